@@ -1,0 +1,63 @@
+# Every target makes the virtual environment on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NODE_MODULES := contracts/node_modules/.package-lock.json
+
+.PHONY: demo test test-fast lint format typecheck docs bench contracts node lock clean
+
+demo: $(INSTALLED)
+	$(BIN)/modelseal demo
+
+test: $(INSTALLED) node
+	$(BIN)/pytest
+
+test-fast: $(INSTALLED)
+	$(BIN)/pytest -m "not slow and not anvil"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+typecheck: $(INSTALLED)
+	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/python scripts/generate_docs.py
+
+bench: $(INSTALLED)
+	$(BIN)/modelseal bench
+
+# Recompiles the contracts; a trade itself never needs a compiler.
+contracts: $(INSTALLED) $(NODE_MODULES)
+	$(BIN)/python -m contracts.compiler
+
+# The npm packages (solc, OpenZeppelin, anvil, forge). Without npm the tests that need them are skipped, except in CI.
+node:
+	@if command -v npm >/dev/null 2>&1; then $(MAKE) --no-print-directory $(NODE_MODULES); \
+	elif [ -n "$$CI" ]; then echo "npm is needed in CI" >&2; exit 1; \
+	else echo "npm not found: tests that need anvil will be skipped"; fi
+
+$(NODE_MODULES): contracts/package-lock.json
+	cd contracts && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Resolves pyproject.toml into requirements.lock for every supported Python; needs uv.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" pyproject.toml scripts/build-requirements.in --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) contracts/node_modules contracts/cache contracts/out demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The protocol and its people: seller, buyer, and what they exchange."""

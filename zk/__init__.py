@@ -1,0 +1,1 @@
+"""Statements, commitments, proofs: the only package that imports ezkl."""
