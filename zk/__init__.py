@@ -1,1 +1,38 @@
-"""Statements, commitments, proofs: the only package that imports ezkl."""
+"""Statements, commitments, proofs: the only package that imports ezkl.
+
+In the order of use: :func:`development_srs`, :func:`build_audit_circuit` (seller) or :func:`rebuild_audit_circuit`
+(buyer), :func:`input_commitment` and :func:`parameter_commitment`, :func:`prove`, :func:`verify`.
+"""
+
+from zk.circuits.audit import AuditCircuit
+from zk.circuits.build import build_audit_circuit, rebuild_audit_circuit
+from zk.errors import ZkError
+from zk.proofs.prover import (
+    Proof,
+    commit_elements,
+    commitment_digest,
+    draw_input_salt,
+    input_commitment,
+    parameter_commitment,
+    prove,
+)
+from zk.proofs.verifier import verify
+from zk.srs import Srs, SrsProvider, development_srs
+
+__all__ = [
+    "AuditCircuit",
+    "Proof",
+    "Srs",
+    "SrsProvider",
+    "ZkError",
+    "build_audit_circuit",
+    "commit_elements",
+    "commitment_digest",
+    "development_srs",
+    "draw_input_salt",
+    "input_commitment",
+    "parameter_commitment",
+    "prove",
+    "rebuild_audit_circuit",
+    "verify",
+]
