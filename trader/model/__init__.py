@@ -1,0 +1,85 @@
+"""Models: from an ONNX file to a public architecture and secret canonical parameters, and back.
+
+The main verb is `read_model`. Read `graph` first (what is computed), then `lowering` (ONNX to graph), `canonical` (the
+integers that are tested, proven and delivered) and `architecture` (the public file). `manifest` is what a listing promises.
+"""
+
+from pathlib import Path
+
+from trader.model.architecture import architecture_bytes, read_architecture
+from trader.model.canonical import (
+    DEFAULT_SCALE_BITS,
+    CanonicalModel,
+    canonicalise,
+    evaluate_exact,
+    interval_bounds,
+    measured_bounds,
+    output_scale_bits,
+    quantise_inputs,
+    scale_bits_of,
+)
+from trader.model.data import read_labels, read_samples
+from trader.model.errors import (
+    ArchitectureError,
+    DataError,
+    ManifestError,
+    ModelError,
+    PrecisionError,
+    UnsafeModelError,
+    UnsupportedOperatorError,
+)
+from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square
+from trader.model.loading import load_onnx
+from trader.model.lowering import LinearParameters, LoweredModel, lower_model
+from trader.model.manifest import Manifest, parse_manifest
+from trader.model.plain import plain_model_bytes
+from trader.model.postprocessing import PostProcessing, PostProcessingKind
+
+__all__ = [
+    "DEFAULT_SCALE_BITS",
+    "INPUT",
+    "ArchitectureError",
+    "CanonicalModel",
+    "DataError",
+    "Graph",
+    "Linear",
+    "LinearParameters",
+    "LoweredModel",
+    "Manifest",
+    "ManifestError",
+    "ModelError",
+    "Node",
+    "ParameterSpec",
+    "PostProcessing",
+    "PostProcessingKind",
+    "PrecisionError",
+    "Square",
+    "UnsafeModelError",
+    "UnsupportedOperatorError",
+    "architecture_bytes",
+    "canonicalise",
+    "evaluate_exact",
+    "interval_bounds",
+    "load_onnx",
+    "lower_model",
+    "measured_bounds",
+    "output_scale_bits",
+    "parse_manifest",
+    "plain_model_bytes",
+    "quantise_inputs",
+    "read_architecture",
+    "read_labels",
+    "read_model",
+    "read_samples",
+    "scale_bits_of",
+]
+
+
+def read_model(path: Path) -> LoweredModel:
+    """Open a seller's ONNX file in the sandbox and take it apart: `load_onnx`, then `lower_model`.
+
+    Raises:
+        UnsafeModelError: the file was refused before it was interpreted.
+        UnsupportedOperatorError: an operator that can't be traded; names operator and node.
+    """
+    return lower_model(load_onnx(path))

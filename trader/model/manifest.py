@@ -1,0 +1,209 @@
+"""manifest.json: everything public about a listing, in canonical JSON (RFC 8785).
+
+Its keccak256 is the `manifestHash` of the listing, so exactly one byte string stands for one manifest: bytes that don't
+re-encode to themselves are refused. Digests, commitments and amounts are 0x-hex strings, since JSON numbers are doubles.
+
+Read `Manifest` last; its parts come first.
+"""
+
+from typing import Annotated, Any, Literal
+
+import rfc8785
+from eth_utils.crypto import keccak
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trader.model.errors import ManifestError
+from trader.model.postprocessing import PostProcessing
+
+MAX_MANIFEST_BYTES = 4 << 20
+
+Digest = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+"""32 bytes as hex."""
+Point = Annotated[str, Field(pattern=r"^0x[0-9a-f]{128}$")]
+"""A BN254 G1 point, x‖y big-endian, as hex."""
+Quantity = Annotated[str, Field(pattern=r"^0x(0|[1-9a-f][0-9a-f]{0,63})$")]
+"""An unsigned integer below 2^256 as minimal hex."""
+HexBytes = Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})*$", max_length=1 << 16)]
+"""Bytes as hex."""
+Text = Annotated[str, Field(max_length=4096)]
+Count = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
+class _Part(BaseModel):
+    """Strict, frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ModelCard(_Part):
+    """What the seller says of the model; nothing here is checked by anyone."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    description: Text = ""
+    licence: Text = ""
+    author: Text = ""
+
+
+class InputSchema(_Part):
+    """What a sample looks like.
+
+    Attributes:
+        shape: of one sample.
+        feature_names: in order, or empty.
+        exponents: per-feature powers of two (see `trader.model.lowering.LoweredModel.input_exponents`), or empty.
+        magnitude: largest |x_j·2^e_j| that the HE plan allows.
+    """
+
+    shape: tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...]
+    feature_names: tuple[Text, ...] = ()
+    exponents: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
+    magnitude: Annotated[float, Field(gt=0)]
+
+
+class OutputSchema(_Part):
+    """What a raw output is and what is made of it.
+
+    Attributes:
+        count: raw outputs O per sample.
+        post_processing: what the buyer applies to them.
+    """
+
+    count: Annotated[int, Field(ge=1, lt=1 << 24)]
+    post_processing: PostProcessing
+
+
+class SrsSection(_Part):
+    """The trusted set-up.
+
+    Attributes:
+        digest: of the SRS file.
+        logrows: its size is 2^logrows.
+        development: made locally; whoever made it can forge proofs.
+    """
+
+    digest: Digest
+    logrows: Annotated[int, Field(ge=1, le=28)]
+    development: bool
+
+
+class Layout(_Part):
+    """Where commitments and outputs stand in proof and instances; its ABI encoding hashes to `layoutHash`."""
+
+    input_columns: Count
+    parameter_columns: Count
+    proof_bytes: Count
+    outputs: Count
+    output_shift_bits: Annotated[int, Field(ge=0, lt=256)]
+    logrows: Annotated[int, Field(ge=1, le=28)]
+    column_lengths: tuple[Count, ...]
+
+
+class CircuitSection(_Part):
+    """The audit circuit.
+
+    Attributes:
+        audit_samples: k.
+        settings_digest: keccak256 of the settings file.
+        srs: the trusted set-up.
+        vka_digest: digest of the verifying key artifact.
+        circuit_digest: what the verifier contract returns.
+        layout: see `Layout`.
+        commit_scale_bits: scale c of committed outputs.
+        tolerance: in instance units.
+    """
+
+    audit_samples: Annotated[int, Field(ge=1, lt=1 << 16)]
+    settings_digest: Digest
+    srs: SrsSection
+    vka_digest: Digest
+    circuit_digest: Digest
+    layout: Layout
+    commit_scale_bits: Annotated[int, Field(ge=0, le=62)]
+    tolerance: Quantity
+
+
+class Binding(_Part):
+    """The opening that links the parameter commitments to the delivered chunks.
+
+    Attributes:
+        value: y, the combined polynomial's value at r.
+        proof: the KZG opening proof.
+    """
+
+    value: Digest
+    proof: Point
+
+
+class Quota(_Part):
+    """How much may be asked, and what it costs."""
+
+    buyer_samples: Count
+    listing_samples: Count
+    fee_wei: Quantity
+
+
+class Manifest(_Part):
+    """The whole manifest.
+
+    Attributes:
+        version: of this format.
+        card: what the seller says.
+        input: what a sample looks like.
+        output: what comes out.
+        scale_bits: s.
+        architecture_digest: keccak256 of architecture.onnx.
+        circuit: the audit circuit.
+        parameter_commitments: one point per parameter column.
+        parameter_commitment: keccak256 of their concatenation.
+        weights_root: Merkle root over salted parameters.
+        sums_root: Merkle root over running sums.
+        binding: the opening; absent until it is made.
+        chunk_count: number of delivered chunks.
+        plan: the HE plan, whose form `trader.he` checks.
+        quota: how much may be asked.
+        endpoint: where the seller serves, or empty.
+        encryption_public_key: the seller's HPKE key.
+    """
+
+    version: Literal[1] = 1
+    card: ModelCard
+    input: InputSchema
+    output: OutputSchema
+    scale_bits: Annotated[int, Field(ge=0, le=24)]
+    architecture_digest: Digest
+    circuit: CircuitSection
+    parameter_commitments: tuple[Point, ...]
+    parameter_commitment: Digest
+    weights_root: Digest
+    sums_root: Digest
+    binding: Binding | None = None
+    chunk_count: Count
+    plan: dict[str, Any]
+    quota: Quota
+    endpoint: Text = ""
+    encryption_public_key: HexBytes
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON."""
+        return rfc8785.dumps(self.model_dump(mode="json"))
+
+    def manifest_hash(self) -> bytes:
+        """keccak256 of the canonical bytes, 32 bytes."""
+        return keccak(self.to_bytes())
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest that comes from the other party.
+
+    Raises:
+        ManifestError: too big, not of this form, or not canonical.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise ManifestError(f"the manifest has {len(data)} bytes, more than {MAX_MANIFEST_BYTES}")
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise ManifestError(f"the manifest is not valid: {error.errors()[0]['msg']}") from error
+    if manifest.to_bytes() != data:
+        raise ManifestError("the manifest is not in canonical form (RFC 8785)")
+    return manifest

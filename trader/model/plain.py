@@ -1,0 +1,14 @@
+"""The delivered model as an ordinary ONNX file."""
+
+from trader.model.canonical import CanonicalModel
+from trader.model.postprocessing import PostProcessing
+
+
+def plain_model_bytes(
+    model: CanonicalModel, post_processing: PostProcessing, input_exponents: tuple[int, ...] = ()
+) -> bytes:
+    """ONNX file with weights θq/2^s: input `input` float32 [N, …], outputs `raw` (before) and `output` (after post-processing).
+
+    The bytes are a function of the arguments alone; salt is left out.
+    """
+    raise NotImplementedError
