@@ -1,1 +1,67 @@
-"""The audit log."""
+"""The audit log: every contract event and every step off the chain, as a hash chain in SQLite.
+
+    with AuditLog.open("trades.sqlite") as log:
+        log.append(Record(kind=EntryKind.REQUEST_SENT, …))   # a step off the chain
+        index_events(log, market_contract)                   # whatever the contract emitted since
+        story = read_trade(log, trade_id)
+        export_log(log, "trades.jsonl")
+    verify_export("trades.jsonl", expected_head=head)
+
+Read `entries` (what an entry is), `log` and `store` (how it is written), `indexer` (where contract events come from),
+`queries`, then `fsck` (how tampering is found) and `export`.
+"""
+
+from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Record, Role
+from ledger.errors import (
+    ChainMovedError,
+    EntryHashError,
+    HeadError,
+    IndexingError,
+    InvalidRecordError,
+    LedgerError,
+    LedgerUnavailableError,
+    MalformedEntryError,
+    NotALedgerError,
+    SequenceError,
+    TamperedError,
+    UnknownTradeError,
+    WrongMarketError,
+)
+from ledger.export import export_log
+from ledger.fsck import verify_export, verify_log
+from ledger.indexer import index_events
+from ledger.log import AuditLog, Head
+from ledger.queries import TradeStory, count_by_kind, read_by_actor, read_by_kind, read_trade
+
+__all__ = [
+    "GENESIS_HASH",
+    "AuditLog",
+    "ChainMovedError",
+    "ChainPosition",
+    "Entry",
+    "EntryHashError",
+    "EntryKind",
+    "Head",
+    "HeadError",
+    "IndexingError",
+    "InvalidRecordError",
+    "LedgerError",
+    "LedgerUnavailableError",
+    "MalformedEntryError",
+    "NotALedgerError",
+    "Record",
+    "Role",
+    "SequenceError",
+    "TamperedError",
+    "TradeStory",
+    "UnknownTradeError",
+    "WrongMarketError",
+    "count_by_kind",
+    "export_log",
+    "index_events",
+    "read_by_actor",
+    "read_by_kind",
+    "read_trade",
+    "verify_export",
+    "verify_log",
+]

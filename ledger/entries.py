@@ -1,0 +1,288 @@
+"""What one entry of the audit log says, how it is encoded, and how it is hashed. Pure: no IO, no clock.
+
+Reading order: `EntryKind` and `Role` (the vocabulary), `ChainPosition` and `Record` (what a writer reports), `Entry`
+(a record at its place in the log), then the encoding.
+
+A log is a list of entries, sequence 0, 1, 2, …. The bytes of an entry are the canonical JSON (RFC 8785) of its fields;
+absent fields are left out. Its hash is
+
+    SHA-256("modelseal/ledger/entry/v1" ‖ 0x00 ‖ previous entry's hash ‖ bytes)
+
+and the hash before entry 0 is `GENESIS_HASH`. Whoever knows the last hash, the *head*, can tell whether any entry was
+changed, dropped, moved or added. The log proves order and integrity, not truth: off-chain steps are what their
+writer says they are; contract events can be compared with the chain, for which each carries its position.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+import rfc8785
+
+from ledger.errors import InvalidRecordError, MalformedEntryError
+
+HASH_BYTES: Final = 32
+GENESIS_HASH: Final = hashlib.sha256(b"modelseal/ledger/genesis/v1").digest()
+ENTRY_DOMAIN: Final = b"modelseal/ledger/entry/v1\x00"
+
+MAXIMUM_INTEGER: Final = 2**53 - 1  # what RFC 8785 can carry exactly; SQLite and JavaScript read it back unchanged
+MAXIMUM_ID: Final = 2**256 - 1
+MAXIMUM_DETAILS: Final = 64
+MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short reasons, not for data or key material
+_DETAIL_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
+_HASH: Final = re.compile(r"0x[0-9a-f]{64}")
+_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,77}")
+
+Detail = str | int | bool
+
+
+class EntryKind(StrEnum):
+    """Everything that the log can say happened; the names of contract events are the contract's own."""
+
+    # Events of the market contract.
+    LISTED = "Listed"
+    DELISTED = "Delisted"
+    SESSION_OPENED = "SessionOpened"
+    ANSWERED = "Answered"
+    PURCHASED = "Purchased"
+    PROVEN = "Proven"
+    ACCEPTED = "Accepted"
+    REVEALED = "Revealed"
+    CONFIRMED = "Confirmed"
+    SETTLED = "Settled"
+    EXPIRED = "Expired"
+    SLASHED = "Slashed"
+    WITHDRAWN = "Withdrawn"
+
+    # Steps off the chain, in the order of a trade.
+    LISTING_VERIFIED = "ListingVerified"
+    LISTING_REFUSED = "ListingRefused"
+    REQUEST_SENT = "RequestSent"
+    REQUEST_RECEIVED = "RequestReceived"
+    REQUEST_REFUSED = "RequestRefused"
+    RESPONSE_SENT = "ResponseSent"
+    RESPONSE_RECEIVED = "ResponseReceived"
+    OUTPUTS_COMMITTED = "OutputsCommitted"
+    AUDIT_INPUTS_SENT = "AuditInputsSent"
+    AUDIT_INPUTS_RECEIVED = "AuditInputsReceived"
+    PROOF_MADE = "ProofMade"
+    DELIVERY_OFFERED = "DeliveryOffered"
+    DELIVERY_DOWNLOADED = "DeliveryDownloaded"
+    KEY_RECEIVED = "KeyReceived"
+    DELIVERY_VERIFIED = "DeliveryVerified"
+    DELIVERY_REFUSED = "DeliveryRefused"
+    DISPUTE_RAISED = "DisputeRaised"
+
+    # What went wrong on the way.
+    TRANSACTION_FAILED = "TransactionFailed"
+    REORGANISED = "Reorganised"
+    """The chain dropped the block of an earlier entry: that entry, at the same position, no longer counts."""
+
+
+CONTRACT_EVENTS: Final = frozenset(list(EntryKind)[: list(EntryKind).index(EntryKind.WITHDRAWN) + 1])
+
+
+class Role(StrEnum):
+    """In which role the actor acted; `ANYONE` where the protocol lets anybody act (settle, expire)."""
+
+    SELLER = "Seller"
+    BUYER = "Buyer"
+    ANYONE = "Anyone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainPosition:
+    """Where on the chain something happened.
+
+    Attributes:
+        chain_id: EIP-155 chain id.
+        contract: Address of the market contract.
+        block_number: Number of the block.
+        block_hash: Hash of the block, ``0x`` and 64 hex digits.
+        transaction_hash: Hash of the transaction, ``0x`` and 64 hex digits.
+        log_index: Index of the event in its block; None for a transaction without event (a failed one).
+        gas_used: Gas of the whole transaction, which several events may share.
+    """
+
+    chain_id: int
+    contract: str
+    block_number: int
+    block_hash: str
+    transaction_hash: str
+    log_index: int | None
+    gas_used: int
+
+    def __post_init__(self) -> None:
+        _set(self, "contract", _checked_hex(_ADDRESS, "contract", self.contract))
+        _set(self, "block_hash", _checked_hex(_HASH, "block_hash", self.block_hash))
+        _set(self, "transaction_hash", _checked_hex(_HASH, "transaction_hash", self.transaction_hash))
+        for name in ("chain_id", "block_number", "gas_used"):
+            _check_integer(name, getattr(self, name), MAXIMUM_INTEGER)
+        if self.log_index is not None:
+            _check_integer("log_index", self.log_index, MAXIMUM_INTEGER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What a writer reports: one step of a trade, before it has a place in the log.
+
+    Hex is stored in lower case, whatever case it is given in.
+
+    Attributes:
+        kind: What happened.
+        actor: Address of the account that did it.
+        role: The role in which it did it.
+        occurred_at_seconds: Unix time; the block's timestamp for what happened on the chain.
+        listing_id: The contract's listing id, if it concerns one.
+        trade_id: The contract's trade id, if it concerns one.
+        chain: Position on the chain; None for steps off the chain.
+        details: Digests, counts, amounts, short reasons. **Never secrets, never data**: values are integers, booleans
+            and strings of at most 256 characters; integers above 2^53 - 1 (amounts in wei) are given as decimal strings.
+
+    Raises:
+        InvalidRecordError: A field is out of shape or range. That a detail is no secret is *not* checked.
+    """
+
+    kind: EntryKind
+    actor: str
+    role: Role
+    occurred_at_seconds: int
+    listing_id: int | None = None
+    trade_id: int | None = None
+    chain: ChainPosition | None = None
+    details: Mapping[str, Detail] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _set(self, "actor", _checked_hex(_ADDRESS, "actor", self.actor))
+        _check_integer("occurred_at_seconds", self.occurred_at_seconds, MAXIMUM_INTEGER)
+        for name in ("listing_id", "trade_id"):
+            if getattr(self, name) is not None:
+                _check_integer(name, getattr(self, name), MAXIMUM_ID)
+        if self.kind in CONTRACT_EVENTS and (self.chain is None or self.chain.log_index is None):
+            raise InvalidRecordError(f"{self.kind} is a contract event: give its position on the chain")
+        _set(self, "details", MappingProxyType(_checked_details(self.details)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A record at its place in the log.
+
+    Attributes:
+        sequence: Place in the log, from 0.
+        record: What happened.
+        previous_hash: Hash of the entry before, `GENESIS_HASH` for entry 0; 32 bytes.
+        entry_hash: Hash of this entry; 32 bytes.
+    """
+
+    sequence: int
+    record: Record
+    previous_hash: bytes
+    entry_hash: bytes
+
+
+def chain_entry(sequence: int, previous_hash: bytes, record: Record) -> Entry:
+    """Places `record` after the entry that has `previous_hash`."""
+    entry_hash = hash_entry(previous_hash, encode_entry(sequence, record))
+    return Entry(sequence=sequence, record=record, previous_hash=previous_hash, entry_hash=entry_hash)
+
+
+def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
+    """Hash of the entry with these bytes after the one with `previous_hash`; 32 bytes."""
+    return hashlib.sha256(ENTRY_DOMAIN + previous_hash + encoded).digest()
+
+
+def encode_entry(sequence: int, record: Record) -> bytes:
+    """Canonical bytes of an entry (RFC 8785)."""
+    return rfc8785.dumps(to_fields(sequence, record))
+
+
+def to_fields(sequence: int, record: Record) -> dict[str, Any]:
+    """The entry as a flat JSON object: the names are those of the database's columns; absent fields are left out."""
+    fields: dict[str, Any] = {
+        "sequence": sequence,
+        "kind": record.kind.value,
+        "listing_id": None if record.listing_id is None else str(record.listing_id),
+        "trade_id": None if record.trade_id is None else str(record.trade_id),
+        "actor": record.actor,
+        "role": record.role.value,
+        "occurred_at_seconds": record.occurred_at_seconds,
+        "details": dict(record.details),
+    }
+    if record.chain is not None:
+        fields |= {name: getattr(record.chain, name) for name in CHAIN_FIELDS}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
+    """Reads back what `to_fields` wrote, from a source that may be hostile: fields that are None count as absent.
+
+    Raises:
+        MalformedEntryError: Not the fields of an entry. Whether the hash fits is *not* checked.
+    """
+    present = {name: value for name, value in fields.items() if value is not None}
+    try:
+        _check_integer("sequence", present.get("sequence"), MAXIMUM_INTEGER)
+        chain = {name: present.pop(name) for name in CHAIN_FIELDS if name in present}
+        sequence = present.pop("sequence")
+        for name in ("listing_id", "trade_id"):
+            if name in present:
+                present[name] = _parse_id(name, present[name])
+        present["kind"] = EntryKind(present.get("kind", ""))
+        present["role"] = Role(present.get("role", ""))
+        position = ChainPosition(**{"log_index": None, **chain}) if chain else None
+        return sequence, Record(**present, chain=position)
+    except (InvalidRecordError, TypeError, ValueError) as error:
+        number = fields.get("sequence")
+        message = f"entry {number!r:.40} can't be read: {error}; the log was damaged or changed"
+        raise MalformedEntryError(message, sequence=number if isinstance(number, int) else None) from error
+
+
+CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)
+
+
+def _set(instance: object, name: str, value: object) -> None:
+    object.__setattr__(instance, name, value)  # the documented way to normalise a field of a frozen dataclass
+
+
+def _check_integer(name: str, value: object, maximum: int) -> None:
+    if type(value) is not int or not 0 <= value <= maximum:
+        raise InvalidRecordError(f"{name} must be an integer from 0 to {maximum}, got {value!r:.80}")
+
+
+def _checked_hex(pattern: re.Pattern[str], name: str, value: object) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
+        raise InvalidRecordError(f"{name} must match {pattern.pattern}, got {value!r:.80}")
+    return value.lower()
+
+
+def _checked_details(details: object) -> dict[str, Detail]:
+    if not isinstance(details, Mapping) or len(details) > MAXIMUM_DETAILS:
+        raise InvalidRecordError(f"details must be a mapping of at most {MAXIMUM_DETAILS} values")
+    for name, value in details.items():
+        if not isinstance(name, str) or not _DETAIL_NAME.fullmatch(name):
+            raise InvalidRecordError(f"detail names are snake_case, at most 64 characters, got {name!r:.80}")
+        _check_detail(name, value)
+    return dict(details)
+
+
+def _check_detail(name: str, value: object) -> None:
+    if type(value) is bool:
+        return
+    if type(value) is int:
+        if abs(value) > MAXIMUM_INTEGER:
+            raise InvalidRecordError(f"detail {name} is above 2^53 - 1: write it as a decimal string")
+        return
+    if not isinstance(value, str) or len(value) > MAXIMUM_DETAIL_CHARACTERS or not value.isprintable():
+        limit = MAXIMUM_DETAIL_CHARACTERS
+        raise InvalidRecordError(f"detail {name} must be a bool, an int or at most {limit} printable characters")
+
+
+def _parse_id(name: str, text: object) -> int:
+    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
+        raise InvalidRecordError(f"{name} must be a decimal string, got {text!r:.80}")
+    return int(text)

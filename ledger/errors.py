@@ -1,0 +1,84 @@
+"""What can go wrong in the audit log.
+
+::
+
+    LedgerError
+    ├── InvalidRecordError        the caller's record can't be an entry (caller misuse)
+    ├── UnknownTradeError         the log says nothing about that trade (caller misuse)
+    ├── NotALedgerError           the file is not an audit log of a known schema (environment)
+    ├── LedgerUnavailableError    the file can't be opened, locked or written now (environment)
+    ├── IndexingError             the chain could not be read into the log (environment)
+    │   ├── ChainMovedError       blocks were replaced while they were read: run again
+    │   └── WrongMarketError      the log belongs to another market or chain
+    └── TamperedError             the log is not what was written (somebody's fault)
+        ├── MalformedEntryError   an entry can't be read as one
+        ├── EntryHashError        an entry does not hash to the recorded hash: changed or reordered
+        ├── SequenceError         an entry is missing or doubled
+        └── HeadError             the log does not end in the head that the caller knows
+
+``str(error)`` is one line: the cause and, where there is one, the next step.
+"""
+
+
+class LedgerError(Exception):
+    """Root of everything that this package raises on purpose."""
+
+
+class InvalidRecordError(LedgerError):
+    """A record that must not be logged: wrong shape, wrong range, or material that is too long to be a digest."""
+
+
+class UnknownTradeError(LedgerError):
+    """The log holds no entry of the trade that was asked for."""
+
+
+class NotALedgerError(LedgerError):
+    """The file is no SQLite database, another application's, or an audit log of another schema."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The operating system or another process keeps the file from being opened, locked or written."""
+
+
+class IndexingError(LedgerError):
+    """The chain could not be read into the log; nothing of the failed batch was appended."""
+
+
+class ChainMovedError(IndexingError):
+    """Blocks were replaced while they were being read, again and again."""
+
+
+class WrongMarketError(IndexingError):
+    """The log already holds the events of another market contract, or of another chain."""
+
+
+class TamperedError(LedgerError):
+    """The log is not what was written; carries what was expected and what was found.
+
+    Attributes:
+        sequence: Number of the first entry at fault, None where the fault is the log's as a whole.
+        expected: What should have been there.
+        actual: What was there.
+    """
+
+    def __init__(self, message: str, *, sequence: int | None = None, expected: object = None, actual: object = None):
+        super().__init__(message)
+        self.sequence = sequence
+        self.expected = expected
+        self.actual = actual
+
+
+class MalformedEntryError(TamperedError):
+    """An entry whose fields can't be read as those of an entry."""
+
+
+class EntryHashError(TamperedError):
+    """An entry that does not hash to the hash recorded beside it: it, or one before it, was changed or moved."""
+
+
+class SequenceError(TamperedError):
+    """Sequence numbers that don't run 0, 1, 2, …: an entry is missing, doubled or moved."""
+
+
+class HeadError(TamperedError):
+    """A log that does not end in the head that the caller knows: it was truncated, extended or replaced."""
