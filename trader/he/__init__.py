@@ -1,0 +1,28 @@
+"""Encrypted testing of a model that nobody shows: CKKS, with samples in slots and features across ciphertexts.
+
+The seller calls `plan_encryption` once, then `evaluate` per request; the buyer opens a `ClientSession`, encrypts,
+decrypts, and shows others only what `commit_outputs` makes of the outputs. This package is the only one that imports
+TenSEAL.
+"""
+
+from trader.he.errors import HeError, PlanError, SecurityError, SessionError, WireError
+from trader.he.evaluation import evaluate
+from trader.he.plan import HePlan, SecurityPolicy, parse_plan, plan_encryption
+from trader.he.session import ClientSession, commit_outputs
+from trader.he.wire import digest
+
+__all__ = [
+    "ClientSession",
+    "HeError",
+    "HePlan",
+    "PlanError",
+    "SecurityError",
+    "SecurityPolicy",
+    "SessionError",
+    "WireError",
+    "commit_outputs",
+    "digest",
+    "evaluate",
+    "parse_plan",
+    "plan_encryption",
+]
