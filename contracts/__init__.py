@@ -1,1 +1,40 @@
-"""What the chain enforces, and how Python finds it."""
+"""What the chain enforces, and how Python finds it.
+
+Start at :func:`deploy` and :func:`bind_market` (`manager.py`); what the market does is told in
+`src/interfaces/IModelMarket.sol`. Sending transactions is left to the caller.
+"""
+
+from contracts.errors import (
+    ArtifactError,
+    CompilerError,
+    ContractsError,
+    DeploymentError,
+    MarketReverted,
+    UnexpectedCode,
+    decode_revert,
+)
+from contracts.events import MarketEvent
+from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
+from contracts.types import ETH, Layout, Terms, Windows, layout_hash
+
+__all__ = [
+    "ETH",
+    "ArtifactError",
+    "CompilerError",
+    "ContractsError",
+    "Deployment",
+    "DeploymentError",
+    "Layout",
+    "MarketEvent",
+    "MarketReverted",
+    "Terms",
+    "UnexpectedCode",
+    "Windows",
+    "bind_market",
+    "bind_verifier",
+    "decode_revert",
+    "deploy",
+    "layout_hash",
+    "register_vka",
+    "verify_deployment",
+]

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+import {AuditProof, ChunkEvidence, Dispute, Listing, State, SumStepEvidence, Terms, Trade} from "../types/Types.sol";
+
+/// @title Escrow of model trades
+/// @notice Pays a seller only when the delivered model is the one that was listed, tested and proven.
+///
+/// A trade moves `Testing → Answered → Purchased → Proven → Accepted → Revealed → Settled`. Every waiting state has a
+/// deadline: a party's move is valid iff `block.timestamp < deadline`, `expire` (or `settle`, once revealed) iff
+/// `block.timestamp >= deadline`, so that at every second exactly one of the two is. Money is credited to balances and
+/// leaves the contract through `withdraw` alone.
+///
+/// @dev Warning: ids are sequential, so a chain reorganisation may give one to another listing or trade. Wait for
+/// confirmations before paying for an id that was read from a recent block.
+interface IModelMarket {
+    // ---------------------------------------------------------------------------------------------------- events
+
+    event Listed(uint256 indexed listingId, address indexed seller, bytes32 indexed manifestHash, Terms terms);
+    event Delisted(uint256 indexed listingId);
+    event SessionOpened(
+        uint256 indexed tradeId,
+        uint256 indexed listingId,
+        address indexed buyer,
+        uint32 samples,
+        bytes32 requestDigest,
+        uint128 fee,
+        uint40 deadline
+    );
+    event Answered(uint256 indexed tradeId, bytes32 responseDigest, uint40 deadline);
+    event Purchased(uint256 indexed tradeId, bytes32 inputCommitment, int64[] outputs, uint128 price, uint40 deadline);
+    event Proven(uint256 indexed tradeId, bytes32 ciphertextRoot, bytes32 keyHash, uint128 bond, uint40 deadline);
+    event Accepted(uint256 indexed tradeId, uint40 deadline);
+    event Revealed(uint256 indexed tradeId, bytes32 key, uint40 deadline);
+    /// @notice The buyer found the delivery right; the Settled of the same transaction follows.
+    event Confirmed(uint256 indexed tradeId);
+    event Settled(uint256 indexed tradeId, address indexed seller, uint256 amount);
+    /// @param ended The waiting state whose deadline passed.
+    event Expired(uint256 indexed tradeId, State ended, uint256 toBuyer, uint256 toSeller);
+    event Slashed(uint256 indexed tradeId, address indexed buyer, Dispute dispute, uint256 amount);
+    event Withdrawn(address indexed account, address indexed token, uint256 amount);
+
+    // ---------------------------------------------------------------------------------------------------- errors
+
+    /// @notice The verifier's code is not the one that the market was deployed for.
+    error UnexpectedVerifier(address verifier, bytes32 codehash, bytes32 expected);
+    /// @notice Only ETH (the zero address) is supported.
+    error UnsupportedToken(address token);
+    /// @notice A window of zero seconds would leave a state no time to be left.
+    error EmptyWindow();
+    /// @notice The listing does not exist, or its seller has delisted it.
+    error ListingNotOpen(uint256 listingId);
+    error NotSeller(address caller, address seller);
+    error NotBuyer(address caller, address buyer);
+    error NoSamples();
+    error QuotaExceeded(uint256 listingId, uint256 samples, uint256 samplesLeft);
+    error UnexpectedPayment(uint256 paid, uint256 due);
+    error UnexpectedState(uint256 tradeId, State current, State expected);
+    /// @notice The trade is in no state that expires (see `settle` for a revealed one).
+    error NothingToExpire(uint256 tradeId, State current);
+    error DeadlinePassed(uint256 tradeId, uint256 deadline);
+    error DeadlineNotReached(uint256 tradeId, uint256 deadline);
+    error UnexpectedLayout(bytes32 layoutHash, bytes32 expected);
+    error UnexpectedProofLength(uint256 length, uint256 expected);
+    error UnexpectedInstanceCount(uint256 count, uint256 expected);
+    error UnexpectedOutputCount(uint256 count, uint256 expected);
+    /// @notice The proof is about other parameters than the listed ones.
+    error UnexpectedParameterCommitment(bytes32 commitment, bytes32 expected);
+    /// @notice The proof's inputs and the given outputs are not those that the buyer committed to.
+    error UnexpectedPurchase(bytes32 digest, bytes32 expected);
+    error InstanceOutsideField(uint256 index, uint256 instance);
+    /// @notice The proven output differs from the committed one by more than the tolerance.
+    error OutputOutsideTolerance(uint256 index, int256 proven, int256 committed);
+    /// @notice The proof is about another circuit than the listed one.
+    error UnexpectedCircuit(bytes32 circuitDigest, bytes32 expected);
+    error ProofRejected();
+    error UnexpectedKey(bytes32 keyHash, bytes32 expected);
+    error UnexpectedChunkLength(uint256 length, uint256 expected);
+    /// @notice The evidence is authentic and does not convict the seller.
+    error DisputeUnfounded(uint256 tradeId, uint256 index);
+    error NothingToWithdraw(address account, address token);
+    error TransferFailed(address account, uint256 amount);
+
+    // ----------------------------------------------------------------------------------------------------- views
+
+    /// @notice The pinned ezkl verifier, and its codehash, which is checked at deployment and at each proof.
+    function VERIFIER() external view returns (address);
+    function VERIFIER_CODEHASH() external view returns (bytes32);
+
+    /// @notice Ids run from 1 to these counts.
+    function listingCount() external view returns (uint256);
+    function tradeCount() external view returns (uint256);
+
+    function listing(uint256 listingId) external view returns (Listing memory);
+    function trade(uint256 tradeId) external view returns (Trade memory);
+
+    /// @notice What `withdraw(token)` would pay `account`.
+    function balanceOf(address account, address token) external view returns (uint256);
+
+    /// @notice What the buyer's next session on the listing costs: the listed fee times the number of that session.
+    function sessionFee(uint256 listingId, address buyer) external view returns (uint256);
+
+    /// @notice Samples that the buyer may still ask for: the smaller rest of its quota and the listing's.
+    function samplesLeft(uint256 listingId, address buyer) external view returns (uint256);
+
+    // --------------------------------------------------------------------------------------------------- listing
+
+    /// @notice Offers a model. The caller is the seller.
+    function list(Terms calldata terms) external returns (uint256 listingId);
+
+    /// @notice Takes a listing off the market: no new sessions. Trades that are open go on.
+    function delist(uint256 listingId) external;
+
+    // ----------------------------------------------------------------------------------------------------- trade
+
+    /// @notice Opens a test session of `samples` samples, paying `sessionFee`. The caller is the buyer.
+    /// @param requestDigest keccak256 of the encrypted request, which travels off-chain.
+    function openSession(uint256 listingId, uint32 samples, bytes32 requestDigest)
+        external
+        payable
+        returns (uint256 tradeId);
+
+    /// @notice Answers the session; the seller earns the fee.
+    /// @param responseDigest keccak256 of the encrypted response, which travels off-chain.
+    function respond(uint256 tradeId, bytes32 responseDigest) external;
+
+    /// @notice Locks the price and commits to what the buyer saw for the audit samples of its choice.
+    /// @param inputCommitment keccak256 of the input columns' KZG commitments.
+    /// @param outputs The outputs of the k samples, row by row. Only a digest is kept: `prove` gets them again.
+    /// @dev Warning: a wrong number of outputs is not refused here, but nothing can then be proven and the price comes
+    /// back at the deadline.
+    function purchase(uint256 tradeId, bytes32 inputCommitment, int64[] calldata outputs) external payable;
+
+    /// @notice Proves that the listed parameters give the committed outputs on the committed inputs, and locks the bond.
+    /// @param audit The proof and what it is checked against.
+    /// @param ciphertextRoot Root of the tree of the delivered ciphertext chunks.
+    /// @param keyHash keccak256 of the key that decrypts them.
+    /// @dev The vka is given at each proof and must have been registered with the verifier, once per circuit, by anyone.
+    /// Registration vouches for nothing, the digest that the verifier returns and the listing's `circuitDigest` do; so
+    /// nothing is lost by leaving it to whoever needs it, and no word of the vka is stored.
+    /// Warning: a malicious vka can hold its author's trapdoor. A buyer must rebuild `circuitDigest` from the public
+    /// circuit and a known SRS, and check the layout, before it pays.
+    function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash)
+        external
+        payable;
+
+    /// @notice The buyer holds the ciphertext with the proven root and asks for the key.
+    function accept(uint256 tradeId) external;
+
+    /// @notice Publishes the key. One that does not hash to the proven `keyHash` is refused.
+    function reveal(uint256 tradeId, bytes32 key) external;
+
+    /// @notice The buyer is content: pays the seller at once.
+    function confirm(uint256 tradeId) external;
+
+    // -------------------------------------------------------------------------------------------------- disputes
+
+    /// @notice Slashes a seller whose decrypted chunk hashes to another leaf than the weights tree's.
+    function disputeWeightsChunk(uint256 tradeId, ChunkEvidence calldata evidence) external;
+
+    /// @notice Slashes a seller whose decrypted chunk has another running sum than the sums tree.
+    function disputeSumChunk(uint256 tradeId, ChunkEvidence calldata evidence) external;
+
+    /// @notice Slashes a seller whose committed running sums do not follow from the committed parameters.
+    function disputeSumStep(uint256 tradeId, SumStepEvidence calldata evidence) external;
+
+    // ---------------------------------------------------------------------------------------------------- endings
+
+    /// @notice Pays the seller of a revealed, undisputed trade once the dispute window is over. Anyone may call.
+    function settle(uint256 tradeId) external;
+
+    /// @notice Ends a trade whose deadline passed before the key was revealed: fee or price go back to the buyer, the
+    /// bond to the seller. Anyone may call.
+    function expire(uint256 tradeId) external;
+
+    /// @notice Pays the caller its whole balance.
+    function withdraw(address token) external;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.24;
+
+/// @dev Where a trade stands. Each waiting state (Testing … Revealed) ends at a deadline; the last three are final.
+enum State {
+    /// No such trade.
+    None,
+    /// The buyer opened a session and paid its fee; the seller may answer.
+    Testing,
+    /// The seller answered and earned the fee; the buyer may purchase.
+    Answered,
+    /// The price is locked; the seller may prove.
+    Purchased,
+    /// The audit proof stands and the bond is locked; the buyer may accept the delivered ciphertext.
+    Proven,
+    /// The buyer holds the ciphertext; the seller may reveal its key.
+    Accepted,
+    /// The key is public; the buyer may confirm or dispute.
+    Revealed,
+    /// Final: price and bond went to the seller.
+    Settled,
+    /// Final: a deadline passed before the key was revealed; everybody got back what they had locked.
+    Expired,
+    /// Final: the buyer won a dispute and got price and bond.
+    Slashed
+}
+
+/// @dev Which dispute slashed a seller.
+enum Dispute {
+    /// A decrypted chunk has other parameters (or another salt) than the weights tree.
+    WeightsChunk,
+    /// A decrypted chunk has another running sum (or another salt) than the sums tree.
+    SumChunk,
+    /// Two successive running sums do not differ by the contribution of the parameters between them.
+    SumStep
+}
+
+/// @dev How long each waiting state may last, in seconds.
+struct Windows {
+    /// Testing: the seller answers.
+    uint32 answer;
+    /// Answered: the buyer purchases.
+    uint32 decision;
+    /// Purchased: the seller proves.
+    uint32 proof;
+    /// Proven: the buyer accepts.
+    uint32 acceptance;
+    /// Accepted: the seller reveals.
+    uint32 reveal;
+    /// Revealed: the buyer confirms or disputes.
+    uint32 dispute;
+}
+
+/// @dev What a seller offers. Fixed for the lifetime of the listing.
+struct Terms {
+    /// keccak256 of the canonical manifest.
+    bytes32 manifestHash;
+    /// keccak256 of the verification key artifact (vka) of the audit circuit.
+    bytes32 circuitDigest;
+    /// keccak256 of the parameter columns' KZG commitments.
+    bytes32 parameterCommitment;
+    /// Root of the tree of the chunks' parameters.
+    bytes32 weightsRoot;
+    /// Root of the tree of the chunks' running sums.
+    bytes32 sumsRoot;
+    /// keccak256(abi.encode(layout)).
+    bytes32 layoutHash;
+    /// Currency of price, bond and fee; zero is ETH, the only one so far.
+    address token;
+    /// What the buyer locks at `purchase`.
+    uint128 price;
+    /// What the seller locks at `prove`.
+    uint128 bond;
+    /// Fee of a buyer's first session; its n-th session costs n times as much.
+    uint128 fee;
+    /// Test samples that one buyer may have evaluated.
+    uint32 buyerQuota;
+    /// Test samples that all buyers together may have evaluated.
+    uint32 listingQuota;
+    /// Samples in an audit proof (k).
+    uint16 auditSamples;
+    /// Largest accepted distance between a committed output and the proven one, in units of the instances.
+    uint128 tolerance;
+    Windows windows;
+}
+
+/// @dev How the audit circuit's commitments, proof, outputs and parameters are laid out.
+struct Layout {
+    /// Committed columns of the inputs; their commitments come first in the proof.
+    uint32 inputColumns;
+    /// Committed columns of the parameters; their commitments follow.
+    uint32 parameterColumns;
+    /// Length of the canonical proof.
+    uint32 proofBytes;
+    /// Outputs per sample.
+    uint32 outputs;
+    /// An instance is a committed output shifted left by so many bits, up to the tolerance.
+    uint8 outputShiftBits;
+    /// The circuit has 2^logrows rows.
+    uint8 logrows;
+    /// Number of parameters in each parameter column.
+    uint32[] columnLengths;
+}
+
+/// @dev A listing as stored.
+struct Listing {
+    address seller;
+    /// False once the seller has delisted; trades that were open go on.
+    bool open;
+    /// Samples already granted to all buyers.
+    uint32 samplesGranted;
+    Terms terms;
+}
+
+/// @dev What one buyer has used of one listing.
+struct Usage {
+    uint32 sessions;
+    uint32 samplesGranted;
+}
+
+/// @dev A trade as stored: four words.
+struct Trade {
+    address buyer;
+    /// Moves of the current state are valid before, `expire` or `settle` from this second on.
+    uint40 deadline;
+    State state;
+    /// Test samples that the session asked for.
+    uint32 samples;
+    /// Fee paid for the session.
+    uint128 fee;
+    uint128 listingId;
+    /// From Purchased: keccak256(abi.encode(inputCommitment, outputs)). From Proven: the ciphertext root.
+    bytes32 digest;
+    /// From Proven: keccak256 of the delivery key.
+    bytes32 keyHash;
+}
+
+/// @dev An audit proof and what it is checked against.
+struct AuditProof {
+    bytes proof;
+    /// Public instances of the proof: the outputs of the k samples, row by row.
+    uint256[] instances;
+    /// Verification key artifact of the audit circuit.
+    bytes32[] vka;
+    Layout layout;
+    /// The outputs that the buyer gave at `purchase`.
+    int64[] outputs;
+}
+
+/// @dev Evidence that a delivered chunk, once decrypted, is not the one in a committed tree.
+struct ChunkEvidence {
+    /// The delivery key.
+    bytes32 key;
+    /// Index j of the chunk.
+    uint256 index;
+    /// The chunk as delivered: 1,024 bytes of ciphertext.
+    bytes ciphertext;
+    /// Siblings from the ciphertext chunk's leaf up to the ciphertext root.
+    bytes32[] ciphertextPath;
+    /// Leaf j of the committed tree (weights or sums).
+    bytes32 leaf;
+    /// Siblings from that leaf up to the committed root.
+    bytes32[] path;
+    Layout layout;
+}
+
+/// @dev Evidence that a committed running sum is not its predecessor plus the contribution of the chunk's parameters.
+struct SumStepEvidence {
+    /// Index j of the chunk.
+    uint256 index;
+    /// S_{j-1} and its salt; ignored for j = 0, where the running sum starts at zero.
+    uint256 previousSum;
+    bytes32 previousSalt;
+    bytes32[] previousPath;
+    /// S_j and the salt of chunk j.
+    uint256 sum;
+    bytes32 salt;
+    bytes32[] sumPath;
+    /// The 960 bytes of parameters of chunk j.
+    bytes parameters;
+    bytes32[] weightsPath;
+    Layout layout;
+}

@@ -1,0 +1,126 @@
+"""What a listing promises, as Python values: :class:`Terms`, its :class:`Windows`, and the :class:`Layout` it hashes.
+
+Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3 encodes,
+and `from_abi` reads them back. Parity with the compiled ABI is tested.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from eth_abi import encode
+from eth_utils import keccak
+
+ETH = "0x0000000000000000000000000000000000000000"
+"""The token field of terms in ETH, the only currency so far."""
+
+_LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How long each waiting state may last, in seconds."""
+
+    answer_seconds: int
+    decision_seconds: int
+    proof_seconds: int
+    acceptance_seconds: int
+    reveal_seconds: int
+    dispute_seconds: int
+
+    def as_abi(self) -> tuple[int, ...]:
+        """The Solidity struct `Windows`."""
+        return (
+            self.answer_seconds,
+            self.decision_seconds,
+            self.proof_seconds,
+            self.acceptance_seconds,
+            self.reveal_seconds,
+            self.dispute_seconds,
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[int]) -> Self:
+        """Reads the tuple that a contract call or event returns."""
+        return cls(*values)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a seller offers; fixed for the lifetime of the listing. Digests are 32 bytes, amounts are in wei."""
+
+    manifest_hash: bytes
+    circuit_digest: bytes
+    parameter_commitment: bytes
+    weights_root: bytes
+    sums_root: bytes
+    layout_hash: bytes
+    token: str
+    price_wei: int
+    bond_wei: int
+    fee_wei: int
+    buyer_quota_samples: int
+    listing_quota_samples: int
+    audit_samples: int
+    tolerance: int
+    """In units of the proof's instances."""
+    windows: Windows
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """The Solidity struct `Terms`."""
+        return (
+            self.manifest_hash,
+            self.circuit_digest,
+            self.parameter_commitment,
+            self.weights_root,
+            self.sums_root,
+            self.layout_hash,
+            self.token,
+            self.price_wei,
+            self.bond_wei,
+            self.fee_wei,
+            self.buyer_quota_samples,
+            self.listing_quota_samples,
+            self.audit_samples,
+            self.tolerance,
+            self.windows.as_abi(),
+        )
+
+    @classmethod
+    def from_abi(cls, values: Sequence[Any]) -> Self:
+        """Reads the tuple that a contract call or event returns."""
+        *fields, windows = values
+        return cls(*fields, windows=Windows.from_abi(windows))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the audit circuit's commitments, proof, outputs and parameters are laid out (public)."""
+
+    input_columns: int
+    parameter_columns: int
+    proof_bytes: int
+    outputs: int
+    """Per sample."""
+    output_shift_bits: int
+    """An instance is a committed output shifted left by so many bits, up to the tolerance."""
+    logrows: int
+    column_lengths: tuple[int, ...]
+    """Number of parameters in each parameter column, in order."""
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """The Solidity struct `Layout`."""
+        return (
+            self.input_columns,
+            self.parameter_columns,
+            self.proof_bytes,
+            self.outputs,
+            self.output_shift_bits,
+            self.logrows,
+            list(self.column_lengths),
+        )
+
+
+def layout_hash(layout: Layout) -> bytes:
+    """The digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
+    return keccak(encode([_LAYOUT_ABI], [layout.as_abi()]))
