@@ -1,5 +1,78 @@
-"""The root of the trader's exceptions: catch `TraderError` once, at the edge."""
+"""The root of the trader's exceptions, and whose fault each one is.
+
+Catch `TraderError` once, at the edge. Three kinds of blame say what to do next::
+
+    TraderError
+    ├── CallerError                  ours: wrong use of the API, a wrong password, a move that the protocol forbids now
+    │   ├── AccountError               a key file or account that can't be used
+    │   ├── IllegalMoveError           the event is not one that this role may cause in this state
+    │   ├── PolicyError                the listing is honest, but not what the buyer asked for
+    │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
+    │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
+    ├── PeerFaultError               the other side's: do not pay, do not deliver, do not trust
+    │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
+    │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
+    │   ├── RequestError               a request that the seller refuses before it parses it
+    │   └── LyingBuyerError            the buyer committed outputs that the listed model does not give
+    ├── EnvironmentFaultError        neither's: node, disk, time, memory
+    │   └── ChainUnavailableError      the node does not answer, or is on another chain
+    ├── ModelError                   trader.model
+    ├── HeError                      trader.he
+    └── DeliveryError                trader.delivery
+"""
 
 
 class TraderError(Exception):
     """Something in a trade went wrong; the message says what, and what to do next."""
+
+
+class CallerError(TraderError):
+    """Caller misuse: the arguments, the moment or the configuration are wrong; correct them and call again."""
+
+
+class AccountError(CallerError):
+    """An account or its key file can't be used: missing, malformed, or the password is wrong."""
+
+
+class IllegalMoveError(CallerError):
+    """The role may not cause the event in the trade's state; nothing has changed."""
+
+
+class PolicyError(CallerError):
+    """The listing does not meet the buyer's own policy; relax the policy or choose another listing."""
+
+
+class PartyFolderError(CallerError):
+    """The folder with a party's secrets is missing something, or belongs to another trade."""
+
+
+class TransactionRefusedError(CallerError):
+    """The escrow refused a transaction; the cause names the broken fact. Nothing has changed but the gas."""
+
+
+class PeerFaultError(TraderError):
+    """The other party broke the protocol: do not pay, do not deliver; the deadlines return what was locked."""
+
+
+class ListingError(PeerFaultError):
+    """A listing is not what its terms on the chain promise; one subclass per check in :mod:`trader.verify.listing`."""
+
+
+class DeliveryCheckError(PeerFaultError):
+    """A delivery is not what was listed and proven; one subclass per check in :mod:`trader.verify.delivery`."""
+
+
+class RequestError(PeerFaultError):
+    """The seller refuses a request: size, digest or parameters are not those of the listing."""
+
+
+class LyingBuyerError(PeerFaultError):
+    """The buyer committed outputs that the listed model does not give on the inputs; no proof is sent."""
+
+
+class EnvironmentFaultError(TraderError):
+    """Node, disk, memory or time failed: repeat when they are back; nothing is lost."""
+
+
+class ChainUnavailableError(EnvironmentFaultError):
+    """The node does not answer, answers too late, or serves another chain."""
