@@ -10,7 +10,7 @@ from contracts.errors import (
     ContractsError,
     DeploymentError,
     MarketReverted,
-    UnexpectedCode,
+    UnexpectedCodeError,
     decode_revert,
 )
 from contracts.events import MarketEvent
@@ -28,7 +28,7 @@ __all__ = [
     "MarketEvent",
     "MarketReverted",
     "Terms",
-    "UnexpectedCode",
+    "UnexpectedCodeError",
     "Windows",
     "bind_market",
     "bind_verifier",

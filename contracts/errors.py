@@ -28,11 +28,11 @@ class DeploymentError(ContractsError):
     """A deployment transaction failed."""
 
 
-class UnexpectedCode(ContractsError):
+class UnexpectedCodeError(ContractsError):
     """The code at an address is not the published one."""
 
 
-class MarketReverted(ContractsError):
+class MarketReverted(ContractsError):  # noqa: N818 - a fact that the chain states, named in the past like its events
     """The market refused a move.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Knows the compiled artifacts: deploys the contracts, binds deployed ones, checks that their code is the published one.
+"""Knows the compiled artifacts: deploys the contracts, binds deployed ones, checks their code against the published.
 
 Running a trade never needs a compiler; `contracts/compiler.py` is for whoever changes the sources. In the order of use:
 :func:`deploy` (once per chain), :func:`register_vka` (once per circuit, by the seller), :func:`verify_deployment`
@@ -49,7 +49,7 @@ def verify_deployment(web3: Web3, market: ChecksumAddress) -> Deployment:
     one: the verifier's address is the one that `VERIFIER()` returns, and its codehash is the published one.
 
     Raises:
-        UnexpectedCode: One of them does not.
+        UnexpectedCodeError: One of them does not.
     """
     raise NotImplementedError(web3, market)
 

@@ -1,7 +1,7 @@
 """What a listing promises, as Python values: :class:`Terms`, its :class:`Windows`, and the :class:`Layout` it hashes.
 
-Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3 encodes,
-and `from_abi` reads them back. Parity with the compiled ABI is tested.
+Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3
+encodes, and `from_abi` reads them back. Parity with the compiled ABI is tested.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from eth_abi import encode
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 ETH = "0x0000000000000000000000000000000000000000"
 """The token field of terms in ETH, the only currency so far."""
@@ -90,7 +90,7 @@ class Terms:
     def from_abi(cls, values: Sequence[Any]) -> Self:
         """Reads the tuple that a contract call or event returns."""
         *fields, windows = values
-        return cls(*fields, windows=Windows.from_abi(windows))
+        return cls(*fields, Windows.from_abi(windows))
 
 
 @dataclass(frozen=True)
