@@ -4,14 +4,14 @@
         log.append(Record(kind=EntryKind.REQUEST_SENT, …))   # a step off the chain
         index_events(log, market_contract)                   # whatever the contract emitted since
         story = read_trade(log, trade_id)
-        export_log(log, "trades.jsonl")
-    verify_export("trades.jsonl", expected_head=head)
+        head = export_log(log, "trades.jsonl")
+    verify_export("trades.jsonl", known_head=head)
 
 Read `entries` (what an entry is), `log` and `store` (how it is written), `indexer` (where contract events come from),
 `queries`, then `fsck` (how tampering is found) and `export`.
 """
 
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Record, Role
+from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Head, Record, Role
 from ledger.errors import (
     ChainMovedError,
     EntryHashError,
@@ -30,8 +30,8 @@ from ledger.errors import (
 from ledger.export import export_log
 from ledger.fsck import verify_export, verify_log
 from ledger.indexer import index_events
-from ledger.log import AuditLog, Head
-from ledger.queries import TradeStory, count_by_kind, read_by_actor, read_by_kind, read_trade
+from ledger.log import AuditLog
+from ledger.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [
     "GENESIS_HASH",
@@ -59,6 +59,7 @@ __all__ = [
     "count_by_kind",
     "export_log",
     "index_events",
+    "read_blocks",
     "read_by_actor",
     "read_by_kind",
     "read_trade",

@@ -1,7 +1,7 @@
 """What one entry of the audit log says, how it is encoded, and how it is hashed. Pure: no IO, no clock.
 
 Reading order: `EntryKind` and `Role` (the vocabulary), `ChainPosition` and `Record` (what a writer reports), `Entry`
-(a record at its place in the log), then the encoding.
+(a record at its place in the log), `Head` (what pins the whole log), then the encoding.
 
 A log is a list of entries, sequence 0, 1, 2, …. The bytes of an entry are the canonical JSON (RFC 8785) of its fields;
 absent fields are left out. Its hash is
@@ -14,12 +14,13 @@ writer says they are; contract events can be compared with the chain, for which 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import rfc8785
 
@@ -33,6 +34,7 @@ MAXIMUM_INTEGER: Final = 2**53 - 1  # what RFC 8785 can carry exactly; SQLite an
 MAXIMUM_ID: Final = 2**256 - 1
 MAXIMUM_DETAILS: Final = 64
 MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short reasons, not for data or key material
+MAXIMUM_JSON_CHARACTERS: Final = 64 * 1024  # above what any entry takes, escapes and multi-byte characters included
 _DETAIL_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
@@ -142,7 +144,7 @@ class Record:
         trade_id: The contract's trade id, if it concerns one.
         chain: Position on the chain; None for steps off the chain.
         details: Digests, counts, amounts, short reasons. **Never secrets, never data**: values are integers, booleans
-            and strings of at most 256 characters; integers above 2^53 - 1 (amounts in wei) are given as decimal strings.
+            and strings of at most 256 characters; integers above 2^53 - 1 (amounts in wei) come as decimal strings.
 
     Raises:
         InvalidRecordError: A field is out of shape or range. That a detail is no secret is *not* checked.
@@ -175,20 +177,48 @@ class Entry:
     Attributes:
         sequence: Place in the log, from 0.
         record: What happened.
-        previous_hash: Hash of the entry before, `GENESIS_HASH` for entry 0; 32 bytes.
-        entry_hash: Hash of this entry; 32 bytes.
+        entry_hash: Hash of this entry and, through the hash before it, of all earlier ones; 32 bytes.
     """
 
     sequence: int
     record: Record
-    previous_hash: bytes
     entry_hash: bytes
 
 
+@dataclass(frozen=True)
+class Head:
+    """What pins a whole log: keep it, and nobody can change what the log held then without being found out.
+
+    Attributes:
+        entries: Length of the log.
+        entry_hash: Hash of the last entry, `GENESIS_HASH` for an empty log; 32 bytes.
+    """
+
+    entries: int
+    entry_hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.entries}:0x{self.entry_hash.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads back ``str(head)``.
+
+        Raises:
+            InvalidRecordError: Not a head.
+        """
+        entries, _, entry_hash = text.strip().partition(":")
+        number = _parse_id("a head's number of entries", entries)
+        return cls(number, bytes.fromhex(_checked_hex(_HASH, "a head's hash", entry_hash)[2:]))
+
+
+EMPTY_HEAD: Final = Head(0, GENESIS_HASH)
+
+
 def chain_entry(sequence: int, previous_hash: bytes, record: Record) -> Entry:
-    """Places `record` after the entry that has `previous_hash`."""
+    """Places `record` after the entry that has `previous_hash` (`GENESIS_HASH` before entry 0)."""
     entry_hash = hash_entry(previous_hash, encode_entry(sequence, record))
-    return Entry(sequence=sequence, record=record, previous_hash=previous_hash, entry_hash=entry_hash)
+    return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
 
 
 def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
@@ -240,6 +270,28 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
         number = fields.get("sequence")
         message = f"entry {number!r:.40} can't be read: {error}; the log was damaged or changed"
         raise MalformedEntryError(message, sequence=number if isinstance(number, int) else None) from error
+
+
+def encode_details(record: Record) -> str:
+    """The details alone as canonical JSON, the form in which the database holds them."""
+    return rfc8785.dumps(dict(record.details)).decode()
+
+
+def parse_object(text: object) -> dict[str, Any]:
+    """Parses a JSON object from a source that may be hostile; what is in it is *not* checked.
+
+    Raises:
+        MalformedEntryError: Not a JSON object, or longer than any entry.
+    """
+    if not isinstance(text, str) or len(text) > MAXIMUM_JSON_CHARACTERS:
+        raise MalformedEntryError(f"expected JSON of at most {MAXIMUM_JSON_CHARACTERS} characters, got {text!r:.40}")
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEntryError(f"not JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise MalformedEntryError(f"expected a JSON object, got {text!r:.40}")
+    return parsed
 
 
 CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)

@@ -1,21 +1,164 @@
-"""The integrity checker: is the log what was written? Shares only `ledger.entries` with the writer."""
+"""The integrity checker: is the log what was written?
 
+It reads a log's database, or an export of it, on its own, and shares only `ledger.entries` with the writer, so that a
+fault of the writer's is not repeated here. For each entry, in order:
+
+(1) it can be read as an entry, in exactly the form in which the writer writes it;
+(2) its sequence number is the next one: nothing dropped, doubled or moved;
+(3) it hashes to the hash recorded beside it: nothing changed, nothing before it replaced;
+(4) at the length of the head that the caller knows, the log has that head: nothing replaced from the start;
+(5) at the end, the log is at least that long: nothing truncated. A log that has grown since is fine.
+
+Without a known head (4) and (5) can't be checked: whoever can write the file can then replace all of it, or cut its
+end off, unnoticed. What the caller must still check: contract events against the chain, by their positions.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any, Final
+
+import rfc8785
+
+from ledger.entries import EMPTY_HEAD, Head, Record, parse_object, encode_entry, from_fields, hash_entry
+from ledger.errors import (
+    EntryHashError,
+    HeadError,
+    LedgerUnavailableError,
+    MalformedEntryError,
+    NotALedgerError,
+    SequenceError,
+)
+
+EXPORT_FORMAT: Final = "modelseal-ledger-export"
+EXPORT_VERSION: Final = 1
+MAXIMUM_ENTRY_BYTES: Final = 256 * 1024
+
+_Stored = tuple[int, Record, bytes]
 
 
-def verify_log(path: Path | str, *, expected_head: bytes | None = None) -> None:
-    """Checks a log's database file.
+def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
+    """Checks a log's database file, which may be in use, and returns the head that it ends in.
+
+    Args:
+        path: The database.
+        known_head: A head of this log that the caller got earlier from a source it trusts.
 
     Raises:
         TamperedError: The first fault, with what was expected and found.
+        NotALedgerError: The file is no database with entries.
+        LedgerUnavailableError: The file can't be read.
     """
-    raise NotImplementedError
+    path = Path(path)
+    if not path.is_file():
+        raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return _verify_chain(_read_rows(connection), known_head)
+    except sqlite3.OperationalError as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
 
 
-def verify_export(path: Path | str, *, expected_head: bytes | None = None) -> None:
-    """Checks a JSON Lines export of a log, offline.
+def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
+    """Checks a JSON Lines export (`ledger.export`), offline, and returns the head that it ends in.
+
+    Args:
+        path: The export.
+        known_head: A head of this log that the caller got earlier from a source it trusts; the one that the export
+            itself states is checked too, but whoever changes the export can change that.
 
     Raises:
         TamperedError: The first fault, with what was expected and found.
+        NotALedgerError: The file is no export.
+        LedgerUnavailableError: The file can't be read.
     """
-    raise NotImplementedError
+    try:
+        with Path(path).open("rb") as file:
+            stated_head = _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))
+            head = _verify_chain(_read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b"")), known_head)
+    except OSError as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {error.strerror or error}") from error
+    if head != stated_head:
+        raise HeadError(f"{path} ends in {head}, its first line says {stated_head}", expected=stated_head, actual=head)
+    return head
+
+
+def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
+    head = EMPTY_HEAD
+    for sequence, record, entry_hash in stored:
+        if sequence != head.entries:  # (2)
+            message = f"entry {head.entries} is missing or out of order: found entry {sequence} in its place"
+            raise SequenceError(message, sequence=head.entries, expected=head.entries, actual=sequence)
+        computed = hash_entry(head.entry_hash, encode_entry(sequence, record))
+        if computed != entry_hash:  # (3)
+            message = f"entry {sequence} was changed: it hashes to 0x{computed.hex()}, 0x{entry_hash.hex()} is recorded"
+            raise EntryHashError(message, sequence=sequence, expected=entry_hash, actual=computed)
+        head = Head(sequence + 1, computed)
+        if known_head is not None and head.entries == known_head.entries and head != known_head:  # (4)
+            message = f"the log was replaced: after {head.entries} entries its head is {head}, known is {known_head}"
+            raise HeadError(message, sequence=sequence, expected=known_head, actual=head)
+    if known_head is not None and head.entries < known_head.entries:  # (5)
+        message = f"the log was truncated: it ends after {head.entries} entries, {known_head.entries} are known"
+        raise HeadError(message, expected=known_head, actual=head)
+    return head
+
+
+def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.row_factory = sqlite3.Row
+    for row in connection.execute("SELECT * FROM entries ORDER BY sequence"):
+        fields = dict(row)
+        entry_hash, text = fields.pop("entry_hash", None), fields.get("details")
+        fields["details"] = parse_object(text)
+        if rfc8785.dumps(fields["details"]).decode() != text:  # (1)
+            raise MalformedEntryError(f"entry {fields.get('sequence')}: details are not in canonical form")
+        yield _checked(fields, entry_hash)
+
+
+def _read_lines(lines: Iterable[bytes]) -> Iterator[_Stored]:
+    for number, line in enumerate(lines):
+        content = _parse_line(line, f"entry {number}")
+        entry_hash, fields = content.get("hash"), content.get("entry")
+        if set(content) != {"entry", "hash"} or not isinstance(fields, dict) or not isinstance(entry_hash, str):
+            raise MalformedEntryError(f"entry {number}: the line must hold an entry and its hash", sequence=number)
+        yield _checked(fields, _parse_hash(entry_hash))
+
+
+def _read_header(path: Path, line: bytes) -> Head:
+    try:
+        header = _parse_line(line, "the first line")
+        if (header["format"], header["version"]) != (EXPORT_FORMAT, EXPORT_VERSION):
+            raise NotALedgerError(f"{path} is no export of version {EXPORT_VERSION}: {line[:80]!r}")
+        return Head.parse(header["head"])
+    except (MalformedEntryError, KeyError, AttributeError) as error:
+        raise NotALedgerError(f"{path} is no export of an audit log: {error}") from error
+
+
+def _parse_line(line: bytes, name: str) -> dict[str, Any]:
+    """Reads one line in exactly the form in which it is written: canonical JSON and a newline; (1) for exports."""
+    try:
+        content = parse_object(line.decode())
+        canonical = rfc8785.dumps(content) + b"\n"
+    except (ValueError, RecursionError) as error:
+        raise MalformedEntryError(f"{name} can't be read: {error}") from error
+    if canonical != line:
+        raise MalformedEntryError(f"{name} is not in canonical form: the file was changed or cut")
+    return content
+
+
+def _checked(fields: dict[str, Any], entry_hash: object) -> _Stored:
+    sequence, record = from_fields(fields)
+    if not isinstance(entry_hash, bytes):
+        raise MalformedEntryError(f"entry {sequence} has no hash", sequence=sequence)
+    return sequence, record, entry_hash
+
+
+def _parse_hash(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return None

@@ -9,28 +9,23 @@ buyer may append to the same file from two processes; entries are never changed 
 logged once, however often it is reported (see `ledger.indexer`). Reading is in `ledger.queries`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ledger.entries import Entry, Record
+from sqlalchemy import Connection
 
-
-@dataclass(frozen=True)
-class Head:
-    """What pins the whole log: its length and the hash of its last entry (`GENESIS_HASH` for an empty log)."""
-
-    entries: int
-    entry_hash: bytes
-
-    def __str__(self) -> str:
-        return f"{self.entries}:0x{self.entry_hash.hex()}"
+from ledger.entries import EMPTY_HEAD, ChainPosition, Entry, EntryKind, Head, Record, chain_entry
+from ledger.store import ENTRIES, Store, insert_entries, select_entries
 
 
 class AuditLog:
-    """An append-only log of a market's trades in one SQLite file. Use it from any number of threads and processes."""
+    """An append-only log of one market's trades in one SQLite file. Use it from any number of threads and processes."""
+
+    def __init__(self, store: Store):
+        self._store = store
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -40,23 +35,46 @@ class AuditLog:
             NotALedgerError: The file is no audit log of the schema that this version reads.
             LedgerUnavailableError: The file can't be opened or locked.
         """
-        raise NotImplementedError
+        return cls(Store(Path(path)))
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._store.path
 
     def append(self, record: Record) -> Entry:
-        """Appends one record durably and returns its entry; for a contract event that is there already, that one."""
-        raise NotImplementedError
+        """Appends one record durably and returns its entry; for a contract event that is there already, that one.
 
-    def append_all(self, records: Iterable[Record]) -> Sequence[Entry]:
-        """Appends records in order, all or none, in one durable transaction; returns those that were not there yet."""
-        raise NotImplementedError
+        Raises:
+            LedgerUnavailableError: The file can't be locked or written; nothing was appended.
+        """
+        with self._store.writing() as connection:
+            appended = _append(connection, [record])
+            return appended[0] if appended else _newest_at(connection, record.chain)[0]
+
+    def append_all(self, records: Iterable[Record]) -> list[Entry]:
+        """Appends records in order, all or none, in one durable transaction; returns those that were not there yet.
+
+        Raises:
+            LedgerUnavailableError: The file can't be locked or written; nothing was appended.
+        """
+        with self._store.writing() as connection:
+            return _append(connection, records)
 
     def head(self) -> Head:
         """The current head."""
-        raise NotImplementedError
+        with self._store.reading() as connection:
+            return read_head(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent state of the log, for `ledger.store.select_entries`."""
+        with self._store.reading() as connection:
+            yield connection
 
     def close(self) -> None:
         """Releases the file. Closing twice does nothing."""
-        raise NotImplementedError
+        self._store.close()
 
     def __enter__(self) -> Self:
         return self
@@ -65,3 +83,54 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _append(connection: Connection, records: Iterable[Record]) -> list[Entry]:
+    """Chains `records` to the head, leaving out those that are logged; the caller holds the write lock."""
+    head = read_head(connection)
+    previous_hash = head.entry_hash
+    entries: list[Entry] = []
+    for record in _drop_logged(connection, records):
+        entry = chain_entry(head.entries + len(entries), previous_hash, record)
+        previous_hash = entry.entry_hash
+        entries.append(entry)
+    insert_entries(connection, entries)
+    return entries
+
+
+def _drop_logged(connection: Connection, records: Iterable[Record]) -> Iterator[Record]:
+    """Leaves out each record that repeats the newest entry at its position on the chain.
+
+    A position is a block hash and a log index. Its entries alternate between the event and `Reorganised`, because a
+    block that was dropped may come back.
+    """
+    newest: dict[tuple[str, int], EntryKind | None] = {}
+    for record in records:
+        if record.chain is not None and record.chain.log_index is not None:
+            position = (record.chain.block_hash, record.chain.log_index)
+            if position not in newest:
+                logged = _newest_at(connection, record.chain)
+                newest[position] = logged[0].record.kind if logged else None
+            if newest[position] is record.kind:
+                continue
+            newest[position] = record.kind
+        yield record
+
+
+def _newest_at(connection: Connection, chain: ChainPosition | None) -> list[Entry]:
+    """The newest entry at a position on the chain, if there is one."""
+    if chain is None:
+        return []
+    where = (
+        ENTRIES.c.block_number == chain.block_number,
+        ENTRIES.c.log_index == chain.log_index,
+        ENTRIES.c.block_hash == chain.block_hash,
+        ENTRIES.c.chain_id == chain.chain_id,
+    )
+    return select_entries(connection, *where, newest_first=True, limit=1)
+
+
+def read_head(connection: Connection) -> Head:
+    """The current head; nothing is *checked*: that is `ledger.fsck`'s."""
+    newest = select_entries(connection, newest_first=True, limit=1)
+    return Head(newest[0].sequence + 1, newest[0].entry_hash) if newest else EMPTY_HEAD
