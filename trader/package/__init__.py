@@ -1,0 +1,22 @@
+"""Packages: what `modelseal model prepare` makes of an ONNX file, on disk.
+
+A seller's package is a folder with two halves. `public/` is what every buyer gets; `secret/` never leaves the seller.
+Read `public` and `seller` (what is in them), then `prepare` (how they are made).
+"""
+
+from trader.package.errors import PackageError
+from trader.package.leakage import QuotaError, safe_quota
+from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
+from trader.package.public import PublicPackage
+from trader.package.seller import SellerPackage
+
+__all__ = [
+    "DEFAULT_AUDIT_SAMPLES",
+    "PackageError",
+    "PrepareOptions",
+    "PublicPackage",
+    "QuotaError",
+    "SellerPackage",
+    "prepare",
+    "safe_quota",
+]
