@@ -1,0 +1,54 @@
+"""The protocol as a table: states, events, and who may cause what. No IO, no clock.
+
+Read :mod:`~trader.trade.machine`; its preamble is the protocol.
+"""
+
+from trader.trade.events import (
+    Accepted,
+    Answered,
+    Confirmed,
+    Event,
+    Expired,
+    Proven,
+    Purchased,
+    Revealed,
+    SessionOpened,
+    Settled,
+    Slashed,
+)
+from trader.trade.machine import (
+    TIMEOUTS,
+    TRANSITIONS,
+    WINDOWS,
+    Position,
+    TradeMachine,
+    advance,
+    legal_events,
+    state_diagram,
+)
+from trader.trade.states import FINAL_STATES, Role, State
+
+__all__ = [
+    "FINAL_STATES",
+    "TIMEOUTS",
+    "TRANSITIONS",
+    "WINDOWS",
+    "Accepted",
+    "Answered",
+    "Confirmed",
+    "Event",
+    "Expired",
+    "Position",
+    "Proven",
+    "Purchased",
+    "Revealed",
+    "Role",
+    "SessionOpened",
+    "Settled",
+    "Slashed",
+    "State",
+    "TradeMachine",
+    "advance",
+    "legal_events",
+    "state_diagram",
+]

@@ -1,0 +1,186 @@
+"""The transition table of a trade, and the machine that walks it. Pure: no IO, no clock of its own.
+
+A trade starts when the buyer opens a session, and ends in one of three final states. In between, at any moment, one
+side is on move and the other waits:
+
+    NONE       buyer opens a session, paying the fee     TESTING    seller answers and earns the fee
+    ANSWERED   buyer tests, decides, locks the price     PURCHASED  seller proves, locks its bond, offers the ciphertext
+    PROVEN     buyer downloads and accepts               ACCEPTED   seller reveals the key
+    REVEALED   buyer checks, confirms or wins a dispute
+
+Whoever is on move has until the state's deadline: a move is legal iff `at_seconds < deadline_seconds`. From the deadline
+on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled` after. So at
+every second exactly one of the two is legal, and refund and reveal never race.
+
+`TRANSITIONS` is the source: the diagram (:func:`state_diagram`), the drivers and the tests derive from it, and the
+escrow's Solidity states and events are compared with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from contracts.types import Windows
+from trader.errors import IllegalMoveError
+from trader.trade.events import (
+    Accepted,
+    Answered,
+    Confirmed,
+    Event,
+    Expired,
+    Proven,
+    Purchased,
+    Revealed,
+    SessionOpened,
+    Settled,
+    Slashed,
+)
+from trader.trade.states import FINAL_STATES, Role, State
+
+Table: TypeAlias = Mapping[Role, Mapping[State, Mapping[type[Event], State]]]
+
+TRANSITIONS: Table = MappingProxyType(
+    {
+        Role.SELLER: {
+            State.NONE: {},
+            State.TESTING: {Answered: State.ANSWERED, Expired: State.EXPIRED},
+            State.ANSWERED: {Expired: State.EXPIRED},
+            State.PURCHASED: {Proven: State.PROVEN, Expired: State.EXPIRED},
+            State.PROVEN: {Expired: State.EXPIRED},
+            State.ACCEPTED: {Revealed: State.REVEALED, Expired: State.EXPIRED},
+            State.REVEALED: {Settled: State.SETTLED},
+            State.SETTLED: {},
+            State.EXPIRED: {},
+            State.SLASHED: {},
+        },
+        Role.BUYER: {
+            State.NONE: {SessionOpened: State.TESTING},
+            State.TESTING: {Expired: State.EXPIRED},
+            State.ANSWERED: {Purchased: State.PURCHASED, Expired: State.EXPIRED},
+            State.PURCHASED: {Expired: State.EXPIRED},
+            State.PROVEN: {Accepted: State.ACCEPTED, Expired: State.EXPIRED},
+            State.ACCEPTED: {Expired: State.EXPIRED},
+            State.REVEALED: {Confirmed: State.SETTLED, Slashed: State.SLASHED, Settled: State.SETTLED},
+            State.SETTLED: {},
+            State.EXPIRED: {},
+            State.SLASHED: {},
+        },
+    }
+)
+
+TIMEOUTS: frozenset[type[Event]] = frozenset({Expired, Settled})
+"""Events that are legal from the deadline on; all others are legal before it."""
+
+WINDOWS: Mapping[State, str] = MappingProxyType(
+    {
+        State.TESTING: "answer_seconds",
+        State.ANSWERED: "decision_seconds",
+        State.PURCHASED: "proof_seconds",
+        State.PROVEN: "acceptance_seconds",
+        State.ACCEPTED: "reveal_seconds",
+        State.REVEALED: "dispute_seconds",
+    }
+)
+"""Which of the listing's windows says how long a waiting state may last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a trade stands.
+
+    Attributes:
+        state: The state.
+        deadline_seconds: Unix time at which a waiting state ends; 0 in the others.
+    """
+
+    state: State = State.NONE
+    deadline_seconds: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether the trade has ended."""
+        return self.state in FINAL_STATES
+
+    def overdue(self, now_seconds: int) -> bool:
+        """Whether the deadline has passed: only a timeout is legal."""
+        return self.state in WINDOWS and now_seconds >= self.deadline_seconds
+
+
+def legal_events(role: Role, position: Position, now_seconds: int) -> frozenset[type[Event]]:
+    """What `role` may cause now: moves before the deadline, timeouts from it on."""
+    overdue = position.overdue(now_seconds)
+    events = TRANSITIONS[role][position.state]
+    return frozenset(event for event in events if (event in TIMEOUTS) is overdue)
+
+
+def advance(role: Role, position: Position, event: Event, windows: Windows) -> Position:
+    """The position after `role` causes `event`.
+
+    Raises:
+        IllegalMoveError: The role may not cause the event in this state or at this time.
+    """
+    next_state = TRANSITIONS[role][position.state].get(type(event))
+    if next_state is None:
+        raise IllegalMoveError(
+            f"the {role.value} can't cause {type(event).__name__} while the trade is {position.state.name}"
+        )
+    if type(event) not in legal_events(role, position, event.at_seconds):
+        side = "before" if type(event) in TIMEOUTS else "after"
+        raise IllegalMoveError(
+            f"{type(event).__name__} at {event.at_seconds} comes {side} the deadline of {position.state.name} at "
+            f"{position.deadline_seconds}"
+        )
+    window = getattr(windows, WINDOWS[next_state]) if next_state in WINDOWS else None
+    return Position(next_state, 0 if window is None else event.at_seconds + window)
+
+
+class TradeMachine:
+    """One trade as one side sees it.
+
+    Attributes:
+        role: Our side.
+        windows: The listing's windows.
+        position: Where the trade stands.
+    """
+
+    def __init__(self, role: Role, windows: Windows, position: Position | None = None) -> None:
+        self.role = role
+        self.windows = windows
+        self.position = position or Position()
+
+    def send(self, event: Event) -> None:
+        """We cause an event.
+
+        Raises:
+            IllegalMoveError: We may not; nothing has changed.
+        """
+        self.position = advance(self.role, self.position, event, self.windows)
+
+    def receive(self, event: Event) -> None:
+        """The other side caused an event.
+
+        Raises:
+            IllegalMoveError: It may not; nothing has changed.
+        """
+        self.position = advance(other_role(self.role), self.position, event, self.windows)
+
+
+def other_role(role: Role) -> Role:
+    """The other side."""
+    return Role.BUYER if role is Role.SELLER else Role.SELLER
+
+
+def state_diagram() -> str:
+    """The table as a mermaid state diagram; timeouts are marked with the window that they end."""
+    lines = ["stateDiagram-v2", "    [*] --> NONE"]
+    for state in State:
+        arrows: dict[tuple[State, str], list[str]] = {}
+        for role in Role:
+            for event, target in TRANSITIONS[role][state].items():
+                arrows.setdefault((target, event.__name__), []).append(role.value)
+        for (target, name), roles in arrows.items():
+            who = roles[0] if len(roles) == 1 else "anyone, after the deadline"
+            lines.append(f"    {state.name} --> {target.name}: {name} ({who})")
+    lines += [f"    {state.name} --> [*]" for state in State if state in FINAL_STATES]
+    return "\n".join(lines)
