@@ -105,8 +105,7 @@ class CircuitSection(_Part):
         audit_samples: k.
         settings_digest: keccak256 of the settings file.
         srs: the trusted set-up.
-        vka_digest: digest of the verifying key artifact.
-        circuit_digest: what the verifier contract returns.
+        circuit_digest: of the verifying key artifact; what the verifier contract returns.
         layout: see `Layout`.
         commit_scale_bits: scale c of committed outputs.
         tolerance: in instance units.
@@ -115,7 +114,6 @@ class CircuitSection(_Part):
     audit_samples: Annotated[int, Field(ge=1, lt=1 << 16)]
     settings_digest: Digest
     srs: SrsSection
-    vka_digest: Digest
     circuit_digest: Digest
     layout: Layout
     commit_scale_bits: Annotated[int, Field(ge=0, le=62)]

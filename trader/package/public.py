@@ -8,11 +8,13 @@ On disk it is a folder of plain files; between parties it is one archive: for ea
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from trader.files import write_file
 from trader.package.errors import PackageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAGIC = b"MSPK\x00\x01"
 MAX_PART_BYTES = 1 << 28
@@ -60,7 +62,9 @@ class PublicPackage:
             PackageError: not an archive of this version, truncated, oversize, or with bytes left over.
         """
         if not archive.startswith(MAGIC):
-            raise PackageError("this is no package of this version: its first bytes are wrong. Ask the seller for it again.")
+            raise PackageError(
+                "this is no package of this version: its first bytes are wrong. Ask the seller for it again."
+            )
         parts: list[bytes] = []
         position = len(MAGIC)
         for part in fields(cls):
@@ -71,7 +75,9 @@ class PublicPackage:
             parts.append(archive[position : position + length])
             position += length
         if position != len(archive):
-            raise PackageError(f"the package has {len(archive) - position} bytes too many. Ask the seller for it again.")
+            raise PackageError(
+                f"the package has {len(archive) - position} bytes too many. Ask the seller for it again."
+            )
         return cls(*parts)
 
     def write(self, folder: Path) -> None:

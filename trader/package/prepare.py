@@ -1,0 +1,255 @@
+"""From an ONNX file to a package that can be listed.
+
+In this order: (1) the model is read in a sandbox and lowered to its public graph; (2) its parameters become canonical
+integers; (3) the quota is checked; (4) the encrypted test is planned from the magnitudes that calibration data
+reaches; (5) the audit circuit is built; (6) the parameters are committed to and bound to the chunks that will be
+delivered; (7) the manifest says all of it; (8) the folder is written as a whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from eth_utils.crypto import keccak
+
+from trader.delivery import EncryptionKey
+from trader.errors import CallerError
+from trader.he import HePlan, SecurityPolicy, plan_encryption
+from trader.model import (
+    CanonicalModel,
+    LoweredModel,
+    architecture_bytes,
+    canonicalise,
+    interval_bounds,
+    measured_bounds,
+    quantise_inputs,
+    read_model,
+    read_samples,
+)
+from trader.model import manifest as manifests
+from trader.package.leakage import check_quota, safe_quota
+from trader.package.public import PublicPackage
+from trader.package.seller import SellerPackage
+from zk import (
+    AuditCircuit,
+    Srs,
+    SrsProvider,
+    build_audit_circuit,
+    commitment_digest,
+    development_srs,
+    parameter_commitment,
+)
+from zk.commitments import BoundParameters, bind_parameters
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_AUDIT_SAMPLES = 8
+DEFAULT_INPUT_MAGNITUDE = 8.0
+"""Largest |input| without calibration data: standardised features rarely lie further out."""
+CALIBRATION_MARGIN = 2.0
+"""Buyers' data may reach so many times further out than the calibration data."""
+COMMIT_SCALE_BITS = 12
+"""Committed outputs are multiples of 2^-12."""
+BUYERS_PER_LISTING = 10
+
+Step = Callable[[str], None]
+"""Called with what is being done, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """What the seller decides.
+
+    Attributes:
+        card: what the listing says of the model.
+        audit_samples: k, samples in one audit proof.
+        buyer_quota_samples: test samples per buyer; None for as many as are safe (at least k).
+        listing_quota_samples: test samples of all buyers together; None for ten buyers' worth.
+        fee_wei: of a buyer's first session.
+        endpoint: URL where buyers reach the seller.
+        insist: allow a quota that could give the model away.
+        srs: gives the structured reference string; a locally made one marks the package as a development one.
+        policy: the security that the seller asks of the encryption.
+    """
+
+    card: manifests.ModelCard
+    audit_samples: int = DEFAULT_AUDIT_SAMPLES
+    buyer_quota_samples: int | None = None
+    listing_quota_samples: int | None = None
+    fee_wei: int = 10**15
+    endpoint: str = ""
+    insist: bool = False
+    srs: SrsProvider = development_srs
+    policy: SecurityPolicy = field(default_factory=SecurityPolicy)
+
+
+def prepare(
+    model: Path,
+    out: Path,
+    options: PrepareOptions,
+    *,
+    password: str,
+    calibration: Path | None = None,
+    step: Step = lambda _: None,
+) -> SellerPackage:
+    """Make a package of an ONNX file.
+
+    Args:
+        model: the ONNX file.
+        out: folder to make; must not exist, or be empty.
+        options: what the seller decides.
+        password: protects the package's encryption key.
+        calibration: samples like those that buyers will test with (.csv, .npy, .npz).
+        step: told what is being done.
+
+    Raises:
+        CallerError: `out` is in the way.
+        ModelError: the model can't be traded, or the calibration data doesn't fit it; the subclass says why.
+        QuotaError: the quota would give the model away, and the seller doesn't insist.
+        PlanError: no encryption parameters serve this model.
+        ZkError: no circuit, or the proof system failed.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise CallerError(f"{out} exists and is not empty. Name another folder, or remove it.")
+    step("reading the model")
+    lowered = read_model(model)
+    samples = None if calibration is None else read_samples(calibration, lowered.graph.features)
+    package = _assemble(lowered, samples, options, step)
+    step("writing the package")
+    _write_whole(package, out, password)
+    return package
+
+
+def _assemble(
+    lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, step: Step
+) -> SellerPackage:
+    canonical = canonicalise(lowered)
+    quota = _decide_quota(canonical, options)
+    magnitude, bounds = _magnitudes(lowered, canonical, samples)
+    step("planning the encrypted test")
+    plan = plan_encryption(canonical, bounds, input_magnitude=magnitude, policy=options.policy)
+    step("building the audit circuit")
+    architecture = architecture_bytes(canonical.graph)
+    circuit = build_audit_circuit(
+        onnx.load_from_string(architecture),
+        audit_samples=options.audit_samples,
+        scale_bits=canonical.scale_bits,
+        srs=options.srs,
+    )
+    step("committing to the parameters")
+    srs = options.srs(circuit.logrows)
+    points = parameter_commitment(circuit, canonical.tensors, srs)
+    bound = bind_parameters(circuit, canonical.tensors, points, srs)
+    key = EncryptionKey.generate()
+    manifest = manifests.Manifest(
+        card=options.card,
+        input=manifests.InputSchema(
+            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=magnitude
+        ),
+        output=manifests.OutputSchema(count=canonical.graph.outputs, post_processing=lowered.post_processing),
+        scale_bits=canonical.scale_bits,
+        architecture_digest=_hex(keccak(architecture)),
+        circuit=_circuit_section(circuit, srs, plan),
+        parameter_commitments=tuple(_hex(point) for point in points),
+        parameter_commitment=_hex(commitment_digest(points)),
+        **_bound_fields(bound),
+        plan=plan.model_dump(mode="json"),
+        quota=quota,
+        endpoint=options.endpoint,
+        encryption_public_key=_hex(key.public_key),
+    )
+    public = PublicPackage(
+        manifest=manifest.to_bytes(),
+        architecture=architecture,
+        settings=circuit.settings,
+        leaves=bound.commitments.to_bytes(),
+        development_srs=srs.path.read_bytes() if srs.development else b"",
+    )
+    return SellerPackage(public, canonical, bound.artifact, key)
+
+
+def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifests.Quota:
+    safe = safe_quota(canonical.graph)
+    buyer = max(safe, options.audit_samples) if options.buyer_quota_samples is None else options.buyer_quota_samples
+    if buyer < options.audit_samples:
+        raise CallerError(
+            f"a quota of {buyer} test samples is less than the {options.audit_samples} samples of an audit. "
+            "Raise the quota or lower the number of audit samples."
+        )
+    if options.buyer_quota_samples is not None and not options.insist:
+        check_quota(canonical.graph, buyer)
+    listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
+    return manifests.Quota(buyer_samples=buyer, listing_samples=listing, fee_wei=hex(options.fee_wei))
+
+
+def _magnitudes(
+    lowered: LoweredModel, canonical: CanonicalModel, samples: NDArray[np.float64] | None
+) -> tuple[float, dict[str, float]]:
+    """Largest input, and largest value of every node: measured where there is data, by interval arithmetic else."""
+    if samples is None:
+        intervals = interval_bounds(canonical, DEFAULT_INPUT_MAGNITUDE)
+        return DEFAULT_INPUT_MAGNITUDE, {name: float(np.max(bound)) for name, bound in intervals.items()}
+    inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, lowered.input_exponents)
+    largest = float(np.abs(inputs).max()) / 2**canonical.scale_bits
+    magnitude = 2.0 ** math.ceil(math.log2(max(largest * CALIBRATION_MARGIN, 1.0)))
+    return magnitude, dict(measured_bounds(canonical, inputs, CALIBRATION_MARGIN))
+
+
+def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests.CircuitSection:
+    commit_scale_bits = min(COMMIT_SCALE_BITS, circuit.output_scale_bits)
+    return manifests.CircuitSection(
+        audit_samples=circuit.audit_samples,
+        settings_digest=_hex(keccak(circuit.settings)),
+        srs=manifests.SrsSection(digest=_hex(srs.digest), logrows=srs.logrows, development=srs.development),
+        circuit_digest=_hex(circuit.digest),
+        layout=manifests.Layout(
+            input_columns=circuit.input_columns,
+            parameter_columns=circuit.parameter_columns,
+            proof_bytes=circuit.proof_bytes,
+            outputs=circuit.outputs,
+            output_shift_bits=circuit.output_scale_bits - commit_scale_bits,
+            logrows=circuit.logrows,
+            column_lengths=circuit.column_lengths,
+        ),
+        commit_scale_bits=commit_scale_bits,
+        tolerance=hex(_tolerance(circuit, plan, commit_scale_bits)),
+    )
+
+
+def _tolerance(circuit: AuditCircuit, plan: HePlan, commit_scale_bits: int) -> int:
+    """In instance units: the encryption's error, and the one grid step by which dithered rounding moves a value."""
+    return math.ceil((plan.expected_error + 2.0**-commit_scale_bits) * 2.0**circuit.output_scale_bits)
+
+
+def _bound_fields(bound: BoundParameters) -> dict[str, Any]:
+    """The manifest's fields about the delivered chunks."""
+    opening = bound.opening
+    return {
+        "weights_root": _hex(bound.commitments.weights.root),
+        "sums_root": _hex(bound.commitments.sums.root),
+        "binding": manifests.Binding(value=_hex(opening.value.to_bytes(32, "big")), proof=_hex(opening.proof)),
+        "chunk_count": bound.layout.chunk_count,
+    }
+
+
+def _write_whole(package: SellerPackage, out: Path, password: str) -> None:
+    """Write beside `out`, then rename: a crash leaves no half package under the name that was asked for."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+        unfinished = Path(folder) / "package"
+        package.write(unfinished, password)
+        if out.exists():
+            out.rmdir()
+        unfinished.replace(out)
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
