@@ -8,9 +8,9 @@ side is on move and the other waits:
     PROVEN     buyer downloads and accepts               ACCEPTED   seller reveals the key
     REVEALED   buyer checks, confirms or wins a dispute
 
-Whoever is on move has until the state's deadline: a move is legal iff `at_seconds < deadline_seconds`. From the deadline
-on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled` after. So at
-every second exactly one of the two is legal, and refund and reveal never race.
+Whoever is on move has until the state's deadline: a move is legal iff `at_seconds < deadline_seconds`. From the
+deadline on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled`
+after. So at every second exactly one of the two is legal, and refund and reveal never race.
 
 `TRANSITIONS` is the source: the diagram (:func:`state_diagram`), the drivers and the tests derive from it, and the
 escrow's Solidity states and events are compared with it.

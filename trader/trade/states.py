@@ -4,7 +4,7 @@ from enum import Enum, IntEnum
 
 
 class State(IntEnum):
-    """Where a trade stands. Each waiting state (`TESTING` … `REVEALED`) ends at a deadline; the last three are final."""
+    """Where a trade stands. Each waiting state (`TESTING` … `REVEALED`) ends at a deadline; the last three don't."""
 
     NONE = 0
     """No such trade."""
