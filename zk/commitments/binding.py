@@ -1,30 +1,54 @@
 """Bind the delivered chunks to the proven commitments.
 
 Seller: :func:`bind_parameters` makes chunks, trees and the opening. Buyer, before paying: :func:`verify_binding`.
-After decryption the buyer recomputes every running sum with :func:`zk.commitments.sums.running_sums`.
+After decryption the buyer recomputes every running sum (:func:`zk.commitments.sums.running_sums`).
+
+Two facts meet in the sums tree. The KZG opening says what the proven parameters sum to, and the tree's last leaf holds
+that sum. The sum step dispute lets the buyer show any chunk whose values do not lead from the sum before it to its own.
+So chunks that survive all disputes sum to what the proven parameters sum to, and hence are these parameters.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from zk.commitments.chunks import (
+    SALT_BYTES,
+    SUM_BYTES,
+    ColumnLayout,
+    encode_chunks,
+    salt_of,
+    split_columns,
+    sums_leaf,
+    sums_tree,
+    weights_tree,
+    with_sums,
+)
+from zk.commitments.errors import BindingError, ChunkError, MerkleError
+from zk.commitments.kzg import open_columns, verify_opening
+from zk.commitments.merkle import HASH_BYTES, ChunkTree, keccak256
+from zk.commitments.sums import derive_challenge, last_sum_of, running_sums
+from zk.proofs.prover import commit_elements
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from zk.circuits.audit import AuditCircuit
-    from zk.commitments.chunks import ColumnLayout
     from zk.commitments.kzg import KzgOpening
-    from zk.commitments.merkle import ChunkTree
     from zk.srs import Srs
 
 
 @dataclass(frozen=True)
 class ChunkCommitments:
     """The public half of the chunks: both trees' leaves, and the salt that opens the last sum.
+
+    The last salt also stands before the last chunk's values in the weights tree. They stay hidden: a tensor ends in
+    its salt rows, at least 12 random 24-bit values, and a chunk that reaches further back holds all of these.
 
     Attributes:
         weights: Tree whose root is ``weightsRoot``.
@@ -38,7 +62,7 @@ class ChunkCommitments:
 
     def to_bytes(self) -> bytes:
         """The form in which the package publishes them: ``last_salt ‖ weights leaves ‖ sums leaves``."""
-        raise NotImplementedError
+        return b"".join((self.last_salt, *self.weights.leaves, *self.sums.leaves))
 
     @classmethod
     def from_bytes(
@@ -50,7 +74,17 @@ class ChunkCommitments:
             ChunkError: The length is not that of the layout.
             MerkleError: A root is not the listed one.
         """
-        raise NotImplementedError
+        leaves_bytes = layout.chunk_count * HASH_BYTES
+        if len(data) != SALT_BYTES + 2 * leaves_bytes:
+            raise ChunkError(
+                f"{layout.chunk_count} chunks have {SALT_BYTES + 2 * leaves_bytes} bytes of leaves, not {len(data)}"
+            )
+        words = [data[start : start + HASH_BYTES] for start in range(SALT_BYTES, len(data), HASH_BYTES)]
+        trees = (ChunkTree(words[: layout.chunk_count]), ChunkTree(words[layout.chunk_count :]))
+        for tree, root, name in zip(trees, (weights_root, sums_root), ("weights", "sums"), strict=True):
+            if tree.root != root:
+                raise MerkleError(f"the {name} leaves have the root 0x{tree.root.hex()}, listed is 0x{root.hex()}")
+        return cls(*trees, last_salt=data[:SALT_BYTES])
 
 
 @dataclass(frozen=True)
@@ -85,7 +119,28 @@ def bind_parameters(
         ChunkError: The tensors do not fit the circuit.
         BindingError: ``points`` are not the commitments of ``parameters``.
     """
-    raise NotImplementedError
+    layout = ColumnLayout(circuit.logrows, circuit.column_lengths)
+    columns = split_columns(parameters, layout)
+    return bind_columns(columns, layout, points, srs, lambda elements: commit_elements(circuit, elements, srs)[0])
+
+
+def bind_columns(
+    columns: Sequence[NDArray[np.int32]],
+    layout: ColumnLayout,
+    points: Sequence[bytes],
+    srs: Srs,
+    commit: Callable[[Sequence[int]], bytes],
+) -> BoundParameters:
+    """Do what :func:`bind_parameters` does, with any ``commit`` that :func:`~zk.commitments.kzg.open_columns` takes."""
+    blank = encode_chunks(columns, secrets.token_bytes(SALT_BYTES * layout.chunk_count))
+    weights = weights_tree(blank)
+    challenge = derive_challenge(weights.root, keccak256(b"".join(points)))
+    sums = running_sums(columns, layout, challenge)
+    opening = open_columns(columns, sums[-1], layout, challenge, srs, commit)
+    artifact = with_sums(blank, sums)
+    commitments = ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, layout.chunk_count - 1))
+    verify_binding(layout, points, commitments, opening, srs)
+    return BoundParameters(artifact, layout, commitments, opening)
 
 
 def verify_binding(
@@ -97,5 +152,14 @@ def verify_binding(
 
     Raises:
         BindingError: The opening is false, or the last sum is not the one in the sums tree.
+        SrsError: The SRS file can't be read.
     """
-    raise NotImplementedError
+    challenge = derive_challenge(commitments.weights.root, keccak256(b"".join(points)))
+    verify_opening(points, layout, challenge, opening, srs)
+    last_sum = last_sum_of(opening.value, layout, challenge)
+    leaf = sums_leaf(layout.chunk_count - 1, last_sum.to_bytes(SUM_BYTES, "big"), commitments.last_salt)
+    if commitments.sums.leaves[-1] != leaf:
+        raise BindingError(
+            f"the sums tree ends in 0x{commitments.sums.leaves[-1].hex()}, the opened sum needs 0x{leaf.hex()}: "
+            "do not buy from this listing"
+        )

@@ -2,20 +2,27 @@
 
 Tensors go row-major into columns of 2^logrows - 6 values, as in the circuit; each column is cut into chunks of 240
 values. A chunk is 1024 bytes: ``S_j (32, big-endian) ‖ salt_j (32) ‖ 240 x int32 (big-endian)``. A column starts a new
-chunk; the last chunk of a column is padded with zeros that no check reads.
+chunk; the last chunk of a column is padded with zeros that no sum reads. All chunks in a row are the *artifact*.
 
 Leaf of chunk j in the weights tree: keccak256(salt_j ‖ values); in the sums tree: keccak256(uint256(j) ‖ S_j ‖ salt_j).
 
-Read :class:`ColumnLayout` first, then :class:`ChunkArray`.
+In the order of use: :class:`ColumnLayout`, :func:`split_columns`, :func:`encode_chunks`, :func:`weights_tree`,
+:func:`with_sums`, :func:`sums_tree`; a reader takes :func:`decode_columns`, :func:`stored_sums`,
+:func:`join_columns`.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from zk.circuits.audit import BLINDING_ROWS
+from zk.commitments.errors import ChunkError
+from zk.commitments.merkle import ChunkTree, keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,28 +31,42 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1024
 CHUNK_PARAMETERS = 240
+SUM_BYTES = 32
 SALT_BYTES = 32
+_VALUES_AT = SUM_BYTES + SALT_BYTES
 
 
 @dataclass(frozen=True)
 class ColumnLayout:
     """How many parameters stand in each committed column; public.
 
+    A length may be 0: a tensor that fills its columns exactly can be followed by an empty one, which has no chunks.
+
     Attributes:
         logrows: log2 of a column's rows.
         lengths: Parameters in each column, in order.
 
     Raises:
-        ChunkError: No columns, or a length outside 1 … 2^logrows - 6.
+        ChunkError: No parameters at all, or a length that no column of this size holds.
     """
 
     logrows: int
     lengths: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        """Check the lengths."""
+        if not all(0 <= length <= self.capacity for length in self.lengths) or not sum(self.lengths):
+            raise ChunkError(f"columns of 2^{self.logrows} rows cannot hold {self.lengths} parameters")
+
+    @property
+    def capacity(self) -> int:
+        """Values that fit one column: its last 6 rows are the proof system's."""
+        return (1 << self.logrows) - BLINDING_ROWS
+
     @property
     def chunk_counts(self) -> tuple[int, ...]:
         """Chunks of each column."""
-        return tuple(math.ceil(length / CHUNK_PARAMETERS) for length in self.lengths)
+        return tuple(-(-length // CHUNK_PARAMETERS) for length in self.lengths)
 
     @property
     def chunk_count(self) -> int:
@@ -53,60 +74,132 @@ class ColumnLayout:
         return sum(self.chunk_counts)
 
 
-def layout_of(shapes: Sequence[tuple[int, ...]], logrows: int) -> ColumnLayout:
-    """The layout of tensors of these shapes: a long tensor continues in further columns."""
-    raise NotImplementedError
-
-
 def split_columns(tensors: Sequence[NDArray[np.int32]], layout: ColumnLayout) -> list[NDArray[np.int32]]:
     """Flatten tensors row-major into the layout's columns.
 
     Raises:
-        ChunkError: The tensors do not have this layout.
+        ChunkError: A tensor is not int32, or the tensors do not begin and end where the layout's columns do.
     """
-    raise NotImplementedError
+    if any(tensor.dtype != np.int32 for tensor in tensors):
+        raise ChunkError(f"parameters are int32, not {sorted({str(tensor.dtype) for tensor in tensors})}")
+    _check_boundaries([tensor.size for tensor in tensors], layout)
+    flat = np.concatenate([tensor.ravel() for tensor in tensors])
+    return np.split(flat, np.cumsum(layout.lengths)[:-1])
 
 
 def join_columns(
     columns: Sequence[NDArray[np.int32]], shapes: Sequence[tuple[int, ...]]
 ) -> tuple[NDArray[np.int32], ...]:
-    """The inverse of :func:`split_columns`."""
-    raise NotImplementedError
+    """Make tensors of the columns: the inverse of :func:`split_columns`.
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """One chunk.
-
-    Attributes:
-        running_sum: S_j as it stands in the chunk; not necessarily below the modulus when a seller cheats.
-        salt: 32 bytes.
-        parameters: 240 int32 values, padding included.
+    Raises:
+        ChunkError: The shapes do not use up the columns exactly.
     """
-
-    running_sum: int = field(repr=False)
-    salt: bytes = field(repr=False)
-    parameters: NDArray[np.int32] = field(repr=False)
-
-    def encode(self) -> bytes:
-        """The chunk's 1024 bytes."""
-        raise NotImplementedError
-
-    @classmethod
-    def decode(cls, data: bytes) -> Chunk:
-        """Read a chunk.
-
-        Raises:
-            ChunkError: ``data`` is not 1024 bytes long.
-        """
-        raise NotImplementedError
+    sizes = [prod(shape) for shape in shapes]
+    flat = np.concatenate(columns)
+    if sum(sizes) != flat.size:
+        raise ChunkError(f"tensors of shapes {tuple(shapes)} have {sum(sizes)} values, the columns {flat.size}")
+    parts = np.split(flat, np.cumsum(sizes)[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def weights_leaf(chunk: bytes) -> bytes:
-    """Leaf of an encoded chunk in the weights tree."""
-    raise NotImplementedError
+def encode_chunks(columns: Sequence[NDArray[np.int32]], salts: bytes) -> bytes:
+    """Lay columns out in chunks whose sums are still 0: the sums depend on the root over these chunks.
+
+    Args:
+        columns: int32, in order.
+        salts: 32 secret random bytes per chunk, one after another.
+
+    Raises:
+        ChunkError: There are more or fewer salts than chunks.
+    """
+    values = b"".join(_padded(column) for column in columns)
+    count = len(values) // (4 * CHUNK_PARAMETERS)
+    if len(salts) != count * SALT_BYTES:
+        raise ChunkError(f"{count} chunks need {count * SALT_BYTES} bytes of salt, not {len(salts)}")
+    chunks = np.zeros((count, CHUNK_BYTES), dtype=np.uint8)
+    chunks[:, SUM_BYTES:_VALUES_AT] = np.frombuffer(salts, dtype=np.uint8).reshape(count, SALT_BYTES)
+    chunks[:, _VALUES_AT:] = np.frombuffer(values, dtype=np.uint8).reshape(count, -1)
+    return chunks.tobytes()
 
 
-def sums_leaf(index: int, chunk: bytes) -> bytes:
-    """Leaf of the encoded chunk ``index`` in the sums tree."""
-    raise NotImplementedError
+def with_sums(artifact: bytes, sums: Sequence[int]) -> bytes:
+    """The artifact with S_j in chunk j."""
+    chunks = np.frombuffer(artifact, dtype=np.uint8).reshape(len(sums), CHUNK_BYTES).copy()
+    encoded = b"".join(running_sum.to_bytes(SUM_BYTES, "big") for running_sum in sums)
+    chunks[:, :SUM_BYTES] = np.frombuffer(encoded, dtype=np.uint8).reshape(len(sums), SUM_BYTES)
+    return chunks.tobytes()
+
+
+def stored_sums(artifact: bytes) -> list[int]:
+    """S_j of each chunk as it stands there; a cheating seller's may exceed the modulus."""
+    return [
+        int.from_bytes(artifact[start : start + SUM_BYTES], "big") for start in range(0, len(artifact), CHUNK_BYTES)
+    ]
+
+
+def salt_of(artifact: bytes, index: int) -> bytes:
+    """salt_j of chunk ``index``."""
+    start = index * CHUNK_BYTES + SUM_BYTES
+    return artifact[start : start + SALT_BYTES]
+
+
+def decode_columns(artifact: bytes, layout: ColumnLayout) -> list[NDArray[np.int32]]:
+    """The columns (int32) of an artifact, without padding.
+
+    Raises:
+        ChunkError: The artifact does not have the layout's length.
+    """
+    if len(artifact) != layout.chunk_count * CHUNK_BYTES:
+        raise ChunkError(
+            f"the layout has {layout.chunk_count} chunks of {CHUNK_BYTES} bytes, not {len(artifact)} bytes"
+        )
+    chunks = np.frombuffer(artifact, dtype=np.uint8).reshape(-1, CHUNK_BYTES)[:, _VALUES_AT:]
+    values = np.ascontiguousarray(chunks).view(">i4").astype(np.int32)
+    first_chunks = list(accumulate(layout.chunk_counts))[:-1]
+    per_column = np.split(values, first_chunks)
+    return [rows.ravel()[:length] for rows, length in zip(per_column, layout.lengths, strict=True)]
+
+
+def weights_tree(artifact: bytes) -> ChunkTree:
+    """The tree over salts and values, whose root is ``weightsRoot``; independent of the sums."""
+    return ChunkTree([keccak256(chunk[SUM_BYTES:]) for chunk in cut_chunks(artifact)])
+
+
+def sums_tree(artifact: bytes) -> ChunkTree:
+    """The tree over the running sums, whose root is ``sumsRoot``."""
+    return ChunkTree(
+        [
+            sums_leaf(index, chunk[:SUM_BYTES], chunk[SUM_BYTES:_VALUES_AT])
+            for index, chunk in enumerate(cut_chunks(artifact))
+        ]
+    )
+
+
+def sums_leaf(index: int, running_sum: bytes, salt: bytes) -> bytes:
+    """Leaf ``index`` of the sums tree: the salt hides the sum; the length sets it apart from other hashes."""
+    return keccak256(index.to_bytes(32, "big") + running_sum + salt)
+
+
+def cut_chunks(artifact: bytes) -> list[bytes]:
+    """The chunks of an artifact or of a ciphertext.
+
+    Raises:
+        ChunkError: The length is not a whole number of chunks, or zero.
+    """
+    if not artifact or len(artifact) % CHUNK_BYTES:
+        raise ChunkError(f"{len(artifact)} bytes are not a whole number of chunks of {CHUNK_BYTES} bytes")
+    return [artifact[start : start + CHUNK_BYTES] for start in range(0, len(artifact), CHUNK_BYTES)]
+
+
+def _padded(column: NDArray[np.int32]) -> bytes:
+    """A column's values, big-endian, up to a whole number of chunks."""
+    padding = -column.size % CHUNK_PARAMETERS
+    return column.astype(">i4").tobytes() + bytes(4 * padding)
+
+
+def _check_boundaries(sizes: Sequence[int], layout: ColumnLayout) -> None:
+    """Every tensor begins a column, and all columns together hold all tensors."""
+    starts = set(accumulate(layout.lengths))
+    if sum(sizes) != sum(layout.lengths) or not set(accumulate(sizes)) <= starts:
+        raise ChunkError(f"tensors of {tuple(sizes)} values do not fill columns of {layout.lengths}")
