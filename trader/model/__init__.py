@@ -1,23 +1,14 @@
 """Models: from an ONNX file to a public architecture and secret canonical parameters, and back.
 
-The main verb is `read_model`. Read `graph` first (what is computed), then `lowering` (ONNX to graph), `canonical` (the
-integers that are tested, proven and delivered) and `architecture` (the public file). `manifest` is what a listing promises.
+The main verb is `read_model`. Read `graph` first (what is computed), then `lowering` (ONNX to graph), `canonical` and
+`reference` (the integers that are tested, proven and delivered, and what they give) and `architecture` (the public
+file). `manifest` is what a listing promises.
 """
 
 from pathlib import Path
 
 from trader.model.architecture import architecture_bytes, read_architecture
-from trader.model.canonical import (
-    DEFAULT_SCALE_BITS,
-    CanonicalModel,
-    canonicalise,
-    evaluate_exact,
-    interval_bounds,
-    measured_bounds,
-    output_scale_bits,
-    quantise_inputs,
-    scale_bits_of,
-)
+from trader.model.canonical import DEFAULT_SCALE_BITS, CanonicalModel, canonicalise
 from trader.model.data import read_labels, read_samples
 from trader.model.errors import (
     ArchitectureError,
@@ -34,6 +25,15 @@ from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
 from trader.model.plain import plain_model_bytes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.quantise import quantise_inputs
+from trader.model.reference import (
+    evaluate_exact,
+    evaluate_values,
+    interval_bounds,
+    measured_bounds,
+    output_scale_bits,
+    scale_bits_of,
+)
 
 __all__ = [
     "DEFAULT_SCALE_BITS",
@@ -59,6 +59,7 @@ __all__ = [
     "architecture_bytes",
     "canonicalise",
     "evaluate_exact",
+    "evaluate_values",
     "interval_bounds",
     "load_onnx",
     "lower_model",

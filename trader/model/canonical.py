@@ -1,24 +1,30 @@
 """Canonical parameters: the integers that are tested, proven and delivered.
 
-Parameters are rounded to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly; inputs are rounded to the
-same grid. Each layer is one int32 tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
-y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W'; salt rows meet zeros and hide the commitment to the tensor.
+Parameters are rounded to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly. Each layer is one int32
+tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
+y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W': salt rows meet zeros, and hide the commitment to the tensor, which would
+otherwise be a deterministic function of parameters that could be guessed.
 
-Scales: a value at scale c is an integer that stands for integer/2^c. Inputs have scale s, `Linear` adds s, `Square` doubles.
+`trader.model.reference` says what a canonical model computes.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.model.errors import PrecisionError
 from trader.model.graph import Graph
-from trader.model.lowering import LoweredModel
+from trader.model.lowering import LinearParameters, LoweredModel
 
 DEFAULT_SCALE_BITS = 13
-SALT_ROWS = 12
 PARAMETER_BITS = 24
+"""Magnitudes stay below 2^24: a float32 significand."""
+SALT_ROWS = 12
+"""Rows per tensor, so at least 12 · 24 bits that no one can guess."""
+MAX_RELATIVE_ERROR = 0.05
+"""Rounding that moves a layer's weights by more than this (Frobenius norm) is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,14 @@ class CanonicalModel:
     tensors: tuple[NDArray[np.int32], ...] = field(repr=False)
     scale_bits: int = DEFAULT_SCALE_BITS
 
+    def __post_init__(self) -> None:
+        expected = tuple(spec.shape for spec in self.graph.parameters)
+        actual = tuple(tensor.shape for tensor in self.tensors)
+        if actual != expected:
+            raise PrecisionError(f"canonical tensors have shapes {actual}, the architecture asks for {expected}")
+        if any(np.abs(tensor.astype(np.int64)).max(initial=0) >= 1 << PARAMETER_BITS for tensor in self.tensors):
+            raise PrecisionError(f"a canonical parameter does not fit {PARAMETER_BITS} bits")
+
     def weights(self, parameter: int) -> NDArray[np.int32]:
         """Weight rows [a, b] of a tensor."""
         return self.tensors[parameter][: self.graph.parameters[parameter].inputs]
@@ -48,49 +62,43 @@ class CanonicalModel:
 def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) -> CanonicalModel:
     """Round parameters to the grid and add salt from the system's randomness.
 
-    The scale is lowered until every |θq| < 2^24.
+    The scale is lowered from `scale_bits` until every |θq| < 2^24.
 
     Raises:
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
-    raise NotImplementedError
+    bits = _fitting_scale(lowered.parameters, scale_bits)
+    specs = tuple(replace(spec, salt_rows=SALT_ROWS) for spec in lowered.graph.parameters)
+    tensors = tuple(_tensor(layer, spec.name, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
+    return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
 
 
-def scale_bits_of(graph: Graph, scale_bits: int) -> Mapping[str, int]:
-    """Scale of every value of the graph, the input included."""
-    raise NotImplementedError
+def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int:
+    largest = max(max(np.abs(layer.weights).max(initial=0), np.abs(layer.bias).max(initial=0)) for layer in layers)
+    if not np.isfinite(largest):
+        raise PrecisionError("the model has parameters that are NaN or infinite; export it again from finite weights")
+    for bits in range(scale_bits, -1, -1):
+        if np.rint(np.ldexp(largest, bits)) < 1 << PARAMETER_BITS:
+            return bits
+    raise PrecisionError(
+        f"the largest parameter is {largest:.3g}, the grid ends at {1 << PARAMETER_BITS}; "
+        "standardise the features or rescale the targets and train again"
+    )
 
 
-def output_scale_bits(graph: Graph, scale_bits: int) -> int:
-    """Scale of the raw outputs: `scale_bits_of` at the graph's output."""
-    raise NotImplementedError
+def _tensor(layer: LinearParameters, name: str, scale_bits: int) -> NDArray[np.int32]:
+    exact = np.vstack([layer.weights, layer.bias])
+    rounded = np.rint(np.ldexp(exact, scale_bits))
+    error = np.linalg.norm(np.ldexp(rounded, -scale_bits) - exact)
+    if error > MAX_RELATIVE_ERROR * np.linalg.norm(exact):
+        raise PrecisionError(
+            f"rounding {name} to multiples of 2^-{scale_bits} changes it by {error / np.linalg.norm(exact):.0%}; "
+            "its values are too small beside the model's largest ones: standardise the features and train again"
+        )
+    return np.vstack([rounded.astype(np.int32), _salt(layer.weights.shape[1])])
 
 
-def quantise_inputs(
-    x: NDArray[np.float64],
-    graph: Graph,
-    scale_bits: int,
-    exponents: tuple[int, ...] = (),
-    magnitude: float | None = None,
-) -> NDArray[np.int64]:
-    """Samples [n, …] to the input grid: int64 [n, F], round(x_j·2^(e_j + s)).
-
-    Raises:
-        DataError: wrong shape, NaN or infinity, or |x_j·2^e_j| > magnitude; names row and column.
-    """
-    raise NotImplementedError
-
-
-def evaluate_exact(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.object_]:
-    """The integer reference: quantised inputs [n, F] to Python integers [n, O] at scale 2^output_scale_bits."""
-    raise NotImplementedError
-
-
-def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, NDArray[np.float64]]:
-    """Bound on |value| (real units) of every element of every value, for any input within ±input_magnitude."""
-    raise NotImplementedError
-
-
-def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
-    """Largest |value| (real units) of every value on quantised calibration data, times the margin."""
-    raise NotImplementedError
+def _salt(columns: int) -> NDArray[np.int32]:
+    """Salt rows [SALT_ROWS, columns], uniform below 2^24."""
+    random = np.frombuffer(secrets.token_bytes(4 * SALT_ROWS * columns), dtype="<u4")
+    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(SALT_ROWS, columns)

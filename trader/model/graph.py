@@ -1,8 +1,10 @@
 """The public graph of a model: what is computed, without the parameters.
 
-A graph is a DAG of nodes over values; every value is one array per sample, whose shape is fixed. It is public: parameters
-are secret and are referred to by their index in the canonical order. Everything that evaluates a model (the integer
-reference, the homomorphic evaluator, the audit circuit, the plain ONNX file) walks `Graph.nodes` from first to last.
+A graph is a DAG of nodes over values; every value is one array per sample, whose shape is fixed. It is public:
+parameters are secret and are referred to by their index in the canonical order. Everything that evaluates a model (the
+integer reference, the homomorphic evaluator, the ONNX files) walks `Graph.nodes` from first to last.
+
+Two models with the same architecture have equal graphs: names are a function of kind and position (`value_name`).
 
 Read `Node` and its members first, then `Graph`.
 """
@@ -50,6 +52,11 @@ class Square:
 Node: TypeAlias = Linear | Square
 
 
+def value_name(kind: str, position: int) -> str:
+    """Name of the value that the node at a position of `Graph.nodes` makes, e.g. `linear_0`."""
+    return f"{kind}_{position}"
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
     """Shape of one canonical parameter tensor: `[rows, outputs]`, rows = inputs weight rows, 1 bias row, salt rows.
@@ -68,7 +75,7 @@ class ParameterSpec:
 
     @property
     def rows(self) -> int:
-        """a + 1 + t."""
+        """Number of rows, a + 1 + t."""
         return self.inputs + 1 + self.salt_rows
 
     @property
@@ -82,7 +89,7 @@ class Graph:
     """A model without its parameters.
 
     Attributes:
-        input_shape: shape of one sample, e.g. `(30,)` or `(1, 28, 28)`.
+        input_shape: shape of one sample as the graph reads it, flat: `(F,)`.
         nodes: in topological order; a node reads `INPUT` or earlier nodes.
         output: name of the value that is the raw output (before post-processing).
         parameters: shapes of the parameter tensors, in canonical order.

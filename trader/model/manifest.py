@@ -1,7 +1,8 @@
 """manifest.json: everything public about a listing, in canonical JSON (RFC 8785).
 
-Its keccak256 is the `manifestHash` of the listing, so exactly one byte string stands for one manifest: bytes that don't
-re-encode to themselves are refused. Digests, commitments and amounts are 0x-hex strings, since JSON numbers are doubles.
+Its keccak256 is the `manifestHash` of the listing, so exactly one byte string stands for one manifest: bytes that
+don't re-encode to themselves are refused. Digests, commitments and amounts are 0x-hex strings, since JSON numbers are
+doubles.
 
 Read `Manifest` last; its parts come first.
 """

@@ -1,15 +1,16 @@
 """What the buyer does with decrypted outputs: the last, public step of a model.
 
-Softmax, sigmoid, argmax and class labels need no secret, and are expensive under encryption and in a proof. They are cut
-off the graph when the model is prepared, travel in the manifest, and are applied by whoever holds the outputs in clear.
+Softmax, sigmoid, argmax and class labels need no secret, and are expensive under encryption and in a proof. They are
+cut off the graph when the model is prepared, travel in the manifest, and are applied by whoever holds the outputs in
+clear.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from trader.model.errors import DataError
 
@@ -18,11 +19,13 @@ class PostProcessingKind(StrEnum):
     """The function that turns raw outputs [n, O] into what the original model returns."""
 
     NONE = "none"
-    """Raw outputs are the result (regression)."""
+    """Raw outputs are the result (regression, logits)."""
     SIGMOID = "sigmoid"
     """Element by element."""
     BINARY = "binary"
-    """One logit z becomes the two columns [1 − σ(z), σ(z)], as scikit-learn has them."""
+    """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
+    ONE_VS_REST = "one_vs_rest"
+    """Sigmoid element by element, divided by its sum along the last axis."""
     SOFTMAX = "softmax"
     """Along the last axis."""
     LOG_SOFTMAX = "log_softmax"
@@ -36,34 +39,73 @@ class PostProcessing(BaseModel):
 
     Attributes:
         kind: the function.
-        labels: class labels in column order, as the original model returns them; empty for regression.
+        labels: class labels in column order, as the original model returns them; empty if it names none.
+        exponent: raw outputs are multiplied by 2^exponent first. Outputs in large units (prices) would not fit the
+            parameters' grid otherwise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: PostProcessingKind = PostProcessingKind.NONE
     labels: tuple[int, ...] | tuple[str, ...] = ()
+    exponent: Annotated[int, Field(ge=-256, le=256)] = 0
 
     @property
     def is_classifier(self) -> bool:
         """Whether `predict` gives classes."""
         return bool(self.labels) or self.kind not in (PostProcessingKind.NONE, PostProcessingKind.SIGMOID)
 
-    def apply(self, outputs: NDArray[np.floating[Any]]) -> NDArray[Any]:
-        """What the original model returns for raw outputs [n, O].
+    def apply(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """What the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.
 
         Raises:
             DataError: the outputs aren't a matrix, or a binary model has not one column.
         """
-        raise NotImplementedError
+        z = self._checked(outputs)
+        match self.kind:
+            case PostProcessingKind.NONE:
+                return z
+            case PostProcessingKind.SIGMOID:
+                return _sigmoid(z)
+            case PostProcessingKind.BINARY:
+                return np.hstack([_sigmoid(-z), _sigmoid(z)])
+            case PostProcessingKind.ONE_VS_REST:
+                return np.asarray(_sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True))
+            case PostProcessingKind.SOFTMAX:
+                return np.asarray(np.exp(_log_softmax(z)))
+            case PostProcessingKind.LOG_SOFTMAX:
+                return _log_softmax(z)
+            case PostProcessingKind.ARGMAX:
+                return np.asarray(np.argmax(z, axis=1))
 
-    def predict(self, outputs: NDArray[np.floating[Any]]) -> NDArray[Any]:
-        """Class labels [n] for raw outputs [n, O] of a classifier; the values of `apply` for a regressor.
+    def predict(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Classes [n] for raw outputs [n, O] of a classifier (its labels, or column numbers); `apply` for a regressor.
+
+        A single logit or sigmoid column stands for two classes, the second one when it is positive.
 
         Raises:
             DataError: as `apply`.
         """
-        raise NotImplementedError
+        z = self._checked(outputs)
+        if not self.is_classifier:
+            return self.apply(outputs)
+        classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
+        return np.asarray(self.labels)[classes] if self.labels else classes
+
+    def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        z = np.asarray(outputs, dtype=np.float64)
+        if z.ndim != 2 or (self.kind is PostProcessingKind.BINARY and z.shape[1] != 1):
+            raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
+        classes = max(z.shape[1], 2)
+        if self.labels and len(self.labels) != classes:
+            raise DataError(f"the model names {len(self.labels)} classes, its outputs have {classes}")
+        return np.ldexp(z, self.exponent)
 
 
-__all__ = ["DataError", "PostProcessing", "PostProcessingKind"]
+def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-np.logaddexp(0, -z)))
+
+
+def _log_softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = z - z.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -1,0 +1,83 @@
+"""Handlers of the ai.onnx.ml operators that skl2onnx writes for linear models."""
+
+from typing import Any
+
+import numpy as np
+
+from trader.model.lowering.arithmetic import scaled, shifted
+from trader.model.lowering.context import NodeContext
+from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.tail import class_labels
+from trader.model.postprocessing import PostProcessingKind
+
+
+def lower_scaler(context: NodeContext) -> Symbol:
+    """Scaler: (x - offset)·scale."""
+    value = _vector(context)
+    offset = np.asarray(context.attribute("offset", [0.0]))
+    scale = np.asarray(context.attribute("scale", [1.0]))
+    if any(array.size not in (1, *value.shape) for array in (offset, scale)):
+        context.refuse(f"it scales {scale.size} of {value.shape[0]} features")
+    return scaled(shifted(value, -offset), scale)
+
+
+def lower_linear_regressor(context: NodeContext) -> Symbol:
+    """LinearRegressor: x·coefficientsᵀ + intercepts."""
+    if context.attribute("post_transform", "NONE") != "NONE":
+        context.refuse(f"post_transform is {context.attribute('post_transform')}", "Use post_transform NONE.")
+    value = _vector(context)
+    targets = int(context.attribute("targets", 1))
+    weights = _coefficients(context, targets, value)
+    return context.builder.linear(value, weights.T, _intercepts(context, targets))
+
+
+def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
+    """LinearClassifier: class labels, and scores after `post_transform`.
+
+    Two classes become a single logit, the second score minus the first one where a softmax compares them.
+    """
+    value = _vector(context)
+    labels = class_labels(context.attribute("classlabels_ints") or context.attribute("classlabels_strings") or ())
+    rows = len(context.attribute("intercepts") or labels)
+    weights, bias = _coefficients(context, rows, value), _intercepts(context, rows)
+    transform = context.attribute("post_transform", "NONE")
+    kind = _TRANSFORMS.get(transform)
+    if kind is None or len(labels) != max(rows, 2):
+        context.refuse(f"post_transform {transform} with {len(labels)} classes is not supported")
+    mirrored = rows == 2 and np.allclose(weights[0], -weights[1]) and np.allclose(bias[0], -bias[1])
+    if rows == 2 and (kind is PostProcessingKind.SOFTMAX or (kind is PostProcessingKind.SIGMOID and mirrored)):
+        softmax = kind is PostProcessingKind.SOFTMAX
+        weights = weights[1:] - weights[:1] if softmax else weights[1:]
+        bias = bias[1:] - bias[:1] if softmax else bias[1:]
+        kind = PostProcessingKind.BINARY
+    scores = context.builder.linear(value, weights.T, bias)
+    result = Tail(scores, kind, context.operator, context.name, labels)
+    return Tail(scores, PostProcessingKind.ARGMAX, context.operator, context.name, labels), result
+
+
+_TRANSFORMS = {
+    "NONE": PostProcessingKind.NONE,
+    "LOGISTIC": PostProcessingKind.SIGMOID,
+    "SOFTMAX": PostProcessingKind.SOFTMAX,
+}
+
+
+def _vector(context: NodeContext) -> Affine:
+    value = context.affine()
+    if len(value.shape) != 1:
+        context.refuse(f"it reads samples of shape {list(value.shape)}", "Flatten them to [N, F] first.")
+    return value
+
+
+def _coefficients(context: NodeContext, rows: int, value: Affine) -> np.ndarray[Any, np.dtype[np.float64]]:
+    flat = np.asarray(context.attribute("coefficients", []), dtype=np.float64)
+    if flat.size != rows * value.shape[0]:
+        context.refuse(f"it has {flat.size} coefficients for {rows} outputs of {value.shape[0]} features")
+    return flat.reshape(rows, value.shape[0])
+
+
+def _intercepts(context: NodeContext, rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    intercepts = np.asarray(context.attribute("intercepts") or [0.0] * rows, dtype=np.float64)
+    if intercepts.size != rows:
+        context.refuse(f"it has {intercepts.size} intercepts for {rows} outputs")
+    return intercepts

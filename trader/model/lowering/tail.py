@@ -1,0 +1,76 @@
+"""Handlers of operators at the end of a model, which the buyer applies in clear: softmax, sigmoid, argmax, labels."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from trader.model.lowering.context import NodeContext
+from trader.model.lowering.symbols import Symbol, Tail
+from trader.model.postprocessing import PostProcessingKind
+
+_KINDS = {
+    "Sigmoid": PostProcessingKind.SIGMOID,
+    "Softmax": PostProcessingKind.SOFTMAX,
+    "LogSoftmax": PostProcessingKind.LOG_SOFTMAX,
+    "ArgMax": PostProcessingKind.ARGMAX,
+}
+
+
+def lower_tail(context: NodeContext) -> Symbol:
+    """Sigmoid, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
+    kind = _KINDS[context.node.op_type]
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
+        return replace(symbol, kind=kind)
+    value = context.affine()
+    if len(value.shape) != 1:
+        context.refuse(f"it reads values of shape {list(value.shape)}", "Flatten them to [N, outputs] first.")
+    if kind is not PostProcessingKind.SIGMOID and context.attribute("axis", 1) not in (1, -1):
+        context.refuse("it runs along the samples", "Use axis=-1.")
+    return Tail(value, kind, context.operator, context.name)
+
+
+def lower_concat(context: NodeContext) -> Symbol:
+    """Concat of 1 - sigmoid(z) and sigmoid(z): the two columns of a binary classifier."""
+    symbols = context.inputs
+    if len(symbols) == 2 and all(isinstance(symbol, Tail) for symbol in symbols):
+        first, second = symbols
+        if isinstance(first, Tail) and isinstance(second, Tail) and first.value is second.value:
+            one_logit = first.value.shape == (1,) and second.kind is PostProcessingKind.SIGMOID
+            if one_logit and first.complement and not second.complement:
+                return replace(second, kind=PostProcessingKind.BINARY)
+    return context.refuse("it joins values of the model")
+
+
+def lower_normalizer(context: NodeContext) -> Symbol:
+    """Normalizer (L1) of probabilities: nothing to do for a softmax, one-vs-rest for sigmoids."""
+    symbol = context.inputs[0]
+    if not isinstance(symbol, Tail) or context.attribute("norm", "MAX") != "L1":
+        context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
+    if symbol.kind is PostProcessingKind.SIGMOID:
+        return replace(symbol, kind=PostProcessingKind.ONE_VS_REST)
+    return symbol
+
+
+def lower_zip_map(context: NodeContext) -> Symbol:
+    """ZipMap: probabilities by class label."""
+    symbol = context.inputs[0]
+    labels = context.attribute("classlabels_int64s") or context.attribute("classlabels_strings") or ()
+    if not isinstance(symbol, Tail):
+        context.refuse("it does not stand at the end of the model")
+    return replace(symbol, labels=class_labels(labels))
+
+
+def lower_array_feature_extractor(context: NodeContext) -> Symbol:
+    """ArrayFeatureExtractor: class labels by column number."""
+    labels, symbol = context.inputs[:2]
+    if not isinstance(symbol, Tail) or not isinstance(labels, np.ndarray):
+        context.refuse("it picks features", "Drop the unused features before the export.")
+    return replace(symbol, labels=class_labels(labels.ravel().tolist()))
+
+
+def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tuple[int, ...] | tuple[str, ...]:
+    """Class labels as Python integers or strings."""
+    if any(isinstance(label, (bytes, str)) for label in labels):
+        return tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
+    return tuple(int(label) for label in labels)

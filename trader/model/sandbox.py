@@ -1,0 +1,115 @@
+"""Runs in a process of its own, started by `trader.model.loading`: opens an ONNX file that may be hostile.
+
+Reads the file's bytes from standard input and writes one line of JSON to standard output, `{"ok": true}` or the reason
+why the file is refused; the limits that it sets on itself turn whatever explodes into an exit status. It is run by
+path, in isolated mode, and imports nothing of this project: starting it takes as long as importing onnx.
+
+Checked, in this order: size, protobuf syntax, operators against the allow-list, external data, declared tensor sizes,
+`onnx.checker`, strict shape inference, inferred sizes. Nothing of the model is ever executed.
+"""
+
+import json
+import math
+import resource
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+MAX_ELEMENTS = 1 << 27
+MAX_NODES = 20_000
+
+
+class Refusal(Exception):  # noqa: N818  (a verdict, not a failure)
+    """Why the file is refused: fields of the answer."""
+
+
+def main() -> None:
+    """Judge the model on standard input; arguments: memory limit in bytes, CPU limit in seconds, allowed operators."""
+    memory_bytes, cpu_seconds, allowed = int(sys.argv[1]), int(sys.argv[2]), frozenset(sys.argv[3].split(","))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    try:
+        _judge(sys.stdin.buffer.read(), allowed)
+        answer: dict[str, Any] = {"ok": True}
+    except Refusal as refusal:
+        answer = {"ok": False, **refusal.args[0]}
+    except MemoryError:
+        answer = {"ok": False, "reason": "it takes more memory than allowed"}
+    sys.stdout.write(json.dumps(answer))
+
+
+def _judge(data: bytes, allowed: frozenset[str]) -> None:
+    # After the limits are set, which count what importing takes.
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it ships no annotations
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise _refusal("it is not an ONNX file") from error
+    if not model.graph.node:
+        raise _refusal("it has no nodes, so it is not an ONNX model")
+    _check_operators(model, allowed)
+    _check_tensors(model)
+    try:
+        onnx.checker.check_model(model)
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise _refusal(f"it is not a valid model: {_first_line(error)}") from error
+    _check_sizes(inferred)
+
+
+def _check_operators(model: Any, allowed: frozenset[str]) -> None:
+    if model.functions:
+        raise _refusal("it defines functions of its own; export it with them inlined")
+    if len(model.graph.node) > MAX_NODES:
+        raise _refusal(f"it has {len(model.graph.node)} nodes, more than {MAX_NODES}")
+    for index, node in enumerate(model.graph.node):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        operator = f"{domain}.{node.op_type}" if domain else node.op_type
+        if operator not in allowed or any(a.HasField("g") or a.graphs for a in node.attribute):
+            raise Refusal({"operator": operator[:100], "node": (node.name or f"#{index}")[:100]})
+
+
+def _check_tensors(model: Any) -> None:
+    for tensor in _tensors(model):
+        if tensor.external_data or tensor.data_location == tensor.EXTERNAL:
+            raise _refusal(f"tensor '{tensor.name[:100]}' lies in another file; save the model as one file")
+        if any(dim < 0 for dim in tensor.dims) or math.prod(tensor.dims) > MAX_ELEMENTS:
+            raise _refusal(f"tensor '{tensor.name[:100]}' claims {list(tensor.dims)} elements")
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    yield from model.graph.initializer
+    if model.graph.sparse_initializer:
+        raise _refusal("it has sparse initializers; save them dense")
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+                raise _refusal("it has sparse constants; save them dense")
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _check_sizes(model: Any) -> None:
+    graph = model.graph
+    for value in [*graph.input, *graph.value_info, *graph.output]:
+        elements = math.prod(max(dim.dim_value, 1) for dim in value.type.tensor_type.shape.dim)
+        if elements > MAX_ELEMENTS:
+            raise _refusal(f"value '{value.name[:100]}' would hold {elements} elements, more than {MAX_ELEMENTS}")
+
+
+def _refusal(reason: str) -> Refusal:
+    return Refusal({"reason": reason})
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    main()
