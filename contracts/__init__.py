@@ -11,10 +11,10 @@ from contracts.errors import (
     DeploymentError,
     MarketReverted,
     UnexpectedCodeError,
-    decode_revert,
 )
 from contracts.events import MarketEvent
 from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
+from contracts.reverts import decode_revert
 from contracts.types import ETH, Layout, Terms, Windows, layout_hash
 
 __all__ = [

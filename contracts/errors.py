@@ -1,4 +1,4 @@
-"""Errors of this package, and the readable form of the contracts' own.
+"""Errors of this package; `reverts.py` makes the readable form of the contracts' own.
 
 ContractsError
 ├── MarketReverted      the market refused a move: the broken fact by name, with its arguments
@@ -47,12 +47,3 @@ class MarketReverted(ContractsError):  # noqa: N818 - a fact that the chain stat
 
     def __str__(self) -> str:
         return f"the market refused: {self.name}(" + ", ".join(f"{k}={v}" for k, v in self.arguments.items()) + ")"
-
-
-def decode_revert(data: bytes) -> MarketReverted:
-    """The error that a revert's return data encode; an unknown selector becomes `name="Unknown"` with the data in hex.
-
-    Args:
-        data: Return data of the reverted call: 4-byte selector, then the ABI-encoded arguments.
-    """
-    raise NotImplementedError(data)

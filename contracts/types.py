@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from eth_abi import encode
+from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 ETH = "0x0000000000000000000000000000000000000000"
@@ -89,8 +89,7 @@ class Terms:
     @classmethod
     def from_abi(cls, values: Sequence[Any]) -> Self:
         """Reads the tuple that a contract call or event returns."""
-        *fields, windows = values
-        return cls(*fields, Windows.from_abi(windows))
+        return cls(*(*values[:-1], Windows.from_abi(values[-1])))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-pragma solidity ^0.8.24;
+pragma solidity ^0.8.30;
 
 import {AuditProof, ChunkEvidence, Dispute, Listing, State, SumStepEvidence, Terms, Trade} from "../types/Types.sol";
 
@@ -75,7 +75,10 @@ interface IModelMarket {
     error UnexpectedCircuit(bytes32 circuitDigest, bytes32 expected);
     error ProofRejected();
     error UnexpectedKey(bytes32 keyHash, bytes32 expected);
-    error UnexpectedChunkLength(uint256 length, uint256 expected);
+    error ChunkOutOfRange(uint256 index, uint256 count);
+    error UnexpectedPathLength(uint256 length, uint256 expected);
+    /// @notice Leaf and path lead to another root.
+    error NotInTree(bytes32 root, bytes32 expected);
     /// @notice The evidence is authentic and does not convict the seller.
     error DisputeUnfounded(uint256 tradeId, uint256 index);
     error NothingToWithdraw(address account, address token);

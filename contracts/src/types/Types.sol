@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-pragma solidity ^0.8.24;
+pragma solidity ^0.8.30;
 
 /// @dev Where a trade stands. Each waiting state (Testing … Revealed) ends at a deadline; the last three are final.
 enum State {
@@ -147,6 +147,16 @@ struct AuditProof {
     int64[] outputs;
 }
 
+/// @dev A chunk in clear: 1,024 bytes.
+struct Chunk {
+    /// S_j: the running sum of the binding up to and with this chunk.
+    uint256 sum;
+    /// Hides the leaves of both trees.
+    bytes32 salt;
+    /// 240 parameters, eight big-endian int32 in each word; the last chunk of a column is padded with zeros.
+    bytes32[30] parameters;
+}
+
 /// @dev Evidence that a delivered chunk, once decrypted, is not the one in a committed tree.
 struct ChunkEvidence {
     /// The delivery key.
@@ -154,7 +164,7 @@ struct ChunkEvidence {
     /// Index j of the chunk.
     uint256 index;
     /// The chunk as delivered: 1,024 bytes of ciphertext.
-    bytes ciphertext;
+    bytes32[32] ciphertext;
     /// Siblings from the ciphertext chunk's leaf up to the ciphertext root.
     bytes32[] ciphertextPath;
     /// Leaf j of the committed tree (weights or sums).
@@ -176,8 +186,8 @@ struct SumStepEvidence {
     uint256 sum;
     bytes32 salt;
     bytes32[] sumPath;
-    /// The 960 bytes of parameters of chunk j.
-    bytes parameters;
+    /// The parameters of chunk j: eight big-endian int32 in each word.
+    bytes32[30] parameters;
     bytes32[] weightsPath;
     Layout layout;
 }

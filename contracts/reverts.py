@@ -1,0 +1,47 @@
+"""Turns the return data of a reverted call into the error that the contract meant."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
+
+from contracts.errors import MarketReverted
+from contracts.published import read_artifacts
+
+_BUILT_IN: tuple[dict[str, Any], ...] = (
+    {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
+    {"type": "error", "name": "Panic", "inputs": [{"name": "code", "type": "uint256"}]},
+)
+
+
+def decode_revert(data: bytes) -> MarketReverted:
+    """The error that a revert's return data encode.
+
+    Data that encode none of the market's errors give `name="Unknown"` and the data in hex: a contract that is not ours,
+    or a revert without data.
+
+    Args:
+        data: Return data of the reverted call: 4-byte selector, then the ABI-encoded arguments.
+    """
+    for error in (*_BUILT_IN, *read_artifacts().contracts["ModelMarket"].abi):
+        if error["type"] == "error" and function_signature_to_4byte_selector(_signature(error)) == data[:4]:
+            try:
+                values = decode([field["type"] for field in error["inputs"]], data[4:])
+            except DecodingError:
+                break
+            named = zip(error["inputs"], values, strict=True)
+            return MarketReverted(error["name"], {field["name"]: _readable(field, value) for field, value in named})
+    return MarketReverted("Unknown", {"data": "0x" + data.hex()})
+
+
+def _signature(error: Mapping[str, Any]) -> str:
+    return abi_to_signature({**error, "type": "function"})  # type: ignore[typeddict-item] # same form as a function
+
+
+def _readable(field: Mapping[str, Any], value: Any) -> Any:
+    """Enum members by name, bytes in hex."""
+    if field.get("internalType", "").startswith("enum "):
+        return read_artifacts().enums[field["internalType"].removeprefix("enum ")][value]
+    return "0x" + value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Chunk} from "../types/Types.sol";
+
+/// @title Chunks of the delivered model: their cipher and their leaves
+/// @dev The three leaves have preimages of 1,024, 992 and 96 bytes, inner nodes of 64: none passes for another.
+library Chunks {
+    /// @notice Word i of chunk `index` is XORed with keccak256(key ‖ index ‖ i), so that one chunk can be decrypted alone.
+    function decrypt(bytes32 key, uint256 index, bytes32[32] calldata ciphertext)
+        internal
+        pure
+        returns (Chunk memory chunk)
+    {
+        chunk.sum = uint256(ciphertext[0] ^ _pad(key, index, 0));
+        chunk.salt = ciphertext[1] ^ _pad(key, index, 1);
+        for (uint256 i = 2; i < 32; ++i) {
+            chunk.parameters[i - 2] = ciphertext[i] ^ _pad(key, index, i);
+        }
+    }
+
+    function ciphertextLeaf(bytes32[32] calldata ciphertext) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ciphertext));
+    }
+
+    function weightsLeaf(bytes32 salt, bytes32[30] memory parameters) internal pure returns (bytes32) {
+        return keccak256(abi.encode(salt, parameters));
+    }
+
+    function sumsLeaf(uint256 index, uint256 sum, bytes32 salt) internal pure returns (bytes32) {
+        return keccak256(abi.encode(index, sum, salt));
+    }
+
+    function _pad(bytes32 key, uint256 index, uint256 i) private pure returns (bytes32) {
+        return keccak256(abi.encode(key, index, i));
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title The scalar field of BN254, in which ezkl's circuits compute
+library Field {
+    uint256 internal constant MODULUS = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
+
+    /// @dev 7^((MODULUS - 1) / 2^28): the field's two-adicity is 28, and 7 generates its multiplicative group.
+    uint256 internal constant ROOT_OF_UNITY_28 =
+        1748695177688661943023146337482803886740723238769601073607632802312037301404;
+
+    /// @notice The field element of a signed integer greater than -MODULUS.
+    function fromSigned(int256 value) internal pure returns (uint256) {
+        return value >= 0 ? uint256(value) : MODULUS - uint256(-value);
+    }
+
+    /// @notice The representative of least magnitude of a canonical field element.
+    function toSigned(uint256 element) internal pure returns (int256) {
+        return element > MODULUS / 2 ? int256(element) - int256(MODULUS) : int256(element);
+    }
+
+    function add(uint256 a, uint256 b) internal pure returns (uint256) {
+        return addmod(a, b, MODULUS);
+    }
+
+    /// @notice a - b, for canonical b.
+    function sub(uint256 a, uint256 b) internal pure returns (uint256) {
+        return addmod(a, MODULUS - b, MODULUS);
+    }
+
+    function mul(uint256 a, uint256 b) internal pure returns (uint256) {
+        return mulmod(a, b, MODULUS);
+    }
+}
