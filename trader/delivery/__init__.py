@@ -1,8 +1,8 @@
 """Delivery: the encrypted model, sealed messages, and how they travel.
 
-In the order of a trade: :class:`Mailbox` carries messages; :class:`AuditInputs` go to the seller and the encrypted model
-to the buyer in envelopes (:func:`seal`, :class:`EncryptionKey`); :func:`encrypt_artifact` makes the ciphertext that
-:func:`verify_ciphertext` checks before it is accepted; :func:`check_delivery` ends in the model or in evidence.
+In the order of a trade: :class:`Mailbox` carries messages; :class:`AuditInputs` go to the seller and the encrypted
+model to the buyer in envelopes (:func:`seal`, :class:`EncryptionKey`); :func:`encrypt_artifact` makes the ciphertext
+that :func:`verify_ciphertext` checks before it is accepted; :func:`check_delivery` ends in the model or in evidence.
 """
 
 from trader.delivery.audit_inputs import AuditInputs
@@ -30,6 +30,7 @@ from trader.delivery.evidence import (
     CiphertextChunk,
     Evidence,
     SumChunkEvidence,
+    SumLeaf,
     SumStepEvidence,
     WeightsChunkEvidence,
 )
@@ -46,13 +47,14 @@ __all__ = [
     "EncryptionKey",
     "EnvelopeError",
     "Evidence",
-    "Kind",
     "KeyFileError",
+    "Kind",
     "Mailbox",
     "MessageError",
     "NotDeliveredError",
     "Purpose",
     "SumChunkEvidence",
+    "SumLeaf",
     "SumStepEvidence",
     "TransferError",
     "WeightsChunkEvidence",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trader.delivery.cipher import ciphertext_tree, decrypt_artifact
+from trader.delivery.errors import CiphertextError, DeliveryFaultError
+from trader.delivery.evidence import CiphertextChunk, SumChunkEvidence, SumLeaf, SumStepEvidence, WeightsChunkEvidence
+from zk.commitments import decode_columns, derive_challenge, join_columns, running_sums, sums_tree, weights_tree
+from zk.commitments.chunks import CHUNK_BYTES, salt_of, stored_sums, values_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from zk.commitments import ChunkCommitments, ColumnLayout
+    from zk.commitments import ChunkCommitments, ChunkTree, ColumnLayout
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,8 @@ class DeliveryTerms:
 def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple[NDArray[np.int32], ...]:
     """Decrypt a delivered model and check every chunk against the listing.
 
-    ``ciphertext`` must have passed :func:`~trader.delivery.cipher.verify_ciphertext`, ``key`` the escrow's key hash, and
-    the listing :func:`zk.commitments.verify_binding`: then the result is the proven model.
+    ``ciphertext`` must have passed :func:`~trader.delivery.cipher.verify_ciphertext`, ``key`` the escrow's key hash,
+    and the listing :func:`zk.commitments.verify_binding`: then the result is the proven model.
 
     Returns:
         The parameter tensors (int32).
@@ -43,4 +51,67 @@ def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple
         DeliveryFaultError: A chunk is not the listed one, or the sums do not follow; ``evidence`` wins the dispute.
             Weights chunks are searched first, then sum chunks, then sum steps; the first in each is reported.
     """
-    raise NotImplementedError
+    expected_bytes = terms.layout.chunk_count * CHUNK_BYTES
+    if len(ciphertext) != expected_bytes:
+        raise CiphertextError(f"the ciphertext has {len(ciphertext)} bytes, the listed model {expected_bytes}")
+    delivered = _Delivered(ciphertext, decrypt_artifact(ciphertext, key))
+    # (1) Salts and values are those of the weights tree.
+    delivered.check_weights(terms.commitments.weights)
+    # (2) The running sums are those of the sums tree.
+    delivered.check_sums(terms.commitments.sums)
+    # (3) Each running sum follows from the one before and the values.
+    columns = decode_columns(delivered.artifact, terms.layout)
+    challenge = derive_challenge(terms.commitments.weights.root, terms.parameter_commitment)
+    delivered.check_steps(running_sums(columns, terms.layout, challenge))
+    return join_columns(columns, terms.shapes)
+
+
+@dataclass(frozen=True)
+class _Delivered:
+    """A ciphertext and what it decrypts to."""
+
+    ciphertext: bytes
+    artifact: bytes = field(repr=False)
+
+    def check_weights(self, listed: ChunkTree) -> None:
+        index = _first_difference(weights_tree(self.artifact).leaves, listed.leaves)
+        if index is not None:
+            evidence = WeightsChunkEvidence(index, self._chunk(index), listed.leaves[index], listed.path(index))
+            raise DeliveryFaultError(f"the parameters in chunk {index} are not the listed ones: dispute it", evidence)
+
+    def check_sums(self, listed: ChunkTree) -> None:
+        index = _first_difference(sums_tree(self.artifact).leaves, listed.leaves)
+        if index is not None:
+            evidence = SumChunkEvidence(index, self._chunk(index), listed.leaves[index], listed.path(index))
+            raise DeliveryFaultError(f"the running sum in chunk {index} is not the listed one: dispute it", evidence)
+
+    def check_steps(self, recomputed: Sequence[int]) -> None:
+        index = _first_difference(stored_sums(self.artifact), recomputed)
+        if index is not None:
+            raise DeliveryFaultError(
+                f"the parameters in chunk {index} are not the proven ones: dispute it", self._step_evidence(index)
+            )
+
+    def _step_evidence(self, index: int) -> SumStepEvidence:
+        """Chunks that agree with both trees, so that their contents open the trees' leaves."""
+        sums = sums_tree(self.artifact)
+
+        def leaf(at: int) -> SumLeaf:
+            return SumLeaf(stored_sums(self.artifact)[at], salt_of(self.artifact, at), sums.path(at))
+
+        return SumStepEvidence(
+            index,
+            previous=leaf(index - 1) if index else None,
+            current=leaf(index),
+            parameters=values_of(self.artifact, index),
+            weights_path=weights_tree(self.artifact).path(index),
+        )
+
+    def _chunk(self, index: int) -> CiphertextChunk:
+        data = self.ciphertext[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        return CiphertextChunk(data, ciphertext_tree(self.ciphertext).path(index))
+
+
+def _first_difference(delivered: Iterable[object], expected: Iterable[object]) -> int | None:
+    pairs = enumerate(zip(delivered, expected, strict=True))
+    return next((index for index, (here, there) in pairs if here != there), None)

@@ -2,20 +2,22 @@
 
 Word i (32 bytes, i = 0 … 31) of chunk j is XORed with keccak256(key ‖ uint256(j) ‖ uint256(i)). A key serves one
 artifact only. Confidentiality comes from here until the key is revealed on-chain, and from the envelope around the
-ciphertext after that; integrity from the ciphertext's Merkle root.
+ciphertext after that; integrity comes from the ciphertext's Merkle root.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from trader.delivery.errors import CiphertextError
+from zk.commitments import ChunkTree
+from zk.commitments.chunks import CHUNK_BYTES, cut_chunks
 from zk.commitments.merkle import keccak256
 
-if TYPE_CHECKING:
-    from zk.commitments import ChunkTree
-
 KEY_BYTES = 32
+_WORD_INDICES = [i.to_bytes(32, "big") for i in range(CHUNK_BYTES // 32)]
 
 
 def generate_key() -> bytes:
@@ -35,17 +37,28 @@ def encrypt_artifact(artifact: bytes, key: bytes) -> bytes:
         ChunkError: ``artifact`` is not a whole number of chunks.
         ValueError: The key is not 32 bytes long.
     """
-    raise NotImplementedError
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a chunk key has {KEY_BYTES} bytes, not {len(key)}")
+    keystream = b"".join(
+        keccak256(key + index.to_bytes(32, "big") + word)
+        for index in range(len(cut_chunks(artifact)))
+        for word in _WORD_INDICES
+    )
+    return (np.frombuffer(artifact, dtype=np.uint8) ^ np.frombuffer(keystream, dtype=np.uint8)).tobytes()
 
 
 def decrypt_artifact(ciphertext: bytes, key: bytes) -> bytes:
-    """The inverse of :func:`encrypt_artifact`; checks no integrity."""
+    """The inverse of :func:`encrypt_artifact`, with the same errors; checks no integrity."""
     return encrypt_artifact(ciphertext, key)
 
 
 def ciphertext_tree(ciphertext: bytes) -> ChunkTree:
-    """Tree over keccak256 of each ciphertext chunk; its root is the escrow's ``ciphertextRoot``."""
-    raise NotImplementedError
+    """Tree over keccak256 of each ciphertext chunk; its root is the escrow's ``ciphertextRoot``.
+
+    Raises:
+        ChunkError: ``ciphertext`` is not a whole number of chunks.
+    """
+    return ChunkTree([keccak256(chunk) for chunk in cut_chunks(ciphertext)])
 
 
 def verify_ciphertext(ciphertext: bytes, ciphertext_root: bytes, chunk_count: int) -> None:
@@ -54,4 +67,13 @@ def verify_ciphertext(ciphertext: bytes, ciphertext_root: bytes, chunk_count: in
     Raises:
         CiphertextError: Its length or its root is another one.
     """
-    raise NotImplementedError
+    expected_bytes = chunk_count * CHUNK_BYTES
+    if len(ciphertext) != expected_bytes:
+        raise CiphertextError(
+            f"the ciphertext has {len(ciphertext)} bytes, the listed model {expected_bytes}: do not accept it"
+        )
+    root = ciphertext_tree(ciphertext).root
+    if root != ciphertext_root:
+        raise CiphertextError(
+            f"the ciphertext's root is 0x{root.hex()}, committed is 0x{ciphertext_root.hex()}: do not accept it"
+        )

@@ -1,12 +1,13 @@
 """What a buyer shows to the escrow to win a dispute: one frozen dataclass per kind.
 
-All of them speak of chunk ``index`` of the ciphertext that the seller committed to; the escrow decrypts it with the
-revealed key. Paths run from the bottom up and carry no sides: these follow from the index.
+Chunk evidence convicts the delivery: the escrow decrypts chunk ``index`` of the ciphertext that the seller committed to
+and compares it with the listed leaf. Step evidence convicts the listing. Paths run from the bottom up and carry no
+sides: these follow from the index.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,39 @@ class SumChunkEvidence:
 
 
 @dataclass(frozen=True)
+class SumLeaf:
+    """A leaf of the sums tree, opened.
+
+    Attributes:
+        running_sum: S_j as committed; a cheating seller's may exceed the modulus.
+        salt: 32 bytes.
+        path: Path of the leaf under ``sumsRoot``.
+    """
+
+    running_sum: int
+    salt: bytes
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class SumStepEvidence:
-    """The running sum in chunk j is not that of chunk j - 1 plus the contribution of the values in chunk j.
+    """The committed sum of chunk j is not that of chunk j - 1 plus the contribution of the values in chunk j.
+
+    It convicts the listing itself, so it speaks of the committed trees, not of the ciphertext.
 
     Attributes:
         index: Chunk index j.
-        ciphertext: The delivered chunk j.
-        previous: The delivered chunk j - 1; None for j = 0, whose predecessor's sum is 0.
+        previous: Leaf j - 1 of the sums tree; None for j = 0, whose predecessor's sum is 0.
+        current: Leaf j of the sums tree.
+        parameters: The values of chunk j as delivered, 960 bytes; with ``current.salt`` they make the weights leaf.
+        weights_path: Path of that leaf under ``weightsRoot``.
     """
 
     index: int
-    ciphertext: CiphertextChunk
-    previous: CiphertextChunk | None
+    previous: SumLeaf | None
+    current: SumLeaf
+    parameters: bytes = field(repr=False)
+    weights_path: tuple[bytes, ...]
 
 
 Evidence = WeightsChunkEvidence | SumChunkEvidence | SumStepEvidence

@@ -3,16 +3,32 @@
 This one is a shared folder: ``root/<channel>/<kind>``. A message is written once, whole, and never changes. What the
 other party wrote is not trusted: names are checked, links are not followed, sizes are bounded before anything is read,
 and the digest that the chain holds is compared where there is one. Not guaranteed: that the other party delivers at
-all; the escrow's deadlines are for that.
+all, or leaves in place what was delivered; the escrow's deadlines are for that.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import time
+from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from trader.delivery.errors import NotDeliveredError, TransferError
+from trader.delivery.files import SHARED_MODE, write_new
+from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+_CHANNEL = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+_POLL_SECONDS = 0.1
+_PLAIN_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A link is not followed, and a pipe in a file's place does not block."""
 
 
 class Kind(Enum):
@@ -36,7 +52,11 @@ def listing_channel(manifest_hash: bytes) -> str:
 
 
 class Mailbox:
-    """A shared folder."""
+    """A shared folder.
+
+    Attributes:
+        root: The folder; made when the first message is put. It is the user's own choice and may be a link.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -46,9 +66,13 @@ class Mailbox:
         """The mailbox at a manifest's endpoint, a ``file://`` URL.
 
         Raises:
-            TransferError: Another scheme, or not an absolute path.
+            TransferError: Another scheme, a remote host, or not an absolute path.
         """
-        raise NotImplementedError
+        parts = urlsplit(endpoint)
+        path = unquote(parts.path)
+        if parts.scheme != "file" or parts.netloc or not path.startswith("/") or "\0" in path:
+            raise TransferError(f"the endpoint {endpoint!r} is not a local folder: expected file:///path/to/folder")
+        return cls(Path(path))
 
     @property
     def endpoint(self) -> str:
@@ -64,7 +88,17 @@ class Mailbox:
         Raises:
             TransferError: Other bytes were delivered before, or the folder can't be written.
         """
-        raise NotImplementedError
+        digest = keccak256(data)
+        try:
+            (self.root / _checked(channel)).mkdir(parents=True, exist_ok=True)
+            with self._open_channel(channel) as directory:
+                write_new(directory, kind.value, data, SHARED_MODE)
+        except FileExistsError:
+            # A repeated delivery, after a crash for instance, is fine; a different one is not.
+            self.get(channel, kind, len(data), digest)
+        except OSError as error:
+            raise TransferError(f"{self.root}/{channel} cannot be written: {error.strerror}") from error
+        return digest
 
     def get(self, channel: str, kind: Kind, limit_bytes: int, digest: bytes | None = None) -> bytes:
         """Take a message that has arrived.
@@ -73,7 +107,17 @@ class Mailbox:
             NotDeliveredError: It has not arrived.
             TransferError: It is larger than ``limit_bytes``, not a plain file, or does not have the digest.
         """
-        raise NotImplementedError
+        name = f"{kind.value} of {_checked(channel)}"
+        try:
+            with self._open_channel(channel) as directory:
+                data = _read_plain(directory, kind.value, limit_bytes, name)
+        except FileNotFoundError as error:
+            raise NotDeliveredError(f"{name} has not arrived in {self.root}") from error
+        except OSError as error:
+            raise TransferError(f"{name} cannot be read: {error.strerror}") from error
+        if digest is not None and keccak256(data) != digest:
+            raise TransferError(f"{name} has the digest 0x{keccak256(data).hex()}, expected 0x{digest.hex()}")
+        return data
 
     def wait(
         self, channel: str, kind: Kind, limit_bytes: int, digest: bytes | None = None, *, timeout_seconds: float
@@ -84,4 +128,44 @@ class Mailbox:
             NotDeliveredError: It has not arrived in time.
             TransferError: As for :meth:`get`.
         """
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                return self.get(channel, kind, limit_bytes, digest)
+            except NotDeliveredError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def _open_channel(self, channel: str) -> Iterator[int]:
+        """The channel's folder, never through a link below the root."""
+        root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            directory = os.open(channel, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+        finally:
+            os.close(root)
+        try:
+            yield directory
+        finally:
+            os.close(directory)
+
+
+def _checked(channel: str) -> str:
+    if not _CHANNEL.fullmatch(channel):
+        raise TransferError(f"{channel!r} is not the name of a channel")
+    return channel
+
+
+def _read_plain(directory: int, name: str, limit_bytes: int, description: str) -> bytes:
+    """Read a plain file of at most ``limit_bytes`` that does not grow meanwhile."""
+    with os.fdopen(os.open(name, _PLAIN_READ, dir_fd=directory), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise TransferError(f"{description} is not a plain file")
+        if status.st_size > limit_bytes:
+            raise TransferError(f"{description} has {status.st_size} bytes, more than the {limit_bytes} allowed")
+        data = file.read(status.st_size + 1)
+    if len(data) != status.st_size:
+        raise TransferError(f"{description} changes while it is read: messages are delivered whole")
+    return data

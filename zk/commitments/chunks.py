@@ -144,6 +144,12 @@ def salt_of(artifact: bytes, index: int) -> bytes:
     return artifact[start : start + SALT_BYTES]
 
 
+def values_of(artifact: bytes, index: int) -> bytes:
+    """The 960 bytes of values of chunk ``index``, padding included."""
+    start = index * CHUNK_BYTES + _VALUES_AT
+    return artifact[start : (index + 1) * CHUNK_BYTES]
+
+
 def decode_columns(artifact: bytes, layout: ColumnLayout) -> list[NDArray[np.int32]]:
     """The columns (int32) of an artifact, without padding.
 
