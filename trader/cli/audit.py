@@ -1,0 +1,77 @@
+"""`modelseal audit`: questions to the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger import AuditLog, Head, NotALedgerError, export_log, read_trade, verify_export, verify_log
+from trader.cli.output import JsonFlag, print_json_line, results
+from trader.report.story import print_story, story_rows
+
+app = typer.Typer(help="What was promised, tested, proven, delivered and paid.", no_args_is_help=True)
+
+LogFile = Annotated[Path, typer.Option("--log", help="The audit log.", envvar="MODELSEAL_AUDIT_LOG")]
+DEFAULT_LOG = Path("demo-output/audit.sqlite")
+
+
+def _open(log_file: Path) -> AuditLog:
+    if not log_file.exists():  # opening would make an empty log
+        raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo` first.")
+    return AuditLog.open(log_file)
+
+
+@app.command()
+def show(
+    trade: Annotated[int, typer.Argument(help="The trade's id.", min=1)],
+    log_file: LogFile = DEFAULT_LOG,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print the story of a TRADE: block, transaction, actor, gas."""
+    with _open(log_file) as log:
+        story = read_trade(log, trade)
+    if as_json:
+        print_json_line({"trade": trade, "entries": story_rows(story)})
+    else:
+        print_story(results, story)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="An audit log, or an export of one (.jsonl).")] = DEFAULT_LOG,
+    head: Annotated[
+        str | None, typer.Option(help="The head that you wrote down earlier, as `audit head` prints it.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check that no entry was changed, dropped, moved or added; offline."""
+    known = None if head is None else Head.parse(head)
+    check = verify_export if file.suffix == ".jsonl" else verify_log
+    found = check(file, known_head=known)
+    if as_json:
+        print_json_line({"verified": True, "head": str(found), "entries": found.entries})
+    else:
+        results.print(f"{found.entries} entries, unbroken; head {found}", soft_wrap=True)
+
+
+@app.command()
+def head(log_file: LogFile = DEFAULT_LOG, as_json: JsonFlag = False) -> None:
+    """Print the log's head: write it down, and `audit verify --head` will prove the log against it."""
+    with _open(log_file) as log:
+        current = log.head()
+    if as_json:
+        print_json_line({"head": str(current), "entries": current.entries})
+    else:
+        results.print(str(current), soft_wrap=True)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="The .jsonl file to write.")], log_file: LogFile = DEFAULT_LOG
+) -> None:
+    """Write the whole log as JSON Lines, which anyone can verify without a database."""
+    with _open(log_file) as log:
+        written = export_log(log, file)
+    results.print(f"{written.entries} entries written to {file}; head {written}", soft_wrap=True)

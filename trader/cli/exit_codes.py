@@ -1,0 +1,41 @@
+"""Exit codes: whose fault an error is, as a number for scripts. The table stands in `trader.cli.app`."""
+
+from __future__ import annotations
+
+from contracts import ArtifactError, DeploymentError, UnexpectedCodeError
+from ledger import LedgerUnavailableError, TamperedError
+from trader.delivery import CiphertextError, DeliveryFaultError, EnvelopeError, MessageError, TransferError
+from trader.errors import EnvironmentFaultError, PeerFaultError
+from trader.he import WireError
+from zk.errors import StatementError, UnsupportedArchitecture, WorkerError, ZkError
+
+DONE = 0
+DEFECT = 1
+BAD_INPUT = 2
+PEER_FAULT = 3
+ENVIRONMENT_FAULT = 4
+INTERRUPTED = 130
+
+_ENVIRONMENT = (EnvironmentFaultError, WorkerError, LedgerUnavailableError, ArtifactError, DeploymentError)
+_BAD_INPUT_OF_ZK = (StatementError, UnsupportedArchitecture)
+_PEER = (
+    PeerFaultError,
+    WireError,
+    EnvelopeError,
+    MessageError,
+    CiphertextError,
+    DeliveryFaultError,
+    TransferError,
+    UnexpectedCodeError,
+    TamperedError,
+    ZkError,
+)
+
+
+def exit_code_of(error: Exception) -> int:
+    """The exit code of one of our errors; what is neither the peer's nor the environment's fault is the caller's."""
+    if isinstance(error, _ENVIRONMENT):
+        return ENVIRONMENT_FAULT
+    if isinstance(error, _BAD_INPUT_OF_ZK):
+        return BAD_INPUT
+    return PEER_FAULT if isinstance(error, _PEER) else BAD_INPUT

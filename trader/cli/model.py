@@ -1,0 +1,202 @@
+"""`modelseal model`: what a seller does with a model before anyone sees it."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
+from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
+from trader.detection import detection_probability
+from trader.errors import AccountError, CallerError
+from trader.files import write_file
+from trader.he import HePlan, parse_plan
+from trader.model import (
+    CanonicalModel,
+    DataError,
+    Manifest,
+    evaluate_exact,
+    parse_manifest,
+    quantise_inputs,
+    read_labels,
+    read_samples,
+)
+from trader.model.manifest import ModelCard
+from trader.package import DEFAULT_AUDIT_SAMPLES, PrepareOptions, PublicPackage, SellerPackage, prepare, read_canonical
+from trader.proving import prove_on_chain
+from trader.trial import Trial, run_trial
+
+app = typer.Typer(help="Prepare a model for sale, and try what buyers will do with it.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `model prepare` made.")]
+DataFile = Annotated[Path, typer.Option(help="Samples, one per row: .csv, .npy or .npz.")]
+
+
+@app.command(name="prepare")
+def prepare_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model to sell.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="Samples like those that buyers test with: .csv, .npy or .npz.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name on the listing; the file's name if empty.")] = "",
+    description: Annotated[str, typer.Option(help="What the listing says of the model.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence that the buyer gets.")] = "",
+    audit_samples: Annotated[int, typer.Option(min=1, max=1024, help="Samples that one audit proves.")] = (
+        DEFAULT_AUDIT_SAMPLES
+    ),
+    quota: Annotated[
+        int | None, typer.Option(min=1, help="Test samples per buyer; as many as are safe if not given.")
+    ] = None,
+    insist: Annotated[bool, typer.Option("--insist", help="Allow a quota that could give the model away.")] = False,
+    endpoint: Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")] = "",
+    password_file: PasswordFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a package of an ONNX file: canonical parameters, audit circuit, encryption plan, manifest."""
+    options = PrepareOptions(
+        card=ModelCard(name=name or model.stem, description=description, licence=licence),
+        audit_samples=audit_samples,
+        buyer_quota_samples=quota,
+        insist=insist,
+        endpoint=endpoint,
+    )
+    with messages.status("preparing") as status:
+        package = prepare(
+            model,
+            out,
+            options,
+            password=_package_password(password_file, out),
+            calibration=calibration,
+            step=lambda text: status.update(text),
+        )
+    _print_summary(_summary(package.manifest, package.canonical, out), as_json)
+    if package.manifest.circuit.srs.development:
+        messages.print(
+            "This package uses a structured reference string made on this machine: fine for development, "
+            "refused by buyers who don't ask for development.",
+            style="yellow",
+        )
+
+
+def _package_password(password_file: Path | None, out: Path) -> str:
+    """The password of the package's encryption key; made up and kept beside the package where nobody can be asked."""
+    try:
+        return ask_password(password_file, f"the encryption key of {out}", confirm=True)
+    except AccountError:
+        if password_file is not None:
+            raise
+    password = secrets.token_urlsafe(32)
+    beside = out.with_name(f"{out.name}.password")
+    write_file(beside, password.encode() + b"\n", secret=True)
+    messages.print(f"no password given: a random one was written to {beside} (or set {PASSWORD_VARIABLE})")
+    return password
+
+
+def _summary(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dict[str, Any]:
+    circuit, plan = manifest.circuit, parse_plan(manifest.plan)
+    return {
+        "package": str(folder),
+        "manifest_hash": "0x" + manifest.manifest_hash().hex(),
+        "parameters": canonical.graph.parameter_count,
+        "scale_bits": manifest.scale_bits,
+        "ring_degree": plan.ring_degree,
+        "security_bits": plan.security_bits,
+        "expected_error": plan.expected_error,
+        "circuit_logrows": circuit.layout.logrows,
+        "audit_samples": circuit.audit_samples,
+        "chunks": manifest.chunk_count,
+        "quota_samples": manifest.quota.buyer_samples,
+        "development": circuit.srs.development,
+    }
+
+
+def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json_line(summary)
+        return
+    table = Table(show_header=False, box=None)
+    for key, value in summary.items():
+        table.add_row(key.replace("_", " "), f"{value:.3g}" if isinstance(value, float) else str(value))
+    results.print(table)
+
+
+@app.command(name="try")
+def try_command(
+    folder: Folder,
+    data: DataFile,
+    labels: Annotated[Path | None, typer.Option(help="True labels, one per sample.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write predictions to this .csv file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Test the model on encrypted data, both roles on this machine, and report."""
+    public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
+    manifest = parse_manifest(public.manifest)
+    inputs = _read_inputs(data, manifest, canonical)
+    truth = None if labels is None else read_labels(labels, len(inputs))
+    trial = _run_with_bars(parse_plan(manifest.plan), canonical, inputs)
+    exact = _exact_outputs(canonical, inputs)
+    predictions = manifest.output.post_processing.predict(trial.outputs)
+    report = _trial_report(trial, exact)
+    if truth is not None:
+        report["accuracy_encrypted"] = _accuracy(predictions, truth)
+        report["accuracy_plain"] = _accuracy(manifest.output.post_processing.predict(exact), truth)
+    if out is not None:
+        write_file(out, "".join(f"{value}\n" for value in predictions.tolist()).encode())
+        report["predictions"] = str(out)
+    _print_summary(report, as_json)
+
+
+def _read_inputs(data: Path, manifest: Manifest, canonical: CanonicalModel) -> Any:
+    samples = read_samples(data, canonical.graph.features)
+    return quantise_inputs(
+        samples, canonical.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
+    )
+
+
+def _run_with_bars(plan: HePlan, canonical: CanonicalModel, inputs: Any) -> Trial:
+    with progress_bar("encrypted test") as update:
+        return run_trial(plan, canonical, inputs, lambda _phase: update)
+
+
+def _exact_outputs(canonical: CanonicalModel, inputs: Any) -> Any:
+    """The canonical model's outputs in real units."""
+    return evaluate_exact(canonical, inputs).astype(np.float64) / 2.0 ** output_scale_bits(
+        canonical.graph, canonical.scale_bits
+    )
+
+
+def _accuracy(predictions: Any, truth: Any) -> float:
+    if predictions.ndim != 1 or predictions.dtype.kind != truth.dtype.kind:
+        raise DataError("the labels don't match what this model predicts. Give one class label per sample.")
+    return float(np.mean(predictions == truth))
+
+
+def _trial_report(trial: Trial, exact: Any) -> dict[str, Any]:
+    return {
+        "samples": len(trial.outputs),
+        "max_output_error": float(np.abs(trial.outputs - exact).max()),
+        "seconds": {name: round(seconds, 4) for name, seconds in trial.seconds.items()},
+        "request_bytes": trial.request_bytes,
+        "response_bytes": trial.response_bytes,
+    }
+
+
+@app.command(name="prove")
+def prove_command(folder: Folder, data: DataFile, as_json: JsonFlag = False) -> None:
+    """Prove the model's answers on the first samples of a file; verify off the chain and in the verifier contract."""
+    package_public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
+    manifest = parse_manifest(package_public.manifest)
+    inputs = _read_inputs(data, manifest, canonical)
+    wanted = manifest.circuit.audit_samples
+    if len(inputs) < wanted:
+        raise CallerError(f"{data} has {len(inputs)} samples; an audit takes {wanted}. Give a longer file.")
+    with messages.status("proving"):
+        report = prove_on_chain(package_public, canonical, inputs[:wanted])
+    report["detection_probability"] = detection_probability(wanted)
+    _print_summary(report, as_json)
