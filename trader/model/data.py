@@ -1,25 +1,156 @@
-"""User data: CSV, NPY and NPZ files with samples or labels."""
+"""User data: CSV, NPY and NPZ files with samples or labels.
 
+A CSV file has one sample per line, numbers separated by commas, and may have a header (a first line without numbers).
+NPY and NPZ files hold one array; NPZ files with several are read by the name `x` (samples) or `y` (labels). Pickled
+objects are never loaded.
+"""
+
+import csv
+import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from trader.model.errors import DataError
+
+MAX_DATA_BYTES = 2 << 30
+MAX_LINE_CHARACTERS = 1 << 24
+MAX_ELEMENTS = 1 << 28
 
 
 def read_samples(path: Path, features: int) -> NDArray[np.float64]:
-    """Samples float64 [n, features] from a .csv, .npy or .npz file.
+    """Samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
 
     Raises:
-        DataError: names file, line and column.
+        DataError: the file can't be read, or has missing values or another number of columns; names the line.
     """
-    raise NotImplementedError
+    if _suffix(path) == ".csv":
+        return _csv_numbers(path, features)
+    array = _array(path, "x")
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path.name} holds {array.dtype}, not numbers")
+    if array.ndim < 2 or not len(array) or array[0].size != features:
+        raise DataError(f"{path.name} holds an array of shape {list(array.shape)}, the model takes [n, {features}]")
+    rows = array.reshape(len(array), features).astype(np.float64)
+    bad = np.argwhere(~np.isfinite(rows))
+    if len(bad):
+        raise DataError(
+            f"{path.name}: row {bad[0][0]}, column {bad[0][1]} (from 0) is missing or infinite; drop the row"
+        )
+    return rows
 
 
 def read_labels(path: Path, samples: int) -> NDArray[Any]:
-    """Labels [samples] (int64, or str) from a .csv, .npy or .npz file.
+    """Labels [samples] from a .csv, .npy or .npz file: int64 where all are integers, float64 for numbers, else str.
 
     Raises:
-        DataError: names file, line and column.
+        DataError: the file can't be read, a label is missing, or there are not as many as samples.
     """
-    raise NotImplementedError
+    if _suffix(path) == ".csv":
+        labels = _csv_labels(path, samples)
+    else:
+        labels = _array(path, "y")
+        labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.dtype.kind not in "fiubU":
+            raise DataError(f"{path.name} holds {labels.dtype}, not labels")
+    if labels.shape != (samples,):
+        raise DataError(f"{path.name} holds labels of shape {list(labels.shape)}, the data has {samples} samples")
+    return labels.astype(np.int64) if labels.dtype.kind in "iub" else labels
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".npy", ".npz"):
+        raise DataError(f"{path.name}: data files are .csv, .npy or .npz")
+    if not path.is_file():
+        raise DataError(f"{path} is not a file; check the path")
+    if path.stat().st_size > MAX_DATA_BYTES:
+        raise DataError(f"{path.name} has more than {MAX_DATA_BYTES} bytes; split it")
+    return suffix
+
+
+def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Non-empty rows with their line numbers, the header left out."""
+    csv.field_size_limit(MAX_LINE_CHARACTERS)
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                if row:
+                    rows.append((reader.line_num, row))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path.name} is not a readable CSV file: {error}") from error
+    if len(rows) > 1 and not any(_number(text) is not None for text in rows[0][1]):
+        rows = rows[1:]
+    if not rows:
+        raise DataError(f"{path.name} has no rows")
+    return rows
+
+
+def _csv_numbers(path: Path, features: int) -> NDArray[np.float64]:
+    values = []
+    for line, row in _csv_rows(path):
+        if len(row) != features:
+            raise DataError(f"{path.name}, line {line}: {len(row)} columns, the model takes {features}")
+        numbers = [_number(text) for text in row]
+        for column, number in enumerate(numbers):
+            if number is None or not math.isfinite(number):
+                place = f"{path.name}, line {line}, column {column + 1}"
+                raise DataError(f"{place}: {row[column][:40]!r} is not a finite number; correct or drop the line")
+        values.append(numbers)
+    return np.array(values, dtype=np.float64)
+
+
+def _csv_labels(path: Path, samples: int) -> NDArray[Any]:
+    rows = _csv_rows(path)
+    for line, row in rows:
+        if len(row) != 1 or not row[0].strip():
+            raise DataError(f"{path.name}, line {line}: expected one label")
+    texts = [row[0].strip() for _, row in rows]
+    if len(texts) == samples + 1:
+        # Names above names: nothing but the count tells a header from a label.
+        texts = texts[1:]
+    numbers = [_number(text) for text in texts]
+    if any(number is None for number in numbers):
+        return np.array(texts)
+    values = np.array(numbers, dtype=np.float64)
+    return values.astype(np.int64) if np.array_equal(values, np.rint(values)) else values
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _array(path: Path, name: str) -> NDArray[Any]:
+    """The array of an NPY or NPZ file, its claimed size checked before it is allocated."""
+    try:
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as file:
+                return _checked_array(file, path)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            member = members[0] if len(members) == 1 else f"{name}.npy"
+            if member not in members:
+                raise DataError(f"{path.name} holds {len(members)} arrays, none of them named '{name}'")
+            with archive.open(member) as file:
+                return _checked_array(file, path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path.name} is not a readable {path.suffix} file: {error}") from error
+
+
+def _checked_array(file: Any, path: Path) -> NDArray[Any]:
+    version = npy.read_magic(file)
+    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = header(file)
+    if dtype.hasobject or math.prod(shape) > MAX_ELEMENTS or dtype.itemsize > 256:
+        raise DataError(f"{path.name} claims an array {list(shape)} of {dtype}, which is not data that a model takes")
+    file.seek(0)
+    return np.asarray(npy.read_array(file, allow_pickle=False))
