@@ -7,8 +7,8 @@ In the order of use: :func:`development_srs`, :func:`build_audit_circuit` (selle
 from zk.circuits.audit import AuditCircuit
 from zk.circuits.build import build_audit_circuit, rebuild_audit_circuit
 from zk.errors import ZkError
+from zk.proofs.proof import Proof
 from zk.proofs.prover import (
-    Proof,
     commit_elements,
     commitment_digest,
     draw_input_salt,
@@ -16,14 +16,16 @@ from zk.proofs.prover import (
     parameter_commitment,
     prove,
 )
-from zk.proofs.verifier import verify
-from zk.srs import Srs, SrsProvider, development_srs
+from zk.proofs.verifier import verify, write_reusable_verifier
+from zk.proofs.worker import WorkerLimits
+from zk.srs import Srs, SrsProvider, development_srs, read_srs
 
 __all__ = [
     "AuditCircuit",
     "Proof",
     "Srs",
     "SrsProvider",
+    "WorkerLimits",
     "ZkError",
     "build_audit_circuit",
     "commit_elements",
@@ -33,6 +35,8 @@ __all__ = [
     "input_commitment",
     "parameter_commitment",
     "prove",
+    "read_srs",
     "rebuild_audit_circuit",
     "verify",
+    "write_reusable_verifier",
 ]

@@ -1,0 +1,174 @@
+"""ezkl's settings: the canonical artifact from which anyone rebuilds a circuit.
+
+Settings are a function of the circuit's ONNX and of ezkl's *run arguments*. The seller chooses the run arguments;
+whoever rebuilds lets ezkl derive the settings again from these arguments (:func:`regenerate`) and compares, so that
+nothing else in the file needs trust. The canonical bytes are JSON (RFC 8785) with a timestamp of 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from zk.errors import SettingsMismatch, UnsupportedArchitecture, WorkerFailed
+from zk.proofs.worker import run_job
+from zk.srs import MAX_LOGROWS
+
+MAX_SETTINGS_BYTES = 1 << 20
+
+_BOUNDS = {
+    "input_scale": (1, 24),
+    "param_scale": (1, 24),
+    "scale_rebase_multiplier": (1, 64),
+    "logrows": (5, MAX_LOGROWS),
+    "num_inner_cols": (1, 64),
+    "decomp_base": (2, 1 << MAX_LOGROWS),
+    "decomp_legs": (1, 64),
+}
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """The choices that make a circuit, under ezkl's names for them.
+
+    Attributes:
+        input_scale: Bits of the fixed-point inputs.
+        logrows: log2 of the number of rows.
+        num_inner_cols: Columns that an operation is laid out over; 2 was the fastest in every measurement on 2 cores.
+        decomp_base: Base of the decompositions behind range checks; polynomial models have none.
+        decomp_legs: Digits of a decomposition.
+        scale_rebase_multiplier: ezkl rescales once a scale exceeds this many times ``input_scale``; never, at 64.
+    """
+
+    input_scale: int
+    logrows: int
+    num_inner_cols: int = 2
+    decomp_base: int = 256
+    decomp_legs: int = 4
+    scale_rebase_multiplier: int = 64
+
+    def as_json(self) -> dict[str, Any]:
+        """Ezkl's run arguments; parameters have the inputs' scale."""
+        return {
+            "input_scale": self.input_scale,
+            "param_scale": self.input_scale,
+            "scale_rebase_multiplier": self.scale_rebase_multiplier,
+            "logrows": self.logrows,
+            "num_inner_cols": self.num_inner_cols,
+            "decomp_base": self.decomp_base,
+            "decomp_legs": self.decomp_legs,
+            "lookup_range": [-2, 2],
+        }
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """What the project reads from settings.
+
+    Attributes:
+        canonical: The canonical bytes.
+        run_arguments: The choices.
+        rows: Rows that the layout needs.
+        tensor_lengths: Elements of each committed tensor: tensor 0, then the parameters.
+        output_shape: Shape of the instances, first dimension k.
+        output_scale_bits: Instances are integers at scale 2^output_scale_bits.
+        is_polynomial: No lookup and no range check: outputs are exact, nothing is rescaled.
+    """
+
+    canonical: bytes
+    run_arguments: RunArguments
+    rows: int
+    tensor_lengths: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output_scale_bits: int
+    is_polynomial: bool
+
+    @property
+    def instances(self) -> int:
+        """Number of public outputs."""
+        return math.prod(self.output_shape)
+
+
+def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
+    """Let ezkl derive the settings of a circuit.
+
+    Raises:
+        UnsupportedArchitecture: ezkl has no circuit for the graph.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelseal-settings-") as folder:
+        onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
+        onnx.write_bytes(circuit)
+        job = {"circuit": str(onnx), "settings": str(settings), "run_args": run_arguments.as_json()}
+        try:
+            run_job("make_settings", job)
+        except WorkerFailed as error:
+            raise UnsupportedArchitecture(f"no circuit for this architecture: {error}") from error
+        return read_settings(settings.read_bytes())
+
+
+def regenerate(circuit: bytes, given: CircuitSettings) -> CircuitSettings:
+    """Check that settings belong to a circuit: ezkl derives them again, from their run arguments.
+
+    Raises:
+        SettingsMismatch: ezkl derives others.
+    """
+    derived = generate(circuit, given.run_arguments)
+    if derived.canonical != given.canonical:
+        raise SettingsMismatch(
+            "the settings are not those of this architecture: "
+            f"{_first_difference(derived.canonical, given.canonical)}. "
+            "Ask the seller for the architecture.onnx and settings.json that were listed"
+        )
+    return derived
+
+
+def read_settings(data: bytes) -> CircuitSettings:
+    """Read settings that may come from the other party.
+
+    Raises:
+        SettingsMismatch: They are too long, not JSON, or a value is missing or out of range.
+    """
+    if len(data) > MAX_SETTINGS_BYTES:
+        raise SettingsMismatch(f"settings of {len(data)} bytes: at most {MAX_SETTINGS_BYTES} are read")
+    try:
+        settings = json.loads(data)
+        settings["timestamp"] = 0
+        run_args = settings["run_args"]
+        for name, (low, high) in _BOUNDS.items():
+            if not low <= _integer(run_args[name]) <= high:
+                raise ValueError(f"{name} is {run_args[name]}, not in {low}…{high}")
+        return CircuitSettings(
+            canonical=rfc8785.dumps(settings),
+            run_arguments=RunArguments(
+                **{name: _integer(run_args[name]) for name in RunArguments.__dataclass_fields__}
+            ),
+            rows=_integer(settings["num_rows"]),
+            tensor_lengths=tuple(_integer(n) for n in settings["module_sizes"]["polycommit"]),
+            output_shape=tuple(_integer(n) for n in settings["model_instance_shapes"][0]),
+            output_scale_bits=_integer(settings["model_output_scales"][0]),
+            is_polynomial=not settings["required_lookups"] and not settings["required_range_checks"],
+        )
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise SettingsMismatch(
+            f"malformed settings: {type(error).__name__} {error}; ask the seller for the listed file"
+        ) from error
+
+
+def _integer(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not an integer")
+    return value
+
+
+def _first_difference(derived: bytes, given: bytes) -> str:
+    ours, theirs = json.loads(derived), json.loads(given)
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            return f"{name} is {str(theirs.get(name))[:80]}, ezkl derives {str(ours.get(name))[:80]}"
+    return "equal values, other bytes"

@@ -1,0 +1,121 @@
+"""A proof, and the two notations in which it travels.
+
+ezkl's JSON repeats proof and outputs in several notations, and ``ezkl.verify`` does not look at all of them. Only the
+canonical ones exist here: the proof's bytes, and the instances as field elements. What is read from ezkl comes from its
+``proof`` and ``instances``; what is given to ezkl is written anew from these.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zk.errors import CommitmentMismatch, MalformedProof
+from zk.field import MODULUS, to_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from zk.circuits.audit import AuditCircuit
+
+POINT_BYTES = 64
+"""A commitment in a proof: x and y, big-endian."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A proof, in the form that the escrow's ``prove`` takes beside the circuit's ``vka``.
+
+    Attributes:
+        data: Exactly the circuit's ``proof_bytes``; 64 bytes per committed column come first.
+        instances: The k·O outputs, row-major, as canonical field elements.
+    """
+
+    data: bytes = field(repr=False)
+    instances: tuple[int, ...]
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The instances as signed integers at scale 2^output_scale_bits."""
+        return tuple(to_signed(instance) for instance in self.instances)
+
+    def points(self, circuit: AuditCircuit) -> tuple[bytes, ...]:
+        """The commitments at its beginning: tensor 0's columns, then the parameters'."""
+        count = circuit.input_columns + circuit.parameter_columns
+        return tuple(self.data[at : at + POINT_BYTES] for at in range(0, count * POINT_BYTES, POINT_BYTES))
+
+
+def verify_form(circuit: AuditCircuit, proof: Proof) -> None:
+    """Check that lengths are exact and instances canonical; silent on success.
+
+    The on-chain verifier and ezkl accept trailing bytes: whoever relies on a proof's bytes must not.
+
+    Raises:
+        MalformedProof: They aren't.
+    """
+    if len(proof.data) != circuit.proof_bytes:
+        raise MalformedProof(f"the proof has {len(proof.data)} bytes, proofs of this circuit {circuit.proof_bytes}")
+    expected = circuit.audit_samples * circuit.outputs
+    if len(proof.instances) != expected:
+        raise MalformedProof(f"the proof has {len(proof.instances)} instances, proofs of this circuit {expected}")
+    for index, instance in enumerate(proof.instances):
+        if not 0 <= instance < MODULUS:
+            raise MalformedProof(f"instance {index} is {instance:#x}: not below the field's modulus")
+
+
+def verify_commitments(
+    circuit: AuditCircuit, proof: Proof, input_points: Sequence[bytes], parameter_points: Sequence[bytes]
+) -> None:
+    """Check that a proof is about the given commitments; silent on success.
+
+    Raises:
+        CommitmentMismatch: It isn't.
+    """
+    found = proof.points(circuit)
+    split = circuit.input_columns
+    for what, expected, actual in (
+        ("inputs", tuple(input_points), found[:split]),
+        ("parameters", tuple(parameter_points), found[split:]),
+    ):
+        if expected != actual:
+            raise CommitmentMismatch(
+                f"the proof is about other {what}: it begins with {_hex(actual)}, expected {_hex(expected)}"
+            )
+
+
+def _hex(points: Iterable[bytes]) -> str:
+    return "0x" + b"".join(points).hex()
+
+
+def read_ezkl_proof(text: str) -> Proof:
+    """Read what ezkl wrote, from its canonical fields."""
+    content = json.loads(text)
+    (instances,) = content["instances"]
+    return Proof(bytes(content["proof"]), tuple(element_from_hex(element) for element in instances))
+
+
+def write_ezkl_proof(proof: Proof) -> str:
+    """Write a proof for ``ezkl.verify``."""
+    return json.dumps(
+        {
+            "protocol": None,
+            "instances": [[element_to_hex(instance) for instance in proof.instances]],
+            "proof": list(proof.data),
+            "hex_proof": "0x" + proof.data.hex(),
+            "split": None,
+            "pretty_public_inputs": None,
+            "timestamp": None,
+            "version": None,
+        }
+    )
+
+
+def element_to_hex(element: int) -> str:
+    """Ezkl's notation of a field element: 32 bytes, little-endian."""
+    return element.to_bytes(32, "little").hex()
+
+
+def element_from_hex(text: str) -> int:
+    """Inverse of :func:`element_to_hex`."""
+    return int.from_bytes(bytes.fromhex(text), "little")
