@@ -1,7 +1,7 @@
 """Knows the Solidity sources and how to compile them: `python -m contracts.compiler [--check]`.
 
 Writes `artifacts/contracts.json`, the only thing that the rest of the package reads; it is committed, so that running a
-trade never needs a compiler. Read from the bottom up: :func:`main`, :func:`compile_artifacts`, the two jobs, the sources.
+trade never needs a compiler. Start at :func:`compile_artifacts`.
 
 The compiler is the pinned solc, native where py-solc-x has it or can install it, else the npm package behind
 `solc-npm.js`. Both give the same bytes.
@@ -30,8 +30,8 @@ _NODE_MODULES = _ROOT / "node_modules"
 _NPM_WRAPPER = _ROOT / "solc-npm.js"
 _IMPORT = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)
 
-# The verifier addresses memory by fixed numbers, on the assumption that the vka is the first thing allocated: that holds
-# in the legacy pipeline only. The market gains in size and gas from the new one.
+# The verifier addresses memory by fixed numbers, assuming that the vka is the first thing allocated: that holds in the
+# legacy pipeline only. The market gains in size and gas from the new one.
 _JOBS: Mapping[str, Mapping[str, Any]] = {
     "market": {
         "contracts": {"src/ModelMarket.sol": "ModelMarket", "test/ReenteringReceiver.sol": "ReenteringReceiver"},
@@ -70,7 +70,7 @@ def _resolve(importer: str, imported: str) -> str:
 
 
 def find_solc() -> Path:
-    """A native solc of the pinned version if py-solc-x has one or can install it, else the wrapper of the npm package."""
+    """The pinned solc: a native one if py-solc-x has it or can install it, else the wrapper of the npm package."""
     try:
         if SOLC_VERSION not in {str(version) for version in solcx.get_installed_solc_versions()}:
             solcx.install_solc(SOLC_VERSION)

@@ -1,7 +1,7 @@
 """Turns the return data of a reverted call into the error that the contract meant."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
@@ -9,6 +9,9 @@ from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
 from contracts.errors import MarketReverted
 from contracts.published import read_artifacts
+
+if TYPE_CHECKING:
+    from eth_typing import ABIError
 
 _BUILT_IN: tuple[dict[str, Any], ...] = (
     {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
@@ -37,7 +40,7 @@ def decode_revert(data: bytes) -> MarketReverted:
 
 
 def _signature(error: Mapping[str, Any]) -> str:
-    return abi_to_signature({**error, "type": "function"})  # type: ignore[typeddict-item] # same form as a function
+    return abi_to_signature(cast("ABIError", error))
 
 
 def _readable(field: Mapping[str, Any], value: Any) -> Any:

@@ -135,9 +135,10 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         tradeId = ++tradeCount;
         Trade storage trade_ = _trades[tradeId];
         trade_.buyer = msg.sender;
-        trade_.samples = samples;
+        trade_.listingId = listingId.toUint48();
         trade_.fee = fee;
-        trade_.listingId = listingId.toUint128();
+        trade_.samples = samples;
+        trade_.digest = requestDigest;
         uint40 deadline = _enter(trade_, State.Testing, listing_.terms.windows.answer);
 
         emit SessionOpened(tradeId, listingId, msg.sender, samples, requestDigest, fee, deadline);
@@ -148,6 +149,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Testing);
         _requireSeller(listing_);
 
+        trade_.digest = responseDigest;
         _credit(listing_.seller, listing_.terms.token, trade_.fee);
         uint40 deadline = _enter(trade_, State.Answered, listing_.terms.windows.decision);
 

@@ -118,20 +118,21 @@ struct Usage {
     uint32 samplesGranted;
 }
 
-/// @dev A trade as stored: four words.
+/// @dev A trade as stored: four words, of which most moves touch only the first.
 struct Trade {
     address buyer;
     /// Moves of the current state are valid before, `expire` or `settle` from this second on.
     uint40 deadline;
     State state;
-    /// Test samples that the session asked for.
-    uint32 samples;
+    uint48 listingId;
     /// Fee paid for the session.
     uint128 fee;
-    uint128 listingId;
-    /// From Purchased: keccak256(abi.encode(inputCommitment, outputs)). From Proven: the ciphertext root.
+    /// Test samples that the session asked for.
+    uint32 samples;
+    /// What the last move committed to: the request (Testing), the response (Answered), keccak256(abi.encode(
+    /// inputCommitment, outputs)) (Purchased), the root of the ciphertext (from Proven on).
     bytes32 digest;
-    /// From Proven: keccak256 of the delivery key.
+    /// From Proven on: keccak256 of the delivery key.
     bytes32 keyHash;
 }
 
