@@ -15,11 +15,12 @@ from contracts.errors import (
 from contracts.events import MarketEvent
 from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
 from contracts.reverts import decode_revert
-from contracts.types import ETH, Layout, Terms, Windows, layout_hash
+from contracts.types import ETH, ChunkEvidence, Layout, SumStepEvidence, Terms, Windows, layout_hash
 
 __all__ = [
     "ETH",
     "ArtifactError",
+    "ChunkEvidence",
     "CompilerError",
     "ContractsError",
     "Deployment",
@@ -27,6 +28,7 @@ __all__ = [
     "Layout",
     "MarketEvent",
     "MarketReverted",
+    "SumStepEvidence",
     "Terms",
     "UnexpectedCodeError",
     "Windows",

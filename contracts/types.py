@@ -1,4 +1,7 @@
-"""What a listing promises, as Python values: :class:`Terms`, its :class:`Windows`, and the :class:`Layout` it hashes.
+"""What the market is told, as Python values.
+
+A listing has :class:`Terms` with :class:`Windows` and the hash of a :class:`Layout`; a dispute has
+:class:`ChunkEvidence` or :class:`SumStepEvidence`.
 
 Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3
 encodes, and `from_abi` reads them back. Parity with the compiled ABI is tested.
@@ -14,6 +17,7 @@ from eth_utils.crypto import keccak
 ETH = "0x0000000000000000000000000000000000000000"
 """The token field of terms in ETH, the only currency so far."""
 
+_WORD_BYTES = 32
 _LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
 
 
@@ -123,3 +127,60 @@ class Layout:
 def layout_hash(layout: Layout) -> bytes:
     """The digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
     return keccak(encode([_LAYOUT_ABI], [layout.as_abi()]))
+
+
+@dataclass(frozen=True)
+class ChunkEvidence:
+    """What `disputeWeightsChunk` and `disputeSumChunk` take: a delivered chunk, and the leaf that was listed for it."""
+
+    key: bytes
+    index: int
+    ciphertext: bytes
+    """The 1,024 bytes of chunk `index` as delivered."""
+    ciphertext_path: Sequence[bytes]
+    leaf: bytes
+    path: Sequence[bytes]
+    layout: Layout
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """The Solidity struct `ChunkEvidence`."""
+        words = _words(self.ciphertext)
+        layout = self.layout.as_abi()
+        return (self.key, self.index, words, list(self.ciphertext_path), self.leaf, list(self.path), layout)
+
+
+@dataclass(frozen=True)
+class SumStepEvidence:
+    """What `disputeSumStep` takes: the committed sums of two successive chunks, and the parameters between them."""
+
+    index: int
+    previous_sum: int
+    """S_{j-1} with its salt and path; zeros and no path for j = 0."""
+    previous_salt: bytes
+    previous_path: Sequence[bytes]
+    sum: int
+    salt: bytes
+    sum_path: Sequence[bytes]
+    parameters: bytes
+    """The 960 bytes of chunk j's parameters, padding included."""
+    weights_path: Sequence[bytes]
+    layout: Layout
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """The Solidity struct `SumStepEvidence`."""
+        return (
+            self.index,
+            self.previous_sum,
+            self.previous_salt,
+            list(self.previous_path),
+            self.sum,
+            self.salt,
+            list(self.sum_path),
+            _words(self.parameters),
+            list(self.weights_path),
+            self.layout.as_abi(),
+        )
+
+
+def _words(data: bytes) -> list[bytes]:
+    return [data[start : start + _WORD_BYTES] for start in range(0, len(data), _WORD_BYTES)]
