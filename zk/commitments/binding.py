@@ -28,9 +28,9 @@ from zk.commitments.chunks import (
 )
 from zk.commitments.errors import BindingError, ChunkError, MerkleError
 from zk.commitments.kzg import open_columns, verify_opening
-from zk.commitments.merkle import HASH_BYTES, ChunkTree, keccak256
+from zk.commitments.merkle import HASH_BYTES, ChunkTree
 from zk.commitments.sums import derive_challenge, last_sum_of, running_sums
-from zk.proofs.prover import commit_elements
+from zk.proofs.prover import commit_elements, commitment_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -134,7 +134,7 @@ def bind_columns(
     """Do what :func:`bind_parameters` does, with any ``commit`` that :func:`~zk.commitments.kzg.open_columns` takes."""
     blank = encode_chunks(columns, secrets.token_bytes(SALT_BYTES * layout.chunk_count))
     weights = weights_tree(blank)
-    challenge = derive_challenge(weights.root, keccak256(b"".join(points)))
+    challenge = derive_challenge(weights.root, commitment_digest(points))
     sums = running_sums(columns, layout, challenge)
     opening = open_columns(columns, sums[-1], layout, challenge, srs, commit)
     artifact = with_sums(blank, sums)
@@ -154,7 +154,7 @@ def verify_binding(
         BindingError: The opening is false, or the last sum is not the one in the sums tree.
         SrsError: The SRS file can't be read.
     """
-    challenge = derive_challenge(commitments.weights.root, keccak256(b"".join(points)))
+    challenge = derive_challenge(commitments.weights.root, commitment_digest(points))
     verify_opening(points, layout, challenge, opening, srs)
     last_sum = last_sum_of(opening.value, layout, challenge)
     leaf = sums_leaf(layout.chunk_count - 1, last_sum.to_bytes(SUM_BYTES, "big"), commitments.last_salt)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zk.circuits.audit import BLINDING_ROWS
+from zk.circuits.audit import column_capacity
 from zk.commitments.errors import ChunkError
 from zk.commitments.merkle import ChunkTree, keccak256
 
@@ -40,14 +40,12 @@ _VALUES_AT = SUM_BYTES + SALT_BYTES
 class ColumnLayout:
     """How many parameters stand in each committed column; public.
 
-    A length may be 0: a tensor that fills its columns exactly can be followed by an empty one, which has no chunks.
-
     Attributes:
         logrows: log2 of a column's rows.
         lengths: Parameters in each column, in order.
 
     Raises:
-        ChunkError: No parameters at all, or a length that no column of this size holds.
+        ChunkError: No columns, or a length that no column of this size holds.
     """
 
     logrows: int
@@ -55,13 +53,13 @@ class ColumnLayout:
 
     def __post_init__(self) -> None:
         """Check the lengths."""
-        if not all(0 <= length <= self.capacity for length in self.lengths) or not sum(self.lengths):
+        if not self.lengths or not all(0 < length <= self.capacity for length in self.lengths):
             raise ChunkError(f"columns of 2^{self.logrows} rows cannot hold {self.lengths} parameters")
 
     @property
     def capacity(self) -> int:
-        """Values that fit one column: its last 6 rows are the proof system's."""
-        return (1 << self.logrows) - BLINDING_ROWS
+        """Values that fit one column."""
+        return column_capacity(self.logrows)
 
     @property
     def chunk_counts(self) -> tuple[int, ...]:
