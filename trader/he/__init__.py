@@ -7,7 +7,8 @@ TenSEAL.
 
 from trader.he.errors import HeError, PlanError, SecurityError, SessionError, WireError
 from trader.he.evaluation import evaluate
-from trader.he.plan import HePlan, SecurityPolicy, parse_plan, plan_encryption
+from trader.he.plan import HePlan, SecurityPolicy, parse_plan
+from trader.he.planner import plan_encryption
 from trader.he.session import ClientSession, commit_outputs
 from trader.he.wire import digest
 

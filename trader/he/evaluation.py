@@ -1,17 +1,38 @@
-"""The seller's side of an encrypted test: from a request to a response, without seeing a sample."""
+"""The seller's side of an encrypted test: from a request to a response, without seeing a sample.
 
+Every operation of the graph is pointwise in NTT form, one prime at a time, so the whole graph is evaluated tile by tile: a
+tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Memory beyond the request is one tile per core and the
+response. Then each output is protected (`trader.he.privacy`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he import kernels
+from trader.he.encryption import PublicKey, public_mask
+from trader.he.errors import PlanError
+from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
-from trader.he.session import Buffer, Progress
+from trader.he.planner import component_counts, value_scales
+from trader.he.privacy import Protection
+from trader.he.residues import ExactWeights, Tile, multiply_values, multiply_weights, prepare_weights
+from trader.he.sampling import BLOCK, Position, expand_uniform
+from trader.he.session import plan_parameters
+from trader.he.types import Buffer, Progress, Residues
+from trader.he.wire import ContainerWriter, read_container
 from trader.model.canonical import CanonicalModel
+from trader.model.graph import INPUT, Graph, Linear, Square
 
 
 def evaluate(
     plan: HePlan, model: CanonicalModel, request: Buffer, samples: int, progress: Progress | None = None
-) -> bytes:
+) -> bytearray:
     """Evaluate the model on an encrypted test set.
 
-    The response holds n = `samples` outputs and nothing else of the model: unused slots are blanked, every ciphertext is
-    re-randomised with a fresh encryption of zero under the buyer's public key and flooded with noise of
+    The response holds n = `samples` outputs and nothing else of the model: unused slots are blanked, every ciphertext
+    is re-randomised with fresh encryptions of zero under the buyer's public key and flooded with noise of
     `plan.flooding_bits`.
 
     Args:
@@ -28,4 +49,94 @@ def evaluate(
         WireError: the request is malformed, made for another plan, or holds another number of samples.
         PlanError: the plan doesn't fit the model.
     """
-    raise NotImplementedError
+    _check_fit(plan, model)
+    parameters = plan_parameters(plan)
+    primes = parameters.primes
+    container = read_container(request, "request", plan.digest, samples, plan.request_layout(samples, primes))
+    seed = container.reference
+    evaluators = [_TileEvaluator.prepare(plan, model, prime) for prime in primes]
+    key = PublicKey(container.parts[0], public_mask(parameters, seed))
+    protection = Protection(plan, parameters, key)
+    writer = ContainerWriter("response", plan.digest, samples, plan.response_layout(samples, primes))
+
+    def run_tile(position: Position) -> None:
+        index = position.prime_index
+        columns = slice(position.block * BLOCK, (position.block + 1) * BLOCK)
+        first = container.parts[1 + position.batch * len(primes) + index][:, columns]
+        tile = evaluators[index].run(first, expand_uniform(seed, position, primes[index], plan.features))
+        kernels.uncentre(tile, primes[index], writer.parts[position.batch][:, :, index, columns])
+
+    def protect(place: tuple[int, int]) -> None:
+        batch, output = place
+        used = min(plan.samples_per_batch, samples - batch * plan.samples_per_batch)
+        protection.protect(writer.parts[batch][output], used)
+
+    batches, blocks = range(plan.batches(samples)), range(plan.ring_degree // BLOCK)
+    positions = [Position(batch, index, block) for batch in batches for index in range(len(primes)) for block in blocks]
+    run_tasks(run_tile, positions, progress)
+    run_tasks(protect, [(batch, output) for batch in batches for output in range(plan.outputs)])
+    return writer.finish(container.digest)
+
+
+def _check_fit(plan: HePlan, model: CanonicalModel) -> None:
+    graph = model.graph
+    scale = value_scales(graph, plan.input_scale_bits, plan.scale_bits)[graph.output] + plan.mask_scale_bits
+    found = (graph.features, graph.outputs, model.scale_bits, scale, component_counts(graph)[graph.output])
+    expected = (plan.features, plan.outputs, plan.scale_bits, plan.output_scale_bits, plan.components)
+    if found != expected:
+        raise PlanError(
+            f"the plan is for (features, outputs, scale, output scale, components) {expected}, the model has {found}. "
+            "Prepare the model again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One linear node modulo one prime: its weights, and its bias at the scale of the product."""
+
+    weights: ExactWeights
+    bias: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _TileEvaluator:
+    """The graph modulo one prime."""
+
+    graph: Graph
+    prime: int
+    layers: dict[str, _Layer]
+
+    @classmethod
+    def prepare(cls, plan: HePlan, model: CanonicalModel, prime: int) -> "_TileEvaluator":
+        scales = value_scales(model.graph, plan.input_scale_bits, plan.scale_bits)
+        layers = {}
+        for node in model.graph.nodes:
+            if isinstance(node, Linear):
+                lifted = model.bias(node.parameter).astype(np.object_) * (1 << scales[node.inputs[0]]) % prime
+                weights = prepare_weights(model.weights(node.parameter), prime)
+                layers[node.name] = _Layer(weights, lifted.astype(np.float64))
+        return cls(model.graph, prime, layers)
+
+    def run(self, first: Residues, second: Residues) -> Tile:
+        """First and second halves [F, BLOCK] of the inputs to the outputs [O, components, BLOCK]."""
+        inputs = np.empty((first.shape[0], 2, first.shape[1]))
+        kernels.centre(first, self.prime, inputs[:, 0])
+        kernels.centre(second, self.prime, inputs[:, 1])
+        values = {INPUT: inputs}
+        for node in self.graph.nodes:
+            operand = values[node.inputs[0]]
+            match node:
+                case Linear():
+                    values[node.name] = self._linear(self.layers[node.name], operand)
+                case Square():
+                    values[node.name] = multiply_values(operand, operand, self.prime)
+        return values[self.graph.output]
+
+    def _linear(self, layer: _Layer, operand: Tile) -> Tile:
+        """Along the last axis of the value; leading axes are carried along."""
+        inputs = layer.weights.limbs.shape[1]
+        rows = operand.reshape(-1, inputs, *operand.shape[1:])
+        results = [multiply_weights(layer.weights, row, self.prime) for row in rows]
+        for result in results:
+            kernels.add_constants(result, layer.bias, self.prime)
+        return results[0] if len(results) == 1 else np.concatenate(results)

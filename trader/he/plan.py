@@ -1,17 +1,19 @@
 """The encryption plan: every public choice about an encrypted test, made once by the seller and checked by the buyer.
 
-`plan_encryption` chooses, `HePlan` is what the manifest holds, `SecurityPolicy.check` is what a buyer asks of it before any
-key is made. Security levels are those of the Homomorphic Encryption Standard (Albrecht et al., 2018, table 1, ternary
-secrets, classical attacks).
+`HePlan` is what the manifest holds, `SecurityPolicy.check` is what a buyer asks of it before any key is made;
+`trader.he.planner` chooses. Security levels are those of the Homomorphic Encryption Standard (Albrecht et al., 2018,
+table 1: ternary secrets, classical attacks), whose 128-bit row is also SEAL's.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import rfc8785
+from eth_utils.crypto import keccak
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trader.model.canonical import CanonicalModel
+from trader.he.errors import PlanError, SecurityError
+from trader.he.wire import PartLayout
 
 MAXIMUM_MODULUS_BITS = {
     128: {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881},
@@ -19,6 +21,121 @@ MAXIMUM_MODULUS_BITS = {
     256: {1024: 14, 2048: 29, 4096: 58, 8192: 118, 16384: 237, 32768: 476},
 }
 """Largest total modulus (special prime included) by security bits and ring degree."""
+
+MAXIMUM_PRIME_BITS = 31
+"""The kernels keep residues in 32-bit words."""
+
+
+def security_level(ring_degree: int, total_modulus_bits: int) -> int:
+    """Bits of security by the standard's table; 0 where it is below 128."""
+    levels = (bits for bits, table in MAXIMUM_MODULUS_BITS.items() if total_modulus_bits <= table.get(ring_degree, 0))
+    return max(levels, default=0)
+
+
+class HePlan(BaseModel):
+    """Public parameters of an encrypted test; goes into the manifest as JSON.
+
+    Attributes:
+        version: of this form.
+        ring_degree: N; a ciphertext holds N/2 slots.
+        modulus_bits: sizes of the primes, the special prime last.
+        parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
+        features: F, ciphertexts per batch in the request.
+        outputs: O, ciphertexts per batch in the response.
+        components: polynomials per ciphertext of the response: 2, one more for each squaring.
+        scale_bits: s, the grid of inputs and parameters.
+        input_scale_bits: scale at which inputs are encrypted.
+        mask_scale_bits: scale of the polynomial that blanks unused slots.
+        output_scale_bits: scale of the decrypted outputs, mask included.
+        input_magnitude: largest |input| that the plan allows, real units.
+        flooding_bits: flooding noise is uniform in [-2^b, 2^b) per coefficient.
+        statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides.
+        expected_error: bound on the output's error against the canonical model, at six standard deviations.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    ring_degree: Literal[1024, 2048, 4096, 8192, 16384, 32768]
+    modulus_bits: Annotated[tuple[Annotated[int, Field(ge=14, le=60)], ...], Field(min_length=2, max_length=40)]
+    parameters_id: Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+    features: Annotated[int, Field(ge=1, le=1 << 20)]
+    outputs: Annotated[int, Field(ge=1, le=1 << 16)]
+    components: Annotated[int, Field(ge=2, le=17)]
+    scale_bits: Annotated[int, Field(ge=0, le=24)]
+    input_scale_bits: Annotated[int, Field(ge=1, le=60)]
+    mask_scale_bits: Annotated[int, Field(ge=1, le=60)]
+    output_scale_bits: Annotated[int, Field(ge=1, le=900)]
+    input_magnitude: Annotated[float, Field(gt=0)]
+    flooding_bits: Annotated[int, Field(ge=1, le=840)]
+    statistical_bits: Annotated[int, Field(ge=0, le=840)]
+    expected_error: Annotated[float, Field(gt=0)]
+
+    @property
+    def samples_per_batch(self) -> int:
+        """Samples that one batch of ciphertexts holds."""
+        return self.ring_degree // 2
+
+    @property
+    def primes(self) -> int:
+        """Number of primes of a ciphertext; the special prime is of keys only."""
+        return len(self.modulus_bits) - 1
+
+    @property
+    def security_bits(self) -> int:
+        """Level by the standard's table, recomputed; 0 where it is below 128."""
+        return security_level(self.ring_degree, sum(self.modulus_bits))
+
+    @property
+    def digest(self) -> str:
+        """keccak256 of the plan's canonical JSON, hex: names the plan inside containers."""
+        return "0x" + keccak(rfc8785.dumps(self.model_dump(mode="json"))).hex()
+
+    def batches(self, samples: int) -> int:
+        """Number of batches that `samples` samples take."""
+        return -(-samples // self.samples_per_batch)
+
+    def request_bytes(self, samples: int) -> int:
+        """Bytes of a request, its header left out."""
+        polynomials = self.primes * (1 + self.batches(samples) * self.features)
+        return 4 * self.ring_degree * polynomials
+
+    def response_bytes(self, samples: int) -> int:
+        """Bytes of a response, its header left out."""
+        return 4 * self.ring_degree * self.primes * self.batches(samples) * self.outputs * self.components
+
+    def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
+        """Parts of a request: public key, then one part per batch and prime."""
+        key = PartLayout((len(primes), self.ring_degree), primes)
+        halves = [PartLayout((self.features, self.ring_degree), (prime,)) for prime in primes]
+        return [key, *halves * self.batches(samples)]
+
+    def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
+        """Parts of a response: one per batch."""
+        batch = PartLayout((self.outputs, self.components, len(primes), self.ring_degree), primes)
+        return [batch] * self.batches(samples)
+
+
+def parse_plan(data: Any) -> HePlan:
+    """Read a plan that comes from the other party: form, ranges and consistency, not its security (`SecurityPolicy`).
+
+    Args:
+        data: the JSON object, as parsed.
+
+    Raises:
+        PlanError: not a well-formed plan, or its parts contradict each other.
+    """
+    try:
+        plan = HePlan.model_validate_json(rfc8785.dumps(data))
+    except (ValidationError, rfc8785.CanonicalizationError) as error:
+        message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise PlanError(f"the encryption plan is not well formed: {message}. Ask the seller for another.") from error
+    data_bits = sum(plan.modulus_bits[:-1])
+    if max(plan.modulus_bits[:-1]) > MAXIMUM_PRIME_BITS:
+        raise PlanError(f"the plan has a prime of {max(plan.modulus_bits[:-1])} bits, more than {MAXIMUM_PRIME_BITS}")
+    if max(plan.output_scale_bits, plan.flooding_bits) >= data_bits:
+        raise PlanError(f"the plan's outputs or noise don't fit into its modulus of {data_bits} bits")
+    return plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,93 +150,22 @@ class SecurityPolicy:
     security_bits: int = 128
     statistical_bits: int = 0
 
-    def check(self, plan: "HePlan") -> None:
-        """Refuse a plan that falls short; recomputes the security level and trusts no claim in the plan.
+    def check(self, plan: HePlan) -> None:
+        """Refuse a plan that falls short; the level of the encryption is recomputed, whatever the plan claims.
 
         Raises:
             SecurityError: with the level found and the level asked for.
         """
-        raise NotImplementedError
+        if plan.security_bits < self.security_bits:
+            raise SecurityError(
+                f"ring degree {plan.ring_degree} with a modulus of {sum(plan.modulus_bits)} bits gives "
+                f"{plan.security_bits or 'less than 128'} bits of security, {self.security_bits} are asked for. "
+                "Don't encrypt under this plan."
+            )
+        if plan.statistical_bits < self.statistical_bits:
+            raise SecurityError(
+                f"the plan floods with {plan.statistical_bits} statistical bits, {self.statistical_bits} are asked for"
+            )
 
 
-class HePlan(BaseModel):
-    """Public parameters of an encrypted test; goes into the manifest as JSON.
-
-    Attributes:
-        version: of this form.
-        ring_degree: N; a ciphertext holds N/2 slots.
-        modulus_bits: sizes of the primes, the special prime last.
-        parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
-        security_bits: level by the HE standard's table.
-        features: F, ciphertexts per batch in the request.
-        outputs: O, ciphertexts per batch in the response.
-        samples_per_batch: samples that one batch of ciphertexts holds.
-        scale_bits: s, the grid of inputs and parameters.
-        input_scale_bits: scale at which inputs are encrypted.
-        mask_scale_bits: scale of the plaintext that blanks unused slots.
-        output_scale_bits: scale of the decrypted outputs, mask included.
-        input_magnitude: largest |input| that the plan allows, real units.
-        flooding_bits: log2 of the flooding noise's standard deviation per coefficient.
-        statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides.
-        expected_error: bound that the output error against the canonical model stays below, but for 2^-20 of the cases.
-        request_bytes: per batch, public key left out.
-        response_bytes: per batch.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    version: Literal[1] = 1
-    ring_degree: Annotated[int, Field(ge=1024, le=32768)]
-    modulus_bits: Annotated[tuple[Annotated[int, Field(ge=14, le=60)], ...], Field(min_length=2, max_length=40)]
-    parameters_id: Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
-    security_bits: Literal[128, 192, 256]
-    features: Annotated[int, Field(ge=1, le=1 << 20)]
-    outputs: Annotated[int, Field(ge=1, le=1 << 16)]
-    samples_per_batch: Annotated[int, Field(ge=1, le=16384)]
-    scale_bits: Annotated[int, Field(ge=0, le=24)]
-    input_scale_bits: Annotated[int, Field(ge=1, le=120)]
-    mask_scale_bits: Annotated[int, Field(ge=1, le=60)]
-    output_scale_bits: Annotated[int, Field(ge=1, le=900)]
-    input_magnitude: Annotated[float, Field(gt=0)]
-    flooding_bits: Annotated[int, Field(ge=0, le=800)]
-    statistical_bits: Annotated[int, Field(ge=0, le=800)]
-    expected_error: Annotated[float, Field(gt=0)]
-    request_bytes: Annotated[int, Field(ge=1)]
-    response_bytes: Annotated[int, Field(ge=1)]
-
-    def batches(self, samples: int) -> int:
-        """Number of batches that `samples` samples take."""
-        return -(-samples // self.samples_per_batch)
-
-
-def plan_encryption(
-    model: CanonicalModel,
-    bounds: Mapping[str, float],
-    *,
-    input_magnitude: float,
-    policy: SecurityPolicy = SecurityPolicy(),
-) -> HePlan:
-    """Choose encryption parameters for a model.
-
-    Args:
-        model: graph, parameters and their scale.
-        bounds: largest |value| (real units) that each value of the graph may take (`measured_bounds`).
-        input_magnitude: largest |input| that buyers may encrypt.
-        policy: what the seller itself asks for.
-
-    Raises:
-        PlanError: no parameters within the standard's table serve this model; names the value that grows too large.
-    """
-    raise NotImplementedError
-
-
-def parse_plan(data: Any) -> HePlan:
-    """Read a plan that comes from the other party: form, ranges and consistency; not its security (`SecurityPolicy`).
-
-    Args:
-        data: the JSON object, as parsed.
-
-    Raises:
-        PlanError: not a well-formed plan, or its parts contradict each other.
-    """
-    raise NotImplementedError
+DEFAULT_POLICY = SecurityPolicy()

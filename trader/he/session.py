@@ -1,35 +1,60 @@
 """The buyer's side of an encrypted test: fresh keys, encryption, decryption.
 
-Samples stand in slots, features in ciphertexts. Keys live as long as the session and never leave it, but for the public
-part inside the request. `evaluate` in `trader.he.evaluation` is the seller's side.
+Samples stand in slots, features in ciphertexts. The secret key lives as long as the session and never leaves it.
+`trader.he.evaluation` is the seller's side.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+import os
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.plan import HePlan, SecurityPolicy
+from trader.he import seal
+from trader.he.encoding import coefficients, round_to_integers
+from trader.he.encryption import subtract_masks, to_residues, write_public_key
+from trader.he.errors import PlanError, SessionError
+from trader.he.parallel import run_tasks
+from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
+from trader.he.sampling import BLOCK, SEED_BYTES, Position, SecretSampler
+from trader.he.types import Buffer, Progress, Residues
+from trader.he.wire import ContainerWriter, digest, read_container
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
+ROWS_PER_TASK = 16
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
+
+def plan_parameters(plan: HePlan) -> seal.Parameters:
+    """SEAL's parameters of a plan.
+
+    Raises:
+        PlanError: they don't give the plan's `parameters_id`.
+    """
+    parameters = seal.parameters(plan.ring_degree, plan.modulus_bits)
+    if parameters.parameters_id != plan.parameters_id:
+        raise PlanError(
+            f"the plan's parameters hash to {parameters.parameters_id}, it states {plan.parameters_id}. "
+            "Ask the seller for a plan made with this release."
+        )
+    return parameters
 
 
 class ClientSession:
-    """One encrypted test with its own keys.
+    """One encrypted test with its own keys; encrypts one test set and decrypts the response to it.
 
     Raises:
         SecurityError: the plan doesn't meet the policy; no key was made.
+        PlanError: the plan's parameters aren't those that it names.
     """
 
-    def __init__(self, plan: HePlan, policy: SecurityPolicy = SecurityPolicy()) -> None:
-        raise NotImplementedError
+    def __init__(self, plan: HePlan, policy: SecurityPolicy = DEFAULT_POLICY) -> None:
+        policy.check(plan)
+        self.plan = plan
+        self._parameters = plan_parameters(plan)
+        self._key = seal.SecretKey(self._parameters)
+        self._samples = 0
+        self._request_digest = b""
 
-    def encrypt(self, inputs: NDArray[np.int64], progress: Progress | None = None) -> bytes:
-        """The request for a test set.
+    def encrypt(self, inputs: NDArray[np.int64], progress: Progress | None = None) -> bytearray:
+        """The request for a test set; a session makes one.
 
         Args:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
@@ -39,9 +64,61 @@ class ClientSession:
             A container (see `trader.he.wire`); `digest` of it is the `requestDigest`.
 
         Raises:
-            SessionError: wrong shape, or values beyond `plan.input_magnitude`.
+            SessionError: wrong shape, values beyond `plan.input_magnitude`, or the session was used before.
         """
-        raise NotImplementedError
+        self._check_inputs(inputs)
+        samples = len(inputs)
+        primes = self._parameters.primes
+        writer = ContainerWriter("request", self.plan.digest, samples, self.plan.request_layout(samples, primes))
+        seed = os.urandom(SEED_BYTES)
+        write_public_key(self._parameters, self._key.residues, seed, writer.parts[0])
+        slots = self.plan.samples_per_batch
+        batches = self.plan.batches(samples)
+        for batch in range(batches):
+            parts = writer.parts[1 + batch * len(primes) :][: len(primes)]
+            rows = inputs[batch * slots : (batch + 1) * slots].T
+            self._encrypt_batch(rows, batch, seed, parts)
+            if progress is not None:
+                progress(batch + 1, batches)
+        self._samples = samples
+        container = writer.finish(seed)
+        self._request_digest = digest(container)
+        return container
+
+    def _check_inputs(self, inputs: NDArray[np.int64]) -> None:
+        if self._samples:
+            raise SessionError("this session has encrypted its test set; open a new one, with new keys, for another")
+        if inputs.ndim != 2 or inputs.shape[1] != self.plan.features or not len(inputs):
+            raise SessionError(f"inputs have shape {inputs.shape}, the plan takes [n, {self.plan.features}]")
+        limit = self.plan.input_magnitude * 2.0**self.plan.scale_bits
+        largest = int(max(inputs.max(), -inputs.min()))
+        if inputs.dtype != np.int64 or largest > limit:
+            raise SessionError(
+                f"the largest input is {largest / 2**self.plan.scale_bits:g}, the plan allows "
+                f"{self.plan.input_magnitude:g}: scale the inputs as the model card says"
+            )
+
+    def _encrypt_batch(self, rows: NDArray[np.int64], batch: int, seed: bytes, parts: list[Residues]) -> None:
+        """Rows [F, samples] of one batch to first halves, one part [F, N] per prime."""
+        degree = self.plan.ring_degree
+        factor = 2.0 ** (self.plan.input_scale_bits - self.plan.scale_bits)
+
+        def encode(start: int) -> None:
+            chunk = slice(start, start + ROWS_PER_TASK)
+            values = rows[chunk].astype(np.float64) * factor
+            polynomials = round_to_integers(coefficients(values, degree))
+            polynomials += SecretSampler().errors(polynomials.shape)
+            for prime, part in zip(self._parameters.primes, parts, strict=True):
+                to_residues(polynomials, degree, prime, part[chunk])
+
+        def mask(position: Position) -> None:
+            index = position.prime_index
+            prime, secret = self._parameters.primes[index], self._key.residues[index]
+            subtract_masks(parts[index], secret, seed, position, prime)
+
+        run_tasks(encode, range(0, len(rows), ROWS_PER_TASK))
+        blocks = degree // BLOCK
+        run_tasks(mask, [Position(batch, index, block) for index in range(len(parts)) for block in range(blocks)])
 
     def decrypt(self, response: Buffer, progress: Progress | None = None) -> NDArray[np.float64]:
         """Raw outputs [n, O] of the samples that this session encrypted, in order.
@@ -51,17 +128,35 @@ class ClientSession:
 
         Raises:
             WireError: the container is not a response to this session's request under this plan.
-            SessionError: nothing was encrypted yet, or the keys have decrypted as often as they may.
+            SessionError: nothing was encrypted yet.
         """
-        raise NotImplementedError
+        if not self._samples:
+            raise SessionError("this session has encrypted nothing that could have been answered")
+        layout = self.plan.response_layout(self._samples, self._parameters.primes)
+        container = read_container(response, "response", self.plan.digest, self._samples, layout)
+        container.check_reference(self._request_digest)
+        slots = self.plan.samples_per_batch
+        scale = 2.0**self.plan.output_scale_bits
+        outputs = np.empty((self._samples, self.plan.outputs))
+        for batch, part in enumerate(container.parts):
+            rows = outputs[batch * slots : (batch + 1) * slots]
+            for column, ciphertext in enumerate(part):
+                rows[:, column] = self._key.decrypt(ciphertext, scale)[: len(rows)]
+            if progress is not None:
+                progress(batch + 1, len(container.parts))
+        return outputs
 
 
 def commit_outputs(outputs: NDArray[np.float64], commit_scale_bits: int) -> NDArray[np.int64]:
     """Outputs as they may be shown to others: integers at scale 2^commit_scale_bits, rounded with a random dither.
 
-    Dithering makes the rounding's result independent of where the noise pushed a value between two grid points.
+    A value between two grid points goes up with probability equal to its distance from the lower one, so what is
+    shown has the output as its mean and says less of the noise below the grid the more often it is drawn.
 
     Raises:
         SessionError: a value isn't finite or doesn't fit into 64 bits.
     """
-    raise NotImplementedError
+    scaled = np.ldexp(outputs, commit_scale_bits)
+    if not np.isfinite(scaled).all() or np.abs(scaled).max(initial=0.0) >= 2.0**62:
+        raise SessionError("an output is not a finite number of at most 62 bits; the response is not from this model")
+    return np.floor(scaled + SecretSampler().unit(scaled.shape)).astype(np.int64)

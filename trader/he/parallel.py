@@ -1,0 +1,35 @@
+"""One thread per core over independent tasks.
+
+The compiled kernels and BLAS release the interpreter lock. BLAS itself is held to one thread meanwhile, so that cores are
+shared by tasks alone and each task's data stays in one core's cache.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from trader.he.types import Progress
+
+Item = TypeVar("Item")
+
+
+def worker_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_tasks(task: Callable[[Item], None], items: Iterable[Item], progress: Progress | None = None) -> None:
+    """Run `task` on every item; the first exception is raised after the running tasks have ended."""
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(worker_count()) as pool:
+        futures = [pool.submit(task, item) for item in items]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                if progress is not None:
+                    progress(done, len(futures))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -1,0 +1,131 @@
+"""What keeps the seller's model private in a response: masked slots, fresh randomness, flooding noise.
+
+Without them a response gives the model away, since the buyer holds the secret key and knows every second half of its own
+ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a network is a quadratic form of known a. `Protection`
+turns a ciphertext into one whose components are pseudo-random but for its phase, and whose phase holds
+
+- in the n used slots the output, and noise that is uniform in [-2^flooding_bits, 2^flooding_bits) per coefficient, under
+  which the noise of the evaluation disappears (smudging: Asharov et al., 2012, Lemma 2.1);
+- in the other slots the value times a random complex factor (the mask's own randomised rounding, about 2^-mask_scale_bits of
+  it) plus uniform noise that is larger than any honest output. A buyer who puts samples there to get more than it paid for
+  learns at most roughly how large the values are, however much it scales them up.
+
+A ciphertext of components c0 … cd is re-randomised with Σ_j (products of j fresh encryptions of zero), j = 1 … d: every
+component but c0 gets a pseudo-random addend, and c0 follows from the phase.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he import kernels
+from trader.he.encoding import coefficients, round_to_integers
+from trader.he.encryption import PublicKey
+from trader.he.plan import HePlan
+from trader.he.ring import prime_tables
+from trader.he.sampling import SecretSampler
+from trader.he.seal import Parameters
+from trader.he.types import Residues
+
+LIMB_BITS = 60
+DOUBLE_BITS = 52
+UNUSED_HEADROOM_BITS = 24
+"""Noise in unused slots exceeds the outputs' scale by this at most: more would cost the used slots double precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Protects the ciphertexts of one response.
+
+    Attributes:
+        plan: says how much noise.
+        parameters: of the ring.
+        public_key: the buyer's.
+    """
+
+    plan: HePlan
+    parameters: Parameters
+    public_key: PublicKey
+
+    def protect(self, ciphertext: Residues, samples: int) -> None:
+        """Mask, re-randomise and flood one ciphertext [components, primes, N], in place; `samples` slots are used."""
+        sampler = SecretSampler()
+        mask = self._mask(sampler, samples)
+        noise = self._zero(sampler, ciphertext.shape[0])
+        noise[0] = self._add_noise(noise[0], sampler, samples)
+        for component in range(ciphertext.shape[0]):
+            for index, prime in enumerate(self.parameters.primes):
+                values = ciphertext[component, index]
+                kernels.multiply_accumulate(values, mask[index], noise[component, index], prime, values)
+
+    def _mask(self, sampler: SecretSampler, samples: int) -> Residues:
+        """NTT form [primes, N] of 2^mask_scale_bits in used and 0 in other slots, rounded at random."""
+        exact = coefficients(np.ones((1, samples)), self.plan.ring_degree)[0] * 2.0**self.plan.mask_scale_bits
+        rounded = np.floor(exact + sampler.unit(exact.shape)).astype(np.int64)
+        return self._transform([(rounded, 0)])
+
+    def _zero(self, sampler: SecretSampler, components: int) -> Residues:
+        """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
+        total = np.zeros((components, len(self.parameters.primes), self.parameters.degree), dtype=np.uint32)
+        for factors in range(1, components):
+            product = self.public_key.encrypt_zero(self.parameters, sampler)
+            for _ in range(factors - 1):
+                product = self._multiply(product, self.public_key.encrypt_zero(self.parameters, sampler))
+            for component in range(product.shape[0]):
+                self._add(total[component], product[component])
+        return total
+
+    def _multiply(self, left: Residues, right: Residues) -> Residues:
+        product = np.zeros((left.shape[0] + right.shape[0] - 1, *left.shape[1:]), dtype=np.uint32)
+        for i in range(left.shape[0]):
+            for j in range(right.shape[0]):
+                for index, prime in enumerate(self.parameters.primes):
+                    row = product[i + j, index]
+                    kernels.multiply_accumulate(left[i, index], right[j, index], row, prime, row)
+        return product
+
+    def _add(self, total: Residues, addend: Residues) -> None:
+        for index, prime in enumerate(self.parameters.primes):
+            total[index] = (total[index].astype(np.uint64) + addend[index]) % prime
+
+    def _add_noise(self, first: Residues, sampler: SecretSampler, samples: int) -> Residues:
+        """The first component plus flooding and the noise of unused slots, NTT form [primes, N]."""
+        noise = self._transform(
+            [*self._flooding(sampler), *self._unused_noise(sampler, samples)],
+        )
+        self._add(noise, first)
+        return noise
+
+    def _flooding(self, sampler: SecretSampler) -> list[tuple[NDArray[np.int64], int]]:
+        """Uniform integers in [-2^b, 2^b) as (limb, position in bits)."""
+        limbs = []
+        position = 0
+        bits = self.plan.flooding_bits + 1
+        while bits - position > LIMB_BITS:
+            words = sampler.words((self.plan.ring_degree,)) >> np.uint64(64 - LIMB_BITS)
+            limbs.append((words.astype(np.int64), position))
+            position += LIMB_BITS
+        words = sampler.words((self.plan.ring_degree,)) >> np.uint64(64 - (bits - position))
+        limbs.append((words.astype(np.int64) - (1 << (bits - position - 1)), position))
+        return limbs
+
+    def _unused_noise(self, sampler: SecretSampler, samples: int) -> list[tuple[NDArray[np.int64], int]]:
+        """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
+        modulus_bits = sum(prime.bit_length() - 1 for prime in self.parameters.primes)
+        room = min(modulus_bits - 2, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
+        position = max(0, room - DOUBLE_BITS)
+        slots = 2 * sampler.unit((1, self.plan.samples_per_batch)) - 1
+        slots[:, :samples] = 0
+        polynomial = coefficients(slots, self.plan.ring_degree)[0]
+        return [(round_to_integers(polynomial * 2.0 ** (room - position)), position)]
+
+    def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:
+        """Σ limb·2^position in NTT form, [primes, N]."""
+        degree = self.parameters.degree
+        result = np.zeros((len(self.parameters.primes), degree), dtype=np.uint32)
+        for index, prime in enumerate(self.parameters.primes):
+            for integers, position in limbs:
+                kernels.reduce_integers(integers, prime, pow(2, position, prime), result[index])
+            prime_tables(degree, prime).forward(result[index])
+        return result

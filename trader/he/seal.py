@@ -1,0 +1,129 @@
+"""SEAL, through TenSEAL's raw bindings: contexts, key generation, decryption. Nothing else imports TenSEAL.
+
+The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
+`trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then the fields below,
+little-endian, then one more header and the residues as u64 [component][prime][N].
+"""
+
+import os
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tenseal import sealapi
+
+from trader.he.errors import PlanError
+from trader.he.types import Residues
+
+_HEADER = struct.Struct("<HBBBBHQ")
+_FIELDS = struct.Struct("<4QBQQQdQ")
+_COUNT = struct.Struct("<Q")
+_MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED = 0xA15E, 0x10, (4, 3), 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Encryption parameters as SEAL sees them.
+
+    Attributes:
+        degree: N.
+        primes: of ciphertexts; the special prime is left out.
+        special_prime: the last prime, of keys only.
+        parameters_id: SEAL's hash of scheme, N and all primes.
+        context: SEAL's context.
+    """
+
+    degree: int
+    primes: tuple[int, ...]
+    special_prime: int
+    parameters_id: str
+    context: Any
+
+
+@lru_cache(maxsize=8)
+def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
+    """SEAL's parameters for a ring degree and prime sizes, the special prime last.
+
+    SEAL's own security table isn't asked: `SecurityPolicy.check` is stricter and comes first.
+
+    Raises:
+        PlanError: there are no such parameters.
+    """
+    try:
+        moduli = sealapi.CoeffModulus.Create(degree, list(modulus_bits))
+        settings = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.CKKS)
+        settings.set_poly_modulus_degree(degree)
+        settings.set_coeff_modulus(moduli)
+        context = sealapi.SEALContext(settings, True, sealapi.SEC_LEVEL_TYPE.NONE)
+    except (ValueError, RuntimeError) as error:
+        raise PlanError(f"no primes of {modulus_bits} bits for ring degree {degree}: {error}") from error
+    if not context.parameters_set():
+        raise PlanError(
+            f"SEAL refuses ring degree {degree} with {modulus_bits} bits: {context.parameters_error_message()}"
+        )
+    primes = tuple(modulus.value() for modulus in moduli)
+    identifier = "0x" + struct.pack("<4Q", *context.key_parms_id()).hex()
+    return Parameters(degree, primes[:-1], primes[-1], identifier, context)
+
+
+class SecretKey:
+    """A fresh secret key made by SEAL; it never leaves this object, but for `residues`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        key = sealapi.KeyGenerator(parameters.context).secret_key()
+        self._decryptor = sealapi.Decryptor(parameters.context, key)
+        self._encoder = sealapi.CKKSEncoder(parameters.context)
+        count = len(parameters.primes) * parameters.degree
+        values = np.fromiter(map(key.data().dyn_array().at, range(count)), dtype=np.uint32, count=count)
+        self.residues: Residues = values.reshape(len(parameters.primes), parameters.degree)
+        """The key in NTT form, [primes, N]. Secret."""
+
+    def __repr__(self) -> str:
+        return "SecretKey(...)"
+
+    def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
+        """Slots [N/2] of a ciphertext [components, primes, N] at a scale."""
+        ciphertext, plaintext = sealapi.Ciphertext(), sealapi.Plaintext()
+        with _scratch_file(_ciphertext_bytes(self._parameters, residues, scale)) as path:
+            ciphertext.load(self._parameters.context, path)
+        self._decryptor.decrypt(ciphertext, plaintext)
+        return np.array(self._encoder.decode_double(plaintext))
+
+
+def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) -> bytes:
+    """A ciphertext as SEAL reads it, without compression."""
+    components, primes, degree = residues.shape
+    identifier = parameters.context.first_parms_id()
+    fields = _FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
+    values = _COUNT.pack(residues.size) + residues.astype("<u8").tobytes()
+    inner = _header(len(values)) + values
+    return _header(len(fields) + len(inner)) + fields + inner
+
+
+def _header(content_bytes: int) -> bytes:
+    return _HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, _HEADER.size + content_bytes)
+
+
+@contextmanager
+def _scratch_file(content: bytes) -> Iterator[str]:
+    """A file that holds the content, in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("ciphertext")
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.write(content)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            yield file.name

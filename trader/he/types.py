@@ -1,0 +1,16 @@
+"""Types that several modules of this package share."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Residues: TypeAlias = NDArray[np.uint32]
+"""Residues modulo word-sized primes, each in [0, q)."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""Bytes that are read and never written."""
