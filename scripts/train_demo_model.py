@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trader.cli.demo_model import HIDDEN, train_demo_model
+from trader.demo.training import HIDDEN, train_demo_model
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ DEFAULT_LOG = Path("demo-output/audit.sqlite")
 
 def _open(log_file: Path) -> AuditLog:
     if not log_file.exists():  # opening would make an empty log
-        raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo` first.")
+        raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo`.")
     return AuditLog.open(log_file)
 
 

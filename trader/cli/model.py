@@ -21,14 +21,23 @@ from trader.model import (
     DataError,
     Manifest,
     evaluate_exact,
+    output_scale_bits,
     parse_manifest,
     quantise_inputs,
     read_labels,
     read_samples,
 )
 from trader.model.manifest import ModelCard
-from trader.package import DEFAULT_AUDIT_SAMPLES, PrepareOptions, PublicPackage, SellerPackage, prepare, read_canonical
-from trader.proving import prove_on_chain
+from trader.package import (
+    DEFAULT_AUDIT_SAMPLES,
+    PrepareOptions,
+    PublicPackage,
+    open_circuit,
+    prepare,
+    read_canonical,
+    read_package_srs,
+)
+from trader.proving import prove_and_verify
 from trader.trial import Trial, run_trial
 
 app = typer.Typer(help="Prepare a model for sale, and try what buyers will do with it.", no_args_is_help=True)
@@ -190,13 +199,14 @@ def _trial_report(trial: Trial, exact: Any) -> dict[str, Any]:
 @app.command(name="prove")
 def prove_command(folder: Folder, data: DataFile, as_json: JsonFlag = False) -> None:
     """Prove the model's answers on the first samples of a file; verify off the chain and in the verifier contract."""
-    package_public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
-    manifest = parse_manifest(package_public.manifest)
+    public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
+    manifest = parse_manifest(public.manifest)
     inputs = _read_inputs(data, manifest, canonical)
     wanted = manifest.circuit.audit_samples
     if len(inputs) < wanted:
         raise CallerError(f"{data} has {len(inputs)} samples; an audit takes {wanted}. Give a longer file.")
     with messages.status("proving"):
-        report = prove_on_chain(package_public, canonical, inputs[:wanted])
+        srs = read_package_srs(folder / "public")
+        report = prove_and_verify(open_circuit(public, srs), srs, canonical, inputs[:wanted])
     report["detection_probability"] = detection_probability(wanted)
     _print_summary(report, as_json)

@@ -1,4 +1,4 @@
-"""Where a password comes from: a file, the environment, or the terminal; never an argument, which other users can see."""
+"""Where a password comes from: a file, the environment or the terminal; never an argument, which anyone can see."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@ A seller's package is a folder with two halves. `public/` is what every buyer ge
 Read `public` and `seller` (what is in them), then `prepare` (how they are made).
 """
 
+from trader.package.circuit import open_circuit, read_package_srs
 from trader.package.errors import PackageError
 from trader.package.leakage import QuotaError, safe_quota
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
-from trader.package.seller import SellerPackage
+from trader.package.seller import SellerPackage, read_canonical
 
 __all__ = [
     "DEFAULT_AUDIT_SAMPLES",
@@ -17,6 +18,9 @@ __all__ = [
     "PublicPackage",
     "QuotaError",
     "SellerPackage",
+    "open_circuit",
     "prepare",
+    "read_canonical",
+    "read_package_srs",
     "safe_quota",
 ]

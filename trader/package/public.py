@@ -20,12 +20,13 @@ MAGIC = b"MSPK\x00\x01"
 MAX_PART_BYTES = 1 << 28
 _LENGTH_BYTES = 8
 
+SRS_FILE = "development.srs"
 _FILES = {
     "manifest": "manifest.json",
     "architecture": "architecture.onnx",
     "settings": "settings.json",
     "leaves": "leaves.bin",
-    "development_srs": "development.srs",
+    "development_srs": SRS_FILE,
 }
 """File name of each part."""
 

@@ -86,7 +86,7 @@ class SellerPackage:
         """
         public = PublicPackage.read(folder / _PUBLIC)
         key = EncryptionKey.load(folder / _SECRET / "encryption_key", password)
-        canonical = _read_canonical(folder, parse_manifest(public.manifest).scale_bits)
+        canonical = read_canonical(folder)
         try:
             artifact = (folder / _SECRET / "chunks.bin").read_bytes()
         except OSError as error:
@@ -94,7 +94,14 @@ class SellerPackage:
         return cls(public, canonical, artifact, key)
 
 
-def _read_canonical(folder: Path, scale_bits: int) -> CanonicalModel:
+def read_canonical(folder: Path) -> CanonicalModel:
+    """The canonical model of a package; needs no password.
+
+    Raises:
+        PackageError: a part is missing or damaged.
+        ManifestError, ArchitectureError: a public part was changed.
+    """
+    scale_bits = parse_manifest(PublicPackage.read(folder / _PUBLIC).manifest).scale_bits
     graph = read_architecture(folder / _PUBLIC / "architecture.onnx")
     try:
         with np.load(folder / _SECRET / "parameters.npz", allow_pickle=False) as archive:

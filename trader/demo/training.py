@@ -15,9 +15,9 @@ Array = NDArray[np.float64]
 
 HIDDEN = {"breast-cancer": 16, "digits": 32}
 """Data sets, and the width of the hidden layer for each."""
-STEPS = 400
+STEPS = 200
 LEARNING_RATE = 0.01
-WEIGHT_DECAY = 3e-3
+WEIGHT_DECAY = 1e-2
 HELD_OUT = 0.25
 CUT = 4.0
 
