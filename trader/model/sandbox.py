@@ -51,6 +51,7 @@ def _judge(data: bytes, allowed: frozenset[str]) -> None:
         raise _refusal("it is not an ONNX file") from error
     if not model.graph.node:
         raise _refusal("it has no nodes, so it is not an ONNX model")
+    _check_versions(model, onnx.defs.onnx_opset_version())
     _check_operators(model, allowed)
     _check_tensors(model)
     try:
@@ -59,6 +60,13 @@ def _judge(data: bytes, allowed: frozenset[str]) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise _refusal(f"it is not a valid model: {_first_line(error)}") from error
     _check_sizes(inferred)
+
+
+def _check_versions(model: Any, newest: int) -> None:
+    """Operator sets that the checks below would not know; 7 is where the handled operators got their present form."""
+    for item in model.opset_import:
+        if item.domain in ("", "ai.onnx") and not 7 <= item.version <= newest:
+            raise _refusal(f"it uses operator set {item.version}; export it with one from 11 to {newest}")
 
 
 def _check_operators(model: Any, allowed: frozenset[str]) -> None:
