@@ -1,7 +1,7 @@
 """Real values in slots to integer polynomials: CKKS' canonical embedding, for many ciphertexts at once.
 
-Slot j of a polynomial m holds m(ζ^(3^j)), ζ = exp(iπ/N) (Cheon, Kim, Kim and Song, 2017; SEAL's order). With real slots the
-coefficients satisfy m_(N-t) = -m_t, so that one real cosine transform of length N/2 gives all of them.
+Slot j of a polynomial m holds m(ζ^(3^j)), ζ = exp(iπ/N) (Cheon, Kim, Kim and Song, 2017; SEAL's order). With real slots
+the coefficients satisfy m_(N-t) = -m_t, so that one real cosine transform of length N/2 gives all of them.
 """
 
 from functools import lru_cache

@@ -1,9 +1,9 @@
 """Ciphertexts as residues: the buyer's symmetric encryption, its public key, and fresh encryptions of zero.
 
-The construction is SEAL's (`encrypt_zero_symmetric`, `encrypt_zero_asymmetric`): c1 = a uniform, c0 = -(a·s + e) + m, public key
-an encryption of zero, ternary u for public-key encryption. It stands here since SEAL's bindings hand ciphertexts out one at
-a time through compressed files, which costs forty times the encryption itself, and to let the seed of a travel in place of a.
-The secret key is SEAL's, and SEAL decrypts.
+The construction is SEAL's (`encrypt_zero_symmetric`, `encrypt_zero_asymmetric`): c1 = a uniform, c0 = -(a·s + e) + m;
+the public key is an encryption of zero; public-key encryption blinds it with a ternary u. It stands here since SEAL's
+bindings hand ciphertexts out one at a time through compressed files, at several times the cost of the encryption
+itself, and so that the seed of a can travel in place of a. The secret key is SEAL's, and SEAL decrypts.
 """
 
 from dataclasses import dataclass

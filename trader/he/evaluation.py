@@ -1,8 +1,8 @@
 """The seller's side of an encrypted test: from a request to a response, without seeing a sample.
 
-Every operation of the graph is pointwise in NTT form, one prime at a time, so the whole graph is evaluated tile by tile: a
-tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Memory beyond the request is one tile per core and the
-response. Then each output is protected (`trader.he.privacy`).
+Every operation of the graph is pointwise in NTT form, one prime at a time, so the whole graph is evaluated tile by
+tile: a tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Memory beyond the request is one
+tile per core and the response. Then each output is protected (`trader.he.privacy`).
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ Everything here is plain arithmetic on arrays that the callers have checked; not
 release the interpreter lock, so that threads run them side by side. Primes are below 2^31 and residues are stored as
 uint32 in [0, q); products of two residues then fit into 64 bits.
 
-The transform is Harvey's ("Faster arithmetic for number-theoretic transforms", 2014) with Shoup's precomputed quotients,
-Cooley-Tukey order, output in bit-reversed order: SEAL's convention.
+The transform is Harvey's ("Faster arithmetic for number-theoretic transforms", 2014) with Shoup's precomputed
+quotients, Cooley-Tukey order, output in bit-reversed order: SEAL's convention.
 """
 
 from typing import Any
@@ -90,7 +90,8 @@ def accept_below(words: Residues, prime: int, accepted: Residues) -> int:
             break
         candidate = np.uint32(word & mask)
         accepted[filled] = candidate
-        filled += candidate < prime
+        if candidate < prime:
+            filled += 1
     return filled
 
 
@@ -185,7 +186,7 @@ def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64]
 def convolve_components(
     left: NDArray[np.float64], right: NDArray[np.float64], prime: int, result: NDArray[np.float64]
 ) -> None:
-    """result[e, i + j] += left[e, i]·right[e, j] modulo the prime, coefficient by coefficient; `result` starts at zero."""
+    """result[e, i + j] += left[e, i]·right[e, j] modulo the prime, position by position; `result` starts at zero."""
     q = np.int64(prime)
     inverse = 1.0 / np.float64(prime)
     for element in range(left.shape[0]):

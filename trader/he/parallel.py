@@ -1,7 +1,7 @@
 """One thread per core over independent tasks.
 
-The compiled kernels and BLAS release the interpreter lock. BLAS itself is held to one thread meanwhile, so that cores are
-shared by tasks alone and each task's data stays in one core's cache.
+The compiled kernels and BLAS release the interpreter lock. BLAS itself is held to one thread meanwhile, so that cores
+are shared by tasks alone and each task's data stays in one core's cache.
 """
 
 import os

@@ -1,22 +1,21 @@
 """Chooses the encryption plan of a model: as little modulus as precision, masking and flooding ask for.
 
-All values of the graph are carried at exact scales: inputs at 2^a, a linear layer adds s bits, a product adds the scales of
-its factors. Nothing is rescaled, so the modulus only has to hold the output:
+All values of the graph are carried at exact scales: inputs at 2^a, a linear layer adds s bits, a product adds the
+scales of its factors. Nothing is rescaled, so the modulus only has to hold the output:
 
     log2 Q >= output scale + mask scale + log2(output bound) + guard.
 
-Noise is followed through the graph as a standard deviation per slot (Costache, Curtis, Hales, Murphy, Ogilvie and Player,
-"On the precision loss in approximate homomorphic encryption", 2023, for the canonical embedding's factors): an integer
-polynomial whose coefficients have deviation d has slots whose real parts have deviation d·sqrt(N/2).
+Noise is followed through the graph as a standard deviation per slot (Costache, Curtis, Hales, Murphy, Ogilvie and
+Player, "On the precision loss in approximate homomorphic encryption", 2023, for the canonical embedding's factors): an
+integer polynomial whose coefficients have deviation d has slots whose real parts have deviation d·sqrt(N/2).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trader.he import seal
 from trader.he.errors import PlanError
@@ -24,6 +23,9 @@ from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, MAXIMUM_PRIME_B
 from trader.he.sampling import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT, Graph, Linear, Square
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ERROR_BUDGET = 2.0**-12
 """Bound on the error of an output, real units: the grid on which outputs are committed."""
@@ -171,7 +173,7 @@ def _plan(request: _Request, choice: _Choice, room: int) -> HePlan:
     flooding = 2.0 ** (flooding_bits - output_scale_bits) * math.sqrt(choice.degree / 6)
     mask = request.output_bound * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
     return HePlan(
-        ring_degree=choice.degree,
+        ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
         modulus_bits=modulus_bits,
         parameters_id=seal.parameters(choice.degree, modulus_bits).parameters_id,
         features=graph.features,

@@ -1,14 +1,14 @@
 """What keeps the seller's model private in a response: masked slots, fresh randomness, flooding noise.
 
-Without them a response gives the model away, since the buyer holds the secret key and knows every second half of its own
-ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a network is a quadratic form of known a. `Protection`
-turns a ciphertext into one whose components are pseudo-random but for its phase, and whose phase holds
+Without them a response gives the model away, since the buyer holds the secret key and knows every second half of its
+own ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a network is a quadratic form of known a.
+`Protection` turns a ciphertext into one whose components are pseudo-random but for its phase, and whose phase holds
 
-- in the n used slots the output, and noise that is uniform in [-2^flooding_bits, 2^flooding_bits) per coefficient, under
-  which the noise of the evaluation disappears (smudging: Asharov et al., 2012, Lemma 2.1);
-- in the other slots the value times a random complex factor (the mask's own randomised rounding, about 2^-mask_scale_bits of
-  it) plus uniform noise that is larger than any honest output. A buyer who puts samples there to get more than it paid for
-  learns at most roughly how large the values are, however much it scales them up.
+- in the n used slots the output, and noise that is uniform in [-2^flooding_bits, 2^flooding_bits) per coefficient,
+  under which the noise of the evaluation disappears (smudging: Asharov et al., 2012, Lemma 2.1);
+- in the other slots the value times a random complex factor (the mask's own randomised rounding, about
+  2^-mask_scale_bits of it) plus uniform noise that is larger than any honest output. A buyer who puts samples there to
+  get more than it paid for learns at most roughly how large the values are, however much it scales them up.
 
 A ciphertext of components c0 … cd is re-randomised with Σ_j (products of j fresh encryptions of zero), j = 1 … d: every
 component but c0 gets a pseudo-random addend, and c0 follows from the phase.

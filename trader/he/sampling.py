@@ -1,9 +1,9 @@
 """Randomness: uniform residues from a public seed, and secret errors, masks and noise from the system's generator.
 
-A public seed stands for the uniform half of a ciphertext, which halves what travels. Its expansion is AES-256 in counter
-mode, one stream per `Position`, with rejection of words that are not below the prime: exactly uniform, and any block can
-be had without the ones before it. Errors follow the centred binomial distribution with 2·21 coins (standard deviation
-3.24), SEAL's default and within the Homomorphic Encryption Standard.
+A public seed stands for the uniform half of a ciphertext, which halves what travels. Its expansion is AES-256 in
+counter mode, one stream per `Position`, with rejection of words that are not below the prime: exactly uniform, and any
+block can be had without the ones before it. Errors follow the centred binomial distribution with 2·21 coins (standard
+deviation 3.24), SEAL's default and within the Homomorphic Encryption Standard.
 """
 
 import os

@@ -6,10 +6,12 @@ its keccak256 (`digest`) stands for the whole container, and parts can be fetche
 
 Parts hold residues as u32, little-endian. A request has the public key [primes, N], then for each batch and prime the
 first halves [F, N] of the ciphertexts; the second halves follow from the seed in the header. A response has one part
-[O, components, primes, N] per batch. Secret keys have no place in this format, and SEAL's own serialization is never read from a peer.
+[O, components, primes, N] per batch. Secret keys have no place in this format, and SEAL's own serialization is never
+read from a peer.
 
-`read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number, sizes and
-digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to anything.
+`read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number,
+sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to
+anything.
 """
 
 import hashlib
@@ -100,7 +102,7 @@ class ContainerWriter:
         digests = [""] * len(self.parts)
 
         def hash_part(index: int) -> None:
-            digests[index] = "0x" + hashlib.sha256(memoryview(self.parts[index]).cast("B")).hexdigest()
+            digests[index] = "0x" + hashlib.sha256(self.parts[index].data).hexdigest()
 
         run_tasks(hash_part, range(len(self.parts)))
         parts = tuple(
