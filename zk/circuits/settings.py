@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from zk.proofs.worker import run_job
 from zk.srs import MAX_LOGROWS
 
 MAX_SETTINGS_BYTES = 1 << 20
+MAX_NESTING = 16
 
 _BOUNDS = {
     "input_scale": (1, 24),
@@ -137,7 +139,7 @@ def read_settings(data: bytes) -> CircuitSettings:
     if len(data) > MAX_SETTINGS_BYTES:
         raise SettingsMismatch(f"settings of {len(data)} bytes: at most {MAX_SETTINGS_BYTES} are read")
     try:
-        settings = json.loads(data)
+        settings = json.loads(_flat(data))
         settings["timestamp"] = 0
         run_args = settings["run_args"]
         for name, (low, high) in _BOUNDS.items():
@@ -154,10 +156,20 @@ def read_settings(data: bytes) -> CircuitSettings:
             output_scale_bits=_integer(settings["model_output_scales"][0]),
             is_polynomial=not settings["required_lookups"] and not settings["required_range_checks"],
         )
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise SettingsMismatch(
             f"malformed settings: {type(error).__name__} {error}; ask the seller for the listed file"
         ) from error
+
+
+def _flat(data: bytes) -> bytes:
+    """Refuse deep nesting before json sees it: py_ecc raises the recursion limit, and json overflows the stack."""
+    depth = 0
+    for bracket in re.finditer(rb"[\[\]{}]", data):
+        depth += 1 if bracket[0] in b"[{" else -1
+        if depth > MAX_NESTING:
+            raise ValueError(f"nested deeper than {MAX_NESTING}")
+    return data
 
 
 def _integer(value: object) -> int:

@@ -11,6 +11,7 @@ file that gets ``{"result"}`` or ``{"error"}``.
 
 import asyncio
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -108,6 +109,8 @@ def main() -> None:
     except BaseException as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
     Path(job["answer"]).write_text(json.dumps(answer))
+    # Not by way of the interpreter's teardown: ezkl's threads now and then crash in it.
+    os._exit(0)
 
 
 if __name__ == "__main__":

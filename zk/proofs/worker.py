@@ -86,6 +86,7 @@ def _run_process(operation: str, job: str, limits: WorkerLimits) -> None:
             input=job.encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env=os.environ | {"RUST_BACKTRACE": "0"},
             timeout=limits.seconds,
             check=False,
         )
@@ -98,10 +99,12 @@ def _run_process(operation: str, job: str, limits: WorkerLimits) -> None:
 
 
 def _explain_death(operation: str, returncode: int, stderr: str) -> str:
-    last = _first_line(stderr.strip().rpartition("\n")[2])
+    said = [line for line in stderr.splitlines() if line.strip() and not line.startswith("note:")]
+    allocation = next((line for line in said if "memory allocation" in line), None)
+    last = _first_line(allocation or (said[-1] if said else "no message"))
     if returncode < 0:
         cause = f"signal {signal.Signals(-returncode).name}"
-        return f"{operation} died of {cause} ({last or 'no message'}): allow more memory, or audit fewer samples"
+        return f"{operation} died of {cause} ({last}): allow more memory, or audit fewer samples"
     return f"{operation} ended with exit code {returncode}: {last}; check that ezkl is installed"
 
 

@@ -1,0 +1,116 @@
+"""Proofs say exactly what an integer evaluation says, about exactly the committed inputs and parameters."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import zk
+from tests.simulators.dense_model import (
+    SCALE_BITS,
+    dense_architecture,
+    integer_outputs,
+    random_inputs,
+    random_parameters,
+)
+from zk.errors import StatementError
+
+
+def test_instances_are_the_integer_evaluation_to_the_bit(statement):
+    assert list(statement.proof.outputs) == integer_outputs(statement.inputs, statement.parameters)
+
+
+@pytest.mark.parametrize(("widths", "samples"), [((5, 1), 1), ((7, 3), 4), ((3, 2, 2), 5), ((4, 6, 3), 2)])
+def test_random_models_are_exact(widths, samples):
+    rng = np.random.default_rng(widths)
+    circuit = zk.build_audit_circuit(
+        dense_architecture(*widths), audit_samples=samples, scale_bits=SCALE_BITS, srs=zk.development_srs
+    )
+    srs = zk.development_srs(circuit.logrows)
+    for _ in range(2):
+        inputs, parameters = random_inputs(rng, samples, widths[0]), random_parameters(rng, *widths)
+        proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+        assert list(proof.outputs) == integer_outputs(inputs, parameters)
+
+
+def test_extreme_values_are_exact(statement):
+    limit = (1 << 24) - 1
+    inputs = np.full_like(statement.inputs, -limit)
+    parameters = [np.full_like(tensor, limit) for tensor in statement.parameters]
+    proof = zk.prove(statement.circuit, inputs, statement.salt, parameters, statement.srs)
+    assert list(proof.outputs) == integer_outputs(inputs, parameters)
+
+
+def test_a_proof_begins_with_the_commitments_that_both_sides_compute(statement):
+    prefix = b"".join(statement.input_points + statement.parameter_points)
+    assert statement.proof.data.startswith(prefix)
+    assert len(prefix) == 64 * (statement.circuit.input_columns + statement.circuit.parameter_columns)
+    assert len(statement.proof.data) == statement.circuit.proof_bytes
+
+
+def test_salt_hides_inputs_and_parameters(statement):
+    other_salt = zk.draw_input_salt(statement.circuit)
+    assert other_salt != statement.salt
+    other = zk.input_commitment(statement.circuit, statement.inputs, other_salt, statement.srs)
+    assert other != statement.input_points
+    salted = [tensor.copy() for tensor in statement.parameters]
+    salted[0][-1, -1] ^= 1
+    other = zk.parameter_commitment(statement.circuit, salted, statement.srs)
+    assert other[0] != statement.parameter_points[0]
+    assert other[1:] == statement.parameter_points[1:]
+    resalted = zk.prove(statement.circuit, statement.inputs, other_salt, salted, statement.srs)
+    assert resalted.instances == statement.proof.instances
+
+
+def test_a_tensor_longer_than_a_column_continues_in_further_columns():
+    circuit = zk.build_audit_circuit(
+        dense_architecture(20, 12), audit_samples=1, scale_bits=SCALE_BITS, srs=zk.development_srs
+    )
+    capacity = circuit.column_capacity
+    elements = [index + 1 for index in range(2 * capacity + 5)]
+    srs = zk.development_srs(circuit.logrows)
+    points = zk.commit_elements(circuit, elements, srs)
+    assert len(points) == 3
+    assert points[1] == zk.commit_elements(circuit, elements[capacity : 2 * capacity], srs)[0]
+    assert points[2] == zk.commit_elements(circuit, elements[2 * capacity :], srs)[0]
+
+
+def test_kzg_commit_appends_an_empty_column_to_a_full_one_and_we_drop_it(statement):
+    capacity = statement.circuit.column_capacity
+    assert len(zk.commit_elements(statement.circuit, [1] * capacity, statement.srs)) == 1
+    assert len(zk.commit_elements(statement.circuit, [1] * (capacity - 1), statement.srs)) == 1
+    assert len(zk.commit_elements(statement.circuit, [1] * (capacity + 1), statement.srs)) == 2
+
+
+def test_commitment_digest_is_keccak_of_the_points():
+    assert zk.commitment_digest([]).hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"inputs": np.zeros((2, 6), np.int64)}, r"inputs have the shape \(2, 6\), the circuit takes \(3, 6\)"),
+        ({"inputs": np.full((3, 6), 1 << 24)}, "below 2.24"),
+        ({"inputs": np.full((3, 6), 0.5)}, "must be an integer"),
+        ({"inputs": np.full((3, 6), np.nan)}, "must be an integer"),
+        ({"salt": (1,) * 11}, "11 salt elements, the circuit takes 12"),
+        ({"salt": (-(1 << 24),) * 12}, "below 2.24"),
+        ({"parameters": []}, r"parameters have the shapes \(\)"),
+    ],
+)
+def test_statements_that_do_not_fit_are_refused(statement, change, cause):
+    bad = dataclasses.replace(statement, **change)
+    with pytest.raises(StatementError, match=cause):
+        zk.prove(bad.circuit, bad.inputs, bad.salt, bad.parameters, bad.srs)
+
+
+def test_elements_outside_the_field_are_refused(statement):
+    for element in (-1, 1 << 255):
+        with pytest.raises(StatementError, match="canonical"):
+            zk.commit_elements(statement.circuit, [element], statement.srs)
+
+
+def test_secrets_and_bulk_stay_out_of_repr(statement):
+    assert statement.proof.data.hex() not in repr(statement.proof)
+    assert "data=" not in repr(statement.proof)
+    assert "vka" not in repr(statement.circuit)
