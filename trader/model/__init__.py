@@ -7,7 +7,7 @@ file). `manifest` is what a listing promises.
 
 from pathlib import Path
 
-from trader.model.architecture import architecture_bytes, read_architecture
+from trader.model.architecture import architecture_bytes, parse_architecture, read_architecture
 from trader.model.canonical import DEFAULT_SCALE_BITS, CanonicalModel, canonicalise
 from trader.model.data import read_labels, read_samples
 from trader.model.errors import (
@@ -20,7 +20,7 @@ from trader.model.errors import (
     UnsupportedOperatorError,
 )
 from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square
-from trader.model.loading import load_onnx
+from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
 from trader.model.plain import plain_model_bytes
@@ -65,7 +65,9 @@ __all__ = [
     "lower_model",
     "measured_bounds",
     "output_scale_bits",
+    "parse_architecture",
     "parse_manifest",
+    "parse_onnx",
     "plain_model_bytes",
     "quantise_inputs",
     "read_architecture",

@@ -17,12 +17,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from trader.model.errors import ArchitectureError
 from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square, value_name
-from trader.model.loading import load_onnx
+from trader.model.loading import parse_onnx, read_limited
 
 OPSET = 13
 IR_VERSION = 8
 OUTPUT = "output"
 BATCH = "N"
+FILE_NAME = "architecture.onnx"
+MAX_ARCHITECTURE_BYTES = 16 << 20
 
 
 def architecture_bytes(graph: Graph) -> bytes:
@@ -66,21 +68,31 @@ def _onnx_nodes(node: Node, graph: Graph) -> tuple[list[onnx.NodeProto], list[on
 
 
 def read_architecture(path: Path) -> Graph:
-    """Read a public architecture file, which comes from the other party, back to its graph.
-
-    Guarantees that `architecture_bytes` of the result gives the very bytes of the file.
+    """Read an architecture file: `parse_architecture` of its bytes.
 
     Raises:
-        UnsafeModelError: the file was refused by the sandbox.
+        UnsafeModelError: no such file, too big, or refused by the sandbox.
         ArchitectureError: it isn't of the canonical form.
     """
-    model = load_onnx(path)
+    return parse_architecture(read_limited(path, MAX_ARCHITECTURE_BYTES))
+
+
+def parse_architecture(data: bytes) -> Graph:
+    """The graph of an architecture file, which comes from the other party.
+
+    Guarantees that `architecture_bytes` of the result gives these very bytes.
+
+    Raises:
+        UnsafeModelError: the sandbox refused the file.
+        ArchitectureError: it isn't of the canonical form.
+    """
+    model = parse_onnx(data, FILE_NAME)
     try:
         graph = _parse(model.graph)
-    except (ValueError, IndexError, KeyError, StopIteration) as error:
-        raise ArchitectureError(f"{path.name} is not an architecture file: {error!r}") from error
-    if architecture_bytes(graph) != path.read_bytes():
-        raise ArchitectureError(f"{path.name} is not in canonical form; ask the seller for the file that was listed")
+    except (ValueError, IndexError, KeyError) as error:
+        raise ArchitectureError(f"{FILE_NAME} is not an architecture file: {error!r}") from error
+    if architecture_bytes(graph) != data:
+        raise ArchitectureError(f"{FILE_NAME} is not in canonical form; ask the seller for the file that was listed")
     return graph
 
 

@@ -74,8 +74,9 @@ def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) ->
 
 
 def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int:
-    largest = max(max(np.abs(layer.weights).max(initial=0), np.abs(layer.bias).max(initial=0)) for layer in layers)
-    if not np.isfinite(largest):
+    values = [array for layer in layers for array in (layer.weights, layer.bias)]
+    largest = float(max(np.abs(array).max(initial=0) for array in values))
+    if not all(np.isfinite(array).all() for array in values):
         raise PrecisionError("the model has parameters that are NaN or infinite; export it again from finite weights")
     for bits in range(scale_bits, -1, -1):
         if np.rint(np.ldexp(largest, bits)) < 1 << PARAMETER_BITS:

@@ -74,7 +74,7 @@ def _suffix(path: Path) -> str:
 
 
 def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Non-empty rows with their line numbers, the header left out."""
+    """Non-empty rows with their line numbers."""
     csv.field_size_limit(MAX_LINE_CHARACTERS)
     rows = []
     try:
@@ -85,8 +85,6 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
                     rows.append((reader.line_num, row))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name} is not a readable CSV file: {error}") from error
-    if len(rows) > 1 and not any(_number(text) is not None for text in rows[0][1]):
-        rows = rows[1:]
     if not rows:
         raise DataError(f"{path.name} has no rows")
     return rows
@@ -94,7 +92,9 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _csv_numbers(path: Path, features: int) -> NDArray[np.float64]:
     values = []
-    for line, row in _csv_rows(path):
+    rows = _csv_rows(path)
+    has_header = len(rows) > 1 and all(_number(text) is None for text in rows[0][1])
+    for line, row in rows[has_header:]:
         if len(row) != features:
             raise DataError(f"{path.name}, line {line}: {len(row)} columns, the model takes {features}")
         numbers = [_number(text) for text in row]
@@ -113,7 +113,7 @@ def _csv_labels(path: Path, samples: int) -> NDArray[Any]:
             raise DataError(f"{path.name}, line {line}: expected one label")
     texts = [row[0].strip() for _, row in rows]
     if len(texts) == samples + 1:
-        # Names above names: nothing but the count tells a header from a label.
+        # Nothing but the count tells a header from a label.
         texts = texts[1:]
     numbers = [_number(text) for text in texts]
     if any(number is None for number in numbers):

@@ -24,24 +24,33 @@ SANDBOX = Path(__file__).with_name("sandbox.py")
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file and check it in a subprocess with memory and time limits.
+    """Read an ONNX file and check it: `parse_onnx` of its bytes.
+
+    Raises:
+        UnsafeModelError: no such file, too big, or refused.
+        UnsupportedOperatorError: an operator outside the allow-list; names it and its node.
+    """
+    return parse_onnx(read_limited(path, MAX_FILE_BYTES), path.name)
+
+
+def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
+    """Check the bytes of an ONNX file, called `name` in messages, in a subprocess with memory and time limits.
 
     Guarantees that the model is well-formed and type-checked, that its operators are in `SUPPORTED`, and that its
     tensors lie in the file. Nothing is executed. It is not checked that the model can be lowered.
 
     Raises:
-        UnsafeModelError: unreadable, too big, malformed, external data, an allocation bomb, or past the limits.
+        UnsafeModelError: malformed, external data, an allocation bomb, or past the limits.
         UnsupportedOperatorError: an operator outside the allow-list; names it and its node.
     """
-    data = read_limited(path, MAX_FILE_BYTES)
-    verdict = _judge(data, path.name)
+    verdict = _judge(data, name)
     if "operator" in verdict:
         operator = str(verdict["operator"])
         raise UnsupportedOperatorError(
             operator, str(verdict["node"]), "it can't be evaluated encrypted", alternative_to(operator)
         )
     if not verdict.get("ok"):
-        raise UnsafeModelError(f"{path.name} is refused: {verdict.get('reason', 'the checks ended without a verdict')}")
+        raise UnsafeModelError(f"{name} is refused: {verdict.get('reason', 'the checks ended without a verdict')}")
     return onnx.load_model_from_string(data)
 
 

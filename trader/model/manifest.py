@@ -7,16 +7,18 @@ doubles.
 Read `Manifest` last; its parts come first.
 """
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Literal, Self
 
 import rfc8785
 from eth_utils.crypto import keccak
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trader.model.errors import ManifestError
 from trader.model.postprocessing import PostProcessing
 
 MAX_MANIFEST_BYTES = 4 << 20
+MAX_FEATURES = 1 << 24
 
 Digest = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 """32 bytes as hex."""
@@ -182,9 +184,37 @@ class Manifest(_Part):
     endpoint: Text = ""
     encryption_public_key: HexBytes
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Parts that count the same things agree; what the counts refer to is not checked here."""
+        features, classes = math.prod(self.input.shape), len(self.output.post_processing.labels)
+        points = b"".join(bytes.fromhex(point[2:]) for point in self.parameter_commitments)
+        agreements = {
+            "input.shape": features < MAX_FEATURES,
+            "input.exponents": len(self.input.exponents) in (0, features),
+            "input.feature_names": len(self.input.feature_names) in (0, features),
+            "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
+            "circuit.layout.outputs": self.circuit.layout.outputs == self.output.count,
+            "circuit.layout.column_lengths": len(self.circuit.layout.column_lengths) == len(self.parameter_commitments),
+            "circuit.layout.parameter_columns": self.circuit.layout.parameter_columns
+            == len(self.parameter_commitments),
+            "parameter_commitment": self.parameter_commitment == f"0x{keccak(points).hex()}",
+        }
+        wrong = [name for name, holds in agreements.items() if not holds]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} contradicts the rest")
+        return self
+
     def to_bytes(self) -> bytes:
-        """Canonical JSON."""
-        return rfc8785.dumps(self.model_dump(mode="json"))
+        """Canonical JSON.
+
+        Raises:
+            ManifestError: the plan holds something that canonical JSON can't say, such as an integer from 2^53.
+        """
+        try:
+            return rfc8785.dumps(self.model_dump(mode="json"))
+        except (rfc8785.CanonicalizationError, UnicodeError) as error:
+            raise ManifestError(f"the manifest has no canonical form: {error}") from error
 
     def manifest_hash(self) -> bytes:
         """keccak256 of the canonical bytes, 32 bytes."""
@@ -202,7 +232,9 @@ def parse_manifest(data: bytes) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        raise ManifestError(f"the manifest is not valid: {error.errors()[0]['msg']}") from error
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:100]
+        raise ManifestError(f"the manifest is not valid at '{place}': {first['msg']}") from error
     if manifest.to_bytes() != data:
         raise ManifestError("the manifest is not in canonical form (RFC 8785)")
     return manifest

@@ -1,0 +1,50 @@
+"""Post-processing against scipy's definitions, at ordinary and extreme outputs."""
+
+import numpy as np
+import pytest
+from scipy import special
+
+from trader.model import DataError, PostProcessing, PostProcessingKind
+
+Z = np.array([[0.5, -1.0, 2.0], [800.0, 0.0, -800.0], [-3.0, -3.0, -3.0]])
+EXPECTED = {
+    PostProcessingKind.NONE: Z,
+    PostProcessingKind.SIGMOID: special.expit(Z),
+    PostProcessingKind.ONE_VS_REST: special.expit(Z) / special.expit(Z).sum(axis=1, keepdims=True),
+    PostProcessingKind.SOFTMAX: special.softmax(Z, axis=1),
+    PostProcessingKind.LOG_SOFTMAX: special.log_softmax(Z, axis=1),
+    PostProcessingKind.ARGMAX: Z.argmax(axis=1),
+}
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_apply_is_the_function_that_it_is_named_after(kind):
+    np.testing.assert_allclose(PostProcessing(kind=kind).apply(Z), EXPECTED[kind], rtol=1e-12, atol=1e-300)
+
+
+def test_every_kind_is_tested():
+    assert set(EXPECTED) | {PostProcessingKind.BINARY} == set(PostProcessingKind)
+
+
+def test_binary_gives_two_columns_and_two_classes():
+    post = PostProcessing(kind=PostProcessingKind.BINARY, labels=("no", "yes"))
+    z = np.array([[2.0], [-2.0]])
+    p = special.expit(2.0)
+    np.testing.assert_allclose(post.apply(z), [[1 - p, p], [p, 1 - p]])
+    assert post.predict(z).tolist() == ["yes", "no"]
+
+
+def test_predictions_are_labels_columns_or_values():
+    assert PostProcessing(kind=PostProcessingKind.SOFTMAX, labels=(7, 8, 9)).predict(Z).tolist() == [9, 7, 7]
+    assert PostProcessing(kind=PostProcessingKind.SOFTMAX).predict(Z).tolist() == [2, 0, 0]
+    assert PostProcessing(labels=(7, 8, 9)).predict(Z).tolist() == [9, 7, 7]
+    assert PostProcessing(exponent=3).predict(Z).tolist() == (8 * Z).tolist()
+
+
+def test_outputs_of_another_shape_are_refused():
+    with pytest.raises(DataError, match="shape"):
+        PostProcessing(kind=PostProcessingKind.SOFTMAX).apply(Z[0])
+    with pytest.raises(DataError, match="binary"):
+        PostProcessing(kind=PostProcessingKind.BINARY).apply(Z)
+    with pytest.raises(DataError, match="names 2 classes"):
+        PostProcessing(labels=("a", "b")).predict(Z)
