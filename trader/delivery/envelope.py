@@ -60,10 +60,13 @@ class Context:
     trade_id: int
     purpose: Purpose
 
-    def to_bytes(self) -> bytes:
-        """HPKE's ``info``: fixed lengths before the purpose, so that no two contexts have the same bytes."""
+    def __post_init__(self) -> None:
+        """Check the length: with it no two contexts have the same bytes."""
         if len(self.manifest_hash) != 32:
             raise ValueError(f"a manifest hash has 32 bytes, not {len(self.manifest_hash)}")
+
+    def to_bytes(self) -> bytes:
+        """HPKE's ``info``."""
         return b"".join(
             (
                 b"modelseal/envelope/1",

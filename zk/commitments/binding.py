@@ -152,7 +152,7 @@ def verify_binding(
 
     Raises:
         BindingError: The opening is false, or the last sum is not the one in the sums tree.
-        SrsError: The SRS file can't be read.
+        SrsError: The SRS file is truncated.
     """
     challenge = derive_challenge(commitments.weights.root, commitment_digest(points))
     verify_opening(points, layout, challenge, opening, srs)

@@ -20,7 +20,6 @@ from py_ecc.typing import Optimized_Point3D
 from zk.circuits.audit import BLINDING_ROWS
 from zk.commitments.errors import BindingError
 from zk.commitments.sums import column_factors, row_weights, value_at_challenge
-from zk.errors import SrsError
 from zk.field import MODULUS
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ POINT_BYTES = 64
 """A G1 point: x, then y, 32 bytes each."""
 
 _G1Point = Optimized_Point3D[FQ]
-_G2Point = Optimized_Point3D[FQ2]
-_MONTGOMERY_INVERSE = pow(1 << 256, -1, field_modulus)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ def open_columns(
     point = _decode_point(commit(quotient[: layout.capacity]))
     for row in range(layout.capacity, 1 << layout.logrows):
         # ezkl has put 1 in the rows that halo2 keeps for itself: the difference is added here.
-        point = add(point, multiply(_lagrange_point(srs, row), (quotient[row] - 1) % MODULUS))
+        lagrange = _projective(srs.lagrange_g1(row))
+        point = add(point, multiply(lagrange, (quotient[row] - 1) % MODULUS))
     return KzgOpening(value, _encode_point(point))
 
 
@@ -88,7 +86,7 @@ def verify_opening(
 
     Raises:
         BindingError: A point is malformed or not on the curve, their number is wrong, or the opening is false.
-        SrsError: The SRS file can't be read.
+        SrsError: The SRS file is truncated.
     """
     if len(points) != len(layout.lengths):
         raise BindingError(f"the layout has {len(layout.lengths)} columns, not {len(points)}")
@@ -98,7 +96,7 @@ def verify_opening(
     left = add(multiply(proof, challenge.r), neg(multiply(G1, opening.value)))
     for point, factor in zip(points, column_factors(layout, challenge), strict=True):
         left = add(left, multiply(_decode_point(point), factor))
-    generator, tau = _g2_points(srs)
+    generator, tau = ((FQ2(x), FQ2(y), FQ2.one()) for x, y in (srs.g2, srs.tau_g2))
     # Two pairings that must agree: their quotient, one final exponentiation, is 1.
     product = pairing(generator, left, final_exponentiate=False) * pairing(tau, neg(proof), final_exponentiate=False)
     if final_exponentiate(product) != FQ12.one():
@@ -128,38 +126,16 @@ def _decode_point(data: bytes) -> _G1Point:
     if len(data) != POINT_BYTES:
         raise BindingError(f"a point has {POINT_BYTES} bytes, not {len(data)}")
     x, y = (int.from_bytes(data[start : start + 32], "big") for start in (0, 32))
-    if x >= field_modulus or y >= field_modulus or not is_on_curve((FQ(x), FQ(y), FQ(1)), b):
+    if x >= field_modulus or y >= field_modulus or not is_on_curve(_projective((x, y)), b):
         raise BindingError(f"0x{data.hex()} is not a point of the curve")
+    return _projective((x, y))
+
+
+def _projective(point: tuple[int, int]) -> _G1Point:
+    x, y = point
     return FQ(x), FQ(y), FQ(1)
 
 
 def _encode_point(point: _G1Point) -> bytes:
     x, y = normalize(point)
     return bytes(int(x).to_bytes(32, "big") + int(y).to_bytes(32, "big"))
-
-
-def _lagrange_point(srs: Srs, row: int) -> _G1Point:
-    """[L_row(τ)]G1: the file has 4 bytes, then n points g, then n points g_lagrange."""
-    x, y = _read_coordinates(srs, 4 + POINT_BYTES * ((1 << srs.logrows) + row), 2)
-    return FQ(x), FQ(y), FQ(1)
-
-
-def _g2_points(srs: Srs) -> tuple[_G2Point, _G2Point]:
-    """G2 and [τ]G2, the last 256 bytes of the file."""
-    words = _read_coordinates(srs, 4 + 2 * POINT_BYTES * (1 << srs.logrows), 8)
-    x, y, tau_x, tau_y = (FQ2(words[start : start + 2]) for start in range(0, 8, 2))
-    return (x, y, FQ2.one()), (tau_x, tau_y, FQ2.one())
-
-
-def _read_coordinates(srs: Srs, offset: int, count: int) -> list[int]:
-    """Base field elements, stored as little-endian Montgomery words."""
-    try:
-        with srs.path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(32 * count)
-    except OSError as error:
-        raise SrsError(f"the SRS file {srs.path} cannot be read: {error.strerror}") from error
-    if len(data) != 32 * count:
-        raise SrsError(f"the SRS file {srs.path} is too short for 2^{srs.logrows} rows: fetch it again")
-    words = (data[start : start + 32] for start in range(0, len(data), 32))
-    return [int.from_bytes(word, "little") * _MONTGOMERY_INVERSE % field_modulus for word in words]
