@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tenseal import sealapi
 
-from trader.he.errors import PlanError
+from trader.he.errors import PlanError, SessionError
 from trader.he.types import Residues
 
 _HEADER = struct.Struct("<HBBBBHQ")
@@ -73,11 +74,13 @@ def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
 
 
 class SecretKey:
-    """A fresh secret key made by SEAL; it never leaves this object, but for `residues`."""
+    """A secret key made by SEAL, or one that was kept; it leaves this object through `residues` and `to_bytes` alone."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, kept: bytes | None = None) -> None:
+        """Make a fresh key, or read back what `to_bytes` gave (the caller's own file, never a peer's)."""
         self._parameters = parameters
-        key = sealapi.KeyGenerator(parameters.context).secret_key()
+        key = sealapi.KeyGenerator(parameters.context).secret_key() if kept is None else _read_key(parameters, kept)
+        self._key = key
         self._decryptor = sealapi.Decryptor(parameters.context, key)
         self._encoder = sealapi.CKKSEncoder(parameters.context)
         count = len(parameters.primes) * parameters.degree
@@ -88,6 +91,12 @@ class SecretKey:
     def __repr__(self) -> str:
         return "SecretKey(...)"
 
+    def to_bytes(self) -> bytes:
+        """The key in SEAL's own serialization. Secret."""
+        with _scratch_file(b"") as path:
+            self._key.save(path)
+            return Path(path).read_bytes()
+
     def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
         """Slots [N/2] of a ciphertext [components, primes, N] at a scale."""
         ciphertext, plaintext = sealapi.Ciphertext(), sealapi.Plaintext()
@@ -95,6 +104,16 @@ class SecretKey:
             ciphertext.load(self._parameters.context, path)
         self._decryptor.decrypt(ciphertext, plaintext)
         return np.array(self._encoder.decode_double(plaintext))
+
+
+def _read_key(parameters: Parameters, kept: bytes) -> Any:
+    key = sealapi.SecretKey()
+    with _scratch_file(kept) as path:
+        try:
+            key.load(parameters.context, path)
+        except (ValueError, RuntimeError) as error:
+            raise SessionError(f"the kept key is not one of this plan's: {error}. Open a new session.") from error
+    return key
 
 
 def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) -> bytes:

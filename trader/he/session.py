@@ -5,6 +5,7 @@ Samples stand in slots, features in ciphertexts. The secret key lives as long as
 """
 
 import os
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, digest, read_container
 
 ROWS_PER_TASK = 16
+_KEPT = struct.Struct(">Q32s")
+"""Samples and request digest, before the secret key of a session that was kept."""
 
 
 def plan_parameters(plan: HePlan) -> seal.Parameters:
@@ -43,15 +46,20 @@ class ClientSession:
     Raises:
         SecurityError: the plan doesn't meet the policy; no key was made.
         PlanError: the plan's parameters aren't those that it names.
+        SessionError: the kept session is not one of this plan.
     """
 
-    def __init__(self, plan: HePlan, policy: SecurityPolicy = DEFAULT_POLICY) -> None:
+    def __init__(self, plan: HePlan, policy: SecurityPolicy = DEFAULT_POLICY, *, kept: bytes | None = None) -> None:
+        """Make fresh keys, or go on with a session that `export_secret` gave, in another process for instance."""
         policy.check(plan)
         self.plan = plan
         self._parameters = plan_parameters(plan)
-        self._key = seal.SecretKey(self._parameters)
-        self._samples = 0
-        self._request_digest = b""
+        self._samples, self._request_digest = (0, b"") if kept is None else _KEPT.unpack_from(kept)
+        self._key = seal.SecretKey(self._parameters, None if kept is None else kept[_KEPT.size :])
+
+    def export_secret(self) -> bytes:
+        """The session with its secret key: keep it in a file that its owner alone can read."""
+        return _KEPT.pack(self._samples, self._request_digest) + self._key.to_bytes()
 
     def encrypt(self, inputs: NDArray[np.int64], progress: Progress | None = None) -> bytearray:
         """The request for a test set; a session makes one.

@@ -1,0 +1,334 @@
+"""The escrow in Python: typed reads, and one method per move of the protocol.
+
+Reads come first, moves in the order of a trade after them. Every move signs, sends and waits (`trader.chain`); who may
+make it and when, the contract decides: see `contracts/src/interfaces/IModelMarket.sol`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import contracts
+from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
+from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
+from trader.delivery.evidence import SumLeaf
+from trader.errors import CallerError
+from trader.trade import (
+    Accepted,
+    Answered,
+    Confirmed,
+    Event,
+    Expired,
+    Position,
+    Proven,
+    Purchased,
+    Revealed,
+    SessionOpened,
+    Settled,
+    Slashed,
+    State,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eth_account.signers.local import LocalAccount
+    from web3.contract import Contract
+
+    from trader.chain import Chain, Receipt
+    from zk import Proof
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A listing as the chain holds it.
+
+    Attributes:
+        listing_id: Its number.
+        seller: Address of its seller.
+        open: Whether new sessions can be opened.
+        terms: What it promises.
+    """
+
+    listing_id: int
+    seller: str
+    open: bool
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A trade as the chain holds it.
+
+    Attributes:
+        trade_id: Its number.
+        listing_id: What is traded.
+        buyer: Address of its buyer.
+        samples: Test samples that the session asked for.
+        fee_wei: Fee paid for the session.
+        position: State and deadline.
+        digest: What the last move committed to: request (Testing), response (Answered), ciphertext root (from Proven).
+        key_hash: From Proven on: keccak256 of the delivery key.
+    """
+
+    trade_id: int
+    listing_id: int
+    buyer: str
+    samples: int
+    fee_wei: int
+    position: Position
+    digest: bytes
+    key_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOffer:
+    """What a seller sends with its proof.
+
+    Attributes:
+        proof: The audit proof.
+        vka: The circuit's verification key artifact.
+        layout: The listing's layout.
+        outputs: The outputs that the buyer committed to.
+        ciphertext_root: Root of the tree over the ciphertext chunks.
+        key_hash: keccak256 of the delivery key.
+    """
+
+    proof: Proof
+    vka: tuple[bytes, ...]
+    layout: Layout
+    outputs: tuple[int, ...]
+    ciphertext_root: bytes
+    key_hash: bytes
+
+
+class Market:
+    """The escrow at one address of one chain.
+
+    Attributes:
+        chain: Where it lives.
+        deployment: Its addresses.
+        contract: The bound contract, for the audit log's indexer.
+    """
+
+    def __init__(self, chain: Chain, deployment: Deployment) -> None:
+        self.chain = chain
+        self.deployment = deployment
+        self.contract: Contract = bind_market(chain.web3, deployment.market)
+
+    # ------------------------------------------------------------------------------------------------------- reads
+
+    def verify_code(self) -> None:
+        """Check that market and verifier run exactly the published code.
+
+        Raises:
+            UnexpectedCodeError: One of them does not.
+            ChainUnavailableError: The node does not answer.
+        """
+        with self.chain.reachable():
+            verify_deployment(self.chain.web3, self.deployment.market)
+
+    def listing(self, listing_id: int) -> Listing:
+        """Read a listing.
+
+        Raises:
+            CallerError: There is none of that number.
+        """
+        seller, is_open, _, terms = self._read("listing", listing_id)
+        if int(seller, 16) == 0:
+            raise CallerError(f"there is no listing {listing_id} in the market at {self.deployment.market}")
+        return Listing(listing_id, seller, is_open, Terms.from_abi(terms))
+
+    def trade(self, trade_id: int) -> Trade:
+        """Read a trade.
+
+        Raises:
+            CallerError: There is none of that number.
+        """
+        buyer, deadline, state, listing_id, fee, samples, digest, key_hash = self._read("trade", trade_id)
+        if state == State.NONE:
+            raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
+        return Trade(trade_id, listing_id, buyer, samples, fee, Position(State(state), deadline), digest, key_hash)
+
+    def session_fee(self, listing_id: int, buyer: str) -> int:
+        """What the buyer's next session on the listing costs, in wei."""
+        return int(self._read("sessionFee", listing_id, buyer))
+
+    def samples_left(self, listing_id: int, buyer: str) -> int:
+        """Test samples that the buyer may still ask for."""
+        return int(self._read("samplesLeft", listing_id, buyer))
+
+    def credit(self, address: str) -> int:
+        """What `withdraw` would pay out, in wei."""
+        return int(self._read("balanceOf", address, ETH))
+
+    def events(self, trade_id: int) -> tuple[Event, ...]:
+        """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
+        topics = [None, "0x" + trade_id.to_bytes(32, "big").hex()]
+        logs = [log for log in self.chain.logs(self.contract, topics) if "tradeId" in log.arguments]
+        confirmed = any(log.name == Confirmed.__name__ for log in logs)
+        kept = [log for log in logs if not (confirmed and log.name == Settled.__name__)]
+        return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
+
+    def event(self, trade_id: int, kind: type[E]) -> E:
+        """The event of a kind in a trade.
+
+        Raises:
+            CallerError: It has not happened.
+        """
+        for found in self.events(trade_id):
+            if isinstance(found, kind):
+                return found
+        raise CallerError(f"trade {trade_id} is not {kind.__name__}")
+
+    def find_session(self, buyer: str, request_digest: bytes) -> int | None:
+        """The trade that a buyer opened with a request, if there is one."""
+        topics = [self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x")]
+        for log in self.chain.logs(self.contract, topics):
+            if log.arguments["requestDigest"] == request_digest:
+                return int(log.arguments["tradeId"])
+        return None
+
+    def find_listing(self, seller: str, manifest_hash: bytes) -> int | None:
+        """The listing that a seller made of a manifest, if there is one."""
+        padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
+        for log in self.chain.logs(self.contract, [None, None, padded_seller, "0x" + manifest_hash.hex()]):
+            if log.name == "Listed":
+                return int(log.arguments["listingId"])
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- moves
+
+    def register_vka(self, account: LocalAccount, vka: Sequence[bytes]) -> Receipt:
+        """Make a circuit known to the verifier, once per circuit."""
+        return self.chain.send(register_vka(self.chain.web3, self.deployment.verifier, vka), account)
+
+    def list(self, account: LocalAccount, terms: Terms) -> Receipt:
+        """Offer a model; the `Listed` event has its number."""
+        return self._send(account, 0, "list", terms.as_abi())
+
+    def open_session(
+        self,
+        account: LocalAccount,
+        listing_id: int,
+        samples: int,
+        request_digest: bytes,
+        fee_wei: int,
+        before_sending: Callable[[bytes], None],
+    ) -> Receipt:
+        """Pay for an encrypted test; the `SessionOpened` event has the trade's number."""
+        function = self.contract.functions.openSession(listing_id, samples, request_digest)
+        return self.chain.send(function, account, value_wei=fee_wei, before_sending=before_sending)
+
+    def resend_session(self, signed: bytes) -> Receipt:
+        """Send the kept transaction of `open_session` again: the fee is paid once."""
+        return self.chain.resend(signed, self.contract.functions.openSession(0, 0, bytes(32)))
+
+    def respond(self, account: LocalAccount, trade_id: int, response_digest: bytes) -> Receipt:
+        """Answer the test."""
+        return self._send(account, 0, "respond", trade_id, response_digest)
+
+    def purchase(
+        self, account: LocalAccount, trade_id: int, input_commitment: bytes, outputs: Sequence[int], price_wei: int
+    ) -> Receipt:
+        """Lock the price and commit to the audit samples."""
+        return self._send(account, price_wei, "purchase", trade_id, input_commitment, list(outputs))
+
+    def prove(self, account: LocalAccount, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
+        """Prove the audit samples and lock the bond."""
+        audit = (
+            offer.proof.data,
+            list(offer.proof.instances),
+            list(offer.vka),
+            offer.layout.as_abi(),
+            list(offer.outputs),
+        )
+        return self._send(account, bond_wei, "prove", trade_id, audit, offer.ciphertext_root, offer.key_hash)
+
+    def accept(self, account: LocalAccount, trade_id: int) -> Receipt:
+        """Say that the ciphertext has arrived, and ask for its key."""
+        return self._send(account, 0, "accept", trade_id)
+
+    def reveal(self, account: LocalAccount, trade_id: int, key: bytes) -> Receipt:
+        """Publish the key."""
+        return self._send(account, 0, "reveal", trade_id, key)
+
+    def confirm(self, account: LocalAccount, trade_id: int) -> Receipt:
+        """Say that the delivered model is right; pays the seller."""
+        return self._send(account, 0, "confirm", trade_id)
+
+    def dispute(self, account: LocalAccount, trade_id: int, key: bytes, evidence: Evidence, layout: Layout) -> Receipt:
+        """Show that the delivered model is wrong; slashes the seller.
+
+        Raises:
+            TransactionRefusedError: The evidence does not convict.
+        """
+        name, shown = _dispute(key, evidence, layout)
+        return self._send(account, 0, name, trade_id, shown.as_abi())
+
+    def settle(self, account: LocalAccount, trade_id: int) -> Receipt:
+        """End a revealed trade whose dispute window has passed."""
+        return self._send(account, 0, "settle", trade_id)
+
+    def expire(self, account: LocalAccount, trade_id: int) -> Receipt:
+        """End a trade whose deadline has passed before the key was revealed."""
+        return self._send(account, 0, "expire", trade_id)
+
+    def withdraw(self, account: LocalAccount) -> Receipt:
+        """Take out what the escrow owes the account."""
+        return self._send(account, 0, "withdraw", ETH)
+
+    def _read(self, name: str, *arguments: Any) -> Any:
+        return self.chain.call(self.contract.functions[name](*arguments))
+
+    def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
+        return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
+
+    def _topic(self, kind: type[Event]) -> str:
+        return str(self.contract.events[kind.__name__]().topic)
+
+
+_EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
+    "SessionOpened": lambda at, a: SessionOpened(at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]),
+    "Answered": lambda at, a: Answered(at, a["responseDigest"]),
+    "Purchased": lambda at, a: Purchased(at, a["inputCommitment"], tuple(a["outputs"]), a["price"]),
+    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"]),
+    "Accepted": lambda at, _: Accepted(at),
+    "Revealed": lambda at, a: Revealed(at, a["key"]),
+    "Confirmed": lambda at, _: Confirmed(at),
+    "Slashed": lambda at, _: Slashed(at),
+    "Settled": lambda at, _: Settled(at),
+    "Expired": lambda at, _: Expired(at),
+}
+"""The contract's events as the trade's, given the block's time and the event's arguments."""
+
+
+def _dispute(key: bytes, evidence: Evidence, layout: Layout) -> tuple[str, ChunkEvidence | contracts.SumStepEvidence]:
+    """The contract's function for the evidence, and what it takes."""
+    if isinstance(evidence, SumStepEvidence):
+        previous = evidence.previous or SumLeaf(0, bytes(32), ())
+        return "disputeSumStep", contracts.SumStepEvidence(
+            index=evidence.index,
+            previous_sum=previous.running_sum,
+            previous_salt=previous.salt,
+            previous_path=previous.path,
+            sum=evidence.current.running_sum,
+            salt=evidence.current.salt,
+            sum_path=evidence.current.path,
+            parameters=evidence.parameters,
+            weights_path=evidence.weights_path,
+            layout=layout,
+        )
+    name = "disputeWeightsChunk" if isinstance(evidence, WeightsChunkEvidence) else "disputeSumChunk"
+    return name, ChunkEvidence(
+        key=key,
+        index=evidence.index,
+        ciphertext=evidence.ciphertext.data,
+        ciphertext_path=evidence.ciphertext.path,
+        leaf=evidence.leaf,
+        path=evidence.path,
+        layout=layout,
+    )

@@ -1,0 +1,208 @@
+"""What seller and buyer have in common: account, market, mailbox, audit log, folder, and what anybody may do.
+
+A party performs one step of the protocol per method. Each step looks at the chain first, keeps its secrets in the
+party's folder before it sends a transaction, and can be repeated: a killed process goes on where the chain says that it
+stands. Everything is written to the audit log, and told to an observer as it happens (:class:`Step`).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import ledger
+from ledger import EntryKind, Record, index_events
+from trader.delivery import Kind, trade_channel
+from trader.errors import IllegalMoveError, TransactionRefusedError
+from trader.trade import Event, Expired, Role, Settled, State, legal_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from eth_account.signers.local import LocalAccount
+
+    from ledger import AuditLog
+    from trader.chain import Receipt
+    from trader.delivery import Mailbox
+    from trader.market import Market, Trade
+    from trader.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something a party has just done, for timelines and progress.
+
+    Attributes:
+        role: Who.
+        name: What: the contract's function for a transaction, a verb for work off the chain.
+        seconds: How long it took.
+        transaction_hash: 0x-hex, for a transaction.
+        gas_used: Its gas.
+        gas_cost_wei: What that cost.
+        message_bytes: Size of a message that was sent.
+    """
+
+    role: Role
+    name: str
+    seconds: float
+    transaction_hash: str | None = None
+    gas_used: int = 0
+    gas_cost_wei: int = 0
+    message_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a party works with.
+
+    Attributes:
+        market: The escrow.
+        account: Signs and pays.
+        mailbox: Where messages to and from the other party are.
+        log: The audit log.
+        folder: The party's own folder, for its secrets.
+        observe: Told of every step when it is done.
+        progress: Told of long work under way: its name, steps done, steps in all.
+    """
+
+    market: Market
+    account: LocalAccount = field(repr=False)
+    mailbox: Mailbox
+    log: AuditLog
+    folder: Path
+    observe: Callable[[Step], None] = lambda _: None
+    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+
+
+class Party:
+    """One side of a trade.
+
+    Attributes:
+        role: Which side.
+    """
+
+    role: Role
+
+    def __init__(self, equipment: Equipment) -> None:
+        self.market = equipment.market
+        self.account = equipment.account
+        self.mailbox = equipment.mailbox
+        self.log = equipment.log
+        self.folder = equipment.folder
+        self._observe = equipment.observe
+        self._progress = equipment.progress
+
+    @property
+    def address(self) -> str:
+        """The party's account."""
+        return str(self.account.address)
+
+    def expire(self, trade_id: int) -> None:
+        """End a trade whose deadline passed before the key was revealed: everybody gets back what it had locked.
+
+        Raises:
+            IllegalMoveError: The deadline has not passed, or the trade has ended.
+        """
+        self._require_legal(Expired, trade_id)
+        self._transact("expire", lambda: self.market.expire(self.account, trade_id))
+
+    def settle(self, trade_id: int) -> None:
+        """End a revealed trade whose dispute window passed in silence: price and bond go to the seller.
+
+        Raises:
+            IllegalMoveError: The window has not passed, or the trade is in another state.
+        """
+        self._require_legal(Settled, trade_id)
+        self._transact("settle", lambda: self.market.settle(self.account, trade_id))
+
+    def withdraw(self) -> int:
+        """Take out what the escrow owes this account; returns the amount in wei, 0 where it owes nothing."""
+        credit = self.market.credit(self.address)
+        if credit:
+            self._transact("withdraw", lambda: self.market.withdraw(self.account))
+        return credit
+
+    def end_overdue(self, trade: Trade) -> bool:
+        """End a trade whose deadline has passed; returns whether it did."""
+        if not trade.position.overdue(self.market.chain.now()):
+            return False
+        if trade.position.state is State.REVEALED:
+            self.settle(trade.trade_id)
+        else:
+            self.expire(trade.trade_id)
+        return True
+
+    def _require_legal(self, event: type[Event], trade_id: int) -> Trade:
+        """The trade, if we may cause the event now.
+
+        Raises:
+            IllegalMoveError: We may not.
+        """
+        trade = self.market.trade(trade_id)
+        now_seconds = self.market.chain.now()
+        if event not in legal_events(self.role, trade.position, now_seconds):
+            late = " and its deadline has passed" if trade.position.overdue(now_seconds) else ""
+            raise IllegalMoveError(
+                f"the {self.role.value} can't cause {event.__name__} now: trade {trade_id} is "
+                f"{trade.position.state.name}{late}"
+            )
+        return trade
+
+    def _transact(self, name: str, send: Callable[[], Receipt]) -> Receipt:
+        """Send a transaction, log its events, and tell the observer."""
+        begin = time.perf_counter()
+        try:
+            receipt = send()
+        except TransactionRefusedError as error:
+            self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": str(error)[:256]})
+            raise
+        index_events(self.log, self.market.contract)
+        seconds = time.perf_counter() - begin
+        self._observe(Step(self.role, name, seconds, receipt.transaction_hash, receipt.gas_used, receipt.gas_cost_wei))
+        return receipt
+
+    @contextmanager
+    def _working(self, name: str) -> Iterator[None]:
+        """Around work off the chain: tells the observer how long it took."""
+        begin = time.perf_counter()
+        yield
+        self._observe(Step(self.role, name, time.perf_counter() - begin))
+
+    def _note(
+        self,
+        kind: EntryKind,
+        *,
+        trade_id: int | None = None,
+        listing_id: int | None = None,
+        details: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Log a step off the chain."""
+        self.log.append(
+            Record(
+                kind=kind,
+                actor=self.address,
+                role=ledger.Role(self.role.value.capitalize()),
+                occurred_at_seconds=int(time.time()),
+                listing_id=listing_id,
+                trade_id=trade_id,
+                details=details or {},
+            )
+        )
+
+    def _deliver(self, trade_id: int, kind: Kind, vault: Vault, note: EntryKind) -> None:
+        """Put the kept message of this kind into the mailbox; once it is there, does nothing.
+
+        Raises:
+            TransferError: The mailbox refuses it.
+        """
+        marker = f"{kind.value}.delivered"
+        if vault.has(marker):
+            return
+        message = vault.read(kind.value)
+        digest = self.mailbox.put(trade_channel(trade_id), kind, message)
+        self._note(note, trade_id=trade_id, details={"bytes": len(message), "digest": f"0x{digest.hex()}"})
+        vault.write(marker, b"")
+        self._observe(Step(self.role, note.value, 0.0, message_bytes=len(message)))

@@ -1,0 +1,340 @@
+"""The seller: lists a model, answers encrypted tests, proves, delivers, and is paid.
+
+Methods stand in the order of the protocol. :meth:`Seller.step` looks at the chain and the mailbox and does whatever the
+trade needs next, so a service is a loop around it, and a killed one goes on with the next call. What a seller will not
+do: answer a request that is not what was paid for, or lock its bond for a proof that the escrow could not accept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contracts import ETH, Layout, Terms, Windows, layout_hash
+from ledger import EntryKind
+from trader import he
+from trader.delivery import (
+    Context,
+    EnvelopeError,
+    Kind,
+    MessageError,
+    NotDeliveredError,
+    Purpose,
+    ciphertext_tree,
+    encrypt_artifact,
+    generate_key,
+    key_hash,
+    listing_channel,
+    seal,
+    trade_channel,
+)
+from trader.errors import LyingBuyerError, PartyFolderError, PeerFaultError, RequestError
+from trader.market import ProofOffer
+from trader.messages import Order, order_limit_bytes, request_limit_bytes
+from trader.package import open_circuit
+from trader.party import Party
+from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
+from trader.vault import Vault
+from trader.verify import AuditedSamples, layout_of, output_distance
+from zk import AuditCircuit, Srs, commitment_digest, input_commitment, prove, read_srs
+from zk.errors import StatementError
+
+if TYPE_CHECKING:
+    from trader.market import Trade
+    from trader.model import CanonicalModel
+    from trader.package import SellerPackage
+    from trader.party import Equipment
+
+DELIVERY_KEY = "delivery.key"
+REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the seller asks for a model; the package's manifest says the rest.
+
+    Attributes:
+        price_wei: What the buyer pays for the model.
+        bond_wei: What the seller loses if it cheats.
+        windows: How long each state of a trade may last.
+    """
+
+    price_wei: int
+    bond_wei: int
+    windows: Windows
+
+
+class Seller(Party):
+    """A seller of one model.
+
+    Attributes:
+        package: The model.
+    """
+
+    role = Role.SELLER
+
+    def __init__(self, package: SellerPackage, equipment: Equipment) -> None:
+        super().__init__(equipment)
+        self.package = package
+        self._manifest = package.manifest
+        self._plan = he.parse_plan(self._manifest.plan)
+
+    # ----------------------------------------------------------------------------------------------------- listing
+
+    def list_model(self, offer: Offer) -> int:
+        """List the model and publish its package; returns the listing's number. A model is listed once.
+
+        Raises:
+            TransactionRefusedError: The market refuses the terms.
+            TransferError: The package can't be published.
+        """
+        terms = self.terms(offer)
+        self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
+        listed = self.market.find_listing(self.address, terms.manifest_hash)
+        if listed is not None:
+            return listed
+        self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
+        receipt = self._transact("list", lambda: self.market.list(self.account, terms))
+        return int(receipt.events[0].arguments["listingId"])
+
+    def terms(self, offer: Offer) -> Terms:
+        """What `list_model` promises."""
+        manifest = self._manifest
+        return Terms(
+            manifest_hash=manifest.manifest_hash(),
+            circuit_digest=_bytes(manifest.circuit.circuit_digest),
+            parameter_commitment=_bytes(manifest.parameter_commitment),
+            weights_root=_bytes(manifest.weights_root),
+            sums_root=_bytes(manifest.sums_root),
+            layout_hash=layout_hash(self.layout),
+            token=ETH,
+            price_wei=offer.price_wei,
+            bond_wei=offer.bond_wei,
+            fee_wei=int(manifest.quota.fee_wei, 16),
+            buyer_quota_samples=manifest.quota.buyer_samples,
+            listing_quota_samples=manifest.quota.listing_samples,
+            audit_samples=manifest.circuit.audit_samples,
+            tolerance=int(manifest.circuit.tolerance, 16),
+            windows=offer.windows,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- trade
+
+    def step(self, trade_id: int) -> bool:
+        """Do what the trade needs next from the seller.
+
+        Returns:
+            Whether there was something to do; False while the other side is on move, a message has not arrived, or the
+            seller has refused.
+
+        Raises:
+            ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.
+            TransferError: The mailbox fails, or what lies in it can't be the message.
+        """
+        trade = self.market.trade(trade_id)
+        if trade.position.final:
+            return self.withdraw() > 0
+        if self.end_overdue(trade):
+            return True
+        try:
+            return self._advance(trade)
+        except NotDeliveredError:
+            return False
+        except (PeerFaultError, he.WireError, MessageError, EnvelopeError) as error:
+            self._refuse(trade, error)
+            return False
+
+    def _advance(self, trade: Trade) -> bool:
+        if self.vault(trade.trade_id).has(REFUSED):
+            return False
+        match trade.position.state:
+            case State.TESTING:
+                self.answer(trade.trade_id)
+            case State.PURCHASED:
+                self.prove(trade.trade_id)
+            case State.ACCEPTED:
+                self.reveal(trade.trade_id)
+            case State.ANSWERED:
+                self._send_response(trade.trade_id)
+                return False
+            case State.PROVEN:
+                self._offer_delivery(trade.trade_id)
+                return False
+            case _:
+                return False
+        return True
+
+    def answer(self, trade_id: int) -> None:
+        """Evaluate the encrypted test and answer it; the fee is earned. Checks before it parses.
+
+        Raises:
+            IllegalMoveError: The trade is not waiting for an answer.
+            NotDeliveredError: The request has not arrived.
+            TransferError, RequestError, WireError: The request is not the one that was paid for.
+        """
+        trade = self._require_legal(Answered, trade_id)
+        request = self._receive_request(trade)
+        vault = self.vault(trade_id)
+        with self._working("evaluate"):
+            response = he.evaluate(
+                self._plan,
+                self._tested_model(),
+                request,
+                trade.samples,
+                lambda done, total: self._progress("evaluate", done, total),
+            )
+        vault.write(Kind.RESPONSE.value, response)
+        digest = he.digest(response)
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, digest))
+        self._send_response(trade_id)
+
+    def prove(self, trade_id: int) -> None:
+        """Prove the buyer's audit samples, lock the bond, and deliver the encrypted model.
+
+        Raises:
+            IllegalMoveError: The trade is not waiting for a proof.
+            NotDeliveredError: The audit samples have not arrived.
+            EnvelopeError, MessageError, RequestError: They are not those of the trade.
+            LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
+        """
+        trade = self._require_legal(Proven, trade_id)
+        purchase = self.market.event(trade_id, Purchased)
+        order = self._receive_order(trade, purchase)
+        self._check_committed(order, purchase)
+        with self._working("prove"):
+            proof = prove(
+                self.circuit, order.inputs.samples, order.inputs.salt, self.package.canonical.tensors, self.srs
+            )
+        key = self._delivery_key(trade_id)
+        ciphertext = encrypt_artifact(self._delivered_artifact(), key)
+        context = Context(self._manifest.manifest_hash(), trade_id, Purpose.MODEL)
+        self.vault(trade_id).write(Kind.MODEL.value, seal(order.reply_key, ciphertext, context))
+        self._note(
+            EntryKind.PROOF_MADE,
+            trade_id=trade_id,
+            details={"bytes": len(proof.data), "samples": len(purchase.outputs)},
+        )
+        offer = ProofOffer(
+            proof, self.circuit.vka, self.layout, purchase.outputs, ciphertext_tree(ciphertext).root, key_hash(key)
+        )
+        bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
+        self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
+        self._offer_delivery(trade_id)
+
+    def reveal(self, trade_id: int) -> None:
+        """Publish the key of the delivered model.
+
+        Raises:
+            IllegalMoveError: The buyer has not accepted, or the deadline has passed.
+        """
+        self._require_legal(Revealed, trade_id)
+        key = self._revealed_key(trade_id)
+        self._transact("reveal", lambda: self.market.reveal(self.account, trade_id, key))
+
+    # ------------------------------------------------------------------------------- what an honest seller works with
+
+    def _tested_model(self) -> CanonicalModel:
+        """The model that answers encrypted tests."""
+        return self.package.canonical
+
+    def _delivered_artifact(self) -> bytes:
+        """The chunks that are encrypted and delivered."""
+        return self.package.artifact
+
+    def _revealed_key(self, trade_id: int) -> bytes:
+        """The key that is revealed."""
+        return self.vault(trade_id).read(DELIVERY_KEY)
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def vault(self, trade_id: int) -> Vault:
+        """The secrets of one trade."""
+        return Vault(self.folder / f"trade-{trade_id}")
+
+    @cached_property
+    def srs(self) -> Srs:
+        """The structured reference string of the package."""
+        if not self.package.public.development_srs:
+            raise PartyFolderError("the package brings no reference string: prepare the model again")
+        vault = Vault(self.folder)
+        vault.write("development.srs", self.package.public.development_srs)
+        return read_srs(vault.folder / "development.srs", development=True)
+
+    @cached_property
+    def circuit(self) -> AuditCircuit:
+        """The audit circuit, rebuilt (or found in the cache) once."""
+        return open_circuit(self.package.public, self.srs)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout whose hash is listed."""
+        return layout_of(self.circuit, self._manifest.circuit.commit_scale_bits)
+
+    def _receive_request(self, trade: Trade) -> bytes:
+        limit_bytes = request_limit_bytes(self._plan, trade.samples)
+        request = self.mailbox.get(trade_channel(trade.trade_id), Kind.REQUEST, limit_bytes)
+        digest = he.digest(request)
+        if digest != trade.digest:
+            raise RequestError(
+                f"the request of trade {trade.trade_id} has digest 0x{digest.hex()}, "
+                f"paid for was 0x{trade.digest.hex()}"
+            )
+        self._note(EntryKind.REQUEST_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(request)})
+        return request
+
+    def _receive_order(self, trade: Trade, purchase: Purchased) -> Order:
+        """The buyer's audit samples, once they are those of its input commitment."""
+        sealed = self.mailbox.get(trade_channel(trade.trade_id), Kind.AUDIT_INPUTS, order_limit_bytes(self.circuit))
+        context = Context(self._manifest.manifest_hash(), trade.trade_id, Purpose.AUDIT_INPUTS)
+        order = Order.decode(self.package.encryption_key.open(sealed, context), self.circuit)
+        try:
+            points = input_commitment(self.circuit, order.inputs.samples, order.inputs.salt, self.srs)
+        except StatementError as error:
+            raise RequestError(f"the audit samples of trade {trade.trade_id} don't fit the circuit: {error}") from error
+        if commitment_digest(points) != purchase.input_commitment:
+            raise RequestError(
+                f"the audit samples of trade {trade.trade_id} are not those that the buyer committed to: "
+                f"0x{commitment_digest(points).hex()}, committed was 0x{purchase.input_commitment.hex()}"
+            )
+        self._note(EntryKind.AUDIT_INPUTS_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(sealed)})
+        return order
+
+    def _check_committed(self, order: Order, purchase: Purchased) -> None:
+        """No proof could be accepted for outputs that the model does not give: the price goes back by `expire`."""
+        expected = (self.circuit.audit_samples, self.circuit.outputs)
+        if len(purchase.outputs) != expected[0] * expected[1]:
+            raise LyingBuyerError(f"the buyer committed to {len(purchase.outputs)} outputs, the audit has {expected}")
+        outputs = np.array(purchase.outputs, dtype=np.int64).reshape(expected)
+        audited = AuditedSamples(order.inputs.samples, outputs)
+        distance = output_distance(self.package.canonical, audited, self.layout.output_shift_bits)
+        tolerance = int(self._manifest.circuit.tolerance, 16)
+        if distance > tolerance:
+            raise LyingBuyerError(
+                f"the buyer committed to outputs that differ by {distance} from the model's, {tolerance} is allowed: "
+                "no proof is made; the trade expires and the price goes back"
+            )
+
+    def _delivery_key(self, trade_id: int) -> bytes:
+        """The trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""
+        vault = self.vault(trade_id)
+        if not vault.has(DELIVERY_KEY):
+            vault.write(DELIVERY_KEY, generate_key())
+        return vault.read(DELIVERY_KEY)
+
+    def _send_response(self, trade_id: int) -> None:
+        self._deliver(trade_id, Kind.RESPONSE, self.vault(trade_id), EntryKind.RESPONSE_SENT)
+
+    def _offer_delivery(self, trade_id: int) -> None:
+        self._deliver(trade_id, Kind.MODEL, self.vault(trade_id), EntryKind.DELIVERY_OFFERED)
+
+    def _refuse(self, trade: Trade, error: Exception) -> None:
+        """Remember not to go on with this trade: its deadlines return what was locked."""
+        self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": str(error)[:256]})
+        self.vault(trade.trade_id).write(REFUSED, str(error).encode())
+
+
+def _bytes(hexadecimal: str) -> bytes:
+    return bytes.fromhex(hexadecimal.removeprefix("0x"))

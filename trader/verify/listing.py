@@ -1,0 +1,309 @@
+"""What a buyer checks before it pays: the numbered pipeline of the protocol, each check with its own error.
+
+The buyer trusts nothing but its own code, the chain's consensus, and (outside development) the ceremony that made the
+structured reference string. In this order:
+
+(1) the manifest's bytes hash to the listed `manifestHash`, and it repeats the terms on the chain;
+(2) market and verifier run the published code;
+(3) the structured reference string is the named one, and no locally made one outside development;
+(4) the audit circuit rebuilt from `architecture.onnx` and the published settings gives the listed `circuitDigest`, and
+    its layout the listed `layoutHash`;
+(5) no committed column of that circuit is unconstrained;
+(6) the published commitments are the listed ones, and the KZG opening binds them to the listed sums tree;
+(7) the encryption plan is for this model and meets the buyer's security policy;
+(8) price, bond, windows, k and tolerance meet the buyer's policy.
+
+What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
+model card), that the chain is the one it means, and after the purchase everything in :mod:`trader.verify.delivery`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import onnx
+from eth_utils.crypto import keccak
+
+from contracts import Layout, Terms, UnexpectedCodeError, layout_hash
+from trader.he import HePlan, PlanError, SecurityError, parse_plan
+from trader.model import (
+    ArchitectureError,
+    Graph,
+    Manifest,
+    ManifestError,
+    UnsafeModelError,
+    architecture_bytes,
+    parse_manifest,
+)
+from trader.verify.errors import (
+    ListingBindingError,
+    ListingCircuitError,
+    ListingCodeError,
+    ListingColumnError,
+    ListingManifestError,
+    ListingPlanError,
+    ListingSetupError,
+)
+from zk import AuditCircuit, Srs, commitment_digest, rebuild_audit_circuit
+from zk.commitments import ChunkCommitments, ColumnLayout, CommitmentError, KzgOpening, verify_binding
+from zk.errors import CircuitError, SrsError, UnlinkedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trader.package import PublicPackage
+    from trader.verify.policy import BuyerPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the pipeline gets what is not in the package; it does no IO of its own.
+
+    Attributes:
+        verify_code: Check (2) on the chain; raises `UnexpectedCodeError`.
+        read_graph: Reads architecture.onnx in a sandbox.
+        find_srs: The structured reference string with 2^logrows rows.
+    """
+
+    verify_code: Callable[[], None]
+    read_graph: Callable[[bytes], Graph]
+    find_srs: Callable[[int], Srs]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedListing:
+    """A listing that passed every check, and what the later steps need of it.
+
+    Attributes:
+        listing_id: Its number in the market.
+        seller: Address of the seller.
+        terms: As on the chain.
+        manifest: As published.
+        graph: The public architecture.
+        circuit: The audit circuit, rebuilt here.
+        srs: What it was rebuilt with.
+        layout: The circuit's layout, whose hash is listed.
+        commitments: Published leaves under the listed roots.
+        plan: The encryption plan.
+    """
+
+    listing_id: int
+    seller: str
+    terms: Terms
+    manifest: Manifest = field(repr=False)
+    graph: Graph = field(repr=False)
+    circuit: AuditCircuit = field(repr=False)
+    srs: Srs
+    layout: Layout
+    commitments: ChunkCommitments = field(repr=False)
+    plan: HePlan
+
+    @property
+    def columns(self) -> ColumnLayout:
+        """The layout's part that says how parameters are cut into chunks."""
+        return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
+
+
+def verify_listing(
+    listing_id: int, seller: str, terms: Terms, package: PublicPackage, policy: BuyerPolicy, sources: Sources
+) -> VerifiedListing:
+    """Run checks (1) to (8).
+
+    Args:
+        listing_id: Number of the listing.
+        seller: Its seller.
+        terms: Its terms, read from the chain.
+        package: What the seller published; hostile until checked.
+        policy: What the buyer asks for.
+        sources: Chain, sandbox and ceremony.
+
+    Raises:
+        ListingError: The check that failed, one subclass for each of (1) to (7).
+        PolicyError: (8).
+        WorkerError, ChainUnavailableError: A check could not be run; nothing is known.
+    """
+    # (1) The manifest is the listed one, and says what the chain says.
+    manifest = _check_manifest(package.manifest, terms)
+    # (2) Market and verifier run the published code.
+    _check_code(sources)
+    # (3) The structured reference string is the named one.
+    srs = _check_setup(manifest, policy, sources)
+    # (4) and (5) The circuit is the architecture's, and reads every committed column.
+    graph = _check_architecture(package.architecture, manifest, sources)
+    circuit = _rebuild_circuit(graph, package.settings, manifest, terms, srs)
+    layout = _check_layout(circuit, manifest, terms)
+    # (6) What is proven is bound to what would be delivered.
+    commitments = _check_binding(package.leaves, circuit, manifest, terms, srs)
+    # (7) The test data will be safe under the plan.
+    plan = _check_plan(manifest, graph, policy)
+    # (8) The terms are good enough for this buyer.
+    policy.check_terms(terms, circuit.output_scale_bits)
+    return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
+
+
+def _check_manifest(data: bytes, terms: Terms) -> Manifest:
+    if keccak(data) != terms.manifest_hash:
+        raise ListingManifestError(_differs("manifest.json", terms.manifest_hash, keccak(data), "the listed manifest"))
+    try:
+        manifest = parse_manifest(data)
+    except ManifestError as error:
+        raise ListingManifestError(f"{error}. Choose another listing.") from error
+    promised: dict[str, tuple[bytes | int, bytes | int]] = {
+        "circuit digest": (_bytes(manifest.circuit.circuit_digest), terms.circuit_digest),
+        "parameter commitment": (_bytes(manifest.parameter_commitment), terms.parameter_commitment),
+        "weights root": (_bytes(manifest.weights_root), terms.weights_root),
+        "sums root": (_bytes(manifest.sums_root), terms.sums_root),
+        "number of audit samples": (manifest.circuit.audit_samples, terms.audit_samples),
+        "tolerance": (int(manifest.circuit.tolerance, 16), terms.tolerance),
+        "quota per buyer": (manifest.quota.buyer_samples, terms.buyer_quota_samples),
+        "quota of the listing": (manifest.quota.listing_samples, terms.listing_quota_samples),
+        "fee": (int(manifest.quota.fee_wei, 16), terms.fee_wei),
+    }
+    for name, (published, listed) in promised.items():
+        if published != listed:
+            raise ListingManifestError(
+                f"the manifest gives the {name} {_show(published)}, the terms on the chain {_show(listed)}. "
+                "Choose another listing."
+            )
+    return manifest
+
+
+def _check_code(sources: Sources) -> None:
+    try:
+        sources.verify_code()
+    except UnexpectedCodeError as error:
+        raise ListingCodeError(f"{error}. Don't pay into this market.") from error
+
+
+def _check_setup(manifest: Manifest, policy: BuyerPolicy, sources: Sources) -> Srs:
+    named = manifest.circuit.srs
+    if named.development and not policy.development:
+        raise ListingSetupError(
+            "the listing's proofs rest on a locally made reference string, whose maker can forge them. "
+            "Ask for one from a ceremony, or allow development listings."
+        )
+    try:
+        srs = sources.find_srs(named.logrows)
+    except SrsError as error:
+        raise ListingSetupError(f"no reference string with 2^{named.logrows} rows: {error}") from error
+    if srs.digest != _bytes(named.digest):
+        raise ListingSetupError(_differs("the reference string", _bytes(named.digest), srs.digest, "the named one"))
+    if srs.development and not named.development:
+        raise ListingSetupError("the listing names a ceremony's reference string, a locally made one was found")
+    return srs
+
+
+def _check_architecture(data: bytes, manifest: Manifest, sources: Sources) -> Graph:
+    if keccak(data) != _bytes(manifest.architecture_digest):
+        expected = _bytes(manifest.architecture_digest)
+        raise ListingCircuitError(_differs("architecture.onnx", expected, keccak(data), "the listed architecture"))
+    try:
+        graph = sources.read_graph(data)
+    except (ArchitectureError, UnsafeModelError) as error:
+        raise ListingCircuitError(str(error)) from error
+    if (graph.input_shape, graph.outputs) != (manifest.input.shape, manifest.output.count):
+        raise ListingCircuitError(
+            f"architecture.onnx takes {list(graph.input_shape)} and gives {graph.outputs} outputs, the manifest says "
+            f"{list(manifest.input.shape)} and {manifest.output.count}. Choose another listing."
+        )
+    return graph
+
+
+def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: Terms, srs: Srs) -> AuditCircuit:
+    expected = _bytes(manifest.circuit.settings_digest)
+    if keccak(settings) != expected:
+        raise ListingCircuitError(_differs("settings.json", expected, keccak(settings), "the listed settings"))
+    try:
+        circuit = rebuild_audit_circuit(
+            onnx.load_from_string(architecture_bytes(graph)),
+            settings,
+            audit_samples=terms.audit_samples,
+            srs=srs,
+            expected_digest=terms.circuit_digest,
+        )
+    except UnlinkedColumn as error:
+        raise ListingColumnError(f"{error}. Choose another listing.") from error
+    except (CircuitError, SrsError) as error:
+        raise ListingCircuitError(f"{error}. Choose another listing.") from error
+    if circuit.scale_bits != manifest.scale_bits:
+        raise ListingCircuitError(f"the circuit has scale 2^{circuit.scale_bits}, the manifest 2^{manifest.scale_bits}")
+    return circuit
+
+
+def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> Layout:
+    layout = layout_of(circuit, manifest.circuit.commit_scale_bits)
+    if layout_hash(layout) != terms.layout_hash:
+        raise ListingCircuitError(
+            _differs("the circuit's layout", terms.layout_hash, layout_hash(layout), "the listed layout")
+        )
+    return layout
+
+
+def layout_of(circuit: AuditCircuit, commit_scale_bits: int) -> Layout:
+    """The layout whose hash a listing of this circuit has."""
+    return Layout(
+        input_columns=circuit.input_columns,
+        parameter_columns=circuit.parameter_columns,
+        proof_bytes=circuit.proof_bytes,
+        outputs=circuit.outputs,
+        output_shift_bits=circuit.output_scale_bits - commit_scale_bits,
+        logrows=circuit.logrows,
+        column_lengths=circuit.column_lengths,
+    )
+
+
+def _check_binding(
+    leaves: bytes, circuit: AuditCircuit, manifest: Manifest, terms: Terms, srs: Srs
+) -> ChunkCommitments:
+    points = [_bytes(point) for point in manifest.parameter_commitments]
+    if commitment_digest(points) != terms.parameter_commitment:
+        expected = terms.parameter_commitment
+        raise ListingBindingError(
+            _differs("the parameter commitments", expected, commitment_digest(points), "the listed commitment")
+        )
+    if manifest.binding is None:
+        raise ListingBindingError("the manifest has no opening: the proof would not be about the delivered bytes")
+    opening = KzgOpening(int(manifest.binding.value, 16), _bytes(manifest.binding.proof))
+    columns = ColumnLayout(circuit.logrows, circuit.column_lengths)
+    try:
+        commitments = ChunkCommitments.from_bytes(
+            leaves, columns, weights_root=terms.weights_root, sums_root=terms.sums_root
+        )
+        verify_binding(columns, points, commitments, opening, srs)
+    except CommitmentError as error:
+        raise ListingBindingError(f"{error}. Choose another listing.") from error
+    return commitments
+
+
+def _check_plan(manifest: Manifest, graph: Graph, policy: BuyerPolicy) -> HePlan:
+    try:
+        plan = parse_plan(manifest.plan)
+        policy.encryption.check(plan)
+    except SecurityError as error:
+        raise ListingPlanError(f"{error}. No key was made.") from error
+    except PlanError as error:
+        raise ListingPlanError(f"{error}. Choose another listing.") from error
+    found = (plan.features, plan.outputs, plan.scale_bits, plan.input_magnitude)
+    expected = (graph.features, graph.outputs, manifest.scale_bits, manifest.input.magnitude)
+    if found != expected:
+        raise ListingPlanError(
+            f"the encryption plan is for (features, outputs, scale bits, input magnitude) {found}, the model has "
+            f"{expected}. Choose another listing."
+        )
+    return plan
+
+
+def _bytes(hexadecimal: str) -> bytes:
+    return bytes.fromhex(hexadecimal.removeprefix("0x"))
+
+
+def _show(value: bytes | int) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
+def _differs(subject: str, expected: bytes, actual: bytes, what: str) -> str:
+    return (
+        f"{subject} is not {what}: expected digest 0x{expected.hex()}, got 0x{actual.hex()}. "
+        "Ask the seller for the listed files."
+    )
