@@ -91,19 +91,19 @@ def plan_encryption(
     """
     request = _Request(model, bounds, input_magnitude, error_budget, statistical_bits)
     table = MAXIMUM_MODULUS_BITS[policy.security_bits]
-    tried = []
     for degree, maximum in table.items():
         choice = _choose(request, degree)
         room = maximum - SPECIAL_PRIME_BITS[degree]
-        if choice is not None and choice.modulus_bits <= room:
+        if choice.modulus_bits <= room and choice.coefficient_bits <= LARGEST_COEFFICIENT_BITS:
             return _plan(request, choice, room)
-        tried.append(choice.modulus_bits if choice else None)
-    needed = tried[-1]
-    if needed is None:
-        raise PlanError("inputs are too large for the precision that the error budget asks for; scale them down")
+    if choice.modulus_bits > room:
+        raise PlanError(
+            f"the model needs a modulus of {choice.modulus_bits} bits, the largest ring offers {room} at "
+            f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error budget."
+        )
     raise PlanError(
-        f"the model needs a modulus of {needed} bits, the largest ring offers {max(table.values())} at "
-        f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error budget."
+        f"inputs up to {input_magnitude:g} at a scale of 2^{choice.input_scale_bits} don't fit into 64 bits. Scale the "
+        "inputs down, or allow a larger error or less flooding."
     )
 
 
@@ -128,27 +128,26 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Scales for one ring degree, and the modulus that they take."""
+    """Scales for one ring degree, and the sizes of modulus and encoded inputs that they take."""
 
     degree: int
     input_scale_bits: int
     mask_scale_bits: int
     modulus_bits: int
+    coefficient_bits: int
 
 
-def _choose(request: _Request, degree: int) -> _Choice | None:
-    """The smallest scales that meet budget and flooding in this ring, or None where inputs overflow."""
+def _choose(request: _Request, degree: int) -> _Choice:
+    """The smallest scales that meet budget and flooding in this ring."""
     flooding = request.error_budget / 2 / DEVIATIONS
     noise_at_scale_0 = output_noise(request.model, request.bounds, degree, 0)
     magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
     needed = math.ceil(request.statistical_bits + math.log2(noise_at_scale_0 / flooding))
     input_scale_bits = max(needed, request.model.scale_bits)
-    if input_scale_bits + magnitude_bits > LARGEST_COEFFICIENT_BITS:
-        return None
     mask_error = 0.4 * request.error_budget / DEVIATIONS
     mask_scale_bits = max(1, math.ceil(math.log2(request.output_bound * mask_deviation(degree) / mask_error)))
     modulus_bits = _modulus_bits(request, input_scale_bits, mask_scale_bits)
-    return _Choice(degree, input_scale_bits, mask_scale_bits, modulus_bits)
+    return _Choice(degree, input_scale_bits, mask_scale_bits, modulus_bits, input_scale_bits + magnitude_bits)
 
 
 def _modulus_bits(request: _Request, input_scale_bits: int, mask_scale_bits: int) -> int:

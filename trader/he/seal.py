@@ -74,7 +74,7 @@ def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
 
 
 class SecretKey:
-    """A secret key made by SEAL, or one that was kept; it leaves this object through `residues` and `to_bytes` alone."""
+    """A secret key, made by SEAL or kept; it leaves this object through `residues` and `to_bytes` alone."""
 
     def __init__(self, parameters: Parameters, kept: bytes | None = None) -> None:
         """Make a fresh key, or read back what `to_bytes` gave (the caller's own file, never a peer's)."""

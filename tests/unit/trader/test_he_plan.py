@@ -1,0 +1,120 @@
+import json
+
+import pytest
+import rfc8785
+from tenseal import sealapi
+
+from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from trader.he import ClientSession, PlanError, SecurityError, SecurityPolicy, parse_plan, plan_encryption
+from trader.he.plan import MAXIMUM_MODULUS_BITS, security_level
+from trader.model import measured_bounds
+
+SEAL_LEVELS = {128: "TC128", 192: "TC192", 256: "TC256"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_network(30, 16, 2)
+
+
+@pytest.fixture(scope="module")
+def plan(model):
+    return plan_for(model, random_inputs(model, 64))
+
+
+@pytest.mark.parametrize("security_bits", SEAL_LEVELS)
+def test_the_table_is_never_laxer_than_seals(security_bits):
+    level = getattr(sealapi.SEC_LEVEL_TYPE, SEAL_LEVELS[security_bits])
+    for degree, bits in MAXIMUM_MODULUS_BITS[security_bits].items():
+        assert bits <= sealapi.CoeffModulus.MaxBitCount(degree, level)
+
+
+def test_plan_is_secure_and_small(plan):
+    assert plan.security_bits >= 128
+    assert plan.ring_degree == 8192
+    assert plan.statistical_bits >= 20
+    assert plan.expected_error < 2**-12
+
+
+def test_linear_model_takes_a_smaller_ring():
+    model = random_network(30, 2)
+    assert plan_for(model, random_inputs(model, 64)).ring_degree == 4096
+
+
+def test_deeper_networks_take_larger_rings():
+    model = random_network(8, 6, 5, 2)
+    assert plan_for(model, random_inputs(model, 64)).ring_degree == 16384
+
+
+def test_too_deep_a_network_is_refused():
+    model = random_network(*[4] * 7)
+    with pytest.raises(PlanError, match=r"needs a modulus of \d+ bits"):
+        plan_for(model, random_inputs(model, 64))
+
+
+def test_stricter_policy_gives_a_stricter_plan(model):
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    strict = plan_encryption(model, bounds, input_magnitude=1.0, policy=SecurityPolicy(security_bits=192))
+    assert strict.security_bits >= 192
+    assert strict.ring_degree == 16384
+
+
+def test_more_flooding_takes_more_modulus(model, plan):
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    flooded = plan_encryption(model, bounds, input_magnitude=1.0, statistical_bits=30)
+    assert flooded.statistical_bits >= 30
+    assert sum(flooded.modulus_bits) > sum(plan.modulus_bits)
+
+
+def test_huge_inputs_are_refused(model):
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    with pytest.raises(PlanError, match=r"inputs up to 1e\+06 at a scale of 2\^\d+"):
+        plan_encryption(model, bounds, input_magnitude=1e6)
+
+
+def test_plan_survives_the_manifest(plan):
+    assert parse_plan(json.loads(rfc8785.dumps(plan.model_dump(mode="json")))) == plan
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ring_degree": 8191},
+        {"ring_degree": "8192"},
+        {"modulus_bits": [28]},
+        {"modulus_bits": [40, 40, 17]},
+        {"flooding_bits": 900},
+        {"output_scale_bits": 168},
+        {"expected_error": "nan"},
+        {"input_magnitude": float("nan")},
+        {"unknown": 1},
+        {"parameters_id": "0x00"},
+    ],
+)
+def test_malformed_plans_are_refused(plan, change):
+    with pytest.raises(PlanError):
+        parse_plan(plan.model_dump(mode="json") | change)
+
+
+@pytest.mark.parametrize("data", [None, [], "plan", {}])
+def test_what_is_no_plan_is_refused(data):
+    with pytest.raises(PlanError):
+        parse_plan(data)
+
+
+def test_a_weak_plan_is_refused_before_any_key_is_made(plan, monkeypatch):
+    weak = plan.model_copy(update={"ring_degree": 4096})
+    assert security_level(4096, sum(weak.modulus_bits)) == 0
+    monkeypatch.setattr("trader.he.seal.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
+    with pytest.raises(SecurityError, match="less than 128 bits of security, 128 are asked for"):
+        ClientSession(weak)
+
+
+def test_a_plan_that_floods_too_little_is_refused(plan):
+    with pytest.raises(SecurityError, match="statistical bits"):
+        SecurityPolicy(statistical_bits=40).check(plan)
+
+
+def test_parameters_are_compared_by_hash(plan):
+    with pytest.raises(PlanError, match="the plan's parameters hash to"):
+        ClientSession(plan.model_copy(update={"parameters_id": "0x" + "ab" * 32}))
