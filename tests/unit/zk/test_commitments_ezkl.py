@@ -3,71 +3,64 @@
 import numpy as np
 import pytest
 
-from tests.unit.zk.zk_models import SCALE_BITS, dense_architecture, random_inputs, random_parameters
-from zk import (
-    build_audit_circuit,
-    commit_elements,
-    development_srs,
-    draw_input_salt,
-    parameter_commitment,
-    prove,
+from zk import commit_elements, parameter_commitment
+from zk.commitments import (
+    BindingError,
+    ColumnLayout,
+    bind_parameters,
+    decode_columns,
+    join_columns,
+    split_columns,
+    verify_binding,
 )
-from zk.commitments import BindingError, bind_parameters, decode_columns, join_columns, verify_binding
+from zk.commitments.binding import bind_columns
 from zk.field import MODULUS
 
-WIDTHS = (30, 16, 2)
-
 
 @pytest.fixture(scope="module")
-def circuit():
-    return build_audit_circuit(dense_architecture(*WIDTHS), audit_samples=2, scale_bits=SCALE_BITS, srs=development_srs)
+def bound(statement):
+    return bind_parameters(statement.circuit, statement.parameters, statement.parameter_points, statement.srs)
 
 
-@pytest.fixture(scope="module")
-def srs(circuit):
-    return development_srs(circuit.logrows)
+def test_listing_binds_what_the_proof_commits_to(bound, statement):
+    circuit = statement.circuit
+    start = 64 * circuit.input_columns
+    prefix = statement.proof.data[start : start + 64 * circuit.parameter_columns]
+    points = [prefix[at : at + 64] for at in range(0, len(prefix), 64)]
+    verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs)
 
 
-@pytest.fixture(scope="module")
-def parameters():
-    return random_parameters(np.random.default_rng(0), *WIDTHS)
-
-
-@pytest.fixture(scope="module")
-def points(circuit, parameters, srs):
-    return parameter_commitment(circuit, parameters, srs)
-
-
-@pytest.fixture(scope="module")
-def bound(circuit, parameters, points, srs):
-    return bind_parameters(circuit, parameters, points, srs)
-
-
-def test_listing_binds_what_ezkl_commits_to(bound, points, parameters, circuit, srs):
-    verify_binding(bound.layout, points, bound.commitments, bound.opening, srs)
-    columns = decode_columns(bound.artifact, bound.layout)
-    for tensor, delivered in zip(parameters, join_columns(columns, circuit.parameter_shapes), strict=True):
+def test_chunks_hold_the_tensors(bound, statement):
+    tensors = join_columns(decode_columns(bound.artifact, bound.layout), statement.circuit.parameter_shapes)
+    for tensor, delivered in zip(statement.parameters, tensors, strict=True):
         np.testing.assert_array_equal(delivered, tensor)
 
 
-def test_proof_begins_with_the_points_that_are_bound(bound, points, parameters, circuit, srs):
-    rng = np.random.default_rng(1)
-    proof = prove(circuit, random_inputs(rng, 2, WIDTHS[0]), draw_input_salt(circuit), parameters, srs)
-    start = 64 * circuit.input_columns
-    assert proof.data[start : start + 64 * circuit.parameter_columns] == b"".join(points)
-
-
-def test_points_of_other_parameters_do_not_bind(bound, parameters, circuit, srs):
-    other = [tensor.copy() for tensor in parameters]
+def test_points_of_other_parameters_do_not_bind(bound, statement):
+    other = [tensor.copy() for tensor in statement.parameters]
     other[1][0, 0] += 1
-    points = parameter_commitment(circuit, other, srs)
+    points = parameter_commitment(statement.circuit, other, statement.srs)
     with pytest.raises(BindingError, match="false"):
-        verify_binding(bound.layout, points, bound.commitments, bound.opening, srs)
+        verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs)
     with pytest.raises(BindingError, match="false"):
-        bind_parameters(circuit, parameters, points, srs)
+        bind_parameters(statement.circuit, statement.parameters, points, statement.srs)
 
 
-def test_vector_of_a_whole_column_has_one_commitment(circuit, srs):
-    """ezkl appends an empty column to exactly 2^logrows - 6 values: every quotient has as many."""
-    elements = [MODULUS - 1] * circuit.column_capacity
-    assert len(commit_elements(circuit, elements, srs)) == 1
+def test_tensor_longer_than_a_column_binds(statement):
+    """ezkl continues it in further columns, at the same rows as the layout does."""
+    tensor = np.random.default_rng(0).integers(-(2**23), 2**23, (60, 13)).astype(np.int32)
+    capacity = statement.circuit.column_capacity
+    layout = ColumnLayout(statement.circuit.logrows, (capacity, capacity, tensor.size - 2 * capacity))
+
+    def commit(elements):
+        return commit_elements(statement.circuit, [value % MODULUS for value in elements], statement.srs)
+
+    points = commit(tensor.ravel().tolist())
+    columns = split_columns([tensor], layout)
+    bind_columns(columns, layout, points, statement.srs, lambda elements: commit(elements)[0])
+
+
+def test_vector_of_a_whole_column_has_one_commitment(statement):
+    """ezkl appends an empty column to exactly 2^logrows - 6 values, and every quotient has as many."""
+    elements = [MODULUS - 1] * statement.circuit.column_capacity
+    assert len(commit_elements(statement.circuit, elements, statement.srs)) == 1
