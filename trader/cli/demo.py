@@ -1,0 +1,92 @@
+"""`modelseal demo`: one complete trade, honest or with a cheat."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from trader.accounts import load_account
+from trader.chain import Chain
+from trader.cli.output import JsonFlag, messages, print_json_line, results
+from trader.cli.passwords import PasswordFile, ask_password
+from trader.demo.cheats import CHEATS
+from trader.demo.report import DemoReport
+from trader.demo.run import Cast, Wallets, run_demo
+from trader.demo.timeline import Timeline
+from trader.demo.training import HIDDEN
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+Dataset = StrEnum("Dataset", {name: name for name in HIDDEN})  # type: ignore[misc]  # its members are the data sets
+CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignore[misc]  # its members are the cheats
+
+DEFAULT_OUT = Path("demo-output")
+WEI_PER_ETHER = 10**18
+
+
+def demo(
+    dataset: Annotated[Dataset, typer.Option(help="Data set of the model that is sold.")] = Dataset("breast-cancer"),
+    cheat: Annotated[CheatKind | None, typer.Option(help="Who misbehaves, and how.")] = None,
+    chain: Annotated[
+        str | None, typer.Option(metavar="URL", help="JSON-RPC node to run on instead of the embedded chain.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = DEFAULT_OUT,
+    seller_keyfile: Annotated[Path | None, typer.Option(help="The seller's account; a fresh one if not given.")] = None,
+    buyer_keyfile: Annotated[Path | None, typer.Option(help="The buyer's account; a fresh one if not given.")] = None,
+    password_file: PasswordFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run one complete trade: list, verify, encrypted test, purchase, prove, deliver, reveal, check, settle."""
+    wallets = Wallets(_account(seller_keyfile, password_file), _account(buyer_keyfile, password_file))
+    node = Chain.embedded() if chain is None else Chain.connect(chain)
+    cast = Cast() if cheat is None else CHEATS[cheat.value]
+    with Timeline(messages) as timeline:
+        report = run_demo(dataset.value, cast, node, out, timeline, wallets)
+    if as_json:
+        print_json_line(report.as_json())
+    else:
+        _print_report(report)
+
+
+def _account(keyfile: Path | None, password_file: Path | None) -> LocalAccount | None:
+    return None if keyfile is None else load_account(keyfile, ask_password(password_file, str(keyfile)))
+
+
+def _print_report(report: DemoReport) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in _rows(report):
+        table.add_row(name, value)
+    results.print()
+    results.print(table)
+
+
+def _rows(report: DemoReport) -> list[tuple[str, str]]:
+    rows = [("outcome", f"[bold]{report.outcome}[/]")]
+    if report.accuracy_encrypted is not None:
+        rows += [
+            ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),
+            ("largest output error", f"{report.max_output_error:.1e} over {report.samples} samples"),
+        ]
+    rows += [
+        (
+            "audit",
+            f"{report.audit_samples} samples: a seller who answers every other sample with another model is "
+            f"found out with probability {report.detection_probability:.1%}",
+        ),
+        (
+            "balances without gas",
+            ", ".join(f"{role} {wei / WEI_PER_ETHER:+.3f} ETH" for role, wei in report.balances.items()),
+        ),
+        ("gas in all", f"{sum(report.gas.values()):,}"),
+        ("time in all", f"{report.seconds['total']:.1f} s"),
+        ("audit log's head", report.ledger_head),
+    ]
+    if report.delivered_model is not None:
+        computes = "computes exactly what was sold" if report.delivered_matches else "differs from what was sold"
+        rows.append(("delivered model", f"{report.delivered_model}: {computes}"))
+    return rows

@@ -1,0 +1,150 @@
+"""What a demo shows in the end: the outcome, the model's quality, the times, the sizes, the gas, and the money."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from ledger import EntryKind
+from trader.buyer import OUTPUTS, Buyer
+from trader.detection import detection_probability
+from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
+from trader.trade import Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trader.demo.timeline import Timeline
+    from trader.demo.training import DemoModel
+    from trader.package import SellerPackage
+
+_OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}
+_PHASES = ("keygen", "encrypt", "evaluate", "decrypt", "prove", "verify")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """How a demo went.
+
+    Attributes:
+        outcome: `settled`, `refunded`, `slashed`, or `rejected` (the buyer paid nothing).
+        dataset: name of the data set.
+        samples: test samples.
+        audit_samples: k.
+        accuracy_encrypted: on the held-out rows, from the encrypted test; None if the seller never answered.
+        accuracy_plain: of the canonical model in clear.
+        max_output_error: largest difference between decrypted and canonical outputs; None if never answered.
+        detection_probability: that an audit of k samples finds out a seller who answered with another model.
+        seconds: wall time by phase.
+        bytes: sizes of the messages.
+        gas: by transaction.
+        balances: change in wei, gas left out, by role.
+        delivered_model: path of the bought model; None if none was delivered.
+        delivered_matches: whether that file computes exactly what the canonical model computes.
+        ledger_head: head of the audit log.
+    """
+
+    outcome: str
+    dataset: str
+    samples: int
+    audit_samples: int
+    accuracy_encrypted: float | None
+    accuracy_plain: float
+    max_output_error: float | None
+    detection_probability: float
+    seconds: dict[str, float]
+    bytes: dict[str, int]
+    gas: dict[str, int]
+    balances: dict[str, int]
+    delivered_model: str | None
+    delivered_matches: bool
+    ledger_head: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known when the trade is over.
+
+    Attributes:
+        state: final state of the trade; None if the buyer rejected the listing.
+        gains: change of both balances in wei, gas left out.
+        delivered: the bought model's file.
+        ledger_head: head of the audit log.
+        seconds: wall time of it all.
+    """
+
+    state: State | None
+    gains: Mapping[Role, int]
+    delivered: Path | None
+    ledger_head: str
+    seconds: float
+
+
+def make_report(
+    trained: DemoModel, package: SellerPackage, buyer: Buyer, timeline: Timeline, ending: Ending
+) -> DemoReport:
+    """Compare what was tested and delivered with the model itself, and sum up the timeline."""
+    exact = _exact_outputs(trained, package)
+    seen = _seen_outputs(buyer)
+    predict = package.manifest.output.post_processing.predict
+    audit_samples = package.manifest.circuit.audit_samples
+    return DemoReport(
+        outcome="rejected" if ending.state is None else _OUTCOMES[ending.state],
+        dataset=trained.dataset,
+        samples=len(trained.test_samples),
+        audit_samples=audit_samples,
+        accuracy_encrypted=None if seen is None else _accuracy(predict(seen), trained),
+        accuracy_plain=_accuracy(predict(exact), trained),
+        max_output_error=None if seen is None else float(np.abs(seen - exact).max()),
+        detection_probability=detection_probability(audit_samples),
+        seconds={phase: round(timeline.seconds(phase), 4) for phase in _PHASES} | {"total": round(ending.seconds, 4)},
+        bytes={
+            "request": timeline.message_bytes(EntryKind.REQUEST_SENT),
+            "response": timeline.message_bytes(EntryKind.RESPONSE_SENT),
+            "artifact": timeline.message_bytes(EntryKind.DELIVERY_OFFERED),
+        },
+        gas=timeline.gas(),
+        balances={role.value: gain for role, gain in ending.gains.items()},
+        delivered_model=None if ending.delivered is None else str(ending.delivered),
+        delivered_matches=ending.delivered is not None and _matches(ending.delivered, trained, package),
+        ledger_head=ending.ledger_head,
+    )
+
+
+def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.float64]:
+    """Outputs of the canonical model in real units, from integers."""
+    manifest, canonical = package.manifest, package.canonical
+    inputs = quantise_inputs(
+        trained.test_samples, canonical.graph, canonical.scale_bits, manifest.input.exponents, manifest.input.magnitude
+    )
+    scale = 2.0 ** output_scale_bits(canonical.graph, canonical.scale_bits)
+    return evaluate_exact(canonical, inputs).astype(np.float64) / scale
+
+
+def _seen_outputs(buyer: Buyer) -> NDArray[np.float64] | None:
+    return buyer.read_test().outputs if buyer.vault.has(OUTPUTS) else None
+
+
+def _accuracy(predictions: NDArray[Any], trained: DemoModel) -> float:
+    return float(np.mean(predictions == trained.test_labels))
+
+
+def _matches(delivered: Path, trained: DemoModel, package: SellerPackage) -> bool:
+    """Whether onnxruntime computes the same numbers with the delivered file as with the seller's canonical model."""
+    return bool(np.array_equal(_run(delivered.read_bytes(), trained), _run(package.plain_model, trained)))
+
+
+def _run(model: bytes, trained: DemoModel) -> NDArray[Any]:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    outputs = session.run(["raw"], {"input": trained.test_samples.astype(np.float32)})
+    return np.asarray(outputs[0])

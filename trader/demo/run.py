@@ -1,0 +1,216 @@
+"""Plays one complete trade with the drivers that real parties use, and reports how it went.
+
+(1) A model is trained and prepared; (2) the contracts are deployed and both parties get accounts; (3) the seller lists;
+(4) both parties step in turn until the trade has ended and everybody has taken out what is theirs, and whenever neither
+has anything to do, time passes to the next deadline; (5) the delivered file is compared with what was sold.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from eth_account import Account
+
+from contracts import Windows
+from ledger import AuditLog
+from trader.buyer import DELIVERED, Buyer
+from trader.delivery import DeliveryError, Mailbox
+from trader.demo.report import DemoReport, Ending, make_report
+from trader.demo.training import DemoModel, train_demo_model
+from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
+from trader.files import write_file
+from trader.he import HeError
+from trader.market import Market
+from trader.model.manifest import ModelCard
+from trader.package import PrepareOptions, SellerPackage, prepare
+from trader.party import Equipment
+from trader.seller import Offer, Seller
+from trader.trade import Role, State
+from trader.verify import BuyerPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from eth_account.signers.local import LocalAccount
+
+    from trader.chain import Chain
+    from trader.demo.timeline import Timeline
+
+ETHER = 10**18
+PRICE_WEI = ETHER
+FEE_WEI = ETHER // 1000
+BOND_WEI = ETHER // 5
+FUNDS_WEI = 10 * ETHER
+WINDOW_SECONDS = 3600
+AUDIT_SAMPLES = 8
+AUDIT_LOG = "audit.sqlite"
+DELIVERED_MODEL = "delivered.onnx"
+_MARKER = ".modelseal-demo"
+_PASSWORD = "demo"  # noqa: S105 - the demo's key protects nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays: the drivers of both sides.
+
+    Attributes:
+        seller: The seller's driver.
+        buyer: The buyer's driver.
+    """
+
+    seller: type[Seller] = Seller
+    buyer: type[Buyer] = Buyer
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """Accounts of both sides; fresh ones are made and funded where none are given.
+
+    Attributes:
+        seller: The seller's account.
+        buyer: The buyer's account.
+    """
+
+    seller: LocalAccount | None = field(default=None, repr=False)
+    buyer: LocalAccount | None = field(default=None, repr=False)
+
+
+def run_demo(
+    dataset: str, cast: Cast, chain: Chain, out: Path, timeline: Timeline, wallets: Wallets | None = None
+) -> DemoReport:
+    """Play one trade.
+
+    Args:
+        dataset: `breast-cancer` or `digits`.
+        cast: the drivers; honest ones or cheats.
+        chain: where the escrow is deployed.
+        out: folder for everything that is written; an earlier demo's is replaced.
+        timeline: shows what happens.
+        wallets: accounts that pay.
+
+    Raises:
+        CallerError: `out` holds something else than an earlier demo.
+        TraderError, ZkError: the environment failed.
+    """
+    started = time.perf_counter()
+    _clear(out)
+    timeline.say(f"training a square-activation network on {dataset}")
+    trained = train_demo_model(dataset)
+    package = _prepare(trained, out, timeline)
+    with AuditLog.open(out / AUDIT_LOG) as log:
+        market, accounts = _open_market(chain, wallets or Wallets())
+        equip = partial(_equip, market, Mailbox(out / "mailbox"), log, timeline)
+        seller = cast.seller(package, equip(accounts[Role.SELLER], out / "seller"))
+        before = {role: chain.balance(account.address) for role, account in accounts.items()}
+        listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows()))
+        policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
+        buyer = cast.buyer(listing_id, policy, equip(accounts[Role.BUYER], out / "buyer"))
+        state = _trade(seller, buyer, trained, timeline)
+        gains = {
+            role: chain.balance(account.address) - before[role] + timeline.gas_cost_wei(role)
+            for role, account in accounts.items()
+        }
+        delivered = _write_delivered(buyer, out)
+        ending = Ending(state, gains, delivered, str(log.head()), time.perf_counter() - started)
+        return make_report(trained, package, buyer, timeline, ending)
+
+
+def _clear(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        if not (out / _MARKER).exists():
+            raise CallerError(f"{out} holds something else than a demo. Name another folder with --out.")
+        shutil.rmtree(out)
+    write_file(out / _MARKER, b"")
+
+
+def _prepare(trained: DemoModel, out: Path, timeline: Timeline) -> SellerPackage:
+    model, calibration = out / "model.onnx", out / "calibration.npy"
+    write_file(model, trained.onnx_bytes, secret=True)
+    np.save(calibration, trained.training_samples)
+    options = PrepareOptions(
+        card=ModelCard(name=f"{trained.dataset} classifier", description="demo", licence="CC0-1.0"),
+        audit_samples=AUDIT_SAMPLES,
+        buyer_quota_samples=len(trained.test_samples),
+        fee_wei=FEE_WEI,
+        endpoint=Mailbox(out / "mailbox").endpoint,
+        insist=True,  # so small a model is given away by its whole test set: fine for a demo
+    )
+    return prepare(model, out / "package", options, password=_PASSWORD, calibration=calibration, step=timeline.say)
+
+
+def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, LocalAccount]]:
+    accounts = {
+        Role.SELLER: wallets.seller or _funded(chain),
+        Role.BUYER: wallets.buyer or _funded(chain),
+    }
+    deployer = wallets.seller or _funded(chain)
+    return Market(chain, chain.deploy(deployer)), accounts
+
+
+def _funded(chain: Chain) -> LocalAccount:
+    account: LocalAccount = Account.create()
+    chain.fund(account.address, FUNDS_WEI)
+    return account
+
+
+def _equip(
+    market: Market, mailbox: Mailbox, log: AuditLog, timeline: Timeline, account: LocalAccount, folder: Path
+) -> Equipment:
+    return Equipment(market, account, mailbox, log, folder, timeline.observe, timeline.progress)
+
+
+def _windows() -> Windows:
+    return Windows(*[WINDOW_SECONDS] * 6)
+
+
+def _trade(seller: Seller, buyer: Buyer, trained: DemoModel, timeline: Timeline) -> State | None:
+    """Step in turn to the end and return the final state; None if the buyer rejects the listing and pays nothing."""
+    try:
+        buyer.step(trained.test_samples)
+    except (ListingError, PolicyError) as error:
+        timeline.say(f"the buyer walks away: {error}")
+        return None
+    market, trade_id = buyer.market, buyer.trade_id
+    while not market.trade(trade_id).position.final:
+        if not _play_round(seller, buyer, trade_id, timeline):
+            _wait_for_deadline(market, trade_id, timeline)
+    while _play_round(seller, buyer, trade_id, timeline):
+        pass
+    return market.trade(trade_id).position.state
+
+
+def _play_round(seller: Seller, buyer: Buyer, trade_id: int, timeline: Timeline) -> bool:
+    """Both sides do what they have to do; whether either had anything."""
+    seller_moved = _attempt(partial(seller.step, trade_id), timeline)
+    buyer_moved = _attempt(buyer.step, timeline)
+    return seller_moved or buyer_moved
+
+
+def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
+    """A cheat's move may be refused, and a party may refuse to go on: the trade goes on without it."""
+    try:
+        return move()
+    except (TransactionRefusedError, PeerFaultError, HeError, DeliveryError) as error:
+        timeline.say(f"refused: {error}")
+        return False
+
+
+def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> None:
+    position = market.trade(trade_id).position
+    timeline.say(f"nobody moves: time passes to the deadline of {position.state.name.lower()}")
+    market.chain.advance_time(max(0, position.deadline_seconds - market.chain.now()))
+
+
+def _write_delivered(buyer: Buyer, out: Path) -> Path | None:
+    """The bought model as an ordinary ONNX file, if the buyer holds one."""
+    if not buyer.vault.has(DELIVERED):
+        return None
+    path = out / DELIVERED_MODEL
+    write_file(path, buyer.delivered_onnx())
+    return path
