@@ -14,6 +14,7 @@ A ciphertext of components c0 … cd is re-randomised with Σ_j (products of j f
 component but c0 gets a pseudo-random addend, and c0 follows from the phase.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from trader.he import kernels
 from trader.he.encoding import coefficients, round_to_integers
 from trader.he.encryption import PublicKey
 from trader.he.plan import HePlan
+from trader.he.planner import GUARD_BITS
 from trader.he.ring import prime_tables
 from trader.he.sampling import SecretSampler
 from trader.he.seal import Parameters
@@ -112,8 +114,8 @@ class Protection:
 
     def _unused_noise(self, sampler: SecretSampler, samples: int) -> list[tuple[NDArray[np.int64], int]]:
         """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
-        modulus_bits = sum(prime.bit_length() - 1 for prime in self.parameters.primes)
-        room = min(modulus_bits - 2, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
+        modulus_bits = math.prod(self.parameters.primes).bit_length() - 1
+        room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
         position = max(0, room - DOUBLE_BITS)
         slots = 2 * sampler.unit((1, self.plan.samples_per_batch)) - 1
         slots[:, :samples] = 0

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trader.he import HePlan, plan_encryption
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, evaluate_exact, measured_bounds
-from trader.model.reference import output_scale_bits
+from trader.model.graph import output_scale_bits
 
 SALT_ROWS = 12
 SCALE_BITS = 13
