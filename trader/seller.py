@@ -40,6 +40,7 @@ from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, layout_of, output_distance
 from zk import AuditCircuit, Srs, commitment_digest, input_commitment, prove, read_srs
+from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
 if TYPE_CHECKING:
@@ -272,6 +273,11 @@ class Seller(Party):
     def layout(self) -> Layout:
         """The layout whose hash is listed."""
         return layout_of(self.circuit, self._manifest.circuit.commit_scale_bits)
+
+    @property
+    def columns(self) -> ColumnLayout:
+        """How the parameters are cut into columns, and these into chunks."""
+        return ColumnLayout(self.circuit.logrows, self.circuit.column_lengths)
 
     def _receive_request(self, trade: Trade) -> bytes:
         limit_bytes = request_limit_bytes(self._plan, trade.samples)

@@ -1,0 +1,127 @@
+"""Parties that cheat: each is the honest driver with one thing done differently, so that a cheat meets the real rules.
+
+`CHEATS` says who plays which cheat and how the trade must end. None gains more than the query fee, none costs the
+honest side more than that fee and its gas; the adversarial tests assert it for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from trader.buyer import Buyer
+from trader.delivery import generate_key
+from trader.errors import TransactionRefusedError
+from trader.seller import Seller
+from trader.trade import State
+from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_columns, stored_sums, with_sums
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trader.market import Trade
+    from trader.model import CanonicalModel
+
+
+def other_model(model: CanonicalModel) -> CanonicalModel:
+    """A model of the same architecture that computes something else: every parameter with the opposite sign."""
+    return replace(model, tensors=tuple(-tensor for tensor in model.tensors))
+
+
+class WrongAnswersSeller(Seller):
+    """Answers the encrypted test with another model; then no proof exists for what the buyer saw."""
+
+    def _tested_model(self) -> CanonicalModel:
+        return other_model(self.package.canonical)
+
+
+class WrongModelSeller(Seller):
+    """Delivers the parameters of another model, with the right model's salts and running sums."""
+
+    def _delivered_artifact(self) -> bytes:
+        honest = self.package.artifact
+        salts = b"".join(salt_of(honest, index) for index in range(len(honest) // CHUNK_BYTES))
+        columns = split_columns(other_model(self.package.canonical).tensors, self.columns)
+        return with_sums(encode_chunks(columns, salts), stored_sums(honest))
+
+
+class WrongChunkSeller(Seller):
+    """Delivers the right model but for one bit of its last chunk's first parameter."""
+
+    def _delivered_artifact(self) -> bytes:
+        artifact = bytearray(self.package.artifact)
+        artifact[len(artifact) - CHUNK_BYTES + 64 + 3] ^= 1
+        return bytes(artifact)
+
+
+class WrongKeySeller(Seller):
+    """Reveals another key than the proven one; the market refuses it, and the seller has no other move."""
+
+    def reveal(self, trade_id: int) -> None:
+        """Try the wrong key."""
+        try:
+            super().reveal(trade_id)
+        except TransactionRefusedError as error:
+            self._refuse(self.market.trade(trade_id), error)
+
+    def _revealed_key(self, trade_id: int) -> bytes:  # noqa: ARG002 - the honest seller's key depends on the trade
+        return generate_key()
+
+
+class WithheldKeySeller(Seller):
+    """Never reveals the key."""
+
+    def _advance(self, trade: Trade) -> bool:
+        return trade.position.state is not State.ACCEPTED and super()._advance(trade)
+
+
+class SilentSeller(Seller):
+    """Takes the fee's session and never answers."""
+
+    def _advance(self, trade: Trade) -> bool:
+        return trade.position.state is not State.TESTING and super()._advance(trade)
+
+
+class LyingBuyer(Buyer):
+    """Commits to outputs that it did not see, hoping for a proof that fails at the seller's cost."""
+
+    def _committed_outputs(self, seen: NDArray[np.int64]) -> NDArray[np.int64]:
+        return seen + (1 << self.listing.manifest.circuit.commit_scale_bits)
+
+
+class SilentBuyer(Buyer):
+    """Takes the key and never confirms."""
+
+    def _advance(self, trade: Trade) -> bool:
+        return trade.position.state is not State.REVEALED and super()._advance(trade)
+
+
+@dataclass(frozen=True, slots=True)
+class Cheat:
+    """Who plays a cheat, and how it must end.
+
+    Attributes:
+        seller: The seller's driver.
+        buyer: The buyer's driver.
+        ends: The final state.
+        fee_to_seller: Whether the seller ends with the query fee.
+    """
+
+    seller: type[Seller]
+    buyer: type[Buyer]
+    ends: State
+    fee_to_seller: bool = True
+
+
+CHEATS = {
+    "wrong-answers": Cheat(WrongAnswersSeller, Buyer, State.EXPIRED),
+    "wrong-model": Cheat(WrongModelSeller, Buyer, State.SLASHED),
+    "wrong-chunk": Cheat(WrongChunkSeller, Buyer, State.SLASHED),
+    "wrong-key": Cheat(WrongKeySeller, Buyer, State.EXPIRED),
+    "withheld-key": Cheat(WithheldKeySeller, Buyer, State.EXPIRED),
+    "silent-seller": Cheat(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
+    "lying-buyer": Cheat(Seller, LyingBuyer, State.EXPIRED),
+    "silent-buyer": Cheat(Seller, SilentBuyer, State.SETTLED),
+}
+"""Every kind of cheat by name."""
