@@ -19,7 +19,7 @@ from trader.model.errors import (
     UnsafeModelError,
     UnsupportedOperatorError,
 )
-from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square
+from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square, output_scale_bits, scale_bits_of
 from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
@@ -31,8 +31,6 @@ from trader.model.reference import (
     evaluate_values,
     interval_bounds,
     measured_bounds,
-    output_scale_bits,
-    scale_bits_of,
 )
 
 __all__ = [

@@ -9,22 +9,25 @@ otherwise be a deterministic function of parameters that could be guessed.
 """
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.errors import PrecisionError
-from trader.model.graph import Graph
+from trader.model.graph import Graph, Linear, ParameterSpec, scale_bits_of
 from trader.model.lowering import LinearParameters, LoweredModel
 
 DEFAULT_SCALE_BITS = 13
 PARAMETER_BITS = 24
 """Magnitudes stay below 2^24: a float32 significand."""
 SALT_ROWS = 12
-"""Rows per tensor, so at least 12 · 24 bits that no one can guess."""
+"""Rows per tensor at least, so at least 12 · 24 bits that no one can guess."""
 MAX_RELATIVE_ERROR = 0.05
 """Rounding that moves a layer's weights by more than this (Frobenius norm) is refused."""
+CONSTANT_BITS = 124
+"""Largest scale of a linear layer's input: the circuit adds the constant 1 to it at that scale, in 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,37 @@ class CanonicalModel:
 def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) -> CanonicalModel:
     """Round parameters to the grid and add salt from the system's randomness.
 
-    The scale is lowered from `scale_bits` until every |θq| < 2^24.
+    The scale is lowered from `scale_bits` until every |θq| < 2^24, and further for deep models, whose scales grow
+    beyond what the audit circuit holds.
 
     Raises:
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
-    bits = _fitting_scale(lowered.parameters, scale_bits)
-    specs = tuple(replace(spec, salt_rows=SALT_ROWS) for spec in lowered.graph.parameters)
-    tensors = tuple(_tensor(layer, spec.name, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
+    bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
+    specs = _salted(lowered.graph.parameters)
+    tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
     return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
+
+
+def _salted(specs: tuple[ParameterSpec, ...]) -> tuple[ParameterSpec, ...]:
+    """Salt rows for each tensor: 12, and one more than the previous tensor with as many inputs.
+
+    The constant rows [0…0, 1, 0…0] of any two layers differ so. ezkl merges equal constants, and one that serves layers
+    of different scales is rescaled, which costs exactness.
+    """
+    seen: Counter[int] = Counter()
+    salted = []
+    for spec in specs:
+        salted.append(replace(spec, salt_rows=SALT_ROWS + seen[spec.inputs]))
+        seen[spec.inputs] += 1
+    return tuple(salted)
+
+
+def _depth_limit(graph: Graph, scale_bits: int) -> int:
+    """The scale, lowered until no linear layer reads values at a scale above CONSTANT_BITS."""
+    unit = scale_bits_of(graph, 1)
+    deepest = max(unit[node.inputs[0]] for node in graph.nodes if isinstance(node, Linear))
+    return min(scale_bits, CONSTANT_BITS // deepest)
 
 
 def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int:
@@ -87,19 +112,19 @@ def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int
     )
 
 
-def _tensor(layer: LinearParameters, name: str, scale_bits: int) -> NDArray[np.int32]:
+def _tensor(layer: LinearParameters, spec: ParameterSpec, scale_bits: int) -> NDArray[np.int32]:
     exact = np.vstack([layer.weights, layer.bias])
     rounded = np.rint(np.ldexp(exact, scale_bits))
     error = np.linalg.norm(np.ldexp(rounded, -scale_bits) - exact)
     if error > MAX_RELATIVE_ERROR * np.linalg.norm(exact):
         raise PrecisionError(
-            f"rounding {name} to multiples of 2^-{scale_bits} changes it by {error / np.linalg.norm(exact):.0%}; "
+            f"rounding {spec.name} to multiples of 2^-{scale_bits} changes it by {error / np.linalg.norm(exact):.0%}; "
             "its values are too small beside the model's largest ones: standardise the features and train again"
         )
-    return np.vstack([rounded.astype(np.int32), _salt(layer.weights.shape[1])])
+    return np.vstack([rounded.astype(np.int32), _salt(spec.salt_rows, spec.outputs)])
 
 
-def _salt(columns: int) -> NDArray[np.int32]:
-    """Salt rows [SALT_ROWS, columns], uniform below 2^24."""
-    random = np.frombuffer(secrets.token_bytes(4 * SALT_ROWS * columns), dtype="<u4")
-    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(SALT_ROWS, columns)
+def _salt(rows: int, columns: int) -> NDArray[np.int32]:
+    """Salt rows [rows, columns], uniform below 2^24."""
+    random = np.frombuffer(secrets.token_bytes(4 * rows * columns), dtype="<u4")
+    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(rows, columns)

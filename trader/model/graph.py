@@ -127,3 +127,24 @@ class Graph:
             if node.name == value:
                 return node.shape
         raise KeyError(value)
+
+
+def scale_bits_of(graph: Graph, scale_bits: int) -> dict[str, int]:
+    """Scale of every value of the graph, the input included.
+
+    A value at scale c is an integer that stands for integer/2^c. Inputs and parameters have scale s; `Linear` adds s,
+    `Square` doubles.
+    """
+    scales = {INPUT: scale_bits}
+    for node in graph.nodes:
+        match node:
+            case Linear():
+                scales[node.name] = scales[node.inputs[0]] + scale_bits
+            case Square():
+                scales[node.name] = 2 * scales[node.inputs[0]]
+    return scales
+
+
+def output_scale_bits(graph: Graph, scale_bits: int) -> int:
+    """Scale of the raw outputs: `scale_bits_of` at the graph's output."""
+    return scale_bits_of(graph, scale_bits)[graph.output]

@@ -1,8 +1,8 @@
 """What a canonical model computes: exactly, in integers; and within which bounds.
 
-A value at scale c is an integer that stands for integer/2^c. Inputs have scale s, `Linear` adds s (its bias, at scale
-s, is shifted up to the scale of its input), `Square` doubles. Nothing is ever rounded, so `evaluate_exact` predicts the
-audit circuit's instances to the bit, and the homomorphic evaluator approximates the same numbers.
+Values are integers at the scales of `trader.model.graph.scale_bits_of`; the bias of a linear layer, at scale s, is
+shifted up to the scale of its input. Nothing is ever rounded, so `evaluate_exact` predicts the audit circuit's instances
+to the bit, and the homomorphic evaluator approximates the same numbers.
 
 Read `evaluate_exact` first; `exact_product` is where its time goes.
 """
@@ -14,27 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.canonical import PARAMETER_BITS, CanonicalModel
-from trader.model.graph import INPUT, Graph, Linear, Square
+from trader.model.graph import INPUT, Linear, Square, scale_bits_of
 
 FLOAT64_BITS = 53
 INT64_BITS = 63
-
-
-def scale_bits_of(graph: Graph, scale_bits: int) -> dict[str, int]:
-    """Scale of every value of the graph, the input included."""
-    scales = {INPUT: scale_bits}
-    for node in graph.nodes:
-        match node:
-            case Linear():
-                scales[node.name] = scales[node.inputs[0]] + scale_bits
-            case Square():
-                scales[node.name] = 2 * scales[node.inputs[0]]
-    return scales
-
-
-def output_scale_bits(graph: Graph, scale_bits: int) -> int:
-    """Scale of the raw outputs: `scale_bits_of` at the graph's output."""
-    return scale_bits_of(graph, scale_bits)[graph.output]
 
 
 def evaluate_exact(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -226,3 +226,15 @@ def test_unusable_inputs_are_refused_with_row_and_column(x, reason):
 def test_inputs_past_the_integer_range_are_refused_without_a_plan():
     with pytest.raises(DataError, match="out of the model's input range"):
         quantise_inputs(np.array([[2.0**18]]), network(1, 1), 13)
+
+
+def test_layers_with_equal_inputs_differ_in_salt():
+    """Equal structural constants would be merged, and rescaled, by the proof system."""
+    specs = canonicalise(lowered_network(4, 3, 3, 3, 4, 2)).graph.parameters
+    assert [spec.salt_rows for spec in specs] == [12, 12, 13, 14, 13]
+    assert len({(spec.inputs, spec.rows) for spec in specs}) == len(specs)
+
+
+def test_scale_is_lowered_for_deep_models():
+    """The constant 1 must fit 128 bits at the scale of each layer's input."""
+    assert [canonicalise(lowered_network(*[4] * layers)).scale_bits for layers in (2, 3, 4)] == [13, 13, 12]
