@@ -13,24 +13,26 @@ from trader.accounts import load_account
 from trader.chain import Chain
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
-from trader.demo.cheats import CHEATS
-from trader.demo.report import DemoReport
-from trader.demo.run import Cast, Wallets, run_demo
+from trader.demo.cheats import CHEATS, HONEST
+from trader.demo.run import Wallets, run_demo
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-Dataset = StrEnum("Dataset", {name: name for name in HIDDEN})  # type: ignore[misc]  # its members are the data sets
-CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignore[misc]  # its members are the cheats
+    from trader.demo.report import DemoReport
+
+Dataset = StrEnum("Dataset", {name: name for name in HIDDEN})  # type: ignore[misc]  # members are made from data
+CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignore[misc]  # members are made from data
+DEFAULT_DATASET = Dataset("breast-cancer")
 
 DEFAULT_OUT = Path("demo-output")
 WEI_PER_ETHER = 10**18
 
 
 def demo(
-    dataset: Annotated[Dataset, typer.Option(help="Data set of the model that is sold.")] = Dataset("breast-cancer"),
+    dataset: Annotated[Dataset, typer.Option(help="Data set of the model that is sold.")] = DEFAULT_DATASET,
     cheat: Annotated[CheatKind | None, typer.Option(help="Who misbehaves, and how.")] = None,
     chain: Annotated[
         str | None, typer.Option(metavar="URL", help="JSON-RPC node to run on instead of the embedded chain.")
@@ -44,9 +46,17 @@ def demo(
     """Run one complete trade: list, verify, encrypted test, purchase, prove, deliver, reveal, check, settle."""
     wallets = Wallets(_account(seller_keyfile, password_file), _account(buyer_keyfile, password_file))
     node = Chain.embedded() if chain is None else Chain.connect(chain)
-    cast = Cast() if cheat is None else CHEATS[cheat.value]
+    played = HONEST if cheat is None else CHEATS[cheat.value]
     with Timeline(messages) as timeline:
-        report = run_demo(dataset.value, cast, node, out, timeline, wallets)
+        report = run_demo(
+            dataset.value,
+            node,
+            out,
+            timeline,
+            seller_driver=played.seller,
+            buyer_driver=played.buyer,
+            wallets=wallets,
+        )
     if as_json:
         print_json_line(report.as_json())
     else:
@@ -75,8 +85,7 @@ def _rows(report: DemoReport) -> list[tuple[str, str]]:
     rows += [
         (
             "audit",
-            f"{report.audit_samples} samples: a seller who answers every other sample with another model is "
-            f"found out with probability {report.detection_probability:.1%}",
+            f"{report.audit_samples} samples: a half-wrong seller is found out in {report.detection_probability:.1%}",
         ),
         (
             "balances without gas",

@@ -98,8 +98,8 @@ class SilentBuyer(Buyer):
 
 
 @dataclass(frozen=True, slots=True)
-class Cheat:
-    """Who plays a cheat, and how it must end.
+class Casting:
+    """Who plays, and how the trade must end.
 
     Attributes:
         seller: The seller's driver.
@@ -114,14 +114,17 @@ class Cheat:
     fee_to_seller: bool = True
 
 
+HONEST = Casting(Seller, Buyer, State.SETTLED)
+"""Nobody cheats."""
+
 CHEATS = {
-    "wrong-answers": Cheat(WrongAnswersSeller, Buyer, State.EXPIRED),
-    "wrong-model": Cheat(WrongModelSeller, Buyer, State.SLASHED),
-    "wrong-chunk": Cheat(WrongChunkSeller, Buyer, State.SLASHED),
-    "wrong-key": Cheat(WrongKeySeller, Buyer, State.EXPIRED),
-    "withheld-key": Cheat(WithheldKeySeller, Buyer, State.EXPIRED),
-    "silent-seller": Cheat(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
-    "lying-buyer": Cheat(Seller, LyingBuyer, State.EXPIRED),
-    "silent-buyer": Cheat(Seller, SilentBuyer, State.SETTLED),
+    "wrong-answers": Casting(WrongAnswersSeller, Buyer, State.EXPIRED),
+    "wrong-model": Casting(WrongModelSeller, Buyer, State.SLASHED),
+    "wrong-chunk": Casting(WrongChunkSeller, Buyer, State.SLASHED),
+    "wrong-key": Casting(WrongKeySeller, Buyer, State.EXPIRED),
+    "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED),
+    "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
+    "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED),
+    "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED),
 }
 """Every kind of cheat by name."""

@@ -56,19 +56,6 @@ _PASSWORD = "demo"  # noqa: S105 - the demo's key protects nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """Who plays: the drivers of both sides.
-
-    Attributes:
-        seller: The seller's driver.
-        buyer: The buyer's driver.
-    """
-
-    seller: type[Seller] = Seller
-    buyer: type[Buyer] = Buyer
-
-
-@dataclass(frozen=True, slots=True)
 class Wallets:
     """Accounts of both sides; fresh ones are made and funded where none are given.
 
@@ -82,16 +69,24 @@ class Wallets:
 
 
 def run_demo(
-    dataset: str, cast: Cast, chain: Chain, out: Path, timeline: Timeline, wallets: Wallets | None = None
+    dataset: str,
+    chain: Chain,
+    out: Path,
+    timeline: Timeline,
+    *,
+    seller_driver: type[Seller] = Seller,
+    buyer_driver: type[Buyer] = Buyer,
+    wallets: Wallets | None = None,
 ) -> DemoReport:
     """Play one trade.
 
     Args:
         dataset: `breast-cancer` or `digits`.
-        cast: the drivers; honest ones or cheats.
         chain: where the escrow is deployed.
         out: folder for everything that is written; an earlier demo's is replaced.
         timeline: shows what happens.
+        seller_driver: the seller; honest, or a cheat.
+        buyer_driver: the buyer; honest, or a cheat.
         wallets: accounts that pay.
 
     Raises:
@@ -106,11 +101,11 @@ def run_demo(
     with AuditLog.open(out / AUDIT_LOG) as log:
         market, accounts = _open_market(chain, wallets or Wallets())
         equip = partial(_equip, market, Mailbox(out / "mailbox"), log, timeline)
-        seller = cast.seller(package, equip(accounts[Role.SELLER], out / "seller"))
+        seller = seller_driver(package, equip(accounts[Role.SELLER], out / "seller"))
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
         listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows()))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
-        buyer = cast.buyer(listing_id, policy, equip(accounts[Role.BUYER], out / "buyer"))
+        buyer = buyer_driver(listing_id, policy, equip(accounts[Role.BUYER], out / "buyer"))
         state = _trade(seller, buyer, trained, timeline)
         gains = {
             role: chain.balance(account.address) - before[role] + timeline.gas_cost_wei(role)
