@@ -7,7 +7,9 @@ make it and when, the contract decides: see `contracts/src/interfaces/IModelMark
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from eth_utils.address import is_address, to_checksum_address
 
 import contracts
 from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
@@ -118,6 +120,20 @@ class Market:
         self.chain = chain
         self.deployment = deployment
         self.contract: Contract = bind_market(chain.web3, deployment.market)
+
+    @classmethod
+    def at(cls, chain: Chain, address: str) -> Self:
+        """The market at an address, if it and its verifier run the published code.
+
+        Raises:
+            CallerError: It is no address.
+            UnexpectedCodeError: Other code runs there.
+            ChainUnavailableError: The node does not answer.
+        """
+        if not is_address(address):
+            raise CallerError(f"{address!r} is no address: give the market's, 0x and 40 hex digits")
+        with chain.reachable():
+            return cls(chain, verify_deployment(chain.web3, to_checksum_address(address)))
 
     # ------------------------------------------------------------------------------------------------------- reads
 
