@@ -117,7 +117,7 @@ class Chain:
         """
         if not url.startswith(("http://", "https://")):
             raise CallerError(f"{url!r} is not the URL of a node: give http://… or https://…")
-        retries = ExceptionRetryConfiguration(retries=3, backoff_factor=0.1)
+        retries = ExceptionRetryConfiguration(errors=(OSError,), retries=3, backoff_factor=0.1)
         provider = HTTPProvider(
             url, request_kwargs={"timeout": REQUEST_TIMEOUT_SECONDS}, exception_retry_configuration=retries
         )

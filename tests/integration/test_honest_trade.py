@@ -1,0 +1,81 @@
+"""The whole honest trade, every part real, on both kinds of chain."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from ledger import EntryKind, read_trade, verify_log
+from tests.simulators.trading import FEE, PRICE, Trading
+from trader.chain import Chain
+from trader.model import evaluate_exact, quantise_inputs
+from trader.trade import Role, State
+
+TRANSACTIONS = {"registerVka", "list", "openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm"}
+STORY = [
+    EntryKind.SESSION_OPENED,
+    EntryKind.REQUEST_SENT,
+    EntryKind.REQUEST_RECEIVED,
+    EntryKind.ANSWERED,
+    EntryKind.RESPONSE_SENT,
+    EntryKind.RESPONSE_RECEIVED,
+    EntryKind.OUTPUTS_COMMITTED,
+    EntryKind.PURCHASED,
+    EntryKind.AUDIT_INPUTS_SENT,
+    EntryKind.AUDIT_INPUTS_RECEIVED,
+    EntryKind.PROOF_MADE,
+    EntryKind.PROVEN,
+    EntryKind.DELIVERY_OFFERED,
+    EntryKind.DELIVERY_DOWNLOADED,
+    EntryKind.ACCEPTED,
+    EntryKind.REVEALED,
+    EntryKind.KEY_RECEIVED,
+    EntryKind.DELIVERY_VERIFIED,
+    EntryKind.CONFIRMED,
+    EntryKind.SETTLED,
+]
+
+
+def check_honest_ending(trading: Trading) -> None:
+    assert trading.refusals == []
+    assert trading.gains() == {Role.SELLER: PRICE + FEE, Role.BUYER: -PRICE - FEE}
+    assert trading.chain.balance(trading.market.deployment.market) == 0
+    assert {step.name for step in trading.steps if step.transaction_hash} == {*TRANSACTIONS, "withdraw"}
+    assert all(step.gas_used > 0 for step in trading.steps if step.transaction_hash)
+    story = read_trade(trading.log, trading.buyer.trade_id)
+    assert [entry.record.kind for entry in story.entries] == STORY
+    verify_log(trading.log.path)
+
+
+@pytest.mark.slow
+def test_honest_trade_on_the_embedded_chain(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    assert trading.play() is State.SETTLED
+    check_honest_ending(trading)
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_honest_trade_on_anvil(anvil_url: str, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(Chain.connect(anvil_url))
+    assert trading.play() is State.SETTLED
+    check_honest_ending(trading)
+
+
+@pytest.mark.slow
+def test_what_was_tested_is_what_is_delivered(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    trading.play()
+    seen = trading.buyer.read_test()
+    model = trading.package.canonical
+    inputs = quantise_inputs(trading.model.test_samples, model.graph, model.scale_bits)
+    exact = evaluate_exact(model, inputs).astype(np.float64)
+    exact *= 2.0**-trading.buyer.listing.circuit.output_scale_bits
+    assert np.abs(seen.outputs - exact).max() < 0.01
+
+    assert trading.buyer.delivered_onnx() == trading.package.plain_model
+    runtime = onnxruntime.InferenceSession(trading.buyer.delivered_onnx())
+    (delivered,) = runtime.run(["raw"], {"input": trading.model.test_samples.astype(np.float32)})
+    assert (delivered.argmax(axis=1) == seen.outputs.argmax(axis=1)).all()
+    assert (trading.model.test_labels == seen.outputs.argmax(axis=1)).mean() == trading.model.accuracy

@@ -1,0 +1,129 @@
+"""One trade between two real parties on a real chain, for integration and adversarial tests.
+
+`Trading` sets the table (contracts, funded accounts, mailbox, audit log), `play` steps both drivers to the end, and
+`gains` says who ends with what, gas left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from eth_account import Account
+
+from contracts import Windows
+from ledger import AuditLog
+from trader.buyer import Buyer
+from trader.delivery import Mailbox
+from trader.errors import TraderError
+from trader.market import Market
+from trader.party import Equipment, Step
+from trader.seller import Offer, Seller
+from trader.trade import Role, State
+from trader.verify import BuyerPolicy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trader.chain import Chain
+    from trader.demo.training import DemoModel
+    from trader.package import SellerPackage
+
+ETHER = 10**18
+PRICE, BOND, FEE = ETHER, ETHER // 5, ETHER // 1000
+WINDOW_SECONDS = 3600
+POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
+OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6))
+
+
+@dataclass
+class Trading:
+    """A table with two parties at it.
+
+    Attributes:
+        steps: What both parties did.
+        refusals: Errors that ended a party's step.
+    """
+
+    chain: Chain
+    package: SellerPackage
+    model: DemoModel
+    folder: Path
+    seller_type: type[Seller] = Seller
+    buyer_type: type[Buyer] = Buyer
+    steps: list[Step] = field(default_factory=list)
+    refusals: list[TraderError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        deployer = Account.create()
+        self.accounts = {role: Account.create() for role in Role}
+        for account in (deployer, *self.accounts.values()):
+            self.chain.fund(account.address, 10 * ETHER)
+        self.market = Market(self.chain, self.chain.deploy(deployer))
+        self.mailbox = Mailbox(self.folder / "mailbox")
+        self.log = AuditLog.open(self.folder / "audit.sqlite")
+        self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
+        self.seller = self.new_seller()
+        self.listing_id = self.seller.list_model(OFFER)
+        self.buyer = self.new_buyer()
+
+    def close(self) -> None:
+        self.log.close()
+
+    def new_seller(self) -> Seller:
+        """The seller, as a fresh process would make it from its folder."""
+        return self.seller_type(self.package, self._equipment(Role.SELLER))
+
+    def new_buyer(self) -> Buyer:
+        """The buyer, as a fresh process would make it from its folder."""
+        return self.buyer_type(self.listing_id, POLICY, self._equipment(Role.BUYER))
+
+    def open(self) -> int:
+        return self.buyer.open_session(self.model.test_samples)
+
+    def play(self) -> State:
+        """Step both parties until the trade has ended and everything is withdrawn; time passes when nobody moves."""
+        trade_id = self.open()
+        while True:
+            if self.round(trade_id):
+                continue
+            position = self.market.trade(trade_id).position
+            if position.final:
+                return position.state
+            self.chain.advance_time(position.deadline_seconds - self.chain.now())
+
+    def play_until(self, state: State) -> int:
+        """Step both parties until the trade is in a state; returns its number."""
+        trade_id = self.open()
+        while self.market.trade(trade_id).position.state is not state:
+            assert (
+                self.seller.step(trade_id) or self.market.trade(trade_id).position.state is state or self.buyer.step()
+            )
+        return trade_id
+
+    def round(self, trade_id: int) -> bool:
+        """One step of each side; whether either did something."""
+        moved = [self._attempt(lambda: self.seller.step(trade_id)), self._attempt(self.buyer.step)]
+        return any(moved)
+
+    def _attempt(self, step) -> bool:
+        try:
+            return step()
+        except TraderError as error:
+            self.refusals.append(error)
+            return False
+
+    def gains(self) -> dict[Role, int]:
+        """Change of each party's ether since before the listing, gas left out."""
+        gas = dict.fromkeys(Role, 0)
+        for step in self.steps:
+            gas[step.role] += step.gas_cost_wei
+        return {
+            role: self.chain.balance(account.address) - self.before[role] + gas[role]
+            for role, account in self.accounts.items()
+        }
+
+    def _equipment(self, role: Role) -> Equipment:
+        account = self.accounts[role]
+        return Equipment(self.market, account, self.mailbox, self.log, self.folder / role.value, self.steps.append)
