@@ -9,25 +9,24 @@ otherwise be a deterministic function of parameters that could be guessed.
 """
 
 import secrets
-from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.errors import PrecisionError
-from trader.model.graph import Graph, Linear, ParameterSpec, scale_bits_of
+from trader.model.graph import Graph, ParameterSpec, output_scale_bits
 from trader.model.lowering import LinearParameters, LoweredModel
 
 DEFAULT_SCALE_BITS = 13
 PARAMETER_BITS = 24
 """Magnitudes stay below 2^24: a float32 significand."""
 SALT_ROWS = 12
-"""Rows per tensor at least, so at least 12 · 24 bits that no one can guess."""
+"""Rows per tensor, so at least 12 · 24 bits that no one can guess."""
 MAX_RELATIVE_ERROR = 0.05
 """Rounding that moves a layer's weights by more than this (Frobenius norm) is refused."""
-CONSTANT_BITS = 124
-"""Largest scale of a linear layer's input: the circuit adds the constant 1 to it at that scale, in 128 bits."""
+OUTPUT_SCALE_BITS = 220
+"""Largest scale of a raw output: it leaves 32 bits for its magnitude in the 254-bit field of the audit circuit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +71,14 @@ def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) ->
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
     bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
-    specs = _salted(lowered.graph.parameters)
+    specs = tuple(replace(spec, salt_rows=SALT_ROWS) for spec in lowered.graph.parameters)
     tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
     return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
 
 
-def _salted(specs: tuple[ParameterSpec, ...]) -> tuple[ParameterSpec, ...]:
-    """Salt rows for each tensor: 12, and one more than the previous tensor with as many inputs.
-
-    The constant rows [0…0, 1, 0…0] of any two layers differ so. ezkl merges equal constants, and one that serves layers
-    of different scales is rescaled, which costs exactness.
-    """
-    seen: Counter[int] = Counter()
-    salted = []
-    for spec in specs:
-        salted.append(replace(spec, salt_rows=SALT_ROWS + seen[spec.inputs]))
-        seen[spec.inputs] += 1
-    return tuple(salted)
-
-
 def _depth_limit(graph: Graph, scale_bits: int) -> int:
-    """The scale, lowered until no linear layer reads values at a scale above CONSTANT_BITS."""
-    unit = scale_bits_of(graph, 1)
-    deepest = max(unit[node.inputs[0]] for node in graph.nodes if isinstance(node, Linear))
-    return min(scale_bits, CONSTANT_BITS // deepest)
+    """The scale, lowered until that of the raw outputs is OUTPUT_SCALE_BITS at most."""
+    return min(scale_bits, OUTPUT_SCALE_BITS // output_scale_bits(graph, 1))
 
 
 def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int:
@@ -121,10 +104,10 @@ def _tensor(layer: LinearParameters, spec: ParameterSpec, scale_bits: int) -> ND
             f"rounding {spec.name} to multiples of 2^-{scale_bits} changes it by {error / np.linalg.norm(exact):.0%}; "
             "its values are too small beside the model's largest ones: standardise the features and train again"
         )
-    return np.vstack([rounded.astype(np.int32), _salt(spec.salt_rows, spec.outputs)])
+    return np.vstack([rounded.astype(np.int32), _salt(spec.outputs)])
 
 
-def _salt(rows: int, columns: int) -> NDArray[np.int32]:
-    """Salt rows [rows, columns], uniform below 2^24."""
-    random = np.frombuffer(secrets.token_bytes(4 * rows * columns), dtype="<u4")
-    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(rows, columns)
+def _salt(columns: int) -> NDArray[np.int32]:
+    """Salt rows [SALT_ROWS, columns], uniform below 2^24."""
+    random = np.frombuffer(secrets.token_bytes(4 * SALT_ROWS * columns), dtype="<u4")
+    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(SALT_ROWS, columns)

@@ -1,8 +1,8 @@
 """What a canonical model computes: exactly, in integers; and within which bounds.
 
 Values are integers at the scales of `trader.model.graph.scale_bits_of`; the bias of a linear layer, at scale s, is
-shifted up to the scale of its input. Nothing is ever rounded, so `evaluate_exact` predicts the audit circuit's instances
-to the bit, and the homomorphic evaluator approximates the same numbers.
+shifted up to the scale of its input. Nothing is ever rounded, so `evaluate_exact` predicts the audit circuit's
+instances to the bit, and the homomorphic evaluator approximates the same numbers.
 
 Read `evaluate_exact` first; `exact_product` is where its time goes.
 """
