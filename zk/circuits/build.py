@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MIN_LOGROWS = 8
 """Smaller circuits save nothing, and at fewer rows ezkl's constant overhead doesn't fit."""
 
+MAX_OUTPUT_SCALE_BITS = 216
+"""Signed values have 253 bits: this leaves outputs a magnitude of 2^37."""
+
 _DRAFT_LOGROWS = 17
 """Settings at this size say how many rows the layout needs."""
 
@@ -54,6 +57,11 @@ def build_audit_circuit(
     logrows = _fitting_logrows(draft, shapes)
     circuit = _graph(architecture, shapes, audit_samples, logrows)
     settings = generate(circuit, RunArguments(scale_bits, logrows))
+    if settings.output_scale_bits > MAX_OUTPUT_SCALE_BITS:
+        raise UnsupportedArchitecture(
+            f"outputs at scale 2^{settings.output_scale_bits} leave no room in the field: prepare the model with fewer "
+            f"than {scale_bits} scale bits ({scale_bits * MAX_OUTPUT_SCALE_BITS // settings.output_scale_bits} fit)"
+        )
     if not settings.is_polynomial:
         raise UnsupportedArchitecture("the architecture is not polynomial: no circuit gives its exact outputs")
     return _finish(circuit, settings, shapes, srs(logrows), digest=None)

@@ -6,7 +6,7 @@ salt elements behind them, because ezkl makes one commitment per input tensor:
 
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
-Nothing else changes, and the bytes depend on architecture, k and salt alone.
+Besides, :mod:`zk.circuits.scales` keeps the scales of sums exact. The bytes depend on architecture, k and salt alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from zk.circuits.scales import align_scales
 from zk.errors import UnsupportedArchitecture
 
 _PREFIX = "audit/"
+_FLAT = f"{_PREFIX}flat"
+_SAMPLES = f"{_PREFIX}samples"
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,13 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
     source = architecture.graph.input[0].name
     values = audit_samples * shapes.features
     tensor_0 = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, values + salt_elements])
-    nodes, constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
-    for node in architecture.graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.ClearField("doc_string")
-        for index, name in enumerate(copy.input):
-            if name == source:
-                copy.input[index] = f"{_PREFIX}samples"
-        nodes.append(copy)
+    unpacking, shape_constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
+    nodes, constants = align_scales(
+        [_read_samples(node, source) for node in architecture.graph.node],
+        architecture.graph.initializer,
+        [_SAMPLES, *(value.name for value in architecture.graph.input[1:])],
+        _FLAT,
+    )
     parameters = [
         helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape)
         for value, shape in zip(architecture.graph.input[1:], shapes.parameters, strict=True)
@@ -108,11 +109,18 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
         architecture.graph.output[0].name, TensorProto.FLOAT, [audit_samples, *shapes.output]
     )
     graph = helper.make_graph(
-        nodes, "audit", [tensor_0, *parameters], [output], [*constants, *architecture.graph.initializer]
+        [*unpacking, *nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *constants]
     )
     model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _read_samples(node: onnx.NodeProto, source: str) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [_SAMPLES if name == source else name for name in node.input]
+    return copy
 
 
 def _unpack_samples(
@@ -123,8 +131,8 @@ def _unpack_samples(
     initializers = [numpy_helper.from_array(np.array(v, np.int64), _PREFIX + name) for name, v in constants.items()]
     start, end, axis, target = (tensor.name for tensor in initializers)
     return [
-        helper.make_node("Slice", [source, start, end, axis], [f"{_PREFIX}flat"]),
-        helper.make_node("Reshape", [f"{_PREFIX}flat", target], [f"{_PREFIX}samples"]),
+        helper.make_node("Slice", [source, start, end, axis], [_FLAT]),
+        helper.make_node("Reshape", [_FLAT, target], [_SAMPLES]),
     ], initializers
 
 

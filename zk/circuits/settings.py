@@ -2,7 +2,8 @@
 
 Settings are a function of the circuit's ONNX and of ezkl's *run arguments*. The seller chooses the run arguments;
 whoever rebuilds lets ezkl derive the settings again from these arguments (:func:`regenerate`) and compares, so that
-nothing else in the file needs trust. The canonical bytes are JSON (RFC 8785) with a timestamp of 0.
+nothing else in the file needs trust. The canonical bytes are JSON (RFC 8785) with a timestamp of 0 and
+sorted sets.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from zk.srs import MAX_LOGROWS
 
 MAX_SETTINGS_BYTES = 1 << 20
 MAX_NESTING = 16
+
+_SETS = ("required_lookups", "required_range_checks")
+"""Lists that ezkl writes in hash-map order: another one in every process."""
 
 _BOUNDS = {
     "input_scale": (1, 24),
@@ -141,6 +145,8 @@ def read_settings(data: bytes) -> CircuitSettings:
     try:
         settings = json.loads(_flat(data))
         settings["timestamp"] = 0
+        for name in _SETS:
+            settings[name] = sorted(settings[name], key=json.dumps)
         run_args = settings["run_args"]
         for name, (low, high) in _BOUNDS.items():
             if not low <= _integer(run_args[name]) <= high:

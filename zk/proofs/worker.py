@@ -20,6 +20,8 @@ from typing import Any
 
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
 
+_OUT_OF_MEMORY = ("out of memory", "MemoryError", "ThreadPoolBuildError")
+
 _SCRIPT = Path(__file__).with_name("ezkl_process.py")
 
 
@@ -57,7 +59,7 @@ def run_job(operation: str, arguments: dict[str, Any], limits: WorkerLimits = DE
     Raises:
         WorkerFailed: ezkl raised or panicked; the message carries its words.
         WorkerTimeout: Killed at the time limit.
-        WorkerKilled: The process died, for instance when an allocation failed under the memory limit.
+        WorkerKilled: The process died or gave up, for instance for lack of memory.
     """
     with tempfile.TemporaryDirectory(prefix="modelseal-job-") as folder:
         answer = Path(folder, "answer.json")
@@ -75,7 +77,10 @@ def run_job(operation: str, arguments: dict[str, Any], limits: WorkerLimits = DE
         except (OSError, ValueError) as error:
             raise WorkerKilled(f"the proving process ended without an answer to {operation}: run it again") from error
     if "error" in outcome:
-        raise WorkerFailed(f"ezkl could not {operation.replace('_', ' ')}: {_first_line(outcome['error'])}")
+        message = f"ezkl could not {operation.replace('_', ' ')}: {_first_line(outcome['error'])}"
+        if any(sign in message for sign in _OUT_OF_MEMORY):
+            raise WorkerKilled(f"{message}; allow more memory, or audit fewer samples")
+        raise WorkerFailed(message)
     return outcome["result"]
 
 

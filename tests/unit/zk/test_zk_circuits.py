@@ -267,6 +267,11 @@ def test_architectures_that_break_the_convention_are_refused(defect):
         read_shapes(architecture)
 
 
+def test_outputs_that_outgrow_the_field_are_refused_with_the_scale_that_fits():
+    with pytest.raises(UnsupportedArchitecture, match=r"scale 2\^299 .* than 13 scale bits \(9 fit\)"):
+        build(dense_architecture(2, 2, 2, 2, 1))
+
+
 def test_an_operator_without_a_polynomial_circuit_is_refused():
     architecture = dense_architecture(3, 2, 2)
     (square,) = (node for node in architecture.graph.node if node.op_type == "Mul")

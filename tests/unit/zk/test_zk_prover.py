@@ -33,6 +33,19 @@ def test_random_models_are_exact(widths, samples):
         assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
+@pytest.mark.parametrize("widths", [(4, 3, 3, 2), (3, 3, 3), (14, 14, 14, 1), (5, 4, 3, 2)], ids=str)
+def test_deep_networks_of_equal_widths_are_exact(widths):
+    """Two squares: constants beyond 127 bits, and equal constants, which ezkl alone would get wrong."""
+    rng = np.random.default_rng(widths)
+    circuit = zk.build_audit_circuit(
+        dense_architecture(*widths), audit_samples=2, scale_bits=SCALE_BITS, srs=zk.development_srs
+    )
+    srs = zk.development_srs(circuit.logrows)
+    inputs, parameters = random_inputs(rng, 2, widths[0]), random_parameters(rng, *widths)
+    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+    assert list(proof.outputs) == integer_outputs(inputs, parameters)
+
+
 def test_extreme_values_are_exact(statement):
     limit = (1 << 24) - 1
     inputs = np.full_like(statement.inputs, -limit)

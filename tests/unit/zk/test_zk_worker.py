@@ -33,7 +33,7 @@ def test_time_is_limited(tmp_path):
 
 
 def test_memory_is_limited(statement):
-    with pytest.raises(WorkerKilled, match=r"memory allocation of .* failed\): allow more memory"):
+    with pytest.raises(WorkerKilled, match="memory.* allow more memory"):
         zk.prove(
             statement.circuit,
             statement.inputs,
