@@ -48,7 +48,7 @@ def test_points_of_other_parameters_do_not_bind(bound, statement):
 
 def test_tensor_longer_than_a_column_binds(statement):
     """ezkl continues it in further columns, at the same rows as the layout does."""
-    tensor = np.random.default_rng(0).integers(-(2**23), 2**23, (60, 13)).astype(np.int32)
+    tensor = np.random.default_rng(0).integers(-(2**23), 2**23, (55, 13)).astype(np.int32)
     capacity = statement.circuit.column_capacity
     layout = ColumnLayout(statement.circuit.logrows, (capacity, capacity, tensor.size - 2 * capacity))
 
