@@ -87,6 +87,7 @@ class EntryKind(StrEnum):
 
 
 CONTRACT_EVENTS: Final = frozenset(list(EntryKind)[: list(EntryKind).index(EntryKind.WITHDRAWN) + 1])
+ON_CHAIN: Final = CONTRACT_EVENTS | {EntryKind.TRANSACTION_FAILED, EntryKind.REORGANISED}
 
 
 class Role(StrEnum):
@@ -118,6 +119,11 @@ class ChainPosition:
     transaction_hash: str
     log_index: int | None
     gas_used: int
+
+    @property
+    def key(self) -> tuple[str, str, int | None]:
+        """What tells one position from all others: block, transaction, and the event's index in the block."""
+        return self.block_hash, self.transaction_hash, self.log_index
 
     def __post_init__(self) -> None:
         _set(self, "contract", _checked_hex(_ADDRESS, "contract", self.contract))
@@ -167,6 +173,8 @@ class Record:
                 _check_integer(name, getattr(self, name), MAXIMUM_ID)
         if self.kind in CONTRACT_EVENTS and (self.chain is None or self.chain.log_index is None):
             raise InvalidRecordError(f"{self.kind} is a contract event: give its position on the chain")
+        if self.chain is not None and self.kind not in ON_CHAIN:
+            raise InvalidRecordError(f"{self.kind} is a step off the chain and has no position on it")
         _set(self, "details", MappingProxyType(_checked_details(self.details)))
 
 

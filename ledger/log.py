@@ -43,14 +43,16 @@ class AuditLog:
         return self._store.path
 
     def append(self, record: Record) -> Entry:
-        """Appends one record durably and returns its entry; for a contract event that is there already, that one.
+        """Appends one record durably and returns its entry; for what is logged at its position on the chain, that one.
 
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
         with self._store.writing() as connection:
             appended = _append(connection, [record])
-            return appended[0] if appended else _newest_at(connection, record.chain)[0]
+            if record.chain is not None and not appended:
+                appended = _newest_at(connection, record.chain)
+            return appended[0]
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
         """Appends records in order, all or none, in one durable transaction; returns those that were not there yet.
@@ -101,31 +103,26 @@ def _append(connection: Connection, records: Iterable[Record]) -> list[Entry]:
 def _drop_logged(connection: Connection, records: Iterable[Record]) -> Iterator[Record]:
     """Leaves out each record that repeats the newest entry at its position on the chain.
 
-    A position is a block hash and a log index. Its entries alternate between the event and `Reorganised`, because a
-    block that was dropped may come back.
+    The entries at one position alternate between what happened and `Reorganised`: a dropped block may come back.
     """
-    newest: dict[tuple[str, int], EntryKind | None] = {}
+    newest: dict[object, EntryKind] = {}
     for record in records:
-        if record.chain is not None and record.chain.log_index is not None:
-            position = (record.chain.block_hash, record.chain.log_index)
-            if position not in newest:
-                logged = _newest_at(connection, record.chain)
-                newest[position] = logged[0].record.kind if logged else None
-            if newest[position] is record.kind:
+        if record.chain is not None:
+            if record.chain.key not in newest:
+                newest |= {record.chain.key: entry.record.kind for entry in _newest_at(connection, record.chain)}
+            if newest.get(record.chain.key) is record.kind:
                 continue
-            newest[position] = record.kind
+            newest[record.chain.key] = record.kind
         yield record
 
 
-def _newest_at(connection: Connection, chain: ChainPosition | None) -> list[Entry]:
+def _newest_at(connection: Connection, chain: ChainPosition) -> list[Entry]:
     """The newest entry at a position on the chain, if there is one."""
-    if chain is None:
-        return []
     where = (
         ENTRIES.c.block_number == chain.block_number,
-        ENTRIES.c.log_index == chain.log_index,
+        ENTRIES.c.log_index.is_not_distinct_from(chain.log_index),
+        ENTRIES.c.transaction_hash == chain.transaction_hash,
         ENTRIES.c.block_hash == chain.block_hash,
-        ENTRIES.c.chain_id == chain.chain_id,
     )
     return select_entries(connection, *where, newest_first=True, limit=1)
 

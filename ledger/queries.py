@@ -4,7 +4,7 @@ Every query is keyed by an index, so its cost grows with its answer and not with
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -82,16 +82,15 @@ def count_by_kind(log: AuditLog) -> Mapping[EntryKind, int]:
         return {EntryKind(kind): count for kind, count in rows}
 
 
-def find_void_sequences(entries: list[Entry]) -> frozenset[int]:
+def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
     """Of `entries` in log order, the sequence numbers of those that a later `Reorganised` has undone."""
-    live: dict[tuple[str, int | None], int] = {}
+    live: dict[object, int] = {}
     void: set[int] = set()
     for entry in entries:
         if entry.record.chain is None:
             continue
-        position = (entry.record.chain.block_hash, entry.record.chain.log_index)
         if entry.record.kind is not EntryKind.REORGANISED:
-            live[position] = entry.sequence
-        elif position in live:
-            void.add(live.pop(position))
+            live[entry.record.chain.key] = entry.sequence
+        elif entry.record.chain.key in live:
+            void.add(live.pop(entry.record.chain.key))
     return frozenset(void)

@@ -1,0 +1,190 @@
+"""The SQLite file of an audit log: schema, transactions, rows to entries and back. It knows nothing of the hash chain.
+
+Each column of `entries` is a field of the entry (`ledger.entries.to_fields`), so that the columns *are* the entry and
+any of them changed breaks its hash. The file is in WAL mode with synchronous=FULL: a commit is on disk when it returns.
+A file may come from another party: it is refused unless its schema is exactly ours, which leaves no room for foreign
+triggers, views or generated columns (https://sqlite.org/security.html).
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, column, create_engine, event, insert, select, table
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from ledger.entries import Entry, parse_object, encode_details, from_fields, to_fields
+from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError
+
+APPLICATION_ID: Final = 0x4D534C31  # "MSL1"
+SCHEMA_VERSION: Final = 1
+LOCK_TIMEOUT_SECONDS: Final = 60
+
+_COLUMNS: Final = {
+    "sequence": "INTEGER PRIMARY KEY",
+    "kind": "TEXT NOT NULL",
+    "listing_id": "TEXT",
+    "trade_id": "TEXT",
+    "actor": "TEXT NOT NULL",
+    "role": "TEXT NOT NULL",
+    "occurred_at_seconds": "INTEGER NOT NULL",
+    "chain_id": "INTEGER",
+    "contract": "TEXT",
+    "block_number": "INTEGER",
+    "block_hash": "TEXT",
+    "transaction_hash": "TEXT",
+    "log_index": "INTEGER",
+    "gas_used": "INTEGER",
+    "details": "TEXT NOT NULL",
+    "entry_hash": "BLOB NOT NULL",
+}
+_SCHEMA: Final = {
+    "entries": "CREATE TABLE entries (" + ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items()) + ") STRICT",
+    "entries_by_trade": "CREATE INDEX entries_by_trade ON entries (trade_id) WHERE trade_id IS NOT NULL",
+    "entries_by_listing": "CREATE INDEX entries_by_listing ON entries (listing_id) WHERE listing_id IS NOT NULL",
+    "entries_by_actor": "CREATE INDEX entries_by_actor ON entries (actor)",
+    "entries_by_kind": "CREATE INDEX entries_by_kind ON entries (kind)",
+    "entries_by_block": "CREATE INDEX entries_by_block ON entries (block_number, log_index)"
+    " WHERE block_number IS NOT NULL",
+    "entries_are_never_changed": "CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries"
+    " BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END",
+    "entries_are_never_deleted": "CREATE TRIGGER entries_are_never_deleted BEFORE DELETE ON entries"
+    " BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END",
+}
+
+ENTRIES: Final = table("entries", *(column(name) for name in _COLUMNS))
+
+
+class Store:
+    """One database file, opened; `reading` and `writing` give transactions on it."""
+
+    def __init__(self, path: Path):
+        """Opens `path`, and makes it where there is no file (mode 0600); raises as `AuditLog.open` says."""
+        self.path = path
+        with self._translated_errors():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._engine = _create_engine(path)
+        try:
+            self._prepare()
+        except LedgerError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the log throughout."""
+        with self._translated_errors(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer shares; durable when the block ends, undone when it raises."""
+        with self._translated_errors(), self._engine.connect() as connection:
+            connection.execution_options(begin="BEGIN IMMEDIATE")
+            with connection.begin():
+                yield connection
+
+    def _prepare(self) -> None:
+        """Makes the schema in an empty file, then refuses every file that has another one."""
+        with self.reading() as connection:
+            self._check_identity(connection)
+        with self._translated_errors(), self._engine.connect() as connection:
+            connection.execution_options(begin=None).exec_driver_sql("PRAGMA journal_mode = WAL")
+        with self.writing() as connection:
+            if not _read_schema(connection):
+                for statement in _SCHEMA.values():
+                    connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if _read_schema(connection) != _SCHEMA:
+                raise NotALedgerError(f"{self.path} has tables that no audit log has: it was changed; restore a copy")
+
+    def _check_identity(self, connection: Connection) -> None:
+        application = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if (application, version) == (0, 0) and not _read_schema(connection):
+            return  # an empty file: a log to be
+        if application != APPLICATION_ID:
+            raise NotALedgerError(f"{self.path} is a database of another application: choose another file")
+        if version != SCHEMA_VERSION:
+            raise NotALedgerError(
+                f"{self.path} has schema version {version}, this program reads {SCHEMA_VERSION}: use the version of"
+                " modelseal that wrote it"
+            )
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LedgerUnavailableError(f"{self.path} can't be opened: {error.strerror or error}") from error
+        except OperationalError as error:
+            raise LedgerUnavailableError(f"{self.path} can't be used now: {error.orig}") from error
+        except DatabaseError as error:
+            raise NotALedgerError(f"{self.path} is no audit log, or damaged: {error.orig}") from error
+        except SQLAlchemyError as error:
+            raise LedgerError(f"{self.path}: {error}") from error
+
+
+def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Inserts `entries`; that they continue the chain is *not* checked."""
+    if entries:
+        connection.execute(insert(ENTRIES), [_to_row(entry) for entry in entries])
+
+
+def select_entries(
+    connection: Connection, *criteria: ColumnElement[bool], newest_first: bool = False, limit: int | None = None
+) -> list[Entry]:
+    """The entries that meet all `criteria` on the columns of `ENTRIES`, in log order unless `newest_first`.
+
+    Raises:
+        MalformedEntryError: A row that can't be read as an entry. Hashes are *not* checked: that is `ledger.fsck`'s.
+    """
+    order = ENTRIES.c.sequence.desc() if newest_first else ENTRIES.c.sequence
+    return [_from_row(row) for row in connection.execute(select(ENTRIES).where(*criteria).order_by(order).limit(limit))]
+
+
+def _to_row(entry: Entry) -> dict[str, Any]:
+    fields = to_fields(entry.sequence, entry.record)
+    return dict.fromkeys(_COLUMNS) | fields | {"details": encode_details(entry.record), "entry_hash": entry.entry_hash}
+
+
+def _from_row(row: Row[Any]) -> Entry:
+    fields = dict(row._mapping)  # public, despite its name: SQLAlchemy documents it
+    entry_hash = fields.pop("entry_hash")
+    fields["details"] = parse_object(fields["details"])
+    sequence, record = from_fields(fields)
+    return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
+
+
+def _read_schema(connection: Connection) -> dict[str, str]:
+    rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 7) != 'sqlite_'")
+    return {row.name: row.sql for row in rows}
+
+
+def _create_engine(path: Path) -> Engine:
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_SECONDS})
+    event.listen(engine, "connect", _configure_connection)
+    event.listen(engine, "begin", _begin_transaction)
+    return engine
+
+
+def _configure_connection(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own: _begin_transaction does
+    for setting in ("synchronous = FULL", "trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin_transaction(connection: Connection) -> None:
+    # A writer takes the write lock before it reads the head, so two writers can't continue from the same one.
+    statement = connection.get_execution_options().get("begin", "BEGIN")
+    if statement is not None:
+        connection.exec_driver_sql(statement)
