@@ -207,6 +207,12 @@ class Buyer(Party):
             raise CallerError("no session was opened yet: open one with a test set")
         return trade_id
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the trade has ended, or the buyer has declined to buy."""
+        trade_id = self._opened_trade()
+        return self.vault.has(DECLINED) or (trade_id is not None and self.market.trade(trade_id).position.final)
+
     def read_test(self) -> TestResult:
         """Decrypt the seller's answer.
 
@@ -350,6 +356,16 @@ class Buyer(Party):
             "dispute",
             lambda: self.market.dispute(self.account, trade_id, key, fault.evidence, self.listing.layout),
         )
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the encrypted test was answered and decrypted."""
+        return self.vault.has(OUTPUTS)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model was delivered and passed every check."""
+        return self.vault.has(DELIVERED)
 
     def delivered_model(self) -> CanonicalModel:
         """The bought model, once it was checked.

@@ -208,6 +208,11 @@ class Market:
                 return int(log.arguments["tradeId"])
         return None
 
+    def find_trades(self, listing_id: int) -> tuple[int, ...]:
+        """All trades of a listing, oldest first."""
+        topics = [self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex()]
+        return tuple(int(log.arguments["tradeId"]) for log in self.chain.logs(self.contract, topics))
+
     def find_listing(self, seller: str, manifest_hash: bytes) -> int | None:
         """The listing that a seller made of a manifest, if there is one."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")

@@ -22,7 +22,8 @@ import typer
 
 from contracts import ContractsError
 from ledger import LedgerError
-from trader.cli import audit, demo, keys, listing, model
+from trader.cli import audit, keys, listing, model
+from trader.cli.demo import demo
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
 from trader.cli.output import messages
 from trader.errors import TraderError
@@ -39,7 +40,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(listing.app, name="listing")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
-app.command(name="demo")(demo.demo)
+app.command()(demo)
 
 
 def _print_version(wanted: bool) -> None:

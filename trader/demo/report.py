@@ -9,7 +9,6 @@ import numpy as np
 import onnxruntime
 
 from ledger import EntryKind
-from trader.buyer import OUTPUTS, Buyer
 from trader.detection import detection_probability
 from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
 from trader.trade import Role, State
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trader.buyer import Buyer
     from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
@@ -132,7 +132,7 @@ def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.flo
 
 
 def _seen_outputs(buyer: Buyer) -> NDArray[np.float64] | None:
-    return buyer.read_test().outputs if buyer.vault.has(OUTPUTS) else None
+    return buyer.read_test().outputs if buyer.was_answered else None
 
 
 def _accuracy(predictions: NDArray[Any], trained: DemoModel) -> float:

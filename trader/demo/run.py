@@ -18,7 +18,7 @@ from eth_account import Account
 
 from contracts import Windows
 from ledger import AuditLog
-from trader.buyer import DELIVERED, Buyer
+from trader.buyer import Buyer
 from trader.delivery import DeliveryError, Mailbox
 from trader.demo.report import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
@@ -204,7 +204,7 @@ def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> Non
 
 def _write_delivered(buyer: Buyer, out: Path) -> Path | None:
     """The bought model as an ordinary ONNX file, if the buyer holds one."""
-    if not buyer.vault.has(DELIVERED):
+    if not buyer.has_model:
         return None
     path = out / DELIVERED_MODEL
     write_file(path, buyer.delivered_onnx())

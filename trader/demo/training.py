@@ -28,7 +28,7 @@ class DemoModel:
 
     Attributes:
         dataset: name of the data set.
-        onnx_bytes: the model: Gemm, Mul(x, x), Gemm; logits come out.
+        onnx_bytes: the model: Gemm, Mul(x, x), Gemm, Softmax.
         test_samples: float64 [n, F], held-out rows, standardised.
         test_labels: int64 [n].
         training_samples: float64 [m, F], standardised; calibration data.
@@ -124,9 +124,10 @@ def _to_onnx(layers: list[Array]) -> bytes:
         helper.make_node("Gemm", ["features", *names[:2]], ["hidden"], name="hidden"),
         helper.make_node("Mul", ["hidden", "hidden"], ["squared"], name="square"),
         helper.make_node("Gemm", ["squared", *names[2:]], ["logits"], name="logits"),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], name="probabilities", axis=1),
     ]
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", layers[0].shape[0]])]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", layers[2].shape[1]])]
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", layers[2].shape[1]])]
     constants = [numpy_helper.from_array(v.astype(np.float32), n) for n, v in zip(names, layers, strict=True)]
     graph = helper.make_graph(nodes, "demo", inputs, outputs, initializer=constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], producer_name="modelseal-demo")

@@ -1,0 +1,70 @@
+"""Buy a model: check its listing, test it on encrypted data, pay, check what arrives.
+
+    modelseal keys new buyer.json
+    python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --market 0x… --keyfile buyer.json \
+        --exchange file:///srv/exchange --data test.csv --labels labels.csv --least-accuracy 0.9 --out bought.onnx
+
+The password comes from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ledger import AuditLog
+from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account
+from trader.model import read_labels, read_samples
+
+
+def main() -> None:
+    """Step the trade to its end and write the bought model."""
+    arguments = parse_arguments()
+    account = load_account(arguments.keyfile, os.environ["MODELSEAL_PASSWORD"])
+    market = Market.at(Chain.connect(arguments.chain), arguments.market)
+
+    with AuditLog.open(arguments.folder / "audit.sqlite") as log:
+        equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
+        policy = BuyerPolicy(development=arguments.development)
+        buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
+        samples = read_samples(arguments.data, buyer.listing.graph.features)
+        while not buyer.is_over:
+            if not buyer.step(samples):
+                time.sleep(0.5)
+        buyer.withdraw()
+        if not buyer.has_model:
+            sys.exit("no model was bought")
+        arguments.out.write_bytes(buyer.delivered_onnx())
+        print(f"bought: {arguments.out}")
+
+
+def is_good(test: TestResult, arguments: argparse.Namespace) -> bool:
+    """Whether the encrypted test was good enough to buy."""
+    labels = read_labels(arguments.labels, len(test.predictions))
+    accuracy = float(np.mean(test.predictions == labels))
+    print(f"accuracy {accuracy:.1%} on {len(labels)} encrypted samples")
+    return accuracy >= arguments.least_accuracy
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What is bought, where, and when it is good enough."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("listing", type=int, help="number of the listing")
+    parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
+    parser.add_argument("--market", required=True, help="address of the market")
+    parser.add_argument("--keyfile", type=Path, required=True, help="the buyer's account")
+    parser.add_argument("--exchange", required=True, help="URL of the folder shared with the seller: file://…")
+    parser.add_argument("--folder", type=Path, default=Path("buyer"), help="the buyer's own folder")
+    parser.add_argument("--data", type=Path, required=True, help="test samples: .csv, .npy or .npz")
+    parser.add_argument("--labels", type=Path, required=True, help="their true classes")
+    parser.add_argument("--least-accuracy", type=float, default=0.9, help="buy from this accuracy on")
+    parser.add_argument("--development", action="store_true", help="accept a reference string that the seller made")
+    parser.add_argument("--out", type=Path, default=Path("bought.onnx"), help="where the model goes")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

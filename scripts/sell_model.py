@@ -1,0 +1,73 @@
+"""Sell a model: list a package and serve buyers until enough trades have ended.
+
+    modelseal keys new seller.json
+    modelseal model prepare model.onnx --out package --calibration samples.csv
+    python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
+
+The market's address and the listing's number are printed: buyers need them. Without --market a market is deployed.
+Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from contracts import Windows
+from ledger import AuditLog
+from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account
+
+ETHER = 10**18
+HOUR = 3600
+
+
+def main() -> None:
+    """List, then step every trade of the listing in turn."""
+    arguments = parse_arguments()
+    password = os.environ["MODELSEAL_PASSWORD"]
+    account = load_account(arguments.keyfile, password)
+    chain = Chain.connect(arguments.chain)
+    market = Market.at(chain, arguments.market) if arguments.market else Market(chain, chain.deploy(account))
+    package = SellerPackage.read(arguments.package, password)
+
+    with AuditLog.open(arguments.folder / "audit.sqlite") as log:
+        mailbox = Mailbox.at(package.manifest.endpoint)
+        seller = Seller(package, Equipment(market, account, mailbox, log, arguments.folder, observe=print))
+        listing_id = seller.list_model(
+            Offer(
+                price_wei=int(arguments.price * ETHER),
+                bond_wei=int(arguments.bond * ETHER),
+                windows=Windows(*[HOUR] * 6),
+            )
+        )
+        print(f"market {market.deployment.market} listing {listing_id}", flush=True)
+        serve(seller, market, listing_id, arguments.trades)
+
+
+def serve(seller: Seller, market: Market, listing_id: int, wanted_trades: int) -> None:
+    """Step all trades until `wanted_trades` of them have ended and what is owed was withdrawn."""
+    ended = 0
+    while ended < wanted_trades:
+        trades = market.find_trades(listing_id)
+        if not any([seller.step(trade_id) for trade_id in trades]):
+            time.sleep(0.5)
+        ended = sum(market.trade(trade_id).position.final for trade_id in trades)
+    seller.withdraw()
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What is sold, where, for how much."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
+    parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
+    parser.add_argument("--market", help="address of the market; one is deployed if not given")
+    parser.add_argument("--keyfile", type=Path, required=True, help="the seller's account")
+    parser.add_argument("--folder", type=Path, default=Path("seller"), help="the seller's own folder")
+    parser.add_argument("--price", type=float, default=1.0, help="in ether")
+    parser.add_argument("--bond", type=float, default=0.2, help="in ether; what you lose if you cheat")
+    parser.add_argument("--trades", type=int, default=1, help="stop after so many trades")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
