@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trader.he import kernels
 from trader.he.ring import prime_tables
-from trader.he.sampling import BLOCK, KEY_BATCH, Position, SecretSampler, expand_uniform
+from trader.he.sampling import BLOCK, KEY_BATCH, Position, SecretSampler, UniformExpander, expand_uniform
 from trader.he.seal import Parameters
 from trader.he.types import Residues
 
@@ -23,13 +23,15 @@ def to_residues(polynomials: NDArray[np.int64], degree: int, prime: int, residue
     tables = prime_tables(degree, prime)
     residues[:] = 0
     for polynomial, row in zip(polynomials, residues, strict=True):
-        kernels.reduce_integers(polynomial, prime, 1, row)
+        kernels.add_integers(polynomial, prime, 1, row)
         tables.forward(row)
 
 
-def subtract_masks(residues: Residues, secret: Residues, seed: bytes, position: Position, prime: int) -> None:
+def subtract_masks(
+    residues: Residues, secret: Residues, expander: UniformExpander, position: Position, prime: int
+) -> None:
     """c0 -= a·s for one block of every row: residues [rows, N], secret [N] in NTT form modulo the prime."""
-    uniform = expand_uniform(seed, position, prime, residues.shape[0])
+    uniform = expander.expand(position, prime)
     columns = slice(position.block * BLOCK, (position.block + 1) * BLOCK)
     kernels.subtract_product(residues[:, columns], uniform, secret[columns], prime)
 
@@ -37,11 +39,12 @@ def subtract_masks(residues: Residues, secret: Residues, seed: bytes, position: 
 def write_public_key(parameters: Parameters, secret: Residues, seed: bytes, key: Residues) -> None:
     """First half of a public key, [primes, N]; the second half is `public_mask` of the seed."""
     error = SecretSampler().errors((1, parameters.degree))
+    expander = UniformExpander(seed, 1)
     for index, prime in enumerate(parameters.primes):
         row = key[index : index + 1]
         to_residues(error, parameters.degree, prime, row)
         for block in range(parameters.degree // BLOCK):
-            subtract_masks(row, secret[index], seed, Position(KEY_BATCH, index, block), prime)
+            subtract_masks(row, secret[index], expander, Position(KEY_BATCH, index, block), prime)
 
 
 def public_mask(parameters: Parameters, seed: bytes) -> Residues:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from trader.he import kernels
 from trader.he.encryption import PublicKey, public_mask
 from trader.he.errors import PlanError
-from trader.he.parallel import run_tasks
+from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import HePlan
 from trader.he.planner import component_counts, value_scales
 from trader.he.privacy import Protection
 from trader.he.residues import ExactWeights, Tile, multiply_values, multiply_weights, prepare_weights
-from trader.he.sampling import BLOCK, Position, expand_uniform
+from trader.he.sampling import BLOCK, Position, UniformExpander
 from trader.he.session import plan_parameters
 from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, read_container
@@ -59,11 +59,14 @@ def evaluate(
     protection = Protection(plan, parameters, key)
     writer = ContainerWriter("response", plan.digest, samples, plan.response_layout(samples, primes))
 
+    scratch = PerThread(lambda: _Scratch(UniformExpander(seed, plan.features), np.empty((plan.features, 2, BLOCK))))
+
     def run_tile(position: Position) -> None:
         index = position.prime_index
         columns = slice(position.block * BLOCK, (position.block + 1) * BLOCK)
         first = container.parts[1 + position.batch * len(primes) + index][:, columns]
-        tile = evaluators[index].run(first, expand_uniform(seed, position, primes[index], plan.features))
+        inputs = scratch.get().load(first, position, primes[index])
+        tile = evaluators[index].run(inputs)
         kernels.uncentre(tile, primes[index], writer.parts[position.batch][:, :, index, columns])
 
     def protect(place: tuple[int, int]) -> None:
@@ -88,6 +91,20 @@ def _check_fit(plan: HePlan, model: CanonicalModel) -> None:
             f"the plan is for (features, outputs, scale, output scale, components) {expected}, the model has {found}. "
             "Prepare the model again."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scratch:
+    """Memory of one thread: a tile of inputs and what makes its second halves."""
+
+    expander: UniformExpander
+    inputs: Tile
+
+    def load(self, first: Residues, position: Position, prime: int) -> Tile:
+        """A tile [F, 2, BLOCK] from first halves [F, BLOCK] and the seed; valid until the next call."""
+        kernels.centre(first, prime, self.inputs[:, 0])
+        kernels.centre(self.expander.expand(position, prime), prime, self.inputs[:, 1])
+        return self.inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +134,8 @@ class _TileEvaluator:
                 layers[node.name] = _Layer(weights, lifted.astype(np.float64))
         return cls(model.graph, prime, layers)
 
-    def run(self, first: Residues, second: Residues) -> Tile:
-        """First and second halves [F, BLOCK] of the inputs to the outputs [O, components, BLOCK]."""
-        inputs = np.empty((first.shape[0], 2, first.shape[1]))
-        kernels.centre(first, self.prime, inputs[:, 0])
-        kernels.centre(second, self.prime, inputs[:, 1])
+    def run(self, inputs: Tile) -> Tile:
+        """Inputs [F, 2, BLOCK] to outputs [O, components, BLOCK]."""
         values = {INPUT: inputs}
         for node in self.graph.nodes:
             operand = values[node.inputs[0]]

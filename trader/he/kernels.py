@@ -2,10 +2,12 @@
 
 Everything here is plain arithmetic on arrays that the callers have checked; nothing knows of keys or plans. All kernels
 release the interpreter lock, so that threads run them side by side. Primes are below 2^31 and residues are stored as
-uint32 in [0, q); products of two residues then fit into 64 bits.
+uint32 in [0, q); products of two residues then fit into 64 bits. Signed ("centred") residues are float64, which is what
+BLAS works on.
 
 The transform is Harvey's ("Faster arithmetic for number-theoretic transforms", 2014) with Shoup's precomputed
-quotients, Cooley-Tukey order, output in bit-reversed order: SEAL's convention.
+quotients, Cooley-Tukey order, output in bit-reversed order: SEAL's convention. Elsewhere quotients are estimated in
+floating point, which is exact up to one, and corrected; divisions would not vectorise.
 """
 
 from typing import Any
@@ -22,30 +24,78 @@ def _kernel(function: Any) -> Any:
     return njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
+def _inlined(function: Any) -> Any:
+    """Part of a kernel."""
+    return njit(inline="always", error_model="numpy")(function)
+
+
+@_inlined
+def _shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
+    """value·factor mod q, where quotient = floor(factor·2^32 / q)."""
+    wide = np.uint64(value)
+    estimate = (wide * np.uint64(quotient)) >> np.uint64(32)
+    product = np.uint32(wide * np.uint64(factor) - estimate * np.uint64(q))
+    return min(product, np.uint32(product - q))
+
+
+@_inlined
+def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
+    """(low + root·high, low - root·high) mod q."""
+    product = _shoup(high, root, quotient, q)
+    total = np.uint32(low + product)
+    difference = np.uint32(low - product)
+    return min(total, np.uint32(total - q)), min(difference, np.uint32(difference + q))
+
+
+@_inlined
+def _multiply(left: Any, right: Any, q: Any, inverse: Any) -> Any:
+    """left·right mod q for residues in [0, q), as int64."""
+    product = np.int64(left) * np.int64(right)
+    remainder = product - np.int64(np.float64(product) * inverse) * q
+    remainder += q if remainder < 0 else np.int64(0)
+    return remainder - (q if remainder >= q else np.int64(0))
+
+
 @_kernel
 def forward_transform(values: Residues, prime: int, roots: Residues, quotients: Residues) -> None:
-    """Coefficients to NTT form, in place, one polynomial."""
+    """Coefficients to NTT form, in place, one polynomial of at least 8 coefficients."""
     q = np.uint32(prime)
     span = values.size >> 1
     blocks = 1
-    while span >= 1:
+    while span >= 8:
         for block in range(blocks):
-            w = np.uint64(roots[blocks + block])
-            w_quotient = np.uint64(quotients[blocks + block])
+            root, quotient = roots[blocks + block], quotients[blocks + block]
             start = 2 * block * span
             low = values[start : start + span]
             high = values[start + span : start + 2 * span]
             for j in range(span):
-                x = np.uint64(high[j])
-                estimate = (x * w_quotient) >> np.uint64(32)
-                product = np.uint32(x * w - estimate * np.uint64(q))
-                product = min(product, np.uint32(product - q))
-                total = np.uint32(low[j] + product)
-                difference = np.uint32(low[j] - product)
-                low[j] = min(total, np.uint32(total - q))
-                high[j] = min(difference, np.uint32(difference + q))
+                low[j], high[j] = _butterfly(low[j], high[j], root, quotient, q)
         span >>= 1
         blocks <<= 1
+    _last_stages(values, q, roots, quotients)
+
+
+@_inlined
+def _last_stages(values: Any, q: Any, roots: Any, quotients: Any) -> None:
+    """Spans 4, 2 and 1 at once: alone they would be too short to vectorise."""
+    count = values.size >> 3
+    for b in range(count):
+        v = values[8 * b : 8 * b + 8]
+        r, s = roots[count + b], quotients[count + b]
+        a0, a4 = _butterfly(v[0], v[4], r, s, q)
+        a1, a5 = _butterfly(v[1], v[5], r, s, q)
+        a2, a6 = _butterfly(v[2], v[6], r, s, q)
+        a3, a7 = _butterfly(v[3], v[7], r, s, q)
+        second = 2 * (count + b)
+        a0, a2 = _butterfly(a0, a2, roots[second], quotients[second], q)
+        a1, a3 = _butterfly(a1, a3, roots[second], quotients[second], q)
+        a4, a6 = _butterfly(a4, a6, roots[second + 1], quotients[second + 1], q)
+        a5, a7 = _butterfly(a5, a7, roots[second + 1], quotients[second + 1], q)
+        third = 2 * second
+        v[0], v[1] = _butterfly(a0, a1, roots[third], quotients[third], q)
+        v[2], v[3] = _butterfly(a2, a3, roots[third + 1], quotients[third + 1], q)
+        v[4], v[5] = _butterfly(a4, a5, roots[third + 2], quotients[third + 2], q)
+        v[6], v[7] = _butterfly(a6, a7, roots[third + 3], quotients[third + 3], q)
 
 
 @_kernel
@@ -56,26 +106,19 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
     blocks = values.size >> 1
     while blocks >= 1:
         for block in range(blocks):
-            w = np.uint64(roots[blocks + block])
-            w_quotient = np.uint64(quotients[blocks + block])
+            root, quotient = roots[blocks + block], quotients[blocks + block]
             start = 2 * block * span
             low = values[start : start + span]
             high = values[start + span : start + 2 * span]
             for j in range(span):
                 total = np.uint32(low[j] + high[j])
                 difference = np.uint32(low[j] - high[j])
-                x = np.uint64(min(difference, np.uint32(difference + q)))
                 low[j] = min(total, np.uint32(total - q))
-                estimate = (x * w_quotient) >> np.uint64(32)
-                product = np.uint32(x * w - estimate * np.uint64(q))
-                high[j] = min(product, np.uint32(product - q))
+                high[j] = _shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
         span <<= 1
         blocks >>= 1
     for j in range(values.size):
-        x = np.uint64(values[j])
-        estimate = (x * np.uint64(scaling[1])) >> np.uint64(32)
-        product = np.uint32(x * np.uint64(scaling[0]) - estimate * np.uint64(q))
-        values[j] = min(product, np.uint32(product - q))
+        values[j] = _shoup(values[j], scaling[0], scaling[1], q)
 
 
 @_kernel
@@ -104,8 +147,8 @@ def centred_binomial(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     return errors
 
 
-@njit(cache=True, inline="always")
-def _ones(word: np.uint64) -> np.int64:
+@_inlined
+def _ones(word: Any) -> Any:
     """Number of ones in a word below 2^32."""
     word = word - ((word >> np.uint64(1)) & np.uint64(0x55555555))
     word = (word & np.uint64(0x33333333)) + ((word >> np.uint64(2)) & np.uint64(0x33333333))
@@ -114,35 +157,42 @@ def _ones(word: np.uint64) -> np.int64:
 
 
 @_kernel
-def reduce_integers(integers: NDArray[np.int64], prime: int, factor: int, residues: Residues) -> None:
-    """Residues += integers·factor mod q; |integers| < 2^62, factor in [0, q)."""
+def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues: Residues) -> None:
+    """Add integers·factor to the residues; |integers| < 2^62, factor in [0, q)."""
     q = np.int64(prime)
+    inverse = 1.0 / np.float64(prime)
     for i in range(integers.size):
-        residue = integers[i] % q
-        residues[i] = (residue * np.int64(factor) + np.int64(residues[i])) % q
+        remainder = integers[i] - np.int64(np.floor(np.float64(integers[i]) * inverse)) * q
+        remainder += q if remainder < 0 else np.int64(0)
+        remainder -= q if remainder >= q else np.int64(0)
+        total = _multiply(remainder, factor, q, inverse) + np.int64(residues[i])
+        residues[i] = np.uint32(total - (q if total >= q else np.int64(0)))
 
 
 @_kernel
 def subtract_product(values: Residues, left: Residues, right: Residues, prime: int) -> None:
-    """values[r] -= left[r]·right for every row r, element by element."""
-    q = np.uint64(prime)
+    """Subtract left[r]·right from values[r] for every row r, element by element."""
+    q = np.int64(prime)
+    inverse = 1.0 / np.float64(prime)
     for row in range(values.shape[0]):
         for i in range(values.shape[1]):
-            product = np.uint64(left[row, i]) * np.uint64(right[i]) % q
-            values[row, i] = (np.uint64(values[row, i]) + q - product) % q
+            difference = np.int64(values[row, i]) - _multiply(left[row, i], right[i], q, inverse)
+            values[row, i] = np.uint32(difference + (q if difference < 0 else np.int64(0)))
 
 
 @_kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
-    """Result = left·right + addend, element by element."""
-    q = np.uint64(prime)
+    """Write left·right + addend to `result`, element by element."""
+    q = np.int64(prime)
+    inverse = 1.0 / np.float64(prime)
     for i in range(result.size):
-        result[i] = (np.uint64(left[i]) * np.uint64(right[i]) + np.uint64(addend[i])) % q
+        total = _multiply(left[i], right[i], q, inverse) + np.int64(addend[i])
+        result[i] = np.uint32(total - (q if total >= q else np.int64(0)))
 
 
 @_kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
-    """Residues as signed doubles in (-q/2, q/2]."""
+    """Residues [r, t] as signed doubles in (-q/2, q/2]."""
     half = np.uint32(prime >> 1)
     for row in range(residues.shape[0]):
         for i in range(residues.shape[1]):
@@ -172,7 +222,7 @@ def reduce_doubles(values: NDArray[np.float64], prime: int) -> None:
 
 @_kernel
 def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64], prime: int) -> None:
-    """High = high·2^bits + low modulo the prime, in place; bits <= 21."""
+    """Replace `high` by high·2^bits + low modulo the prime; bits <= 21."""
     q = np.float64(prime)
     inverse = 1.0 / q
     factor = np.float64(1 << bits)
@@ -186,7 +236,7 @@ def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64]
 def convolve_components(
     left: NDArray[np.float64], right: NDArray[np.float64], prime: int, result: NDArray[np.float64]
 ) -> None:
-    """result[e, i + j] += left[e, i]·right[e, j] modulo the prime, position by position; `result` starts at zero."""
+    """Add left[e, i]·right[e, j] to result[e, i + j] modulo the prime, position by position."""
     q = np.int64(prime)
     inverse = 1.0 / np.float64(prime)
     for element in range(left.shape[0]):
@@ -201,7 +251,7 @@ def convolve_components(
 
 @_kernel
 def add_constants(values: NDArray[np.float64], constants: NDArray[np.float64], prime: int) -> None:
-    """values[e, 0] += constants[e] modulo the prime: constant polynomials have the same value in every NTT position."""
+    """Add constants[e] to values[e, 0]: a constant polynomial has the same value in every NTT position."""
     q = np.float64(prime)
     inverse = 1.0 / q
     for element in range(values.shape[0]):

@@ -5,15 +5,32 @@ are shared by tasks alone and each task's data stays in one core's cache.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from trader.he.types import Progress
 
 Item = TypeVar("Item")
+Scratch = TypeVar("Scratch")
+
+
+class PerThread(Generic[Scratch]):
+    """One object per thread, made when the thread first asks: scratch memory that tasks reuse."""
+
+    def __init__(self, make: Callable[[], Scratch]) -> None:
+        self._make = make
+        self._local = threading.local()
+
+    def get(self) -> Scratch:
+        """The calling thread's object."""
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = self._make()
+        scratch: Scratch = self._local.scratch
+        return scratch
 
 
 def worker_count() -> int:

@@ -128,6 +128,6 @@ class Protection:
         result = np.zeros((len(self.parameters.primes), degree), dtype=np.uint32)
         for index, prime in enumerate(self.parameters.primes):
             for integers, position in limbs:
-                kernels.reduce_integers(integers, prime, pow(2, position, prime), result[index])
+                kernels.add_integers(integers, prime, pow(2, position, prime), result[index])
             prime_tables(degree, prime).forward(result[index])
         return result

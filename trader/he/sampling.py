@@ -35,23 +35,45 @@ class Position:
     block: int
 
 
+class UniformExpander:
+    """Expands a seed block by block into memory of its own; one per thread.
+
+    Args:
+        seed: 32 public bytes.
+        rows: ciphertexts per block.
+    """
+
+    def __init__(self, seed: bytes, rows: int) -> None:
+        self._seed = seed
+        self._residues = np.empty((rows, BLOCK), dtype=np.uint32)
+        self._zeros = b""
+        self._stream = np.empty(0, dtype=np.uint8)
+
+    def expand(self, position: Position, prime: int) -> Residues:
+        """Uniform residues [rows, BLOCK] that the seed stands for at a position; valid until the next call."""
+        wanted = self._residues.size
+        acceptance = prime / (1 << prime.bit_length())
+        words = int(wanted / acceptance + 8 * (wanted * (1 - acceptance)) ** 0.5) + 64
+        nonce = struct.pack("<4I", position.batch, position.prime_index, position.block, 0)
+        flat = self._residues.reshape(-1)
+        while kernels.accept_below(self._words(nonce, words), prime, flat) < wanted:
+            words *= 2
+        return self._residues
+
+    def _words(self, nonce: bytes, count: int) -> Residues:
+        """The first words of the stream that belongs to a nonce."""
+        if len(self._zeros) < 4 * count:
+            self._zeros = bytes(4 * count)
+            self._stream = np.empty(4 * count, dtype=np.uint8)
+        cipher = Cipher(algorithms.AES(self._seed), modes.CTR(nonce)).encryptor()
+        cipher.update_into(memoryview(self._zeros)[: 4 * count], self._stream.data)
+        words: Residues = self._stream.view(np.uint32)[:count]
+        return words
+
+
 def expand_uniform(seed: bytes, position: Position, prime: int, rows: int) -> Residues:
-    """Uniform residues [rows, BLOCK] that the seed stands for at a position."""
-    wanted = rows * BLOCK
-    acceptance = prime / (1 << prime.bit_length())
-    words = int(wanted / acceptance + 8 * (wanted * (1 - acceptance)) ** 0.5) + 64
-    residues = np.empty(wanted, dtype=np.uint32)
-    nonce = struct.pack("<4I", position.batch, position.prime_index, position.block, 0)
-    while kernels.accept_below(_keystream(seed, nonce, 4 * words).view(np.uint32), prime, residues) < wanted:
-        words *= 2
-    return residues.reshape(rows, BLOCK)
-
-
-def _keystream(key: bytes, nonce: bytes, count: int) -> NDArray[np.uint8]:
-    cipher = Cipher(algorithms.AES(key), modes.CTR(nonce)).encryptor()
-    stream = np.empty(count, dtype=np.uint8)
-    cipher.update_into(bytes(count), stream.data)
-    return stream
+    """One block of a `UniformExpander`, in fresh memory."""
+    return UniformExpander(seed, rows).expand(position, prime)
 
 
 class SecretSampler:

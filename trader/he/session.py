@@ -14,9 +14,9 @@ from trader.he import seal
 from trader.he.encoding import coefficients, round_to_integers
 from trader.he.encryption import subtract_masks, to_residues, write_public_key
 from trader.he.errors import PlanError, SessionError
-from trader.he.parallel import run_tasks
+from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
-from trader.he.sampling import BLOCK, SEED_BYTES, Position, SecretSampler
+from trader.he.sampling import BLOCK, SEED_BYTES, Position, SecretSampler, UniformExpander
 from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, digest, read_container
 
@@ -109,6 +109,7 @@ class ClientSession:
     def _encrypt_batch(self, rows: NDArray[np.int64], batch: int, seed: bytes, parts: list[Residues]) -> None:
         """Rows [F, samples] of one batch to first halves, one part [F, N] per prime."""
         degree = self.plan.ring_degree
+        expanders = PerThread(lambda: UniformExpander(seed, len(rows)))
         factor = 2.0 ** (self.plan.input_scale_bits - self.plan.scale_bits)
 
         def encode(start: int) -> None:
@@ -122,7 +123,7 @@ class ClientSession:
         def mask(position: Position) -> None:
             index = position.prime_index
             prime, secret = self._parameters.primes[index], self._key.residues[index]
-            subtract_masks(parts[index], secret, seed, position, prime)
+            subtract_masks(parts[index], secret, expanders.get(), position, prime)
 
         run_tasks(encode, range(0, len(rows), ROWS_PER_TASK))
         blocks = degree // BLOCK

@@ -7,7 +7,7 @@ from tenseal import sealapi
 from trader.he import seal
 from trader.he.encryption import PublicKey, public_mask, subtract_masks, to_residues, write_public_key
 from trader.he.ring import prime_tables
-from trader.he.sampling import BLOCK, ERROR_DEVIATION, Position, SecretSampler, expand_uniform
+from trader.he.sampling import BLOCK, ERROR_DEVIATION, Position, SecretSampler, UniformExpander, expand_uniform
 
 DEGREE = 2048
 PRIME_INDICES = range(2)
@@ -50,7 +50,7 @@ def test_seal_decrypts_what_we_encrypt(parameters, key):
         to_residues(noisy, DEGREE, parameters.primes[index], row)
         for block in range(DEGREE // BLOCK):
             position = Position(0, index, block)
-            subtract_masks(row, key.residues[index], seed, position, parameters.primes[index])
+            subtract_masks(row, key.residues[index], UniformExpander(seed, 1), position, parameters.primes[index])
             columns = slice(block * BLOCK, (block + 1) * BLOCK)
             ciphertext[1, index, columns] = expand_uniform(seed, position, parameters.primes[index], 1)
     assert np.allclose(key.decrypt(ciphertext, 2.0**20), 3, atol=1e-3)
