@@ -3,13 +3,15 @@ pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
 
-/// @title A seller that calls back into the market while it is being paid, for the tests
+/// @title A seller that calls back into the market while it is being paid, or refuses the payment, for the tests
 contract ReenteringReceiver {
     IModelMarket private immutable MARKET;
 
     /// @notice What the market is called with when it pays; empty to keep still.
     bytes public attack;
-    /// @notice What came of it.
+    /// @notice Whether payments are refused.
+    bool public refusing;
+    /// @notice What came of the attack.
     bool public succeeded;
     bytes public result;
 
@@ -18,7 +20,12 @@ contract ReenteringReceiver {
     }
 
     receive() external payable {
+        require(!refusing);
         if (attack.length > 0) (succeeded, result) = address(MARKET).call(attack);
+    }
+
+    function setRefusing(bool value) external {
+        refusing = value;
     }
 
     function setAttack(bytes calldata data) external {

@@ -60,7 +60,11 @@ def audit_circuit() -> onnx.ModelProto:
 def run_arguments() -> ezkl.PyRunArgs:
     """Parameters as committed inputs; no rescaling, so instances are exact integers."""
     arguments = ezkl.PyRunArgs()
-    arguments.input_visibility, arguments.param_visibility, arguments.output_visibility = "polycommit", "fixed", "public"
+    arguments.input_visibility, arguments.param_visibility, arguments.output_visibility = (
+        "polycommit",
+        "fixed",
+        "public",
+    )
     arguments.ignore_range_check_inputs_outputs = True
     arguments.input_scale = arguments.param_scale = SCALE_BITS
     arguments.logrows, arguments.decomp_base, arguments.decomp_legs = LOGROWS, 512, 3

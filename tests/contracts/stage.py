@@ -1,0 +1,347 @@
+"""A chain with the market on it, two parties, a clock, and the real proofs of `tests/vectors/audit_proofs.json`."""
+
+import ast
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import TransactionFailed
+from eth_utils.crypto import keccak
+from hexbytes import HexBytes
+from web3 import EthereumTesterProvider, Web3
+
+from contracts import (
+    ETH,
+    ChunkEvidence,
+    Layout,
+    MarketReverted,
+    SumStepEvidence,
+    Terms,
+    Windows,
+    bind_market,
+    bind_verifier,
+    decode_revert,
+    deploy,
+    layout_hash,
+)
+from contracts import register_vka as vka_registration
+from contracts.published import read_artifacts
+from tests.contracts.reference import Model, Tree, committed_outputs, delivered_tree
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "audit_proofs.json").read_text())
+STATES = read_artifacts().enums["State"]
+PRICE, BOND, FEE = 10**18, 2 * 10**17, 10**15
+WINDOWS = Windows(600, 700, 800, 900, 1000, 1100)
+KEY = keccak(b"delivery key")
+GAS = 12_000_000
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The argument of `prove`, with fields that a test can replace."""
+
+    proof: bytes
+    instances: Sequence[int]
+    vka: Sequence[bytes]
+    layout: Layout
+    outputs: Sequence[int]
+
+    @classmethod
+    def of(cls, statement: str, vka: str = "vka") -> "Audit":
+        proof = bytes.fromhex(VECTORS[statement]["proof"])
+        instances = [int(instance) for instance in VECTORS[statement]["instances"]]
+        shift = VECTORS["output_shift_bits"]
+        layout = Layout(
+            1, 1, len(proof), VECTORS["outputs"], shift, VECTORS["logrows"], tuple(VECTORS["column_lengths"])
+        )
+        words = [bytes.fromhex(element) for element in VECTORS[vka]]
+        return cls(proof, instances, words, layout, committed_outputs(instances, shift))
+
+    @property
+    def input_commitment(self) -> bytes:
+        return keccak(self.proof[:64])
+
+    @property
+    def parameter_commitment(self) -> bytes:
+        return keccak(self.proof[64:128])
+
+    @property
+    def circuit_digest(self) -> bytes:
+        return keccak(b"".join(self.vka))
+
+    def as_abi(self) -> tuple[Any, ...]:
+        return (self.proof, list(self.instances), list(self.vka), self.layout.as_abi(), list(self.outputs))
+
+
+FIRST = Audit.of("first")
+
+
+def model_of(audit: Audit, columns: Sequence[Sequence[int]]) -> Model:
+    return Model(columns, audit.layout.logrows, audit.parameter_commitment)
+
+
+MODEL = model_of(FIRST, [list(range(-16, 16))])
+
+
+def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = None, **changes: Any) -> Terms:
+    """The listing of `model`, whose proof is `audit`."""
+    terms = Terms(
+        manifest_hash=keccak(b"manifest"),
+        circuit_digest=audit.circuit_digest,
+        parameter_commitment=audit.parameter_commitment,
+        weights_root=model.weights_tree.root,
+        sums_root=model.sums_tree(sums).root,
+        layout_hash=layout_hash(audit.layout),
+        token=ETH,
+        price_wei=PRICE,
+        bond_wei=BOND,
+        fee_wei=FEE,
+        buyer_quota_samples=100,
+        listing_quota_samples=150,
+        audit_samples=VECTORS["audit_samples"],
+        tolerance=1 << audit.layout.output_shift_bits,
+        windows=WINDOWS,
+    )
+    return replace(terms, **changes)
+
+
+class Stage:
+    """One listing of `MODEL`, and trades that the tests drive. Moves send one transaction and return its receipt."""
+
+    def __init__(self) -> None:
+        # Ahead of the wall clock, so that blocks are one second apart unless a test says otherwise.
+        overrides = {"gas_limit": 60_000_000, "timestamp": 4_000_000_000}
+        parameters = PyEVMBackend.generate_genesis_params(overrides=overrides)
+        self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+        self._refusing = False
+        self.web3 = Web3(EthereumTesterProvider(self.tester))
+        deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
+        self.deployment = deploy(self.web3, deployer)
+        self.market = bind_market(self.web3, self.deployment.market)
+        self.verifier = bind_verifier(self.web3, self.deployment.verifier)
+        for vka in ("vka", "foreign_vka"):
+            words = [bytes.fromhex(element) for element in VECTORS[vka]]
+            self.send(vka_registration(self.web3, self.deployment.verifier, words), deployer)
+        self.offer(terms_of(FIRST))
+
+    # ---------------------------------------------------------------------------------------------- chain and clock
+
+    def send(self, function: Any, sender: str, value: int = 0) -> Any:
+        """Mines one transaction. Where it is to be refused, runs it as a call in the next block instead and raises."""
+        transaction = {"from": sender, "value": value, "gas": GAS}
+        if not self._refusing:
+            receipt = self.web3.eth.wait_for_transaction_receipt(function.transact(transaction))
+            assert receipt["status"] == 1, f"{function.abi_element_identifier} was reverted"
+            return receipt
+        data = function._encode_transaction_data()
+        try:
+            return self.tester.call({**transaction, "to": function.address, "data": data}, "pending")
+        except TransactionFailed as error:
+            raise decode_revert(_revert_data(error)) from None
+
+    @property
+    def now(self) -> int:
+        return self.web3.eth.get_block("latest")["timestamp"]
+
+    def at(self, timestamp: int) -> None:
+        """The next transaction is mined at exactly this second."""
+        self.tester.time_travel(timestamp)
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Everything inside is undone afterwards."""
+        snapshot = self.tester.take_snapshot()
+        try:
+            yield
+        finally:
+            self.tester.revert_to_snapshot(snapshot)
+
+    @contextmanager
+    def refused(self, name: str, **arguments: Any) -> Iterator[None]:
+        """The block inside is refused with this error; named arguments are compared, bytes as bytes."""
+        self._refusing = True
+        try:
+            with pytest.raises(MarketReverted) as caught:
+                yield
+        finally:
+            self._refusing = False
+        error = caught.value
+        expected = {k: "0x" + v.hex() if isinstance(v, bytes) else v for k, v in arguments.items()}
+        assert (error.name, {k: error.arguments.get(k) for k in expected}) == (name, expected)
+
+    # ------------------------------------------------------------------------------------------------------- moves
+
+    def offer(self, terms: Terms, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.list(terms.as_abi()), sender or self.seller)
+
+    def open_session(self, listing: int = 1, samples: int = 10, value: int = FEE, sender: str | None = None) -> Any:
+        function = self.market.functions.openSession(listing, samples, keccak(b"request"))
+        return self.send(function, sender or self.buyer, value)
+
+    def respond(self, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.respond(trade, keccak(b"response")), sender or self.seller)
+
+    def purchase(self, trade: int = 1, audit: Audit = FIRST, value: int = PRICE, sender: str | None = None) -> Any:
+        function = self.market.functions.purchase(trade, audit.input_commitment, audit.outputs)
+        return self.send(function, sender or self.buyer, value)
+
+    def prove(
+        self,
+        trade: int = 1,
+        audit: Audit = FIRST,
+        value: int = BOND,
+        sender: str | None = None,
+        root: bytes | None = None,
+    ) -> Any:
+        root = self.ciphertext_tree.root if root is None else root
+        function = self.market.functions.prove(trade, audit.as_abi(), root, keccak(KEY))
+        return self.send(function, sender or self.seller, value)
+
+    def accept(self, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.accept(trade), sender or self.buyer)
+
+    def reveal(self, trade: int = 1, key: bytes = KEY, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.reveal(trade, key), sender or self.seller)
+
+    def confirm(self, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.confirm(trade), sender or self.buyer)
+
+    def settle(self, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.settle(trade), sender or self.stranger)
+
+    def expire(self, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions.expire(trade), sender or self.stranger)
+
+    def withdraw(self, sender: str) -> Any:
+        return self.send(self.market.functions.withdraw(ETH), sender)
+
+    def dispute(self, name: str, evidence: Any, trade: int = 1, sender: str | None = None) -> Any:
+        return self.send(self.market.functions[name](trade, evidence.as_abi()), sender or self.buyer)
+
+    def bring_to(
+        self, state: str, *, trade: int = 1, listing: int = 1, audit: Audit = FIRST, root: bytes | None = None
+    ) -> None:
+        """Opens a session on the listing and moves the trade along to the named state."""
+        if state == "None":
+            return
+        self.open_session(listing, value=self.market.functions.sessionFee(listing, self.buyer).call())
+        waiting: list[tuple[str, Callable[[], Any]]] = [
+            ("Testing", lambda: self.respond(trade)),
+            ("Answered", lambda: self.purchase(trade, audit)),
+            ("Purchased", lambda: self.prove(trade, audit, root=root)),
+            ("Proven", lambda: self.accept(trade)),
+            ("Accepted", lambda: self.reveal(trade)),
+            ("Revealed", lambda: self.confirm(trade)),
+        ]
+        if state == "Expired":
+            self.at(self.deadline(trade))
+            self.expire(trade)
+            return
+        for current, move in waiting:
+            if current == state:
+                return
+            move()
+
+    def reveal_model(
+        self,
+        model: Model,
+        *,
+        sums: Sequence[int] | None = None,
+        chunks: Sequence[bytes] | None = None,
+        key: bytes = KEY,
+    ) -> "Delivery":
+        """Lists the model (with other sums, perhaps) and takes a trade to Revealed (with other chunks, perhaps)."""
+        lengths = tuple(len(column) for column in model.columns)
+        layout = replace(FIRST.layout, logrows=model.logrows, column_lengths=lengths)
+        audit = replace(FIRST, layout=layout)
+        sums = model.sums if sums is None else sums
+        chunks = [model.chunk(j) for j in range(len(sums))] if chunks is None else chunks
+        ciphertext, tree = delivered_tree(key, chunks)
+        self.offer(terms_of(audit, model, sums))
+        self.bring_to("Revealed", listing=2, audit=audit, root=tree.root)
+        return Delivery(self, model, sums, layout, ciphertext, tree)
+
+    # ------------------------------------------------------------------------------------------------------- reads
+
+    @cached_property
+    def ciphertext_tree(self) -> Any:
+        return delivered_tree(KEY, [MODEL.chunk(0)])[1]
+
+    def trade(self, trade: int = 1) -> dict[str, Any]:
+        names = ("buyer", "deadline", "state", "listing_id", "fee", "samples", "digest", "key_hash")
+        return dict(zip(names, self.market.functions.trade(trade).call(), strict=True))
+
+    def state(self, trade: int = 1) -> str:
+        return STATES[self.trade(trade)["state"]]
+
+    def deadline(self, trade: int = 1) -> int:
+        return int(self.trade(trade)["deadline"])
+
+    def credit(self, account: str) -> int:
+        return int(self.market.functions.balanceOf(account, ETH).call())
+
+    def events(self, receipt: Any) -> list[tuple[str, dict[str, Any]]]:
+        """All events of the receipt, in order: name and arguments."""
+        kinds = {bytes(HexBytes(event().topic)): event for event in self.market.events}
+        logs = [kinds[bytes(log["topics"][0])]().process_log(log) for log in receipt["logs"]]
+        return [(log["event"], dict(log["args"])) for log in logs]
+
+    def event(self, receipt: Any, name: str) -> dict[str, Any]:
+        """The arguments of the one event of that name in the receipt."""
+        (arguments,) = [arguments for event, arguments in self.events(receipt) if event == name]
+        return arguments
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A revealed trade: what was listed, what came, and the evidence that the buyer can draw from it."""
+
+    stage: Stage
+    model: Model
+    sums: Sequence[int]
+    layout: Layout
+    ciphertext: Sequence[bytes]
+    tree: Tree
+
+    def chunk_evidence(self, kind: str, index: int) -> ChunkEvidence:
+        committed = self.model.weights_tree if kind == "disputeWeightsChunk" else self.model.sums_tree(self.sums)
+        return ChunkEvidence(
+            key=KEY,
+            index=index,
+            ciphertext=self.ciphertext[index],
+            ciphertext_path=self.tree.path(index),
+            leaf=committed.leaves[index],
+            path=committed.path(index),
+            layout=self.layout,
+        )
+
+    def step_evidence(self, index: int) -> SumStepEvidence:
+        sums_tree, is_first = self.model.sums_tree(self.sums), index == 0
+        return SumStepEvidence(
+            index=index,
+            previous_sum=0 if is_first else self.sums[index - 1],
+            previous_salt=bytes(32) if is_first else self.model.salt(index - 1),
+            previous_path=[] if is_first else sums_tree.path(index - 1),
+            sum=self.sums[index],
+            salt=self.model.salt(index),
+            sum_path=sums_tree.path(index),
+            parameters=self.model.parameters(index),
+            weights_path=self.model.weights_tree.path(index),
+            layout=self.layout,
+        )
+
+
+StageAt = Callable[[str], Stage]
+"""The market with a trade in the named state: what the fixture `stage_at` gives."""
+
+
+def _revert_data(error: TransactionFailed) -> bytes:
+    """eth-tester gives the return data as the text of a bytes literal."""
+    text = str(error.args[0])
+    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()

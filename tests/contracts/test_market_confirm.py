@@ -1,0 +1,16 @@
+from tests.contracts.stage import BOND, FEE, PRICE, StageAt
+
+
+def test_confirming_pays_the_seller_at_once(stage_at: StageAt) -> None:
+    stage = stage_at("Revealed")
+    receipt = stage.confirm()
+    settled = {"tradeId": 1, "seller": stage.seller, "amount": PRICE + BOND}
+    assert stage.events(receipt) == [("Confirmed", {"tradeId": 1}), ("Settled", settled)]
+    assert (stage.state(), stage.credit(stage.seller)) == ("Settled", FEE + PRICE + BOND)
+
+
+def test_only_the_buyer_confirms(stage_at: StageAt) -> None:
+    stage = stage_at("Revealed")
+    for caller in (stage.seller, stage.stranger):
+        with stage.refused("NotBuyer", caller=caller.lower()):
+            stage.confirm(sender=caller)

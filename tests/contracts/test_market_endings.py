@@ -1,0 +1,83 @@
+"""`settle` and `expire`: at each second exactly one of a party's move and the ending is valid, and money is safe."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.contracts.stage import BOND, FEE, PRICE, STATES, Stage, StageAt
+
+MOVES: dict[str, Callable[[Stage], Any]] = {
+    "Testing": Stage.respond,
+    "Answered": Stage.purchase,
+    "Purchased": Stage.prove,
+    "Proven": Stage.accept,
+    "Accepted": Stage.reveal,
+    "Revealed": Stage.confirm,
+}
+# What buyer and seller are owed after the state's deadline has passed; the fee is the seller's once it has answered.
+OWED = {
+    "Testing": (FEE, 0),
+    "Answered": (0, FEE),
+    "Purchased": (PRICE, FEE),
+    "Proven": (PRICE, FEE + BOND),
+    "Accepted": (PRICE, FEE + BOND),
+    "Revealed": (0, FEE + PRICE + BOND),
+}
+
+
+def end(stage: Stage, state: str) -> Any:
+    return stage.settle() if state == "Revealed" else stage.expire()
+
+
+@pytest.mark.parametrize("state", MOVES)
+@pytest.mark.parametrize("seconds", [-1, 0, 1])
+def test_exactly_one_of_move_and_ending_is_valid(stage_at: StageAt, state: str, seconds: int) -> None:
+    stage = stage_at(state)
+    deadline = stage.deadline()
+    move_is_valid = seconds < 0
+    with stage.restored():
+        stage.at(deadline + seconds)
+        if move_is_valid:
+            MOVES[state](stage)
+        else:
+            with stage.refused("DeadlinePassed", tradeId=1, deadline=deadline):
+                MOVES[state](stage)
+    stage.at(deadline + seconds)
+    if move_is_valid:
+        with stage.refused("DeadlineNotReached", tradeId=1, deadline=deadline):
+            end(stage, state)
+    else:
+        end(stage, state)
+        assert (stage.credit(stage.buyer), stage.credit(stage.seller)) == OWED[state]
+        assert sum(OWED[state]) == stage.web3.eth.get_balance(stage.deployment.market)
+
+
+@pytest.mark.parametrize("state", [state for state in MOVES if state != "Revealed"])
+def test_expiry_says_which_state_ended_and_who_gets_what(stage_at: StageAt, state: str) -> None:
+    stage = stage_at(state)
+    credited = (stage.credit(stage.buyer), stage.credit(stage.seller))
+    stage.at(stage.deadline())
+    expired = stage.event(stage.expire(), "Expired")
+    to_buyer, to_seller = (after - before for after, before in zip(OWED[state], credited, strict=True))
+    ended = STATES.index(state)
+    assert expired == {"tradeId": 1, "ended": ended, "toBuyer": to_buyer, "toSeller": to_seller}
+    assert stage.state() == "Expired"
+
+
+def test_a_session_that_was_never_answered_does_not_count(stage: Stage) -> None:
+    stage.open_session(samples=100)
+    stage.at(stage.deadline())
+    stage.expire()
+    assert stage.market.functions.sessionFee(1, stage.buyer).call() == FEE
+    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 100
+    assert stage.market.functions.samplesLeft(1, stage.stranger).call() == 100
+
+
+def test_an_answered_session_counts_even_if_nothing_is_bought(stage: Stage) -> None:
+    stage.open_session(samples=100)
+    stage.respond()
+    stage.at(stage.deadline())
+    stage.expire()
+    assert stage.market.functions.sessionFee(1, stage.buyer).call() == 2 * FEE
+    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 0

@@ -1,0 +1,74 @@
+from eth_utils.crypto import keccak
+
+from tests.contracts.stage import FEE, FIRST, WINDOWS, Stage, terms_of
+
+
+def test_a_session_locks_its_fee(stage: Stage) -> None:
+    receipt = stage.open_session(samples=10)
+    opened = stage.event(receipt, "SessionOpened")
+    assert opened == {
+        "tradeId": 1,
+        "listingId": 1,
+        "buyer": stage.buyer,
+        "samples": 10,
+        "requestDigest": keccak(b"request"),
+        "fee": FEE,
+        "deadline": stage.now + WINDOWS.answer_seconds,
+    }
+    trade = stage.trade()
+    assert (trade["buyer"], trade["listing_id"], trade["fee"], trade["samples"]) == (stage.buyer, 1, FEE, 10)
+    assert (stage.state(), trade["deadline"]) == ("Testing", opened["deadline"])
+    assert stage.web3.eth.get_balance(stage.deployment.market) == FEE
+
+
+def test_the_fee_grows_with_each_session_of_a_buyer(stage: Stage) -> None:
+    for n in (1, 2, 3):
+        assert stage.market.functions.sessionFee(1, stage.buyer).call() == n * FEE
+        stage.open_session(value=n * FEE)
+    assert stage.market.functions.sessionFee(1, stage.stranger).call() == FEE
+
+
+def test_the_fee_must_be_exact(stage: Stage) -> None:
+    for paid in (0, FEE - 1, FEE + 1):
+        with stage.refused("UnexpectedPayment", paid=paid, due=FEE):
+            stage.open_session(value=paid)
+
+
+def test_a_buyer_cannot_exceed_its_quota(stage: Stage) -> None:
+    stage.open_session(samples=60)
+    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 40
+    with stage.refused("QuotaExceeded", listingId=1, samples=41, samplesLeft=40):
+        stage.open_session(samples=41, value=2 * FEE)
+    stage.open_session(samples=40, value=2 * FEE)
+
+
+def test_all_buyers_together_cannot_exceed_the_listing_quota(stage: Stage) -> None:
+    stage.open_session(samples=100)
+    with stage.refused("QuotaExceeded", listingId=1, samples=51, samplesLeft=50):
+        stage.open_session(samples=51, sender=stage.stranger)
+    stage.open_session(samples=50, sender=stage.stranger)
+
+
+def test_quotas_are_kept_per_listing(stage: Stage) -> None:
+    stage.open_session(samples=100)
+    stage.offer(terms_of(FIRST))
+    stage.open_session(listing=2, samples=100)
+
+
+def test_a_session_has_samples(stage: Stage) -> None:
+    with stage.refused("NoSamples"):
+        stage.open_session(samples=0)
+
+
+def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:
+    for listing in (0, 2):
+        with stage.refused("ListingNotOpen", listingId=listing):
+            stage.open_session(listing=listing)
+
+
+def test_a_fee_that_no_longer_fits_is_refused(stage: Stage) -> None:
+    stage.offer(terms_of(FIRST, fee_wei=2**127))
+    assert stage.market.functions.sessionFee(2, stage.buyer).call() == 2**127
+    stage.offer(terms_of(FIRST, fee_wei=0))
+    stage.open_session(listing=3, value=0)
+    stage.open_session(listing=3, value=0)

@@ -1,0 +1,36 @@
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from tests.contracts.stage import FIRST, PRICE, WINDOWS, StageAt
+
+
+def test_a_purchase_locks_the_price_and_keeps_a_digest_of_what_the_buyer_saw(stage_at: StageAt) -> None:
+    stage = stage_at("Answered")
+    before = stage.web3.eth.get_balance(stage.deployment.market)
+    purchased = stage.event(stage.purchase(), "Purchased")
+    deadline = stage.now + WINDOWS.proof_seconds
+    assert purchased == {
+        "tradeId": 1,
+        "inputCommitment": FIRST.input_commitment,
+        "outputs": list(FIRST.outputs),
+        "price": PRICE,
+        "deadline": deadline,
+    }
+    assert (stage.state(), stage.deadline()) == ("Purchased", deadline)
+    digest = keccak(encode(["bytes32", "int64[]"], [FIRST.input_commitment, FIRST.outputs]))
+    assert stage.trade()["digest"] == digest
+    assert stage.web3.eth.get_balance(stage.deployment.market) == before + PRICE
+
+
+def test_the_price_must_be_exact(stage_at: StageAt) -> None:
+    stage = stage_at("Answered")
+    for paid in (0, PRICE - 1, PRICE + 1):
+        with stage.refused("UnexpectedPayment", paid=paid, due=PRICE):
+            stage.purchase(value=paid)
+
+
+def test_only_the_buyer_purchases(stage_at: StageAt) -> None:
+    stage = stage_at("Answered")
+    for caller in (stage.seller, stage.stranger):
+        with stage.refused("NotBuyer", caller=caller.lower(), buyer=stage.buyer.lower()):
+            stage.purchase(sender=caller)

@@ -1,0 +1,19 @@
+from eth_utils.crypto import keccak
+
+from tests.contracts.stage import FEE, WINDOWS, Stage
+
+
+def test_answering_earns_the_fee(stage: Stage) -> None:
+    stage.open_session()
+    answered = stage.event(stage.respond(), "Answered")
+    deadline = stage.now + WINDOWS.decision_seconds
+    assert answered == {"tradeId": 1, "responseDigest": keccak(b"response"), "deadline": deadline}
+    assert (stage.state(), stage.deadline()) == ("Answered", deadline)
+    assert (stage.credit(stage.seller), stage.credit(stage.buyer)) == (FEE, 0)
+
+
+def test_only_the_seller_answers(stage: Stage) -> None:
+    stage.open_session()
+    for caller in (stage.buyer, stage.stranger):
+        with stage.refused("NotSeller", caller=caller.lower(), seller=stage.seller.lower()):
+            stage.respond(sender=caller)

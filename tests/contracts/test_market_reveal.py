@@ -1,0 +1,26 @@
+from eth_utils.crypto import keccak
+
+from tests.contracts.stage import KEY, WINDOWS, StageAt
+
+
+def test_revealing_publishes_the_key(stage_at: StageAt) -> None:
+    stage = stage_at("Accepted")
+    revealed = stage.event(stage.reveal(), "Revealed")
+    assert revealed == {"tradeId": 1, "key": KEY, "deadline": stage.now + WINDOWS.dispute_seconds}
+    assert stage.state() == "Revealed"
+
+
+def test_a_wrong_key_is_refused(stage_at: StageAt) -> None:
+    stage = stage_at("Accepted")
+    wrong = keccak(b"another key")
+    with stage.refused("UnexpectedKey", keyHash=keccak(wrong), expected=keccak(KEY)):
+        stage.reveal(key=wrong)
+    assert stage.state() == "Accepted"
+
+
+def test_only_the_seller_reveals(stage_at: StageAt) -> None:
+    """Not even with the right key: it could be overheard in the seller's pending transaction."""
+    stage = stage_at("Accepted")
+    for caller in (stage.buyer, stage.stranger):
+        with stage.refused("NotSeller", caller=caller.lower()):
+            stage.reveal(sender=caller)
