@@ -84,12 +84,15 @@ class Chain:
 
     Attributes:
         web3: For the packages below, which bind contracts and read logs with it.
+        name: For messages.
         chain_id: EIP-155 chain id, asked once: a node that changes its chain finds its transactions refused.
     """
 
     def __init__(self, web3: Web3, name: str, *, confirmations: int = 1, timeout_seconds: float = 120.0) -> None:
         self.web3 = web3
         self.name = name
+        provider: Any = web3.provider
+        self._tester: Any = provider.ethereum_tester if isinstance(provider, EthereumTesterProvider) else None
         self._confirmations = confirmations
         self._timeout_seconds = timeout_seconds
         with self.reachable():
@@ -124,11 +127,6 @@ class Chain:
         name = f"the node at {url.split('@')[-1]}"  # credentials in the URL are not for error messages
         return cls(Web3(provider), name, confirmations=confirmations, timeout_seconds=timeout_seconds)
 
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the chain lives in this process."""
-        return isinstance(self.web3.provider, EthereumTesterProvider)
-
     @contextmanager
     def reachable(self) -> Iterator[None]:
         """Around any use of `web3`: what the node or the network does wrong becomes one clear error.
@@ -162,10 +160,9 @@ class Chain:
         Raises:
             CallerError: The node is a real one: it can't be hurried.
         """
-        if self.is_embedded:
-            tester: EthereumTester = cast("Any", self.web3.provider).ethereum_tester
-            tester.time_travel(self.now() + seconds)
-            tester.mine_block()
+        if self._tester is not None:
+            self._tester.time_travel(self.now() + seconds)
+            self._tester.mine_block()
             return
         self._require_anvil("can't be hurried: wait for the deadline")
         self._request("evm_increaseTime", [seconds])
@@ -224,7 +221,7 @@ class Chain:
     ) -> Receipt:
         """Sign a transaction, send it, and wait until it is confirmed.
 
-        It is tried against the latest state first: one that would fail is not sent.
+        One that would fail against the latest state is not sent.
 
         Args:
             function: The contract's function with its arguments.
@@ -241,9 +238,13 @@ class Chain:
             self._check_funds(account, value_wei)
             transaction = self._fill(function, account, value_wei)
             signed = bytes(account.sign_transaction(cast("dict[str, Any]", transaction)).raw_transaction)
-        if before_sending is not None:
-            before_sending(signed)
-        return self._deliver(signed, function)
+            if before_sending is not None:
+                before_sending(signed)
+            if self._tester is None:
+                self.web3.eth.send_raw_transaction(signed)
+            else:
+                self._try_embedded(signed, function, transaction)
+        return self._confirm(signed, function)
 
     def resend(self, signed: bytes, function: ContractFunction) -> Receipt:
         """Send a kept transaction again and wait for it: whether it had arrived before or not, it takes effect once.
@@ -256,7 +257,11 @@ class Chain:
             TransactionRefusedError: It failed, or another transaction of the account took its place.
             ChainUnavailableError: The node does not answer, or did not confirm in time.
         """
-        return self._deliver(signed, function)
+        with self.reachable():
+            if not self._known(signed):
+                self._check_not_replaced(signed)
+                self.web3.eth.send_raw_transaction(signed)
+        return self._confirm(signed, function)
 
     def logs(self, contract: Contract, topics: list[Any], first_block: int = 0) -> list[LogEvent]:
         """Events of a contract that match `topics` (as `eth_getLogs` has them), in order."""
@@ -280,52 +285,56 @@ class Chain:
             )
 
     def _fill(self, function: ContractFunction, account: LocalAccount, value_wei: int) -> TxParams:
-        """A transaction ready to be signed (EIP-1559), tried against the latest state."""
+        """A transaction ready to be signed (EIP-1559); a node's estimate refuses one that would fail."""
         base_fee = int(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
         tip = int(self.web3.eth.max_priority_fee)
         sender: TxParams = {"from": account.address, "value": cast("Wei", value_wei)}
-        if self.is_embedded:
-            gas = EMBEDDED_TRANSACTION_GAS
-            function.call({**sender, "gas": gas})
-        else:
+        if self._tester is None:
             gas = function.estimate_gas(sender) * GAS_MARGIN_PERCENT // 100
+        else:
+            gas = EMBEDDED_TRANSACTION_GAS
+        nonce = self.web3.eth.get_transaction_count(account.address, "latest" if self._tester else "pending")
         return function.build_transaction(
             {
                 **sender,
                 "gas": gas,
-                "nonce": self.web3.eth.get_transaction_count(
-                    account.address, "latest" if self.is_embedded else "pending"
-                ),
+                "nonce": nonce,
                 "chainId": self.chain_id,
                 "maxFeePerGas": cast("Wei", 2 * base_fee + tip),
                 "maxPriorityFeePerGas": cast("Wei", tip),
             }
         )
 
-    def _deliver(self, signed: bytes, function: ContractFunction) -> Receipt:
+    def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams) -> None:
+        """Send, and undo what failed: an estimate would run a proof's verification several times more."""
+        snapshot = self._tester.take_snapshot()
+        sent = self.web3.eth.send_raw_transaction(signed)
+        if self.web3.eth.get_transaction_receipt(sent)["status"] != 1:
+            self._tester.revert_to_snapshot(snapshot)
+            # Fails as the transaction did, but says why.
+            function.call({"from": transaction["from"], "value": transaction["value"], "gas": transaction["gas"]})
+
+    def _confirm(self, signed: bytes, function: ContractFunction) -> Receipt:
+        """Wait until a transaction that was sent stands firm."""
         with self.reachable():
-            transaction_hash = HexBytes(Web3.keccak(signed))
-            if not self._known(transaction_hash):
-                self._check_not_replaced(signed)
-                self.web3.eth.send_raw_transaction(signed)
-            receipt = self._await_confirmation(transaction_hash)
+            receipt = self._await_confirmation(HexBytes(Web3.keccak(signed)))
             if receipt["status"] != 1:
                 raise TransactionRefusedError(
-                    f"transaction {transaction_hash.to_0x_hex()} failed: the trade moved on before it was mined. "
-                    "Look at the trade again."
+                    f"transaction {receipt['transactionHash'].to_0x_hex()} failed: the trade moved on before it was "
+                    "mined. Look at the trade again."
                 )
             contract = self.web3.eth.contract(function.address, abi=function.contract_abi)
             return Receipt(
-                transaction_hash=transaction_hash.to_0x_hex(),
+                transaction_hash=receipt["transactionHash"].to_0x_hex(),
                 block_number=receipt["blockNumber"],
                 gas_used=receipt["gasUsed"],
                 gas_cost_wei=receipt["gasUsed"] * receipt["effectiveGasPrice"],
                 events=tuple(_decode(contract, receipt)),
             )
 
-    def _known(self, transaction_hash: HexBytes) -> bool:
+    def _known(self, signed: bytes) -> bool:
         try:
-            self.web3.eth.get_transaction(transaction_hash)
+            self.web3.eth.get_transaction(HexBytes(Web3.keccak(signed)))
         except TransactionNotFound:
             return False
         return True
