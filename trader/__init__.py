@@ -1,36 +1,54 @@
 """The protocol and its people: seller, buyer, and what they exchange.
 
-    chain = Chain.connect("http://127.0.0.1:8545")
-    market = Market.at(chain, "0x…")
+    market = Market.at(Chain.connect("http://127.0.0.1:8545"), "0x…")
     seller = Seller(SellerPackage.read(folder, password), Equipment(market, account, mailbox, log, folder))
     seller.list_model(Offer(price_wei, bond_wei, windows))
     buyer = Buyer(listing_id, BuyerPolicy(), Equipment(market, account, mailbox, log, folder))
     while not buyer.is_over:
         buyer.step(samples)
 
-`scripts/` holds whole programs. To read the code, begin with `trade/machine.py` (the protocol as a table), then
-`seller.py` and `buyer.py` (who does what), `verify/` (what a buyer checks) and `market.py` (the escrow in Python).
+`scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what a buyer
+checks), then `seller` and `buyer` (who does what), `market` and `chain` (how they reach the contracts); `model`, `he`,
+`delivery` and `package` are the parts that they are made of.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trader.accounts import create_account as create_account
-    from trader.accounts import load_account as load_account
-    from trader.buyer import Buyer as Buyer
-    from trader.buyer import TestResult as TestResult
-    from trader.chain import Chain as Chain
-    from trader.delivery import Mailbox as Mailbox
-    from trader.errors import TraderError as TraderError
-    from trader.market import Market as Market
-    from trader.package import PrepareOptions as PrepareOptions
-    from trader.package import SellerPackage as SellerPackage
-    from trader.package import prepare as prepare
-    from trader.party import Equipment as Equipment
-    from trader.seller import Offer as Offer
-    from trader.seller import Seller as Seller
-    from trader.verify import BuyerPolicy as BuyerPolicy
+    from trader.accounts import create_account, load_account, save_account
+    from trader.buyer import Buyer, TestResult
+    from trader.chain import Chain
+    from trader.delivery import Mailbox
+    from trader.errors import TraderError
+    from trader.market import Market
+    from trader.package import PrepareOptions, SellerPackage, prepare
+    from trader.party import Equipment, Step
+    from trader.seller import Offer, Seller
+    from trader.trade import Role, State
+    from trader.verify import BuyerPolicy
+
+__all__ = [
+    "Buyer",
+    "BuyerPolicy",
+    "Chain",
+    "Equipment",
+    "Mailbox",
+    "Market",
+    "Offer",
+    "PrepareOptions",
+    "Role",
+    "Seller",
+    "SellerPackage",
+    "State",
+    "Step",
+    "TestResult",
+    "TraderError",
+    "create_account",
+    "load_account",
+    "prepare",
+    "save_account",
+]
 
 _MODULES = {
     "Buyer": "trader.buyer",
@@ -41,18 +59,20 @@ _MODULES = {
     "Market": "trader.market",
     "Offer": "trader.seller",
     "PrepareOptions": "trader.package",
+    "Role": "trader.trade",
     "Seller": "trader.seller",
     "SellerPackage": "trader.package",
+    "State": "trader.trade",
+    "Step": "trader.party",
     "TestResult": "trader.buyer",
     "TraderError": "trader.errors",
     "create_account": "trader.accounts",
     "load_account": "trader.accounts",
     "prepare": "trader.package",
+    "save_account": "trader.accounts",
 }
-"""Where each public name lives. They are imported when first used: the sandboxes that open hostile files import
-`trader.model` many times, and must not pay for SEAL, ezkl and web3 each time."""
-
-__all__ = [*_MODULES]  # noqa: PLE0604 - strings all the same
+"""Where each public name lives; it is imported when first used. The sandboxes that open hostile files start afresh each
+time and import `trader.model` alone: they must not pay for SEAL, ezkl and web3 as well."""
 
 
 def __getattr__(name: str) -> Any:
