@@ -4,6 +4,7 @@ In the order of use: :func:`development_srs`, :func:`build_audit_circuit` (selle
 (buyer), :func:`input_commitment` and :func:`parameter_commitment`, :func:`prove`, :func:`verify`.
 """
 
+from zk.ceremony import cached_srs, ceremony_srs, fetch_srs, import_srs
 from zk.circuits.audit import AuditCircuit
 from zk.circuits.build import build_audit_circuit, rebuild_audit_circuit
 from zk.errors import ZkError
@@ -28,10 +29,14 @@ __all__ = [
     "WorkerLimits",
     "ZkError",
     "build_audit_circuit",
+    "cached_srs",
+    "ceremony_srs",
     "commit_elements",
     "commitment_digest",
     "development_srs",
     "draw_input_salt",
+    "fetch_srs",
+    "import_srs",
     "input_commitment",
     "parameter_commitment",
     "prove",

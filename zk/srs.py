@@ -136,6 +136,6 @@ def development_srs(logrows: int) -> Srs:
     if not path.exists():
         with scratch_folder(path) as scratch:
             made = scratch / path.name
-            run_job("make_srs", {"srs": str(made), "logrows": logrows})
+            run_job("make_srs", {"srs": made, "logrows": logrows})
             made.replace(path)
     return read_srs(path, development=True)

@@ -115,13 +115,13 @@ def _make_keys(files: KeyFiles, circuit: bytes, settings: bytes, srs: Srs) -> st
     files.circuit.write_bytes(circuit)
     files.settings.write_bytes(settings)
     job = {
-        "circuit": str(files.circuit),
-        "settings": str(files.settings),
-        "srs": str(srs.path),
-        "compiled": str(files.compiled),
-        "vk": str(files.verifying_key),
-        "pk": str(files.proving_key),
-        "vka": str(files.vka),
+        "circuit": files.circuit,
+        "settings": files.settings,
+        "srs": srs.path,
+        "compiled": files.compiled,
+        "vk": files.verifying_key,
+        "pk": files.proving_key,
+        "vka": files.vka,
     }
     run_job("make_keys", job)
     return vka_digest(read_vka(files.vka.read_bytes())).hex()

@@ -110,7 +110,7 @@ def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
     with tempfile.TemporaryDirectory(prefix="modelseal-settings-") as folder:
         onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
         onnx.write_bytes(circuit)
-        job = {"circuit": str(onnx), "settings": str(settings), "run_args": run_arguments.as_json()}
+        job = {"circuit": onnx, "settings": settings, "run_args": run_arguments.as_json()}
         try:
             run_job("make_settings", job)
         except WorkerFailed as error:

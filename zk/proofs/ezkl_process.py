@@ -6,7 +6,7 @@ process, and this is the only file of the project that knows ezkl's interface. I
 that it starts fast.
 
 A job is ``{"operation", "arguments", "memory_bytes", "cpu_seconds", "answer"}``, where ``answer`` is the path of the
-file that gets ``{"result"}`` or ``{"error"}``.
+file that gets ``{"result", "peak_memory_bytes"}`` or ``{"error"}``.
 """
 
 import asyncio
@@ -20,12 +20,24 @@ from typing import Any
 
 import ezkl
 
+KIBIBYTE = 1024
+"""Unit of ru_maxrss on Linux."""
+
 VISIBILITIES = {"input_visibility": "polycommit", "param_visibility": "fixed", "output_visibility": "public"}
 
 
 def make_srs(srs: str, logrows: int) -> None:
     """Make a structured reference string for development."""
     ezkl.gen_srs(srs, logrows)
+
+
+def fetch_srs(srs: str, logrows: int) -> None:
+    """Download a ceremony's structured reference string."""
+
+    async def download() -> None:
+        await ezkl.get_srs(settings_path=None, logrows=logrows, srs_path=srs)
+
+    asyncio.run(download())
 
 
 def make_settings(circuit: str, settings: str, run_args: dict[str, Any]) -> None:
@@ -94,7 +106,7 @@ def verify(proof: str, settings: str, vk: str, srs: str) -> None:
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (make_srs, make_settings, make_keys, write_verifier, commit, prove, verify)
+    f.__name__: f for f in (make_srs, fetch_srs, make_settings, make_keys, write_verifier, commit, prove, verify)
 }
 
 
@@ -106,6 +118,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         answer = {"result": OPERATIONS[job["operation"]](**job["arguments"])}
+        answer["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
     except BaseException as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
     Path(job["answer"]).write_text(json.dumps(answer))

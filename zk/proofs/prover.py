@@ -27,7 +27,7 @@ from zk.proofs.proof import (
     verify_commitments,
     verify_form,
 )
-from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits, run_job
+from zk.proofs.worker import DEFAULT_LIMITS, OnProgress, WorkerLimits, run_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,6 +111,7 @@ def prove(
     parameters: Sequence[NDArray[np.int32]],
     srs: Srs,
     limits: WorkerLimits = DEFAULT_LIMITS,
+    on_progress: OnProgress | None = None,
 ) -> Proof:
     """Prove that the parameters give the outputs on the inputs; the proof is verified before it is returned.
 
@@ -121,6 +122,7 @@ def prove(
         parameters: The canonical tensors.
         srs: The circuit's SRS.
         limits: Time and memory.
+        on_progress: Called with the seconds so far; an exception raised in it cancels.
 
     Raises:
         StatementError: Shapes or ranges do not fit the circuit.
@@ -140,7 +142,7 @@ def prove(
             "witness": Path(folder, "witness.json"),
             "proof": Path(folder, "proof.json"),
         }
-        commitments = run_job("prove", {name: str(value) for name, value in job.items()}, limits)
+        commitments = run_job("prove", job, limits, on_progress).value
         proof = read_ezkl_proof(Path(folder, "proof.json").read_text())
     verify_form(circuit, proof)
     input_points, *parameter_points = _read_commitments(commitments, tensors, circuit)
@@ -183,7 +185,7 @@ def _commit(circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs) -
             "settings": keys.settings,
             "srs": srs.path,
         }
-        commitments = run_job("commit", {name: str(value) for name, value in job.items()})
+        commitments = run_job("commit", job).value
     return tuple(point for points in _read_commitments(commitments, tensors, circuit) for point in points)
 
 

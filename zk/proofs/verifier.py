@@ -53,7 +53,7 @@ def verify(
         path.write_text(write_ezkl_proof(proof))
         job = {"proof": path, "settings": keys.settings, "vk": keys.verifying_key, "srs": srs.path}
         try:
-            run_job("verify", {name: str(value) for name, value in job.items()}, limits)
+            run_job("verify", job, limits)
         except WorkerFailed as error:
             raise InvalidProof(f"the proof does not hold: {error}; ask the seller for a valid one") from error
 
@@ -74,5 +74,5 @@ def write_reusable_verifier(circuit: AuditCircuit, srs: Srs, path: Path) -> None
             "solidity": solidity,
             "abi": Path(folder, "verifier.abi"),
         }
-        run_job("write_verifier", {name: str(value) for name, value in job.items()})
+        run_job("write_verifier", job)
         path.write_bytes(solidity.read_bytes())

@@ -1,4 +1,4 @@
-"""Run ezkl in a process of its own, with limits on memory and time.
+"""Run ezkl in a process of its own, with limits on memory and time, and a way to stop it.
 
 ezkl panics, aborts and allocates without asking, on input that may come from the other party. Every call therefore
 runs in a fresh process (:mod:`zk.proofs.ezkl_process`, which starts in 50 ms), and whatever happens there becomes a
@@ -14,14 +14,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
 
-_OUT_OF_MEMORY = ("out of memory", "MemoryError", "ThreadPoolBuildError")
+OnProgress = Callable[[float], None]
+"""Called with the seconds so far, about every :data:`POLL_SECONDS`; an exception raised in it cancels the job."""
 
+POLL_SECONDS = 0.1
+
+_OUT_OF_MEMORY = ("out of memory", "MemoryError", "ThreadPoolBuildError")
 _SCRIPT = Path(__file__).with_name("ezkl_process.py")
 
 
@@ -45,62 +51,95 @@ class WorkerLimits:
 DEFAULT_LIMITS = WorkerLimits()
 
 
-def run_job(operation: str, arguments: dict[str, Any], limits: WorkerLimits = DEFAULT_LIMITS) -> Any:
+@dataclass(frozen=True)
+class JobResult:
+    """What a job gave and took.
+
+    Attributes:
+        value: The operation's JSON result.
+        seconds: Wall-clock time.
+        peak_memory_bytes: Largest resident size of its process.
+    """
+
+    value: Any
+    seconds: float
+    peak_memory_bytes: int
+
+
+def run_job(
+    operation: str,
+    arguments: dict[str, Any],
+    limits: WorkerLimits = DEFAULT_LIMITS,
+    on_progress: OnProgress | None = None,
+) -> JobResult:
     """Run one operation of :mod:`zk.proofs.ezkl_process` in a fresh process.
+
+    However this function is left, the process has ended.
 
     Args:
         operation: Name of the operation.
-        arguments: Its arguments; paths as strings.
+        arguments: Its arguments; paths are passed as strings.
         limits: Time and memory.
-
-    Returns:
-        The operation's JSON result.
+        on_progress: Sees the time pass, and may cancel by raising.
 
     Raises:
         WorkerFailed: ezkl raised or panicked; the message carries its words.
         WorkerTimeout: Killed at the time limit.
         WorkerKilled: The process died or gave up, for instance for lack of memory.
     """
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="modelseal-job-") as folder:
         answer = Path(folder, "answer.json")
         job = {
             "operation": operation,
-            "arguments": arguments,
+            "arguments": {name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
             "memory_bytes": limits.memory_bytes or _physical_memory_bytes(),
             # A backstop for a parent that dies: an orphan can't burn more than every core for the whole time.
             "cpu_seconds": int(limits.seconds * (os.cpu_count() or 1)) + 1,
             "answer": str(answer),
         }
-        _run_process(operation, json.dumps(job), limits)
-        try:
-            outcome = json.loads(answer.read_text())
-        except (OSError, ValueError) as error:
-            raise WorkerKilled(f"the proving process ended without an answer to {operation}: run it again") from error
+        with tempfile.TemporaryFile(dir=folder) as stderr:
+            returncode = _run_process(operation, json.dumps(job).encode(), stderr, limits.seconds, on_progress)
+            if returncode != 0:
+                stderr.seek(0)
+                raise WorkerKilled(_explain_death(operation, returncode, stderr.read().decode(errors="replace")))
+        outcome = json.loads(answer.read_text())
     if "error" in outcome:
-        message = f"ezkl could not {operation.replace('_', ' ')}: {_first_line(outcome['error'])}"
-        if any(sign in message for sign in _OUT_OF_MEMORY):
-            raise WorkerKilled(f"{message}; allow more memory, or audit fewer samples")
-        raise WorkerFailed(message)
-    return outcome["result"]
+        raise _translate(operation, outcome["error"])
+    return JobResult(outcome["result"], time.monotonic() - started, outcome["peak_memory_bytes"])
 
 
-def _run_process(operation: str, job: str, limits: WorkerLimits) -> None:
-    try:
-        finished = subprocess.run(  # noqa: S603 - our own script, no shell
-            [sys.executable, "-I", str(_SCRIPT)],
-            input=job.encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"RUST_BACKTRACE": "0"},
-            timeout=limits.seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise WorkerTimeout(
-            f"{operation} was stopped after {limits.seconds:g} s: allow more time, or audit fewer samples"
-        ) from error
-    if finished.returncode != 0:
-        raise WorkerKilled(_explain_death(operation, finished.returncode, finished.stderr.decode(errors="replace")))
+def _run_process(
+    operation: str, job: bytes, stderr: IO[bytes], limit_seconds: float, on_progress: OnProgress | None
+) -> int:
+    started = time.monotonic()
+    with subprocess.Popen(  # noqa: S603 - our own script, no shell
+        [sys.executable, "-I", str(_SCRIPT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env=os.environ | {"RUST_BACKTRACE": "0"},
+    ) as process:
+        send: bytes | None = job
+        try:
+            while (elapsed := time.monotonic() - started) < limit_seconds:
+                if on_progress is not None:
+                    on_progress(elapsed)
+                try:
+                    process.communicate(send, timeout=min(POLL_SECONDS, limit_seconds - elapsed))
+                    return process.returncode
+                except subprocess.TimeoutExpired:
+                    send = None
+        finally:
+            process.kill()
+    raise WorkerTimeout(f"{operation} was stopped after {limit_seconds:g} s: allow more time, or audit fewer samples")
+
+
+def _translate(operation: str, error: str) -> WorkerFailed | WorkerKilled:
+    message = f"ezkl could not {operation.replace('_', ' ')}: {_first_line(error)}"
+    if any(sign in message for sign in _OUT_OF_MEMORY):
+        return WorkerKilled(f"{message}; allow more memory, or audit fewer samples")
+    return WorkerFailed(message)
 
 
 def _explain_death(operation: str, returncode: int, stderr: str) -> str:

@@ -8,7 +8,7 @@ from zk.proofs.worker import WorkerLimits, run_job
 
 
 def test_a_runtime_error_is_translated(tmp_path):
-    missing = str(tmp_path / "missing")
+    missing = tmp_path / "missing"
     with pytest.raises(WorkerFailed, match="could not verify: RuntimeError"):
         run_job("verify", {"proof": missing, "settings": missing, "vk": missing, "srs": missing})
 
@@ -18,22 +18,22 @@ def test_a_rust_panic_is_translated(tmp_path):
     tensors = tmp_path / "tensors.json"
     tensors.write_text('{"input_data": [["zz"]]}')
     with pytest.raises(WorkerFailed, match="PanicException"):
-        run_job("commit", {"tensors": str(tensors), "vk": "", "settings": "", "srs": ""})
+        run_job("commit", {"tensors": tensors, "vk": "", "settings": "", "srs": ""})
 
 
 def test_the_message_is_one_line(tmp_path):
     with pytest.raises(WorkerFailed) as caught:
-        run_job("make_settings", {"circuit": str(tmp_path), "settings": str(tmp_path), "run_args": {}})
+        run_job("make_settings", {"circuit": tmp_path, "settings": tmp_path, "run_args": {}})
     assert "\n" not in str(caught.value)
 
 
 def test_time_is_limited(tmp_path):
     with pytest.raises(WorkerTimeout, match=r"stopped after 0\.2 s"):
-        run_job("make_srs", {"srs": str(tmp_path / "srs"), "logrows": 20}, WorkerLimits(seconds=0.2))
+        run_job("make_srs", {"srs": tmp_path / "srs", "logrows": 20}, WorkerLimits(seconds=0.2))
 
 
 def test_memory_is_limited(statement):
-    with pytest.raises(WorkerKilled, match="memory.* allow more memory"):
+    with pytest.raises(WorkerKilled, match=r"memory.* allow more memory"):
         zk.prove(
             statement.circuit,
             statement.inputs,
@@ -42,6 +42,28 @@ def test_memory_is_limited(statement):
             statement.srs,
             WorkerLimits(memory_bytes=20 << 20),
         )
+
+
+def test_progress_is_reported_and_can_cancel(tmp_path):
+    seen = []
+
+    def on_progress(seconds):
+        seen.append(seconds)
+        if seconds > 0.25:
+            raise InterruptedError
+
+    target = tmp_path / "srs"
+    with pytest.raises(InterruptedError):
+        run_job("make_srs", {"srs": target, "logrows": 20}, on_progress=on_progress)
+    assert seen == sorted(seen)
+    assert len(seen) >= 2
+    assert not target.exists()
+
+
+def test_a_job_says_what_it_took(tmp_path):
+    result = run_job("make_srs", {"srs": tmp_path / "srs", "logrows": 6})
+    assert result.seconds > 0
+    assert 1 << 20 < result.peak_memory_bytes < 1 << 32
 
 
 def test_nothing_is_left_behind(statement, tmp_path, monkeypatch):
