@@ -3,7 +3,7 @@
 The files are those that ezkl publishes, one per size, derived from the Perpetual Powers of Tau ceremony: a proof
 against them can be forged only if every participant of the ceremony colluded. Files go into the user's cache by
 :func:`fetch_srs` or, where the network is closed, by :func:`import_srs`; :func:`ceremony_srs` then finds them. A file
-of another size is no substitute: its Lagrange points differ, and ezkl commits with a file of exactly the circuit's size.
+of another size is no substitute: its Lagrange points differ, and ezkl commits with a file of the circuit's very size.
 """
 
 from __future__ import annotations
