@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.simulators.escrow_judge import Judge
-from trader.delivery import DeliveryTerms, ciphertext_tree, encrypt_artifact
+from trader.delivery import (
+    CiphertextChunk,
+    DeliveryTerms,
+    Evidence,
+    SumLeaf,
+    SumStepEvidence,
+    WeightsChunkEvidence,
+    ciphertext_tree,
+    encrypt_artifact,
+)
 from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import encode_chunks, salt_of, with_sums
+from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, values_of, with_sums
+from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +32,7 @@ LOGROWS = 9
 SHAPES = ((253, 2), (241, 1), (1, 3))
 LENGTHS = (506, 241, 3)
 PARAMETER_COMMITMENT = bytes(range(32))
-KEY = bytes(range(100, 132))
+KEY = keccak256(b"delivery key")
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,22 @@ class ListedModel:
     columns: list[NDArray[np.int32]]
     artifact: bytes
     terms: DeliveryTerms
+
+    def evidence(self, ciphertext: bytes, kind: type[Evidence], index: int) -> Evidence:
+        """What a buyer shows about chunk ``index``, whether there is anything wrong with it or not."""
+        weights, sums = self.terms.commitments.weights, self.terms.commitments.sums
+        if kind is SumStepEvidence:
+            previous = self._sum_leaf(index - 1) if index else None
+            values = values_of(self.artifact, index)
+            return SumStepEvidence(index, previous, self._sum_leaf(index), values, weights.path(index))
+        data = ciphertext[CHUNK_BYTES * index : CHUNK_BYTES * (index + 1)]
+        chunk = CiphertextChunk(data, ciphertext_tree(ciphertext).path(index))
+        tree = weights if kind is WeightsChunkEvidence else sums
+        return kind(index, chunk, tree.leaves[index], tree.path(index))
+
+    def _sum_leaf(self, index: int) -> SumLeaf:
+        path = self.terms.commitments.sums.path(index)
+        return SumLeaf(stored_sums(self.artifact)[index], salt_of(self.artifact, index), path)
 
     def judge(self, ciphertext: bytes) -> Judge:
         """The escrow, once the seller has committed to a ciphertext and revealed the key."""
@@ -60,17 +86,22 @@ def salts(seed: int = 0) -> bytes:
     return np.random.default_rng(seed + 1000).bytes(32 * ColumnLayout(LOGROWS, LENGTHS).chunk_count)
 
 
-def list_model(columns: list[NDArray[np.int32]], *, forged_sums: dict[int, int] | None = None) -> ListedModel:
+def list_model(
+    columns: list[NDArray[np.int32]],
+    *,
+    forged_sums: dict[int, int] | None = None,
+    parameter_commitment: bytes = PARAMETER_COMMITMENT,
+) -> ListedModel:
     """List columns honestly but for the running sums that are given."""
     layout = ColumnLayout(LOGROWS, LENGTHS)
     blank = encode_chunks(columns, salts())
     weights = weights_tree(blank)
-    sums = running_sums(columns, layout, derive_challenge(weights.root, PARAMETER_COMMITMENT))
+    sums = running_sums(columns, layout, derive_challenge(weights.root, parameter_commitment))
     for index, forged in (forged_sums or {}).items():
         sums[index] = forged
     artifact = with_sums(blank, sums)
     last_salt = salt_of(artifact, layout.chunk_count - 1)
     terms = DeliveryTerms(
-        layout, SHAPES, PARAMETER_COMMITMENT, ChunkCommitments(weights, sums_tree(artifact), last_salt)
+        layout, SHAPES, parameter_commitment, ChunkCommitments(weights, sums_tree(artifact), last_salt)
     )
     return ListedModel(layout, columns, artifact, terms)

@@ -10,19 +10,16 @@ from hypothesis import strategies as st
 from tests.simulators.escrow_judge import RefusedError
 from tests.simulators.listed_model import KEY, SHAPES, list_model, random_columns, salts
 from trader.delivery import (
-    CiphertextChunk,
     CiphertextError,
     DeliveryFaultError,
     SumChunkEvidence,
-    SumLeaf,
     SumStepEvidence,
     WeightsChunkEvidence,
     check_delivery,
-    ciphertext_tree,
     encrypt_artifact,
 )
 from zk.commitments import derive_challenge, running_sums, split_columns
-from zk.commitments.chunks import encode_chunks, salt_of, stored_sums, values_of, with_sums
+from zk.commitments.chunks import encode_chunks, stored_sums, with_sums
 from zk.field import MODULUS
 
 CHUNKS = 6
@@ -148,21 +145,7 @@ def test_ciphertext_of_another_length_is_no_dispute(honest, size):
 
 def true_evidence(listed, kind, index):
     """What a buyer would show if chunk ``index`` were wrong, taken from an honest delivery."""
-    ciphertext, commitments = listed.ciphertext(), listed.terms.commitments
-    data = ciphertext[1024 * index : 1024 * index + 1024]
-    chunk = CiphertextChunk(data, ciphertext_tree(ciphertext).path(index))
-    if kind is WeightsChunkEvidence:
-        return kind(index, chunk, commitments.weights.leaves[index], commitments.weights.path(index))
-    if kind is SumChunkEvidence:
-        return kind(index, chunk, commitments.sums.leaves[index], commitments.sums.path(index))
-    sums = stored_sums(listed.artifact)
-
-    def leaf(at):
-        return SumLeaf(sums[at], salt_of(listed.artifact, at), commitments.sums.path(at))
-
-    previous = leaf(index - 1) if index else None
-    values = values_of(listed.artifact, index)
-    return SumStepEvidence(index, previous, leaf(index), values, commitments.weights.path(index))
+    return listed.evidence(listed.ciphertext(), kind, index)
 
 
 KINDS = [WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence]
