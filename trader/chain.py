@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import TransactionFailed
 from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from web3 import EthereumTesterProvider, HTTPProvider, Web3
@@ -122,7 +123,9 @@ class Chain:
             raise CallerError(f"{url!r} is not the URL of a node: give http://… or https://…")
         retries = ExceptionRetryConfiguration(errors=(OSError,), retries=3, backoff_factor=0.1)
         provider = HTTPProvider(
-            url, request_kwargs={"timeout": REQUEST_TIMEOUT_SECONDS}, exception_retry_configuration=retries
+            url,
+            request_kwargs={"timeout": min(REQUEST_TIMEOUT_SECONDS, timeout_seconds)},
+            exception_retry_configuration=retries,
         )
         name = f"the node at {url.split('@')[-1]}"  # credentials in the URL are not for error messages
         return cls(Web3(provider), name, confirmations=confirmations, timeout_seconds=timeout_seconds)
@@ -273,8 +276,9 @@ class Chain:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except ContractLogicError as error:
-            reverted = decode_revert(bytes(HexBytes(error.data))) if isinstance(error.data, (str, bytes)) else error
+        except (ContractLogicError, TransactionFailed) as error:
+            data = _revert_data(error)
+            reverted = error if data is None else decode_revert(data)
             raise TransactionRefusedError(f"{_first_line(reverted)}. Nothing has changed.") from reverted
 
     def _check_funds(self, account: LocalAccount, value_wei: int) -> None:
@@ -380,6 +384,15 @@ def _decode(contract: Contract, receipt: Any) -> list[LogEvent]:
     decoded = [found for event in events for found in event().process_receipt(own, errors=DISCARD)]
     decoded.sort(key=lambda log: (log["blockNumber"], log["logIndex"]))
     return [LogEvent(log["event"], dict(log["args"]), log["blockNumber"]) for log in decoded]
+
+
+def _revert_data(error: BaseException) -> bytes | None:
+    """What the contract returned when it reverted, if the exception still has it."""
+    if isinstance(error, ContractLogicError):
+        return bytes(HexBytes(error.data)) if isinstance(error.data, (str, bytes)) else None
+    # eth-tester's provider turns the data into text; the exception that it did so from has the bytes.
+    original = error.__context__
+    return next((found for found in original.args if isinstance(found, bytes)), None) if original else None
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulators.trading import BOND, FEE, PRICE, Trading
 from trader.chain import Chain
-from trader.demo.cheats import CHEATS, Cheat
+from trader.demo.cheats import CHEATS, Casting
 from trader.trade import Role, State
 
 CHEATERS = {kind: Role.BUYER if kind.endswith("buyer") else Role.SELLER for kind in CHEATS}
@@ -24,7 +24,7 @@ def play(trading: Trading, kind: str) -> None:
     assert gains[CHEATERS[kind]] <= FEE
 
 
-def payoff(cheat: Cheat) -> dict[Role, int]:
+def payoff(cheat: Casting) -> dict[Role, int]:
     fee = FEE if cheat.fee_to_seller else 0
     match cheat.ends:
         case State.EXPIRED:

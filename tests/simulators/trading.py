@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 from eth_account import Account
 
 from contracts import Windows
@@ -17,6 +18,8 @@ from trader.buyer import Buyer
 from trader.delivery import Mailbox
 from trader.errors import TraderError
 from trader.market import Market
+from trader.model.manifest import ModelCard
+from trader.package import PrepareOptions, prepare
 from trader.party import Equipment, Step
 from trader.seller import Offer, Seller
 from trader.trade import Role, State
@@ -34,6 +37,21 @@ PRICE, BOND, FEE = ETHER, ETHER // 5, ETHER // 1000
 WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
 OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6))
+
+
+def make_package(model: DemoModel, folder: Path) -> SellerPackage:
+    """Prepare a model for sale; its quota covers its whole test set twice."""
+    (folder / "model.onnx").write_bytes(model.onnx_bytes)
+    np.save(folder / "calibration.npy", model.training_samples)
+    options = PrepareOptions(
+        card=ModelCard(name="for tests"),
+        buyer_quota_samples=300,
+        listing_quota_samples=600,
+        fee_wei=FEE,
+        insist=True,
+    )
+    calibration = folder / "calibration.npy"
+    return prepare(folder / "model.onnx", folder / "out", options, password="test", calibration=calibration)
 
 
 @dataclass
