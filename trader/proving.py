@@ -48,7 +48,7 @@ def prove_and_verify(
     return {
         "audit_samples": circuit.audit_samples,
         "logrows": circuit.logrows,
-        "proof_bytes": len(proof.proof),
+        "proof_bytes": len(proof.data),
         "prove_seconds": round(proven - started, 3),
         "verify_seconds": round(verified - proven, 3),
         "verifier_gas": verify_in_contract(circuit, proof),
@@ -67,7 +67,7 @@ def verify_in_contract(circuit: AuditCircuit, proof: Proof) -> int:
     chain.fund(account.address, FUNDS_WEI)
     verifier = chain.deploy(account).verifier
     chain.send(register_vka(chain.web3, verifier, circuit.vka), account)
-    call = bind_verifier(chain.web3, verifier).functions.verifyProof(proof.proof, proof.instances, circuit.vka)
+    call = bind_verifier(chain.web3, verifier).functions.verifyProof(proof.data, proof.instances, circuit.vka)
     accepted, digest = chain.call(call)
     if not accepted or digest != circuit.digest:
         raise PeerFaultError("the verifier contract refuses the proof. Don't list this model; report it.")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from trader.model import CanonicalModel
 
 
-
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What an encrypted test gave, and what it cost.

@@ -5,8 +5,8 @@ Read `public` and `seller` (what is in them), then `prepare` (how they are made)
 """
 
 from trader.package.circuit import open_circuit, read_package_srs
-from trader.package.errors import PackageError
-from trader.package.leakage import QuotaError, safe_quota
+from trader.package.errors import PackageError, QuotaError
+from trader.package.leakage import safe_quota
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage, read_canonical

@@ -101,8 +101,9 @@ def refuses(ran: object, code: int, *words: str) -> None:
         assert word in diagnosis[0], diagnosis[0]
 
 
-@pytest.mark.parametrize("missing", ["nowhere.onnx", "."])
+@pytest.mark.parametrize("missing", ["nowhere.onnx", "a-folder"])
 def test_missing_model_is_named_and_nothing_is_written(missing: str, tmp_path: Path, modelseal: Callable) -> None:
+    (tmp_path / "a-folder").mkdir()
     refuses(modelseal("model", "prepare", tmp_path / missing, "--out", tmp_path / "p"), 2, missing)
     assert not (tmp_path / "p").exists()
 
