@@ -11,6 +11,7 @@ from typing import Any
 
 from eth_typing import ChecksumAddress
 from eth_utils.crypto import keccak
+from eth_utils.exceptions import ValidationError
 from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
@@ -50,7 +51,7 @@ def _deploy(web3: Web3, sender: ChecksumAddress, name: str, *arguments: Any) -> 
     try:
         transaction = contract.constructor(*arguments).transact({"from": sender})
         receipt = web3.eth.wait_for_transaction_receipt(transaction)
-    except (Web3Exception, ValueError) as error:
+    except (Web3Exception, ValidationError, ValueError) as error:
         raise DeploymentError(f"{name} could not be deployed by {sender}: {error}. Is the account funded?") from error
     address = receipt["contractAddress"]
     if receipt["status"] != 1 or address is None:

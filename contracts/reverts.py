@@ -32,10 +32,10 @@ def decode_revert(data: bytes) -> MarketReverted:
         if error["type"] == "error" and function_signature_to_4byte_selector(_signature(error)) == data[:4]:
             try:
                 values = decode([field["type"] for field in error["inputs"]], data[4:])
-            except DecodingError:
+                pairs = zip(error["inputs"], values, strict=True)
+                return MarketReverted(error["name"], {field["name"]: _readable(field, value) for field, value in pairs})
+            except (DecodingError, IndexError):  # too short, or no member of the enum
                 break
-            named = zip(error["inputs"], values, strict=True)
-            return MarketReverted(error["name"], {field["name"]: _readable(field, value) for field, value in named})
     return MarketReverted("Unknown", {"data": "0x" + data.hex()})
 
 
