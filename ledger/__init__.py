@@ -11,7 +11,7 @@ Read `entries` (what an entry is), `log` and `store` (how it is written), `index
 `queries`, then `fsck` (how tampering is found) and `export`.
 """
 
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Head, Record, Role
+from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Head, Record, Role, as_reason
 from ledger.errors import (
     ChainMovedError,
     EntryHashError,
@@ -56,6 +56,7 @@ __all__ = [
     "TradeStory",
     "UnknownTradeError",
     "WrongMarketError",
+    "as_reason",
     "count_by_kind",
     "export_log",
     "index_events",

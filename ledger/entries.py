@@ -32,6 +32,7 @@ ENTRY_DOMAIN: Final = b"modelseal/ledger/entry/v1\x00"
 
 MAXIMUM_INTEGER: Final = 2**53 - 1  # what RFC 8785 can carry exactly; SQLite and JavaScript read it back unchanged
 MAXIMUM_ID: Final = 2**256 - 1
+MAXIMUM_TIME_SECONDS: Final = 253_402_300_799  # the end of the year 9999, the last that calendars print
 MAXIMUM_DETAILS: Final = 64
 MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short reasons, not for data or key material
 MAXIMUM_JSON_CHARACTERS: Final = 64 * 1024  # above what any entry takes, escapes and multi-byte characters included
@@ -167,7 +168,7 @@ class Record:
 
     def __post_init__(self) -> None:
         _set(self, "actor", _checked_hex(_ADDRESS, "actor", self.actor))
-        _check_integer("occurred_at_seconds", self.occurred_at_seconds, MAXIMUM_INTEGER)
+        _check_integer("occurred_at_seconds", self.occurred_at_seconds, MAXIMUM_TIME_SECONDS)
         for name in ("listing_id", "trade_id"):
             if getattr(self, name) is not None:
                 _check_integer(name, getattr(self, name), MAXIMUM_ID)
@@ -300,6 +301,12 @@ def parse_object(text: object) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise MalformedEntryError(f"expected a JSON object, got {text!r:.40}")
     return parsed
+
+
+def as_reason(error: BaseException) -> str:
+    """What `error` says as a detail: one line of printable characters, cut to the length that a detail may have."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in line)[:MAXIMUM_DETAIL_CHARACTERS]
 
 
 CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)

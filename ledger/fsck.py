@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import rfc8785
 
-from ledger.entries import EMPTY_HEAD, Head, Record, parse_object, encode_entry, from_fields, hash_entry
+from ledger.entries import EMPTY_HEAD, Head, Record, encode_entry, from_fields, hash_entry, parse_object
 from ledger.errors import (
     EntryHashError,
     HeadError,

@@ -109,7 +109,7 @@ def _drop_logged(connection: Connection, records: Iterable[Record]) -> Iterator[
     for record in records:
         if record.chain is not None:
             if record.chain.key not in newest:
-                newest |= {record.chain.key: entry.record.kind for entry in _newest_at(connection, record.chain)}
+                newest.update((record.chain.key, entry.record.kind) for entry in _newest_at(connection, record.chain))
             if newest.get(record.chain.key) is record.kind:
                 continue
             newest[record.chain.key] = record.kind

@@ -31,16 +31,15 @@ class TradeStory:
 
     def gas_used_by_role(self) -> Mapping[Role, int]:
         """Gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
-        transactions = {
-            entry.record.chain.transaction_hash: (entry.record.role, entry.record.chain.gas_used)
-            for entry in self.entries
-            if entry.record.chain is not None
-            and entry.sequence not in self.void_sequences
-            and entry.record.kind is not EntryKind.REORGANISED
-        }
         gas_used: Counter[Role] = Counter()
-        for role, gas in transactions.values():
-            gas_used[role] += gas
+        counted: set[str] = set()
+        for entry in self.entries:
+            chain = entry.record.chain
+            if chain is None or entry.record.kind is EntryKind.REORGANISED or entry.sequence in self.void_sequences:
+                continue
+            if chain.transaction_hash not in counted:
+                counted.add(chain.transaction_hash)
+                gas_used[entry.record.role] += chain.gas_used
         return gas_used
 
 

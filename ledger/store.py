@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, column, create_engine, event, insert, select, table
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ledger.entries import Entry, parse_object, encode_details, from_fields, to_fields
+from ledger.entries import Entry, encode_details, from_fields, parse_object, to_fields
 from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError
 
 APPLICATION_ID: Final = 0x4D534C31  # "MSL1"

@@ -1,17 +1,172 @@
-"""Prints the story of a trade: when, in which block and transaction, who, what, for how much gas."""
+"""Prints the story of a trade: when, in which block and transaction, who, what, for how much gas.
 
-from typing import Any
+`print_story` is for people: one line or two per entry, within 80 columns; `story_rows` says the same to programs. What
+an entry says is text of whoever wrote it: it is never read as markup.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from ledger import TradeStory
+from ledger import Entry, EntryKind, Role, TradeStory
+from trader.trade import State
+
+_WORDS: Final[Mapping[EntryKind, str]] = {
+    EntryKind.LISTED: "listed the model for {terms_price}",
+    EntryKind.DELISTED: "took the listing off the market",
+    EntryKind.SESSION_OPENED: "opened a test session of {samples} samples for {fee}",
+    EntryKind.ANSWERED: "committed to the answer",
+    EntryKind.PURCHASED: "locked the price of {price}",
+    EntryKind.PROVEN: "proved the audit samples, locked a bond of {bond}",
+    EntryKind.ACCEPTED: "accepted the encrypted model",
+    EntryKind.REVEALED: "revealed the key",
+    EntryKind.CONFIRMED: "confirmed the delivery",
+    EntryKind.SETTLED: "settled: {amount} to the seller",
+    EntryKind.EXPIRED: "ended the trade, overdue in {ended}: {to_buyer} to the buyer, {to_seller} to the seller",
+    EntryKind.SLASHED: "won the dispute ({dispute}): {amount} to the buyer",
+    EntryKind.WITHDRAWN: "withdrew {amount}",
+    EntryKind.LISTING_VERIFIED: "verified the listing",
+    EntryKind.LISTING_REFUSED: "refused the listing: {reason}",
+    EntryKind.REQUEST_SENT: "sent the encrypted test set, {bytes}",
+    EntryKind.REQUEST_RECEIVED: "received the encrypted test set, {bytes}",
+    EntryKind.REQUEST_REFUSED: "refused the request: {reason}",
+    EntryKind.RESPONSE_SENT: "sent the encrypted answer, {bytes}",
+    EntryKind.RESPONSE_RECEIVED: "received the encrypted answer, {bytes}",
+    EntryKind.OUTPUTS_COMMITTED: "chose {samples} audit samples and fixed the outputs seen",
+    EntryKind.AUDIT_INPUTS_SENT: "sent the audit samples, sealed",
+    EntryKind.AUDIT_INPUTS_RECEIVED: "received the audit samples",
+    EntryKind.PROOF_MADE: "made the proof, {bytes}",
+    EntryKind.DELIVERY_OFFERED: "offered the encrypted model, {bytes}",
+    EntryKind.DELIVERY_DOWNLOADED: "downloaded the encrypted model, {bytes}",
+    EntryKind.KEY_RECEIVED: "received the key",
+    EntryKind.DELIVERY_VERIFIED: "decrypted the model and verified it",
+    EntryKind.DELIVERY_REFUSED: "refused the delivery: {reason}",
+    EntryKind.DISPUTE_RAISED: "raised a dispute",
+    EntryKind.TRANSACTION_FAILED: "failed to {move}: {reason}",
+    EntryKind.REORGANISED: "lost {undone_kind} (entry {undone_sequence}): the chain dropped its block",
+}
+_AMOUNTS: Final = frozenset({"price", "terms_price", "fee", "bond", "amount", "to_buyer", "to_seller"})
+_DISPUTES: Final = ("weights chunk", "sum chunk", "sum step")  # the contract's enum `Dispute`, in words
+_WEI_PER_ETHER_DIGITS: Final = 18
+_STYLES: Final = {Role.SELLER: "cyan", Role.BUYER: "green", Role.ANYONE: ""}
 
 
 def print_story(console: Console, story: TradeStory) -> None:
-    """Prints `story` as a table that fits 80 columns."""
-    raise NotImplementedError
+    """Prints `story` as a table that fits 80 columns, and the gas of each side below it."""
+    listing_ids = {entry.record.listing_id for entry in story.entries} - {None}
+    listing = f" of listing {listing_ids.pop()}" if listing_ids else ""
+    first = _time(story.entries[0].record.occurred_at_seconds)
+    console.print(Text(f"Trade {story.trade_id}{listing}, {first:%Y-%m-%d} (UTC)", style="bold"))
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name, width, justify in (("time", 8, "left"), ("after", 6, "right"), ("block", 7, "right")):
+        table.add_column(name, width=width, justify=justify)  # type: ignore[arg-type]  # literals, but mypy widens them
+    table.add_column("tx", width=10, no_wrap=True)
+    table.add_column("who", width=6)
+    table.add_column("what", ratio=1)
+    table.add_column("gas", width=9, justify="right")
+    for row in story_rows(story):
+        table.add_row(*_cells(row), style="dim strike" if row["undone"] else None)
+    console.print(table)
+    for role, gas_used in story.gas_used_by_role().items():
+        console.print(Text(f"{role.value}: {gas_used:,} gas", style=_STYLES[role]))
 
 
 def story_rows(story: TradeStory) -> list[dict[str, Any]]:
-    """The same as a list of JSON objects, one per entry."""
-    raise NotImplementedError
+    """The same as a list of JSON objects, one per entry, oldest first.
+
+    `gas_used` is that of the whole transaction and stands at its first event only, so that the column can be added up;
+    `seconds_since_previous` may be negative, because a block's time and a party's clock differ.
+    """
+    return list(_rows(story))
+
+
+def _rows(story: TradeStory) -> Iterator[dict[str, Any]]:
+    previous_seconds = story.entries[0].record.occurred_at_seconds
+    counted: set[tuple[str, str]] = set()
+    for entry in story.entries:
+        record, chain = entry.record, entry.record.chain
+        transaction = None if chain is None else (chain.block_hash, chain.transaction_hash)
+        first_of_transaction = transaction is not None and transaction not in counted
+        counted |= {transaction} if transaction is not None else set()
+        yield {
+            "sequence": entry.sequence,
+            "time": _time(record.occurred_at_seconds).isoformat().replace("+00:00", "Z"),
+            "seconds_since_previous": record.occurred_at_seconds - previous_seconds,
+            "block": None if chain is None else chain.block_number,
+            "transaction": None if chain is None else chain.transaction_hash,
+            "role": record.role.value,
+            "actor": record.actor,
+            "kind": record.kind.value,
+            "what": _tell(entry),
+            "gas_used": chain.gas_used if chain is not None and first_of_transaction else None,
+            "undone": entry.sequence in story.void_sequences,
+            "details": dict(record.details),
+        }
+        previous_seconds = record.occurred_at_seconds
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
+    return (
+        Text(row["time"][11:19]),
+        Text(_duration(row["seconds_since_previous"])),
+        Text("" if row["block"] is None else str(row["block"])),
+        Text("" if row["transaction"] is None else row["transaction"][:10]),
+        Text(row["role"], style=_STYLES[Role(row["role"])]),
+        Text(("(undone) " if row["undone"] else "") + row["what"], overflow="fold"),
+        Text("" if row["gas_used"] is None else f"{row['gas_used']:,}"),
+    )
+
+
+def _tell(entry: Entry) -> str:
+    """What happened, in words; a detail that the entry lacks is told as `?`."""
+    return _WORDS[entry.record.kind].format_map(_Facts(entry.record.details))
+
+
+class _Facts(dict[str, Any]):
+    """An entry's details as people read them."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+    def __getitem__(self, name: str) -> str:
+        return _phrase(name, super().__getitem__(name))
+
+
+def _phrase(name: str, value: object) -> str:
+    if name in _AMOUNTS and str(value).isdecimal():
+        return _ether(int(str(value)))
+    if name == "bytes" and isinstance(value, int):
+        return _size(value)
+    if name == "ended" and isinstance(value, int) and value in list(State):
+        return State(value).name.capitalize()
+    if name == "dispute" and isinstance(value, int) and value in range(len(_DISPUTES)):
+        return _DISPUTES[value]
+    return str(value)
+
+
+def _ether(amount_wei: int) -> str:
+    whole, fraction = divmod(amount_wei, 10**_WEI_PER_ETHER_DIGITS)
+    digits = f"{fraction:0{_WEI_PER_ETHER_DIGITS}}".rstrip("0")
+    return f"{whole}.{digits} ETH" if digits else f"{whole} ETH"
+
+
+def _size(number_bytes: int) -> str:
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number_bytes >= scale:
+            return f"{number_bytes / scale:.1f} {unit}"
+    return f"{number_bytes} bytes"
+
+
+def _duration(seconds: int) -> str:
+    for unit, scale in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if abs(seconds) >= 2 * scale:
+            return f"{round(seconds / scale)} {unit}"
+    return f"{seconds} s"
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
