@@ -1,0 +1,229 @@
+"""Encrypted testing against TenSEAL's `CKKSVector.mm`, and against the same network in plain float64.
+
+`rows(quick)` gives the figures of `modelseal bench he`; `sweeps(quick)` how they grow with samples, features and depth.
+What TenSEAL is given: the same network, the smallest parameters of 128-bit security that run it, one sample per vector,
+which is how its tutorials evaluate a network. A test is whole here: keys, encryption, evaluation with all protection,
+decryption.
+"""
+
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rows import Row, Timing, at_least, at_most, measure
+from trader.he import ClientSession, HePlan, evaluate, plan_encryption
+from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
+
+IMAGE_NETWORK = (784, 64, 10)
+TABLE_NETWORK = (30, 16, 2)
+SCALE_BITS = 13
+SALT_ROWS = 12
+OVERHEAD_SAMPLES = 2048
+
+
+def random_network(*widths: int, seed: int = 0) -> CanonicalModel:
+    """Dense layers of the given widths with square activations between them."""
+    generator = np.random.default_rng(seed)
+    nodes: list[Linear | Square] = []
+    specs, tensors = [], []
+    value = "input"
+    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        tensor = np.zeros((inputs + 1 + SALT_ROWS, outputs), dtype=np.int32)
+        weights = generator.normal(size=(inputs + 1, outputs)) / inputs**0.5
+        tensor[: inputs + 1] = np.rint(np.ldexp(weights, SCALE_BITS))
+        tensors.append(tensor)
+        specs.append(ParameterSpec(f"layer{index}", inputs, outputs, SALT_ROWS))
+        nodes.append(Linear(f"linear{index}", (value,), (outputs,), index))
+        value = f"linear{index}"
+        if index < len(widths) - 2:
+            nodes.append(Square(f"square{index}", (value,), (outputs,)))
+            value = f"square{index}"
+    return CanonicalModel(Graph((widths[0],), tuple(nodes), value, tuple(specs)), tuple(tensors), SCALE_BITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A model, its test set and its plan."""
+
+    model: CanonicalModel
+    inputs: NDArray[np.int64]
+    plan: HePlan
+
+    @classmethod
+    def make(cls, widths: tuple[int, ...], samples: int) -> "Task":
+        """A random network and samples in [0, 1], like pixels."""
+        model = random_network(*widths)
+        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (samples, widths[0]), endpoint=True)
+        plan = plan_encryption(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)
+        return cls(model, inputs, plan)
+
+    def run(self) -> NDArray[np.float64]:
+        """The whole encrypted test."""
+        session = ClientSession(self.plan)
+        return session.decrypt(evaluate(self.plan, self.model, session.encrypt(self.inputs), len(self.inputs)))
+
+    def layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """(weights, bias) in real units, layer by layer."""
+        model = self.model
+        indices = range(len(model.tensors))
+        return [
+            (np.ldexp(model.weights(i).astype(float), -SCALE_BITS), np.ldexp(model.bias(i).astype(float), -SCALE_BITS))
+            for i in indices
+        ]
+
+    def plain(self) -> NDArray[np.float64]:
+        """The same network in float64."""
+        values = np.ldexp(self.inputs.astype(np.float64), -SCALE_BITS)
+        for index, (weights, bias) in enumerate(self.layers()):
+            values = (values**2 if index else values) @ weights + bias
+        return values
+
+
+def measure_tenseal(task: Task, runs: int) -> Timing:
+    """One sample through TenSEAL: encryption, `mm`, square, `mm`, decryption; keys left out."""
+    import tenseal
+
+    context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[31, 26, 26, 26, 26, 31])
+    context.global_scale = 2.0**26
+    context.generate_galois_keys()
+    layers = [(weights.tolist(), bias.tolist()) for weights, bias in task.layers()]
+    sample = np.ldexp(task.inputs[0].astype(float), -SCALE_BITS).tolist()
+
+    def test() -> None:
+        vector = tenseal.ckks_vector(context, sample)
+        for index, (weights, bias) in enumerate(layers):
+            vector = (vector.square() if index else vector).mm(weights).add(bias)
+        vector.decrypt()
+
+    return measure(test, runs, warm_up=False)
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """Everything that `modelseal bench he` prints."""
+    runs = 2 if quick else 5
+    tenseal = measure_tenseal(Task.make(IMAGE_NETWORK, 1), 1 if quick else 3)
+    return [
+        _throughput(runs, tenseal),
+        _latency(runs, tenseal),
+        *_overheads(runs),
+        _memory(),
+        _error(IMAGE_NETWORK),
+        _error(TABLE_NETWORK),
+        _table_throughput(runs),
+    ]
+
+
+def _throughput(runs: int, tenseal: Timing) -> Row:
+    task = Task.make(IMAGE_NETWORK, 4096)
+    timing = measure(task.run, runs)
+    value, peer = len(task.inputs) / timing.median, 1 / tenseal.median
+    bar, holds = at_least(value / peer, 10_000)
+    name = "TenSEAL CKKSVector.mm"
+    return Row("he.throughput", value, "samples/s", name, peer, value / peer, bar, holds, runs, timing.spread)
+
+
+def _latency(runs: int, tenseal: Timing) -> Row:
+    timing = measure(Task.make(IMAGE_NETWORK, 1).run, runs)
+    ratio = tenseal.median / timing.median
+    bar, holds = at_least(ratio, 10)
+    name = "TenSEAL CKKSVector.mm"
+    return Row("he.latency", timing.median, "s", name, tenseal.median, ratio, bar, holds, runs, timing.spread)
+
+
+def _overheads(runs: int) -> list[Row]:
+    """Evaluation alone, which is what the plain pass does too, and the whole test."""
+    task = Task.make(IMAGE_NETWORK, OVERHEAD_SAMPLES)
+    session = ClientSession(task.plan)
+    request = session.encrypt(task.inputs)
+    plain = measure(task.plain, 10 * runs)
+    evaluation = measure(lambda: evaluate(task.plan, task.model, request, OVERHEAD_SAMPLES), runs)
+    whole = measure(task.run, runs)
+    found = []
+    for name, timing in (("he.overhead", evaluation), ("he.overhead.whole_test", whole)):
+        ratio = timing.median / plain.median
+        bar, holds = at_most(ratio, 100) if name == "he.overhead" else ("", True)
+        peer = "NumPy float64"
+        found.append(Row(name, timing.median, "s", peer, plain.median, ratio, bar, holds, runs, timing.spread))
+    return found
+
+
+def _memory() -> Row:
+    """Peak of a process that holds the request and evaluates it, above what it used before."""
+    code = "from benchmarks.he import print_memory; print_memory()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    peak, request = (int(word) for word in result.stdout.split()[-2:])
+    bar, holds = at_most(peak / request, 3)
+    return Row("he.memory", peak, "bytes", "encrypted request", request, peak / request, bar, holds)
+
+
+def print_memory() -> None:
+    """Peak resident bytes above the start, and bytes of the request; to be run in a fresh process."""
+    Task.make((4, 2), 1).run()
+    task = Task.make(IMAGE_NETWORK, 4096)
+    before = _peak_bytes()
+    session = ClientSession(task.plan)
+    request = session.encrypt(task.inputs)
+    evaluate(task.plan, task.model, request, len(task.inputs))
+    print(_peak_bytes() - before, len(request))
+
+
+def _peak_bytes() -> int:
+    """High-water mark of this process; `getrusage` would count the parent's, which survives exec."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def _error(widths: tuple[int, ...]) -> Row:
+    """Largest error of 256 samples against the plan's prediction."""
+    task = Task.make(widths, 256)
+    error = float(np.abs(task.run() - task.plain()).max())
+    ratio = error / task.plan.expected_error
+    bar, holds = at_most(ratio, 1)
+    name = "-".join(map(str, widths))
+    return Row(f"he.error.{name}", error, "absolute", "planned bound", task.plan.expected_error, ratio, bar, holds)
+
+
+def _table_throughput(runs: int) -> Row:
+    task = Task.make(TABLE_NETWORK, 4096)
+    timing = measure(task.run, runs)
+    return Row("he.throughput.30-16-2", 4096 / timing.median, "samples/s", runs=runs, spread=timing.spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How seconds, bytes and error grow along one axis."""
+
+    axis: str
+    points: tuple[int, ...]
+    seconds: tuple[float, ...]
+    request_bytes: tuple[int, ...]
+    errors: tuple[float, ...]
+
+
+def sweeps(quick: bool = False) -> list[Sweep]:
+    """Samples, features, depth."""
+    width = 64 if quick else 784
+    return [
+        _sweep("samples", (1, 50, 500, 4000), lambda n: Task.make((width, 64, 10), n)),
+        _sweep("features", (16, 64, 256) if quick else (16, 64, 256, 1024), lambda n: Task.make((n, 16, 2), 256)),
+        _sweep("hidden layers", (0, 1, 2), lambda n: Task.make((30, *[16] * n, 2), 256)),
+    ]
+
+
+def _sweep(axis: str, points: tuple[int, ...], make: Callable[[int], Task]) -> Sweep:
+    seconds, sizes, errors = [], [], []
+    for point in points:
+        task = make(point)
+        started = time.perf_counter()
+        outputs = task.run()
+        seconds.append(time.perf_counter() - started)
+        sizes.append(task.plan.request_bytes(len(task.inputs)))
+        errors.append(float(np.abs(outputs - task.plain()).max()))
+    return Sweep(axis, points, tuple(seconds), tuple(sizes), tuple(errors))
