@@ -390,9 +390,11 @@ def _revert_data(error: BaseException) -> bytes | None:
     """What the contract returned when it reverted, if the exception still has it."""
     if isinstance(error, ContractLogicError):
         return bytes(HexBytes(error.data)) if isinstance(error.data, (str, bytes)) else None
-    # eth-tester's provider turns the data into text; the exception that it did so from has the bytes.
-    original = error.__context__
-    return next((found for found in original.args if isinstance(found, bytes)), None) if original else None
+    # eth-tester's provider turns the data into text; the exception that it did so from wraps the one with the bytes.
+    found: object = error.__context__
+    while isinstance(found, BaseException):
+        found = found.args[0] if found.args else None
+    return found if isinstance(found, bytes) else None
 
 
 def _first_line(error: BaseException) -> str:
