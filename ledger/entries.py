@@ -263,7 +263,8 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
     Raises:
         MalformedEntryError: Not the fields of an entry. Whether the hash fits is *not* checked.
     """
-    present = {name: value for name, value in fields.items() if value is not None}
+    given = {name: value for name, value in fields.items() if value is not None}
+    present = dict(given)
     try:
         _check_integer("sequence", present.get("sequence"), MAXIMUM_INTEGER)
         chain = {name: present.pop(name) for name in CHAIN_FIELDS if name in present}
@@ -274,7 +275,10 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
         present["kind"] = EntryKind(present.get("kind", ""))
         present["role"] = Role(present.get("role", ""))
         position = ChainPosition(**{"log_index": None, **chain}) if chain else None
-        return sequence, Record(**present, chain=position)
+        record = Record(**present, chain=position)
+        if to_fields(sequence, record) != given:
+            raise InvalidRecordError("its fields are not in the form in which they are written")
+        return sequence, record
     except (InvalidRecordError, TypeError, ValueError) as error:
         number = fields.get("sequence")
         message = f"entry {number!r:.40} can't be read: {error}; the log was damaged or changed"
