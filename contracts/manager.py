@@ -67,9 +67,17 @@ def bind_market(web3: Web3, address: ChecksumAddress) -> Contract:
 def bind_verifier(web3: Web3, address: ChecksumAddress) -> Contract:
     """The ezkl verifier at `address`. Does NOT check its code: see :func:`verify_deployment`.
 
-    Its ABI is ezkl's; what `verifyProof` returns cannot be decoded with it (the market uses `IVerifier.sol` instead).
+    Its ABI is that of `IVerifier.sol` for `verifyProof`: what ezkl returns after the first two words can't be decoded.
     """
-    return web3.eth.contract(address=address, abi=read_artifacts().contracts[VERIFIER].abi)
+    return web3.eth.contract(address=address, abi=[_first_two_outputs(entry) for entry in _verifier_abi()])
+
+
+def _verifier_abi() -> list[dict[str, Any]]:
+    return read_artifacts().contracts[VERIFIER].abi
+
+
+def _first_two_outputs(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"outputs": entry["outputs"][:2]} if entry.get("name") == "verifyProof" else entry
 
 
 def register_vka(web3: Web3, verifier: ChecksumAddress, vka: Sequence[bytes]) -> ContractFunction:
