@@ -7,6 +7,7 @@ read and sent through :class:`trader.market.Market`.
 
 from __future__ import annotations
 
+import ast
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -390,11 +391,9 @@ def _revert_data(error: BaseException) -> bytes | None:
     """What the contract returned when it reverted, if the exception still has it."""
     if isinstance(error, ContractLogicError):
         return bytes(HexBytes(error.data)) if isinstance(error.data, (str, bytes)) else None
-    # eth-tester's provider turns the data into text; the exception that it did so from wraps the one with the bytes.
-    found: object = error.__context__
-    while isinstance(found, BaseException):
-        found = found.args[0] if found.args else None
-    return found if isinstance(found, bytes) else None
+    # eth-tester gives the data as the text of a bytes literal, or the text of a revert with a message.
+    literal = str(error).removeprefix("execution reverted: ")
+    return bytes(ast.literal_eval(literal)) if literal.startswith(("b'", 'b"')) else None
 
 
 def _first_line(error: BaseException) -> str:
