@@ -82,6 +82,7 @@ class Trading:
         self.mailbox = Mailbox(self.folder / "mailbox")
         self.log = AuditLog.open(self.folder / "audit.sqlite")
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
+        self.first_block = self.chain.web3.eth.block_number + 1
         self.seller = self.new_seller()
         self.listing_id = self.seller.list_model(OFFER)
         self.buyer = self.new_buyer()
@@ -91,11 +92,11 @@ class Trading:
 
     def new_seller(self) -> Seller:
         """The seller, as a fresh process would make it from its folder."""
-        return self.seller_type(self.package, self._equipment(Role.SELLER))
+        return self.seller_type(self.package, self.equipment(Role.SELLER))
 
     def new_buyer(self) -> Buyer:
         """The buyer, as a fresh process would make it from its folder."""
-        return self.buyer_type(self.listing_id, POLICY, self._equipment(Role.BUYER))
+        return self.buyer_type(self.listing_id, POLICY, self.equipment(Role.BUYER))
 
     def open(self) -> int:
         return self.buyer.open_session(self.model.test_samples)
@@ -134,14 +135,19 @@ class Trading:
 
     def gains(self) -> dict[Role, int]:
         """Change of each party's ether since before the listing, gas left out."""
-        gas = dict.fromkeys(Role, 0)
-        for step in self.steps:
-            gas[step.role] += step.gas_cost_wei
         return {
-            role: self.chain.balance(account.address) - self.before[role] + gas[role]
+            role: self.chain.balance(account.address) - self.before[role] + self._gas_paid(account.address)
             for role, account in self.accounts.items()
         }
 
-    def _equipment(self, role: Role) -> Equipment:
+    def _gas_paid(self, address: str) -> int:
+        """What an account has paid for gas since the table was set, whether or not its driver lived to tell."""
+        eth = self.chain.web3.eth
+        blocks = (eth.get_block(number, True) for number in range(self.first_block, eth.block_number + 1))
+        own = (t["hash"] for block in blocks for t in block["transactions"] if t["from"] == address)
+        receipts = map(eth.get_transaction_receipt, own)
+        return sum(receipt["gasUsed"] * receipt["effectiveGasPrice"] for receipt in receipts)
+
+    def equipment(self, role: Role) -> Equipment:
         account = self.accounts[role]
         return Equipment(self.market, account, self.mailbox, self.log, self.folder / role.value, self.steps.append)
