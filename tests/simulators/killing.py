@@ -1,7 +1,7 @@
-"""Kills a party at every point where a crash could hurt: before and after each write, message, log entry and transaction.
+"""Kills a party at every point where a crash could hurt: around each write, message, log entry and transaction.
 
-A killed process does nothing more, so `KilledError` is no `Exception`: nobody catches it but the test, which then starts
-the party anew from its folder. Each point kills once, so that a trade under `killing` passes through all of them.
+A killed process does nothing more, so `KilledError` is no `Exception`: nobody catches it but the test, which then
+starts the party anew from its folder. Each point kills once, so that a trade passes through all of them.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pytest
+    from web3.contract.contract import ContractFunction
 
 
 class KilledError(BaseException):
     """The process is dead."""
 
 
+def _name(function: ContractFunction) -> str:
+    return str(function.abi_element_identifier).split("(")[0]
+
+
 POINTS: list[tuple[type, str, Callable[..., str]]] = [
     (Vault, "write", lambda vault, name, _data: f"{vault.folder.name}/{name}"),
     (Mailbox, "put", lambda _mailbox, channel, kind, _data: f"{channel}/{kind.value}"),
     (AuditLog, "append", lambda _log, record: record.kind.value),
-    (Chain, "send", lambda _chain, function, *_arguments, **_options: function.abi_element_identifier),
-    (Chain, "resend", lambda _chain, _signed, function: function.abi_element_identifier),
+    (Chain, "send", lambda _chain, function, *_arguments, **_options: _name(function)),
+    (Chain, "resend", lambda _chain, _signed, function: _name(function)),
 ]
 
 
