@@ -1,4 +1,6 @@
-"""Ask an audit log: python scripts/audit_queries.py demo-output/audit.sqlite
+"""Ask an audit log three questions.
+
+    python scripts/audit_queries.py demo-output/audit.sqlite
 
 Shows what happened how often, the gas of each trade by role, and whether anybody has touched the log.
 """

@@ -49,7 +49,8 @@ def serve(seller: Seller, market: Market, listing_id: int, wanted_trades: int) -
     ended = 0
     while ended < wanted_trades:
         trades = market.find_trades(listing_id)
-        if not any([seller.step(trade_id) for trade_id in trades]):
+        moves = [seller.step(trade_id) for trade_id in trades]
+        if not any(moves):
             time.sleep(0.5)
         ended = sum(market.trade(trade_id).position.final for trade_id in trades)
     seller.withdraw()

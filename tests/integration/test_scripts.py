@@ -33,6 +33,16 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
+def read_listing(seller: subprocess.Popen[str]) -> re.Match[str]:
+    """What buyers need: the market's address and the listing's number, as the seller prints them."""
+    printed = []
+    for line in seller.stdout:
+        printed.append(line)
+        if found := re.match(r"market (0x\w{40}) listing (\d+)", line):
+            return found
+    pytest.fail("".join(printed))
+
+
 def fund(chain: Chain, keyfile: Path) -> None:
     account = Account.create()
     chain.fund(account.address, 10**19)
@@ -66,7 +76,7 @@ def test_sell_buy_and_audit(anvil_url: str, tmp_path: Path) -> None:
         *("--chain", anvil_url, "--keyfile", tmp_path / "seller.json", "--folder", tmp_path / "seller"),
     )
     try:
-        listed = next(filter(None, (re.match(r"market (0x\w{40}) listing (\d+)", line) for line in seller.stdout)))
+        listed = read_listing(seller)
         bought = finish(
             start(
                 "buy_model.py",
