@@ -26,6 +26,7 @@ def main() -> None:
     account = load_account(arguments.keyfile, os.environ["MODELSEAL_PASSWORD"])
     market = Market.at(Chain.connect(arguments.chain), arguments.market)
 
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
         equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
         policy = BuyerPolicy(development=arguments.development)

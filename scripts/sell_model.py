@@ -30,6 +30,7 @@ def main() -> None:
     market = Market.at(chain, arguments.market) if arguments.market else Market(chain, chain.deploy(account))
     package = SellerPackage.read(arguments.package, password)
 
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
         mailbox = Mailbox.at(package.manifest.endpoint)
         seller = Seller(package, Equipment(market, account, mailbox, log, arguments.folder, observe=print))
