@@ -34,7 +34,7 @@ from trader.delivery import (
 )
 from trader.errors import CallerError, ListingError, PolicyError
 from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
-from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs, read_architecture
+from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
 from trader.trade import Accepted, Confirmed, Purchased, Revealed, Role, Slashed, State
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.market import Trade
-    from trader.model import Graph
     from zk import SrsProvider
 
 CIPHERTEXT = "ciphertext.bin"
@@ -126,7 +125,7 @@ class Buyer(Party):
         listed = self.market.listing(self._listing_id)
         archive = self.mailbox.get(listing_channel(listed.terms.manifest_hash), Kind.PACKAGE, MAX_PACKAGE_BYTES)
         package = PublicPackage.from_bytes(archive)
-        sources = Sources(self.market.verify_code, self._read_graph, lambda logrows: self._srs(package, logrows))
+        sources = Sources(self.market.verify_code, lambda logrows: self._srs(package, logrows))
         try:
             with self._working("verify"):
                 verified = verify_listing(self._listing_id, listed.seller, listed.terms, package, self.policy, sources)
@@ -459,10 +458,6 @@ class Buyer(Party):
         purchase = json.loads(self.vault.read(PURCHASE))
         outputs = np.array(purchase["outputs"], dtype=np.int64).reshape(-1, self.listing.layout.outputs)
         return AuditedSamples(self._inputs[purchase["rows"]], outputs)
-
-    def _read_graph(self, architecture: bytes) -> Graph:
-        self.vault.write("architecture.onnx", architecture)
-        return read_architecture(self.vault.folder / "architecture.onnx")
 
     def _srs(self, package: PublicPackage, logrows: int) -> Srs:
         if not package.development_srs:

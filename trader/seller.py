@@ -38,14 +38,14 @@ from trader.package import open_circuit
 from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
-from trader.verify import AuditedSamples, layout_of, output_distance
+from trader.verify import AuditedSamples, output_distance
 from zk import AuditCircuit, Srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
 if TYPE_CHECKING:
     from trader.market import Trade
-    from trader.model import CanonicalModel
+    from trader.model import CanonicalModel, Manifest
     from trader.package import SellerPackage
     from trader.party import Equipment
 
@@ -66,6 +66,26 @@ class Offer:
     price_wei: int
     bond_wei: int
     windows: Windows
+
+    def terms(self, manifest: Manifest) -> Terms:
+        """What a listing of the manifest's model promises."""
+        return Terms(
+            manifest_hash=manifest.manifest_hash(),
+            circuit_digest=_bytes(manifest.circuit.circuit_digest),
+            parameter_commitment=_bytes(manifest.parameter_commitment),
+            weights_root=_bytes(manifest.weights_root),
+            sums_root=_bytes(manifest.sums_root),
+            layout_hash=layout_hash(_layout(manifest)),
+            token=ETH,
+            price_wei=self.price_wei,
+            bond_wei=self.bond_wei,
+            fee_wei=int(manifest.quota.fee_wei, 16),
+            buyer_quota_samples=manifest.quota.buyer_samples,
+            listing_quota_samples=manifest.quota.listing_samples,
+            audit_samples=manifest.circuit.audit_samples,
+            tolerance=int(manifest.circuit.tolerance, 16),
+            windows=self.windows,
+        )
 
 
 class Seller(Party):
@@ -92,7 +112,7 @@ class Seller(Party):
             TransactionRefusedError: The market refuses the terms.
             TransferError: The package can't be published.
         """
-        terms = self.terms(offer)
+        terms = offer.terms(self._manifest)
         self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
         listed = self.market.find_listing(self.address, terms.manifest_hash)
         if listed is not None:
@@ -100,27 +120,6 @@ class Seller(Party):
         self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
         receipt = self._transact("list", lambda: self.market.list(self.account, terms))
         return int(receipt.events[0].arguments["listingId"])
-
-    def terms(self, offer: Offer) -> Terms:
-        """What `list_model` promises."""
-        manifest = self._manifest
-        return Terms(
-            manifest_hash=manifest.manifest_hash(),
-            circuit_digest=_bytes(manifest.circuit.circuit_digest),
-            parameter_commitment=_bytes(manifest.parameter_commitment),
-            weights_root=_bytes(manifest.weights_root),
-            sums_root=_bytes(manifest.sums_root),
-            layout_hash=layout_hash(self.layout),
-            token=ETH,
-            price_wei=offer.price_wei,
-            bond_wei=offer.bond_wei,
-            fee_wei=int(manifest.quota.fee_wei, 16),
-            buyer_quota_samples=manifest.quota.buyer_samples,
-            listing_quota_samples=manifest.quota.listing_samples,
-            audit_samples=manifest.circuit.audit_samples,
-            tolerance=int(manifest.circuit.tolerance, 16),
-            windows=offer.windows,
-        )
 
     # ------------------------------------------------------------------------------------------------------- trade
 
@@ -272,12 +271,12 @@ class Seller(Party):
     @property
     def layout(self) -> Layout:
         """The layout whose hash is listed."""
-        return layout_of(self.circuit, self._manifest.circuit.commit_scale_bits)
+        return _layout(self._manifest)
 
     @property
     def columns(self) -> ColumnLayout:
         """How the parameters are cut into columns, and these into chunks."""
-        return ColumnLayout(self.circuit.logrows, self.circuit.column_lengths)
+        return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
 
     def _receive_request(self, trade: Trade) -> bytes:
         limit_bytes = request_limit_bytes(self._plan, trade.samples)
@@ -340,6 +339,11 @@ class Seller(Party):
         """Remember not to go on with this trade: its deadlines return what was locked."""
         self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": str(error)[:256]})
         self.vault(trade.trade_id).write(REFUSED, str(error).encode())
+
+
+def _layout(manifest: Manifest) -> Layout:
+    """The manifest's layout as the contract takes it: the fields are the same."""
+    return Layout(**manifest.circuit.layout.model_dump())
 
 
 def _bytes(hexadecimal: str) -> bytes:

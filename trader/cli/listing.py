@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
@@ -11,9 +10,7 @@ import typer
 from trader.chain import Chain
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.detection import detection_probability
-from trader.files import write_file
 from trader.market import Market
-from trader.model import Graph, read_architecture
 from trader.package import PublicPackage, read_package_srs
 from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
 from zk import Srs, development_srs
@@ -64,15 +61,8 @@ def _verify(listing_id: int, folder: Path, chain: Chain, address: str, policy: B
     package = PublicPackage.read(folder)
     market = Market.at(chain, address)
     listed = market.listing(listing_id)
-    sources = Sources(market.verify_code, _read_graph, lambda logrows: _find_srs(package, folder, logrows))
+    sources = Sources(market.verify_code, lambda logrows: _find_srs(package, folder, logrows))
     return verify_listing(listing_id, listed.seller, listed.terms, package, policy, sources)
-
-
-def _read_graph(architecture: bytes) -> Graph:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "architecture.onnx"
-        write_file(path, architecture)
-        return read_architecture(path)
 
 
 def _find_srs(package: PublicPackage, folder: Path, logrows: int) -> Srs:

@@ -16,7 +16,7 @@ from trader.verify.errors import (
     ListingPlanError,
     ListingSetupError,
 )
-from trader.verify.listing import Sources, VerifiedListing, layout_of, verify_listing
+from trader.verify.listing import Sources, VerifiedListing, verify_listing
 from trader.verify.policy import BuyerPolicy
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "ListingSetupError",
     "Sources",
     "VerifiedListing",
-    "layout_of",
     "output_distance",
     "verify_delivery",
     "verify_listing",

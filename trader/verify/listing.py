@@ -34,6 +34,7 @@ from trader.model import (
     ManifestError,
     UnsafeModelError,
     architecture_bytes,
+    parse_architecture,
     parse_manifest,
 )
 from trader.verify.errors import (
@@ -62,12 +63,10 @@ class Sources:
 
     Attributes:
         verify_code: Check (2) on the chain; raises `UnexpectedCodeError`.
-        read_graph: Reads architecture.onnx in a sandbox.
         find_srs: The structured reference string with 2^logrows rows.
     """
 
     verify_code: Callable[[], None]
-    read_graph: Callable[[bytes], Graph]
     find_srs: Callable[[int], Srs]
 
 
@@ -116,7 +115,7 @@ def verify_listing(
         terms: Its terms, read from the chain.
         package: What the seller published; hostile until checked.
         policy: What the buyer asks for.
-        sources: Chain, sandbox and ceremony.
+        sources: Chain and ceremony.
 
     Raises:
         ListingError: The check that failed, one subclass for each of (1) to (7).
@@ -130,7 +129,7 @@ def verify_listing(
     # (3) The structured reference string is the named one.
     srs = _check_setup(manifest, policy, sources)
     # (4) and (5) The circuit is the architecture's, and reads every committed column.
-    graph = _check_architecture(package.architecture, manifest, sources)
+    graph = _check_architecture(package.architecture, manifest)
     circuit = _rebuild_circuit(graph, package.settings, manifest, terms, srs)
     layout = _check_layout(circuit, manifest, terms)
     # (6) What is proven is bound to what would be delivered.
@@ -194,12 +193,12 @@ def _check_setup(manifest: Manifest, policy: BuyerPolicy, sources: Sources) -> S
     return srs
 
 
-def _check_architecture(data: bytes, manifest: Manifest, sources: Sources) -> Graph:
+def _check_architecture(data: bytes, manifest: Manifest) -> Graph:
     if keccak(data) != _bytes(manifest.architecture_digest):
         expected = _bytes(manifest.architecture_digest)
         raise ListingCircuitError(_differs("architecture.onnx", expected, keccak(data), "the listed architecture"))
     try:
-        graph = sources.read_graph(data)
+        graph = parse_architecture(data)
     except (ArchitectureError, UnsafeModelError) as error:
         raise ListingCircuitError(str(error)) from error
     if (graph.input_shape, graph.outputs) != (manifest.input.shape, manifest.output.count):
@@ -232,25 +231,20 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
 
 
 def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> Layout:
-    layout = layout_of(circuit, manifest.circuit.commit_scale_bits)
+    layout = Layout(
+        input_columns=circuit.input_columns,
+        parameter_columns=circuit.parameter_columns,
+        proof_bytes=circuit.proof_bytes,
+        outputs=circuit.outputs,
+        output_shift_bits=circuit.output_scale_bits - manifest.circuit.commit_scale_bits,
+        logrows=circuit.logrows,
+        column_lengths=circuit.column_lengths,
+    )
     if layout_hash(layout) != terms.layout_hash:
         raise ListingCircuitError(
             _differs("the circuit's layout", terms.layout_hash, layout_hash(layout), "the listed layout")
         )
     return layout
-
-
-def layout_of(circuit: AuditCircuit, commit_scale_bits: int) -> Layout:
-    """The layout whose hash a listing of this circuit has."""
-    return Layout(
-        input_columns=circuit.input_columns,
-        parameter_columns=circuit.parameter_columns,
-        proof_bytes=circuit.proof_bytes,
-        outputs=circuit.outputs,
-        output_shift_bits=circuit.output_scale_bits - commit_scale_bits,
-        logrows=circuit.logrows,
-        column_lengths=circuit.column_lengths,
-    )
 
 
 def _check_binding(

@@ -1,0 +1,295 @@
+"""The buyer's checks (1) to (8): each refuses what it is there for, with its own error."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import rfc8785
+from eth_utils.crypto import keccak
+
+from contracts import Terms, UnexpectedCodeError, Windows
+from trader.errors import ListingError, PolicyError
+from trader.he import SecurityPolicy
+from trader.package import PublicPackage, SellerPackage
+from trader.seller import Offer
+from trader.verify import (
+    BuyerPolicy,
+    ListingBindingError,
+    ListingCircuitError,
+    ListingCodeError,
+    ListingManifestError,
+    ListingPlanError,
+    ListingSetupError,
+    Sources,
+    VerifiedListing,
+    verify_listing,
+)
+from zk import Srs, development_srs, read_srs
+
+ETHER = 10**18
+OFFER = Offer(ETHER, ETHER // 5, Windows(*[3600] * 6))
+POLICY = BuyerPolicy(development=True)
+SELLER = "0x" + "11" * 20
+
+
+@pytest.fixture(scope="session")
+def srs(package: SellerPackage, tmp_path_factory: pytest.TempPathFactory) -> Srs:
+    path = tmp_path_factory.mktemp("srs") / "development.srs"
+    path.write_bytes(package.public.development_srs)
+    return read_srs(path, development=True)
+
+
+class Verifier:
+    """Runs the pipeline on the honest package, or on one that was tampered with."""
+
+    def __init__(self, package: SellerPackage, srs: Srs) -> None:
+        self.public = package.public
+        self.terms = OFFER.terms(package.manifest)
+        self.sources = Sources(lambda: None, lambda _: srs)
+
+    def __call__(
+        self,
+        public: PublicPackage | None = None,
+        terms: Terms | None = None,
+        policy: BuyerPolicy = POLICY,
+        sources: Sources | None = None,
+    ) -> VerifiedListing:
+        return verify_listing(7, SELLER, terms or self.terms, public or self.public, policy, sources or self.sources)
+
+    def listed(self, *, terms: dict[str, Any] | None = None, **changes: Any) -> VerifiedListing:
+        """With a manifest that differs, and terms that list it: a seller can lie in both."""
+        manifest = json.loads(self.public.manifest)
+        for path, value in changes.items():
+            *parents, name = path.split("__")
+            part = manifest
+            for parent in parents:
+                part = part[parent]
+            part[name] = value
+        data = rfc8785.dumps(manifest)
+        listed = replace(self.terms, manifest_hash=keccak(data), **(terms or {}))
+        return self(replace(self.public, manifest=data), listed)
+
+
+@pytest.fixture
+def verify(package: SellerPackage, srs: Srs) -> Verifier:
+    return Verifier(package, srs)
+
+
+def test_an_honest_listing_passes_and_gives_what_the_trade_needs(verify: Verifier, package: SellerPackage) -> None:
+    verified = verify()
+    assert (verified.listing_id, verified.seller, verified.terms) == (7, SELLER, verify.terms)
+    assert verified.manifest == package.manifest
+    assert verified.graph == package.canonical.graph
+    assert verified.circuit.digest == verify.terms.circuit_digest
+    assert verified.commitments.weights.root == verify.terms.weights_root
+    assert verified.columns.chunk_count * 1024 == len(package.artifact)
+
+
+# (1)
+
+
+def test_1_another_manifest_is_refused_with_both_digests(verify: Verifier) -> None:
+    other = verify.public.manifest.replace(b"for tests", b"for fools")
+    assert other != verify.public.manifest
+    with pytest.raises(ListingManifestError) as refused:
+        verify(replace(verify.public, manifest=other))
+    assert f"0x{verify.terms.manifest_hash.hex()}" in str(refused.value)
+    assert f"0x{keccak(other).hex()}" in str(refused.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b"[" * 100_000, b'{"version": 1e999}'])
+def test_1_a_listed_manifest_that_is_none_is_refused(data: bytes, verify: Verifier) -> None:
+    with pytest.raises(ListingManifestError):
+        verify(replace(verify.public, manifest=data), replace(verify.terms, manifest_hash=keccak(data)))
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [
+        ("circuit_digest", bytes(32)),
+        ("parameter_commitment", bytes(32)),
+        ("weights_root", bytes(32)),
+        ("sums_root", bytes(32)),
+        ("audit_samples", 7),
+        ("tolerance", 1),
+        ("buyer_quota_samples", 1),
+        ("listing_quota_samples", 1),
+        ("fee_wei", 0),
+    ],
+)
+def test_1_terms_that_the_manifest_contradicts_are_refused(term: str, value: object, verify: Verifier) -> None:
+    with pytest.raises(ListingManifestError, match="the terms on the chain"):
+        verify(terms=replace(verify.terms, **{term: value}))
+
+
+# (2)
+
+
+def test_2_other_code_is_refused(verify: Verifier) -> None:
+    def other_code() -> None:
+        raise UnexpectedCodeError("the market at 0x00 runs other code")
+
+    with pytest.raises(ListingCodeError, match="Don't pay into this market"):
+        verify(sources=replace(verify.sources, verify_code=other_code))
+
+
+# (3)
+
+
+def test_3_a_development_listing_is_refused_unless_asked_for(verify: Verifier) -> None:
+    with pytest.raises(ListingSetupError, match="locally made reference string"):
+        verify(policy=BuyerPolicy())
+
+
+def test_3_another_reference_string_is_refused(verify: Verifier, srs: Srs) -> None:
+    other = replace(srs, digest=bytes(32))
+    with pytest.raises(ListingSetupError, match="expected digest"):
+        verify(sources=replace(verify.sources, find_srs=lambda _: other))
+
+
+def test_3_a_locally_made_string_passed_off_as_a_ceremonys_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingSetupError, match="a locally made one was found"):
+        verify.listed(circuit__srs__development=False)
+
+
+def test_3_a_missing_reference_string_is_refused(verify: Verifier, srs: Srs) -> None:
+    with pytest.raises(ListingSetupError, match="no reference string"):
+        verify(sources=replace(verify.sources, find_srs=lambda _: development_srs(99)))
+
+
+# (4) and (5)
+
+
+def test_4_another_architecture_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingCircuitError, match=r"architecture\.onnx is not the listed architecture"):
+        verify(replace(verify.public, architecture=verify.public.architecture + b"\0"))
+
+
+def test_4_a_listed_file_that_is_no_architecture_is_refused(verify: Verifier) -> None:
+    hostile = b"\x08\x01" * 100
+    verify.public = replace(verify.public, architecture=hostile)
+    with pytest.raises(ListingCircuitError):
+        verify.listed(architecture_digest=f"0x{keccak(hostile).hex()}")
+
+
+def test_4_other_settings_are_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingCircuitError, match=r"settings\.json is not the listed settings"):
+        verify(replace(verify.public, settings=verify.public.settings + b" "))
+
+
+@pytest.mark.slow
+def test_4_a_circuit_that_the_architecture_does_not_give_is_refused(verify: Verifier) -> None:
+    digest = bytes(31) + b"\1"
+    with pytest.raises(ListingCircuitError, match="Choose another listing"):
+        verify.listed(terms={"circuit_digest": digest}, circuit__circuit_digest=f"0x{digest.hex()}")
+
+
+def test_4_another_layout_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingCircuitError, match="layout"):
+        verify(terms=replace(verify.terms, layout_hash=bytes(32)))
+
+
+def test_4_another_output_scale_is_refused(verify: Verifier, package: SellerPackage) -> None:
+    with pytest.raises(ListingError):
+        verify.listed(circuit__commit_scale_bits=package.manifest.circuit.commit_scale_bits - 1)
+
+
+# (6)
+
+
+def test_6_other_leaves_are_refused(verify: Verifier) -> None:
+    leaves = bytearray(verify.public.leaves)
+    leaves[-1] ^= 1
+    with pytest.raises(ListingBindingError):
+        verify(replace(verify.public, leaves=bytes(leaves)))
+
+
+@pytest.mark.parametrize("leaves", [b"", b"\0" * 31, b"\0" * 10_000])
+def test_6_leaves_of_another_length_are_refused(leaves: bytes, verify: Verifier) -> None:
+    with pytest.raises(ListingBindingError):
+        verify(replace(verify.public, leaves=leaves))
+
+
+def test_6_a_listing_without_an_opening_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingError):
+        verify.listed(binding=None)
+
+
+def test_6_a_false_opening_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingBindingError):
+        verify.listed(binding__value="0x" + "00" * 31 + "01")
+
+
+def test_6_other_commitments_are_refused(verify: Verifier, package: SellerPackage) -> None:
+    swapped = list(package.manifest.parameter_commitments)[::-1]
+    assert len(set(swapped)) > 1
+    with pytest.raises(ListingBindingError, match="parameter commitments"):
+        verify.listed(parameter_commitments=swapped)
+
+
+# (7)
+
+
+def test_7_a_plan_below_the_buyers_security_is_refused(verify: Verifier) -> None:
+    with pytest.raises(ListingPlanError, match="No key was made"):
+        verify(policy=replace(POLICY, encryption=SecurityPolicy(security_bits=256)))
+
+
+def test_7_a_plan_that_overstates_its_security_is_refused(verify: Verifier, package: SellerPackage) -> None:
+    with pytest.raises(ListingPlanError):
+        verify.listed(plan__ring_degree=1024)
+
+
+def test_7_a_plan_for_another_model_is_refused(verify: Verifier, package: SellerPackage) -> None:
+    with pytest.raises(ListingPlanError, match="the model has"):
+        verify.listed(plan__features=package.manifest.plan["features"] + 1)
+
+
+@pytest.mark.parametrize("plan", [{}, {"ring_degree": "many"}])
+def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -> None:
+    with pytest.raises(ListingPlanError):
+        verify.listed(plan=plan)
+
+
+# (8)
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ({"maximum_price_wei": ETHER - 1}, "price in wei"),
+        ({"maximum_fee_wei": 0}, "fee in wei"),
+        ({"minimum_bond_percent": 21}, "bond in wei"),
+        ({"minimum_audit_samples": 9}, "number of audit samples"),
+        ({"maximum_output_distance": 1e-6}, "tolerance"),
+        ({"minimum_window_seconds": 3601}, "seconds to decide"),
+        ({"maximum_window_seconds": 3599}, "seconds for the seller to answer"),
+    ],
+)
+def test_8_terms_below_the_buyers_policy_are_refused(policy: dict[str, Any], name: str, verify: Verifier) -> None:
+    with pytest.raises(PolicyError, match=f"the listing's {name}: .* your policy asks for at "):
+        verify(policy=replace(POLICY, **policy))
+
+
+def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
+    terms = replace(TERMS_AT_THE_EDGE, bond_wei=100)
+    BuyerPolicy(maximum_price_wei=999, minimum_bond_percent=10).check_terms(terms, 39)
+    with pytest.raises(PolicyError, match="bond in wei: 99, your policy asks for at least 100"):
+        BuyerPolicy(minimum_bond_percent=10).check_terms(replace(terms, bond_wei=99), 39)
+
+
+TERMS_AT_THE_EDGE = Terms(
+    *[bytes(32)] * 6,
+    token="0x" + "00" * 20,
+    price_wei=999,
+    bond_wei=0,
+    fee_wei=0,
+    buyer_quota_samples=1,
+    listing_quota_samples=1,
+    audit_samples=4,
+    tolerance=0,
+    windows=Windows(1, 600, 1, 600, 1, 600),
+)
