@@ -3,13 +3,13 @@
 The buyer trusts nothing but its own code, the chain's consensus, and (outside development) the ceremony that made the
 structured reference string. In this order:
 
-(1) the manifest's bytes hash to the listed `manifestHash`, and it repeats the terms on the chain;
+(1) the manifest's bytes hash to the listed `manifestHash`, it is consistent, and it repeats the terms on the chain;
 (2) market and verifier run the published code;
 (3) the structured reference string is the named one, and no locally made one outside development;
 (4) the audit circuit rebuilt from `architecture.onnx` and the published settings gives the listed `circuitDigest`, and
     its layout the listed `layoutHash`;
 (5) no committed column of that circuit is unconstrained;
-(6) the published commitments are the listed ones, and the KZG opening binds them to the listed sums tree;
+(6) the published leaves have the listed roots, and the KZG opening binds the parameter commitments to the sums tree;
 (7) the encryption plan is for this model and meets the buyer's security policy;
 (8) price, bond, windows, k and tolerance meet the buyer's policy.
 
@@ -46,7 +46,7 @@ from trader.verify.errors import (
     ListingPlanError,
     ListingSetupError,
 )
-from zk import AuditCircuit, Srs, commitment_digest, rebuild_audit_circuit
+from zk import AuditCircuit, Srs, rebuild_audit_circuit
 from zk.commitments import ChunkCommitments, ColumnLayout, CommitmentError, KzgOpening, verify_binding
 from zk.errors import CircuitError, SrsError, UnlinkedColumn
 
@@ -250,12 +250,6 @@ def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> La
 def _check_binding(
     leaves: bytes, circuit: AuditCircuit, manifest: Manifest, terms: Terms, srs: Srs
 ) -> ChunkCommitments:
-    points = [_bytes(point) for point in manifest.parameter_commitments]
-    if commitment_digest(points) != terms.parameter_commitment:
-        expected = terms.parameter_commitment
-        raise ListingBindingError(
-            _differs("the parameter commitments", expected, commitment_digest(points), "the listed commitment")
-        )
     if manifest.binding is None:
         raise ListingBindingError("the manifest has no opening: the proof would not be about the delivered bytes")
     opening = KzgOpening(int(manifest.binding.value, 16), _bytes(manifest.binding.proof))
@@ -264,6 +258,7 @@ def _check_binding(
         commitments = ChunkCommitments.from_bytes(
             leaves, columns, weights_root=terms.weights_root, sums_root=terms.sums_root
         )
+        points = [_bytes(point) for point in manifest.parameter_commitments]  # hash to the listed digest: see (1)
         verify_binding(columns, points, commitments, opening, srs)
     except CommitmentError as error:
         raise ListingBindingError(f"{error}. Choose another listing.") from error
