@@ -1,0 +1,66 @@
+"""Make the parts of the documentation that derive from code: the state diagram and the command reference.
+
+`python scripts/generate_docs.py` writes docs/reference, `--check` exits with 1 if something there is stale.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from trader.cli.app import app
+from trader.trade.machine import state_diagram
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+NOTE = "<!-- Made by scripts/generate_docs.py; do not edit. -->\n\n"
+
+
+def main() -> None:
+    """Write or check every page."""
+    pages = {"states.md": states_page(), "commands.md": commands_page()}
+    stale = [name for name, text in pages.items() if not _is_current(REFERENCE / name, text)]
+    if "--check" in sys.argv[1:]:
+        sys.exit(f"stale: {', '.join(stale)}; run `make docs`" if stale else 0)
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (REFERENCE / name).write_text(pages[name])
+        print(f"wrote {REFERENCE / name}")
+
+
+def states_page() -> str:
+    """The transition table as a diagram."""
+    source = "From `TRANSITIONS` in `trader/trade/machine.py`."
+    return f"{NOTE}# States of a trade\n\n{source}\n\n```mermaid\n{state_diagram()}\n```\n"
+
+
+def commands_page() -> str:
+    """Every command with its arguments and options."""
+    return NOTE + "# Commands\n\n" + "\n".join(_sections(typer.main.get_command(app), ("modelseal",)))
+
+
+def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+    context = typer.Context(command, info_name=" ".join(path))
+    subcommands = getattr(command, "commands", {})
+    if not subcommands:
+        yield f"## `{' '.join(path)}`\n\n{(command.help or '').strip()}\n"
+        yield from _parameters(command, context)
+    for name, subcommand in sorted(subcommands.items()):
+        yield from _sections(subcommand, (*path, name))
+
+
+def _parameters(command: Any, context: typer.Context) -> Iterator[str]:
+    rows = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
+    yield "| | |\n|---|---|"
+    for names, text in rows:
+        yield f"| `{names}` | {text.replace('|', chr(92) + '|')} |"
+    yield ""
+
+
+def _is_current(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    main()
