@@ -9,9 +9,12 @@ library Field {
     uint256 internal constant ROOT_OF_UNITY_28 =
         1748695177688661943023146337482803886740723238769601073607632802312037301404;
 
-    /// @notice The field element of a signed integer greater than -MODULUS.
-    function fromSigned(int256 value) internal pure returns (uint256) {
-        return value >= 0 ? uint256(value) : MODULUS - uint256(-value);
+    /// @notice The field element of a signed integer.
+    function fromInt32(int32 value) internal pure returns (uint256) {
+        unchecked {
+            // A negative value is 2^256 - |value| here, so the sum wraps around to MODULUS - |value|.
+            return value < 0 ? MODULUS + uint256(int256(value)) : uint256(int256(value));
+        }
     }
 
     /// @notice The representative of least magnitude of a canonical field element.
@@ -23,9 +26,11 @@ library Field {
         return addmod(a, b, MODULUS);
     }
 
-    /// @notice a - b, for canonical b.
+    /// @notice a - b, for b at most the modulus.
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
-        return addmod(a, MODULUS - b, MODULUS);
+        unchecked {
+            return addmod(a, MODULUS - b, MODULUS);
+        }
     }
 
     function mul(uint256 a, uint256 b) internal pure returns (uint256) {

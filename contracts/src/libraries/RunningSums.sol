@@ -37,7 +37,7 @@ library RunningSums {
         uint256 power = Math.modExp(omega, firstRow, Field.MODULUS);
         denominator = 1;
         for (uint256 t = 0; t < length; ++t) {
-            uint256 term = Field.mul(Field.fromSigned(_parameter(evidence.parameters, t)), power);
+            uint256 term = Field.mul(Field.fromInt32(_parameter(evidence.parameters, t)), power);
             uint256 difference = Field.sub(r, power);
             numerator = Field.add(Field.mul(numerator, difference), Field.mul(term, denominator));
             denominator = Field.mul(denominator, difference);
@@ -47,8 +47,8 @@ library RunningSums {
     }
 
     /// @dev Parameter t of the chunk: eight big-endian int32 in each word.
-    function _parameter(bytes32[30] calldata parameters, uint256 t) private pure returns (int256) {
-        return int32(uint32(uint256(parameters[t / 8]) >> (32 * (7 - t % 8))));
+    function _parameter(bytes32[30] calldata parameters, uint256 t) private pure returns (int32) {
+        return int32(uint32(uint256(parameters[t / 8]) >> (224 - 32 * (t % 8))));
     }
 
     /// @dev Of order 2^logrows.

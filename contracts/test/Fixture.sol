@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
+import {AuditProof, ChunkEvidence, Layout, Terms, Windows} from "../src/types/Types.sol";
+import {VM} from "./Vm.sol";
+
+interface IVkaRegistry {
+    function registerVka(bytes32[] calldata vka) external returns (bytes32);
+}
+
+/// @title The published contracts, a real proof, and a listing that it fits
+abstract contract Fixture {
+    uint256 internal constant MODULUS = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
+    bytes32 internal constant KEY = keccak256("delivery key");
+    bytes32 internal constant WEIGHTS_LEAF = keccak256("leaf of another chunk than the delivered one");
+
+    IModelMarket public market;
+    AuditProof internal audit;
+    bytes32[32] internal ciphertext;
+
+    function deployMarket() internal {
+        string memory artifacts = VM.readFile("artifacts/contracts.json");
+        string memory vectors = VM.readFile("../tests/vectors/audit_proofs.json");
+        address verifier = create(VM.parseJsonBytes(artifacts, ".contracts.Halo2VerifierReusable.bytecode"));
+        bytes memory marketCode = VM.parseJsonBytes(artifacts, ".contracts.ModelMarket.bytecode");
+        market = IModelMarket(create(abi.encodePacked(marketCode, abi.encode(verifier, verifier.codehash))));
+        readAudit(vectors);
+        IVkaRegistry(verifier).registerVka(audit.vka);
+    }
+
+    function create(bytes memory code) private returns (address deployed) {
+        assembly ("memory-safe") {
+            deployed := create(0, add(code, 32), mload(code))
+        }
+        require(deployed != address(0), "not deployed");
+    }
+
+    function readAudit(string memory vectors) private {
+        audit.proof = VM.parseBytes(VM.parseJsonString(vectors, ".first.proof"));
+        audit.instances = VM.parseJsonUintArray(vectors, ".first.instances");
+        string[] memory words = VM.parseJsonStringArray(vectors, ".vka");
+        for (uint256 i = 0; i < words.length; ++i) audit.vka.push(bytes32(VM.parseBytes(words[i])));
+        uint256[] memory lengths = VM.parseJsonUintArray(vectors, ".column_lengths");
+        audit.layout = Layout({
+            inputColumns: 1,
+            parameterColumns: 1,
+            proofBytes: uint32(audit.proof.length),
+            outputs: uint32(VM.parseJsonUint(vectors, ".outputs")),
+            outputShiftBits: uint8(VM.parseJsonUint(vectors, ".output_shift_bits")),
+            logrows: uint8(VM.parseJsonUint(vectors, ".logrows")),
+            columnLengths: new uint32[](0)
+        });
+        for (uint256 i = 0; i < lengths.length; ++i) audit.layout.columnLengths.push(uint32(lengths[i]));
+        for (uint256 i = 0; i < audit.instances.length; ++i) audit.outputs.push(committed(audit.instances[i]));
+    }
+
+    /// @dev What an honest buyer saw: the proven output, rounded down to the committed scale.
+    function committed(uint256 instance) private view returns (int64) {
+        int256 proven = instance > MODULUS / 2 ? int256(instance) - int256(MODULUS) : int256(instance);
+        return int64(proven >> audit.layout.outputShiftBits);
+    }
+
+    function inputCommitment() internal view returns (bytes32) {
+        return keccak256(slice(audit.proof, 0, 64));
+    }
+
+    /// @dev A listing whose trees have one leaf, which is not that of the (all-zero) delivered chunk: every dispute wins.
+    function terms(uint128 price, uint128 bond, uint128 fee) internal view returns (Terms memory listed) {
+        listed.circuitDigest = keccak256(abi.encodePacked(audit.vka));
+        listed.parameterCommitment = keccak256(slice(audit.proof, 64, 128));
+        listed.weightsRoot = WEIGHTS_LEAF;
+        listed.sumsRoot = WEIGHTS_LEAF;
+        listed.layoutHash = keccak256(abi.encode(audit.layout));
+        (listed.price, listed.bond, listed.fee) = (price, bond, fee);
+        (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 2);
+        listed.tolerance = uint128(1) << audit.layout.outputShiftBits;
+        listed.windows = Windows(600, 700, 800, 900, 1000, 1100);
+    }
+
+    function ciphertextRoot() internal view returns (bytes32) {
+        return keccak256(abi.encode(ciphertext));
+    }
+
+    function evidence() internal view returns (ChunkEvidence memory found) {
+        found.key = KEY;
+        found.ciphertext = ciphertext;
+        found.leaf = WEIGHTS_LEAF;
+        found.layout = audit.layout;
+    }
+
+    function slice(bytes memory data, uint256 start, uint256 end) private pure returns (bytes memory part) {
+        part = new bytes(end - start);
+        for (uint256 i = start; i < end; ++i) part[i - start] = data[i];
+    }
+}
