@@ -69,6 +69,8 @@ def _account(keyfile: Path | None, password_file: Path | None) -> LocalAccount |
 
 def _print_report(report: DemoReport) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a digest that is cut short can't be compared
     for name, value in _rows(report):
         table.add_row(name, value)
     results.print()
@@ -82,15 +84,10 @@ def _rows(report: DemoReport) -> list[tuple[str, str]]:
             ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),
             ("largest output error", f"{report.max_output_error:.1e} over {report.samples} samples"),
         ]
+    balances = ", ".join(f"{role} {wei / WEI_PER_ETHER:+.3f} ETH" for role, wei in report.balances.items())
     rows += [
-        (
-            "audit",
-            f"{report.audit_samples} samples: a half-wrong seller is found out in {report.detection_probability:.1%}",
-        ),
-        (
-            "balances without gas",
-            ", ".join(f"{role} {wei / WEI_PER_ETHER:+.3f} ETH" for role, wei in report.balances.items()),
-        ),
+        ("audit", f"a half-wrong seller fails it with probability {report.detection_probability:.1%}"),
+        ("balances without gas", balances),
         ("gas in all", f"{sum(report.gas.values()):,}"),
         ("time in all", f"{report.seconds['total']:.1f} s"),
         ("audit log's head", report.ledger_head),
