@@ -25,6 +25,7 @@ from ledger.entries import EMPTY_HEAD, Head, Record, encode_entry, from_fields, 
 from ledger.errors import (
     EntryHashError,
     HeadError,
+    InvalidRecordError,
     LedgerUnavailableError,
     MalformedEntryError,
     NotALedgerError,
@@ -58,7 +59,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
             return _verify_chain(_read_rows(connection), known_head)
     except sqlite3.OperationalError as error:
         raise LedgerUnavailableError(f"{path} can't be read: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from damaged names of columns
         raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
 
 
@@ -109,6 +110,7 @@ def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
 def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text is a finding, no reason to stop
     connection.row_factory = sqlite3.Row
     for row in connection.execute("SELECT * FROM entries ORDER BY sequence"):
         fields = dict(row)
@@ -133,8 +135,11 @@ def _read_header(path: Path, line: bytes) -> Head:
         header = _parse_line(line, "the first line")
         if (header["format"], header["version"]) != (EXPORT_FORMAT, EXPORT_VERSION):
             raise NotALedgerError(f"{path} is no export of version {EXPORT_VERSION}: {line[:80]!r}")
-        return Head.parse(header["head"])
-    except (MalformedEntryError, KeyError, AttributeError) as error:
+        head = Head.parse(header["head"])
+        if str(head) != header["head"] or len(header) != len(("format", "version", "head")):
+            raise MalformedEntryError("the first line is not in the form in which it is written")
+        return head
+    except (MalformedEntryError, InvalidRecordError, KeyError, AttributeError) as error:
         raise NotALedgerError(f"{path} is no export of an audit log: {error}") from error
 
 
@@ -159,6 +164,7 @@ def _checked(fields: dict[str, Any], entry_hash: object) -> _Stored:
 
 def _parse_hash(text: str) -> bytes | None:
     try:
-        return bytes.fromhex(text.removeprefix("0x"))
+        entry_hash = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         return None
+    return entry_hash if f"0x{entry_hash.hex()}" == text else None

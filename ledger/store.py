@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, column, create_engine, event, insert, select, table
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ledger.entries import Entry, encode_details, from_fields, parse_object, to_fields
+from ledger.entries import Entry, as_reason, encode_details, from_fields, parse_object, to_fields
 from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError
 
 APPLICATION_ID: Final = 0x4D534C31  # "MSL1"
@@ -127,10 +127,10 @@ class Store:
             raise LedgerUnavailableError(f"{self.path} can't be opened: {error.strerror or error}") from error
         except OperationalError as error:
             raise LedgerUnavailableError(f"{self.path} can't be used now: {error.orig}") from error
-        except DatabaseError as error:
-            raise NotALedgerError(f"{self.path} is no audit log, or damaged: {error.orig}") from error
+        except (DatabaseError, UnicodeDecodeError) as error:
+            raise NotALedgerError(f"{self.path} is no audit log, or damaged: {as_reason(error)}") from error
         except SQLAlchemyError as error:
-            raise LedgerError(f"{self.path}: {error}") from error
+            raise LedgerError(f"{self.path}: {as_reason(error)}") from error
 
 
 def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:

@@ -43,7 +43,7 @@ def test_hash_is_domain_separated_and_chained() -> None:
     encoded = encode_entry(0, step())
     assert entry.entry_hash == hashlib.sha256(b"modelseal/ledger/entry/v1\0" + GENESIS_HASH + encoded).digest()
     assert hash_entry(bytes(32), encoded) != entry.entry_hash
-    assert GENESIS_HASH == hashlib.sha256(b"modelseal/ledger/genesis/v1").digest()
+    assert hashlib.sha256(b"modelseal/ledger/genesis/v1").digest() == GENESIS_HASH
 
 
 @given(any_record)

@@ -1,14 +1,18 @@
 import sqlite3
 import stat
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ledger import (
     AuditLog,
     EntryKind,
     InvalidRecordError,
+    LedgerError,
     LedgerUnavailableError,
     NotALedgerError,
     verify_log,
@@ -21,6 +25,13 @@ from tests.unit.ledger.records import contract_event, step
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.sqlite"
+
+
+@pytest.fixture
+def written(path: Path) -> Path:
+    with AuditLog.open(path) as log:
+        log.append_all([step(1), contract_event(10)])
+    return path
 
 
 def kinds(log: AuditLog) -> list[EntryKind]:
@@ -108,14 +119,8 @@ def test_entries_cannot_be_changed_or_deleted_by_accident(path: Path) -> None:
 
 
 def test_threads_share_a_log(path: Path) -> None:
-    with AuditLog.open(path) as log:
-        threads = [
-            threading.Thread(target=lambda: [log.append(step(i, trade_id=t)) for i in range(20)]) for t in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with AuditLog.open(path) as log, ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: log.append(step(number)), range(80)))
         assert log.head().entries == 80
     verify_log(path)
 
@@ -181,6 +186,19 @@ def test_view_that_poses_as_the_table_is_refused(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     with pytest.raises(NotALedgerError, match="changed"):
         AuditLog.open(path)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(data=st.data())
+def test_damaged_file_gives_a_clear_error_or_none(written: Path, data: st.DataObject) -> None:
+    content = bytearray(written.read_bytes())
+    for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[position] ^= data.draw(st.integers(1, 255))
+    damaged = written.with_suffix(".damaged")
+    damaged.write_bytes(content)
+    with suppress(LedgerError), AuditLog.open(damaged) as log:
+        kinds(log)
+        log.append(step(2))
 
 
 def test_folder_or_missing_folder_is_unavailable(tmp_path: Path) -> None:
