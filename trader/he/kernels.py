@@ -226,10 +226,21 @@ def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64]
     q = np.float64(prime)
     inverse = 1.0 / q
     factor = np.float64(1 << bits)
-    for row in range(high.shape[0]):
-        for i in range(high.shape[1]):
-            value = high[row, i] * factor + low[row, i]
-            high[row, i] = value - q * np.rint(value * inverse)
+    upper, lower = high.reshape(-1), low.reshape(-1)
+    for i in range(upper.size):
+        value = upper[i] * factor + lower[i]
+        upper[i] = value - q * np.rint(value * inverse)
+
+
+@_kernel
+def scale_doubles(values: NDArray[np.float64], factor: int, prime: int) -> None:
+    """Multiply centred residues by a factor in [0, q), in place."""
+    q = np.int64(prime)
+    inverse = 1.0 / np.float64(prime)
+    flat = values.reshape(-1)
+    for i in range(flat.size):
+        product = np.int64(flat[i]) * np.int64(factor)
+        flat[i] = np.float64(product - np.int64(np.rint(np.float64(product) * inverse)) * q)
 
 
 @_kernel

@@ -61,16 +61,16 @@ def _split(weights: NDArray[np.int64], limb_bits: int, count: int) -> Sequence[N
 
 
 def multiply_weights(weights: ExactWeights, values: Tile, prime: int) -> Tile:
-    """y_b = Σ_a W[a, b]·x_a modulo the prime: values [a, c, t] to [b, c, t]."""
-    columns = values.reshape(values.shape[0], -1)
+    """y_b = Σ_a W[a, b]·x_a modulo the prime: values [..., a, c, t] to [..., b, c, t]."""
+    columns = values.reshape(*values.shape[:-2], -1)
     products = weights.limbs @ columns
     kernels.reduce_doubles(products, prime)
-    count = products.shape[0] // weights.outputs
-    result = products[(count - 1) * weights.outputs :]
+    count = weights.limbs.shape[0] // weights.outputs
+    limbs = products.reshape(*products.shape[:-2], count, weights.outputs, products.shape[-1])
+    result = np.ascontiguousarray(limbs[..., count - 1, :, :])
     for limb in range(count - 2, -1, -1):
-        lower = products[limb * weights.outputs : (limb + 1) * weights.outputs]
-        kernels.shift_and_add(result, weights.limb_bits, lower, prime)
-    return result.reshape(weights.outputs, *values.shape[1:])
+        kernels.shift_and_add(result, weights.limb_bits, np.ascontiguousarray(limbs[..., limb, :, :]), prime)
+    return result.reshape(*result.shape[:-1], *values.shape[-2:])
 
 
 def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
@@ -79,3 +79,26 @@ def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
     result = np.zeros((left.shape[0], components, left.shape[2]))
     kernels.convolve_components(left, right, prime, result)
     return result
+
+
+def add_values(left: Tile, right: Tile, prime: int) -> Tile:
+    """Sums of ciphertexts of the same shape."""
+    total: Tile = left + right
+    kernels.reduce_doubles(total, prime)
+    return total
+
+
+def sum_terms(values: Tile, terms: int, prime: int) -> Tile:
+    """Sums of `terms` successive elements: [e·terms, c, t] to [e, c, t]."""
+    total: Tile = values.reshape(-1, terms, *values.shape[1:]).sum(axis=1)
+    kernels.reduce_doubles(total, prime)
+    return total
+
+
+def shift_values(values: Tile, bits: int, prime: int) -> Tile:
+    """Values times 2^bits modulo the prime."""
+    if bits == 0:
+        return values
+    shifted = values.copy()
+    kernels.scale_doubles(shifted, pow(2, bits, prime), prime)
+    return shifted

@@ -46,6 +46,11 @@ class Parameters:
     parameters_id: str
     context: Any
 
+    @property
+    def all_primes(self) -> tuple[int, ...]:
+        """Primes of ciphertexts, then the special prime."""
+        return (*self.primes, self.special_prime)
+
 
 @lru_cache(maxsize=8)
 def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
@@ -83,10 +88,11 @@ class SecretKey:
         self._key = key
         self._decryptor = sealapi.Decryptor(parameters.context, key)
         self._encoder = sealapi.CKKSEncoder(parameters.context)
-        count = len(parameters.primes) * parameters.degree
+        shape = (len(parameters.all_primes), parameters.degree)
+        count = shape[0] * shape[1]
         values = np.fromiter(map(key.data().dyn_array().at, range(count)), dtype=np.uint32, count=count)
-        self.residues: Residues = values.reshape(len(parameters.primes), parameters.degree)
-        """The key in NTT form, [primes, N]. Secret."""
+        self.residues: Residues = values.reshape(shape)
+        """The key in NTT form, [primes + 1, N], the special prime last. Secret."""
 
     def __repr__(self) -> str:
         return "SecretKey(...)"
@@ -98,7 +104,7 @@ class SecretKey:
             return Path(path).read_bytes()
 
     def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
-        """Slots [N/2] of a ciphertext [components, primes, N] at a scale."""
+        """Slots [N/2] of a ciphertext [components, l, N] at a scale; l primes of the modulus are left."""
         ciphertext, plaintext = sealapi.Ciphertext(), sealapi.Plaintext()
         with _scratch_file(_ciphertext_bytes(self._parameters, residues, scale)) as path:
             ciphertext.load(self._parameters.context, path)
@@ -119,7 +125,10 @@ def _read_key(parameters: Parameters, kept: bytes) -> Any:
 def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) -> bytes:
     """A ciphertext as SEAL reads it, without compression."""
     components, primes, degree = residues.shape
-    identifier = parameters.context.first_parms_id()
+    level = parameters.context.first_context_data()
+    for _ in range(len(parameters.primes) - primes):
+        level = level.next_context_data()
+    identifier = level.parms_id()
     fields = _FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
     values = _COUNT.pack(residues.size) + residues.astype("<u8").tobytes()
     inner = _header(len(values)) + values
