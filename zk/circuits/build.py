@@ -10,27 +10,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from zk.circuits.audit import SALT_ELEMENTS, AuditCircuit, column_capacity, leaves_empty_column
-from zk.circuits.graph import ArchitectureShapes, audit_graph, read_shapes
+from zk.circuits.audit import AuditCircuit
+from zk.circuits.graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
-from zk.circuits.settings import CircuitSettings, RunArguments, generate, read_settings, regenerate
+from zk.circuits.planner import audit_architecture, plan_circuit, verify_exact
+from zk.circuits.settings import CircuitSettings, read_settings, regenerate
 from zk.errors import SrsError, UnsupportedArchitecture
-from zk.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
     import onnx
 
     from zk.srs import Srs, SrsProvider
-
-MIN_LOGROWS = 8
-"""Smaller circuits save nothing, and at fewer rows ezkl's constant overhead doesn't fit."""
-
-MAX_OUTPUT_SCALE_BITS = 216
-"""Signed values have 253 bits: this leaves outputs a magnitude of 2^37."""
-
-_DRAFT_LOGROWS = 17
-"""Settings at this size say how many rows the layout needs."""
 
 
 def build_audit_circuit(
@@ -51,20 +42,8 @@ def build_audit_circuit(
         WorkerError: ezkl failed.
     """
     shapes = read_shapes(architecture)
-    draft = generate(
-        _graph(architecture, shapes, audit_samples, _DRAFT_LOGROWS), RunArguments(scale_bits, _DRAFT_LOGROWS)
-    )
-    logrows = _fitting_logrows(draft, shapes)
-    circuit = _graph(architecture, shapes, audit_samples, logrows)
-    settings = generate(circuit, RunArguments(scale_bits, logrows))
-    if settings.output_scale_bits > MAX_OUTPUT_SCALE_BITS:
-        raise UnsupportedArchitecture(
-            f"outputs at scale 2^{settings.output_scale_bits} leave no room in the field: prepare the model with fewer "
-            f"than {scale_bits} scale bits ({scale_bits * MAX_OUTPUT_SCALE_BITS // settings.output_scale_bits} fit)"
-        )
-    if not settings.is_polynomial:
-        raise UnsupportedArchitecture("the architecture is not polynomial: no circuit gives its exact outputs")
-    return _finish(circuit, settings, shapes, srs(logrows), digest=None)
+    graph, settings = plan_circuit(architecture, shapes, audit_samples=audit_samples, scale_bits=scale_bits)
+    return _finish(graph, settings, shapes, srs(settings.run_arguments.logrows), digest=None)
 
 
 def rebuild_audit_circuit(
@@ -87,46 +66,23 @@ def rebuild_audit_circuit(
     logrows = given.run_arguments.logrows
     if srs.logrows != logrows:
         raise SrsError(f"the circuit needs an SRS of 2^{logrows} rows, {srs.path} has 2^{srs.logrows}: get that size")
-    circuit = _graph(architecture, shapes, audit_samples, logrows)
-    derived = regenerate(circuit, given)
-    return _finish(circuit, derived, shapes, srs, digest=expected_digest)
-
-
-def _graph(architecture: onnx.ModelProto, shapes: ArchitectureShapes, audit_samples: int, logrows: int) -> bytes:
-    return audit_graph(
-        architecture,
-        audit_samples=audit_samples,
-        salt_elements=_salt_elements(audit_samples * shapes.features, logrows),
-    )
-
-
-def _salt_elements(values: int, logrows: int) -> int:
-    """The usual number, or one more where ezkl would append an empty column."""
-    return SALT_ELEMENTS + leaves_empty_column(values + SALT_ELEMENTS, column_capacity(logrows))
-
-
-def _fitting_logrows(draft: CircuitSettings, shapes: ArchitectureShapes) -> int:
-    """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column."""
-    needed = max(draft.rows, draft.instances)
-    lengths = [math.prod(shape) for shape in shapes.parameters]
-    for logrows in range(MIN_LOGROWS, MAX_LOGROWS + 1):
-        capacity = column_capacity(logrows)
-        if needed <= capacity and not any(leaves_empty_column(length, capacity) for length in lengths):
-            return logrows
-    raise UnsupportedArchitecture(f"the circuit needs {needed} rows: at most 2^{MAX_LOGROWS}; audit fewer samples")
+    graph = audit_architecture(architecture, shapes, audit_samples, logrows)
+    derived = regenerate(graph.onnx, given)
+    verify_exact(graph, derived)
+    return _finish(graph, derived, shapes, srs, digest=expected_digest)
 
 
 def _finish(
-    circuit: bytes, settings: CircuitSettings, shapes: ArchitectureShapes, srs: Srs, *, digest: bytes | None
+    graph: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, srs: Srs, *, digest: bytes | None
 ) -> AuditCircuit:
     """Make the keys, check them, and gather what is public about the circuit."""
-    files = obtain_keys(circuit, settings.canonical, srs, digest)
+    files = obtain_keys(graph.onnx, settings.canonical, srs, digest)
     vka = read_vka(files.vka.read_bytes())
     tensor_0, *lengths = settings.tensor_lengths
     samples, *_ = settings.output_shape
     made = AuditCircuit(
         digest=vka_digest(vka),
-        onnx=circuit,
+        onnx=graph.onnx,
         settings=settings.canonical,
         vka=vka,
         srs_digest=srs.digest,

@@ -76,7 +76,20 @@ def read_shapes(architecture: onnx.ModelProto) -> ArchitectureShapes:
     return ArchitectureShapes(_fixed(samples[1:]), tuple(_fixed(shape) for shape in parameters), _fixed(output[1:]))
 
 
-def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_elements: int) -> bytes:
+@dataclass(frozen=True)
+class AuditGraph:
+    """The graph of an audit circuit.
+
+    Attributes:
+        onnx: A serialized model.
+        output_degree: The output's scale is 2^(output_degree · scale_bits).
+    """
+
+    onnx: bytes
+    output_degree: int
+
+
+def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_elements: int) -> AuditGraph:
     """Derive the ONNX file that ezkl compiles.
 
     Args:
@@ -85,17 +98,17 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
         salt_elements: Elements of tensor 0 behind the samples, read by nothing.
 
     Returns:
-        A serialized model; equal arguments give equal bytes.
+        The graph; equal arguments give equal bytes.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention.
+        UnsupportedArchitecture: The architecture breaks the convention, or an operator has no exact circuit.
     """
     shapes = read_shapes(architecture)
     source = architecture.graph.input[0].name
     values = audit_samples * shapes.features
     tensor_0 = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, values + salt_elements])
     unpacking, shape_constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
-    nodes, constants = align_scales(
+    aligned = align_scales(
         [_read_samples(node, source) for node in architecture.graph.node],
         architecture.graph.initializer,
         [_SAMPLES, *(value.name for value in architecture.graph.input[1:])],
@@ -109,11 +122,10 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
         architecture.graph.output[0].name, TensorProto.FLOAT, [audit_samples, *shapes.output]
     )
     graph = helper.make_graph(
-        [*unpacking, *nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *constants]
+        [*unpacking, *aligned.nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *aligned.constants]
     )
     model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return AuditGraph(model.SerializeToString(deterministic=True), aligned.degrees[architecture.graph.output[0].name])
 
 
 def _read_samples(node: onnx.NodeProto, source: str) -> onnx.NodeProto:

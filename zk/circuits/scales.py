@@ -14,6 +14,7 @@ Zero is x - x for some input x: a computed value, so that nothing is folded. All
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,14 +28,46 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-_PRODUCTS = {"MatMul", "Mul", "Gemm", "Conv"}
-_SUMS = {"Add", "Sub"}
+_PRODUCTS = {"MatMul", "Mul"}
+_ALIGNED = {"Add", "Sub", "Concat"}
+_KEEPING = {
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Pad",
+    "ReduceSum",
+    "Relu",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+"""Operators that give their first input's degree."""
+
+EXACT_OPERATORS = _PRODUCTS | _ALIGNED | _KEEPING
+"""Operators whose circuits compute on integers without rounding; Relu by decomposing its input into limbs."""
 _PREFIX = "audit/scale/"
+
+
+@dataclass(frozen=True)
+class AlignedGraph:
+    """A graph of equal function.
+
+    Attributes:
+        nodes: In order.
+        constants: Initializers.
+        degrees: Degree of every value by name.
+    """
+
+    nodes: list[onnx.NodeProto]
+    constants: list[onnx.TensorProto]
+    degrees: dict[str, int]
 
 
 def align_scales(
     nodes: Sequence[onnx.NodeProto], constants: Sequence[onnx.TensorProto], inputs: Iterable[str], some_input: str
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+) -> AlignedGraph:
     """Rewrite a graph so that operands of sums have equal degrees and float constants one reader.
 
     Args:
@@ -43,16 +76,13 @@ def align_scales(
         inputs: Names of the values that it takes: samples and parameters.
         some_input: A value of shape [1, n] that depends on an input.
 
-    Returns:
-        Nodes and constants of an equal function.
-
     Raises:
-        UnsupportedArchitecture: A node reads what is not made before it.
+        UnsupportedArchitecture: An operator is not exact, or a node reads what is not made before it.
     """
     aligner = _ScaleAligner(constants, inputs, some_input, Counter(name for node in nodes for name in node.input))
     for node in nodes:
         aligner.append(node)
-    return aligner.nodes, aligner.constants
+    return AlignedGraph(aligner.nodes, aligner.constants, aligner.degrees)
 
 
 class _ScaleAligner:
@@ -64,23 +94,27 @@ class _ScaleAligner:
         self.nodes: list[onnx.NodeProto] = []
         self.constants = list(constants)
         self._some_input = some_input
-        self._degrees = dict.fromkeys([*inputs, *(tensor.name for tensor in constants), ""], 1)
+        self.degrees = dict.fromkeys([*inputs, *(tensor.name for tensor in constants), ""], 1)
         self._units: dict[int, str] = {}
         self._zero = ""
         self._readable = self._merge_constants(uses)
 
     def append(self, node: onnx.NodeProto) -> None:
+        if node.op_type not in EXACT_OPERATORS:
+            raise UnsupportedArchitecture(
+                f"node {node.name}: {node.op_type} has no exact circuit; exact are {', '.join(sorted(EXACT_OPERATORS))}"
+            )
         inputs = [self._readable.get(name, name) for name in node.input]
-        if unknown := [name for name in inputs if name not in self._degrees]:
+        if unknown := [name for name in inputs if name not in self.degrees]:
             raise UnsupportedArchitecture(f"{node.op_type} {node.name} reads {unknown[0]}, which is not made before it")
-        degrees = [self._degrees[name] for name in inputs]
+        degrees = [self.degrees[name] for name in inputs]
         degree = sum(degrees) if node.op_type in _PRODUCTS else max(degrees, default=1)
-        if node.op_type in _SUMS:
+        if node.op_type in _ALIGNED:
             inputs = [self._raise(name, degree) for name in inputs]
         copy = helper.make_node(node.op_type, inputs, list(node.output), name=node.name, domain=node.domain)
         copy.attribute.extend(node.attribute)
         self.nodes.append(copy)
-        self._degrees |= dict.fromkeys(node.output, degree)
+        self.degrees |= dict.fromkeys(node.output, degree)
 
     def _merge_constants(self, uses: Counter[str]) -> dict[str, str]:
         """What to read instead of a float constant that is read more than once, under one name or several."""
@@ -98,7 +132,7 @@ class _ScaleAligner:
         return readable
 
     def _raise(self, name: str, degree: int) -> str:
-        missing = degree - self._degrees[name]
+        missing = degree - self.degrees[name]
         return self._emit("Mul", name, self._unit(missing), degree=degree) if missing else name
 
     def _unit(self, degree: int) -> str:
@@ -127,7 +161,7 @@ class _ScaleAligner:
     def _emit(self, operator: str, *inputs: str, degree: int = 1) -> str:
         output = f"{_PREFIX}{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output]))
-        self._degrees[output] = degree
+        self.degrees[output] = degree
         return output
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class RunArguments:
     decomp_legs: int = 4
     scale_rebase_multiplier: int = 64
 
+    def with_logrows(self, logrows: int) -> RunArguments:
+        """The same choices for another number of rows."""
+        return replace(self, logrows=logrows)
+
     def as_json(self) -> dict[str, Any]:
         """Ezkl's run arguments; parameters have the inputs' scale."""
         return {
@@ -84,7 +88,8 @@ class CircuitSettings:
         tensor_lengths: Elements of each committed tensor: tensor 0, then the parameters.
         output_shape: Shape of the instances, first dimension k.
         output_scale_bits: Instances are integers at scale 2^output_scale_bits.
-        is_polynomial: No lookup and no range check: outputs are exact, nothing is rescaled.
+        decomposes: Some values are decomposed into limbs.
+        has_lookups: Some function is looked up in a table, rounded.
     """
 
     canonical: bytes
@@ -93,7 +98,8 @@ class CircuitSettings:
     tensor_lengths: tuple[int, ...]
     output_shape: tuple[int, ...]
     output_scale_bits: int
-    is_polynomial: bool
+    decomposes: bool
+    has_lookups: bool
 
     @property
     def instances(self) -> int:
@@ -160,7 +166,8 @@ def read_settings(data: bytes) -> CircuitSettings:
             tensor_lengths=tuple(_integer(n) for n in settings["module_sizes"]["polycommit"]),
             output_shape=tuple(_integer(n) for n in settings["model_instance_shapes"][0]),
             output_scale_bits=_integer(settings["model_output_scales"][0]),
-            is_polynomial=not settings["required_lookups"] and not settings["required_range_checks"],
+            decomposes=bool(settings["required_range_checks"]),
+            has_lookups=bool(settings["required_lookups"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise SettingsMismatch(

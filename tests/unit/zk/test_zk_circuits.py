@@ -55,8 +55,8 @@ def test_layout_facts(statement):
 
 def test_the_graph_is_a_function_of_architecture_samples_and_salt(statement):
     again = audit_graph(dense_architecture(6, 4, 2), audit_samples=3, salt_elements=12)
-    assert again == statement.circuit.onnx
-    assert again != audit_graph(statement.architecture, audit_samples=4, salt_elements=12)
+    assert again.onnx == statement.circuit.onnx
+    assert again.onnx != audit_graph(statement.architecture, audit_samples=4, salt_elements=12).onnx
 
 
 def test_rebuild_in_a_fresh_cache_gives_the_listed_circuit(statement, tmp_path, monkeypatch):
@@ -272,13 +272,23 @@ def test_outputs_that_outgrow_the_field_are_refused_with_the_scale_that_fits():
         build(dense_architecture(2, 2, 2, 2, 1))
 
 
-def test_an_operator_without_a_polynomial_circuit_is_refused():
+def test_an_operator_without_an_exact_circuit_is_refused():
     architecture = dense_architecture(3, 2, 2)
     (square,) = (node for node in architecture.graph.node if node.op_type == "Mul")
-    square.op_type = "Relu"
+    square.op_type, square.name = "Sigmoid", "hidden"
     del square.input[1:]
-    with pytest.raises(UnsupportedArchitecture, match="not polynomial"):
+    with pytest.raises(UnsupportedArchitecture, match="node hidden: Sigmoid has no exact circuit; exact are Add, "):
         build(architecture)
+
+
+def test_a_constant_factor_that_ezkl_gives_a_scale_of_its_own_is_refused():
+    """The output would not have the scale that the layout says."""
+    architecture = dense_architecture(3, 2)
+    architecture.graph.node[-1].output[0] = "product"
+    architecture.graph.node.append(helper.make_node("Mul", ["product", "quarter"], ["output"]))
+    architecture.graph.initializer.append(numpy_helper.from_array(np.array(0.25, np.float32), "quarter"))
+    with pytest.raises(UnsupportedArchitecture, match="ezkl rounds in this circuit"):
+        zk.build_audit_circuit(architecture, audit_samples=1, scale_bits=4, srs=zk.development_srs)
 
 
 def test_a_truncated_vka_is_refused(statement):
