@@ -1,0 +1,138 @@
+"""The rules of the layout, checked on the source text: who may import what, what is public, what is documented."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = {
+    "contracts": set(),
+    "zk": set(),
+    "ledger": {"contracts"},
+    "trader": {"contracts", "zk", "ledger"},
+}
+"""Each package, and the packages of ours below it."""
+SOURCES = sorted(
+    path.relative_to(ROOT)
+    for package in LAYERS
+    for path in (ROOT / package).rglob("*.py")
+    if "node_modules" not in path.parts
+)
+PACKAGES = sorted({".".join(path.parent.parts) for path in SOURCES if path.name == "__init__.py"})
+
+OUTSIDE_WORLD = {"asyncio", "http", "io", "mmap", "os", "pathlib", "requests", "shutil", "socket", "sqlalchemy"}
+OUTSIDE_WORLD |= {"sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "urllib", "web3"}
+CHANCE_AND_CLOCK = {"datetime", "random", "secrets", "time"}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def imports(path: Path, *, at_run_time: bool = False) -> Iterator[str]:
+    """The modules that a file imports anywhere in it; with `at_run_time`, those for annotations alone left out."""
+    waiting: list[ast.AST] = [tree_of(path)]
+    while waiting:
+        node = waiting.pop()
+        if at_run_time and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.parent.parts[: len(path.parent.parts) - node.level + 1] if node.level else ()
+            yield ".".join([*package, *filter(None, [node.module])])
+        waiting += ast.iter_child_nodes(node)
+
+
+def roots(path: Path, *, at_run_time: bool = False) -> set[str]:
+    return {name.split(".")[0] for name in imports(path, at_run_time=at_run_time)}
+
+
+def named(paths: list[Path]) -> list[str]:
+    return [path.as_posix() for path in paths]
+
+
+def test_there_are_sources() -> None:
+    assert len(SOURCES) > 50
+    assert {"contracts", "ledger", "trader", "trader.trade", "zk"} <= set(PACKAGES)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named(SOURCES))
+def test_imports_point_down(path: Path) -> None:
+    package = path.parts[0]
+    assert roots(path) & set(LAYERS) <= LAYERS[package] | {package}
+    assert not roots(path) & {"tests", "scripts", "benchmarks"}
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [
+        ("ezkl", ("zk/proofs/ezkl_process.py",)),
+        ("tenseal", ("trader/he/seal.py",)),
+        ("web3", ("trader/chain.py", "contracts/", "ledger/")),
+        ("eth_tester", ("trader/chain.py",)),
+        ("solcx", ("contracts/compiler.py",)),
+        ("sqlalchemy", ("ledger/",)),
+        ("typer", ("trader/cli/",)),
+    ],
+)
+def test_library_is_imported_in_its_place_alone(library: str, allowed: tuple[str, ...]) -> None:
+    importers = [path for path in SOURCES if library in roots(path, at_run_time=True)]
+    assert importers, f"nothing imports {library}: is the rule out of date?"
+    assert [name for name in named(importers) if not name.startswith(allowed)] == []
+
+
+def pure(*places: str) -> list[Path]:
+    return [path for path in SOURCES if path.as_posix().startswith(places)]
+
+
+@pytest.mark.parametrize(
+    "path", pure("trader/trade/", "trader/verify/", "ledger/entries.py", "ledger/merkle.py"), ids=str
+)
+def test_decisions_are_free_of_input_and_output(path: Path) -> None:
+    assert not roots(path, at_run_time=True) & OUTSIDE_WORLD
+    called = {
+        node.func.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call) and hasattr(node.func, "id")
+    }
+    assert not called & {"open", "print", "input"}
+
+
+@pytest.mark.parametrize("path", pure("trader/trade/", "ledger/entries.py", "ledger/merkle.py"), ids=str)
+def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
+    assert not roots(path, at_run_time=True) & CHANCE_AND_CLOCK
+
+
+def test_the_checker_shares_only_the_format_with_the_writer() -> None:
+    shared = {"ledger.entries", "ledger.merkle", "ledger.errors"}
+    assert {name for name in imports(Path("ledger/fsck.py")) if name.startswith("ledger")} <= shared
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_public_names_exist_and_are_listed_once(name: str) -> None:
+    package = importlib.import_module(name)
+    if name in LAYERS:
+        assert package.__all__
+    public = getattr(package, "__all__", [])
+    assert len(public) == len(set(public))
+    for public_name in public:
+        assert hasattr(package, public_name), public_name
+
+
+def public_definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.AST]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not child.name.startswith("_"):
+            yield f"{prefix}{child.name}", child
+            if isinstance(child, ast.ClassDef):
+                yield from public_definitions(child, f"{prefix}{child.name}.")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named(SOURCES))
+def test_everything_public_is_documented(path: Path) -> None:
+    tree = tree_of(path)
+    assert ast.get_docstring(tree), "the module says nothing about itself"
+    assert [name for name, node in public_definitions(tree, "") if not ast.get_docstring(node)] == []
