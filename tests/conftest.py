@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trader.chain import Chain
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
+    from zk import Srs
 
 NODE_MODULES = Path(__file__).parents[1] / "contracts" / "node_modules"
 
@@ -37,6 +38,15 @@ def package(trained_model: DemoModel, tmp_path_factory: pytest.TempPathFactory) 
     from tests.simulators.trading import make_package
 
     return make_package(trained_model, tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="session")
+def package_srs(package: SellerPackage, tmp_path_factory: pytest.TempPathFactory) -> Srs:
+    from zk import read_srs
+
+    path = tmp_path_factory.mktemp("srs") / "development.srs"
+    path.write_bytes(package.public.development_srs)
+    return read_srs(path, development=True)
 
 
 @pytest.fixture

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import rfc8785
 from eth_utils.crypto import keccak
 
 from contracts import Terms, UnexpectedCodeError, Windows
 from trader.errors import ListingError, PolicyError
 from trader.he import SecurityPolicy
-from trader.seller import Offer
 from trader.verify import (
     BuyerPolicy,
     ListingBindingError,
@@ -22,62 +19,18 @@ from trader.verify import (
     ListingManifestError,
     ListingPlanError,
     ListingSetupError,
-    Sources,
-    VerifiedListing,
-    verify_listing,
 )
-from zk import Srs, development_srs, read_srs
+from zk import Srs, development_srs
 
 if TYPE_CHECKING:
-    from trader.package import PublicPackage, SellerPackage
+    from trader.package import SellerPackage
 
 ETHER = 10**18
-OFFER = Offer(ETHER, ETHER // 5, Windows(*[3600] * 6))
-POLICY = BuyerPolicy(development=True)
-SELLER = "0x" + "11" * 20
-
-
-@pytest.fixture(scope="session")
-def srs(package: SellerPackage, tmp_path_factory: pytest.TempPathFactory) -> Srs:
-    path = tmp_path_factory.mktemp("srs") / "development.srs"
-    path.write_bytes(package.public.development_srs)
-    return read_srs(path, development=True)
-
-
-class Verifier:
-    """Runs the pipeline on the honest package, or on one that was tampered with."""
-
-    def __init__(self, package: SellerPackage, srs: Srs) -> None:
-        self.public = package.public
-        self.terms = OFFER.terms(package.manifest)
-        self.sources = Sources(lambda: None, lambda _: srs)
-
-    def __call__(
-        self,
-        public: PublicPackage | None = None,
-        terms: Terms | None = None,
-        policy: BuyerPolicy = POLICY,
-        sources: Sources | None = None,
-    ) -> VerifiedListing:
-        return verify_listing(7, SELLER, terms or self.terms, public or self.public, policy, sources or self.sources)
-
-    def listed(self, *, terms: dict[str, Any] | None = None, **changes: Any) -> VerifiedListing:
-        """With a manifest that differs, and terms that list it: a seller can lie in both."""
-        manifest = json.loads(self.public.manifest)
-        for path, value in changes.items():
-            *parents, name = path.split("__")
-            part = manifest
-            for parent in parents:
-                part = part[parent]
-            part[name] = value
-        data = rfc8785.dumps(manifest)
-        listed = replace(self.terms, manifest_hash=keccak(data), **(terms or {}))
-        return self(replace(self.public, manifest=data), listed)
 
 
 @pytest.fixture
-def verify(package: SellerPackage, srs: Srs) -> Verifier:
-    return Verifier(package, srs)
+def verify(package: SellerPackage, package_srs: Srs) -> Verifier:
+    return Verifier(package, package_srs)
 
 
 def test_an_honest_listing_passes_and_gives_what_the_trade_needs(verify: Verifier, package: SellerPackage) -> None:
@@ -151,8 +104,8 @@ def test_3_a_development_listing_is_refused_unless_asked_for(verify: Verifier) -
         verify(policy=BuyerPolicy())
 
 
-def test_3_another_reference_string_is_refused(verify: Verifier, srs: Srs) -> None:
-    other = replace(srs, digest=bytes(32))
+def test_3_another_reference_string_is_refused(verify: Verifier, package_srs: Srs) -> None:
+    other = replace(package_srs, digest=bytes(32))
     with pytest.raises(ListingSetupError, match="expected digest"):
         verify(sources=replace(verify.sources, find_srs=lambda _: other))
 
@@ -162,7 +115,7 @@ def test_3_a_locally_made_string_passed_off_as_a_ceremonys_is_refused(verify: Ve
         verify.listed(circuit__srs__development=False)
 
 
-def test_3_a_missing_reference_string_is_refused(verify: Verifier, srs: Srs) -> None:
+def test_3_a_missing_reference_string_is_refused(verify: Verifier, package_srs: Srs) -> None:
     with pytest.raises(ListingSetupError, match="no reference string"):
         verify(sources=replace(verify.sources, find_srs=lambda _: development_srs(99)))
 

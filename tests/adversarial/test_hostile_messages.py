@@ -1,0 +1,194 @@
+"""Messages that are not what was paid for, proven or committed to: refused, and the deadlines return the money."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.simulators.trading import FEE, PRICE, Trading
+from trader.buyer import Buyer
+from trader.delivery import (
+    AuditInputs,
+    CiphertextError,
+    Context,
+    EncryptionKey,
+    Kind,
+    Purpose,
+    TransferError,
+    seal,
+    trade_channel,
+)
+from trader.errors import TransactionRefusedError
+from trader.he import WireError
+from trader.messages import Order
+from trader.seller import Seller
+from trader.trade import Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from trader.chain import Chain
+
+pytestmark = pytest.mark.slow
+
+EVEN = {Role.SELLER: 0, Role.BUYER: 0}
+FEE_PAID = {Role.SELLER: FEE, Role.BUYER: -FEE}
+
+
+def refusal(trading: Trading, trade_id: int) -> str:
+    """Why the seller refused to go on."""
+    return trading.seller.vault(trade_id).read("refused").decode()
+
+
+class OtherMessageBuyer(Buyer):
+    """Puts something else into the mailbox than what it has kept."""
+
+    kind: Kind
+    message: bytes
+
+    def _deliver(self, trade_id, kind, vault, note) -> None:
+        if kind is self.kind:
+            self.mailbox.put(trade_channel(trade_id), kind, self.message)
+        else:
+            super()._deliver(trade_id, kind, vault, note)
+
+
+@pytest.mark.parametrize("message", [b"", b"MSHE0001", b"MSHE0001\xff\xff\xff\xff" + bytes(100), bytes(10_000)])
+def test_a_request_that_is_none_is_refused_and_the_fee_goes_back(
+    message: bytes, chain: Chain, trade_on: Callable[..., Trading]
+) -> None:
+    class Garbage(OtherMessageBuyer):
+        kind = Kind.REQUEST
+
+    Garbage.message = message
+    trading = trade_on(chain, buyer_type=Garbage)
+    assert trading.play() is State.EXPIRED
+    assert trading.gains() == EVEN
+
+
+def test_another_request_than_the_paid_one_is_refused(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
+    other = trade_on(chain)
+    other.open()
+    type(trading.buyer).message = other.buyer.vault.read(Kind.REQUEST.value)
+    assert trading.play() is State.EXPIRED
+    assert "paid for was" in refusal(trading, trading.buyer.trade_id)
+    assert trading.gains() == EVEN
+
+
+def test_an_oversize_request_is_not_even_read(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain, buyer_type=type("Huge", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
+    type(trading.buyer).message = bytes(32 << 20)
+    trade_id = trading.open()
+    with pytest.raises(TransferError, match="more than"):
+        trading.seller.step(trade_id)
+    assert trading.play() is State.EXPIRED
+    assert trading.gains() == EVEN
+
+
+def sealed_order(trading: Trading, trade_id: int, samples: NDArray[np.int64], *, purpose=Purpose.AUDIT_INPUTS) -> bytes:
+    """An order with a salt and key of its own, sealed to the seller."""
+    circuit = trading.buyer.listing.circuit
+    order = Order(EncryptionKey.generate().public_key, AuditInputs(samples, (0,) * circuit.salt_elements))
+    context = Context(trading.buyer.listing.terms.manifest_hash, trade_id, purpose)
+    return seal(trading.package.encryption_key.public_key, order.encode(), context)
+
+
+@pytest.mark.parametrize(
+    ("fill", "purpose", "reason"),
+    [
+        (0, Purpose.AUDIT_INPUTS, "are not those that the buyer committed to"),
+        (2**62, Purpose.AUDIT_INPUTS, "don't fit the circuit"),
+        (0, Purpose.MODEL, "does not open"),
+    ],
+)
+def test_other_audit_samples_than_the_committed_ones_get_no_proof(
+    fill: int, purpose: Purpose, reason: str, chain: Chain, trade_on: Callable[..., Trading]
+) -> None:
+    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.AUDIT_INPUTS}))
+    trade_id = trading.play_until(State.ANSWERED)
+    circuit = trading.buyer.listing.circuit
+    samples = np.full((circuit.audit_samples, circuit.features), fill)
+    type(trading.buyer).message = sealed_order(trading, trade_id, samples, purpose=purpose)
+    assert trading.play() is State.EXPIRED
+    assert reason in refusal(trading, trade_id)
+    assert trading.gains() == FEE_PAID
+
+
+def test_too_many_committed_outputs_get_no_proof(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    class Generous(Buyer):
+        def _committed_outputs(self, seen):
+            return np.vstack([seen, seen])
+
+    trading = trade_on(chain, buyer_type=Generous)
+    assert trading.play() is State.EXPIRED
+    assert "the buyer committed to 32 outputs" in refusal(trading, trading.buyer.trade_id)
+    assert trading.gains() == FEE_PAID
+
+
+class OtherMessageSeller(Seller):
+    """Puts something else into the mailbox than what it has committed to."""
+
+    kind: Kind
+
+    def _deliver(self, trade_id, kind, vault, note) -> None:
+        if kind is not self.kind:
+            super()._deliver(trade_id, kind, vault, note)
+            return
+        message = bytearray(vault.read(kind.value))
+        message[len(message) // 2] ^= 1
+        self.mailbox.put(trade_channel(trade_id), kind, bytes(message))
+
+
+def test_another_response_than_the_committed_one_is_not_bought(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain, seller_type=type("Swapping", (OtherMessageSeller,), {"kind": Kind.RESPONSE}))
+    assert trading.play() is State.EXPIRED
+    assert {type(error) for error in trading.refusals} == {WireError}
+    assert trading.gains() == FEE_PAID
+
+
+class OtherCiphertextSeller(Seller):
+    """Seals another ciphertext than the one whose root it proved."""
+
+    def _offer_delivery(self, trade_id: int) -> None:
+        listing = self.market.listing(self.market.trade(trade_id).listing_id)
+        context = Context(listing.terms.manifest_hash, trade_id, Purpose.MODEL)
+        vault = self.vault(trade_id)
+        if not vault.has("swapped"):
+            vault.write("swapped", b"")
+            vault.write(Kind.MODEL.value, seal(self.reply_key, bytes(self.columns.chunk_count * 1024), context))
+        super()._offer_delivery(trade_id)
+
+    def _receive_order(self, trade, purchase):
+        order = super()._receive_order(trade, purchase)
+        self.reply_key = order.reply_key
+        return order
+
+
+def test_another_ciphertext_than_the_proven_one_is_not_accepted(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain, seller_type=OtherCiphertextSeller)
+    assert trading.play() is State.EXPIRED
+    assert {type(error) for error in trading.refusals} == {CiphertextError}
+    assert trading.gains() == FEE_PAID
+
+
+def test_strangers_can_make_no_move(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    trade_id = trading.open()
+    buyer, seller = (trading.accounts[role] for role in (Role.BUYER, Role.SELLER))
+    with pytest.raises(TransactionRefusedError, match="NotSeller"):
+        trading.market.respond(buyer, trade_id, bytes(32))
+    trading.seller.step(trade_id)
+    with pytest.raises(TransactionRefusedError, match="NotBuyer"):
+        trading.market.purchase(seller, trade_id, bytes(32), [], PRICE)
+    trading.play_until(State.PROVEN)
+    with pytest.raises(TransactionRefusedError, match="NotBuyer"):
+        trading.market.accept(seller, trade_id)
+    trading.play_until(State.REVEALED)
+    with pytest.raises(TransactionRefusedError, match="NotBuyer"):
+        trading.market.confirm(seller, trade_id)
+    assert trading.play() is State.SETTLED
