@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ledger import EntryKind
+from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
     AuditInputs,
@@ -130,7 +130,7 @@ class Buyer(Party):
             with self._working("verify"):
                 verified = verify_listing(self._listing_id, listed.seller, listed.terms, package, self.policy, sources)
         except (ListingError, PolicyError) as error:
-            reason = {"reason": str(error)[:256]}
+            reason = {"reason": as_reason(error)}
             self._note(EntryKind.LISTING_REFUSED, listing_id=self._listing_id, details=reason)
             raise
         manifest_hash = {"manifest_hash": f"0x{listed.terms.manifest_hash.hex()}"}
@@ -349,7 +349,7 @@ class Buyer(Party):
         return True
 
     def _dispute(self, trade_id: int, key: bytes, fault: DeliveryFaultError) -> None:
-        self._note(EntryKind.DELIVERY_REFUSED, trade_id=trade_id, details={"reason": str(fault)[:256]})
+        self._note(EntryKind.DELIVERY_REFUSED, trade_id=trade_id, details={"reason": as_reason(fault)})
         self._require_legal(Slashed, trade_id)
         self._transact(
             "dispute",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import ledger
-from ledger import EntryKind, Record, index_events
+from ledger import EntryKind, Record, as_reason, index_events
 from trader.delivery import Kind, trade_channel
 from trader.errors import IllegalMoveError, TransactionRefusedError
 from trader.trade import Event, Expired, Role, Settled, State, legal_events
@@ -157,7 +157,7 @@ class Party:
         try:
             receipt = send()
         except TransactionRefusedError as error:
-            self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": str(error)[:256]})
+            self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": as_reason(error)})
             raise
         index_events(self.log, self.market.contract)
         seconds = time.perf_counter() - begin

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contracts import ETH, Layout, Terms, Windows, layout_hash
-from ledger import EntryKind
+from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
     Context,
@@ -337,7 +337,7 @@ class Seller(Party):
 
     def _refuse(self, trade: Trade, error: Exception) -> None:
         """Remember not to go on with this trade: its deadlines return what was locked."""
-        self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": str(error)[:256]})
+        self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": as_reason(error)})
         self.vault(trade.trade_id).write(REFUSED, str(error).encode())
 
 
