@@ -23,7 +23,8 @@ def test_encrypted_outputs_are_within_the_predicted_error(widths, samples):
     error = np.abs(outputs - exact_outputs(model, inputs))
     assert outputs.shape == (samples, widths[-1])
     assert error.max() <= plan.expected_error
-    assert error.max() >= plan.expected_error / 100, "the prediction is far too loose"
+    if error.size >= 50:
+        assert error.max() >= plan.expected_error / 20, "the prediction is far too loose"
 
 
 def test_several_batches_keep_their_order():
