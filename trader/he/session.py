@@ -55,6 +55,7 @@ class ClientSession:
         self.plan = plan
         self._parameters = plan_parameters(plan)
         self._samples, self._request_digest = (0, b"") if kept is None else _KEPT.unpack_from(kept)
+        self._response_digest = b""
         self._key = seal.SecretKey(self._parameters, None if kept is None else kept[_KEPT.size :])
 
     def export_secret(self) -> bytes:
@@ -137,13 +138,16 @@ class ClientSession:
 
         Raises:
             WireError: the container is not a response to this session's request under this plan.
-            SessionError: nothing was encrypted yet.
+            SessionError: nothing was encrypted yet, or another response was decrypted before.
         """
         if not self._samples:
             raise SessionError("this session has encrypted nothing that could have been answered")
         layout = self.plan.response_layout(self._samples, self._parameters.primes)
         container = read_container(response, "response", self.plan.digest, self._samples, layout)
         container.check_reference(self._request_digest)
+        if self._response_digest not in (b"", container.digest):
+            raise SessionError("these keys have decrypted another response; a second one would tell more of the keys")
+        self._response_digest = container.digest
         slots = self.plan.samples_per_batch
         scale = 2.0**self.plan.output_scale_bits
         outputs = np.empty((self._samples, self.plan.outputs))
