@@ -1,4 +1,3 @@
-import os
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,7 +49,7 @@ def test_a_vault_keeps_what_only_its_owner_can_read(tmp_path: Path) -> None:
     assert vault.has("key")
     assert vault.read("key") == b"other"
     assert stat.S_IMODE((tmp_path / "party" / "key").stat().st_mode) == 0o600
-    assert os.listdir(tmp_path / "party") == ["key"]
+    assert list((tmp_path / "party").iterdir()) == [tmp_path / "party" / "key"]
 
 
 def test_a_vault_says_what_it_does_not_have(tmp_path: Path) -> None:

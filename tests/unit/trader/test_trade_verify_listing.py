@@ -9,6 +9,8 @@ import pytest
 from eth_utils.crypto import keccak
 
 from contracts import Terms, UnexpectedCodeError, Windows
+from tests.simulators.listing_verifier import SELLER, Verifier
+from tests.simulators.trading import ETHER, POLICY
 from trader.errors import ListingError, PolicyError
 from trader.he import SecurityPolicy
 from trader.verify import (
@@ -24,8 +26,6 @@ from zk import Srs, development_srs
 
 if TYPE_CHECKING:
     from trader.package import SellerPackage
-
-ETHER = 10**18
 
 
 @pytest.fixture
