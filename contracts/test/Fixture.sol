@@ -40,7 +40,9 @@ abstract contract Fixture {
         audit.proof = VM.parseBytes(VM.parseJsonString(vectors, ".first.proof"));
         audit.instances = VM.parseJsonUintArray(vectors, ".first.instances");
         string[] memory words = VM.parseJsonStringArray(vectors, ".vka");
-        for (uint256 i = 0; i < words.length; ++i) audit.vka.push(bytes32(VM.parseBytes(words[i])));
+        for (uint256 i = 0; i < words.length; ++i) {
+            audit.vka.push(bytes32(VM.parseBytes(words[i])));
+        }
         uint256[] memory lengths = VM.parseJsonUintArray(vectors, ".column_lengths");
         audit.layout = Layout({
             inputColumns: 1,
@@ -51,8 +53,12 @@ abstract contract Fixture {
             logrows: uint8(VM.parseJsonUint(vectors, ".logrows")),
             columnLengths: new uint32[](0)
         });
-        for (uint256 i = 0; i < lengths.length; ++i) audit.layout.columnLengths.push(uint32(lengths[i]));
-        for (uint256 i = 0; i < audit.instances.length; ++i) audit.outputs.push(committed(audit.instances[i]));
+        for (uint256 i = 0; i < lengths.length; ++i) {
+            audit.layout.columnLengths.push(uint32(lengths[i]));
+        }
+        for (uint256 i = 0; i < audit.instances.length; ++i) {
+            audit.outputs.push(committed(audit.instances[i]));
+        }
     }
 
     /// @dev What an honest buyer saw: the proven output, rounded down to the committed scale.
@@ -91,6 +97,8 @@ abstract contract Fixture {
 
     function slice(bytes memory data, uint256 start, uint256 end) private pure returns (bytes memory part) {
         part = new bytes(end - start);
-        for (uint256 i = start; i < end; ++i) part[i - start] = data[i];
+        for (uint256 i = start; i < end; ++i) {
+            part[i - start] = data[i];
+        }
     }
 }

@@ -19,7 +19,9 @@ contract Parties is Fixture {
 
     constructor() {
         deployMarket();
-        for (uint256 i = 0; i < accounts.length; ++i) accounts[i] = new ReenteringReceiver(market);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            accounts[i] = new ReenteringReceiver(market);
+        }
         VM.deal(address(this), 1e30);
         list(0, 1 ether, 0.2 ether, 0.001 ether);
     }
@@ -54,7 +56,8 @@ contract Parties is Fixture {
             bytes memory call = abi.encodeCall(market.purchase, (tradeId, inputCommitment(), audit.outputs));
             attemptAs(current.buyer, listing.terms.price, call);
         } else if (current.state == State.Purchased) {
-            bytes memory call = abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))));
+            bytes memory call =
+                abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))));
             attemptAs(listing.seller, listing.terms.bond, call);
         } else if (current.state == State.Proven) {
             attemptAs(current.buyer, 0, abi.encodeCall(market.accept, (tradeId)));
@@ -65,7 +68,9 @@ contract Parties is Fixture {
 
     /// @dev Several at once, so that late states are not rare.
     function advanceOften(uint256 trade, uint256 times) external {
-        for (uint256 i = 0; i < times % 6; ++i) advance(trade);
+        for (uint256 i = 0; i < times % 6; ++i) {
+            advance(trade);
+        }
     }
 
     function confirm(uint256 who, uint256 trade) external {
@@ -181,7 +186,9 @@ contract MarketInvariants {
         for (uint256 i = 0; i < parties.accountCount(); ++i) {
             owed += market.balanceOf(address(parties.account(i)), address(0));
         }
-        for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) owed += locked(tradeId);
+        for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) {
+            owed += locked(tradeId);
+        }
         require(address(market).balance == owed, "balance differs from liabilities");
     }
 

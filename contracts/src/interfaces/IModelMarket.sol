@@ -143,9 +143,7 @@ interface IModelMarket {
     /// nothing is lost by leaving it to whoever needs it, and no word of the vka is stored.
     /// Warning: a malicious vka can hold its author's trapdoor. A buyer must rebuild `circuitDigest` from the public
     /// circuit and a known SRS, and check the layout, before it pays.
-    function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash)
-        external
-        payable;
+    function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash) external payable;
 
     /// @notice The buyer holds the ciphertext with the proven root and asks for the key.
     function accept(uint256 tradeId) external;

@@ -20,9 +20,8 @@ library RunningSums {
     /// Warning: the evidence's index must be in range, its layout the listed one, its leaves in the trees.
     function isStep(SumStepEvidence calldata evidence, Terms storage terms) internal view returns (bool) {
         if (evidence.sum >= Field.MODULUS) return false;
-        (uint256 numerator, uint256 denominator) = _contribution(
-            evidence, _challenge("modelseal/r", terms), _challenge("modelseal/gamma", terms)
-        );
+        (uint256 numerator, uint256 denominator) =
+            _contribution(evidence, _challenge("modelseal/r", terms), _challenge("modelseal/gamma", terms));
         uint256 previous = evidence.index == 0 ? 0 : evidence.previousSum % Field.MODULUS;
         return Field.mul(Field.sub(evidence.sum, previous), denominator) == numerator;
     }
@@ -60,7 +59,7 @@ library RunningSums {
     }
 
     function _challenge(string memory domain, Terms storage terms) private view returns (uint256) {
-        return uint256(keccak256(abi.encodePacked(domain, terms.weightsRoot, terms.parameterCommitment)))
-            % Field.MODULUS;
+        return
+            uint256(keccak256(abi.encodePacked(domain, terms.weightsRoot, terms.parameterCommitment))) % Field.MODULUS;
     }
 }
