@@ -4,7 +4,8 @@ ezkl computes on integers at scale 2^(d·s), where s is the scale of inputs and 
 products. Two of its habits would cost exactness, or fail, in deeper networks:
 
 - Where a sum's operands have different degrees, it multiplies one by a constant 2^(…), of at most 127 bits. Here the
-  operand is multiplied by a *unit* instead: a computed 1 at degree d, u^d with u = 1 + zero.
+  operand is multiplied by a *unit* instead, unless it is a constant that fits: a computed 1 at degree d, u^d with
+  u = 1 + zero.
 - A constant that several operations read (the optimiser merges equal ones) is decomposed into limbs of limited range.
   Here such a constant gets one reader: constant + zero, which the others read.
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _PRODUCTS = {"MatMul", "Mul"}
 _ALIGNED = {"Add", "Sub", "Concat"}
+_MAX_CONSTANT_DEGREE = 5
+"""Up to here (5 · 24 bits) ezkl scales a constant with one reader exactly, and without any row."""
+
 _KEEPING = {
     "Flatten",
     "Gather",
@@ -97,6 +101,7 @@ class _ScaleAligner:
         self.degrees = dict.fromkeys([*inputs, *(tensor.name for tensor in constants), ""], 1)
         self._units: dict[int, str] = {}
         self._zero = ""
+        self._given_constants = {tensor.name for tensor in constants}
         self._readable = self._merge_constants(uses)
 
     def append(self, node: onnx.NodeProto) -> None:
@@ -133,7 +138,9 @@ class _ScaleAligner:
 
     def _raise(self, name: str, degree: int) -> str:
         missing = degree - self.degrees[name]
-        return self._emit("Mul", name, self._unit(missing), degree=degree) if missing else name
+        if not missing or (name in self._given_constants and degree <= _MAX_CONSTANT_DEGREE):
+            return name
+        return self._emit("Mul", name, self._unit(missing), degree=degree)
 
     def _unit(self, degree: int) -> str:
         """1 at the given degree: a product of two smaller ones."""
