@@ -4,7 +4,7 @@ Writes `artifacts/contracts.json`, the only thing that the rest of the package r
 trade never needs a compiler. Start at :func:`compile_artifacts`.
 
 The compiler is the pinned solc, native where py-solc-x has it or can install it, else the npm package behind
-`solc-npm.js`. Both give the same bytes.
+`solc-npm.js`. Solidity's releases hold the two to the same bytecode.
 """
 
 import argparse
@@ -127,8 +127,10 @@ def _compile(sources: Mapping[str, str], settings: Mapping[str, Any], solc: Path
     }
     try:
         output: dict[str, Any] = solcx.compile_standard(request, solc_binary=solc)
-    except (SolcError, OSError) as error:
-        raise CompilerError(f"{solc.name} refused the sources: {error}") from error
+    except SolcError as error:
+        raise CompilerError(f"{solc.name} refused the sources: {error.message}") from error
+    except OSError as error:
+        raise CompilerError(f"{solc} cannot be run: {error.strerror}. Is Node.js installed?") from error
     return output
 
 

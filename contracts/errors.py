@@ -1,11 +1,11 @@
 """Errors of this package; `reverts.py` makes the readable form of the contracts' own.
 
 ContractsError
-├── MarketReverted      the market refused a move: the broken fact by name, with its arguments
-├── ArtifactError       contracts.json is missing, unreadable or stale
-├── CompilerError       no compiler, or it refused the sources
-├── DeploymentError     a deployment transaction failed
-└── UnexpectedCode      the code at an address is not the published one
+├── MarketReverted        the market refused a move: the broken fact by name, with its arguments
+├── ArtifactError         contracts.json is missing, unreadable or stale
+├── CompilerError         no compiler, or it refused the sources
+├── DeploymentError       a deployment transaction failed
+└── UnexpectedCodeError   the code at an address is not the published one
 """
 
 from collections.abc import Mapping

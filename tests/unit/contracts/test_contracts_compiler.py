@@ -65,3 +65,18 @@ def test_the_npm_wrapper_survives_large_documents() -> None:
 def test_the_manager_needs_no_compiler() -> None:
     code = "import sys, contracts; sys.exit(any(m.startswith(('solcx', 'contracts.compiler')) for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT.parent).returncode == 0
+
+
+@NEEDS_NPM
+def test_sources_that_do_not_compile_are_explained_without_their_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "ARTIFACTS_PATH", tmp_path / "contracts.json")
+    monkeypatch.setattr(
+        compiler, "read_sources", lambda entries: {"a.sol": "pragma solidity ^0.8.0; contract A { nonsense }"}
+    )
+    assert compiler.main([]) == 2
+    message = capsys.readouterr().err
+    assert "ParserError" in message
+    assert len(message) < 1000
+    assert list(tmp_path.iterdir()) == []
