@@ -8,6 +8,7 @@ file). `manifest` is what a listing promises.
 from pathlib import Path
 
 from trader.model.architecture import architecture_bytes, parse_architecture, read_architecture
+from trader.model.bounds import evaluate_values, interval_bounds, measured_bounds
 from trader.model.canonical import DEFAULT_SCALE_BITS, CanonicalModel, canonicalise
 from trader.model.data import read_labels, read_samples
 from trader.model.errors import (
@@ -19,23 +20,24 @@ from trader.model.errors import (
     UnsafeModelError,
     UnsupportedOperatorError,
 )
-from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square, output_scale_bits, scale_bits_of
+from trader.model.functions import ActivationKind, activate
+from trader.model.graph import INPUT, Graph, ParameterSpec, output_scale_bits, scale_bits_of
 from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
+from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.plain import plain_model_bytes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.model.quantise import quantise_inputs
-from trader.model.reference import (
-    evaluate_exact,
-    evaluate_values,
-    interval_bounds,
-    measured_bounds,
-)
+from trader.model.reference import evaluate_exact
 
 __all__ = [
     "DEFAULT_SCALE_BITS",
     "INPUT",
+    "ZERO",
+    "Activation",
+    "ActivationKind",
+    "Add",
     "ArchitectureError",
     "CanonicalModel",
     "DataError",
@@ -46,14 +48,18 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ModelError",
+    "Multiply",
     "Node",
     "ParameterSpec",
     "PostProcessing",
     "PostProcessingKind",
     "PrecisionError",
+    "Rearrange",
     "Square",
+    "Sum",
     "UnsafeModelError",
     "UnsupportedOperatorError",
+    "activate",
     "architecture_bytes",
     "canonicalise",
     "evaluate_exact",
@@ -83,4 +89,16 @@ def read_model(path: Path) -> LoweredModel:
         UnsafeModelError: the file was refused before it was interpreted.
         UnsupportedOperatorError: an operator that can't be traded; names operator and node.
     """
-    return lower_model(load_onnx(path))
+    lowered = lower_model(load_onnx(path))
+    for node, origin in zip(lowered.graph.nodes, lowered.origins, strict=True):
+        if not _is_evaluated(node, lowered.graph):
+            reason, alternative = "it can't be evaluated encrypted yet", "Use Gemm, MatMul and squares, Mul(x, x)."
+            raise UnsupportedOperatorError(origin.operator, origin.node, reason, alternative)
+    return lowered
+
+
+def _is_evaluated(node: Node, graph: Graph) -> bool:
+    """Whether `trader.he` evaluates a node; lowering, the reference and the architecture know more of them."""
+    if isinstance(node, Linear):
+        return graph.parameters[node.parameter].groups == 1
+    return isinstance(node, Square)

@@ -1,70 +1,85 @@
 """architecture.onnx: the public graph, with every parameter as a graph input.
 
 Graph inputs in order: `input` float32 [N, F], then one float32 tensor per layer in canonical order. The output is
-`output` [N, O], raw. A layer is Pad, Add and MatMul, a square is Mul(x, x):
+`output` [N, O], raw. A layer is Pad, Add and MatMul, at every position and for every group:
 
     h = Pad(x, 1 + t zeros at the end);  u = h + [0…0, 1, 0…0];  y = MatMul(u, W')
 
+Other nodes are as `trader.model.onnx_writer` writes them; convolutions have become Gather and MatMul. The last ONNX
+node of each graph node says in its documentation string, in JSON, which graph node that is.
+
 The bytes are a function of the graph alone. Whoever reads a file gets the graph that these very bytes stand for, or an
-error: a file of any other form, however equivalent, is refused.
+error: a file of any other form, however equivalent, is refused, and so is one whose documentation strings lie.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from trader.model.errors import ArchitectureError
-from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square, value_name
+from trader.model.functions import ActivationKind
+from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.loading import parse_onnx, read_limited
+from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 
-OPSET = 13
-IR_VERSION = 8
 OUTPUT = "output"
-BATCH = "N"
 FILE_NAME = "architecture.onnx"
-MAX_ARCHITECTURE_BYTES = 16 << 20
+MAX_ARCHITECTURE_BYTES = 64 << 20
+
+_KINDS = {kind.__name__.lower(): kind for kind in (Linear, Square, Multiply, Add, Sum, Rearrange, Activation)}
 
 
 def architecture_bytes(graph: Graph) -> bytes:
     """The architecture file of a graph; the same graph always gives the same bytes."""
-    nodes: list[onnx.NodeProto] = []
-    constants: list[onnx.TensorProto] = []
-    for node in graph.nodes:
-        made, needed = _onnx_nodes(node, graph)
-        nodes += made
-        constants += needed
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [BATCH, graph.features])]
-    inputs += [helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, spec.shape) for spec in graph.parameters]
-    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, graph.outputs])]
-    proto = helper.make_graph(nodes, "architecture", inputs, outputs, initializer=constants)
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="modelseal")
-    model.ir_version = IR_VERSION
-    return bytes(model.SerializeToString(deterministic=True))
+    writer = OnnxWriter()
+
+    def write_linear(_: OnnxWriter, node: Linear, source: str, output: str) -> None:
+        _write_layer(writer, node, graph.parameters[node.parameter], source, output)
+
+    write_nodes(writer, graph, INPUT, OUTPUT, write_linear)
+    described = {OUTPUT if node.name == graph.output else node.name: _describe(node, graph) for node in graph.nodes}
+    for made in writer.nodes:
+        if made.output[0] in described:
+            made.doc_string = described[made.output[0]]
+    inputs = [float_value(INPUT, BATCH, graph.features)]
+    inputs += [float_value(spec.name, *spec.shape) for spec in graph.parameters]
+    return writer.model_bytes(inputs, [float_value(OUTPUT, BATCH, graph.outputs)])
 
 
-def _onnx_nodes(node: Node, graph: Graph) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """ONNX nodes of one node, and the structural constants that they read."""
+def _write_layer(writer: OnnxWriter, node: Linear, spec: ParameterSpec, source: str, output: str) -> None:
+    """Pad, Add and MatMul on rows [N·positions, a] or, for groups, [N·positions, groups, 1, a]."""
     name = node.name
-    source = node.inputs[0]
-    result = OUTPUT if name == graph.output else name
+    inner = [spec.inputs] if spec.groups == 1 else [spec.groups, 1, spec.inputs]
+    positions = node.shape[0] // (spec.groups * spec.outputs)
+    reshaped = positions > 1 or spec.groups > 1
+    if reshaped:
+        source = writer.node("Reshape", [source, writer.integers(f"{name}_rows", -1, *inner)], f"{name}_read")
+    pads = writer.integers(f"{name}_pads", *[0] * (2 * len(inner) + 1), spec.rows - spec.inputs)
+    padded = writer.node("Pad", [source, pads], f"{name}_padded")
+    one = np.zeros((*[1] * len(inner), spec.rows), dtype=np.float32)
+    one[..., spec.inputs] = 1
+    rows = writer.node("Add", [padded, writer.constant(f"{name}_one", one)], f"{name}_extended")
+    product = writer.node("MatMul", [rows, spec.name], f"{name}_product" if reshaped else output)
+    if reshaped:
+        writer.node("Reshape", [product, writer.integers(f"{name}_shape", -1, *node.shape)], output)
+
+
+def _describe(node: Node, graph: Graph) -> str:
+    """What `_read_node` makes the node of again."""
+    fields: dict[str, Any] = {"node": node.name, "inputs": node.inputs, "size": node.shape[0]}
     match node:
-        case Square():
-            return [helper.make_node("Mul", [source, source], [result], name=name)], []
         case Linear():
-            spec = graph.parameters[node.parameter]
-            extra = spec.rows - spec.inputs
-            one = np.zeros((1, spec.rows), dtype=np.float32)
-            one[0, spec.inputs] = 1
-            return [
-                helper.make_node("Pad", [source, f"{name}_pads"], [f"{name}_padded"], name=f"{name}_pad"),
-                helper.make_node("Add", [f"{name}_padded", f"{name}_one"], [f"{name}_rows"], name=f"{name}_add"),
-                helper.make_node("MatMul", [f"{name}_rows", spec.name], [result], name=name),
-            ], [
-                numpy_helper.from_array(np.array([0, 0, 0, extra], dtype=np.int64), f"{name}_pads"),
-                numpy_helper.from_array(one, f"{name}_one"),
-            ]
+            fields["rows"] = graph.parameters[node.parameter].inputs
+        case Sum():
+            fields["terms"] = node.terms
+        case Activation():
+            fields |= {"kind": node.kind, "alpha": node.alpha, "beta": node.beta}
+    return json.dumps(fields, sort_keys=True)
 
 
 def read_architecture(path: Path) -> Graph:
@@ -88,34 +103,56 @@ def parse_architecture(data: bytes) -> Graph:
     """
     model = parse_onnx(data, FILE_NAME)
     try:
-        graph = _parse(model.graph)
-    except (ValueError, IndexError, KeyError) as error:
+        graph = _read_graph(model.graph)
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArchitectureError(f"{FILE_NAME} is not an architecture file: {error!r}") from error
     if architecture_bytes(graph) != data:
         raise ArchitectureError(f"{FILE_NAME} is not in canonical form; ask the seller for the file that was listed")
     return graph
 
 
-def _parse(proto: onnx.GraphProto) -> Graph:
-    """The graph that a file of canonical form stands for; `read_architecture` checks that it is of that form."""
-    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in proto.input}
-    pads = {t.name: numpy_helper.to_array(t) for t in proto.initializer if t.name.endswith("_pads")}
-    names = {INPUT: INPUT}
-    sizes = {INPUT: shapes[INPUT][1]}
+def _read_graph(proto: onnx.GraphProto) -> Graph:
+    """The graph that documentation strings, shapes and indices claim; the caller checks that the file is its file."""
+    shapes = {value.name: [int(d.dim_value) for d in value.type.tensor_type.shape.dim] for value in proto.input}
+    constants = {tensor.name: tensor for tensor in proto.initializer}
+    parameters = list(shapes)[1:]
     nodes: list[Node] = []
     specs: list[ParameterSpec] = []
-    source = INPUT
-    for item in proto.node:
-        if item.op_type == "Pad":
-            source, extra = item.input[0], int(pads[item.input[1]][3])
-        elif item.op_type == "MatMul":
-            rows, outputs = shapes[item.input[1]]
-            specs.append(ParameterSpec(item.input[1], rows - extra, outputs, extra - 1))
-            nodes.append(Linear(value_name("linear", len(nodes)), (names[source],), (outputs,), len(specs) - 1))
-        elif item.op_type == "Mul":
-            source = item.input[0]
-            nodes.append(Square(value_name("square", len(nodes)), (names[source],), (sizes[names[source]],)))
-        if item.op_type in ("MatMul", "Mul"):
-            names[item.output[0]] = nodes[-1].name
-            sizes[nodes[-1].name] = nodes[-1].shape[0]
-    return Graph((sizes[INPUT],), tuple(nodes), names[proto.output[0].name], tuple(specs))
+    sizes = {INPUT: shapes[INPUT][1]}
+    for made in proto.node:
+        if not made.doc_string:
+            continue
+        fields = json.loads(made.doc_string)
+        if "rows" in fields:
+            name = parameters[len(specs)]
+            *groups, rows, outputs = shapes[name]
+            salt_rows = rows - fields["rows"] - 1
+            specs.append(ParameterSpec(name, fields["rows"], outputs, salt_rows, *groups))
+        node = _read_node(fields, len(nodes), len(specs) - 1, constants, sizes)
+        sizes[node.name] = node.shape[0]
+        nodes.append(node)
+    return Graph((sizes[INPUT],), tuple(nodes), nodes[-1].name, tuple(specs))
+
+
+def _read_node(
+    fields: dict[str, Any], position: int, parameter: int, constants: dict[str, onnx.TensorProto], sizes: dict[str, int]
+) -> Node:
+    """The node that a documentation string describes."""
+    kind = _KINDS[fields["node"].split("_")[0]]
+    common: dict[str, Any] = {
+        "name": value_name(kind.__name__.lower(), position),
+        "inputs": tuple(fields["inputs"]),
+        "shape": (fields["size"],),
+    }
+    if kind is Linear:
+        return Linear(**common, parameter=parameter)
+    if kind is Sum:
+        return Sum(**common, terms=fields["terms"])
+    if kind is Activation:
+        return Activation(**common, kind=ActivationKind(fields["kind"]), alpha=fields["alpha"], beta=fields["beta"])
+    if kind is Rearrange:
+        indices = numpy_helper.to_array(constants[f"{common['name']}_indices"]).astype(np.int64)
+        total = sum(sizes[name] for name in common["inputs"])
+        return Rearrange(**common, indices=np.where(indices == total, ZERO, indices))
+    made: Node = kind(**common)
+    return made

@@ -3,11 +3,13 @@
 Parameters are rounded to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly. Each layer is one int32
 tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
 y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W': salt rows meet zeros, and hide the commitment to the tensor, which would
-otherwise be a deterministic function of parameters that could be guessed.
+otherwise be a deterministic function of parameters that could be guessed. A layer with groups has such a matrix for
+each: W' [groups, a + 1 + t, b].
 
 `trader.model.reference` says what a canonical model computes.
 """
 
+import math
 import secrets
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +24,7 @@ DEFAULT_SCALE_BITS = 13
 PARAMETER_BITS = 24
 """Magnitudes stay below 2^24: a float32 significand."""
 SALT_ROWS = 12
-"""Rows per tensor, so at least 12 · 24 bits that no one can guess."""
+"""Rows per tensor (over all its groups), so at least 12 · 24 bits that no one can guess."""
 MAX_RELATIVE_ERROR = 0.05
 """Rounding that moves a layer's weights by more than this (Frobenius norm) is refused."""
 OUTPUT_SCALE_BITS = 220
@@ -52,12 +54,12 @@ class CanonicalModel:
             raise PrecisionError(f"a canonical parameter does not fit {PARAMETER_BITS} bits")
 
     def weights(self, parameter: int) -> NDArray[np.int32]:
-        """Weight rows [a, b] of a tensor."""
-        return self.tensors[parameter][: self.graph.parameters[parameter].inputs]
+        """Weight rows of a tensor: [a, b], or [groups, a, b]."""
+        return self.tensors[parameter][..., : self.graph.parameters[parameter].inputs, :]
 
     def bias(self, parameter: int) -> NDArray[np.int32]:
-        """Bias row [b] of a tensor, at scale s like the weights."""
-        row: NDArray[np.int32] = self.tensors[parameter][self.graph.parameters[parameter].inputs]
+        """Bias row of a tensor, at scale s like the weights: [b], or [groups, b]."""
+        row: NDArray[np.int32] = self.tensors[parameter][..., self.graph.parameters[parameter].inputs, :]
         return row
 
 
@@ -71,7 +73,7 @@ def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) ->
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
     bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
-    specs = tuple(replace(spec, salt_rows=SALT_ROWS) for spec in lowered.graph.parameters)
+    specs = tuple(replace(spec, salt_rows=-(-SALT_ROWS // spec.groups)) for spec in lowered.graph.parameters)
     tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
     return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
 
@@ -96,7 +98,7 @@ def _fitting_scale(layers: tuple[LinearParameters, ...], scale_bits: int) -> int
 
 
 def _tensor(layer: LinearParameters, spec: ParameterSpec, scale_bits: int) -> NDArray[np.int32]:
-    exact = np.vstack([layer.weights, layer.bias])
+    exact = np.concatenate([layer.weights, layer.bias[..., np.newaxis, :]], axis=-2)
     rounded = np.rint(np.ldexp(exact, scale_bits))
     error = np.linalg.norm(np.ldexp(rounded, -scale_bits) - exact)
     if error > MAX_RELATIVE_ERROR * np.linalg.norm(exact):
@@ -104,10 +106,11 @@ def _tensor(layer: LinearParameters, spec: ParameterSpec, scale_bits: int) -> ND
             f"rounding {spec.name} to multiples of 2^-{scale_bits} changes it by {error / np.linalg.norm(exact):.0%}; "
             "its values are too small beside the model's largest ones: standardise the features and train again"
         )
-    return np.vstack([rounded.astype(np.int32), _salt(spec.outputs)])
+    salt = _salt((*spec.shape[:-2], spec.salt_rows, spec.outputs))
+    return np.concatenate([rounded.astype(np.int32), salt], axis=-2)
 
 
-def _salt(columns: int) -> NDArray[np.int32]:
-    """Salt rows [SALT_ROWS, columns], uniform below 2^24."""
-    random = np.frombuffer(secrets.token_bytes(4 * SALT_ROWS * columns), dtype="<u4")
-    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(SALT_ROWS, columns)
+def _salt(shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Random integers, uniform below 2^24."""
+    random = np.frombuffer(secrets.token_bytes(4 * math.prod(shape)), dtype="<u4")
+    return (random >> (32 - PARAMETER_BITS)).astype(np.int32).reshape(shape)

@@ -1,55 +1,33 @@
 """The public graph of a model: what is computed, without the parameters.
 
-A graph is a DAG of nodes over values; every value is one array per sample, whose shape is fixed. It is public:
-parameters are secret and are referred to by their index in the canonical order. Everything that evaluates a model (the
-integer reference, the homomorphic evaluator, the ONNX files) walks `Graph.nodes` from first to last.
+A graph is a DAG of nodes over values; every value is one vector per sample, of fixed size. It is public: parameters are
+secret and are referred to by their index in the canonical order. Everything that evaluates a model (the integer
+reference, the homomorphic evaluator, the ONNX files) walks `Graph.nodes` from first to last.
 
 Two models with the same architecture have equal graphs: names are a function of kind and position (`value_name`).
 
-Read `Node` and its members first, then `Graph`.
+Read `trader.model.nodes` first, then `Graph`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+
+from trader.model.functions import ActivationKind
+from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 
 INPUT = "input"
 """Name of the value that holds the sample."""
 
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """y = x·W + b along the last axis of x; leading axes are carried along.
-
-    Attributes:
-        name: name of the value that the node makes.
-        inputs: the one value that it reads.
-        shape: shape of y for one sample.
-        parameter: index of the canonical tensor that holds W and b.
-    """
-
-    name: str
-    inputs: tuple[str]
-    shape: tuple[int, ...]
-    parameter: int
-
-
-@dataclass(frozen=True, slots=True)
-class Square:
-    """y = x², element by element.
-
-    Attributes:
-        name: name of the value that the node makes.
-        inputs: the one value that it reads.
-        shape: shape of y for one sample, that of x.
-    """
-
-    name: str
-    inputs: tuple[str]
-    shape: tuple[int, ...]
-
-
-Node: TypeAlias = Linear | Square
+__all__ = [
+    "INPUT",
+    "Graph",
+    "Linear",
+    "ParameterSpec",
+    "Square",
+    "output_scale_bits",
+    "scale_bits_of",
+    "value_name",
+]
 
 
 def value_name(kind: str, position: int) -> str:
@@ -59,19 +37,21 @@ def value_name(kind: str, position: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """Shape of one canonical parameter tensor: `[rows, outputs]`, rows = inputs weight rows, 1 bias row, salt rows.
+    """Shape of one canonical parameter tensor: a weight rows, 1 bias row and t salt rows, for each group.
 
     Attributes:
         name: name of the tensor in architecture.onnx.
         inputs: number of weight rows, a.
         outputs: number of columns, b.
         salt_rows: number of random rows that are multiplied by zero, t.
+        groups: number of groups, each with weights of its own.
     """
 
     name: str
     inputs: int
     outputs: int
     salt_rows: int
+    groups: int = 1
 
     @property
     def rows(self) -> int:
@@ -79,9 +59,9 @@ class ParameterSpec:
         return self.inputs + 1 + self.salt_rows
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the tensor."""
-        return (self.rows, self.outputs)
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor: [rows, b], or [groups, rows, b] if there are several groups."""
+        return (self.rows, self.outputs) if self.groups == 1 else (self.groups, self.rows, self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +69,13 @@ class Graph:
     """A model without its parameters.
 
     Attributes:
-        input_shape: shape of one sample as the graph reads it, flat: `(F,)`.
+        input_shape: shape of one sample as the graph reads it: `(F,)`.
         nodes: in topological order; a node reads `INPUT` or earlier nodes.
         output: name of the value that is the raw output (before post-processing).
         parameters: shapes of the parameter tensors, in canonical order.
+
+    Raises:
+        ValueError: sizes, indices or references don't fit each other.
     """
 
     input_shape: tuple[int, ...]
@@ -113,10 +96,30 @@ class Graph:
     @property
     def parameter_count(self) -> int:
         """Number of weights and biases, salt left out."""
-        return sum((spec.inputs + 1) * spec.outputs for spec in self.parameters)
+        return sum(spec.groups * (spec.inputs + 1) * spec.outputs for spec in self.parameters)
+
+    def __post_init__(self) -> None:
+        sizes = {INPUT: self.features}
+        used = []
+        for node in self.nodes:
+            read = [sizes[name] for name in node.inputs]
+            if node.name in sizes or not _fits(node, read, self.parameters):
+                raise ValueError(f"node {node.name} does not fit what it reads")
+            used += [node.parameter] if isinstance(node, Linear) else []
+            sizes[node.name] = node.shape[0]
+        if self.output not in sizes or used != list(range(len(self.parameters))):
+            raise ValueError("each parameter tensor must be used by one node, in order, and the output be made by one")
+
+    def size_of(self, value: str) -> int:
+        """Number of elements of a value for one sample.
+
+        Raises:
+            KeyError: no such value.
+        """
+        return math.prod(self.shape_of(value))
 
     def shape_of(self, value: str) -> tuple[int, ...]:
-        """Shape of a value for one sample.
+        """Shape of a value for one sample: `(size,)`.
 
         Raises:
             KeyError: no such value.
@@ -129,19 +132,46 @@ class Graph:
         raise KeyError(value)
 
 
+def _fits(node: Node, read: list[int], parameters: tuple[ParameterSpec, ...]) -> bool:
+    """Whether sizes, indices and the parameter index of a node are consistent with the sizes of what it reads."""
+    size = math.prod(node.shape)
+    match node:
+        case Linear():
+            spec = parameters[node.parameter]
+            rows = spec.groups * spec.inputs
+            positive = min(spec.groups, spec.inputs, spec.outputs) > 0 and spec.salt_rows >= 0
+            return positive and read[0] % rows == 0 and size == read[0] // rows * spec.groups * spec.outputs
+        case Sum():
+            return node.terms > 0 and read == [size * node.terms]
+        case Rearrange():
+            inside = (node.indices >= ZERO) & (node.indices < sum(read))
+            return len(read) > 0 and node.indices.shape == (size,) and bool(inside.all())
+        case Add() | Multiply():
+            return read == [size, size]
+        case Square() | Activation():
+            return read == [size]
+
+
 def scale_bits_of(graph: Graph, scale_bits: int) -> dict[str, int]:
     """Scale of every value of the graph, the input included.
 
-    A value at scale c is an integer that stands for integer/2^c. Inputs and parameters have scale s; `Linear` adds s,
-    `Square` doubles.
+    A value at scale c is an integer that stands for integer/2^c. Inputs and parameters have scale s; products add the
+    scales of their factors; where scales meet, the smaller ones are shifted up; activations other than `RELU` give s.
     """
     scales = {INPUT: scale_bits}
     for node in graph.nodes:
+        read = [scales[name] for name in node.inputs]
         match node:
             case Linear():
-                scales[node.name] = scales[node.inputs[0]] + scale_bits
+                scales[node.name] = read[0] + scale_bits
             case Square():
-                scales[node.name] = 2 * scales[node.inputs[0]]
+                scales[node.name] = 2 * read[0]
+            case Multiply():
+                scales[node.name] = sum(read)
+            case Add() | Rearrange() | Sum():
+                scales[node.name] = max(read)
+            case Activation():
+                scales[node.name] = read[0] if node.kind is ActivationKind.RELU else scale_bits
     return scales
 
 

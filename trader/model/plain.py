@@ -6,19 +6,17 @@ float32 arithmetic; a classifier with named classes has `label` as well.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT, Linear, Node, Square
+from trader.model.graph import INPUT
+from trader.model.nodes import Linear
+from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
-OPSET = 13
-IR_VERSION = 8
 OUTPUT, RAW, LABEL = "output", "raw", "label"
 
 
@@ -30,64 +28,47 @@ def plain_model_bytes(
     The bytes are a function of the arguments alone, salt left out: two parties with the same canonical parameters get
     the same file. Inputs are not rounded to the grid that the encrypted test uses.
     """
-    writer = _Writer()
+    writer = OnnxWriter()
     source = _scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
-    names = {INPUT: source}
-    for node in model.graph.nodes:
-        names[node.name] = _add_node(writer, node, model, names[node.inputs[0]])
-    outputs = _add_post_processing(writer, names[model.graph.output], post_processing, model.graph.outputs)
-    inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", model.graph.features])]
-    graph = helper.make_graph(writer.nodes, "model", inputs, outputs, initializer=writer.constants)
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="modelseal")
-    proto.ir_version = IR_VERSION
-    return bytes(proto.SerializeToString(deterministic=True))
+
+    def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
+        _write_layer(writer, model, node, read, output)
+
+    write_nodes(writer, model.graph, source, RAW, write_linear)
+    outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
+    return writer.model_bytes([float_value(INPUT, BATCH, model.graph.features)], outputs)
 
 
-class _Writer:
-    """Collects ONNX nodes and constants."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, name: str, values: NDArray[np.generic]) -> str:
-        self.constants.append(numpy_helper.from_array(values, name))
-        return name
-
-
-def _add_node(writer: _Writer, node: Node, model: CanonicalModel, source: str) -> str:
-    match node:
-        case Square():
-            return writer.node("Mul", [source, source], node.name)
-        case Linear():
-            scale = 2.0**-model.scale_bits
-            weights = (model.weights(node.parameter) * scale).astype(np.float32)
-            bias = (model.bias(node.parameter) * scale).astype(np.float32)
-            constants = [writer.constant(f"{node.name}_weights", weights), writer.constant(f"{node.name}_bias", bias)]
-            return writer.node("Gemm", [source, *constants], node.name)
+def _write_layer(writer: OnnxWriter, model: CanonicalModel, node: Linear, source: str, output: str) -> None:
+    """Gemm, or MatMul and Add on rows where weights serve several positions or differ by group."""
+    name, spec, scale = node.name, model.graph.parameters[node.parameter], 2.0**-model.scale_bits
+    weights = writer.constant(f"{name}_weights", (model.weights(node.parameter) * scale).astype(np.float32))
+    bias_values = (model.bias(node.parameter) * scale).astype(np.float32)
+    if spec.groups == 1 and node.shape == (spec.outputs,):
+        writer.node("Gemm", [source, weights, writer.constant(f"{name}_bias", bias_values)], output)
+        return
+    rows = writer.integers(f"{name}_rows", -1, spec.groups, 1, spec.inputs)
+    product = writer.node(
+        "MatMul", [writer.node("Reshape", [source, rows], f"{name}_read"), weights], f"{name}_product"
+    )
+    bias = writer.constant(f"{name}_bias", bias_values.reshape(spec.groups, 1, spec.outputs))
+    added = writer.node("Add", [product, bias], f"{name}_added")
+    writer.node("Reshape", [added, writer.integers(f"{name}_shape", -1, *node.shape)], output)
 
 
 def _add_post_processing(
-    writer: _Writer, source: str, post_processing: PostProcessing, outputs: int
+    writer: OnnxWriter, post_processing: PostProcessing, outputs: int
 ) -> list[onnx.ValueInfoProto]:
-    """Nodes from raw outputs to `output`, `raw` and, for named classes, `label`; their declarations."""
-    raw = writer.node("Identity", [source], RAW)
-    scaled = _scaled(writer, raw, [2.0**post_processing.exponent], "output_scaled")
+    """Nodes from raw outputs to `output` and, for named classes, `label`; declarations of all outputs."""
+    scaled = _scaled(writer, RAW, [2.0**post_processing.exponent], "output_scaled")
     columns = _apply(writer, scaled, post_processing.kind, outputs)
     classes = post_processing.kind is PostProcessingKind.ARGMAX
-    shape: list[str | int | None] = ["N"] if classes else ["N", columns]
-    declared = [
-        helper.make_tensor_value_info(OUTPUT, TensorProto.INT64 if classes else TensorProto.FLOAT, shape),
-        helper.make_tensor_value_info(RAW, TensorProto.FLOAT, ["N", outputs]),
-    ]
+    result = helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])
+    declared = [result if classes else float_value(OUTPUT, BATCH, columns), float_value(RAW, BATCH, outputs)]
     return declared + ([_add_labels(writer, scaled, post_processing, outputs)] if post_processing.labels else [])
 
 
-def _apply(writer: _Writer, source: str, kind: PostProcessingKind, outputs: int) -> int:
+def _apply(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: int) -> int:
     """Nodes from scaled outputs to `output`; its number of columns."""
     match kind:
         case PostProcessingKind.NONE:
@@ -103,7 +84,7 @@ def _apply(writer: _Writer, source: str, kind: PostProcessingKind, outputs: int)
             return 2
         case PostProcessingKind.ONE_VS_REST:
             scores = writer.node("Sigmoid", [source], "scores")
-            axes = writer.constant("axes", np.array([1], dtype=np.int64))
+            axes = writer.integers("axes", 1)
             writer.node("Div", [scores, writer.node("ReduceSum", [scores, axes], "total")], OUTPUT)
         case PostProcessingKind.SOFTMAX:
             writer.node("Softmax", [source], OUTPUT, axis=1)
@@ -114,22 +95,22 @@ def _apply(writer: _Writer, source: str, kind: PostProcessingKind, outputs: int)
     return outputs
 
 
-def _add_labels(writer: _Writer, source: str, post_processing: PostProcessing, outputs: int) -> onnx.ValueInfoProto:
+def _add_labels(writer: OnnxWriter, source: str, post_processing: PostProcessing, outputs: int) -> onnx.ValueInfoProto:
     """Nodes from scaled outputs to `label`; its declaration."""
     if outputs == 1:
         zero = writer.constant("zero", np.zeros((1, 1), dtype=np.float32))
         positive = writer.node("Greater", [source, zero], "is_positive")
         column = writer.node("Cast", [positive], "class_column", to=TensorProto.INT64)
-        index = writer.node("Reshape", [column, writer.constant("flat", np.array([-1], dtype=np.int64))], "class_index")
+        index = writer.node("Reshape", [column, writer.integers("flat", -1)], "class_index")
     else:
         index = writer.node("ArgMax", [source], "class_index", axis=1, keepdims=0)
     text = isinstance(post_processing.labels[0], str)
     labels = np.array(post_processing.labels, dtype=np.object_ if text else np.int64)
     writer.node("Gather", [writer.constant("labels", labels), index], LABEL)
-    return helper.make_tensor_value_info(LABEL, TensorProto.STRING if text else TensorProto.INT64, ["N"])
+    return helper.make_tensor_value_info(LABEL, TensorProto.STRING if text else TensorProto.INT64, [BATCH])
 
 
-def _scaled(writer: _Writer, source: str, factors: list[float], name: str) -> str:
+def _scaled(writer: OnnxWriter, source: str, factors: list[float], name: str) -> str:
     """Source times constants; source itself if there is nothing to do."""
     if all(math.isclose(factor, 1.0) for factor in factors):
         return source

@@ -1,8 +1,9 @@
-"""What a canonical model computes: exactly, in integers; and within which bounds.
+"""The integer reference: what a canonical model computes, exactly.
 
 Values are integers at the scales of `trader.model.graph.scale_bits_of`; the bias of a linear layer, at scale s, is
-shifted up to the scale of its input. Nothing is ever rounded, so `evaluate_exact` predicts the audit circuit's
-instances to the bit, and the homomorphic evaluator approximates the same numbers.
+shifted up to the scale of its input. Polynomial models are never rounded, so `evaluate_exact` predicts the audit
+circuit's instances to the bit, and the homomorphic evaluator approximates the same numbers. An activation that is not
+polynomial is rounded once, to scale s.
 
 Read `evaluate_exact` first; `exact_product` is where its time goes.
 """
@@ -14,25 +15,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.canonical import PARAMETER_BITS, CanonicalModel
-from trader.model.graph import INPUT, Linear, Square, scale_bits_of
+from trader.model.functions import ActivationKind, activate
+from trader.model.graph import INPUT, scale_bits_of
+from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Square, Sum
 
 FLOAT64_BITS = 53
-INT64_BITS = 63
 
 
 def evaluate_exact(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.object_]:
-    """The integer reference: quantised inputs [n, F] to Python integers [n, O] at scale `output_scale_bits`."""
-    scales = scale_bits_of(model.graph, model.scale_bits)
-    values: dict[str, NDArray[Any]] = {INPUT: inputs.astype(np.int64)}
-    for node in model.graph.nodes:
-        x = values[node.inputs[0]]
-        match node:
-            case Linear():
-                bias = model.bias(node.parameter).astype(np.object_) << scales[node.inputs[0]]
-                values[node.name] = exact_product(x, model.weights(node.parameter)) + bias
-            case Square():
-                values[node.name] = x.astype(np.object_) ** 2
-    return values[model.graph.output].astype(np.object_).reshape(len(inputs), model.graph.outputs)
+    """Quantised inputs [n, F] to Python integers [n, O] at scale `output_scale_bits`."""
+    return _Integers(model).run(inputs)[model.graph.output].astype(np.object_)
+
+
+class _Integers:
+    """Evaluates the graph on integers of any size; values are int64 or object arrays [n, size]."""
+
+    def __init__(self, model: CanonicalModel) -> None:
+        self._model = model
+        self._scales = scale_bits_of(model.graph, model.scale_bits)
+        self._values: dict[str, NDArray[Any]] = {}
+
+    def run(self, inputs: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Every value of the graph."""
+        self._values = {INPUT: inputs.astype(np.int64)}
+        for node in self._model.graph.nodes:
+            match node:
+                case Linear():
+                    value = self._linear(node)
+                case Square():
+                    value = self._aligned(node)[0] ** 2
+                case Multiply():
+                    value = self._values[node.inputs[0]].astype(np.object_) * self._values[node.inputs[1]]
+                case Add():
+                    left, right = self._aligned(node)
+                    value = left + right
+                case Sum():
+                    x = self._aligned(node)[0]
+                    value = x.reshape(len(x), -1, node.terms).sum(axis=2)
+                case Rearrange():
+                    value = rearrange(self._aligned(node), node.indices)
+                case Activation():
+                    value = self._activation(node)
+            self._values[node.name] = value
+        return self._values
+
+    def _aligned(self, node: Square | Add | Sum | Rearrange) -> list[NDArray[np.object_]]:
+        """The values that a node reads, shifted up to the largest scale among them."""
+        scale = max(self._scales[name] for name in node.inputs)
+        return [self._values[name].astype(np.object_) << (scale - self._scales[name]) for name in node.inputs]
+
+    def _linear(self, node: Linear) -> NDArray[np.object_]:
+        spec = self._model.graph.parameters[node.parameter]
+        weights = self._model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
+        bias = self._model.bias(node.parameter).reshape(spec.groups, spec.outputs)
+        x = self._values[node.inputs[0]]
+        rows = x.reshape(-1, spec.groups, spec.inputs)
+        products = [exact_product(rows[:, group], weights[group]) for group in range(spec.groups)]
+        shifted = bias.astype(np.object_) << self._scales[node.inputs[0]]
+        result: NDArray[np.object_] = (np.stack(products, axis=1) + shifted).reshape(len(x), -1)
+        return result
+
+    def _activation(self, node: Activation) -> NDArray[np.object_]:
+        x = self._values[node.inputs[0]]
+        if node.kind is ActivationKind.RELU:
+            return np.asarray(np.maximum(x, 0), dtype=np.object_)
+        real = np.ldexp(x.astype(np.float64), -self._scales[node.inputs[0]])
+        result = np.ldexp(activate(node.kind, real, node.alpha, node.beta), self._model.scale_bits)
+        return np.rint(result).astype(np.int64).astype(np.object_)
+
+
+def rearrange(values: list[NDArray[Any]], indices: NDArray[np.int64]) -> NDArray[Any]:
+    """Elements of the concatenation of values [n, size], 0 where an index is `ZERO` (which is -1, so the last one)."""
+    zero = np.zeros((len(values[0]), 1), dtype=values[0].dtype)
+    return np.concatenate([*values, zero], axis=1)[:, indices]
 
 
 def exact_product(left: NDArray[Any], weights: NDArray[np.int32]) -> NDArray[np.object_]:
@@ -58,43 +113,3 @@ def _limbs(values: NDArray[Any], bits: int) -> list[NDArray[np.float64]]:
         rest = rest >> bits
     limbs.append(rest.astype(np.float64))
     return limbs
-
-
-def evaluate_values(model: CanonicalModel, inputs: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Every value of the graph in real units, float64 [n, …]: `evaluate_exact`, but for float64 rounding."""
-    values = {INPUT: np.ldexp(inputs.astype(np.float64), -model.scale_bits)}
-    for node in model.graph.nodes:
-        x = values[node.inputs[0]]
-        match node:
-            case Linear():
-                weights, bias = _real_parameters(model, node.parameter)
-                values[node.name] = x @ weights + bias
-            case Square():
-                values[node.name] = x**2
-    return values
-
-
-def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
-    """Largest |value| (real units) of every value on quantised calibration data, times the margin."""
-    return {name: margin * float(np.abs(x).max(initial=0)) for name, x in evaluate_values(model, inputs).items()}
-
-
-def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, NDArray[np.float64]]:
-    """Bound on |value| (real units) of every element of every value, for any input within ±input_magnitude."""
-    bounds = {INPUT: np.full(model.graph.input_shape, input_magnitude)}
-    for node in model.graph.nodes:
-        x = bounds[node.inputs[0]]
-        match node:
-            case Linear():
-                weights, bias = _real_parameters(model, node.parameter)
-                bounds[node.name] = x @ np.abs(weights) + np.abs(bias)
-            case Square():
-                bounds[node.name] = x**2
-    return bounds
-
-
-def _real_parameters(model: CanonicalModel, parameter: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return (
-        np.ldexp(model.weights(parameter).astype(np.float64), -model.scale_bits),
-        np.ldexp(model.bias(parameter).astype(np.float64), -model.scale_bits),
-    )

@@ -1,9 +1,10 @@
 """ONNX to graph: what a model computes, apart from the parameters that it computes it with.
 
 `lower_model` walks the file once. `symbols` says what a tensor stands for meanwhile, `operators` who handles which
-operator, `builder` grows the graph.
+operator, `builder` grows the graph, `assembly` gives it its canonical form.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from trader.model.errors import UnsafeModelError, UnsupportedOperatorError
+from trader.model.errors import UnsafeModelError
 from trader.model.graph import INPUT, Graph
-from trader.model.lowering.builder import GraphBuilder, LinearParameters
-from trader.model.lowering.context import NodeContext
+from trader.model.lowering.assembly import assemble
+from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLarge
+from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.operators import HANDLERS, alternative_to
-from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 __all__ = ["LinearParameters", "LoweredModel", "lower_model"]
@@ -35,6 +37,7 @@ class LoweredModel:
         sample_shape: shape of one sample in the ONNX file; the graph reads it flat, in row-major order.
         input_exponents: e_j per feature: the graph reads x_j·2^e_j. Empty when all are 0. They bring features that the
             model standardises onto the input grid, and tell no more of the training data than the order of its spread.
+        origins: operator and name of the ONNX node behind each node of the graph, for messages.
     """
 
     graph: Graph
@@ -42,6 +45,7 @@ class LoweredModel:
     post_processing: PostProcessing
     sample_shape: tuple[int, ...]
     input_exponents: tuple[int, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 def lower_model(model: onnx.ModelProto) -> LoweredModel:
@@ -54,14 +58,29 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
         UnsafeModelError: the model's inputs or outputs aren't of a kind that can be traded.
     """
     source, sample_shape = _sample_input(model.graph)
-    builder = GraphBuilder(int(np.prod(sample_shape)))
+    features = math.prod(sample_shape)
+    builder = GraphBuilder(features)
     symbols: dict[str, Symbol] = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    symbols[source] = Affine(INPUT, sample_shape)
+    symbols[source] = View((INPUT,), sample_shape)
     opsets = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
         results = _lower_node(node, symbols, builder, opsets)
         symbols.update(zip(node.output, results, strict=False))
-    return _finish(builder, [symbols[output.name] for output in model.graph.output], sample_shape)
+    value, post_processing = _outputs([symbols[output.name] for output in model.graph.output])
+    try:
+        made = assemble(builder, value.reshaped((value.size,)), features)
+    except TooLarge as error:
+        raise UnsafeModelError(f"the model's outputs can't be computed: {error}; simplify its last layers") from error
+    if not made.parameters:
+        raise UnsafeModelError("the model has no parameters, so there is nothing to trade")
+    return LoweredModel(
+        made.graph,
+        made.parameters,
+        post_processing.model_copy(update={"exponent": made.output_exponent}),
+        sample_shape,
+        made.input_exponents,
+        made.origins,
+    )
 
 
 def _sample_input(graph: onnx.GraphProto) -> tuple[str, tuple[int, ...]]:
@@ -86,17 +105,18 @@ def _lower_node(
 ) -> tuple[Symbol, ...]:
     """What the outputs of a node stand for."""
     inputs = [symbols[name] if name else None for name in node.input]
-    domain = "" if node.domain == "ai.onnx" else node.domain
-    context = NodeContext(node, inputs, builder, opsets.get(domain, 1))
-    present = [symbol for symbol in inputs if symbol is not None]
-    if all(isinstance(symbol, np.ndarray) for symbol in present):
+    if all(isinstance(symbol, np.ndarray) for symbol in inputs if symbol is not None):
         return _fold(node, inputs, opsets)
-    handler = HANDLERS.get(context.operator)
+    context = NodeContext(node, inputs, builder, opsets.get("" if node.domain == "ai.onnx" else node.domain, 1))
+    operator = operator_name(node)
+    handler = HANDLERS.get(operator)
     if handler is None:
-        raise UnsupportedOperatorError(
-            context.operator, context.name, "it can't be evaluated encrypted", alternative_to(context.operator)
-        )
-    results = handler(context)
+        context.refuse("it can't be evaluated encrypted", alternative_to(operator))
+    builder.origin = Origin(operator, node_name(node))
+    try:
+        results = handler(context)
+    except TooLarge as error:
+        context.refuse(str(error))
     return results if isinstance(results, tuple) else (results,)
 
 
@@ -109,33 +129,17 @@ def _fold(
     return tuple(np.asarray(result) for result in evaluator.run(None, feeds))
 
 
-def _finish(builder: GraphBuilder, outputs: list[Symbol], sample_shape: tuple[int, ...]) -> LoweredModel:
+def _outputs(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
+    """The one value that all outputs of the model come from, and what the buyer makes of it."""
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
-    values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, Affine)}
+    values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1 or any(tail.complement for tail in tails):
         raise UnsafeModelError(
             f"the model's outputs stand for {len(values)} different values, they must come from one; "
             "export it with a single output"
         )
     (value,) = values
-    built = builder.finish(Affine(value.base, (int(np.prod(value.shape)),), _ravel(value.scale), _ravel(value.offset)))
-    if not built.parameters:
-        raise UnsafeModelError("the model has no parameters, so there is nothing to trade")
-    return LoweredModel(
-        built.graph,
-        built.parameters,
-        _post_processing(tails, built.output_exponent),
-        sample_shape,
-        built.input_exponents,
-    )
-
-
-def _post_processing(tails: list[Tail], exponent: int) -> PostProcessing:
-    """Post-processing that stands for all outputs: probabilities tell more than classes."""
+    # Probabilities tell more than classes.
     kinds = sorted((tail.kind for tail in tails), key=lambda kind: kind is PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
-    return PostProcessing(kind=kinds[0] if kinds else PostProcessingKind.NONE, labels=labels, exponent=exponent)
-
-
-def _ravel(array: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    return None if array is None else array.ravel()
+    return value, PostProcessing(kind=kinds[0] if kinds else PostProcessingKind.NONE, labels=labels)

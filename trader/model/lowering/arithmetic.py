@@ -1,12 +1,13 @@
-"""Handlers of the standard operators that compute: linear layers, element-wise maps with constants, squares."""
+"""Handlers of the operators that compute: linear layers, element-wise sums and products, normalisation."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.gates import gated_activation
+from trader.model.lowering.symbols import Symbol, Tail, View
 
-PRODUCT_ALTERNATIVE = "Of products of two values, the square Mul(x, x) is supported."
+MAX_POWER = 16
 
 
 def lower_gemm(context: NodeContext) -> Symbol:
@@ -16,118 +17,154 @@ def lower_gemm(context: NodeContext) -> Symbol:
     weights = context.constant(1, "weight matrix") * context.attribute("alpha", 1.0)
     if context.attribute("transB", 0):
         weights = weights.T
-    bias = np.zeros(weights.shape[-1])
-    if context.has(2):
-        bias = bias + _per_sample(context, context.constant(2, "bias"), bias.shape) * context.attribute("beta", 1.0)
-    return _linear(context, weights, bias)
+    view = context.view()
+    if len(view.shape) != 1:
+        context.refuse(f"it reads samples of shape {list(view.shape)}", "Flatten them to [N, F] first.")
+    result = _linear(context, view, weights)
+    if not context.has(2):
+        return result
+    _, bias = _meeting(context, result, context.constant(2, "bias"))
+    return result.shifted(bias * context.attribute("beta", 1.0))
 
 
 def lower_matmul(context: NodeContext) -> Symbol:
-    """MatMul: x·B."""
-    weights = context.constant(1, "right-hand side")
-    return _linear(context, weights, np.zeros(weights.shape[-1]))
+    """MatMul: x·B or A·x with a constant matrix."""
+    if isinstance(context.inputs[0], np.ndarray):
+        weights, view = context.constant(0, "left-hand side"), context.view(1)
+        if len(view.shape) < 2:
+            context.refuse("it multiplies samples with each other")
+        order = (*range(len(view.shape) - 2), len(view.shape) - 1, len(view.shape) - 2)
+        return _linear(context, view.transposed(order), weights.T).transposed(order)
+    if isinstance(context.inputs[1], (View, Tail)):
+        context.refuse("it multiplies two values of the model", "Products of values are supported element by element.")
+    return _linear(context, context.view(), context.constant(1, "right-hand side"))
 
 
-def _linear(context: NodeContext, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> Symbol:
-    value = context.affine()
-    if weights.ndim != 2 or value.shape != (weights.shape[0],):
-        context.refuse(f"samples of shape {list(value.shape)} meet weights of shape {list(weights.shape)}")
-    return context.builder.linear(value, weights, bias)
+def _linear(context: NodeContext, view: View, weights: NDArray[np.float64]) -> View:
+    while weights.ndim > 2 and weights.shape[0] == 1:
+        weights = weights[0]
+    if weights.ndim != 2 or not view.shape or view.shape[-1] != weights.shape[0]:
+        context.refuse(f"samples of shape {list(view.shape)} meet weights of shape {list(weights.shape)}")
+    grouped = view.reshaped((*view.shape[:-1], 1, view.shape[-1]))
+    made = context.builder.linear(grouped, weights[np.newaxis], np.zeros((1, weights.shape[1])))
+    return made.reshaped((*view.shape[:-1], weights.shape[1]))
 
 
 def lower_add(context: NodeContext) -> Symbol:
-    """Add: x + constant."""
-    value, other = _value_and_constant(context)
-    return shifted(value, other)
+    """Add and Sum: of views and constants, any number of them."""
+    total: View | NDArray[np.float64] | None = None
+    for index, symbol in enumerate(context.inputs):
+        term = context.constant(index, "term") if isinstance(symbol, np.ndarray) else context.view(index)
+        total = term if total is None else _added(context, total, term)
+    return total if isinstance(total, View) else context.view()
 
 
 def lower_sub(context: NodeContext) -> Symbol:
-    """Sub: x - constant, constant - x, or 1 - sigmoid(x) at the end of a model."""
-    subtrahend = context.inputs[1]
-    if isinstance(subtrahend, Tail):
-        return _complement(context, subtrahend)
-    value, other = _value_and_constant(context)
-    if value is context.inputs[0]:
-        return shifted(value, -other)
-    return shifted(scaled(value, np.asarray(-1.0)), other)
+    """Sub: x - y, or 1 - sigmoid(x), which may be the first of two columns of a classifier."""
+    left, right = context.inputs[:2]
+    if isinstance(right, Tail) and right.kind == "sigmoid" and isinstance(left, np.ndarray) and np.all(left == 1):
+        return Tail(right.value, right.kind, right.operator, right.node, right.labels, complement=True)
+    first = context.constant(0, "minuend") if isinstance(left, np.ndarray) else context.view(0)
+    if isinstance(right, np.ndarray):
+        return _added(context, first, -context.constant(1, "subtrahend"))
+    return _added(context, first, context.view(1).scaled(np.asarray(-1.0)))
 
 
 def lower_mul(context: NodeContext) -> Symbol:
-    """Mul: x·constant or x·x."""
-    left, right = context.inputs[:2]
-    if isinstance(left, Affine) and left is right:
-        squared: Affine = context.settled(lambda: context.builder.square(left))
-        return squared
-    if isinstance(left, Affine) and isinstance(right, Affine):
-        context.refuse("it multiplies two different values", PRODUCT_ALTERNATIVE)
-    value, other = _value_and_constant(context)
-    return scaled(value, other)
+    """Mul: x·constant, x·x, x·y, and the products that stand for one activation (x·sigmoid(x))."""
+    if any(isinstance(symbol, np.ndarray) for symbol in context.inputs[:2]):
+        constant_first = isinstance(context.inputs[0], np.ndarray)
+        view = context.view(1 if constant_first else 0)
+        wide, factor = _meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
+        return wide.scaled(factor)
+    left, right = context.view(0), context.view(1)
+    if context.inputs[0] is context.inputs[1]:
+        return context.builder.square(left)
+    gated = gated_activation(context.builder, left, right) or gated_activation(context.builder, right, left)
+    if gated is not None:
+        return gated
+    return context.builder.multiply(*_same_shape(context, left, right))
 
 
 def lower_div(context: NodeContext) -> Symbol:
     """Div: x / constant."""
-    value, other = context.affine(0), context.constant(1, "divisor")
-    if not other.all():
+    view, divisor = context.view(0), context.constant(1, "divisor")
+    if not divisor.all():
         context.refuse("it divides by zero")
-    return scaled(value, _per_sample(context, 1 / other, value.shape))
+    wide, factor = _meeting(context, view, 1 / divisor)
+    return wide.scaled(factor)
 
 
 def lower_neg(context: NodeContext) -> Symbol:
     """Neg: -x."""
-    return scaled(context.affine(), np.asarray(-1.0))
+    return context.view().scaled(np.asarray(-1.0))
 
 
 def lower_pow(context: NodeContext) -> Symbol:
-    """Pow: x¹, x², x⁴."""
-    value = context.affine()
-    exponent = context.constant(1, "exponent")
-    if exponent.size != 1 or exponent.item() not in (1, 2, 4):
-        context.refuse("its exponent is not 1, 2 or 4", "Use Pow(x, 2) or Mul(x, x).")
-    for _ in range(int(exponent.item()) // 2):
-        value = context.settled(lambda value=value: context.builder.square(value))
-    return value
+    """Pow with a small positive integer, by squaring and multiplying."""
+    view, exponent = context.view(), context.constant(1, "exponent")
+    if exponent.size != 1 or exponent.item() not in range(1, MAX_POWER + 1):
+        context.refuse(f"its exponent is not an integer from 1 to {MAX_POWER}", "Use Pow(x, 2) or Mul(x, x).")
+    return _power(context, view, int(exponent.item()))
 
 
-def _value_and_constant(context: NodeContext) -> tuple[Affine, NDArray[np.float64]]:
-    """The input that depends on the sample, and the constant one, shaped to broadcast against one sample."""
-    first_is_constant = isinstance(context.inputs[0], np.ndarray)
-    if not first_is_constant and not isinstance(context.inputs[1], np.ndarray):
-        context.affine(0), context.affine(1)
-        context.refuse("it joins two values of the model", "Residual connections are not supported yet.")
-    value = context.affine(1 if first_is_constant else 0)
-    constant = context.constant(0 if first_is_constant else 1, "other input")
-    return value, _per_sample(context, constant, value.shape)
+def _power(context: NodeContext, view: View, exponent: int) -> View:
+    if exponent == 1:
+        return view
+    half = _power(context, view, exponent // 2)
+    even = context.builder.square(half)
+    return context.builder.multiply(even, view) if exponent % 2 else even
 
 
-def _per_sample(context: NodeContext, constant: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """A constant that broadcasts against [N, *shape], without the batch axis."""
-    if constant.ndim == len(shape) + 1 and constant.shape[0] == 1:
+def lower_batch_normalization(context: NodeContext) -> Symbol:
+    """BatchNormalization, as it is after training: one factor and one offset per channel."""
+    view = context.view()
+    gamma, beta, mean, variance = (context.constant(i, "statistics") for i in range(1, 5))
+    if not view.shape or gamma.shape != (view.shape[0],) or context.attribute("training_mode", 0):
+        context.refuse(f"it does not normalise samples of shape {list(view.shape)} by channel", "Export for inference.")
+    scale = gamma / np.sqrt(variance + context.attribute("epsilon", 1e-5))
+    channel = (-1, *[1] * (len(view.shape) - 1))
+    return view.scaled(scale.reshape(channel)).shifted((beta - mean * scale).reshape(channel))
+
+
+def _added(
+    context: NodeContext, left: View | NDArray[np.float64], right: View | NDArray[np.float64]
+) -> View | NDArray[np.float64]:
+    if isinstance(left, View) and isinstance(right, View):
+        return context.builder.add(*_same_shape(context, left, right))
+    if isinstance(left, View):
+        left, right = right, left
+    if isinstance(right, View) and not isinstance(left, View):
+        view, constant = _meeting(context, right, left)
+        return view.shifted(constant)
+    return context.refuse("it joins constants with constants")
+
+
+def _same_shape(context: NodeContext, left: View, right: View) -> tuple[View, View]:
+    try:
+        shape = np.broadcast_shapes(left.shape, right.shape)
+    except ValueError:
+        shape = ()
+    if len(left.shape) != len(right.shape) or len(shape) != len(left.shape):
+        context.refuse(f"samples of shape {list(left.shape)} meet samples of shape {list(right.shape)}")
+    return _broadcast(left, shape), _broadcast(right, shape)
+
+
+def _meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
+    """A view and a constant that broadcasts against it, in the shape that both have together, without the batch."""
+    if constant.ndim == len(view.shape) + 1 and constant.shape[0] == 1:
         constant = constant[0]
     try:
-        fits = np.broadcast_shapes(constant.shape, shape) == shape
+        shape = np.broadcast_shapes(view.shape, constant.shape)
     except ValueError:
-        fits = False
-    if not fits:
-        context.refuse(f"a constant of shape {list(constant.shape)} meets samples of shape {list(shape)}")
-    return constant
+        shape = (*view.shape, 0)
+    if len(shape) > len(view.shape):
+        context.refuse(f"a constant of shape {list(constant.shape)} meets samples of shape {list(view.shape)}")
+    return _broadcast(view, shape), constant
 
 
-def shifted(value: Affine, by: NDArray[np.float64]) -> Affine:
-    """Value + by, for something that broadcasts to its shape."""
-    offset = np.broadcast_to(by, value.shape) + (0 if value.offset is None else value.offset)
-    return Affine(value.base, value.shape, value.scale, offset)
-
-
-def scaled(value: Affine, by: NDArray[np.float64]) -> Affine:
-    """Value·by, for something that broadcasts to its shape."""
-    scale = np.broadcast_to(by, value.shape) * (1 if value.scale is None else value.scale)
-    offset = None if value.offset is None else value.offset * by
-    return Affine(value.base, value.shape, scale, offset)
-
-
-def _complement(context: NodeContext, tail: Tail) -> Tail:
-    """1 - sigmoid(x): the first column of a binary classifier."""
-    one = context.inputs[0]
-    if tail.kind != "sigmoid" or not isinstance(one, np.ndarray) or not np.all(one == 1):
-        context.affine(1)
-    return Tail(tail.value, tail.kind, tail.operator, tail.node, tail.labels, complement=True)
+def _broadcast(view: View, shape: tuple[int, ...]) -> View:
+    """The view, its elements repeated to a shape."""
+    if view.shape == shape:
+        return view
+    return view.taken(np.broadcast_to(np.arange(view.size).reshape(view.shape), shape))

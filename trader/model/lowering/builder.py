@@ -1,8 +1,9 @@
-"""Builds a graph and its float parameters, one node at a time.
+"""Builds a graph and its float parameters, one node at a time, from views of earlier values.
 
-`linear` folds the affine map that its input carries into its weights; `settle` turns a carried affine map into
+`linear` folds the affine map that its input carries into its weights. `settle` turns a carried affine map into
 parameters when a node needs the plain value, by folding it back into the linear layer that made the value, or by a
-diagonal layer if there is none. What is no longer read in the end is dropped, so folding back costs nothing.
+layer of one weight per channel if there is none. What is no longer read in the end is dropped, so folding back costs
+nothing.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.model.graph import INPUT, Graph, Linear, Node, ParameterSpec, Square, value_name
-from trader.model.lowering.symbols import Affine
+from trader.model.functions import ActivationKind, activate
+from trader.model.graph import INPUT, value_name
+from trader.model.lowering.symbols import View
+from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 
-MAX_DIAGONAL = 1024
-MAX_EXPONENT = 64
-MIN_LAST_LAYER, MAX_LAST_LAYER = 2.0**-5, 2.0**10
-"""Range of the last layer's largest value that the grid holds well; outside it, a power of two is taken out."""
+MAX_CHANNELS = 4096
+MAX_INDICES = 1 << 26
+
+
+class TooLarge(Exception):  # noqa: N818  (not an error of its own: handlers turn it into one that names the node)
+    """The graph would need a node that is out of proportion; says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,8 @@ class LinearParameters:
     """Weights and bias of one linear layer, as the model's author trained them.
 
     Attributes:
-        weights: float64 [a, b].
-        bias: float64 [b].
+        weights: float64 [a, b], or [groups, a, b].
+        bias: float64 [b], or [groups, b].
     """
 
     weights: NDArray[np.float64] = field(repr=False)
@@ -33,170 +38,271 @@ class LinearParameters:
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltModel:
-    """What a builder gives.
+class Layer:
+    """The parameters of a linear node, and the scale of the model's input that was folded into their rows.
 
     Attributes:
-        graph: without salt.
-        parameters: one per `Linear`, in canonical order.
-        input_exponents: see `trader.model.lowering.LoweredModel`.
-        output_exponent: the model's outputs are the graph's times 2^output_exponent.
+        parameters: weights [groups, a, b] and bias [groups, b].
+        row_scale: [groups, a], or None.
+        feature_scale: the same for each feature of the model's input, or None if the layer doesn't read that.
     """
 
-    graph: Graph
-    parameters: tuple[LinearParameters, ...] = field(repr=False)
-    input_exponents: tuple[int, ...]
-    output_exponent: int
+    parameters: LinearParameters
+    row_scale: NDArray[np.float64] | None = None
+    feature_scale: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
-    """Parameters, and the element-wise scale of the input that was folded into their rows."""
+class Origin:
+    """The ONNX operator and node that a graph node comes from."""
 
-    parameters: LinearParameters
-    input_scale: NDArray[np.float64] | None
+    operator: str
+    node: str
 
 
 class GraphBuilder:
-    """Grows a graph over flat samples of F elements; `finish` gives it."""
+    """Grows a graph over flat samples of F elements.
+
+    Attributes:
+        nodes: by the name of what they make, in topological order; some are not needed in the end.
+        layers: by the `parameter` of linear nodes.
+        origins: by node name.
+        origin: what is being lowered now.
+    """
 
     def __init__(self, features: int) -> None:
-        self._features = features
-        self._nodes: dict[str, Node] = {}
-        self._layers: list[_Layer] = []
-        self._settled: dict[Affine, str] = {}
+        self.nodes: dict[str, Node] = {}
+        self.layers: list[Layer] = []
+        self.origins: dict[str, Origin] = {}
+        self.origin = Origin("", "")
+        self._sizes = {INPUT: features}
+        self._settled: dict[View, View] = {}
+        self._arranged: dict[tuple[tuple[str, ...], bytes], str] = {}
+        self._activated: dict[str, View] = {}
 
-    def linear(self, value: Affine, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> Affine:
-        """Value·weights + bias for a value of shape [a] and weights [a, b]."""
-        if value.offset is not None:
-            bias = bias + value.offset @ weights
-        if value.scale is not None:
-            weights = value.scale[:, np.newaxis] * weights
-        return self._add_linear(value.base, _Layer(LinearParameters(weights, bias), value.scale))
-
-    def square(self, value: Affine) -> Affine:
-        """Value², element by element.
+    def linear(self, view: View, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> View:
+        """View [positions…, groups, a] through weights [groups, a, b] and bias [groups, b]: [positions…, groups, b].
 
         Raises:
-            ValueError: as `settle`.
+            TooLarge: as `settle`.
         """
-        source = self.settle(value)
-        node = Square(value_name("square", len(self._nodes)), (source,), (int(np.prod(value.shape)),))
-        self._nodes[node.name] = node
-        return Affine(node.name, value.shape)
+        groups, rows, columns = weights.shape
+        known = view.places.reshape(-1, groups * rows) != ZERO
+        scale = None if view.scale is None else common_row(view.scale.reshape(-1, groups * rows), known)
+        offset = None if view.offset is None else common_row(view.offset.reshape(-1, groups * rows))
+        if (scale is None) != (view.scale is None) or (offset is None) != (view.offset is None):
+            return self.linear(self.settle(view), weights, bias)
+        row_scale = None if scale is None else scale.reshape(groups, rows)
+        if offset is not None:
+            bias = bias + np.einsum("ga,gab->gb", offset.reshape(groups, rows), weights)
+        if row_scale is not None:
+            weights = row_scale[:, :, np.newaxis] * weights
+        layer = Layer(LinearParameters(weights, bias), row_scale, self._feature_scale(view))
+        name = self._add_linear(self.arrange(view.plain()), layer)
+        return View((name,), (*view.shape[:-1], columns))
 
-    def settle(self, value: Affine) -> str:
-        """Name of a graph value that equals a value.
+    def square(self, view: View) -> View:
+        """View², element by element."""
+        x = self._movable(self._without_offset(view))
+        made = self._add(Square(self._next("square"), (x.bases[0],), (self._sizes[x.bases[0]],)))
+        squared = View((made,), x.shape, x.indices)
+        return squared if x.scale is None else squared.scaled(x.scale**2)
+
+    def multiply(self, left: View, right: View) -> View:
+        """Product of two views of one shape, element by element."""
+        left, right = self._without_offset(left), self._without_offset(right)
+        x, y, indices = self._aligned(left, right)
+        made = self._add(Multiply(self._next("multiply"), (x, y), (self._sizes[x],)))
+        product = View((made,), left.shape, indices)
+        for factor in (left.scale, right.scale):
+            product = product if factor is None else product.scaled(factor)
+        return product
+
+    def add(self, left: View, right: View) -> View:
+        """Sum of two views of one shape, element by element."""
+        left, right = self._without_scale(left), self._without_scale(right)
+        x, y, indices = self._aligned(left, right)
+        made = self._add(Add(self._next("add"), (x, y), (self._sizes[x],)))
+        total = View((made,), left.shape, indices)
+        for offset in (left.offset, right.offset):
+            total = total if offset is None else total.shifted(offset)
+        return total
+
+    def sum(self, view: View, axes: tuple[int, ...]) -> View:
+        """Sum along axes, which are dropped."""
+        kept = tuple(axis for axis in range(len(view.shape)) if axis not in axes)
+        moved = view.transposed(kept + axes)
+        shape = tuple(view.shape[axis] for axis in kept)
+        terms = moved.size // max(int(np.prod(shape)), 1)
+        rows = moved.reshaped((moved.size // terms, terms))
+        scale = None if rows.scale is None else common_row(rows.scale.T, rows.places.T != ZERO)
+        if (scale is None) != (rows.scale is None):
+            return self.sum(self.settle(view), axes)
+        size = len(rows.places)
+        made = self._add(Sum(self._next("sum"), (self.arrange(rows.plain()),), (size,), terms))
+        total = View((made,), (size,))
+        total = total if scale is None else total.scaled(scale)
+        total = total if rows.offset is None else total.shifted(rows.offset.sum(axis=1))
+        return total.reshaped(shape)
+
+    def activation(self, view: View, kind: ActivationKind, alpha: float = 0.0, beta: float = 0.0) -> View:
+        """f(view), element by element."""
+        x = self._movable(self.settle(view))
+        node = Activation(self._next("activation"), (x.bases[0],), (self._sizes[x.bases[0]],), kind, alpha, beta)
+        self._activated[self._add(node)] = view
+        result = View((node.name,), x.shape, x.indices)
+        at_zero = float(activate(kind, np.zeros(1), alpha, beta)[0])
+        outside = x.places == ZERO
+        return result.shifted(np.where(outside, at_zero, 0.0)) if at_zero and outside.any() else result
+
+    def activation_of(self, view: View) -> tuple[Activation, View] | None:
+        """The activation that a view is the result of (up to its affine map), and what it was applied to."""
+        node = self.nodes.get(view.bases[0]) if len(view.bases) == 1 else None
+        return (node, self._activated[node.name]) if isinstance(node, Activation) else None
+
+    def settle(self, view: View) -> View:
+        """A view without affine map that equals a view.
 
         Raises:
-            ValueError: that would take a diagonal layer of more than MAX_DIAGONAL elements.
+            TooLarge: that would take a layer of more than MAX_CHANNELS channels.
         """
-        if value.scale is None and value.offset is None:
-            return value.base
-        if value not in self._settled:
-            self._settled[value] = self._settle(value)
-        return self._settled[value]
+        if view.is_plain:
+            return view
+        if view not in self._settled:
+            self._settled[view] = self._fold_back(view) or self._by_channel(view)
+        return self._settled[view]
 
-    def finish(self, outputs: Affine) -> BuiltModel:
-        """The graph whose raw outputs are these; nodes that they don't need are left out.
+    def arrange(self, view: View) -> str:
+        """Name of a graph value that holds the elements of a view without affine map, in order.
 
         Raises:
-            ValueError: as `settle`.
+            TooLarge: more than MAX_INDICES elements.
         """
-        output = self.settle(outputs)
-        nodes = self._live_nodes(output)
-        layers = [self._layers[node.parameter] for node in nodes if isinstance(node, Linear)]
-        exponents = _input_exponents(nodes, layers)
-        parameters = [layer.parameters for layer in layers]
-        parameters = [
-            _divide_rows(made, exponents) if node.inputs[0] == INPUT else made
-            for node, made in zip((n for n in nodes if isinstance(n, Linear)), parameters, strict=True)
-        ]
-        exponent = 0
-        if nodes and isinstance(nodes[-1], Linear):
-            exponent = _output_exponent(parameters[-1])
-            parameters[-1] = _divide(parameters[-1], exponent)
-        return BuiltModel(_renamed(nodes, parameters, self._features, output), tuple(parameters), exponents, exponent)
+        total = sum(self._sizes[base] for base in view.bases)
+        places = view.places.ravel()
+        if len(view.bases) == 1 and len(places) == total and np.array_equal(places, np.arange(total)):
+            return view.bases[0]
+        if len(places) > MAX_INDICES:
+            raise TooLarge(f"it needs {len(places)} elements in order, more than {MAX_INDICES}")
+        key = (view.bases, places.tobytes())
+        if key not in self._arranged:
+            node = Rearrange(self._next("rearrange"), view.bases, (len(places),), places.copy())
+            self._arranged[key] = self._add(node)
+        return self._arranged[key]
 
-    def _settle(self, value: Affine) -> str:
-        size = int(np.prod(value.shape))
-        scale = np.ones(size) if value.scale is None else value.scale.ravel()
-        offset = np.zeros(size) if value.offset is None else value.offset.ravel()
-        maker = self._nodes.get(value.base)
-        if isinstance(maker, Linear):
-            layer = self._layers[maker.parameter]
-            made = LinearParameters(layer.parameters.weights * scale, layer.parameters.bias * scale + offset)
-            return self._add_linear(maker.inputs[0], _Layer(made, layer.input_scale)).base
-        if size > MAX_DIAGONAL:
-            raise ValueError(f"an element-wise map of {size} values between two activations costs too much")
-        return self.linear(Affine(value.base, (size,), scale, offset), np.eye(size), np.zeros(size)).base
+    def _fold_back(self, view: View) -> View | None:
+        """The affine map as new parameters of the linear layer that made the value; None if they don't allow it."""
+        node = self.nodes.get(view.bases[0]) if len(view.bases) == 1 else None
+        offset = np.zeros(view.shape) if view.offset is None else view.offset
+        if not isinstance(node, Linear) or np.any(offset[view.places == ZERO] != 0):
+            return None
+        layer = self.layers[node.parameter]
+        bias = layer.parameters.bias
+        scale_row = self._column_values(view, np.ones(view.shape) if view.scale is None else view.scale, bias.size)
+        offset_row = self._column_values(view, offset, bias.size)
+        if scale_row is None or offset_row is None:
+            return None
+        scale, shift = scale_row.reshape(bias.shape), offset_row.reshape(bias.shape)
+        made = LinearParameters(layer.parameters.weights * scale[:, np.newaxis, :], bias * scale + shift)
+        return View((self._add_linear(node.inputs[0], replace(layer, parameters=made)),), view.shape, view.indices)
 
-    def _add_linear(self, source: str, layer: _Layer) -> Affine:
-        shape = (layer.parameters.weights.shape[1],)
-        node = Linear(value_name("linear", len(self._nodes)), (source,), shape, len(self._layers))
-        self._nodes[node.name] = node
-        self._layers.append(layer)
-        return Affine(node.name, shape)
+    def _column_values(self, view: View, array: NDArray[np.float64], columns: int) -> NDArray[np.float64] | None:
+        """An array of the view's shape by column of the layer that made its base; None if it has no such values."""
+        by_element = self._per_element(view, array)
+        if by_element is None:
+            return None
+        rows = by_element.reshape(-1, columns)
+        return common_row(rows, ~np.isnan(rows))
 
-    def _live_nodes(self, output: str) -> list[Node]:
-        """Nodes that the output depends on, in order."""
-        needed = {output}
-        live = []
-        for node in reversed(self._nodes.values()):
-            if node.name in needed:
-                needed.update(node.inputs)
-                live.append(node)
-        return live[::-1]
+    def _per_element(self, view: View, array: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """An array of the view's shape, by element of its base (NaN if not seen); None if it is ambiguous."""
+        result = np.full(self._sizes[view.bases[0]], np.nan)
+        inside = view.places != ZERO
+        result[view.places[inside]] = array[inside]
+        return result if np.array_equal(result[view.places[inside]], array[inside]) else None
+
+    def _by_channel(self, view: View) -> View:
+        """The affine map as a layer with one weight per channel, along the axis that it varies along."""
+        scale = np.ones(view.shape) if view.scale is None else np.where(view.places == ZERO, 1.0, view.scale)
+        offset = np.zeros(view.shape) if view.offset is None else view.offset
+        axis = _varying_axis(scale, offset)
+        flat = view.plain()
+        if axis is None:
+            # Along none, or along several: one channel in all, or one per element.
+            constant = np.ptp(scale) == np.ptp(offset) == 0
+            shape = (view.size, 1) if constant else (1, view.size)
+            flat, scale, offset, axis = flat.reshaped(shape), scale.reshape(shape), offset.reshape(shape), 1
+        channels = flat.shape[axis]
+        if channels > MAX_CHANNELS:
+            raise TooLarge(f"it needs a layer that scales {channels} elements one by one, more than {MAX_CHANNELS}")
+        order = (*(a for a in range(len(flat.shape)) if a != axis), axis)
+        moved = flat.transposed(order)
+        weights = scale.transpose(order).reshape(-1, channels)[0].reshape(channels, 1, 1)
+        bias = offset.transpose(order).reshape(-1, channels)[0].reshape(channels, 1)
+        made = self.linear(moved.reshaped((*moved.shape, 1)), weights, bias).reshaped(moved.shape)
+        return made.transposed(tuple(np.argsort(order))).reshaped(view.shape)
+
+    def _without_offset(self, view: View) -> View:
+        """The view, settled if it has an offset, or if that costs nothing."""
+        if view.is_plain:
+            return view
+        return self.settle(view) if view.offset is not None else self._fold_back(view) or view
+
+    def _without_scale(self, view: View) -> View:
+        """The view, settled if it has a scale, or if that costs nothing."""
+        if view.is_plain:
+            return view
+        return self.settle(view) if view.scale is not None else self._fold_back(view) or view
+
+    def _movable(self, view: View) -> View:
+        """The view, over one base of which every element is seen: what acts on elements acts on the base."""
+        if len(view.bases) == 1:
+            seen = np.unique(view.places)
+            if len(seen) - (seen[0] == ZERO) == self._sizes[view.bases[0]]:
+                return view
+        return View((self.arrange(view.plain()),), view.shape, None, view.scale, view.offset)
+
+    def _aligned(self, left: View, right: View) -> tuple[str, str, NDArray[np.int64] | None]:
+        """Names of values with the elements of both views in one order, and where the views have each of them."""
+        places = left.places.ravel()
+        size = self._sizes[left.bases[0]]
+        if len(left.bases) == 1 and len(places) == size and np.array_equal(np.sort(places), np.arange(size)):
+            # The order of the left view's base: nothing moves if the right one has the same.
+            return left.bases[0], self.arrange(right.plain().taken(np.argsort(places))), left.indices
+        return self.arrange(left.plain()), self.arrange(right.plain()), None
+
+    def _feature_scale(self, view: View) -> NDArray[np.float64] | None:
+        if view.bases != (INPUT,) or view.scale is None:
+            return None
+        return self._per_element(view, view.scale)
+
+    def _add_linear(self, source: str, layer: Layer) -> str:
+        groups, rows, columns = layer.parameters.weights.shape
+        size = self._sizes[source] // (groups * rows) * groups * columns
+        self.layers.append(layer)
+        return self._add(Linear(self._next("linear"), (source,), (size,), len(self.layers) - 1))
+
+    def _add(self, node: Node) -> str:
+        self.nodes[node.name] = node
+        self.origins[node.name] = self.origin
+        self._sizes[node.name] = node.shape[0]
+        return node.name
+
+    def _next(self, kind: str) -> str:
+        return value_name(kind, len(self.nodes))
 
 
-def _renamed(nodes: list[Node], parameters: list[LinearParameters], features: int, output: str) -> Graph:
-    """The graph with canonical names and parameter indices."""
-    names = {INPUT: INPUT}
-    renamed: list[Node] = []
-    specs: list[ParameterSpec] = []
-    for position, node in enumerate(nodes):
-        kind = type(node).__name__.lower()
-        names[node.name] = value_name(kind, position)
-        moved = replace(node, name=names[node.name], inputs=(names[node.inputs[0]],))
-        if isinstance(moved, Linear):
-            index = len(specs)
-            rows, columns = parameters[index].weights.shape
-            specs.append(ParameterSpec(f"parameter_{index}", rows, columns, salt_rows=0))
-            moved = replace(moved, parameter=index)
-        renamed.append(moved)
-    return Graph((features,), tuple(renamed), names[output], tuple(specs))
+def common_row(rows: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:
+    """The row [b] that all rows [n, b] equal, as far as they are known (1 where none is); None if they differ."""
+    if known is None:
+        return rows[0] if np.array_equal(rows, np.broadcast_to(rows[0], rows.shape)) else None
+    first = np.argmax(known, axis=0)
+    row = rows[first, np.arange(rows.shape[1])]
+    row = np.where(known.any(axis=0), row, 1.0)
+    return row if np.array_equal(np.where(known, rows, row), np.broadcast_to(row, rows.shape)) else None
 
 
-def _input_exponents(nodes: list[Node], layers: list[_Layer]) -> tuple[int, ...]:
-    """Powers of two nearest to the scale that every reader of the input applies to it; empty if there is none."""
-    if any(node.inputs[0] == INPUT and not isinstance(node, Linear) for node in nodes):
-        return ()
-    linear = [node for node in nodes if isinstance(node, Linear)]
-    scales = [layer.input_scale for node, layer in zip(linear, layers, strict=True) if node.inputs[0] == INPUT]
-    first = scales[0] if scales else None
-    if first is None or any(scale is None or not np.array_equal(scale, first) for scale in scales):
-        return ()
-    magnitudes = np.abs(first)
-    powers = np.rint(np.log2(np.where(magnitudes > 0, magnitudes, 1))).clip(-MAX_EXPONENT, MAX_EXPONENT)
-    exponents = powers.astype(np.int64)
-    return tuple(exponents.tolist()) if exponents.any() else ()
-
-
-def _divide_rows(layer: LinearParameters, exponents: tuple[int, ...]) -> LinearParameters:
-    """The layer that reads x_j·2^e_j in place of x_j."""
-    if not exponents:
-        return layer
-    return replace(layer, weights=np.ldexp(layer.weights, -np.asarray(exponents)[:, np.newaxis]))
-
-
-def _output_exponent(layer: LinearParameters) -> int:
-    """A power of two to take out of the last layer when its values are too large or too small for the grid, else 0."""
-    largest = max(np.abs(layer.weights).max(initial=0), np.abs(layer.bias).max(initial=0))
-    if not np.isfinite(largest) or largest == 0 or MIN_LAST_LAYER <= largest <= MAX_LAST_LAYER:
-        return 0
-    target = MAX_LAST_LAYER if largest > MAX_LAST_LAYER else 1.0
-    return int(np.ceil(np.log2(largest / target)))
-
-
-def _divide(layer: LinearParameters, exponent: int) -> LinearParameters:
-    return LinearParameters(np.ldexp(layer.weights, -exponent), np.ldexp(layer.bias, -exponent))
+def _varying_axis(*arrays: NDArray[np.float64]) -> int | None:
+    """The one axis that arrays of one shape vary along; None if it is not just one."""
+    varying = [axis for axis in range(arrays[0].ndim) if any(np.any(np.ptp(array, axis=axis) != 0) for array in arrays)]
+    return varying[0] if len(varying) == 1 else None

@@ -9,10 +9,23 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from trader.model.errors import UnsupportedOperatorError
+from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.postprocessing import PostProcessingKind
 
-DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers and square activations."
+DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
+
+
+def operator_name(node: NodeProto) -> str:
+    """Operator with its domain, as `SUPPORTED` lists it."""
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    return f"{domain}.{node.op_type}" if domain else str(node.op_type)
+
+
+def node_name(node: NodeProto) -> str:
+    """Name of a node, or of its first output if it has none."""
+    return str(node.name or node.output[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +44,6 @@ class NodeContext:
     builder: GraphBuilder
     opset: int
 
-    @property
-    def operator(self) -> str:
-        """Operator with its domain, as `SUPPORTED` lists it."""
-        domain = "" if self.node.domain == "ai.onnx" else self.node.domain
-        return f"{domain}.{self.node.op_type}" if domain else self.node.op_type
-
-    @property
-    def name(self) -> str:
-        """Name of the node, or of its first output if it has none."""
-        return self.node.name or self.node.output[0]
-
     def attribute(self, name: str, default: Any = None) -> Any:
         """Value of an attribute, bytes decoded."""
         for attribute in self.node.attribute:
@@ -50,38 +52,52 @@ class NodeContext:
                 return value.decode() if isinstance(value, bytes) else value
         return default
 
-    def affine(self, index: int = 0) -> Affine:
-        """An input that must depend on the sample, and not be past the end of what is evaluated encrypted."""
-        symbol = self.inputs[index]
-        if isinstance(symbol, Affine):
+    def view(self, index: int = 0) -> View:
+        """An input that must depend on the sample, and not be past the end of what is evaluated encrypted.
+
+        A sigmoid that turns out not to stand at the end becomes an activation.
+        """
+        symbol = self.inputs[index] if index < len(self.inputs) else None
+        if isinstance(symbol, View):
             return symbol
         if isinstance(symbol, Tail):
+            if symbol.kind is PostProcessingKind.SIGMOID:
+                value = self.builder.activation(symbol.value, ActivationKind.SIGMOID)
+                return value.scaled(np.asarray(-1.0)).shifted(np.asarray(1.0)) if symbol.complement else value
             raise UnsupportedOperatorError(
                 symbol.operator,
                 symbol.node,
-                f"{self.operator} at '{self.name}' reads its result, and it can only stand at the end of a model",
-                "Use a square activation (Mul(x, x)) inside the model.",
+                f"{operator_name(self.node)} at '{node_name(self.node)}' reads its result, "
+                "and it can only stand at the end of a model",
+                "Use an element-wise activation inside the model.",
             )
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:
         """An input that must be a constant, as float64."""
-        symbol = self.inputs[index]
+        symbol = self.inputs[index] if index < len(self.inputs) else None
         if not isinstance(symbol, np.ndarray):
             self.refuse(f"its {role} is not a constant")
         return symbol.astype(np.float64)
+
+    def integers(self, attribute: str, index: int) -> tuple[int, ...] | None:
+        """A list of integers: an attribute in older operator sets, a constant input in newer ones; None if left out."""
+        if self.has(index):
+            return tuple(int(value) for value in self.constant(index, attribute).ravel())
+        values = self.attribute(attribute)
+        return None if values is None else tuple(int(value) for value in values)
 
     def has(self, index: int) -> bool:
         """Whether an optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def settled(self, add: Any) -> Any:
-        """Call a builder method, naming this node if it can't be done."""
-        try:
-            return add()
-        except ValueError as error:
-            return self.refuse(str(error))
+    def sample_axis(self, axis: int, rank: int) -> int:
+        """An axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""
+        resolved = axis + rank + 1 if axis < 0 else axis
+        if not 1 <= resolved <= rank:
+            self.refuse(f"axis {axis} runs along the samples")
+        return resolved - 1
 
     def refuse(self, reason: str, alternative: str = DEFAULT_ALTERNATIVE) -> NoReturn:
         """Raise `UnsupportedOperatorError` for this node."""
-        raise UnsupportedOperatorError(self.operator, self.name, reason, alternative)
+        raise UnsupportedOperatorError(operator_name(self.node), node_name(self.node), reason, alternative)

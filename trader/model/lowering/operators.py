@@ -2,31 +2,50 @@
 
 from collections.abc import Callable, Mapping
 
-from trader.model.lowering import arithmetic, sklearn, structure, tail
+from trader.model.lowering import activations, arithmetic, convolution, sklearn, structure, tail
 from trader.model.lowering.context import DEFAULT_ALTERNATIVE, NodeContext
 from trader.model.lowering.symbols import Symbol
 
 Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 
 HANDLERS: Mapping[str, Handler] = {
+    **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Tanh", "Softplus"), activations.lower_activation),
+    **dict.fromkeys(("HardSigmoid", "HardSwish", "Erf"), activations.lower_activation),
     "Add": arithmetic.lower_add,
     "ArgMax": tail.lower_tail,
+    "AveragePool": convolution.lower_average_pool,
+    "BatchNormalization": arithmetic.lower_batch_normalization,
     "Cast": structure.lower_cast,
-    "Concat": tail.lower_concat,
+    "Clip": activations.lower_clip,
+    "Concat": structure.lower_concat,
+    "Conv": convolution.lower_conv,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_identity,
     "Flatten": structure.lower_flatten,
+    "Gather": structure.lower_gather,
+    "Gelu": activations.lower_gelu,
     "Gemm": arithmetic.lower_gemm,
+    "GlobalAveragePool": convolution.lower_global_average_pool,
     "Identity": structure.lower_identity,
     "LogSoftmax": tail.lower_tail,
     "MatMul": arithmetic.lower_matmul,
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
+    "Pad": structure.lower_pad,
     "Pow": arithmetic.lower_pow,
+    "ReduceMean": convolution.lower_reduce,
+    "ReduceSum": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
+    "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
+    "Slice": structure.lower_slice,
     "Softmax": tail.lower_tail,
+    "Split": structure.lower_split,
+    "Squeeze": structure.lower_squeeze,
     "Sub": arithmetic.lower_sub,
+    "Sum": arithmetic.lower_add,
+    "Transpose": structure.lower_transpose,
+    "Unsqueeze": structure.lower_unsqueeze,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
@@ -36,20 +55,19 @@ HANDLERS: Mapping[str, Handler] = {
 }
 """Handlers of operators that depend on the sample."""
 
-FOLDED = frozenset({"Constant", "Pad", "Squeeze", "Transpose", "Unsqueeze"})
-"""Operators that are supported where everything they read is constant."""
+FOLDED = frozenset({"Constant", "Max", "Min", "Sqrt", "Reciprocal"})
+"""Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED
 
-_SQUARE = "Train with a square activation (Mul(x, x)) in its place."
-_LINEAR = "Use a linear or logistic model, or a network with square activations."
+_SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
+_LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
-    **dict.fromkeys(
-        ("Relu", "LeakyRelu", "Elu", "Selu", "Gelu", "Tanh", "Softplus", "HardSigmoid", "HardSwish"), _SQUARE
-    ),
-    **dict.fromkeys(("Abs", "Clip", "Erf", "Exp", "PRelu", "Sqrt"), _SQUARE),
-    **dict.fromkeys(("Conv", "ConvTranspose"), "Use Flatten and Gemm."),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax"), "Use an average, as a MatMul with constants."),
+    **dict.fromkeys(("PRelu", "Selu", "Celu", "ThresholdedRelu", "Mish", "Softsign"), _SMOOTH),
+    **dict.fromkeys(("Abs", "Exp", "Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax", "LpPool"), "Use AveragePool."),
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "Use BatchNormalization."),
+    "ConvTranspose": "Use Conv.",
     **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
 }
 

@@ -1,14 +1,14 @@
 """Handlers of the ai.onnx.ml operators that skl2onnx writes for linear models."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
-from trader.model.lowering.arithmetic import scaled, shifted
-from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.context import NodeContext, node_name, operator_name
+from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import class_labels
 from trader.model.postprocessing import PostProcessingKind
+
+_Array = NDArray[np.float64]
 
 
 def lower_scaler(context: NodeContext) -> Symbol:
@@ -18,7 +18,7 @@ def lower_scaler(context: NodeContext) -> Symbol:
     scale = np.asarray(context.attribute("scale", [1.0]))
     if any(array.size not in (1, *value.shape) for array in (offset, scale)):
         context.refuse(f"it scales {scale.size} of {value.shape[0]} features")
-    return scaled(shifted(value, -offset), scale)
+    return value.shifted(-offset).scaled(scale)
 
 
 def lower_linear_regressor(context: NodeContext) -> Symbol:
@@ -28,7 +28,7 @@ def lower_linear_regressor(context: NodeContext) -> Symbol:
     value = _vector(context)
     targets = int(context.attribute("targets", 1))
     weights = _coefficients(context, targets, value)
-    return context.builder.linear(value, weights.T, _intercepts(context, targets))
+    return _layer(context, value, weights, _intercepts(context, targets))
 
 
 def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
@@ -50,9 +50,9 @@ def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
         weights = weights[1:] - weights[:1] if softmax else weights[1:]
         bias = bias[1:] - bias[:1] if softmax else bias[1:]
         kind = PostProcessingKind.BINARY
-    scores = context.builder.linear(value, weights.T, bias)
-    result = Tail(scores, kind, context.operator, context.name, labels)
-    return Tail(scores, PostProcessingKind.ARGMAX, context.operator, context.name, labels), result
+    scores = _layer(context, value, weights, bias)
+    result = Tail(scores, kind, operator_name(context.node), node_name(context.node), labels)
+    return Tail(scores, PostProcessingKind.ARGMAX, operator_name(context.node), node_name(context.node), labels), result
 
 
 _TRANSFORMS = {
@@ -62,21 +62,27 @@ _TRANSFORMS = {
 }
 
 
-def _vector(context: NodeContext) -> Affine:
-    value = context.affine()
+def _vector(context: NodeContext) -> View:
+    value = context.view()
     if len(value.shape) != 1:
         context.refuse(f"it reads samples of shape {list(value.shape)}", "Flatten them to [N, F] first.")
     return value
 
 
-def _coefficients(context: NodeContext, rows: int, value: Affine) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _layer(context: NodeContext, value: View, coefficients: _Array, bias: _Array) -> View:
+    """Scores [outputs] from features [F], coefficients [outputs, F]."""
+    made = context.builder.linear(value.reshaped((1, value.size)), coefficients.T[np.newaxis], bias[np.newaxis])
+    return made.reshaped((len(bias),))
+
+
+def _coefficients(context: NodeContext, rows: int, value: View) -> _Array:
     flat = np.asarray(context.attribute("coefficients", []), dtype=np.float64)
     if flat.size != rows * value.shape[0]:
         context.refuse(f"it has {flat.size} coefficients for {rows} outputs of {value.shape[0]} features")
     return flat.reshape(rows, value.shape[0])
 
 
-def _intercepts(context: NodeContext, rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _intercepts(context: NodeContext, rows: int) -> _Array:
     intercepts = np.asarray(context.attribute("intercepts") or [0.0] * rows, dtype=np.float64)
     if intercepts.size != rows:
         context.refuse(f"it has {intercepts.size} intercepts for {rows} outputs")

@@ -1,19 +1,26 @@
-"""Handlers of the standard operators that compute nothing: casts, reshapes, operators that only training needs."""
+"""Handlers of the operators that compute nothing: they rename, reshape, or move elements of a sample."""
 
 import math
 
+import numpy as np
 from onnx import TensorProto
 
 from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Affine, Symbol, Tail
+from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.tail import join_columns
+from trader.model.nodes import ZERO
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+
+BATCH = 1_000_003
+"""What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
+any other way than passing it on does not come out even."""
 
 
 def lower_identity(context: NodeContext) -> Symbol:
     """Identity, and Dropout, which does nothing outside training."""
     symbol = context.inputs[0]
-    return symbol if isinstance(symbol, Tail) else context.affine()
+    return symbol if isinstance(symbol, Tail) else context.view()
 
 
 def lower_cast(context: NodeContext) -> Symbol:
@@ -23,16 +30,22 @@ def lower_cast(context: NodeContext) -> Symbol:
         return symbol
     if context.attribute("to") not in FLOAT_TYPES:
         context.refuse("it rounds values of the model to integers", "Leave the cast out.")
-    return context.affine()
+    return context.view()
+
+
+def lower_shape(context: NodeContext) -> Symbol:
+    """Shape, with `BATCH` for the number of samples."""
+    whole = np.array([BATCH, *context.view().shape], dtype=np.int64)
+    return whole[context.attribute("start", 0) : context.attribute("end", len(whole))]
 
 
 def lower_flatten(context: NodeContext) -> Symbol:
     """Flatten to [N, F]."""
-    value = context.affine()
+    view = context.view()
     axis = context.attribute("axis", 1)
-    if axis not in (1, -len(value.shape)):
+    if axis not in (1, -len(view.shape)):
         context.refuse("it flattens samples together", "Use Flatten with axis=1.")
-    return _reshaped(value, (math.prod(value.shape),))
+    return view.reshaped((view.size,))
 
 
 def lower_reshape(context: NodeContext) -> Symbol:
@@ -40,12 +53,12 @@ def lower_reshape(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail):
         return symbol
-    value = context.affine()
+    view = context.view()
     target = [int(size) for size in context.constant(1, "shape")]
-    shape = _sample_shape(target, value.shape)
+    shape = _sample_shape(target, view.shape)
     if shape is None:
-        context.refuse(f"shape {target} mixes samples of shape {list(value.shape)}", "Keep the first axis: [-1, …].")
-    return _reshaped(value, shape)
+        context.refuse(f"shape {target} mixes samples of shape {list(view.shape)}", "Keep the first axis: [-1, …].")
+    return view.reshaped(shape)
 
 
 def _sample_shape(target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -53,7 +66,7 @@ def _sample_shape(target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] 
 
     The batch axis is 0 or -1, or 1 in a model that was exported for single samples.
     """
-    if not target or target[0] not in (-1, 0, 1):
+    if not target or target[0] not in (-1, 0, 1, BATCH):
         return None
     size = math.prod(shape)
     rest = [shape[axis] if dim == 0 and axis < len(shape) else dim for axis, dim in enumerate(target[1:])]
@@ -63,7 +76,139 @@ def _sample_shape(target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] 
     return tuple(rest) if math.prod(rest) == size and min(rest, default=1) > 0 else None
 
 
-def _reshaped(value: Affine, shape: tuple[int, ...]) -> Affine:
-    scale = None if value.scale is None else value.scale.reshape(shape)
-    offset = None if value.offset is None else value.offset.reshape(shape)
-    return Affine(value.base, shape, scale, offset)
+def lower_squeeze(context: NodeContext) -> Symbol:
+    """Squeeze of axes of size 1; of probabilities, any."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail):
+        return symbol
+    view = context.view()
+    rank = len(view.shape)
+    axes = context.integers("axes", 1)
+    dropped = (
+        {axis for axis in range(rank) if view.shape[axis] == 1}
+        if axes is None
+        else {context.sample_axis(axis, rank) for axis in axes}
+    )
+    if any(view.shape[axis] != 1 for axis in dropped):
+        context.refuse(f"it drops axes of samples of shape {list(view.shape)}")
+    return view.reshaped(tuple(size for axis, size in enumerate(view.shape) if axis not in dropped))
+
+
+def lower_unsqueeze(context: NodeContext) -> Symbol:
+    """Unsqueeze: new axes of size 1."""
+    view = context.view()
+    axes = context.integers("axes", 1) or ()
+    rank = len(view.shape) + len(axes)
+    added = {context.sample_axis(axis, rank) for axis in axes}
+    sizes = iter(view.shape)
+    return view.reshaped(tuple(1 if axis in added else next(sizes) for axis in range(rank)))
+
+
+def lower_transpose(context: NodeContext) -> Symbol:
+    """Transpose that leaves the batch axis first."""
+    view = context.view()
+    rank = len(view.shape)
+    order = tuple(context.attribute("perm") or range(rank, -1, -1))
+    if order[0] != 0:
+        context.refuse("it moves the batch axis", "Keep axis 0 first.")
+    return view.transposed(tuple(axis - 1 for axis in order[1:]))
+
+
+def lower_slice(context: NodeContext) -> Symbol:
+    """Slice of axes of a sample; on the batch axis, only all of it."""
+    view = context.view()
+    starts, ends = context.integers("starts", 1) or (), context.integers("ends", 2) or ()
+    axes = context.integers("axes", 3) or tuple(range(len(starts)))
+    steps = context.integers("steps", 4) or (1,) * len(starts)
+    where = np.arange(view.size).reshape(view.shape)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if axis in (0, -len(view.shape) - 1) and start == 0 and end >= BATCH and step == 1:
+            continue
+        inner = context.sample_axis(axis, len(view.shape))
+        size = view.shape[inner]
+        begin = None if step < 0 and start >= size - 1 else start
+        stop = None if (step < 0 and end < -size) or (step > 0 and end >= size) else end
+        where = where[(slice(None),) * inner + (slice(begin, stop, step),)]
+    if not where.size:
+        context.refuse("nothing is left of a sample")
+    return view.taken(where)
+
+
+def lower_gather(context: NodeContext) -> Symbol:
+    """Gather of constant places along an axis of a sample."""
+    view = context.view()
+    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape))
+    places = context.constant(1, "list of places").astype(np.int64)
+    if np.any((places < -view.shape[axis]) | (places >= view.shape[axis])):
+        context.refuse(f"it reads outside samples of shape {list(view.shape)}")
+    return view.taken(np.take(np.arange(view.size).reshape(view.shape), places, axis=axis))
+
+
+def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
+    """Split along an axis of a sample."""
+    view = context.view()
+    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape))
+    parts = len(context.node.output)
+    sizes = context.integers("split", 1)
+    if sizes is None:
+        each = -(-view.shape[axis] // parts)
+        sizes = (*[each] * (parts - 1), view.shape[axis] - each * (parts - 1))
+    if sum(sizes) != view.shape[axis] or min(sizes) < 1:
+        context.refuse(f"it cuts {list(view.shape)} into parts of {list(sizes)}")
+    where = np.arange(view.size).reshape(view.shape)
+    return tuple(view.taken(part) for part in np.split(where, np.cumsum(sizes)[:-1], axis=axis))
+
+
+def lower_pad(context: NodeContext) -> Symbol:
+    """Pad with a constant; negative padding crops."""
+    view = context.view()
+    pads = context.integers("pads", 1)
+    rank = len(view.shape)
+    if context.attribute("mode", "constant") != "constant" or pads is None:
+        context.refuse(f"its mode is {context.attribute('mode')}", "Pad with zeros.")
+    axes = context.integers("axes", 3) or tuple(range(len(pads) // 2))
+    filling = float(context.constant(2, "value").item()) if context.has(2) else context.attribute("value", 0.0)
+    where = np.arange(view.size).reshape(view.shape)
+    for i, axis in enumerate(axes):
+        begin, end = pads[i], pads[i + len(axes)]
+        if begin == end == 0:
+            continue
+        inner = context.sample_axis(axis, rank)
+        cut = (slice(None),) * inner + (slice(max(-begin, 0), where.shape[inner] - max(-end, 0)),)
+        widths = [(max(begin, 0), max(end, 0)) if a == inner else (0, 0) for a in range(rank)]
+        where = np.pad(where[cut], widths, constant_values=ZERO)
+    padded = view.taken(where)
+    return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling else padded
+
+
+def lower_concat(context: NodeContext) -> Symbol:
+    """Concat along an axis of a sample; of the two columns of a binary classifier."""
+    joined = join_columns(context)
+    if joined is not None:
+        return joined
+    parts: list[View] = []
+    if any(isinstance(symbol, np.ndarray) for symbol in context.inputs):
+        context.refuse("it joins values of the model with constants")
+    parts = [context.view(index) for index in range(len(context.inputs))]
+    rank = len(parts[0].shape)
+    axis = context.sample_axis(context.attribute("axis"), rank)
+    bases: tuple[str, ...] = ()
+    places, start = [], 0
+    for part in parts:
+        plain = context.builder.arrange(part.plain())
+        bases += (plain,)
+        places.append(np.arange(start, start + part.size).reshape(part.shape))
+        start += part.size
+    scale, offset = (_joined(parts, name, axis) for name in ("scale", "offset"))
+    indices = np.concatenate(places, axis=axis)
+    return View(bases, indices.shape, indices, scale, offset)
+
+
+def _joined(parts: list[View], name: str, axis: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
+    """Scales or offsets of views, joined."""
+    default = 1.0 if name == "scale" else 0.0
+    given = [getattr(part, name) for part in parts]
+    if all(array is None for array in given):
+        return None
+    filled = [np.full(p.shape, default) if array is None else array for p, array in zip(parts, given, strict=True)]
+    return np.concatenate(filled, axis=axis)

@@ -1,36 +1,92 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
-A tensor is one of three things: a constant (a NumPy array), a value of the graph up to an element-wise affine map
-(`Affine`), or something that only the buyer computes, in clear (`Tail`).
+A tensor is one of three things: a constant (a NumPy array), a `View` of values of the graph, or something that only the
+buyer computes, in clear (`Tail`).
 
-Affine maps are carried along instead of being turned into nodes: a scaler, a bias or a folded normalisation costs
-nothing if the next linear layer takes it up, or the previous one can.
+A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
+become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
+folded normalisation costs nothing if the next linear layer takes it up, or the previous one can.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.model.nodes import ZERO
 from trader.model.postprocessing import PostProcessingKind
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Affine:
-    """scale ⊙ base + offset, per sample. Two of them are the same only if they are one object.
+class View:
+    """scale ⊙ x + offset, per sample; x_j is element indices_j of the bases, one after the other, or 0.
+
+    Two views are the same only if they are one object.
 
     Attributes:
-        base: name of a graph value with as many elements.
-        shape: per-sample shape that the ONNX file gives it.
-        scale: of `shape`, or None for 1.
+        bases: names of graph values.
+        shape: per-sample shape that the ONNX file gives the tensor.
+        indices: int64, of `shape`; `ZERO` for 0. None if x is the only base, in order.
+        scale: of `shape`, or None for 1. It says nothing where the index is `ZERO`.
         offset: of `shape`, or None for 0.
     """
 
-    base: str
+    bases: tuple[str, ...]
     shape: tuple[int, ...]
+    indices: NDArray[np.int64] | None = field(default=None, repr=False)
     scale: NDArray[np.float64] | None = field(default=None, repr=False)
     offset: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Elements per sample."""
+        return math.prod(self.shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether elements are moved only."""
+        return self.scale is None and self.offset is None
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The indices, written out."""
+        return np.arange(self.size).reshape(self.shape) if self.indices is None else self.indices
+
+    def plain(self) -> "View":
+        """The view without its affine map."""
+        return View(self.bases, self.shape, self.indices)
+
+    def scaled(self, by: NDArray[np.float64]) -> "View":
+        """The view times something that broadcasts to its shape."""
+        scale = np.broadcast_to(by, self.shape) * (1.0 if self.scale is None else self.scale)
+        offset = None if self.offset is None else self.offset * by
+        return View(self.bases, self.shape, self.indices, scale, offset)
+
+    def shifted(self, by: NDArray[np.float64]) -> "View":
+        """The view plus something that broadcasts to its shape."""
+        offset = np.broadcast_to(by, self.shape) + (0.0 if self.offset is None else self.offset)
+        return View(self.bases, self.shape, self.indices, self.scale, offset)
+
+    def reshaped(self, shape: tuple[int, ...]) -> "View":
+        """The same elements in another shape."""
+        scale = None if self.scale is None else self.scale.reshape(shape)
+        offset = None if self.offset is None else self.offset.reshape(shape)
+        indices = None if self.indices is None else self.indices.reshape(shape)
+        return View(self.bases, shape, indices, scale, offset)
+
+    def taken(self, where: NDArray[np.int64]) -> "View":
+        """Elements of the view (indices into it, flat; `ZERO` for 0) in the shape of `where`."""
+        outside = where == ZERO
+        indices = np.where(outside, ZERO, self.places.ravel()[where])
+        scale = None if self.scale is None else self.scale.ravel()[where]
+        offset = None if self.offset is None else np.where(outside, 0.0, self.offset.ravel()[where])
+        return View(self.bases, where.shape, indices, scale, offset)
+
+    def transposed(self, axes: tuple[int, ...]) -> "View":
+        """The view with its axes in another order."""
+        return self.taken(np.arange(self.size).reshape(self.shape).transpose(axes))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,7 +102,7 @@ class Tail:
         complement: whether this is 1 minus a sigmoid, on its way to becoming the first of two columns.
     """
 
-    value: Affine
+    value: View
     kind: PostProcessingKind
     operator: str
     node: str
@@ -54,4 +110,4 @@ class Tail:
     complement: bool = False
 
 
-Symbol: TypeAlias = Affine | Tail | NDArray[Any]
+Symbol: TypeAlias = View | Tail | NDArray[Any]

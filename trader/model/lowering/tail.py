@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trader.model.lowering.context import NodeContext
+from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.symbols import Symbol, Tail
 from trader.model.postprocessing import PostProcessingKind
 
@@ -15,6 +15,8 @@ _KINDS = {
     "ArgMax": PostProcessingKind.ARGMAX,
 }
 
+_DEFAULT_AXES = {"ArgMax": 0}
+
 
 def lower_tail(context: NodeContext) -> Symbol:
     """Sigmoid, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
@@ -22,24 +24,29 @@ def lower_tail(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
         return replace(symbol, kind=kind)
-    value = context.affine()
-    if len(value.shape) != 1:
-        context.refuse(f"it reads values of shape {list(value.shape)}", "Flatten them to [N, outputs] first.")
-    if kind is not PostProcessingKind.SIGMOID and context.attribute("axis", 1) not in (1, -1):
-        context.refuse("it runs along the samples", "Use axis=-1.")
-    return Tail(value, kind, context.operator, context.name)
+    value = context.view()
+    if kind is PostProcessingKind.SIGMOID:
+        return Tail(value, kind, operator_name(context.node), node_name(context.node))
+    rank = len(value.shape)
+    # Before operator set 13, softmax runs over all axes from the given one on.
+    axis = context.sample_axis(context.attribute("axis", _DEFAULT_AXES.get(context.node.op_type, -1)), rank)
+    if value.size != value.shape[axis]:
+        context.refuse(f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}", "Flatten them first.")
+    flat = value.reshaped((value.size,))
+    return Tail(flat, kind, operator_name(context.node), node_name(context.node))
 
 
-def lower_concat(context: NodeContext) -> Symbol:
-    """Concat of 1 - sigmoid(z) and sigmoid(z): the two columns of a binary classifier."""
-    symbols = context.inputs
-    if len(symbols) == 2 and all(isinstance(symbol, Tail) for symbol in symbols):
-        first, second = symbols
-        if isinstance(first, Tail) and isinstance(second, Tail) and first.value is second.value:
-            one_logit = first.value.shape == (1,) and second.kind is PostProcessingKind.SIGMOID
-            if one_logit and first.complement and not second.complement:
-                return replace(second, kind=PostProcessingKind.BINARY)
-    return context.refuse("it joins values of the model")
+def join_columns(context: NodeContext) -> Symbol | None:
+    """1 - sigmoid(z) and sigmoid(z), concatenated: the two columns of a binary classifier; None for anything else."""
+    if len(context.inputs) != 2:
+        return None
+    first, second = context.inputs
+    if not isinstance(first, Tail) or not isinstance(second, Tail) or first.value is not second.value:
+        return None
+    one_logit = first.value.shape == (1,) and first.kind is second.kind is PostProcessingKind.SIGMOID
+    if one_logit and first.complement and not second.complement:
+        return replace(second, kind=PostProcessingKind.BINARY)
+    return None
 
 
 def lower_normalizer(context: NodeContext) -> Symbol:

@@ -1,0 +1,83 @@
+"""What a canonical model computes in real numbers, and how large its values get: what encryption is planned with."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.model.canonical import CanonicalModel
+from trader.model.functions import activate, bound_activation
+from trader.model.graph import INPUT
+from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Square, Sum
+from trader.model.reference import rearrange
+
+
+def evaluate_values(model: CanonicalModel, inputs: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Every value of the graph in real units, float64 [n, size]: `evaluate_exact`, but for float64 rounding.
+
+    Activations are the exact functions of `trader.model.functions`, not rounded.
+    """
+    values = {INPUT: np.ldexp(inputs.astype(np.float64), -model.scale_bits)}
+    for node in model.graph.nodes:
+        read = [values[name] for name in node.inputs]
+        match node:
+            case Linear():
+                weights, bias = _real_parameters(model, node.parameter)
+                value = _linear(read[0], weights, bias)
+            case Square():
+                value = read[0] ** 2
+            case Multiply():
+                value = read[0] * read[1]
+            case Add():
+                value = read[0] + read[1]
+            case Sum():
+                value = read[0].reshape(len(inputs), -1, node.terms).sum(axis=2)
+            case Rearrange():
+                value = rearrange(read, node.indices)
+            case Activation():
+                value = activate(node.kind, read[0], node.alpha, node.beta)
+        values[node.name] = value
+    return values
+
+
+def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
+    """Largest |value| (real units) of every value on quantised calibration data, times the margin."""
+    return {name: margin * float(np.abs(x).max(initial=0)) for name, x in evaluate_values(model, inputs).items()}
+
+
+def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, NDArray[np.float64]]:
+    """Bound on |value| (real units) of every element of every value, for any input within ±input_magnitude."""
+    bounds = {INPUT: np.full(model.graph.input_shape, input_magnitude)}
+    for node in model.graph.nodes:
+        read = [bounds[name] for name in node.inputs]
+        match node:
+            case Linear():
+                weights, bias = _real_parameters(model, node.parameter)
+                bound = _linear(read[0][np.newaxis], np.abs(weights), np.abs(bias))[0]
+            case Square():
+                bound = read[0] ** 2
+            case Multiply():
+                bound = read[0] * read[1]
+            case Add():
+                bound = read[0] + read[1]
+            case Sum():
+                bound = read[0].reshape(-1, node.terms).sum(axis=1)
+            case Rearrange():
+                bound = rearrange([x[np.newaxis] for x in read], node.indices)[0]
+            case Activation():
+                bound = bound_activation(node.kind, read[0], node.alpha, node.beta)
+        bounds[node.name] = bound
+    return bounds
+
+
+def _linear(x: NDArray[np.float64], weights: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """X [n, size] through weights [groups, a, b] and bias [groups, b]."""
+    groups, rows, _ = weights.shape
+    by_group = x.reshape(-1, groups, rows).swapaxes(0, 1) @ weights
+    return np.asarray((by_group.swapaxes(0, 1) + bias).reshape(len(x), -1))
+
+
+def _real_parameters(model: CanonicalModel, parameter: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weights [groups, a, b] and bias [groups, b] in real units."""
+    spec = model.graph.parameters[parameter]
+    weights = model.weights(parameter).reshape(spec.groups, spec.inputs, spec.outputs)
+    bias = model.bias(parameter).reshape(spec.groups, spec.outputs)
+    return np.ldexp(weights.astype(np.float64), -model.scale_bits), np.ldexp(bias.astype(np.float64), -model.scale_bits)

@@ -1,0 +1,53 @@
+"""Handlers of activation functions that are not polynomial."""
+
+import math
+
+import numpy as np
+
+from trader.model.functions import ActivationKind
+from trader.model.lowering.context import NodeContext
+from trader.model.lowering.symbols import Symbol
+
+_DEFAULTS: dict[str, tuple[ActivationKind, dict[str, float]]] = {
+    "Relu": (ActivationKind.RELU, {}),
+    "LeakyRelu": (ActivationKind.LEAKY_RELU, {"alpha": 0.01}),
+    "Elu": (ActivationKind.ELU, {"alpha": 1.0}),
+    "Tanh": (ActivationKind.TANH, {}),
+    "Softplus": (ActivationKind.SOFTPLUS, {}),
+    "HardSigmoid": (ActivationKind.HARD_SIGMOID, {"alpha": 0.2, "beta": 0.5}),
+    "HardSwish": (ActivationKind.HARD_SWISH, {}),
+    "Erf": (ActivationKind.ERF, {}),
+}
+"""Operators, and their attributes with the defaults of the ONNX standard."""
+
+ACTIVATIONS = (*_DEFAULTS, "Gelu", "Clip")
+
+
+def lower_activation(context: NodeContext) -> Symbol:
+    """Operators with scalar attributes."""
+    kind, defaults = _DEFAULTS[context.node.op_type]
+    parameters = {name: float(context.attribute(name, value)) for name, value in defaults.items()}
+    return context.builder.activation(context.view(), kind, **parameters)
+
+
+def lower_gelu(context: NodeContext) -> Symbol:
+    """Gelu, exact or by tanh."""
+    approximate = context.attribute("approximate", "none")
+    kinds = {"none": ActivationKind.GELU, "tanh": ActivationKind.GELU_TANH}
+    return context.builder.activation(context.view(), kinds[approximate])
+
+
+def lower_clip(context: NodeContext) -> Symbol:
+    """Clip; Relu6 is Clip between 0 and 6, and Relu is Clip at 0 alone."""
+    low, high = _bound(context, "min", 1, -math.inf), _bound(context, "max", 2, math.inf)
+    if (low, high) == (0, math.inf):
+        return context.builder.activation(context.view(), ActivationKind.RELU)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        context.refuse("it needs a lower and an upper bound", "Use Relu, or Clip with both bounds.")
+    return context.builder.activation(context.view(), ActivationKind.CLIP, low, high)
+
+
+def _bound(context: NodeContext, name: str, index: int, default: float) -> float:
+    """A bound of Clip, infinite if it is left out or the largest float32."""
+    bound = float(context.constant(index, name).item()) if context.has(index) else context.attribute(name, default)
+    return float(bound) if abs(bound) < np.finfo(np.float32).max else math.copysign(math.inf, bound)
