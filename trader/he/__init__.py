@@ -7,13 +7,16 @@ TenSEAL.
 
 from trader.he.errors import HeError, PlanError, SecurityError, SessionError, WireError
 from trader.he.evaluation import evaluate
+from trader.he.forecast import Forecast, forecast
 from trader.he.plan import HePlan, SecurityPolicy, parse_plan
-from trader.he.planner import plan_encryption
+from trader.he.planner import Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
 from trader.he.wire import digest
 
 __all__ = [
+    "Candidate",
     "ClientSession",
+    "Forecast",
     "HeError",
     "HePlan",
     "PlanError",
@@ -21,9 +24,11 @@ __all__ = [
     "SecurityPolicy",
     "SessionError",
     "WireError",
+    "candidates",
     "commit_outputs",
     "digest",
     "evaluate",
+    "forecast",
     "parse_plan",
     "plan_encryption",
 ]

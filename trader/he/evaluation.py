@@ -8,22 +8,21 @@ tile per core and the response. Then each output is protected (`trader.he.privac
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trader.he import kernels
 from trader.he.encryption import PublicKey, public_mask
 from trader.he.errors import PlanError
 from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import HePlan
-from trader.he.planner import component_counts, value_scales
 from trader.he.privacy import Protection
-from trader.he.residues import ExactWeights, Tile, multiply_values, multiply_weights, prepare_weights
+from trader.he.propagation import component_counts, value_scales
+from trader.he.residues import Tile
 from trader.he.sampling import BLOCK, Position, UniformExpander
 from trader.he.session import plan_parameters
+from trader.he.tiles import TileEvaluator
 from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, read_container
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT, Graph, Linear, Square
 
 
 def evaluate(
@@ -54,7 +53,7 @@ def evaluate(
     primes = parameters.primes
     container = read_container(request, "request", plan.digest, samples, plan.request_layout(samples, primes))
     seed = container.reference
-    evaluators = [_TileEvaluator.prepare(plan, model, prime) for prime in primes]
+    evaluators = [TileEvaluator.prepare(model, plan.input_scale_bits, prime) for prime in primes]
     key = PublicKey(container.parts[0], public_mask(parameters, seed))
     protection = Protection(plan, parameters, key)
     writer = ContainerWriter("response", plan.digest, samples, plan.response_layout(samples, primes))
@@ -105,52 +104,3 @@ class _Scratch:
         kernels.centre(first, prime, self.inputs[:, 0])
         kernels.centre(self.expander.expand(position, prime), prime, self.inputs[:, 1])
         return self.inputs
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """One linear node modulo one prime: its weights, and its bias at the scale of the product."""
-
-    weights: ExactWeights
-    bias: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class _TileEvaluator:
-    """The graph modulo one prime."""
-
-    graph: Graph
-    prime: int
-    layers: dict[str, _Layer]
-
-    @classmethod
-    def prepare(cls, plan: HePlan, model: CanonicalModel, prime: int) -> "_TileEvaluator":
-        scales = value_scales(model.graph, plan.input_scale_bits, plan.scale_bits)
-        layers = {}
-        for node in model.graph.nodes:
-            if isinstance(node, Linear):
-                lifted = model.bias(node.parameter).astype(np.object_) * (1 << scales[node.inputs[0]]) % prime
-                weights = prepare_weights(model.weights(node.parameter), prime)
-                layers[node.name] = _Layer(weights, lifted.astype(np.float64))
-        return cls(model.graph, prime, layers)
-
-    def run(self, inputs: Tile) -> Tile:
-        """Inputs [F, 2, BLOCK] to outputs [O, components, BLOCK]."""
-        values = {INPUT: inputs}
-        for node in self.graph.nodes:
-            operand = values[node.inputs[0]]
-            match node:
-                case Linear():
-                    values[node.name] = self._linear(self.layers[node.name], operand)
-                case Square():
-                    values[node.name] = multiply_values(operand, operand, self.prime)
-        return values[self.graph.output]
-
-    def _linear(self, layer: _Layer, operand: Tile) -> Tile:
-        """Along the last axis of the value; leading axes are carried along."""
-        inputs = layer.weights.limbs.shape[1]
-        rows = operand.reshape(-1, inputs, *operand.shape[1:])
-        results = [multiply_weights(layer.weights, row, self.prime) for row in rows]
-        for result in results:
-            kernels.add_constants(result, layer.bias, self.prime)
-        return results[0] if len(results) == 1 else np.concatenate(results)

@@ -4,28 +4,17 @@ All values of the graph are carried at exact scales: inputs at 2^a, a linear lay
 scales of its factors. Nothing is rescaled, so the modulus only has to hold the output:
 
     log2 Q >= output scale + mask scale + log2(output bound) + guard.
-
-Noise is followed through the graph as a standard deviation per slot (Costache, Curtis, Hales, Murphy, Ogilvie and
-Player, "On the precision loss in approximate homomorphic encryption", 2023, for the canonical embedding's factors): an
-integer polynomial whose coefficients have deviation d has slots whose real parts have deviation d·sqrt(N/2).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from trader.he import seal
 from trader.he.errors import PlanError
 from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, MAXIMUM_PRIME_BITS, HePlan, SecurityPolicy
-from trader.he.sampling import ERROR_DEVIATION
+from trader.he.propagation import component_counts, fresh_noise, output_noise, value_scales
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT, Graph, Linear, Square
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 ERROR_BUDGET = 2.0**-12
 """Bound on the error of an output, real units: the grid on which outputs are committed."""
@@ -41,30 +30,6 @@ SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 
 """No key is switched, so the smallest prime that SEAL finds for the ring serves."""
 LARGEST_COEFFICIENT_BITS = 61
 """Encoded inputs are signed 64-bit integers."""
-
-
-def value_scales(graph: Graph, input_scale_bits: int, scale_bits: int) -> dict[str, int]:
-    """Scale of every value under encryption: inputs at `input_scale_bits`, parameters at `scale_bits`."""
-    scales = {INPUT: input_scale_bits}
-    for node in graph.nodes:
-        match node:
-            case Linear():
-                scales[node.name] = scales[node.inputs[0]] + scale_bits
-            case Square():
-                scales[node.name] = 2 * scales[node.inputs[0]]
-    return scales
-
-
-def component_counts(graph: Graph) -> dict[str, int]:
-    """Polynomials per ciphertext of every value: a product of ciphertexts convolves them."""
-    counts = {INPUT: 2}
-    for node in graph.nodes:
-        match node:
-            case Linear():
-                counts[node.name] = counts[node.inputs[0]]
-            case Square():
-                counts[node.name] = 2 * counts[node.inputs[0]] - 1
-    return counts
 
 
 def plan_encryption(
@@ -89,22 +54,72 @@ def plan_encryption(
     Raises:
         PlanError: no parameters within the standard's table serve this model.
     """
+    found = candidates(
+        model,
+        bounds,
+        input_magnitude=input_magnitude,
+        error_budget=error_budget,
+        statistical_bits=statistical_bits,
+        policy=policy,
+    )
+    for candidate in found:
+        if candidate.plan is not None:
+            return candidate.plan
+    raise PlanError(f"no encryption parameters serve this model: {found[-1].rejected}")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Parameters that were considered.
+
+    Attributes:
+        ring_degree: N.
+        modulus_bits: what precision, masking and flooding ask for in this ring.
+        room_bits: what the standard allows, the special prime left out.
+        plan: the plan, if there is one.
+        rejected: why there is none, or empty.
+    """
+
+    ring_degree: int
+    modulus_bits: int
+    room_bits: int
+    plan: HePlan | None
+    rejected: str = ""
+
+
+def candidates(
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    *,
+    input_magnitude: float,
+    error_budget: float = ERROR_BUDGET,
+    statistical_bits: int = STATISTICAL_BITS,
+    policy: SecurityPolicy = DEFAULT_POLICY,
+) -> list[Candidate]:
+    """Every ring degree with its plan, or with the reason why it has none; arguments as for `plan_encryption`.
+
+    The first plan is the best one: more samples fit into a larger ring, but at more time and bytes per sample.
+    """
     request = _Request(model, bounds, input_magnitude, error_budget, statistical_bits)
-    table = MAXIMUM_MODULUS_BITS[policy.security_bits]
-    for degree, maximum in table.items():
-        choice = _choose(request, degree)
-        room = maximum - SPECIAL_PRIME_BITS[degree]
-        if choice.modulus_bits <= room and choice.coefficient_bits <= LARGEST_COEFFICIENT_BITS:
-            return _plan(request, choice, room)
+    return [_consider(request, degree, policy) for degree in MAXIMUM_MODULUS_BITS[policy.security_bits]]
+
+
+def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
+    choice = _choose(request, degree)
+    room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - SPECIAL_PRIME_BITS[degree]
     if choice.modulus_bits > room:
-        raise PlanError(
-            f"the model needs a modulus of {choice.modulus_bits} bits, the largest ring offers {room} at "
+        reason = (
+            f"it takes a modulus of {choice.modulus_bits} bits, ring degree {degree} offers {room} at "
             f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error budget."
         )
-    raise PlanError(
-        f"inputs up to {input_magnitude:g} at a scale of 2^{choice.input_scale_bits} don't fit into 64 bits. Scale the "
-        "inputs down, or allow a larger error or less flooding."
-    )
+        return Candidate(degree, choice.modulus_bits, room, None, reason)
+    if choice.coefficient_bits > LARGEST_COEFFICIENT_BITS:
+        reason = (
+            f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} don't fit into 64 "
+            "bits. Scale the inputs down, or allow a larger error or less flooding."
+        )
+        return Candidate(degree, choice.modulus_bits, room, None, reason)
+    return Candidate(degree, choice.modulus_bits, room, _plan(request, choice, room))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +155,7 @@ class _Choice:
 def _choose(request: _Request, degree: int) -> _Choice:
     """The smallest scales that meet budget and flooding in this ring."""
     flooding = request.error_budget / 2 / DEVIATIONS
-    noise_at_scale_0 = output_noise(request.model, request.bounds, degree, 0)
+    noise_at_scale_0 = output_noise(request.model, request.bounds, fresh_noise(degree))
     magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
     needed = math.ceil(request.statistical_bits + math.log2(noise_at_scale_0 / flooding))
     input_scale_bits = max(needed, request.model.scale_bits)
@@ -166,7 +181,8 @@ def _plan(request: _Request, choice: _Choice, room: int) -> HePlan:
     modulus_bits = (*[prime_bits] * primes, SPECIAL_PRIME_BITS[choice.degree])
     graph = request.model.graph
     output_scale_bits = request.output_scale_bits(choice.input_scale_bits) + choice.mask_scale_bits
-    noise = output_noise(request.model, request.bounds, choice.degree, choice.input_scale_bits)
+    fresh = fresh_noise(choice.degree) * 2.0**-choice.input_scale_bits
+    noise = output_noise(request.model, request.bounds, fresh)
     flooding = request.error_budget / 2 / DEVIATIONS
     flooding_bits = math.floor(math.log2(flooding / math.sqrt(choice.degree / 6)) + output_scale_bits)
     flooding = 2.0 ** (flooding_bits - output_scale_bits) * math.sqrt(choice.degree / 6)
@@ -195,20 +211,3 @@ def mask_deviation(degree: int) -> float:
     Randomised rounding of a uniform fraction has variance 1/6 per coefficient.
     """
     return math.sqrt(degree / 12)
-
-
-def output_noise(model: CanonicalModel, bounds: Mapping[str, float], degree: int, input_scale_bits: int) -> float:
-    """Largest standard deviation (real units) of an output's noise before mask and flooding."""
-    fresh = math.sqrt((ERROR_DEVIATION**2 + 1 / 12) * degree / 2) * 2.0**-input_scale_bits
-    graph = model.graph
-    noises: dict[str, NDArray[Any]] = {INPUT: np.full(graph.input_shape, fresh)}
-    for node in graph.nodes:
-        noise = noises[node.inputs[0]]
-        match node:
-            case Linear():
-                weights = np.ldexp(model.weights(node.parameter).astype(np.float64), -model.scale_bits)
-                noises[node.name] = np.sqrt(noise**2 @ weights**2)
-            case Square():
-                # Linear in the noise: its square is smaller by the statistical distance that is asked for.
-                noises[node.name] = 2 * bounds[node.inputs[0]] * noise
-    return max(float(noises[graph.output].max()), 2.0**-1000)

@@ -1,11 +1,23 @@
 import json
+import time
 
 import pytest
 import rfc8785
 from tenseal import sealapi
 
 from tests.unit.trader.he_models import plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, SecurityError, SecurityPolicy, parse_plan, plan_encryption
+from trader.he import (
+    ClientSession,
+    PlanError,
+    SecurityError,
+    SecurityPolicy,
+    candidates,
+    evaluate,
+    forecast,
+    parse_plan,
+    plan_encryption,
+)
+from trader.he.parallel import worker_count
 from trader.he.plan import MAXIMUM_MODULUS_BITS, security_level
 from trader.model import measured_bounds
 
@@ -48,7 +60,7 @@ def test_deeper_networks_take_larger_rings():
 
 def test_too_deep_a_network_is_refused():
     model = random_network(*[4] * 7)
-    with pytest.raises(PlanError, match=r"needs a modulus of \d+ bits"):
+    with pytest.raises(PlanError, match=r"takes a modulus of \d+ bits"):
         plan_for(model, random_inputs(model, 64))
 
 
@@ -118,3 +130,42 @@ def test_a_plan_that_floods_too_little_is_refused(plan):
 def test_parameters_are_compared_by_hash(plan):
     with pytest.raises(PlanError, match="the plan's parameters hash to"):
         ClientSession(plan.model_copy(update={"parameters_id": "0x" + "ab" * 32}))
+
+
+def test_alternatives_are_listed_with_reasons(model, plan):
+    found = candidates(model, measured_bounds(model, random_inputs(model, 64)), input_magnitude=1.0)
+    assert [candidate.ring_degree for candidate in found] == [1024, 2048, 4096, 8192, 16384, 32768]
+    assert all("takes a modulus" in candidate.rejected for candidate in found[:3])
+    assert found[3].plan == plan
+    assert found[4].plan.ring_degree == 16384
+
+
+@pytest.mark.parametrize("samples", [1, 4096, 5000])
+def test_forecast_of_bytes_is_exact(model, plan, samples):
+    inputs = random_inputs(model, samples)
+    session = ClientSession(plan)
+    request = session.encrypt(inputs)
+    predicted = forecast(plan, model.graph, samples)
+    assert len(request) - predicted.request_bytes in range(200, 4000)  # the header
+    assert len(evaluate(plan, model, request, samples)) - predicted.response_bytes in range(200, 4000)
+
+
+def test_forecast_of_seconds_is_of_the_right_size():
+    """In processor time, so that other work on the machine doesn't count."""
+    model = random_network(400, 32, 10)
+    inputs = random_inputs(model, 500)
+    plan = plan_for(model, inputs)
+    predicted = forecast(plan, model.graph, 500).evaluate_seconds
+    session = ClientSession(plan)
+    request = session.encrypt(inputs)
+    evaluate(plan, model, request, 500)
+    started = time.process_time()
+    evaluate(plan, model, request, 500)
+    seconds = (time.process_time() - started) / worker_count()
+    assert predicted / 5 < seconds < predicted * 5
+
+
+def test_forecast_grows_with_the_samples(model, plan):
+    few, many = (forecast(plan, model.graph, samples) for samples in (10, 10_000))
+    assert many.evaluate_seconds > few.evaluate_seconds
+    assert many.peak_bytes > few.peak_bytes

@@ -1,0 +1,110 @@
+"""Every kind of node under encryption, against the integer reference."""
+
+import numpy as np
+import pytest
+
+from tests.unit.trader.he_models import SALT_ROWS, SCALE_BITS, exact_outputs, plan_for, random_inputs
+from trader.he import ClientSession, PlanError, evaluate
+from trader.he.tiles import TileEvaluator
+from trader.model import CanonicalModel, Graph, ParameterSpec
+from trader.model.functions import ActivationKind
+from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Rearrange, Square, Sum
+
+
+def _model(features, nodes, *specs, seed=0):
+    generator = np.random.default_rng(seed)
+    full = tuple(ParameterSpec(f"p{i}", a, b, SALT_ROWS, g) for i, (g, a, b) in enumerate(specs))
+    tensors = tuple(
+        np.rint(generator.normal(size=spec.shape) / spec.inputs**0.5 * 2**SCALE_BITS).astype(np.int32) for spec in full
+    )
+    return CanonicalModel(Graph((features,), tuple(nodes), nodes[-1].name, full), tensors, SCALE_BITS)
+
+
+def _patches(side, kernel, padding):
+    """Indices of the patches of a square image, row-major, padded with zeros."""
+    image = np.full((side + 2 * padding, side + 2 * padding), ZERO)
+    image[padding : padding + side, padding : padding + side] = np.arange(side * side).reshape(side, side)
+    views = np.lib.stride_tricks.sliding_window_view(image, (kernel, kernel))
+    return views.reshape(-1).astype(np.int64)
+
+
+def _convolution():
+    indices = _patches(6, 3, 1)
+    nodes = [
+        Rearrange("patches", ("input",), (indices.size,), indices),
+        Linear("maps", ("patches",), (36 * 4,), 0),
+        Square("active", ("maps",), (144,)),
+        Sum("pooled", ("active",), (36,), 4),
+        Linear("scores", ("pooled",), (3,), 1),
+    ]
+    return _model(36, nodes, (1, 9, 4), (1, 36, 3))
+
+
+def _residual():
+    nodes = [
+        Linear("hidden", ("input",), (5,), 0),
+        Square("active", ("hidden",), (5,)),
+        Linear("back", ("active",), (5,), 1),
+        Add("residual", ("back", "hidden"), (5,)),
+        Linear("scores", ("residual",), (2,), 2),
+    ]
+    return _model(5, nodes, (1, 5, 5), (1, 5, 5), (1, 5, 2))
+
+
+def _product():
+    nodes = [
+        Linear("left", ("input",), (4,), 0),
+        Linear("right", ("input",), (4,), 1),
+        Multiply("product", ("left", "right"), (4,)),
+        Linear("scores", ("product",), (2,), 2),
+    ]
+    return _model(6, nodes, (1, 6, 4), (1, 6, 4), (1, 4, 2))
+
+
+def _grouped():
+    nodes = [Linear("maps", ("input",), (3 * 2 * 2,), 0), Linear("scores", ("maps",), (2,), 1)]
+    return _model(24, nodes, (2, 4, 2), (1, 12, 2))
+
+
+def _concatenation():
+    indices = np.array([7, 0, ZERO, 3, 9], dtype=np.int64)
+    nodes = [
+        Linear("hidden", ("input",), (6,), 0),
+        Rearrange("mixed", ("input", "hidden"), (5,), indices),
+        Linear("scores", ("mixed",), (2,), 1),
+    ]
+    return _model(5, nodes, (1, 5, 6), (1, 5, 2))
+
+
+MODELS = {
+    "convolution": _convolution,
+    "residual": _residual,
+    "product": _product,
+    "grouped": _grouped,
+    "concatenation": _concatenation,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_encrypted_outputs_are_within_the_predicted_error(name):
+    model = MODELS[name]()
+    inputs = random_inputs(model, 12)
+    plan = plan_for(model, inputs)
+    session = ClientSession(plan)
+    outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), 12))
+    assert np.abs(outputs - exact_outputs(model, inputs)).max() <= plan.expected_error
+
+
+def test_positions_in_chunks_give_the_same(monkeypatch):
+    model = _convolution()
+    tile = np.random.default_rng(0).integers(-(2**27), 2**27, (36, 2, 16)).astype(np.float64)
+    evaluator = TileEvaluator.prepare(model, 40, 268042241)
+    whole = evaluator.run(tile)
+    monkeypatch.setattr("trader.he.tiles.CHUNK_BYTES", 1)
+    assert (evaluator.run(tile) == whole).all()
+
+
+def test_activations_without_a_polynomial_are_refused_by_name():
+    model = _model(3, [Activation("act", ("input",), (3,), ActivationKind.SOFTPLUS)])
+    with pytest.raises(PlanError, match="Activation 'act' can't be evaluated"):
+        plan_for(model, random_inputs(model, 4))

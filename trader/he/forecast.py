@@ -1,0 +1,156 @@
+"""What an encrypted test will cost: bytes exactly, seconds and memory by counting operations at this machine's speed.
+
+The speeds are measured once per process, in some tens of milliseconds, by running the very kernels on small arrays.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from trader.he import kernels
+from trader.he.encoding import coefficients
+from trader.he.encryption import subtract_masks, to_residues
+from trader.he.parallel import worker_count
+from trader.he.plan import HePlan
+from trader.he.propagation import component_counts
+from trader.he.residues import multiply_values, multiply_weights, prepare_weights
+from trader.he.sampling import BLOCK, Position, SecretSampler, UniformExpander
+from trader.model.graph import Graph
+from trader.model.nodes import Linear, Multiply, Square
+
+TRIAL_DEGREE, TRIAL_PRIME = 4096, 1073692673
+TRIAL_ROWS = 64
+SESSION_BYTES = 4 << 20
+"""Keys, tables and contexts."""
+DECRYPTION_TRANSFORMS = 8
+"""SEAL's decryption and decoding of a component, in transforms, as measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Cost of one encrypted test, both sides, on this machine.
+
+    Attributes:
+        request_bytes: exact but for the header.
+        response_bytes: exact but for the header.
+        encrypt_seconds: at the buyer.
+        evaluate_seconds: at the seller.
+        decrypt_seconds: at the buyer.
+        peak_bytes: largest memory of the seller, request included.
+    """
+
+    request_bytes: int
+    response_bytes: int
+    encrypt_seconds: float
+    evaluate_seconds: float
+    decrypt_seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Speeds:
+    """Seconds per unit of work on one core.
+
+    Attributes:
+        encode: per coefficient of a message: encoding and error.
+        transform: per residue: reduction and transform.
+        mask: per residue: expansion of the seed, product with the key.
+        load: per residue: from a request to a tile.
+        product: per multiplication with a weight.
+        residue: per multiplication of residues.
+    """
+
+    encode: float
+    transform: float
+    mask: float
+    load: float
+    product: float
+    residue: float
+
+
+def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
+    """Predict the cost of testing `samples` samples under a plan."""
+    speeds = _speeds()
+    cores, batches = worker_count(), plan.batches(samples)
+    messages = batches * plan.features * plan.ring_degree
+    encrypt = messages * (speeds.encode + plan.primes * (speeds.transform + speeds.mask))
+    positions = batches * plan.primes * plan.ring_degree
+    tiles = positions * (2 * plan.features * speeds.load + _work_per_position(graph, speeds))
+    outputs = positions * plan.outputs * plan.components
+    protect = outputs * (4 * speeds.transform + 8 * speeds.residue)
+    request, response = plan.request_bytes(samples), plan.response_bytes(samples)
+    scratch = cores * 8 * BLOCK * 2 * (plan.features + _largest_value(graph))
+    return Forecast(
+        request_bytes=request,
+        response_bytes=response,
+        encrypt_seconds=encrypt / cores,
+        evaluate_seconds=(tiles + protect) / cores,
+        decrypt_seconds=outputs * DECRYPTION_TRANSFORMS * speeds.transform,
+        peak_bytes=request + response + scratch + SESSION_BYTES,
+    )
+
+
+def _work_per_position(graph: Graph, speeds: _Speeds) -> float:
+    """Seconds for one coefficient position modulo one prime: products with weights, and of ciphertexts."""
+    counts = component_counts(graph)
+    seconds = 0.0
+    for node in graph.nodes:
+        size = math.prod(node.shape)
+        match node:
+            case Linear():
+                inputs = graph.parameters[node.parameter].inputs
+                seconds += counts[node.name] * size * (inputs * speeds.product + speeds.residue)
+            case Square() | Multiply():
+                pairs = math.prod(counts[name] for name in (*node.inputs, *node.inputs)[:2])
+                seconds += size * pairs * speeds.residue
+            case _:
+                seconds += counts[node.name] * size * speeds.residue
+    return seconds
+
+
+def _largest_value(graph: Graph) -> int:
+    return max(math.prod(node.shape) for node in graph.nodes)
+
+
+@lru_cache(maxsize=1)
+def _speeds() -> _Speeds:
+    """Measure this machine; the first call also loads or compiles the kernels."""
+    generator = np.random.default_rng(0)
+    slots = generator.normal(size=(TRIAL_ROWS, TRIAL_DEGREE // 2))
+    residues = np.empty((TRIAL_ROWS, TRIAL_DEGREE), dtype=np.uint32)
+    messages = np.zeros(residues.shape, dtype=np.int64)
+    expander = UniformExpander(bytes(32), TRIAL_ROWS)
+    block, position = residues[:, :BLOCK], Position(0, 0, 0)
+    tile = np.zeros((TRIAL_ROWS, 2, BLOCK))
+    weights = prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
+
+    def load() -> None:
+        kernels.centre(block, TRIAL_PRIME, tile[:, 0])
+        kernels.centre(expander.expand(position, TRIAL_PRIME), TRIAL_PRIME, tile[:, 1])
+
+    with threadpool_limits(1, user_api="blas"):
+        return _Speeds(
+            encode=_seconds(lambda: coefficients(slots, TRIAL_DEGREE) + SecretSampler().errors(residues.shape))
+            / residues.size,
+            transform=_seconds(lambda: to_residues(messages, TRIAL_DEGREE, TRIAL_PRIME, residues)) / residues.size,
+            mask=_seconds(lambda: subtract_masks(residues, residues[0], expander, position, TRIAL_PRIME)) / block.size,
+            load=_seconds(load) / tile.size,
+            product=_seconds(lambda: multiply_weights(weights, tile, TRIAL_PRIME)) / (TRIAL_ROWS * tile.size),
+            residue=_seconds(lambda: multiply_values(tile, tile, TRIAL_PRIME)) / (2 * tile.size),
+        )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Best of a few runs."""
+    work()
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
