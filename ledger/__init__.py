@@ -11,7 +11,8 @@ Read `entries` (what an entry is), `log` and `store` (how it is written), `index
 `queries`, then `fsck` (how tampering is found) and `export`.
 """
 
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Head, Record, Role, as_reason
+from ledger.checkpoint import Checkpoint, Head
+from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Record, Role, as_reason
 from ledger.errors import (
     ChainMovedError,
     EntryHashError,
@@ -22,8 +23,10 @@ from ledger.errors import (
     LedgerUnavailableError,
     MalformedEntryError,
     NotALedgerError,
+    ProofError,
     SequenceError,
     TamperedError,
+    TreeError,
     UnknownTradeError,
     WrongMarketError,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "AuditLog",
     "ChainMovedError",
     "ChainPosition",
+    "Checkpoint",
     "Entry",
     "EntryHashError",
     "EntryKind",
@@ -49,11 +53,13 @@ __all__ = [
     "LedgerUnavailableError",
     "MalformedEntryError",
     "NotALedgerError",
+    "ProofError",
     "Record",
     "Role",
     "SequenceError",
     "TamperedError",
     "TradeStory",
+    "TreeError",
     "UnknownTradeError",
     "WrongMarketError",
     "as_reason",

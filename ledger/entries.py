@@ -1,7 +1,7 @@
 """What one entry of the audit log says, how it is encoded, and how it is hashed. Pure: no IO, no clock.
 
 Reading order: `EntryKind` and `Role` (the vocabulary), `ChainPosition` and `Record` (what a writer reports), `Entry`
-(a record at its place in the log), `Head` (what pins the whole log), then the encoding.
+(a record at its place in the log), then the encoding.
 
 A log is a list of entries, sequence 0, 1, 2, …. The bytes of an entry are the canonical JSON (RFC 8785) of its fields;
 absent fields are left out. Its hash is
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import rfc8785
 
@@ -192,42 +192,6 @@ class Entry:
     sequence: int
     record: Record
     entry_hash: bytes
-
-
-@dataclass(frozen=True)
-class Head:
-    """What pins a whole log: keep it, and nobody can change what the log held then without being found out.
-
-    Attributes:
-        entries: Length of the log.
-        entry_hash: Hash of the last entry, `GENESIS_HASH` for an empty log; 32 bytes.
-    """
-
-    entries: int
-    entry_hash: bytes
-
-    def __str__(self) -> str:
-        return f"{self.entries}:0x{self.entry_hash.hex()}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads back ``str(head)``.
-
-        Raises:
-            InvalidRecordError: Not a head.
-        """
-        entries, _, entry_hash = text.strip().partition(":")
-        number = _parse_id("a head's number of entries", entries)
-        return cls(number, bytes.fromhex(_checked_hex(_HASH, "a head's hash", entry_hash)[2:]))
-
-
-EMPTY_HEAD: Final = Head(0, GENESIS_HASH)
-
-
-def chain_entry(sequence: int, previous_hash: bytes, record: Record) -> Entry:
-    """Places `record` after the entry that has `previous_hash` (`GENESIS_HASH` before entry 0)."""
-    entry_hash = hash_entry(previous_hash, encode_entry(sequence, record))
-    return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
 
 
 def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:

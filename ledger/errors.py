@@ -14,7 +14,9 @@
         ├── MalformedEntryError   an entry can't be read as one
         ├── EntryHashError        an entry does not hash to the recorded hash: changed or reordered
         ├── SequenceError         an entry is missing or doubled
-        └── HeadError             the log does not end in the head that the caller knows
+        ├── HeadError             the log does not end in the head that the caller knows
+        ├── TreeError             a stored node of the Merkle tree does not follow from the entries
+        └── ProofError            a proof does not lead from what it is about to the root
 
 ``str(error)`` is one line: the cause and, where there is one, the next step.
 """
@@ -82,3 +84,11 @@ class SequenceError(TamperedError):
 
 class HeadError(TamperedError):
     """A log that does not end in the head that the caller knows: it was truncated, extended or replaced."""
+
+
+class TreeError(TamperedError):
+    """A stored node of the Merkle tree that does not follow from the entries: proofs made with it would fail."""
+
+
+class ProofError(TamperedError):
+    """A proof that does not lead from what it is about to the root that is known, or that is about nothing there is."""

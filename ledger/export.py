@@ -13,7 +13,8 @@ from typing import Any
 import rfc8785
 from sqlalchemy import Connection
 
-from ledger.entries import Entry, Head, to_fields
+from ledger.checkpoint import Head
+from ledger.entries import Entry, to_fields
 from ledger.errors import LedgerUnavailableError
 from ledger.fsck import EXPORT_FORMAT, EXPORT_VERSION
 from ledger.log import AuditLog, read_head

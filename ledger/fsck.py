@@ -1,15 +1,17 @@
 """The integrity checker: is the log what was written?
 
-It reads a log's database, or an export of it, on its own, and shares only `ledger.entries` with the writer, so that a
-fault of the writer's is not repeated here. For each entry, in order:
+It reads a log's database, or an export of it, on its own, and shares with the writer only what the format is
+(`entries`, `checkpoint`, `merkle`), so that a fault of the writer's is not repeated here. For each entry, in order:
 
 (1) it can be read as an entry, in exactly the form in which the writer writes it;
 (2) its sequence number is the next one: nothing dropped, doubled or moved;
 (3) it hashes to the hash recorded beside it: nothing changed, nothing before it replaced;
 (4) at the length of the head that the caller knows, the log has that head: nothing replaced from the start;
-(5) at the end, the log is at least that long: nothing truncated. A log that has grown since is fine.
+(5) in a database, the nodes of the Merkle tree follow from the entries: proofs will hold;
 
-Without a known head (4) and (5) can't be checked: whoever can write the file can then replace all of it, or cut its
+and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine.
+
+Without a known head (4) and (6) can't be checked: whoever can write the file can then replace all of it, or cut its
 end off, unnoticed. What the caller must still check: contract events against the chain, by their positions.
 """
 
@@ -21,7 +23,8 @@ from typing import Any, Final
 
 import rfc8785
 
-from ledger.entries import EMPTY_HEAD, Head, Record, encode_entry, from_fields, hash_entry, parse_object
+from ledger.checkpoint import EMPTY_HEAD, Head
+from ledger.entries import encode_entry, from_fields, hash_entry, parse_object
 from ledger.errors import (
     EntryHashError,
     HeadError,
@@ -30,13 +33,15 @@ from ledger.errors import (
     MalformedEntryError,
     NotALedgerError,
     SequenceError,
+    TreeError,
 )
+from ledger.merkle import Frontier, hash_leaf
 
 EXPORT_FORMAT: Final = "modelseal-ledger-export"
 EXPORT_VERSION: Final = 1
 MAXIMUM_ENTRY_BYTES: Final = 256 * 1024
 
-_Stored = tuple[int, Record, bytes]
+_Stored = tuple[int, bytes, bytes]  # sequence, canonical bytes, recorded hash
 
 
 def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
@@ -56,7 +61,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return _verify_chain(_read_rows(connection), known_head)
+            return _verify_chain(_verify_tree(connection, _read_rows(connection)), known_head)
     except sqlite3.OperationalError as error:
         raise LedgerUnavailableError(f"{path} can't be read: {error}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from damaged names of columns
@@ -89,11 +94,11 @@ def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
 
 def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
     head = EMPTY_HEAD
-    for sequence, record, entry_hash in stored:
+    for sequence, encoded, entry_hash in stored:
         if sequence != head.entries:  # (2)
             message = f"entry {head.entries} is missing or out of order: found entry {sequence} in its place"
             raise SequenceError(message, sequence=head.entries, expected=head.entries, actual=sequence)
-        computed = hash_entry(head.entry_hash, encode_entry(sequence, record))
+        computed = hash_entry(head.entry_hash, encoded)
         if computed != entry_hash:  # (3)
             message = f"entry {sequence} was changed: it hashes to 0x{computed.hex()}, 0x{entry_hash.hex()} is recorded"
             raise EntryHashError(message, sequence=sequence, expected=entry_hash, actual=computed)
@@ -101,15 +106,36 @@ def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
         if known_head is not None and head.entries == known_head.entries and head != known_head:  # (4)
             message = f"the log was replaced: after {head.entries} entries its head is {head}, known is {known_head}"
             raise HeadError(message, sequence=sequence, expected=known_head, actual=head)
-    if known_head is not None and head.entries < known_head.entries:  # (5)
+    if known_head is not None and head.entries < known_head.entries:  # (6)
         message = f"the log was truncated: it ends after {head.entries} entries, {known_head.entries} are known"
         raise HeadError(message, expected=known_head, actual=head)
     return head
 
 
+def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> Iterator[_Stored]:
+    """Hands on `stored`, and compares the tree over what was accepted with the stored nodes; (5)."""
+    frontier = Frontier()
+    expected_nodes = 0
+    for sequence, encoded, entry_hash in stored:
+        yield sequence, encoded, entry_hash
+        frontier, completed = frontier.append(hash_leaf(encoded))
+        expected_nodes += len(completed)
+        for node, computed in completed:
+            row = connection.execute("SELECT hash FROM nodes WHERE level = ? AND position = ?", node).fetchone()
+            found = None if row is None else row["hash"]
+            if found != computed:
+                message = f"node {node} of the tree, which entry {sequence} completed, was changed or is missing"
+                raise TreeError(message, sequence=sequence, expected=computed, actual=found)
+    actual_nodes = connection.execute("SELECT count(*) FROM nodes").fetchone()[0]
+    if actual_nodes != expected_nodes:
+        message = f"the tree has {actual_nodes} nodes, its entries make {expected_nodes}"
+        raise TreeError(message, expected=expected_nodes, actual=actual_nodes)
+
+
 def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
     connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("BEGIN")  # one state of the log throughout, whatever is appended meanwhile
     connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text is a finding, no reason to stop
     connection.row_factory = sqlite3.Row
     for row in connection.execute("SELECT * FROM entries ORDER BY sequence"):
@@ -159,7 +185,7 @@ def _checked(fields: dict[str, Any], entry_hash: object) -> _Stored:
     sequence, record = from_fields(fields)
     if not isinstance(entry_hash, bytes):
         raise MalformedEntryError(f"entry {sequence} has no hash", sequence=sequence)
-    return sequence, record, entry_hash
+    return sequence, encode_entry(sequence, record), entry_hash
 
 
 def _parse_hash(text: str) -> bytes | None:

@@ -17,8 +17,10 @@ from typing import Self
 
 from sqlalchemy import Connection
 
-from ledger.entries import EMPTY_HEAD, ChainPosition, Entry, EntryKind, Head, Record, chain_entry
-from ledger.store import ENTRIES, Store, insert_entries, select_entries
+from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
+from ledger.entries import ChainPosition, Entry, EntryKind, Record, encode_entry, hash_entry
+from ledger.merkle import Frontier, Node, cover, hash_leaf
+from ledger.store import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
 
 
 class AuditLog:
@@ -26,6 +28,7 @@ class AuditLog:
 
     def __init__(self, store: Store):
         self._store = store
+        self._kept = (EMPTY_HEAD, Frontier())
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -49,7 +52,7 @@ class AuditLog:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
         with self._store.writing() as connection:
-            appended = _append(connection, [record])
+            appended = self._append(connection, [record])
             if record.chain is not None and not appended:
                 appended = _newest_at(connection, record.chain)
             return appended[0]
@@ -61,12 +64,18 @@ class AuditLog:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
         with self._store.writing() as connection:
-            return _append(connection, records)
+            return self._append(connection, records)
 
     def head(self) -> Head:
-        """The current head."""
+        """The current head of the hash chain."""
         with self._store.reading() as connection:
             return read_head(connection)
+
+    def checkpoint(self) -> Checkpoint:
+        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.proofs`)."""
+        with self._store.reading() as connection:
+            entries = read_head(connection).entries
+            return Checkpoint(entries, read_frontier(connection, entries).root())
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -78,6 +87,26 @@ class AuditLog:
         """Releases the file. Closing twice does nothing."""
         self._store.close()
 
+    def _append(self, connection: Connection, records: Iterable[Record]) -> list[Entry]:
+        """Chains `records` to the head, leaving out those that are logged; the caller holds the write lock."""
+        head = read_head(connection)
+        # The frontier follows from the head, so one that was kept is right whenever its head is the current one.
+        kept_head, frontier = self._kept
+        if kept_head != head:
+            frontier = read_frontier(connection, head.entries)
+        entries: list[Entry] = []
+        nodes: dict[Node, bytes] = {}
+        for record in _drop_logged(connection, records):
+            encoded = encode_entry(head.entries, record)
+            entries.append(Entry(sequence=head.entries, record=record, entry_hash=hash_entry(head.entry_hash, encoded)))
+            head = Head(head.entries + 1, entries[-1].entry_hash)
+            frontier, completed = frontier.append(hash_leaf(encoded))
+            nodes.update(completed)
+        insert_entries(connection, entries)
+        insert_nodes(connection, nodes)
+        self._kept = (head, frontier)
+        return entries
+
     def __enter__(self) -> Self:
         return self
 
@@ -85,19 +114,6 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _append(connection: Connection, records: Iterable[Record]) -> list[Entry]:
-    """Chains `records` to the head, leaving out those that are logged; the caller holds the write lock."""
-    head = read_head(connection)
-    previous_hash = head.entry_hash
-    entries: list[Entry] = []
-    for record in _drop_logged(connection, records):
-        entry = chain_entry(head.entries + len(entries), previous_hash, record)
-        previous_hash = entry.entry_hash
-        entries.append(entry)
-    insert_entries(connection, entries)
-    return entries
 
 
 def _drop_logged(connection: Connection, records: Iterable[Record]) -> Iterator[Record]:
@@ -131,3 +147,14 @@ def read_head(connection: Connection) -> Head:
     """The current head; nothing is *checked*: that is `ledger.fsck`'s."""
     newest = select_entries(connection, newest_first=True, limit=1)
     return Head(newest[0].sequence + 1, newest[0].entry_hash) if newest else EMPTY_HEAD
+
+
+def read_frontier(connection: Connection, entries: int) -> Frontier:
+    """The frontier of the tree over the first `entries` entries.
+
+    Raises:
+        TreeError: A node is missing.
+    """
+    nodes = cover(range(entries))
+    hashes = select_nodes(connection, nodes)
+    return Frontier(entries, tuple(hashes[node] for node in nodes))

@@ -1,61 +1,42 @@
-"""The SQLite file of an audit log: schema, transactions, rows to entries and back. It knows nothing of the hash chain.
+"""The SQLite file of an audit log: transactions, rows to entries and back. It knows nothing of hash chain and tree.
 
-Each column of `entries` is a field of the entry (`ledger.entries.to_fields`), so that the columns *are* the entry and
-any of them changed breaks its hash. The file is in WAL mode with synchronous=FULL: a commit is on disk when it returns.
-A file may come from another party: it is refused unless its schema is exactly ours, which leaves no room for foreign
-triggers, views or generated columns (https://sqlite.org/security.html).
+The file is in WAL mode with synchronous=FULL: a commit is on disk when it returns. A file may come from another party:
+it is refused unless its schema is exactly `ledger.schema.SCHEMA`, which leaves no room for foreign triggers, views or
+generated columns (https://sqlite.org/security.html).
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, column, create_engine, event, insert, select, table
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    column,
+    create_engine,
+    event,
+    insert,
+    select,
+    table,
+    tuple_,
+)
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ledger.entries import Entry, as_reason, encode_details, from_fields, parse_object, to_fields
-from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError
+from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError, TreeError
+from ledger.merkle import Node
+from ledger.schema import APPLICATION_ID, ENTRY_COLUMNS, SCHEMA, SCHEMA_VERSION
 
-APPLICATION_ID: Final = 0x4D534C31  # "MSL1"
-SCHEMA_VERSION: Final = 1
 LOCK_TIMEOUT_SECONDS: Final = 60
 
-_COLUMNS: Final = {
-    "sequence": "INTEGER PRIMARY KEY",
-    "kind": "TEXT NOT NULL",
-    "listing_id": "TEXT",
-    "trade_id": "TEXT",
-    "actor": "TEXT NOT NULL",
-    "role": "TEXT NOT NULL",
-    "occurred_at_seconds": "INTEGER NOT NULL",
-    "chain_id": "INTEGER",
-    "contract": "TEXT",
-    "block_number": "INTEGER",
-    "block_hash": "TEXT",
-    "transaction_hash": "TEXT",
-    "log_index": "INTEGER",
-    "gas_used": "INTEGER",
-    "details": "TEXT NOT NULL",
-    "entry_hash": "BLOB NOT NULL",
-}
-_SCHEMA: Final = {
-    "entries": "CREATE TABLE entries (" + ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items()) + ") STRICT",
-    "entries_by_trade": "CREATE INDEX entries_by_trade ON entries (trade_id) WHERE trade_id IS NOT NULL",
-    "entries_by_listing": "CREATE INDEX entries_by_listing ON entries (listing_id) WHERE listing_id IS NOT NULL",
-    "entries_by_actor": "CREATE INDEX entries_by_actor ON entries (actor)",
-    "entries_by_kind": "CREATE INDEX entries_by_kind ON entries (kind)",
-    "entries_by_block": "CREATE INDEX entries_by_block ON entries (block_number, log_index)"
-    " WHERE block_number IS NOT NULL",
-    "entries_are_never_changed": "CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries"
-    " BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END",
-    "entries_are_never_deleted": "CREATE TRIGGER entries_are_never_deleted BEFORE DELETE ON entries"
-    " BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END",
-}
-
-ENTRIES: Final = table("entries", *(column(name) for name in _COLUMNS))
+ENTRIES: Final = table("entries", *(column(name) for name in ENTRY_COLUMNS))
+NODES: Final = table("nodes", column("level"), column("position"), column("hash"))
 
 
 class Store:
@@ -99,11 +80,11 @@ class Store:
             connection.execution_options(begin=None).exec_driver_sql("PRAGMA journal_mode = WAL")
         with self.writing() as connection:
             if not _read_schema(connection):
-                for statement in _SCHEMA.values():
+                for statement in SCHEMA.values():
                     connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            if _read_schema(connection) != _SCHEMA:
+            if _read_schema(connection) != SCHEMA:
                 raise NotALedgerError(f"{self.path} has tables that no audit log has: it was changed; restore a copy")
 
     def _check_identity(self, connection: Connection) -> None:
@@ -139,6 +120,26 @@ def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
         connection.execute(insert(ENTRIES), [_to_row(entry) for entry in entries])
 
 
+def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
+    """Inserts nodes of the Merkle tree; that they follow from the entries is *not* checked."""
+    if nodes:
+        rows = [{"level": level, "position": place, "hash": node_hash} for (level, place), node_hash in nodes.items()]
+        connection.execute(insert(NODES), rows)
+
+
+def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, bytes]:
+    """The hashes of `nodes`; that they follow from the entries is *not* checked: that is `ledger.fsck`'s.
+
+    Raises:
+        TreeError: One is missing.
+    """
+    query = select(NODES).where(tuple_(NODES.c.level, NODES.c.position).in_(nodes))
+    found = {(level, position): node_hash for level, position, node_hash in connection.execute(query)}
+    if len(found) != len(set(nodes)):
+        raise TreeError(f"the tree lacks {len(set(nodes)) - len(found)} nodes: the log was damaged or changed")
+    return found
+
+
 def select_entries(
     connection: Connection, *criteria: ColumnElement[bool], newest_first: bool = False, limit: int | None = None
 ) -> list[Entry]:
@@ -153,7 +154,11 @@ def select_entries(
 
 def _to_row(entry: Entry) -> dict[str, Any]:
     fields = to_fields(entry.sequence, entry.record)
-    return dict.fromkeys(_COLUMNS) | fields | {"details": encode_details(entry.record), "entry_hash": entry.entry_hash}
+    return (
+        dict.fromkeys(ENTRY_COLUMNS)
+        | fields
+        | {"details": encode_details(entry.record), "entry_hash": entry.entry_hash}
+    )
 
 
 def _from_row(row: Row[Any]) -> Entry:

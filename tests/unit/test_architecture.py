@@ -26,6 +26,7 @@ PACKAGES = sorted({".".join(path.parent.parts) for path in SOURCES if path.name 
 
 OUTSIDE_WORLD = {"asyncio", "http", "io", "mmap", "os", "pathlib", "requests", "shutil", "socket", "sqlalchemy"}
 OUTSIDE_WORLD |= {"sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "urllib", "web3"}
+LEDGER_FORMAT = ("ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py")
 CHANCE_AND_CLOCK = {"datetime", "random", "secrets", "time"}
 
 
@@ -92,7 +93,9 @@ def pure(*places: str) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "path", pure("trader/trade/", "trader/verify/", "ledger/entries.py", "ledger/merkle.py"), ids=str
+    "path",
+    pure("trader/trade/", "trader/verify/", "ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py"),
+    ids=str,
 )
 def test_decisions_are_free_of_input_and_output(path: Path) -> None:
     assert not roots(path, at_run_time=True) & OUTSIDE_WORLD
@@ -102,13 +105,13 @@ def test_decisions_are_free_of_input_and_output(path: Path) -> None:
     assert not called & {"open", "print", "input"}
 
 
-@pytest.mark.parametrize("path", pure("trader/trade/", "ledger/entries.py", "ledger/merkle.py"), ids=str)
+@pytest.mark.parametrize("path", pure("trader/trade/", *LEDGER_FORMAT), ids=str)
 def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
     assert not roots(path, at_run_time=True) & CHANCE_AND_CLOCK
 
 
 def test_the_checker_shares_only_the_format_with_the_writer() -> None:
-    shared = {"ledger.entries", "ledger.merkle", "ledger.errors"}
+    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle"}
     assert {name for name in imports(Path("ledger/fsck.py")) if name.startswith("ledger")} <= shared
 
 

@@ -7,11 +7,10 @@ from hypothesis import given
 import ledger
 from contracts import MarketEvent
 from ledger import ChainPosition, EntryKind, Head, InvalidRecordError, MalformedEntryError, Record, Role, as_reason
+from ledger.checkpoint import EMPTY_HEAD
 from ledger.entries import (
     CONTRACT_EVENTS,
-    EMPTY_HEAD,
     GENESIS_HASH,
-    chain_entry,
     encode_entry,
     from_fields,
     hash_entry,
@@ -39,10 +38,10 @@ def test_encoding_is_canonical_json() -> None:
 
 
 def test_hash_is_domain_separated_and_chained() -> None:
-    entry = chain_entry(0, GENESIS_HASH, step())
     encoded = encode_entry(0, step())
-    assert entry.entry_hash == hashlib.sha256(b"modelseal/ledger/entry/v1\0" + GENESIS_HASH + encoded).digest()
-    assert hash_entry(bytes(32), encoded) != entry.entry_hash
+    entry_hash = hash_entry(GENESIS_HASH, encoded)
+    assert entry_hash == hashlib.sha256(b"modelseal/ledger/entry/v1\0" + GENESIS_HASH + encoded).digest()
+    assert hash_entry(bytes(32), encoded) != entry_hash
     assert hashlib.sha256(b"modelseal/ledger/genesis/v1").digest() == GENESIS_HASH
 
 

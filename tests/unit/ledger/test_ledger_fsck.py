@@ -22,11 +22,14 @@ from ledger import (
     NotALedgerError,
     SequenceError,
     TamperedError,
+    TreeError,
     export_log,
     verify_export,
     verify_log,
 )
-from ledger.entries import EMPTY_HEAD, chain_entry, from_fields
+from ledger.checkpoint import EMPTY_HEAD
+from ledger.entries import encode_entry, from_fields, hash_entry
+from ledger.merkle import Frontier, hash_leaf
 from ledger.store import select_entries
 from tests.unit.ledger.records import SELLER, any_record, contract_event, hash_of, step
 
@@ -68,6 +71,18 @@ def tamper(path: Path, *statements: str) -> None:
     AuditLog.open(path).close()
 
 
+def fit_tree(path: Path) -> None:
+    """Makes the stored tree that of the stored entries."""
+    with AuditLog.open(path) as log, log.reading() as connection:
+        entries = select_entries(connection)
+    frontier, nodes = Frontier(), {}
+    for entry in entries:
+        frontier, completed = frontier.append(hash_leaf(encode_entry(entry.sequence, entry.record)))
+        nodes |= completed
+    rows = ", ".join(f"({level}, {position}, X'{value.hex()}')" for (level, position), value in nodes.items())
+    tamper(path, "DELETE FROM nodes", f"INSERT INTO nodes VALUES {rows}")
+
+
 def forge(path: Path, first: int, **changes: object) -> None:
     """Changes an entry and makes all later hashes fit, as somebody who knows the format would."""
     with AuditLog.open(path) as log, log.reading() as connection:
@@ -75,12 +90,11 @@ def forge(path: Path, first: int, **changes: object) -> None:
     previous_hash, statements = entries[first - 1].entry_hash, []
     for entry in entries[first:]:
         changed = entry.record if entry.sequence > first else step(entry.sequence, **changes)
-        forged = chain_entry(entry.sequence, previous_hash, changed)
-        previous_hash = forged.entry_hash
-        statements.append(
-            f"UPDATE entries SET entry_hash = X'{forged.entry_hash.hex()}' WHERE sequence = {entry.sequence}"
-        )
+        previous_hash = hash_entry(previous_hash, encode_entry(entry.sequence, changed))
+        digest = previous_hash.hex()
+        statements.append(f"UPDATE entries SET entry_hash = X'{digest}' WHERE sequence = {entry.sequence}")
     tamper(path, f"UPDATE entries SET actor = '{changes['actor']}' WHERE sequence = {first}", *statements)
+    fit_tree(path)
 
 
 def test_untouched_log_passes(path: Path, head: Head) -> None:
@@ -178,6 +192,9 @@ def test_swapped_entries_are_found(path: Path) -> None:
 
 def test_truncation_is_found_by_whoever_knows_the_head(path: Path, head: Head) -> None:
     tamper(path, "DELETE FROM entries WHERE sequence >= 9")
+    with pytest.raises(TreeError):
+        verify_log(path)
+    fit_tree(path)
     assert verify_log(path).entries == 9  # nothing in the file can tell
     with pytest.raises(HeadError, match="truncated") as caught:
         verify_log(path, known_head=head)
@@ -189,6 +206,22 @@ def test_rewritten_log_is_found_by_whoever_knows_the_head(path: Path, head: Head
     assert verify_log(path) != head  # the chain is whole, and another one
     with pytest.raises(HeadError, match="replaced"):
         verify_log(path, known_head=head)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE nodes SET hash = X'{'00' * 32}' WHERE level = 1 AND position = 2",
+        f"UPDATE nodes SET hash = X'{'00' * 32}' WHERE level = 0 AND position = 11",
+        "DELETE FROM nodes WHERE level = 3",
+        f"INSERT INTO nodes VALUES (3, 1, X'{'00' * 32}')",
+        "UPDATE nodes SET position = 7 WHERE level = 2 AND position = 2",
+    ],
+)
+def test_changed_tree_is_found(path: Path, statement: str) -> None:
+    tamper(path, statement)
+    with pytest.raises(TreeError):
+        verify_log(path)
 
 
 def test_two_views_of_one_log_are_found(path: Path, head: Head, tmp_path: Path) -> None:

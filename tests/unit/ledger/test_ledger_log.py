@@ -17,8 +17,9 @@ from ledger import (
     NotALedgerError,
     verify_log,
 )
-from ledger.entries import EMPTY_HEAD
-from ledger.store import APPLICATION_ID, ENTRIES, SCHEMA_VERSION, select_entries
+from ledger.checkpoint import EMPTY_HEAD
+from ledger.schema import APPLICATION_ID, SCHEMA_VERSION
+from ledger.store import ENTRIES, select_entries
 from tests.unit.ledger.records import contract_event, step
 
 

@@ -1,0 +1,81 @@
+"""What pins a whole log: keep one, and nobody can change what the log held then without being found out. Pure.
+
+A `Head` is the end of the hash chain: checking a log against it takes the whole log. A `Checkpoint` is the root of the
+Merkle tree over the same entries: single entries, and growth, are proven against it in a few hashes (`ledger.proofs`).
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from ledger.entries import GENESIS_HASH
+from ledger.errors import InvalidRecordError
+from ledger.merkle import EMPTY_ROOT
+
+CHECKPOINT_ORIGIN: Final = "modelseal/ledger"
+_NUMBER: Final = "(0|[1-9][0-9]{0,15})"
+_HEAD: Final = re.compile(f"{_NUMBER}:0x([0-9a-f]{{64}})")
+_CHECKPOINT: Final = re.compile(f"{CHECKPOINT_ORIGIN}\n{_NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of a log's hash chain.
+
+    Attributes:
+        entries: Length of the log.
+        entry_hash: Hash of the last entry, `GENESIS_HASH` for an empty log; 32 bytes.
+    """
+
+    entries: int
+    entry_hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.entries}:0x{self.entry_hash.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads back ``str(head)``; white space around it and upper case do not matter.
+
+        Raises:
+            InvalidRecordError: Not a head.
+        """
+        found = _HEAD.fullmatch(text.strip().lower())
+        if found is None:
+            raise InvalidRecordError(f"a head is written 12:0x and 64 hex digits, got {text!r:.90}")
+        return cls(int(found[1]), bytes.fromhex(found[2]))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The root of the Merkle tree over a log's entries.
+
+    Attributes:
+        entries: Length of the log.
+        root_hash: Root of the tree (`ledger.merkle`) whose leaves are the entries' bytes (`encode_entry`); 32 bytes.
+    """
+
+    entries: int
+    root_hash: bytes
+
+    def __str__(self) -> str:
+        """The body of a tlog checkpoint (https://c2sp.org/tlog-checkpoint), without signatures: three lines."""
+        return f"{CHECKPOINT_ORIGIN}\n{self.entries}\n{base64.b64encode(self.root_hash).decode()}\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads back ``str(checkpoint)``.
+
+        Raises:
+            InvalidRecordError: Not a checkpoint.
+        """
+        found = _CHECKPOINT.fullmatch(text)
+        checkpoint = cls(int(found[1]), base64.b64decode(found[2])) if found else None
+        if checkpoint is None or str(checkpoint) != text:  # base64 has more than one form of the same bytes
+            raise InvalidRecordError(f"a checkpoint has the lines {CHECKPOINT_ORIGIN}, size and root, got {text!r:.80}")
+        return checkpoint
+
+
+EMPTY_HEAD: Final = Head(0, GENESIS_HASH)
+EMPTY_CHECKPOINT: Final = Checkpoint(0, EMPTY_ROOT)
