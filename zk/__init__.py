@@ -8,15 +8,16 @@ from zk.ceremony import cached_srs, ceremony_srs, fetch_srs, import_srs
 from zk.circuits.audit import AuditCircuit
 from zk.circuits.build import build_audit_circuit, rebuild_audit_circuit
 from zk.errors import ZkError
-from zk.proofs.proof import Proof
-from zk.proofs.prover import (
+from zk.proofs.commitment import (
     commit_elements,
     commitment_digest,
     draw_input_salt,
     input_commitment,
     parameter_commitment,
-    prove,
 )
+from zk.proofs.cost import ProofCost, measure_cost
+from zk.proofs.proof import Proof
+from zk.proofs.prover import prove
 from zk.proofs.verifier import verify, write_reusable_verifier
 from zk.proofs.worker import WorkerLimits
 from zk.srs import Srs, SrsProvider, development_srs, read_srs
@@ -24,6 +25,7 @@ from zk.srs import Srs, SrsProvider, development_srs, read_srs
 __all__ = [
     "AuditCircuit",
     "Proof",
+    "ProofCost",
     "Srs",
     "SrsProvider",
     "WorkerLimits",
@@ -38,6 +40,7 @@ __all__ = [
     "fetch_srs",
     "import_srs",
     "input_commitment",
+    "measure_cost",
     "parameter_commitment",
     "prove",
     "read_srs",

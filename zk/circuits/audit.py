@@ -70,10 +70,15 @@ class AuditCircuit:
         return len(split_columns(self.input_elements, self.column_capacity))
 
     @property
+    def parameter_lengths(self) -> tuple[int, ...]:
+        """Values of each parameter tensor."""
+        return tuple(math.prod(shape) for shape in self.parameter_shapes)
+
+    @property
     def column_lengths(self) -> tuple[int, ...]:
         """Parameters in each parameter column, in order: the layout's ``columnLengths``."""
-        lengths = (split_columns(math.prod(shape), self.column_capacity) for shape in self.parameter_shapes)
-        return tuple(length for columns in lengths for length in columns)
+        tensors = (split_columns(length, self.column_capacity) for length in self.parameter_lengths)
+        return tuple(length for columns in tensors for length in columns)
 
     @property
     def parameter_columns(self) -> int:

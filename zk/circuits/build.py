@@ -7,7 +7,6 @@ digest.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from zk.circuits.audit import AuditCircuit
@@ -105,7 +104,7 @@ def _finish(
 
 def _verify_shapes(circuit: AuditCircuit, lengths: list[int], settings: CircuitSettings) -> None:
     """Ezkl may see tensors otherwise than the architecture declares them: the layout relies on these."""
-    declared = [math.prod(shape) for shape in circuit.parameter_shapes]
+    declared = list(circuit.parameter_lengths)
     outputs = circuit.audit_samples * circuit.outputs
     if lengths != declared or settings.instances != outputs:
         raise UnsupportedArchitecture(

@@ -52,6 +52,11 @@ def vka_digest(vka: tuple[bytes, ...]) -> bytes:
     return keccak(b"".join(vka))
 
 
+def count_evaluations(vka: tuple[bytes, ...]) -> int:
+    """Number of polynomial evaluations in a proof."""
+    return int.from_bytes(vka[_EVALUATIONS], "big")
+
+
 def proof_bytes(vka: tuple[bytes, ...]) -> int:
     """The exact length of a proof: points of each challenge phase, evaluations, and two points of the opening."""
     points = 0
@@ -60,7 +65,7 @@ def proof_bytes(vka: tuple[bytes, ...]) -> int:
         while data:
             points += data & 0xFFFF
             data >>= 24
-    return points + WORD_BYTES * int.from_bytes(vka[_EVALUATIONS], "big") + 2 * POINT_BYTES
+    return points + WORD_BYTES * count_evaluations(vka) + 2 * POINT_BYTES
 
 
 def _phase_words(vka: tuple[bytes, ...]) -> list[bytes]:

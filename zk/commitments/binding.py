@@ -30,7 +30,7 @@ from zk.commitments.errors import BindingError, ChunkError, MerkleError
 from zk.commitments.kzg import open_columns, verify_opening
 from zk.commitments.merkle import HASH_BYTES, ChunkTree
 from zk.commitments.sums import derive_challenge, last_sum_of, running_sums
-from zk.proofs.prover import commit_elements, commitment_digest
+from zk.proofs.commitment import commit_elements, commitment_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

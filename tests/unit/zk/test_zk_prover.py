@@ -14,6 +14,7 @@ from tests.simulators.dense_model import (
     random_parameters,
 )
 from zk.errors import StatementError
+from zk.proofs.proof import read_ezkl_proof, write_ezkl_proof
 
 
 def test_instances_are_the_integer_evaluation_to_the_bit(statement):
@@ -127,3 +128,31 @@ def test_secrets_and_bulk_stay_out_of_repr(statement):
     assert statement.proof.data.hex() not in repr(statement.proof)
     assert "data=" not in repr(statement.proof)
     assert "vka" not in repr(statement.circuit)
+
+
+def test_a_proven_statement_is_recalled_and_checked_again(statement, cache, monkeypatch):
+    arguments = (statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs)
+    kept = zk.prove(*arguments)
+    monkeypatch.setattr("zk.proofs.prover.prove_tensors", None)  # proving again would fail
+    assert zk.prove(*arguments) == kept
+
+
+def test_a_forged_proof_in_the_cache_is_not_handed_out(statement, cache):
+    arguments = (statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs)
+    zk.prove(*arguments)
+    for path in (cache / "modelseal" / "proofs").glob("*.json"):
+        proof = read_ezkl_proof(path.read_text())
+        forged = dataclasses.replace(proof, instances=tuple(reversed(proof.instances)))
+        path.write_text(write_ezkl_proof(forged))
+    assert list(zk.prove(*arguments).outputs) == integer_outputs(statement.inputs, statement.parameters)
+    for path in (cache / "modelseal" / "proofs").glob("*.json"):
+        path.write_text("{")
+    assert list(zk.prove(*arguments).outputs) == integer_outputs(statement.inputs, statement.parameters)
+
+
+def test_the_cost_of_a_proof_is_measured(statement):
+    cost = zk.measure_cost(statement.circuit, statement.srs)
+    assert cost.seconds > 0
+    assert cost.peak_memory_bytes > 1 << 20
+    assert cost.proving_key_bytes > cost.proof_bytes == len(statement.proof.data)
+    assert 500_000 < cost.verification_gas < 2_000_000

@@ -1,5 +1,10 @@
 """Whatever ezkl does, the caller sees one of our errors."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 import zk
@@ -34,14 +39,7 @@ def test_time_is_limited(tmp_path):
 
 def test_memory_is_limited(statement):
     with pytest.raises(WorkerKilled, match=r"memory.* allow more memory"):
-        zk.prove(
-            statement.circuit,
-            statement.inputs,
-            statement.salt,
-            statement.parameters,
-            statement.srs,
-            WorkerLimits(memory_bytes=20 << 20),
-        )
+        zk.measure_cost(statement.circuit, statement.srs, WorkerLimits(memory_bytes=20 << 20))
 
 
 def test_progress_is_reported_and_can_cancel(tmp_path):
@@ -69,5 +67,25 @@ def test_a_job_says_what_it_took(tmp_path):
 def test_nothing_is_left_behind(statement, tmp_path, monkeypatch):
     """Tensors on disk are secret: they live in a private folder that is removed."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    zk.prove(statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs)
+    zk.prove(statement.circuit, -statement.inputs, statement.salt, statement.parameters, statement.srs)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a process with its parent")
+def test_the_process_dies_with_its_parent(tmp_path):
+    target = tmp_path / "srs"
+    script = f"from zk.proofs.worker import run_job; run_job('make_srs', {{'srs': {str(target)!r}, 'logrows': 20}})"
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while not (found := children.read_text().split()):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    child = Path(f"/proc/{found[0]}")
+    for _ in range(100):
+        if not child.exists() or "Z" in (child / "stat").read_text().rpartition(")")[2].split()[0]:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the prover outlived its parent")
