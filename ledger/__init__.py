@@ -8,7 +8,7 @@
     verify_export("trades.jsonl", known_head=head)
 
 Read `entries` (what an entry is), `log` and `store` (how it is written), `indexer` (where contract events come from),
-`queries`, then `fsck` (how tampering is found) and `export`.
+`queries`, `fsck` (how tampering is found), `export`, and `merkle`, `checkpoint`, `proofs` (single entries, proven).
 """
 
 from ledger.checkpoint import Checkpoint, Head
@@ -34,6 +34,7 @@ from ledger.export import export_log
 from ledger.fsck import verify_export, verify_log
 from ledger.indexer import index_events
 from ledger.log import AuditLog
+from ledger.proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
 from ledger.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Entry",
     "EntryHashError",
     "EntryKind",
+    "EntryProof",
     "Head",
     "HeadError",
     "IndexingError",
@@ -66,10 +68,14 @@ __all__ = [
     "count_by_kind",
     "export_log",
     "index_events",
+    "prove_entry",
+    "prove_growth",
     "read_blocks",
     "read_by_actor",
     "read_by_kind",
     "read_trade",
+    "verify_entry",
     "verify_export",
+    "verify_growth",
     "verify_log",
 ]
