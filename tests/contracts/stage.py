@@ -163,14 +163,19 @@ class Stage:
             self.tester.revert_to_snapshot(snapshot)
 
     @contextmanager
-    def refused(self, name: str, **arguments: Any) -> Iterator[None]:
-        """The block inside is refused with this error; named arguments are compared, bytes as bytes."""
+    def tried(self) -> Iterator[None]:
+        """Moves of the block inside are run as calls and change nothing; they raise `MarketReverted` where refused."""
         self._refusing = True
         try:
-            with pytest.raises(MarketReverted) as caught:
-                yield
+            yield
         finally:
             self._refusing = False
+
+    @contextmanager
+    def refused(self, name: str, **arguments: Any) -> Iterator[None]:
+        """The block inside is refused with this error; named arguments are compared, bytes as bytes."""
+        with self.tried(), pytest.raises(MarketReverted) as caught:
+            yield
         error = caught.value
         expected = {k: "0x" + v.hex() if isinstance(v, bytes) else v for k, v in arguments.items()}
         assert (error.name, {k: error.arguments.get(k) for k in expected}) == (name, expected)
