@@ -9,16 +9,16 @@ buyer may append to the same file from two processes; entries are never changed 
 logged once, however often it is reported (see `ledger.indexer`). Reading is in `ledger.queries`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ChainPosition, Entry, EntryKind, Record, encode_entry, hash_entry
+from ledger.entries import ChainPosition, Entry, Record, encode_entry, hash_entry
 from ledger.merkle import Frontier, Node, cover, hash_leaf
 from ledger.store import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
 
@@ -53,9 +53,7 @@ class AuditLog:
         """
         with self._store.writing() as connection:
             appended = self._append(connection, [record])
-            if record.chain is not None and not appended:
-                appended = _newest_at(connection, record.chain)
-            return appended[0]
+            return appended[0] if record.chain is None or appended else _newest_at(connection, record.chain)
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
         """Appends records in order, all or none, in one durable transaction; returns those that were not there yet.
@@ -63,6 +61,7 @@ class AuditLog:
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
+        records = list(records)
         with self._store.writing() as connection:
             return self._append(connection, records)
 
@@ -87,7 +86,7 @@ class AuditLog:
         """Releases the file. Closing twice does nothing."""
         self._store.close()
 
-    def _append(self, connection: Connection, records: Iterable[Record]) -> list[Entry]:
+    def _append(self, connection: Connection, records: Sequence[Record]) -> list[Entry]:
         """Chains `records` to the head, leaving out those that are logged; the caller holds the write lock."""
         head = read_head(connection)
         # The frontier follows from the head, so one that was kept is right whenever its head is the current one.
@@ -116,31 +115,34 @@ class AuditLog:
         self.close()
 
 
-def _drop_logged(connection: Connection, records: Iterable[Record]) -> Iterator[Record]:
+def _drop_logged(connection: Connection, records: Sequence[Record]) -> Iterator[Record]:
     """Leaves out each record that repeats the newest entry at its position on the chain.
 
     The entries at one position alternate between what happened and `Reorganised`: a dropped block may come back.
     """
-    newest: dict[object, EntryKind] = {}
+    newest = _newest_kinds(connection, [record.chain for record in records if record.chain is not None])
     for record in records:
         if record.chain is not None:
-            if record.chain.key not in newest:
-                newest.update((record.chain.key, entry.record.kind) for entry in _newest_at(connection, record.chain))
-            if newest.get(record.chain.key) is record.kind:
+            if newest.get(record.chain.key) == record.kind:
                 continue
             newest[record.chain.key] = record.kind
         yield record
 
 
-def _newest_at(connection: Connection, chain: ChainPosition) -> list[Entry]:
-    """The newest entry at a position on the chain, if there is one."""
-    where = (
-        ENTRIES.c.block_number == chain.block_number,
-        ENTRIES.c.log_index.is_not_distinct_from(chain.log_index),
-        ENTRIES.c.transaction_hash == chain.transaction_hash,
-        ENTRIES.c.block_hash == chain.block_hash,
-    )
-    return select_entries(connection, *where, newest_first=True, limit=1)
+def _newest_kinds(connection: Connection, positions: Sequence[ChainPosition]) -> dict[object, str]:
+    """The kind of the newest entry at each logged position in the blocks of `positions`, in one query."""
+    if not positions:
+        return {}
+    numbers = [position.block_number for position in positions]
+    key = (ENTRIES.c.block_hash, ENTRIES.c.transaction_hash, ENTRIES.c.log_index)
+    query = select(ENTRIES.c.kind, *key).where(ENTRIES.c.block_number.between(min(numbers), max(numbers)))
+    return {tuple(row[1:]): row.kind for row in connection.execute(query.order_by(ENTRIES.c.sequence))}
+
+
+def _newest_at(connection: Connection, position: ChainPosition) -> Entry:
+    """The newest entry at a position on the chain where there is one."""
+    entries = select_entries(connection, ENTRIES.c.block_number == position.block_number, newest_first=True)
+    return next(entry for entry in entries if entry.record.chain is not None and entry.record.chain.key == position.key)
 
 
 def read_head(connection: Connection) -> Head:

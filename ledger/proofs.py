@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from ledger.checkpoint import Checkpoint
 from ledger.entries import Record, encode_entry, from_fields, parse_object
 from ledger.errors import MalformedEntryError, ProofError
-from ledger.log import AuditLog, read_frontier
+from ledger.log import AuditLog, read_frontier, read_head
 from ledger.merkle import (
     consistency_ranges,
     cover,
@@ -119,9 +119,11 @@ def _hash_ranges(connection: Connection, ranges: Sequence[range]) -> tuple[bytes
 
 
 def _check_is_ours(connection: Connection, checkpoint: Checkpoint) -> None:
+    entries = read_head(connection).entries
+    if checkpoint.entries > entries:
+        message = f"the log has {entries} entries, the checkpoint {checkpoint.entries}: truncated, or another log's"
+        raise ProofError(message, expected=checkpoint.entries, actual=entries)
     root_hash = read_frontier(connection, checkpoint.entries).root()
     if root_hash != checkpoint.root_hash:
-        message = (
-            f"the log had another root than the checkpoint after {checkpoint.entries} entries: it is another log's"
-        )
+        message = f"after {checkpoint.entries} entries the log had another root: the checkpoint is another log's"
         raise ProofError(message, expected=checkpoint.root_hash, actual=root_hash)
