@@ -5,25 +5,21 @@ Packages are imported by the fixtures that need them: unit tests of one package 
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.simulators.node import Node
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.simulators.trading import Trading
     from trader.chain import Chain
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
     from zk import Srs
-
-NODE_MODULES = Path(__file__).parents[1] / "contracts" / "node_modules"
 
 
 @pytest.fixture(scope="session")
@@ -58,29 +54,10 @@ def chain() -> Chain:
 
 @pytest.fixture(scope="session")
 def anvil_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A node of its own on a free port of the loopback interface; skipped where npm has not installed one."""
-    binary = next(iter(NODE_MODULES.glob("@foundry-rs/anvil-*/bin/anvil")), None)
-    if binary is None:
-        if os.environ.get("CI"):
-            pytest.fail("anvil is needed in CI: run `make node`")
-        pytest.skip("anvil is not installed: run `make node`")
-    # Into a file: a pipe that nobody empties would stop the node once it is full.
-    output = tmp_path_factory.mktemp("anvil") / "output.txt"
-    with output.open("w") as file:
-        process = subprocess.Popen([binary, "--host", "127.0.0.1", "--port", "0"], stdout=file, stderr=file)
-    try:
-        yield f"http://{_listening_address(process, output)}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _listening_address(process: subprocess.Popen[bytes], output: Path) -> str:
-    while process.poll() is None:
-        if found := re.search(r"Listening on (127\.0\.0\.1:\d+)", output.read_text()):
-            return found[1]
-        time.sleep(0.05)
-    pytest.fail(f"anvil ended: {output.read_text()}")
+    """A node of its own on a free port; skipped where npm has not installed one."""
+    node = Node(tmp_path_factory.mktemp("anvil"))
+    yield node.start()
+    node.stop()
 
 
 @pytest.fixture

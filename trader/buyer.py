@@ -8,7 +8,6 @@ every check of :mod:`trader.verify.listing`, show raw decryptions to anybody, or
 
 from __future__ import annotations
 
-import io
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from trader.delivery import (
     trade_channel,
     verify_ciphertext,
 )
-from trader.errors import CallerError, ListingError, PolicyError
+from trader.errors import CallerError, ListingError, PolicyError, TransactionRefusedError
 from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
@@ -54,10 +53,10 @@ CIPHERTEXT = "ciphertext.bin"
 DELIVERED = "delivered.npz"
 DECLINED = "declined"
 ENCRYPTION_KEY = "encryption.key"
-INPUTS = "inputs.npy"
+INPUTS = "inputs.npz"
 LISTING = "listing.json"
 OPENING = "opening.transaction"
-OUTPUTS = "outputs.npy"
+OUTPUTS = "outputs.npz"
 PURCHASE = "purchase.json"
 SESSION = "session.key"
 
@@ -148,7 +147,8 @@ class Buyer(Party):
             samples: [n, …], real numbers as the model's card describes them.
 
         Raises:
-            ListingError, PolicyError: The listing is not good; nothing was sent.
+            ListingError, PolicyError: The listing is not good, or its fee has grown too large; nothing was sent.
+            CallerError: There are fewer samples than an audit takes.
             DataError: The samples don't fit the model.
             TransactionRefusedError: The quota is used up, or the account can't pay.
         """
@@ -160,7 +160,9 @@ class Buyer(Party):
 
     def _encrypt(self, samples: NDArray[np.generic]) -> None:
         """Make session and request; the request is kept last, so that it never lacks the keys to its answer."""
-        manifest = self.listing.manifest
+        manifest, wanted = self.listing.manifest, self.listing.terms.audit_samples
+        if len(samples) < wanted:
+            raise CallerError(f"an audit takes {wanted} samples, the test set has {len(samples)}: test with more")
         inputs = quantise_inputs(
             samples, self.listing.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
         )
@@ -168,18 +170,22 @@ class Buyer(Party):
             session = he.ClientSession(self.listing.plan, self.policy.encryption)
         with self._working("encrypt"):
             request = session.encrypt(inputs, lambda done, total: self._progress("encrypt", done, total))
-        self.vault.write(INPUTS, _array_bytes(inputs))
+        self.vault.write_arrays(INPUTS, inputs)
         self.vault.write(SESSION, session.export_secret())
         self.vault.write(Kind.REQUEST.value, request)
 
     def _pay_session(self) -> int:
         """Open the session on the chain. The signed transaction is kept first: a crash must not pay the fee twice."""
         if self.vault.has(OPENING):
-            receipt = self._transact("openSession", lambda: self.market.resend_session(self.vault.read(OPENING)))
-            return int(receipt.events[0].arguments["tradeId"])
+            try:
+                receipt = self._transact("openSession", lambda: self.market.resend_session(self.vault.read(OPENING)))
+                return int(receipt.events[0].arguments["tradeId"])
+            except TransactionRefusedError:
+                pass  # failed, or replaced by another transaction of the account: it can't take effect any more
         digest = he.digest(self.vault.read(Kind.REQUEST.value))
         samples = len(self._inputs)
         fee_wei = self.market.session_fee(self._listing_id, self.address)
+        self.policy.check_fee(fee_wei)
         receipt = self._transact(
             "openSession",
             lambda: self.market.open_session(
@@ -220,8 +226,8 @@ class Buyer(Party):
             TransferError, WireError: It is not the answer that the seller committed to, or no answer to the request.
         """
         if not self.vault.has(OUTPUTS):
-            self.vault.write(OUTPUTS, _array_bytes(self._decrypt()))
-        outputs = np.load(io.BytesIO(self.vault.read(OUTPUTS)), allow_pickle=False)
+            self.vault.write_arrays(OUTPUTS, self._decrypt())
+        (outputs,) = self.vault.read_arrays(OUTPUTS)
         return TestResult(outputs, self.listing.manifest.output.post_processing.predict(outputs))
 
     def _decrypt(self) -> NDArray[np.float64]:
@@ -288,11 +294,9 @@ class Buyer(Party):
         self.vault.write(PURCHASE, json.dumps(purchase).encode())
 
     def _audited_rows(self, samples: int) -> NDArray[np.int64]:
-        """K rows of the test set, at random: a seller that answers some rows wrong can't know which are audited."""
-        wanted = self.listing.terms.audit_samples
-        if samples < wanted:
-            raise CallerError(f"an audit has {wanted} samples, the test set {samples}: open a session with more")
-        return np.array(sorted(secrets.SystemRandom().sample(range(samples), wanted)), dtype=np.int64)
+        """Rows of the test set at random: a seller that answers some wrong can't know which will be audited."""
+        chosen = secrets.SystemRandom().sample(range(samples), self.listing.terms.audit_samples)
+        return np.array(sorted(chosen), dtype=np.int64)
 
     def _committed_outputs(self, seen: NDArray[np.int64]) -> NDArray[np.int64]:
         """What is committed to, given what was seen."""
@@ -343,7 +347,7 @@ class Buyer(Party):
         except DeliveryFaultError as fault:
             self._dispute(trade.trade_id, key, fault)
             return False
-        self.vault.write(DELIVERED, _archive_bytes(model.tensors))
+        self.vault.write_arrays(DELIVERED, *model.tensors)
         self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)
         self._transact("confirm", lambda: self.market.confirm(self.account, trade.trade_id))
         return True
@@ -372,8 +376,7 @@ class Buyer(Party):
         Raises:
             PartyFolderError: It was not delivered, or not checked.
         """
-        with np.load(io.BytesIO(self.vault.read(DELIVERED)), allow_pickle=False) as archive:
-            tensors = tuple(archive[f"arr_{index}"] for index in range(len(self.listing.graph.parameters)))
+        tensors = self.vault.read_arrays(DELIVERED)
         return CanonicalModel(self.listing.graph, tensors, self.listing.manifest.scale_bits)
 
     def delivered_onnx(self) -> bytes:
@@ -451,7 +454,7 @@ class Buyer(Party):
     @property
     def _inputs(self) -> NDArray[np.int64]:
         """The test set on the model's grid, int64 [n, F]."""
-        inputs: NDArray[np.int64] = np.load(io.BytesIO(self.vault.read(INPUTS)), allow_pickle=False)
+        (inputs,) = self.vault.read_arrays(INPUTS)
         return inputs
 
     def _audited_samples(self) -> AuditedSamples:
@@ -464,15 +467,3 @@ class Buyer(Party):
             return self._find_srs(logrows)
         self.vault.write("development.srs", package.development_srs)
         return read_srs(self.vault.folder / "development.srs", development=True)
-
-
-def _array_bytes(array: NDArray[np.generic]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _archive_bytes(arrays: tuple[NDArray[np.generic], ...]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, *arrays)
-    return buffer.getvalue()

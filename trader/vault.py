@@ -6,13 +6,18 @@ depends on them is sent. Files are whole or not there, and their owner alone can
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from trader.errors import PartyFolderError
 from trader.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 class Vault:
@@ -32,6 +37,21 @@ class Vault:
             EnvironmentFaultError: The folder can't be written.
         """
         write_file(self.folder / name, bytes(data), secret=True)
+
+    def write_arrays(self, name: str, *arrays: NDArray[Any]) -> None:
+        """Keep arrays under `name`, as `write` does."""
+        buffer = io.BytesIO()
+        np.savez(buffer, *arrays)
+        self.write(name, buffer.getvalue())
+
+    def read_arrays(self, name: str) -> tuple[NDArray[Any], ...]:
+        """The arrays that are kept under `name`.
+
+        Raises:
+            PartyFolderError: There are none.
+        """
+        with np.load(io.BytesIO(self.read(name)), allow_pickle=False) as archive:
+            return tuple(archive[f"arr_{index}"] for index in range(len(archive.files)))
 
     def has(self, name: str) -> bool:
         """Whether something is kept under `name`."""

@@ -1,5 +1,6 @@
 """Both parties are killed at every point of a trade and started anew: nothing is paid twice, nothing is lost."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,9 +9,10 @@ from eth_account import Account
 
 from ledger import verify_log
 from tests.simulators.killing import KilledError, killing
-from tests.simulators.trading import ETHER, FEE, OFFER, PRICE, Trading
+from tests.simulators.trading import ETHER, FEE, OFFER, POLICY, PRICE, Trading
+from trader.buyer import Buyer
 from trader.chain import Chain
-from trader.errors import PartyFolderError
+from trader.errors import CallerError, PartyFolderError, PolicyError
 from trader.seller import Seller
 from trader.trade import Role, State
 
@@ -84,3 +86,38 @@ def test_a_party_without_its_folder_says_which_file_is_missing(chain: Chain, tra
     key.unlink()
     with pytest.raises(PartyFolderError, match=r"delivery\.key can't be read: No such file"):
         trading.new_seller().step(trade_id)
+
+
+@pytest.mark.slow
+def test_a_session_whose_transaction_was_replaced_is_opened_anew(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trading = trade_on(chain)
+    assert trading.buyer.listing
+    with killing(monkeypatch):
+        while not trading.buyer.vault.has("opening.transaction"):
+            with contextlib.suppress(KilledError):
+                trading.open()
+    assert trading.market.contract.functions.tradeCount().call() == 0
+    account = trading.accounts[Role.BUYER]
+    trading.market.list(account, OFFER.terms(trading.package.manifest))  # from another wallet, say
+    assert trading.open() == trading.market.contract.functions.tradeCount().call() == 1
+    assert trading.play() is State.SETTLED
+
+
+def test_a_test_set_too_small_for_the_audit_costs_nothing(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    with pytest.raises(CallerError, match="an audit takes 8 samples, the test set has 7"):
+        trading.buyer.open_session(trading.model.test_samples[:7])
+    assert trading.gains() == {Role.SELLER: 0, Role.BUYER: 0}
+
+
+def test_a_fee_above_the_policy_is_not_paid(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    trading.open()
+    again = trading.equipment(Role.BUYER)
+    second = Buyer(
+        trading.listing_id, replace(POLICY, maximum_fee_wei=FEE), replace(again, folder=trading.folder / "second")
+    )
+    with pytest.raises(PolicyError, match=f"fee in wei: {2 * FEE}, your policy asks for at most {FEE}"):
+        second.open_session(trading.model.test_samples)

@@ -18,7 +18,7 @@ class BuyerPolicy:
 
     Attributes:
         maximum_price_wei: Most that it pays for the model; None for any price.
-        maximum_fee_wei: Most that it pays for its first test session; None for any fee.
+        maximum_fee_wei: Most that it pays for a test session; None for any fee.
         minimum_bond_percent: Least bond in percent of the price: what a cheating seller loses.
         minimum_audit_samples: Least k.
         maximum_output_distance: Largest accepted distance between a committed and a proven output, in real units.
@@ -62,12 +62,20 @@ class BuyerPolicy:
         ):
             self._require(f"seconds for the seller to {name}", seconds, at_most=self.maximum_window_seconds)
         self._require("price in wei", terms.price_wei, at_most=self.maximum_price_wei)
-        self._require("fee in wei", terms.fee_wei, at_most=self.maximum_fee_wei)
+        self.check_fee(terms.fee_wei)
         # Rounded up: a bond just below the share must not pass.
         self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
         tolerance = int(self.maximum_output_distance * 2**output_scale_bits)
         self._require("tolerance in units of the instances", terms.tolerance, at_most=tolerance)
+
+    def check_fee(self, fee_wei: int) -> None:
+        """Check the fee of a session: it grows with each that a buyer opens on a listing.
+
+        Raises:
+            PolicyError: It is more than the policy allows.
+        """
+        self._require("fee in wei", fee_wei, at_most=self.maximum_fee_wei)
 
     @staticmethod
     def _require(name: str, offered: int, *, at_least: int | None = None, at_most: int | None = None) -> None:

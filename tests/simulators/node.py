@@ -1,0 +1,54 @@
+"""An anvil node of the tests' own, on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+NODE_MODULES = Path(__file__).parents[2] / "contracts" / "node_modules"
+
+
+class Node:
+    """A node that keeps its chain in a file: started again, it goes on where it was, on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "state.json"
+        self._output = folder / "output.txt"
+        self._port = "0"
+
+    def start(self) -> str:
+        """Start it and return its URL; skips the test where npm has not installed anvil."""
+        command = [_binary(), "--host", "127.0.0.1", "--port", self._port, "--state", self._state]
+        # Into a file: a pipe that nobody empties would stop the node once it is full.
+        with self._output.open("w") as file:
+            self._process = subprocess.Popen(command, stdout=file, stderr=file)
+        self._port = self._listening_port()
+        return f"http://127.0.0.1:{self._port}"
+
+    def stop(self) -> None:
+        """Stop it; it writes its state first."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=30)
+
+    def _listening_port(self) -> str:
+        while self._process.poll() is None:
+            if found := re.search(r"Listening on 127\.0\.0\.1:(\d+)", self._output.read_text()):
+                return found[1]
+            time.sleep(0.05)
+        pytest.fail(f"anvil ended: {self._output.read_text()}")
+
+
+def _binary() -> Path:
+    found = next(iter(NODE_MODULES.glob("@foundry-rs/anvil-*/bin/anvil")), None)
+    if found is not None:
+        return found
+    if os.environ.get("CI"):
+        pytest.fail("anvil is needed in CI: run `make node`")
+    pytest.skip("anvil is not installed: run `make node`")
