@@ -15,10 +15,11 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── RequestError               a request that the seller refuses before it parses it
     │   └── LyingBuyerError            the buyer committed outputs that the listed model does not give
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
-    │   └── ChainUnavailableError      the node does not answer, or is on another chain
+    │   └── ChainUnavailableError      the node does not answer, or not in time
     ├── ModelError                   trader.model
     ├── HeError                      trader.he
-    └── DeliveryError                trader.delivery
+    ├── DeliveryError                trader.delivery
+    └── PackageError                 trader.package
 """
 
 
@@ -75,4 +76,4 @@ class EnvironmentFaultError(TraderError):
 
 
 class ChainUnavailableError(EnvironmentFaultError):
-    """The node does not answer, answers too late, or serves another chain."""
+    """The node does not answer, answers too late, or not as a node does."""

@@ -4,7 +4,7 @@ from enum import Enum, IntEnum
 
 
 class State(IntEnum):
-    """Where a trade stands. Each waiting state (`TESTING` … `REVEALED`) ends at a deadline; the last three don't."""
+    """Where a trade stands. Waiting states (`TESTING` … `REVEALED`) end at a deadline; the last three are final."""
 
     NONE = 0
     """No such trade."""
