@@ -31,7 +31,7 @@ from trader.delivery import (
     seal,
     trade_channel,
 )
-from trader.errors import LyingBuyerError, PartyFolderError, PeerFaultError, RequestError
+from trader.errors import LyingBuyerError, PeerFaultError, RequestError
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.package import open_circuit
@@ -39,7 +39,7 @@ from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, output_distance
-from zk import AuditCircuit, Srs, commitment_digest, input_commitment, prove, read_srs
+from zk import AuditCircuit, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
@@ -258,7 +258,7 @@ class Seller(Party):
     def srs(self) -> Srs:
         """The structured reference string of the package."""
         if not self.package.public.development_srs:
-            raise PartyFolderError("the package brings no reference string: prepare the model again")
+            return ceremony_srs(self._manifest.circuit.srs.logrows)
         vault = Vault(self.folder)
         vault.write("development.srs", self.package.public.development_srs)
         return read_srs(vault.folder / "development.srs", development=True)

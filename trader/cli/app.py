@@ -22,7 +22,7 @@ import typer
 
 from contracts import ContractsError
 from ledger import LedgerError
-from trader.cli import audit, keys, listing, model
+from trader.cli import audit, certificate, keys, listing, model, srs
 from trader.cli.demo import demo
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
 from trader.cli.output import messages
@@ -36,8 +36,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+model.app.command(name="certify")(certificate.certify_command)
 app.add_typer(model.app, name="model")
 app.add_typer(listing.app, name="listing")
+app.add_typer(certificate.app, name="certificate")
+app.add_typer(srs.app, name="srs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.command()(demo)

@@ -6,14 +6,18 @@ from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
+from trader.certificates import Certificate, CertificateError, PublicModel
 from trader.chain import Chain
+from trader.cli.certificate import CERTIFICATES, facts_of, in_words, read_certificate, verify_with_bar
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.detection import detection_probability
+from trader.errors import CallerError
 from trader.market import Market
 from trader.package import PublicPackage, read_package_srs
 from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
-from zk import Srs, development_srs
+from zk import Srs, ceremony_srs
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
@@ -43,18 +47,54 @@ def verify(
     development: Annotated[
         bool, typer.Option("--development", help="Accept a reference string that the seller made.")
     ] = False,
+    certificate: Annotated[Path | None, typer.Option(help="Also verify this certificate of accuracy.")] = None,
+    certificate_data: Annotated[
+        Path | None, typer.Option(help="The data set that the certificate names, from its source.")
+    ] = None,
+    certificate_labels: Annotated[Path | None, typer.Option(help="Its true classes.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the eight numbered checks of a LISTING; the first that fails is named."""
+    claim = _read_claim(certificate, certificate_data, certificate_labels)
     policy = BuyerPolicy(development=development)
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain), market, policy)
+    proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
     if as_json:
-        print_json_line(_summary(verified))
+        print_json_line(_summary(verified) | ({} if proven is None else {"certificate": facts_of(proven)}))
         return
     for number, check in enumerate(CHECKS, start=1):
         results.print(f"[green]✓[/] ({number}) {check}", highlight=False)
+    _print_certificates(proven, package)
     results.print("Nobody vouches for the model card: make sure that the seller is the one you mean.", style="dim")
+
+
+def _read_claim(file: Path | None, data: Path | None, labels: Path | None) -> tuple[Path, Path, Path] | None:
+    if file is None and data is None and labels is None:
+        return None
+    if file is None or data is None or labels is None:
+        raise CallerError(
+            "a certificate is verified on its data set: give --certificate, --certificate-data and "
+            "--certificate-labels together."
+        )
+    return file, data, labels
+
+
+def _public_model(verified: VerifiedListing) -> PublicModel:
+    return PublicModel(verified.manifest, verified.graph, verified.circuit, verified.srs)
+
+
+def _print_certificates(proven: Certificate | None, folder: Path) -> None:
+    """The verified certificate, or else what those beside the package claim."""
+    if proven is not None:
+        results.print(f"[green]✓[/] proven accuracy: {escape(in_words(proven))}", highlight=False)
+        return
+    for file in sorted((folder / CERTIFICATES).glob("*.json")):
+        try:
+            claim = f"claimed accuracy, not verified: {in_words(read_certificate(file))}; see --certificate"
+        except CertificateError as error:
+            claim = f"{file.name}: {error}"
+        results.print(f"[yellow]?[/] {escape(claim)}", highlight=False, soft_wrap=True)
 
 
 def _verify(listing_id: int, folder: Path, chain: Chain, address: str, policy: BuyerPolicy) -> VerifiedListing:
@@ -66,7 +106,7 @@ def _verify(listing_id: int, folder: Path, chain: Chain, address: str, policy: B
 
 
 def _find_srs(package: PublicPackage, folder: Path, logrows: int) -> Srs:
-    return read_package_srs(folder) if package.development_srs else development_srs(logrows)
+    return read_package_srs(folder) if package.development_srs else ceremony_srs(logrows)
 
 
 def _summary(verified: VerifiedListing) -> dict[str, object]:

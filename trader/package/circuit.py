@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING
 import onnx
 
 from trader.model import parse_manifest
-from trader.package.errors import PackageError
-from trader.package.public import SRS_FILE
-from zk import AuditCircuit, Srs, read_srs, rebuild_audit_circuit
+from trader.package.public import SRS_FILE, PublicPackage
+from zk import AuditCircuit, Srs, ceremony_srs, read_srs, rebuild_audit_circuit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trader.package.public import PublicPackage
-
 
 def read_package_srs(public_folder: Path) -> Srs:
-    """The development reference string that a public folder carries.
+    """The reference string of a public folder: the development one that it carries, else the ceremony's of its size.
 
     Raises:
-        PackageError: it carries none: the listing names a ceremony's, which is not in the package.
-        SrsError: the file is damaged.
+        PackageError: there is no package.
+        ManifestError: the manifest is damaged.
+        SrsError: the file is damaged, or the ceremony's is not on this machine.
     """
     path = public_folder / SRS_FILE
-    if not path.exists():
-        raise PackageError(f"{public_folder} carries no reference string. Import the ceremony's.")
-    return read_srs(path, development=True)
+    if path.exists():
+        return read_srs(path, development=True)
+    manifest = parse_manifest(PublicPackage.read(public_folder).manifest)
+    return ceremony_srs(manifest.circuit.srs.logrows)
 
 
 def open_circuit(public: PublicPackage, srs: Srs) -> AuditCircuit:

@@ -1,0 +1,306 @@
+"""Certificates of accuracy: what an honest one proves, and every way to claim more than was proven.
+
+Attacks forge as much as an attacker can: a field that the verifier could be satisfied with otherwise is forged too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import rfc8785
+
+import zk
+from tests.simulators.classifier import CLASSES, FEATURES, write_classifier
+from tests.simulators.dense_model import dense_architecture, random_inputs, random_parameters
+from trader.certificates import (
+    Certificate,
+    CertificateCircuitError,
+    CertificateClaimError,
+    CertificateDatasetError,
+    CertificateFormError,
+    CertificateModelError,
+    CertificateProofError,
+    CertificationError,
+    Dataset,
+    PublicModel,
+    certify,
+    parse_certificate,
+    verify_certificate,
+)
+from trader.certificates.certificate import BatchProof
+from trader.model import CanonicalModel, DataError, evaluate_exact, quantise_inputs
+from trader.model.manifest import ModelCard
+from trader.package import PrepareOptions, open_circuit, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+AUDIT_SAMPLES = 4
+SAMPLES = 10  # two full batches, and one with two rows of padding
+
+
+@dataclass(frozen=True)
+class Certified:
+    model: PublicModel
+    canonical: CanonicalModel
+    dataset: Dataset
+    certificate: Certificate
+
+    def forge(self, **fields: object) -> bytes:
+        """The certificate with other values of some fields, in canonical form."""
+        return forged(self.certificate, **fields)
+
+    def forge_dataset(self, dataset: Dataset, **fields: object) -> bytes:
+        """The certificate with the digests of another data set."""
+        stated = self.certificate.dataset.model_copy(
+            update={
+                "samples": len(dataset),
+                "data_digest": f"0x{dataset.data_digest.hex()}",
+                "labels_digest": f"0x{dataset.labels_digest.hex()}",
+            }
+        )
+        return self.forge(dataset=stated, **fields)
+
+    def proofs_of(self, dataset: Dataset, canonical: CanonicalModel | None = None) -> tuple[BatchProof, ...]:
+        return certify(self.model, canonical or self.canonical, dataset).proofs
+
+
+def forged(certificate: Certificate, **fields: object) -> bytes:
+    return certificate.model_copy(update=fields).to_bytes()
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
+    folder = tmp_path_factory.mktemp("certified")
+    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=AUDIT_SAMPLES)
+    package = prepare(write_classifier(folder / "model.onnx"), folder / "package", options, password="test")
+    srs = zk.development_srs(package.manifest.circuit.srs.logrows)
+    model = PublicModel(package.manifest, package.canonical.graph, open_circuit(package.public, srs), srs)
+    samples = np.random.default_rng(4).normal(0, 1, (SAMPLES, FEATURES))
+    labels = predictions(model, package.canonical, samples)
+    labels[[1, 6, 9]] = (labels[[1, 6, 9]] + 1) % CLASSES
+    dataset = Dataset("ten rows", samples, labels)
+    return Certified(model, package.canonical, dataset, certify(model, package.canonical, dataset))
+
+
+def predictions(model: PublicModel, canonical: CanonicalModel, samples: np.ndarray) -> np.ndarray:
+    """Classes by the integer reference, without any proof."""
+    outputs = evaluate_exact(canonical, quantise_inputs(samples, canonical.graph, canonical.scale_bits))
+    return np.argmax(outputs.astype(np.float64), axis=1)
+
+
+def test_an_honest_certificate_holds(certified: Certified) -> None:
+    certificate = certified.certificate
+    assert (certificate.correct, certificate.dataset.samples, certificate.padding) == (7, SAMPLES, 2)
+    assert len(certificate.proofs) == 3
+    progress: list[tuple[int, int]] = []
+    data = certificate.to_bytes()
+    verified = verify_certificate(
+        data, certified.model, certified.dataset, lambda done, total: progress.append((done, total))
+    )
+    assert verified == certificate == parse_certificate(data)
+    assert verified.accuracy == 0.7
+    assert progress == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_verifier_needs_nothing_of_the_seller_but_public_files(certified: Certified) -> None:
+    """The circuit is rebuilt from public parts; the data set is read from its source."""
+    copy = Dataset("another name", certified.dataset.samples.copy(), certified.dataset.labels.astype(np.int64))
+    verify_certificate(certified.certificate.to_bytes(), certified.model, copy)
+
+
+# ----------------------------------------------------------------------------------------------- attacks on the claim
+
+
+def test_claiming_more_correct_answers(certified: Certified) -> None:
+    with pytest.raises(CertificateClaimError, match="claims 8 of 10 correct, its proofs show 7"):
+        verify_certificate(certified.forge(correct=8), certified.model, certified.dataset)
+
+
+def test_changed_labels(certified: Certified) -> None:
+    """Labels that flatter the model: another data set; and with the true labels' digest, another count."""
+    labels = predictions(certified.model, certified.canonical, certified.dataset.samples)
+    flattering = replace(certified.dataset, labels=labels)
+    with pytest.raises(CertificateDatasetError, match="labels digest"):
+        verify_certificate(certified.forge_dataset(flattering, correct=10), certified.model, certified.dataset)
+    with pytest.raises(CertificateClaimError, match="claims 10 of 10"):
+        verify_certificate(certified.forge_dataset(certified.dataset, correct=10), certified.model, certified.dataset)
+
+
+def test_dropped_rows(certified: Certified) -> None:
+    """The rows that the model gets wrong are left out: other digests, and with the true ones too few proofs."""
+    kept = np.delete(np.arange(SAMPLES), [1, 6, 9])
+    picked = Dataset("ten rows", certified.dataset.samples[kept], certified.dataset.labels[kept])
+    proofs = certified.proofs_of(picked)
+    honest_about_it = certified.forge_dataset(picked, proofs=proofs, padding=1, correct=7)
+    with pytest.raises(CertificateDatasetError, match="samples: 7, given: 10"):
+        verify_certificate(honest_about_it, certified.model, certified.dataset)
+    with pytest.raises(CertificateFormError, match="2 proofs of 4 samples are not 10 rows"):
+        verify_certificate(certified.forge(proofs=proofs), certified.model, certified.dataset)
+    repeated = certified.forge(proofs=(*proofs, proofs[0]))
+    with pytest.raises(CertificateProofError, match=r"proof 0, of rows 0 to 3: .*other inputs"):
+        verify_certificate(repeated, certified.model, certified.dataset)
+
+
+def test_reordered_rows(certified: Certified) -> None:
+    order = np.arange(SAMPLES)[::-1]
+    reordered = Dataset("ten rows", certified.dataset.samples[order], certified.dataset.labels[order])
+    with pytest.raises(CertificateDatasetError, match="data digest"):
+        verify_certificate(certified.forge_dataset(reordered), certified.model, certified.dataset)
+    first, second, third = certified.certificate.proofs
+    with pytest.raises(CertificateProofError, match="proof 0, of rows 0 to 3"):
+        verify_certificate(certified.forge(proofs=(second, first, third)), certified.model, certified.dataset)
+
+
+def test_one_batch_proven_twice(certified: Certified) -> None:
+    first, second, _ = certified.certificate.proofs
+    with pytest.raises(CertificateProofError, match=r"proof 2, of rows 8 to 11: .*other inputs"):
+        verify_certificate(certified.forge(proofs=(first, second, first)), certified.model, certified.dataset)
+
+
+def test_padding_is_zeros_and_counts_for_nothing(certified: Certified) -> None:
+    """Rows of the seller's choice in the padding are other inputs than the agreed ones."""
+    extra = np.concatenate([certified.dataset.samples, certified.dataset.samples[:2]])
+    longer = Dataset("ten rows", extra, np.zeros(len(extra), dtype=np.int64))
+    with pytest.raises(CertificateProofError, match="proof 2"):
+        verify_certificate(certified.forge(proofs=certified.proofs_of(longer)), certified.model, certified.dataset)
+
+
+def test_replayed_proofs_of_another_dataset(certified: Certified) -> None:
+    easier = replace(certified.dataset, samples=certified.dataset.samples / 2)
+    with pytest.raises(CertificateProofError, match="other inputs"):
+        verify_certificate(certified.forge(proofs=certified.proofs_of(easier)), certified.model, certified.dataset)
+
+
+# ----------------------------------------------------------------------------------------------- attacks on the model
+
+
+def test_proofs_about_other_parameters(certified: Certified) -> None:
+    """A better model with the same architecture makes the certificate, the listed one would be delivered."""
+    better = replace(certified.canonical, tensors=tuple(np.flip(tensor, 1) for tensor in certified.canonical.tensors))
+    proofs = certified.proofs_of(certified.dataset, better)
+    with pytest.raises(CertificateModelError, match="another model"):
+        verify_certificate(
+            certified.forge(proofs=proofs, parameter_commitment="0x" + 64 * "7"), certified.model, certified.dataset
+        )
+    with pytest.raises(CertificateProofError, match="other parameters"):
+        verify_certificate(certified.forge(proofs=proofs), certified.model, certified.dataset)
+
+
+def test_other_number_of_samples_per_proof(certified: Certified) -> None:
+    data = certified.forge(audit_samples=5, padding=0, proofs=certified.certificate.proofs[:2])
+    with pytest.raises(CertificateCircuitError, match="5 samples each, the listed circuit 4"):
+        verify_certificate(data, certified.model, certified.dataset)
+
+
+def test_foreign_circuit(certified: Certified) -> None:
+    """A circuit of the seller's own, in which the parameters may mean anything."""
+    with pytest.raises(CertificateCircuitError, match="the listing has 0x"):
+        verify_certificate(certified.forge(circuit_digest="0x" + 64 * "5"), certified.model, certified.dataset)
+    rng = np.random.default_rng(0)
+    widths = (FEATURES, CLASSES)
+    circuit = zk.build_audit_circuit(
+        dense_architecture(*widths), audit_samples=AUDIT_SAMPLES, scale_bits=13, srs=zk.development_srs
+    )
+    inputs = random_inputs(rng, AUDIT_SAMPLES, FEATURES)
+    srs = zk.development_srs(circuit.logrows)
+    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), random_parameters(rng, *widths), srs)
+    with pytest.raises(CertificateProofError, match="proof 0"):
+        verify_certificate(certified.forge(proofs=(BatchProof.of(proof),) * 3), certified.model, certified.dataset)
+
+
+@pytest.mark.parametrize("place", ["instances", "proof"])
+def test_changed_proof(place: str, certified: Certified) -> None:
+    first, *others = certified.certificate.proofs
+    changed = bytearray.fromhex(getattr(first, place)[2:])
+    changed[-1] ^= 1
+    proofs = (first.model_copy(update={place: f"0x{changed.hex()}"}), *others)
+    with pytest.raises(CertificateProofError, match="does not hold"):
+        verify_certificate(certified.forge(proofs=proofs), certified.model, certified.dataset)
+
+
+def test_instances_outside_the_field(certified: Certified) -> None:
+    """p more is the same field element, but another number of correct answers could be read from it."""
+    first, *others = certified.certificate.proofs
+    proof = first.decode()
+    alias = BatchProof.of(replace(proof, instances=(proof.instances[0] + zk.field.MODULUS, *proof.instances[1:])))
+    with pytest.raises(CertificateProofError, match="modulus"):
+        verify_certificate(certified.forge(proofs=(alias, *others)), certified.model, certified.dataset)
+
+
+# ------------------------------------------------------------------------------------------------ attacks on the form
+
+
+def rewrite(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
+    def apply(data: bytes) -> bytes:
+        content = json.loads(data)
+        change(content)
+        return rfc8785.dumps(content)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda data: b"", "not valid"),
+        (lambda data: data[:-9], "not valid"),
+        (lambda data: data + b" ", "canonical"),
+        (lambda data: data.replace(b'"version":1', b'"version": 1'), "canonical"),
+        (lambda data: b"[" * 100_000, "not valid"),
+        (rewrite(lambda c: c.update(version=2)), "version"),
+        (rewrite(lambda c: c.update(accuracy=1)), "accuracy"),
+        (rewrite(lambda c: c.pop("padding")), "padding"),
+        (rewrite(lambda c: c.update(padding=3)), "3 of padding"),
+        (rewrite(lambda c: c.update(padding=-2)), "padding"),
+        (rewrite(lambda c: c.update(correct=11)), "11 of 10"),
+        (lambda data: data.replace(b'"correct":7', b'"correct":7.0'), "correct"),
+        (rewrite(lambda c: c.update(proofs=[])), "0 proofs"),
+        (rewrite(lambda c: c["proofs"][0].update(proof="0xAA")), "proofs.0.proof"),
+        (rewrite(lambda c: c["proofs"][0].update(instances="0x00")), "proofs.0.instances"),
+        (rewrite(lambda c: c["dataset"].update(samples=0)), "dataset.samples"),
+        (rewrite(lambda c: c["dataset"].update(name="ten\x1b[2Jrows")), "dataset.name"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_malformed_certificates(change: Callable[[bytes], bytes], word: str, certified: Certified) -> None:
+    with pytest.raises(CertificateFormError, match=word):
+        parse_certificate(change(certified.certificate.to_bytes()))
+
+
+# --------------------------------------------------------------------------------------------------- data sets
+
+
+def test_digests_depend_on_values_and_order_not_on_files(tmp_path: Path) -> None:
+    samples = np.array([[0.1, -0.0], [2.5, 1e-9]])
+    labels = np.array([1, 0])
+    np.save(tmp_path / "x.npy", samples)
+    np.savez(tmp_path / "xy.npz", x=samples, y=labels)
+    (tmp_path / "x.csv").write_text("a,b\n0.1,0\n2.50,1e-9\n")
+    (tmp_path / "y.csv").write_text("label\n1\n0\n")
+    pairs = (("x.npy", "xy.npz"), ("xy.npz", "y.csv"), ("x.csv", "y.csv"))
+    read = [Dataset.read("d", tmp_path / x, tmp_path / y, 2) for x, y in pairs]
+    assert len({dataset.data_digest for dataset in read}) == 1
+    assert len({dataset.labels_digest for dataset in read}) == 1
+    swapped = Dataset("d", samples[::-1], labels[::-1])
+    assert swapped.data_digest != read[0].data_digest
+    assert swapped.labels_digest != read[0].labels_digest
+    flat = Dataset("d", samples.reshape(1, 4), labels)
+    assert flat.data_digest != read[0].data_digest
+    assert Dataset("d", samples, np.array(["1", "0"])).labels_digest != read[0].labels_digest
+
+
+def test_what_cannot_be_certified(certified: Certified) -> None:
+    texts = replace(certified.dataset, labels=np.array(["a"] * SAMPLES))
+    with pytest.raises(CertificationError, match="labels are of another type"):
+        certify(certified.model, certified.canonical, texts)
+    far = replace(certified.dataset, samples=certified.dataset.samples * 1e6)
+    with pytest.raises(DataError, match="input range"):
+        certify(certified.model, certified.canonical, far)
+    with pytest.raises(CertificationError, match="canonical form"):
+        _ = replace(certified.dataset, labels=np.array([1 << 60])).labels_digest

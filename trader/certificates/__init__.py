@@ -1,0 +1,39 @@
+"""Certificates: accuracy on a public data set, proven before anyone pays.
+
+A seller makes one with :func:`certify`, anyone checks it with :func:`verify_certificate`. Read `dataset` and
+`certificate` (what is claimed), then `certify` and `verify`. Why a certificate refers to a listing and not the other
+way round, and why it takes all rows, stands in `docs/decisions`.
+"""
+
+from trader.certificates.batches import PublicModel
+from trader.certificates.certificate import Certificate, parse_certificate
+from trader.certificates.certify import certify
+from trader.certificates.dataset import Dataset
+from trader.certificates.errors import (
+    CertificateCircuitError,
+    CertificateClaimError,
+    CertificateDatasetError,
+    CertificateError,
+    CertificateFormError,
+    CertificateModelError,
+    CertificateProofError,
+    CertificationError,
+)
+from trader.certificates.verify import verify_certificate
+
+__all__ = [
+    "Certificate",
+    "CertificateCircuitError",
+    "CertificateClaimError",
+    "CertificateDatasetError",
+    "CertificateError",
+    "CertificateFormError",
+    "CertificateModelError",
+    "CertificateProofError",
+    "CertificationError",
+    "Dataset",
+    "PublicModel",
+    "certify",
+    "parse_certificate",
+    "verify_certificate",
+]

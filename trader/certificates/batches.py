@@ -1,0 +1,91 @@
+"""What maker and verifier of a certificate compute alike: the model, its batches, and the count of correct answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trader.certificates.errors import CertificationError
+from trader.model import quantise_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from trader.certificates.dataset import Dataset
+    from trader.model import Graph, Manifest
+    from zk import AuditCircuit, Proof, Srs
+
+
+@dataclass(frozen=True, slots=True)
+class PublicModel:
+    """What is public about a model, as far as a certificate needs it.
+
+    Attributes:
+        manifest: says how samples become integers, and outputs classes.
+        graph: the architecture.
+        circuit: the audit circuit, rebuilt by whoever uses this.
+        srs: the circuit's structured reference string.
+    """
+
+    manifest: Manifest = field(repr=False)
+    graph: Graph = field(repr=False)
+    circuit: AuditCircuit = field(repr=False)
+    srs: Srs
+
+    @property
+    def parameter_points(self) -> tuple[bytes, ...]:
+        """The commitment to the parameters, one point per column."""
+        return tuple(bytes.fromhex(point[2:]) for point in self.manifest.parameter_commitments)
+
+    @property
+    def input_salt(self) -> tuple[int, ...]:
+        """The salt of public samples: none, so that anyone can commit to them."""
+        return (0,) * self.circuit.salt_elements
+
+
+def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
+    """The data set as the circuit takes it: integers [batches, k, F], rows in order, the last batch filled with zeros.
+
+    Raises:
+        DataError: a value is out of the model's input range.
+    """
+    manifest, k = model.manifest, model.circuit.audit_samples
+    inputs = quantise_inputs(
+        dataset.samples, model.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
+    )
+    padded = np.pad(inputs, ((0, -len(inputs) % k), (0, 0)))
+    return padded.reshape(-1, k, model.circuit.features)
+
+
+def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel) -> int:
+    """How many samples the proven outputs classify as their labels say.
+
+    Exact integers are rounded to float64 before the largest is looked for; that is the same on every machine.
+    """
+    raw = [np.ldexp(float(output), -model.circuit.output_scale_bits) for proof in proofs for output in proof.outputs]
+    outputs = np.array(raw).reshape(-1, model.circuit.outputs)[: len(dataset)]
+    predictions = model.manifest.output.post_processing.predict(outputs)
+    return int(np.count_nonzero(predictions == dataset.labels))
+
+
+def check_labels(dataset: Dataset, model: PublicModel) -> None:
+    """Check that the model predicts classes of the kind that the labels are; silent on success.
+
+    Raises:
+        CertificationError: it predicts numbers, or classes of another type.
+    """
+    post_processing = model.manifest.output.post_processing
+    if not post_processing.is_classifier:
+        raise CertificationError(
+            "this model predicts numbers, not classes: there is no accuracy to certify. Certify a classifier."
+        )
+    kind = post_processing.predict(np.zeros((1, model.circuit.outputs))).dtype.kind
+    if dataset.labels.dtype.kind != kind:
+        raise CertificationError(
+            f"the labels are of another type (such as {dataset.labels[0]!r}) than the classes that the model names. "
+            "Give one class per sample, as the model predicts it."
+        )
