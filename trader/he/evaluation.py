@@ -5,22 +5,18 @@ tile: a tile holds `BLOCK` positions modulo one prime of all ciphertexts of a ba
 tile per core and the response. Then each output is protected (`trader.he.privacy`).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from trader.he import kernels
-from trader.he.encryption import PublicKey, public_mask
 from trader.he.errors import PlanError
 from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import HePlan
 from trader.he.privacy import Protection
 from trader.he.propagation import component_counts, value_scales
-from trader.he.residues import Tile
-from trader.he.sampling import BLOCK, Position, UniformExpander
+from trader.he.seal import PublicKey
 from trader.he.session import plan_parameters
-from trader.he.tiles import TileEvaluator
-from trader.he.types import Buffer, Progress, Residues
+from trader.he.tiles import BLOCK, TileEvaluator
+from trader.he.types import Buffer, Progress
 from trader.he.wire import ContainerWriter, read_container
 from trader.model.canonical import CanonicalModel
 
@@ -51,22 +47,22 @@ def evaluate(
     _check_fit(plan, model)
     parameters = plan_parameters(plan)
     primes = parameters.primes
-    container = read_container(request, "request", plan.digest, samples, plan.request_layout(samples, primes))
-    seed = container.reference
+    layout = plan.request_layout(samples, parameters.all_primes)
+    container = read_container(request, "request", plan.digest, samples, layout)
     evaluators = [TileEvaluator.prepare(model, plan.input_scale_bits, prime) for prime in primes]
-    key = PublicKey(container.parts[0], public_mask(parameters, seed))
-    protection = Protection(plan, parameters, key)
+    protection = Protection(plan, parameters, PublicKey(parameters, container.parts[0]))
     writer = ContainerWriter("response", plan.digest, samples, plan.response_layout(samples, primes))
+    scratch = PerThread(lambda: np.empty((plan.features, 2, BLOCK)))
 
-    scratch = PerThread(lambda: _Scratch(UniformExpander(seed, plan.features), np.empty((plan.features, 2, BLOCK))))
-
-    def run_tile(position: Position) -> None:
-        index = position.prime_index
-        columns = slice(position.block * BLOCK, (position.block + 1) * BLOCK)
-        first = container.parts[1 + position.batch * len(primes) + index][:, columns]
-        inputs = scratch.get().load(first, position, primes[index])
+    def run_tile(place: tuple[int, int, int]) -> None:
+        batch, index, block = place
+        columns = slice(block * BLOCK, (block + 1) * BLOCK)
+        residues = container.parts[1 + batch * len(primes) + index]
+        inputs = scratch.get()
+        for component in range(2):
+            kernels.centre(residues[:, component, columns], primes[index], inputs[:, component])
         tile = evaluators[index].run(inputs)
-        kernels.uncentre(tile, primes[index], writer.parts[position.batch][:, :, index, columns])
+        kernels.uncentre(tile, primes[index], writer.parts[batch][:, :, index, columns])
 
     def protect(place: tuple[int, int]) -> None:
         batch, output = place
@@ -74,8 +70,8 @@ def evaluate(
         protection.protect(writer.parts[batch][output], used)
 
     batches, blocks = range(plan.batches(samples)), range(plan.ring_degree // BLOCK)
-    positions = [Position(batch, index, block) for batch in batches for index in range(len(primes)) for block in blocks]
-    run_tasks(run_tile, positions, progress)
+    tiles = [(batch, index, block) for batch in batches for index in range(len(primes)) for block in blocks]
+    run_tasks(run_tile, tiles, progress)
     run_tasks(protect, [(batch, output) for batch in batches for output in range(plan.outputs)])
     return writer.finish(container.digest)
 
@@ -90,17 +86,3 @@ def _check_fit(plan: HePlan, model: CanonicalModel) -> None:
             f"the plan is for (features, outputs, scale, output scale, components) {expected}, the model has {found}. "
             "Prepare the model again."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scratch:
-    """Memory of one thread: a tile of inputs and what makes its second halves."""
-
-    expander: UniformExpander
-    inputs: Tile
-
-    def load(self, first: Residues, position: Position, prime: int) -> Tile:
-        """A tile [F, 2, BLOCK] from first halves [F, BLOCK] and the seed; valid until the next call."""
-        kernels.centre(first, prime, self.inputs[:, 0])
-        kernels.centre(self.expander.expand(position, prime), prime, self.inputs[:, 1])
-        return self.inputs

@@ -12,18 +12,20 @@ from functools import lru_cache
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from trader.he import kernels
-from trader.he.encoding import coefficients
-from trader.he.encryption import subtract_masks, to_residues
+from trader.he import kernels, seal
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
 from trader.he.propagation import component_counts
 from trader.he.residues import multiply_values, multiply_weights, prepare_weights
-from trader.he.sampling import BLOCK, Position, SecretSampler, UniformExpander
+from trader.he.ring import prime_tables
+from trader.he.tiles import BLOCK
 from trader.model.graph import Graph
 from trader.model.nodes import Linear, Multiply, Square
 
 TRIAL_DEGREE, TRIAL_PRIME = 4096, 1073692673
+TRIAL_MODULUS_BITS = (36, 36, 37)
+ZERO_ENCRYPTIONS = 2
+"""Encryptions under the public key take so many times as long as those under the secret key, as measured."""
 TRIAL_ROWS = 64
 SESSION_BYTES = 4 << 20
 """Keys, tables and contexts."""
@@ -57,17 +59,15 @@ class _Speeds:
     """Seconds per unit of work on one core.
 
     Attributes:
-        encode: per coefficient of a message: encoding and error.
+        encrypt: per residue: SEAL's encoding, encryption and serialization.
         transform: per residue: reduction and transform.
-        mask: per residue: expansion of the seed, product with the key.
         load: per residue: from a request to a tile.
         product: per multiplication with a weight.
         residue: per multiplication of residues.
     """
 
-    encode: float
+    encrypt: float
     transform: float
-    mask: float
     load: float
     product: float
     residue: float
@@ -77,12 +77,12 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     """Predict the cost of testing `samples` samples under a plan."""
     speeds = _speeds()
     cores, batches = worker_count(), plan.batches(samples)
-    messages = batches * plan.features * plan.ring_degree
-    encrypt = messages * (speeds.encode + plan.primes * (speeds.transform + speeds.mask))
     positions = batches * plan.primes * plan.ring_degree
     tiles = positions * (2 * plan.features * speeds.load + _work_per_position(graph, speeds))
+    encrypt = positions * 2 * plan.features * speeds.encrypt
     outputs = positions * plan.outputs * plan.components
-    protect = outputs * (4 * speeds.transform + 8 * speeds.residue)
+    zeros = positions * plan.outputs * math.comb(plan.components, 2) * 2 * ZERO_ENCRYPTIONS * speeds.encrypt
+    protect = outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
     scratch = cores * 8 * BLOCK * 2 * (plan.features + _largest_value(graph))
     return Forecast(
@@ -120,25 +120,25 @@ def _largest_value(graph: Graph) -> int:
 @lru_cache(maxsize=1)
 def _speeds() -> _Speeds:
     """Measure this machine; the first call also loads or compiles the kernels."""
-    generator = np.random.default_rng(0)
-    slots = generator.normal(size=(TRIAL_ROWS, TRIAL_DEGREE // 2))
-    residues = np.empty((TRIAL_ROWS, TRIAL_DEGREE), dtype=np.uint32)
-    messages = np.zeros(residues.shape, dtype=np.int64)
-    expander = UniformExpander(bytes(32), TRIAL_ROWS)
-    block, position = residues[:, :BLOCK], Position(0, 0, 0)
+    residues = np.zeros((TRIAL_ROWS, TRIAL_DEGREE), dtype=np.uint32)
+    tables, message = prime_tables(TRIAL_DEGREE, TRIAL_PRIME), np.zeros(TRIAL_DEGREE, dtype=np.int64)
+    key = seal.SecretKey(seal.parameters(TRIAL_DEGREE, TRIAL_MODULUS_BITS))
+    slots = np.random.default_rng(0).normal(size=TRIAL_DEGREE // 2)
     tile = np.zeros((TRIAL_ROWS, 2, BLOCK))
     weights = prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
 
+    def transform() -> None:
+        kernels.add_integers(message, TRIAL_PRIME, 1, residues[0])
+        tables.forward(residues[0])
+
     def load() -> None:
-        kernels.centre(block, TRIAL_PRIME, tile[:, 0])
-        kernels.centre(expander.expand(position, TRIAL_PRIME), TRIAL_PRIME, tile[:, 1])
+        for component in range(2):
+            kernels.centre(residues[:, :BLOCK], TRIAL_PRIME, tile[:, component])
 
     with threadpool_limits(1, user_api="blas"):
         return _Speeds(
-            encode=_seconds(lambda: coefficients(slots, TRIAL_DEGREE) + SecretSampler().errors(residues.shape))
-            / residues.size,
-            transform=_seconds(lambda: to_residues(messages, TRIAL_DEGREE, TRIAL_PRIME, residues)) / residues.size,
-            mask=_seconds(lambda: subtract_masks(residues, residues[0], expander, position, TRIAL_PRIME)) / block.size,
+            encrypt=_seconds(lambda: key.encrypt(slots, 2.0**30)) / (4 * TRIAL_DEGREE),
+            transform=_seconds(transform) / TRIAL_DEGREE,
             load=_seconds(load) / tile.size,
             product=_seconds(lambda: multiply_weights(weights, tile, TRIAL_PRIME)) / (TRIAL_ROWS * tile.size),
             residue=_seconds(lambda: multiply_values(tile, tile, TRIAL_PRIME)) / (2 * tile.size),

@@ -122,41 +122,6 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
 
 
 @_kernel
-def accept_below(words: Residues, prime: int, accepted: Residues) -> int:
-    """Fill `accepted` with those words, cut to the prime's length, that are below it; returns how many were found."""
-    mask = np.uint32(1)
-    while mask < prime:
-        mask = np.uint32(2 * mask + 1)
-    filled = 0
-    for word in words:
-        if filled == accepted.size:
-            break
-        candidate = np.uint32(word & mask)
-        accepted[filled] = candidate
-        if candidate < prime:
-            filled += 1
-    return filled
-
-
-@_kernel
-def centred_binomial(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """(ones among 21 bits) - (ones among 21 other bits) of each word."""
-    errors = np.empty(words.size, dtype=np.int64)
-    for i in range(words.size):
-        errors[i] = _ones(words[i] & np.uint64(0x1FFFFF)) - _ones((words[i] >> np.uint64(21)) & np.uint64(0x1FFFFF))
-    return errors
-
-
-@_inlined
-def _ones(word: Any) -> Any:
-    """Number of ones in a word below 2^32."""
-    word = word - ((word >> np.uint64(1)) & np.uint64(0x55555555))
-    word = (word & np.uint64(0x33333333)) + ((word >> np.uint64(2)) & np.uint64(0x33333333))
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F)
-    return np.int64(((word * np.uint64(0x01010101)) >> np.uint64(24)) & np.uint64(0xFF))
-
-
-@_kernel
 def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues: Residues) -> None:
     """Add integers·factor to the residues; |integers| < 2^62, factor in [0, q)."""
     q = np.int64(prime)
@@ -167,17 +132,6 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
         remainder -= q if remainder >= q else np.int64(0)
         total = _multiply(remainder, factor, q, inverse) + np.int64(residues[i])
         residues[i] = np.uint32(total - (q if total >= q else np.int64(0)))
-
-
-@_kernel
-def subtract_product(values: Residues, left: Residues, right: Residues, prime: int) -> None:
-    """Subtract left[r]·right from values[r] for every row r, element by element."""
-    q = np.int64(prime)
-    inverse = 1.0 / np.float64(prime)
-    for row in range(values.shape[0]):
-        for i in range(values.shape[1]):
-            difference = np.int64(values[row, i]) - _multiply(left[row, i], right[i], q, inverse)
-            values[row, i] = np.uint32(difference + (q if difference < 0 else np.int64(0)))
 
 
 @_kernel

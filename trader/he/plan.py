@@ -97,17 +97,18 @@ class HePlan(BaseModel):
 
     def request_bytes(self, samples: int) -> int:
         """Bytes of a request, its header left out."""
-        polynomials = self.primes * (1 + self.batches(samples) * self.features)
-        return 4 * self.ring_degree * polynomials
+        public_key = 2 * (self.primes + 1)
+        ciphertexts = 2 * self.primes * self.batches(samples) * self.features
+        return 4 * self.ring_degree * (public_key + ciphertexts)
 
     def response_bytes(self, samples: int) -> int:
         """Bytes of a response, its header left out."""
         return 4 * self.ring_degree * self.primes * self.batches(samples) * self.outputs * self.components
 
     def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
-        """Parts of a request: public key, then one part per batch and prime."""
-        key = PartLayout((len(primes), self.ring_degree), primes)
-        halves = [PartLayout((self.features, self.ring_degree), (prime,)) for prime in primes]
+        """Parts of a request: public key, then one part per batch and prime. `primes` ends with the special one."""
+        key = PartLayout((2, len(primes), self.ring_degree), primes)
+        halves = [PartLayout((self.features, 2, self.ring_degree), (prime,)) for prime in primes[:-1]]
         return [key, *halves * self.batches(samples)]
 
     def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:

@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 
 from trader.he import kernels
 from trader.he.encoding import coefficients, round_to_integers
-from trader.he.encryption import PublicKey
 from trader.he.plan import HePlan
 from trader.he.planner import GUARD_BITS
 from trader.he.ring import prime_tables
-from trader.he.sampling import SecretSampler
-from trader.he.seal import Parameters
+from trader.he.sampling import random_fractions, random_words
+from trader.he.seal import Parameters, PublicKey
 from trader.he.types import Residues
 
 LIMB_BITS = 60
@@ -52,72 +51,62 @@ class Protection:
 
     def protect(self, ciphertext: Residues, samples: int) -> None:
         """Mask, re-randomise and flood one ciphertext [components, primes, N], in place; `samples` slots are used."""
-        sampler = SecretSampler()
-        mask = self._mask(sampler, samples)
-        noise = self._zero(sampler, ciphertext.shape[0])
-        noise[0] = self._add_noise(noise[0], sampler, samples)
+        mask = self._mask(samples)
+        noise = self._zero(ciphertext.shape[0])
+        noise[0] = self._add_noise(noise[0], samples)
         for component in range(ciphertext.shape[0]):
             for index, prime in enumerate(self.parameters.primes):
                 values = ciphertext[component, index]
                 kernels.multiply_accumulate(values, mask[index], noise[component, index], prime, values)
 
-    def _mask(self, sampler: SecretSampler, samples: int) -> Residues:
+    def _mask(self, samples: int) -> Residues:
         """NTT form [primes, N] of 2^mask_scale_bits in used and 0 in other slots, rounded at random."""
         exact = coefficients(np.ones((1, samples)), self.plan.ring_degree)[0] * 2.0**self.plan.mask_scale_bits
-        rounded = np.floor(exact + sampler.unit(exact.shape)).astype(np.int64)
+        rounded = np.floor(exact + random_fractions(exact.shape)).astype(np.int64)
         return self._transform([(rounded, 0)])
 
-    def _zero(self, sampler: SecretSampler, components: int) -> Residues:
+    def _zero(self, components: int) -> Residues:
         """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
         total = np.zeros((components, len(self.parameters.primes), self.parameters.degree), dtype=np.uint32)
         for factors in range(1, components):
-            product = self.public_key.encrypt_zero(self.parameters, sampler)
-            for _ in range(factors - 1):
-                product = self._multiply(product, self.public_key.encrypt_zero(self.parameters, sampler))
+            product = self.public_key.encrypt_zero(factors)
             for component in range(product.shape[0]):
                 self._add(total[component], product[component])
         return total
-
-    def _multiply(self, left: Residues, right: Residues) -> Residues:
-        product = np.zeros((left.shape[0] + right.shape[0] - 1, *left.shape[1:]), dtype=np.uint32)
-        for i in range(left.shape[0]):
-            for j in range(right.shape[0]):
-                for index, prime in enumerate(self.parameters.primes):
-                    row = product[i + j, index]
-                    kernels.multiply_accumulate(left[i, index], right[j, index], row, prime, row)
-        return product
 
     def _add(self, total: Residues, addend: Residues) -> None:
         for index, prime in enumerate(self.parameters.primes):
             total[index] = (total[index].astype(np.uint64) + addend[index]) % prime
 
-    def _add_noise(self, first: Residues, sampler: SecretSampler, samples: int) -> Residues:
+    def _add_noise(self, first: Residues, samples: int) -> Residues:
         """The first component plus flooding and the noise of unused slots, NTT form [primes, N]."""
         noise = self._transform(
-            [*self._flooding(sampler), *self._unused_noise(sampler, samples)],
+            [*self._flooding(), *self._unused_noise(samples)],
         )
         self._add(noise, first)
         return noise
 
-    def _flooding(self, sampler: SecretSampler) -> list[tuple[NDArray[np.int64], int]]:
+    def _flooding(
+        self,
+    ) -> list[tuple[NDArray[np.int64], int]]:
         """Uniform integers in [-2^b, 2^b) as (limb, position in bits)."""
         limbs = []
         position = 0
         bits = self.plan.flooding_bits + 1
         while bits - position > LIMB_BITS:
-            words = sampler.words((self.plan.ring_degree,)) >> np.uint64(64 - LIMB_BITS)
+            words = random_words((self.plan.ring_degree,)) >> np.uint64(64 - LIMB_BITS)
             limbs.append((words.astype(np.int64), position))
             position += LIMB_BITS
-        words = sampler.words((self.plan.ring_degree,)) >> np.uint64(64 - (bits - position))
+        words = random_words((self.plan.ring_degree,)) >> np.uint64(64 - (bits - position))
         limbs.append((words.astype(np.int64) - (1 << (bits - position - 1)), position))
         return limbs
 
-    def _unused_noise(self, sampler: SecretSampler, samples: int) -> list[tuple[NDArray[np.int64], int]]:
+    def _unused_noise(self, samples: int) -> list[tuple[NDArray[np.int64], int]]:
         """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
         modulus_bits = math.prod(self.parameters.primes).bit_length() - 1
         room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
         position = max(0, room - DOUBLE_BITS)
-        slots = 2 * sampler.unit((1, self.plan.samples_per_batch)) - 1
+        slots = 2 * random_fractions((1, self.plan.samples_per_batch)) - 1
         slots[:, :samples] = 0
         polynomial = coefficients(slots, self.plan.ring_degree)[0]
         return [(round_to_integers(polynomial * 2.0 ** (room - position)), position)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader.he.errors import PlanError
-from trader.he.sampling import ERROR_DEVIATION
+from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Add, Linear, Multiply, Node, Rearrange, Square, Sum

@@ -86,39 +86,3 @@ def _powers_bit_reversed(base: int, degree: int, prime: int) -> NDArray[np.uint6
 
 def _shoup(values: NDArray[np.uint64], prime: int) -> Residues:
     return ((values << np.uint64(32)) // np.uint64(prime)).astype(np.uint32)
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """Tables of several primes side by side, as the key-switching kernels read them; row i belongs to prime i."""
-
-    degree: int
-    primes: NDArray[np.int64]
-    roots: Residues
-    root_quotients: Residues
-    inverse_roots: Residues
-    inverse_quotients: Residues
-    scalings: Residues
-
-
-@lru_cache(maxsize=16)
-def basis(degree: int, primes: tuple[int, ...]) -> Basis:
-    """Tables of all primes for a ring degree N."""
-    tables = [prime_tables(degree, prime) for prime in primes]
-    return Basis(
-        degree=degree,
-        primes=np.array(primes, dtype=np.int64),
-        roots=np.stack([table.roots for table in tables]),
-        root_quotients=np.stack([table.root_quotients for table in tables]),
-        inverse_roots=np.stack([table.inverse_roots for table in tables]),
-        inverse_quotients=np.stack([table.inverse_quotients for table in tables]),
-        scalings=np.stack([table.scaling for table in tables]),
-    )
-
-
-@lru_cache(maxsize=64)
-def automorphism(degree: int, exponent: int) -> NDArray[np.int64]:
-    """X to X^exponent in NTT form: position j of the image is position `automorphism(...)[j]` of the polynomial."""
-    reversal = bit_reversal(degree)
-    exponents = (2 * reversal + 1) * exponent % (2 * degree)
-    return reversal[(exponents - 1) // 2]

@@ -1,8 +1,9 @@
-"""SEAL, through TenSEAL's raw bindings: contexts, key generation, decryption. Nothing else imports TenSEAL.
+"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption. Nothing else imports TenSEAL.
 
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
-`trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then the fields below,
-little-endian, then one more header and the residues as u64 [component][prime][N].
+`trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then, as a whole
+compressed by Zstandard where SEAL writes it, the fields below, little-endian, one more header, and the residues as u64
+[component][prime][N].
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 from tenseal import sealapi
 
@@ -25,7 +27,9 @@ from trader.he.types import Residues
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
 _COUNT = struct.Struct("<Q")
-_MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED = 0xA15E, 0x10, (4, 3), 0
+_MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
+ERROR_DEVIATION = 10.5**0.5
+"""Standard deviation of an error coefficient: SEAL's centred binomial distribution of 2·21 coins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +83,37 @@ def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
 
 
 class SecretKey:
-    """A secret key, made by SEAL or kept; it leaves this object through `residues` and `to_bytes` alone."""
+    """A secret key, made by SEAL or kept; it leaves this object through `to_bytes` alone."""
 
     def __init__(self, parameters: Parameters, kept: bytes | None = None) -> None:
         """Make a fresh key, or read back what `to_bytes` gave (the caller's own file, never a peer's)."""
+        context = parameters.context
+        key = sealapi.KeyGenerator(context).secret_key() if kept is None else _read_key(parameters, kept)
         self._parameters = parameters
-        key = sealapi.KeyGenerator(parameters.context).secret_key() if kept is None else _read_key(parameters, kept)
         self._key = key
-        self._decryptor = sealapi.Decryptor(parameters.context, key)
-        self._encoder = sealapi.CKKSEncoder(parameters.context)
-        shape = (len(parameters.all_primes), parameters.degree)
-        count = shape[0] * shape[1]
-        values = np.fromiter(map(key.data().dyn_array().at, range(count)), dtype=np.uint32, count=count)
-        self.residues: Residues = values.reshape(shape)
-        """The key in NTT form, [primes + 1, N], the special prime last. Secret."""
+        self._encryptor = sealapi.Encryptor(context, key)
+        self._decryptor = sealapi.Decryptor(context, key)
+        self._encoder = sealapi.CKKSEncoder(context)
 
     def __repr__(self) -> str:
         return "SecretKey(...)"
 
     def to_bytes(self) -> bytes:
         """The key in SEAL's own serialization. Secret."""
-        with _scratch_file(b"") as path:
-            self._key.save(path)
-            return Path(path).read_bytes()
+        return _saved(self._key)
+
+    def public_key(self) -> Residues:
+        """A fresh public key, [2, primes + 1, N], the special prime last."""
+        key = sealapi.PublicKey()
+        sealapi.KeyGenerator(self._parameters.context, self._key).create_public_key(key)
+        return _residues(_saved(key))
+
+    def encrypt(self, slots: NDArray[np.float64], scale: float) -> Residues:
+        """A fresh symmetric encryption of up to N/2 slots at a scale, [2, primes, N]."""
+        plaintext, ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
+        self._encoder.encode(slots.tolist(), scale, plaintext)
+        self._encryptor.encrypt_symmetric(plaintext, ciphertext)
+        return _residues(_saved(ciphertext))
 
     def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
         """Slots [N/2] of a ciphertext [components, l, N] at a scale; l primes of the modulus are left."""
@@ -110,6 +122,34 @@ class SecretKey:
             ciphertext.load(self._parameters.context, path)
         self._decryptor.decrypt(ciphertext, plaintext)
         return np.array(self._encoder.decode_double(plaintext))
+
+
+class PublicKey:
+    """The other party's public key: `trader.he.wire` has checked its form, nothing says that it is a key.
+
+    Args:
+        parameters: of the ring.
+        residues: [2, primes + 1, N], the special prime last.
+    """
+
+    def __init__(self, parameters: Parameters, residues: Residues) -> None:
+        key = sealapi.PublicKey()
+        with _scratch_file(_serialize(parameters.context.key_parms_id(), residues, 1.0)) as path:
+            key.load(parameters.context, path)
+        self._encryptor = sealapi.Encryptor(parameters.context, key)
+        self._evaluator = sealapi.Evaluator(parameters.context)
+
+    def encrypt_zero(self, factors: int = 1) -> Residues:
+        """The product of so many fresh encryptions of zero, [factors + 1, primes, N]."""
+        product = self._fresh_zero()
+        for _ in range(factors - 1):
+            self._evaluator.multiply_inplace(product, self._fresh_zero())
+        return _residues(_saved(product))
+
+    def _fresh_zero(self) -> Any:
+        ciphertext = sealapi.Ciphertext()
+        self._encryptor.encrypt_zero(ciphertext)
+        return ciphertext
 
 
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
@@ -124,11 +164,15 @@ def _read_key(parameters: Parameters, kept: bytes) -> Any:
 
 def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) -> bytes:
     """A ciphertext as SEAL reads it, without compression."""
-    components, primes, degree = residues.shape
+    primes = residues.shape[1]
     level = parameters.context.first_context_data()
     for _ in range(len(parameters.primes) - primes):
         level = level.next_context_data()
-    identifier = level.parms_id()
+    return _serialize(level.parms_id(), residues, scale)
+
+
+def _serialize(identifier: list[int], residues: Residues, scale: float) -> bytes:
+    components, primes, degree = residues.shape
     fields = _FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
     values = _COUNT.pack(residues.size) + residues.astype("<u8").tobytes()
     inner = _header(len(values)) + values
@@ -137,6 +181,26 @@ def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) 
 
 def _header(content_bytes: int) -> bytes:
     return _HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, _HEADER.size + content_bytes)
+
+
+def _saved(serializable: Any) -> bytes:
+    """What SEAL writes of one of its objects."""
+    with _scratch_file(b"") as path:
+        serializable.save(path)
+        return Path(path).read_bytes()
+
+
+def _residues(saved: bytes) -> Residues:
+    """Residues [components, primes, N] of a ciphertext or public key that SEAL has just written."""
+    compression = _HEADER.unpack_from(saved)[5 - 1]
+    content = saved[_HEADER.size :]
+    if compression == _ZSTANDARD:
+        content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+    shape = _FIELDS.unpack_from(content)[5:8]
+    start = _FIELDS.size + _HEADER.size + _COUNT.size
+    components, degree, primes = shape
+    values = np.frombuffer(content, dtype="<u8", offset=start, count=components * degree * primes)
+    return values.astype(np.uint32).reshape(components, primes, degree)
 
 
 @contextmanager

@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import seal
-from trader.he.encoding import coefficients, round_to_integers
-from trader.he.encryption import subtract_masks, to_residues, write_public_key
 from trader.he.errors import PlanError, SessionError
-from trader.he.parallel import PerThread, run_tasks
+from trader.he.parallel import run_tasks
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
-from trader.he.sampling import BLOCK, SEED_BYTES, Position, SecretSampler, UniformExpander
-from trader.he.types import Buffer, Progress, Residues
+from trader.he.sampling import random_fractions
+from trader.he.types import Buffer, Progress
 from trader.he.wire import ContainerWriter, digest, read_container
 
-ROWS_PER_TASK = 16
+NONCE_BYTES = 32
 _KEPT = struct.Struct(">Q32s")
 """Samples and request digest, before the secret key of a session that was kept."""
 
@@ -78,19 +76,22 @@ class ClientSession:
         self._check_inputs(inputs)
         samples = len(inputs)
         primes = self._parameters.primes
-        writer = ContainerWriter("request", self.plan.digest, samples, self.plan.request_layout(samples, primes))
-        seed = os.urandom(SEED_BYTES)
-        write_public_key(self._parameters, self._key.residues, seed, writer.parts[0])
+        layout = self.plan.request_layout(samples, self._parameters.all_primes)
+        writer = ContainerWriter("request", self.plan.digest, samples, layout)
+        writer.parts[0][:] = self._key.public_key()
         slots = self.plan.samples_per_batch
-        batches = self.plan.batches(samples)
-        for batch in range(batches):
-            parts = writer.parts[1 + batch * len(primes) :][: len(primes)]
-            rows = inputs[batch * slots : (batch + 1) * slots].T
-            self._encrypt_batch(rows, batch, seed, parts)
-            if progress is not None:
-                progress(batch + 1, batches)
+        places = [(batch, feature) for batch in range(self.plan.batches(samples)) for feature in range(inputs.shape[1])]
+
+        def encrypt_feature(place: tuple[int, int]) -> None:
+            batch, feature = place
+            values = np.ldexp(inputs[batch * slots : (batch + 1) * slots, feature], -self.plan.scale_bits)
+            ciphertext = self._key.encrypt(values, 2.0**self.plan.input_scale_bits)
+            for index in range(len(primes)):
+                writer.parts[1 + batch * len(primes) + index][feature] = ciphertext[:, index]
+
+        run_tasks(encrypt_feature, places, progress)
         self._samples = samples
-        container = writer.finish(seed)
+        container = writer.finish(os.urandom(NONCE_BYTES))
         self._request_digest = digest(container)
         return container
 
@@ -106,29 +107,6 @@ class ClientSession:
                 f"the largest input is {largest / 2**self.plan.scale_bits:g}, the plan allows "
                 f"{self.plan.input_magnitude:g}: scale the inputs as the model card says"
             )
-
-    def _encrypt_batch(self, rows: NDArray[np.int64], batch: int, seed: bytes, parts: list[Residues]) -> None:
-        """Rows [F, samples] of one batch to first halves, one part [F, N] per prime."""
-        degree = self.plan.ring_degree
-        expanders = PerThread(lambda: UniformExpander(seed, len(rows)))
-        factor = 2.0 ** (self.plan.input_scale_bits - self.plan.scale_bits)
-
-        def encode(start: int) -> None:
-            chunk = slice(start, start + ROWS_PER_TASK)
-            values = rows[chunk].astype(np.float64) * factor
-            polynomials = round_to_integers(coefficients(values, degree))
-            polynomials += SecretSampler().errors(polynomials.shape)
-            for prime, part in zip(self._parameters.primes, parts, strict=True):
-                to_residues(polynomials, degree, prime, part[chunk])
-
-        def mask(position: Position) -> None:
-            index = position.prime_index
-            prime, secret = self._parameters.primes[index], self._key.residues[index]
-            subtract_masks(parts[index], secret, expanders.get(), position, prime)
-
-        run_tasks(encode, range(0, len(rows), ROWS_PER_TASK))
-        blocks = degree // BLOCK
-        run_tasks(mask, [Position(batch, index, block) for index in range(len(parts)) for block in range(blocks)])
 
     def decrypt(self, response: Buffer, progress: Progress | None = None) -> NDArray[np.float64]:
         """Raw outputs [n, O] of the samples that this session encrypted, in order.
@@ -172,4 +150,4 @@ def commit_outputs(outputs: NDArray[np.float64], commit_scale_bits: int) -> NDAr
     scaled = np.ldexp(outputs, commit_scale_bits)
     if not np.isfinite(scaled).all() or np.abs(scaled).max(initial=0.0) >= 2.0**62:
         raise SessionError("an output is not a finite number of at most 62 bits; the response is not from this model")
-    return np.floor(scaled + SecretSampler().unit(scaled.shape)).astype(np.int64)
+    return np.floor(scaled + random_fractions(scaled.shape)).astype(np.int64)

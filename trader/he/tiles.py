@@ -25,6 +25,8 @@ from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT, Graph
 from trader.model.nodes import ZERO, Add, Linear, Multiply, Rearrange, Square, Sum
 
+BLOCK = 512
+"""Positions in a tile; divides every ring degree."""
 CHUNK_BYTES = 4 << 20
 """Operands of one product, which should stay in cache."""
 

@@ -11,13 +11,12 @@ import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import ClientSession, evaluate
-from trader.he.encryption import write_public_key
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
 from trader.he.privacy import Protection
 from trader.he.ring import prime_tables
-from trader.he.sampling import BLOCK, Position, SecretSampler, expand_uniform
 from trader.he.session import plan_parameters
+from trader.he.tiles import BLOCK
 from trader.he.wire import ContainerWriter, read_container
 
 
@@ -35,14 +34,19 @@ class CuriousBuyer:
         self.plan = plan
         self.session = ClientSession(plan)
         self.parameters = plan_parameters(plan)
-        self.seed = os.urandom(32)
+        self.second_halves = None
 
     def ask(self, model, inputs, claimed):
         primes = self.parameters.primes
-        writer = ContainerWriter("request", self.plan.digest, claimed, self.plan.request_layout(claimed, primes))
-        write_public_key(self.parameters, self.session._key.residues, self.seed, writer.parts[0])
-        self.session._encrypt_batch(inputs.T, 0, self.seed, writer.parts[1:])
-        response = evaluate(self.plan, model, writer.finish(self.seed), claimed)
+        layout = self.plan.request_layout(claimed, self.parameters.all_primes)
+        writer = ContainerWriter("request", self.plan.digest, claimed, layout)
+        writer.parts[0][:] = self.session._key.public_key()
+        values, scale = np.ldexp(inputs, -self.plan.scale_bits), 2.0**self.plan.input_scale_bits
+        ciphertexts = np.stack([self.session._key.encrypt(column, scale) for column in values.T])
+        for index, part in enumerate(writer.parts[1:]):
+            part[:] = ciphertexts[:, :, index]
+        self.second_halves = ciphertexts[:, 1]
+        response = evaluate(self.plan, model, writer.finish(os.urandom(32)), claimed)
         layout = self.plan.response_layout(claimed, primes)
         return read_container(response, "response", self.plan.digest, claimed, layout).parts[0]
 
@@ -51,9 +55,8 @@ class CuriousBuyer:
         return np.stack([self.session._key.decrypt(ciphertext, 2.0**scale) for ciphertext in part], axis=1)
 
     def uniform_halves(self, prime_index):
-        """The known second halves [F, BLOCK] of the first block."""
-        position = Position(0, prime_index, 0)
-        return expand_uniform(self.seed, position, self.parameters.primes[prime_index], self.plan.features)
+        """The known second halves [F, N] of what was asked last."""
+        return self.second_halves[:, prime_index]
 
 
 def _solve(matrix, values, prime):
@@ -159,11 +162,11 @@ def test_encryptions_of_zero_with_two_components_would_not_be_enough(monkeypatch
     """Why products of encryptions of zero are added: the usual ones leave the third component as it is."""
     whole = Protection._zero
 
-    def two_components(self, sampler, components):
-        zero = whole(self, sampler, 2)
+    def two_components(self, components):
+        zero = whole(self, 2)
         return np.concatenate([zero, np.zeros((components - 2, *zero.shape[1:]), dtype=np.uint32)])
 
-    def without_mask(self, sampler, samples):
+    def without_mask(self, samples):
         return self._transform([(np.eye(1, self.plan.ring_degree, dtype=np.int64)[0], 0)])
 
     monkeypatch.setattr(Protection, "_zero", two_components)
@@ -200,7 +203,7 @@ def test_flooding_noise_is_uniform_over_its_range():
     plan = plan_for(random_network(3, 1), random_inputs(random_network(3, 1), 4))
     for bits in (5, 59, 60, 70, 125):
         protection = Protection(plan.model_copy(update={"flooding_bits": bits}), plan_parameters(plan), None)
-        limbs = protection._flooding(SecretSampler())
+        limbs = protection._flooding()
         values = sum((limb.astype(object) << position for limb, position in limbs), start=0)
         assert max(values) < 2**bits
         assert min(values) >= -(2**bits)
@@ -216,7 +219,7 @@ def test_mask_is_rounded_at_random():
     plan = plan_for(model, random_inputs(model, 4))
     parameters = plan_parameters(plan)
     protection = Protection(plan, parameters, None)
-    masks = [protection._mask(SecretSampler(), 5)[0] for _ in range(2)]
+    masks = [protection._mask(5)[0] for _ in range(2)]
     for mask in masks:
         prime_tables(plan.ring_degree, parameters.primes[0]).inverse(mask)
     difference = (masks[0].astype(np.int64) - masks[1]) % parameters.primes[0]
@@ -224,5 +227,5 @@ def test_mask_is_rounded_at_random():
     assert np.count_nonzero(difference) > plan.ring_degree // 4
 
 
-def test_block_divides_every_ring():
+def test_tiles_divide_every_ring():
     assert 1024 % BLOCK == 0

@@ -155,9 +155,7 @@ def test_the_other_sides_moves_are_not_ours():
 def test_the_message_of_a_late_move_names_both_times():
     pair = advanced_to(State.TESTING)
     deadline = pair.position.deadline_seconds
-    with pytest.raises(
-        IllegalMoveError, match=f"Answered at {deadline} comes after the deadline of TESTING"
-    ):
+    with pytest.raises(IllegalMoveError, match=f"Answered at {deadline} comes after the deadline of TESTING"):
         pair.perform(Role.SELLER, EVENTS[Answered](deadline))
 
 
