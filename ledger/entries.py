@@ -42,6 +42,7 @@ _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,77}")
 
 Detail = str | int | bool
+PositionKey = tuple[str, str, int | None]
 
 
 class EntryKind(StrEnum):
@@ -122,7 +123,7 @@ class ChainPosition:
     gas_used: int
 
     @property
-    def key(self) -> tuple[str, str, int | None]:
+    def key(self) -> PositionKey:
         """What tells one position from all others: block, transaction, and the event's index in the block."""
         return self.block_hash, self.transaction_hash, self.log_index
 
@@ -179,7 +180,7 @@ class Record:
         _set(self, "details", MappingProxyType(_checked_details(self.details)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Entry:
     """A record at its place in the log.
 

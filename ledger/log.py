@@ -9,13 +9,17 @@ buyer may append to the same file from two processes; entries are never changed 
 logged once, however often it is reported (see `ledger.indexer`). Reading is in `ledger.queries`.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
 from ledger.entries import ChainPosition, Entry, Record, encode_entry, hash_entry
@@ -29,6 +33,8 @@ class AuditLog:
     def __init__(self, store: Store):
         self._store = store
         self._kept = (EMPTY_HEAD, Frontier())
+        self._queue: deque[_Waiting] = deque()
+        self._committing = Lock()
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -48,12 +54,20 @@ class AuditLog:
     def append(self, record: Record) -> Entry:
         """Appends one record durably and returns its entry; for what is logged at its position on the chain, that one.
 
+        Threads that append at the same time share one commit, so that the disk is waited for once.
+
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
-        with self._store.writing() as connection:
-            appended = self._append(connection, [record])
-            return appended[0] if record.chain is None or appended else _newest_at(connection, record.chain)
+        waiting = _Waiting(record)
+        self._queue.append(waiting)
+        # Whoever finds nobody committing does it for all; it looks again after it is done, so nobody is forgotten.
+        while self._queue and self._committing.acquire(blocking=False):
+            try:
+                self._commit_queue()
+            finally:
+                self._committing.release()
+        return waiting.entry.result()
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
         """Appends records in order, all or none, in one durable transaction; returns those that were not there yet.
@@ -63,7 +77,8 @@ class AuditLog:
         """
         records = list(records)
         with self._store.writing() as connection:
-            return self._append(connection, records)
+            _, added = self._append(connection, records)
+        return added
 
     def head(self) -> Head:
         """The current head of the hash chain."""
@@ -86,25 +101,51 @@ class AuditLog:
         """Releases the file. Closing twice does nothing."""
         self._store.close()
 
-    def _append(self, connection: Connection, records: Sequence[Record]) -> list[Entry]:
-        """Chains `records` to the head, leaving out those that are logged; the caller holds the write lock."""
+    def _commit_queue(self) -> None:
+        batch = [self._queue.popleft() for _ in range(len(self._queue))]
+        try:
+            with self._store.writing() as connection:
+                entries, _ = self._append(connection, [waiting.record for waiting in batch])
+        except BaseException as error:  # whatever it is, no thread may wait for ever
+            for waiting in batch:
+                waiting.entry.set_exception(error)
+            return
+        for waiting, entry in zip(batch, entries, strict=True):
+            waiting.entry.set_result(entry)
+
+    def _append(self, connection: Connection, records: Sequence[Record]) -> tuple[list[Entry], list[Entry]]:
+        """Chains `records` to the head, but for those that are logged; the caller holds the write lock.
+
+        A record is logged if it repeats the newest entry at its position on the chain. The entries at one position
+        alternate between what happened and `Reorganised`: a dropped block may come back.
+
+        Returns:
+            The entry of each record, and those of them that are new.
+        """
         head = read_head(connection)
-        # The frontier follows from the head, so one that was kept is right whenever its head is the current one.
         kept_head, frontier = self._kept
-        if kept_head != head:
+        if kept_head != head:  # somebody else has appended since; else the kept one fits, as it follows from its head
             frontier = read_frontier(connection, head.entries)
+        newest = _read_newest(connection, [record.chain for record in records if record.chain is not None])
         entries: list[Entry] = []
+        added: list[Entry] = []
         nodes: dict[Node, bytes] = {}
-        for record in _drop_logged(connection, records):
-            encoded = encode_entry(head.entries, record)
-            entries.append(Entry(sequence=head.entries, record=record, entry_hash=hash_entry(head.entry_hash, encoded)))
-            head = Head(head.entries + 1, entries[-1].entry_hash)
-            frontier, completed = frontier.append(hash_leaf(encoded))
-            nodes.update(completed)
-        insert_entries(connection, entries)
+        for record in records:
+            entry = newest.get(record.chain.key) if record.chain is not None else None
+            if entry is None or entry.record.kind is not record.kind:
+                encoded = encode_entry(head.entries, record)
+                entry = Entry(head.entries, record, hash_entry(head.entry_hash, encoded))
+                head = Head(head.entries + 1, entry.entry_hash)
+                frontier, completed = frontier.append(hash_leaf(encoded))
+                nodes.update(completed)
+                added.append(entry)
+                if record.chain is not None:
+                    newest[record.chain.key] = entry
+            entries.append(entry)
+        insert_entries(connection, added)
         insert_nodes(connection, nodes)
         self._kept = (head, frontier)
-        return entries
+        return entries, added
 
     def __enter__(self) -> Self:
         return self
@@ -115,34 +156,21 @@ class AuditLog:
         self.close()
 
 
-def _drop_logged(connection: Connection, records: Sequence[Record]) -> Iterator[Record]:
-    """Leaves out each record that repeats the newest entry at its position on the chain.
+@dataclass(frozen=True)
+class _Waiting:
+    """A record that a thread wants appended, and the entry that it will be."""
 
-    The entries at one position alternate between what happened and `Reorganised`: a dropped block may come back.
-    """
-    newest = _newest_kinds(connection, [record.chain for record in records if record.chain is not None])
-    for record in records:
-        if record.chain is not None:
-            if newest.get(record.chain.key) == record.kind:
-                continue
-            newest[record.chain.key] = record.kind
-        yield record
+    record: Record
+    entry: "Future[Entry]" = field(default_factory=Future)
 
 
-def _newest_kinds(connection: Connection, positions: Sequence[ChainPosition]) -> dict[object, str]:
-    """The kind of the newest entry at each logged position in the blocks of `positions`, in one query."""
+def _read_newest(connection: Connection, positions: Sequence[ChainPosition]) -> dict[PositionKey, Entry]:
+    """The newest entry at each logged position in the blocks of `positions`, in one query."""
     if not positions:
         return {}
     numbers = [position.block_number for position in positions]
-    key = (ENTRIES.c.block_hash, ENTRIES.c.transaction_hash, ENTRIES.c.log_index)
-    query = select(ENTRIES.c.kind, *key).where(ENTRIES.c.block_number.between(min(numbers), max(numbers)))
-    return {tuple(row[1:]): row.kind for row in connection.execute(query.order_by(ENTRIES.c.sequence))}
-
-
-def _newest_at(connection: Connection, position: ChainPosition) -> Entry:
-    """The newest entry at a position on the chain where there is one."""
-    entries = select_entries(connection, ENTRIES.c.block_number == position.block_number, newest_first=True)
-    return next(entry for entry in entries if entry.record.chain is not None and entry.record.chain.key == position.key)
+    entries = select_entries(connection, ENTRIES.c.block_number.between(min(numbers), max(numbers)))
+    return {entry.record.chain.key: entry for entry in entries if entry.record.chain is not None}
 
 
 def read_head(connection: Connection) -> Head:

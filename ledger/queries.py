@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from ledger.entries import Entry, EntryKind, Role
+from ledger.entries import Entry, EntryKind, PositionKey, Role
 from ledger.errors import UnknownTradeError
 from ledger.log import AuditLog
 from ledger.store import ENTRIES, select_entries
@@ -83,7 +83,7 @@ def count_by_kind(log: AuditLog) -> Mapping[EntryKind, int]:
 
 def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
     """Of `entries` in log order, the sequence numbers of those that a later `Reorganised` has undone."""
-    live: dict[object, int] = {}
+    live: dict[PositionKey, int] = {}
     void: set[int] = set()
     for entry in entries:
         if entry.record.chain is None:

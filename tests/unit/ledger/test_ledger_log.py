@@ -120,10 +120,30 @@ def test_entries_cannot_be_changed_or_deleted_by_accident(path: Path) -> None:
 
 
 def test_threads_share_a_log(path: Path) -> None:
-    with AuditLog.open(path) as log, ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda number: log.append(step(number)), range(80)))
-        assert log.head().entries == 80
+    with AuditLog.open(path) as log, ThreadPoolExecutor(16) as threads:
+        entries = list(threads.map(lambda number: log.append(step(number)), range(300)))
+        assert log.head().entries == 300
+    assert [entry.record for entry in entries] == [step(number) for number in range(300)]
+    assert sorted(entry.sequence for entry in entries) == list(range(300))
     verify_log(path)
+
+
+def test_threads_report_the_same_event_and_get_the_same_entry(path: Path) -> None:
+    with AuditLog.open(path) as log, ThreadPoolExecutor(8) as threads:
+        entries = list(threads.map(lambda number: log.append(contract_event(number % 3)), range(60)))
+        assert log.head().entries == 3
+    assert all(entry.record == contract_event(number % 3) for number, entry in enumerate(entries))
+
+
+def test_every_waiting_thread_learns_of_a_failure(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.store.LOCK_TIMEOUT_SECONDS", 0.2)
+    with AuditLog.open(path) as log, sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(8) as threads:
+            results = [threads.submit(log.append, step(number)) for number in range(8)]
+        assert all(isinstance(result.exception(), LedgerUnavailableError) for result in results)
+        other.execute("ROLLBACK")
+        assert log.append(step()).sequence == 0
 
 
 # ------------------------------------------------------------------------------------------------------ hostile files
