@@ -22,7 +22,7 @@ from typing import Self
 from sqlalchemy import Connection
 
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ChainPosition, Entry, Record, encode_entry, hash_entry
+from ledger.entries import ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
 from ledger.merkle import Frontier, Node, cover, hash_leaf
 from ledger.store import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
 
