@@ -17,7 +17,7 @@ from zk.proofs.commitment import (
 )
 from zk.proofs.cost import ProofCost, measure_cost
 from zk.proofs.proof import Proof
-from zk.proofs.prover import prove
+from zk.proofs.prover import evaluate, prove
 from zk.proofs.verifier import verify, write_reusable_verifier
 from zk.proofs.worker import WorkerLimits
 from zk.srs import Srs, SrsProvider, development_srs, read_srs
@@ -37,6 +37,7 @@ __all__ = [
     "commitment_digest",
     "development_srs",
     "draw_input_salt",
+    "evaluate",
     "fetch_srs",
     "import_srs",
     "input_commitment",

@@ -35,6 +35,7 @@ class AuditCircuit:
         salt_elements: Salt elements of tensor 0.
         scale_bits: Inputs and parameters are integers at scale 2^scale_bits.
         output_scale_bits: Instances are integers at scale 2^output_scale_bits.
+        is_exact: Instances are exact integers; otherwise every operation rounds to about 2^-scale_bits.
         parameter_shapes: Shape of each parameter tensor.
         proof_bytes: Exact length of a proof.
     """
@@ -51,6 +52,7 @@ class AuditCircuit:
     salt_elements: int
     scale_bits: int
     output_scale_bits: int
+    is_exact: bool
     parameter_shapes: tuple[tuple[int, ...], ...]
     proof_bytes: int
 

@@ -13,7 +13,7 @@ from zk.circuits.audit import AuditCircuit
 from zk.circuits.graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
-from zk.circuits.planner import audit_architecture, plan_circuit, verify_exact
+from zk.circuits.planner import audit_architecture, plan_circuit, verify_scale
 from zk.circuits.settings import CircuitSettings, read_settings, regenerate
 from zk.errors import SrsError, UnsupportedArchitecture
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 
 def build_audit_circuit(
-    architecture: onnx.ModelProto, *, audit_samples: int, scale_bits: int, srs: SrsProvider
+    architecture: onnx.ModelProto,
+    *,
+    audit_samples: int,
+    scale_bits: int,
+    srs: SrsProvider,
+    activation_magnitude: float = 8.0,
 ) -> AuditCircuit:
     """Derive the audit circuit of an architecture, with the cheapest settings that prove it.
 
@@ -33,15 +38,23 @@ def build_audit_circuit(
         audit_samples: k, samples in one proof.
         scale_bits: Inputs and parameters are integers at scale 2^scale_bits.
         srs: Gives the SRS once the number of rows is known.
+        activation_magnitude: Largest magnitude (real units) of the values that meet a function which is looked up
+            (sigmoid, tanh, …): larger ones can't be proven, and the table's size is proportional to it.
 
     Raises:
-        UnsupportedArchitecture: The graph breaks the convention or has no exact circuit.
+        UnsupportedArchitecture: The graph breaks the convention, has no circuit, or one that this machine can't prove.
         SrsError: No SRS of the needed size.
         UnlinkedColumn: A parameter is not used by the computation.
         WorkerError: ezkl failed.
     """
     shapes = read_shapes(architecture)
-    graph, settings = plan_circuit(architecture, shapes, audit_samples=audit_samples, scale_bits=scale_bits)
+    graph, settings = plan_circuit(
+        architecture,
+        shapes,
+        audit_samples=audit_samples,
+        scale_bits=scale_bits,
+        activation_magnitude=activation_magnitude,
+    )
     return _finish(graph, settings, shapes, srs(settings.run_arguments.logrows), digest=None)
 
 
@@ -67,7 +80,7 @@ def rebuild_audit_circuit(
         raise SrsError(f"the circuit needs an SRS of 2^{logrows} rows, {srs.path} has 2^{srs.logrows}: get that size")
     graph = audit_architecture(architecture, shapes, audit_samples, logrows)
     derived = regenerate(graph.onnx, given)
-    verify_exact(graph, derived)
+    verify_scale(graph, derived)
     return _finish(graph, derived, shapes, srs, digest=expected_digest)
 
 
@@ -92,6 +105,7 @@ def _finish(
         salt_elements=tensor_0 - samples * shapes.features,
         scale_bits=settings.run_arguments.input_scale,
         output_scale_bits=settings.output_scale_bits,
+        is_exact=graph.is_exact,
         parameter_shapes=shapes.parameters,
         proof_bytes=proof_bytes(vka),
     )

@@ -6,7 +6,8 @@ salt elements behind them, because ezkl makes one commitment per input tensor:
 
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
-Besides, :mod:`zk.circuits.scales` keeps the scales of sums exact. The bytes depend on architecture, k and salt alone.
+Besides, :mod:`zk.circuits.scales` keeps the scales of sums exact where all operators are, and
+:mod:`zk.circuits.functions` rewrites the others. The bytes depend on architecture, k and salt alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zk.circuits.scales import align_scales
+from zk.circuits.functions import TABLE_OPERATORS, lower_functions
+from zk.circuits.scales import align_scales, is_exact
 from zk.errors import UnsupportedArchitecture
 
 _PREFIX = "audit/"
@@ -83,10 +85,14 @@ class AuditGraph:
     Attributes:
         onnx: A serialized model.
         output_degree: The output's scale is 2^(output_degree · scale_bits).
+        is_exact: Nothing is rounded; otherwise every product is, to the scale 2^scale_bits.
+        has_tables: Some function is looked up.
     """
 
     onnx: bytes
     output_degree: int
+    is_exact: bool
+    has_tables: bool
 
 
 def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_elements: int) -> AuditGraph:
@@ -101,19 +107,20 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
         The graph; equal arguments give equal bytes.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention, or an operator has no exact circuit.
+        UnsupportedArchitecture: The architecture breaks the convention, or an operator has no circuit.
     """
     shapes = read_shapes(architecture)
     source = architecture.graph.input[0].name
     values = audit_samples * shapes.features
     tensor_0 = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, values + salt_elements])
     unpacking, shape_constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
-    aligned = align_scales(
-        [_read_samples(node, source) for node in architecture.graph.node],
-        architecture.graph.initializer,
-        [_SAMPLES, *(value.name for value in architecture.graph.input[1:])],
-        _FLAT,
-    )
+    nodes = [_read_samples(node, source) for node in architecture.graph.node]
+    exact = is_exact(nodes)
+    inputs = [_SAMPLES, *(value.name for value in architecture.graph.input[1:])]
+    if exact:
+        made = align_scales(nodes, architecture.graph.initializer, inputs, _FLAT)
+    else:
+        made = lower_functions(nodes, architecture.graph.initializer)
     parameters = [
         helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape)
         for value, shape in zip(architecture.graph.input[1:], shapes.parameters, strict=True)
@@ -122,15 +129,21 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
         architecture.graph.output[0].name, TensorProto.FLOAT, [audit_samples, *shapes.output]
     )
     graph = helper.make_graph(
-        [*unpacking, *aligned.nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *aligned.constants]
+        [*unpacking, *made.nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *made.constants]
     )
     model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
-    return AuditGraph(model.SerializeToString(deterministic=True), aligned.degrees[architecture.graph.output[0].name])
+    return AuditGraph(
+        onnx=model.SerializeToString(deterministic=True),
+        output_degree=made.degrees[architecture.graph.output[0].name] if exact else 1,
+        is_exact=exact,
+        has_tables=any(node.op_type in TABLE_OPERATORS for node in nodes),
+    )
 
 
 def _read_samples(node: onnx.NodeProto, source: str) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
+    copy.ClearField("doc_string")
     copy.input[:] = [_SAMPLES if name == source else name for name in node.input]
     return copy
 

@@ -19,12 +19,14 @@ Relu, a value is cut into limbs below ``decomp_base``, and the choice is the bas
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zk.circuits.audit import SALT_ELEMENTS, column_capacity, leaves_empty_column
 from zk.circuits.graph import ArchitectureShapes, AuditGraph, audit_graph
 from zk.circuits.settings import CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitecture
+from zk.proofs.worker import physical_memory_bytes
 from zk.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ MAX_OUTPUT_SCALE_BITS = 216
 MAGNITUDE_BITS = 16
 """Values that meet an activation are below 2^16 in real units; a proof about larger ones can't be made."""
 
+MAX_TABLE_COLUMNS = 4
+"""A table of twice the range goes into at most this many columns: more of them cost more than more rows."""
+
+PROVER_BYTES_PER_ROW = 16 << 10
+"""Peak memory of the prover per row, measured from 2^14 to 2^16 rows."""
+
 _MAX_DECOMPOSED_BITS = 126
 """ezkl decomposes 128-bit integers."""
 
@@ -49,12 +57,17 @@ _DRAFT_LOGROWS = 17
 
 
 def plan_circuit(
-    architecture: onnx.ModelProto, shapes: ArchitectureShapes, *, audit_samples: int, scale_bits: int
+    architecture: onnx.ModelProto,
+    shapes: ArchitectureShapes,
+    *,
+    audit_samples: int,
+    scale_bits: int,
+    activation_magnitude: float,
 ) -> tuple[AuditGraph, CircuitSettings]:
     """Find the smallest circuit.
 
     Raises:
-        UnsupportedArchitecture: There is no exact circuit, or none of a size that an SRS exists for.
+        UnsupportedArchitecture: There is no circuit, or none of a size that an SRS exists for or this machine proves.
     """
     draft = audit_architecture(architecture, shapes, audit_samples, _DRAFT_LOGROWS)
     output_scale_bits = draft.output_degree * scale_bits
@@ -63,10 +76,13 @@ def plan_circuit(
             f"outputs at scale 2^{output_scale_bits} leave no room in the field: prepare the model with fewer than "
             f"{scale_bits} scale bits ({MAX_OUTPUT_SCALE_BITS // draft.output_degree} fit)"
         )
-    logrows, arguments = min(_candidates(draft, shapes, scale_bits), key=lambda candidate: candidate[0])
+    lookup_bound = math.ceil(activation_magnitude * 2**scale_bits) if draft.has_tables else 2
+    candidates = _candidates(draft, shapes, scale_bits, lookup_bound)
+    logrows, arguments = min(candidates, key=lambda candidate: candidate[0])
+    _verify_memory(logrows)
     graph = audit_architecture(architecture, shapes, audit_samples, logrows)
     settings = generate(graph.onnx, arguments)
-    verify_exact(graph, settings)
+    verify_scale(graph, settings)
     return graph, settings
 
 
@@ -79,30 +95,42 @@ def audit_architecture(
     return audit_graph(architecture, audit_samples=audit_samples, salt_elements=salt)
 
 
-def verify_exact(graph: AuditGraph, settings: CircuitSettings) -> None:
-    """Check that ezkl neither rescales nor rounds; silent on success.
+def verify_scale(graph: AuditGraph, settings: CircuitSettings) -> None:
+    """Check that outputs have the scale that the graph says, and that nothing is rounded in exact ones.
 
     Raises:
-        UnsupportedArchitecture: It does.
+        UnsupportedArchitecture: It is otherwise.
     """
     expected = graph.output_degree * settings.run_arguments.input_scale
-    if settings.has_lookups or settings.output_scale_bits != expected:
+    if (graph.is_exact and settings.has_lookups) or settings.output_scale_bits != expected:
         raise UnsupportedArchitecture(
-            f"ezkl rounds in this circuit: its outputs have the scale 2^{settings.output_scale_bits}, "
-            f"exact ones 2^{expected}; prepare the model again"
+            f"ezkl gives the circuit's outputs the scale 2^{settings.output_scale_bits}, not 2^{expected}: "
+            "a constant of the architecture has a scale of its own; prepare the model again"
         )
 
 
-def _candidates(draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int) -> Iterator[tuple[int, RunArguments]]:
+def _candidates(
+    draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int, lookup_bound: int
+) -> Iterator[tuple[int, RunArguments]]:
     """Settings and their number of rows, for each base that is worth a try; smaller bases first."""
-    bits = min(draft.output_degree * scale_bits + MAGNITUDE_BITS, _MAX_DECOMPOSED_BITS)
+    # Where products are rounded, the largest values to decompose are products before they are.
+    degree = draft.output_degree if draft.is_exact else 2
+    bits = min(degree * scale_bits + MAGNITUDE_BITS, _MAX_DECOMPOSED_BITS)
     for base_bits in _BASE_BITS:
         arguments = RunArguments(
-            scale_bits, _DRAFT_LOGROWS, decomp_base=1 << base_bits, decomp_legs=math.ceil(bits / base_bits)
+            scale_bits,
+            _DRAFT_LOGROWS,
+            decomp_base=1 << base_bits,
+            decomp_legs=math.ceil(bits / base_bits),
+            scale_rebase_multiplier=64 if draft.is_exact else 1,
+            lookup_bound=lookup_bound,
         )
         settings = generate(draft.onnx, arguments)
-        logrows = _fitting_logrows(settings, shapes, base_bits + 1 if settings.decomposes else MIN_LOGROWS)
-        yield logrows, arguments.with_logrows(logrows)
+        at_least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
+        if settings.decomposes:
+            at_least = max(at_least, base_bits + 1)
+        logrows = _fitting_logrows(settings, shapes, at_least)
+        yield logrows, replace(arguments, logrows=logrows)
         if not settings.decomposes:
             return
 
@@ -111,8 +139,18 @@ def _fitting_logrows(settings: CircuitSettings, shapes: ArchitectureShapes, at_l
     """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column."""
     needed = max(settings.rows, settings.instances)
     lengths = [math.prod(shape) for shape in shapes.parameters]
-    for logrows in range(max(at_least, MIN_LOGROWS), MAX_LOGROWS + 1):
+    for logrows in range(at_least, MAX_LOGROWS + 1):
         capacity = column_capacity(logrows)
         if needed <= capacity and not any(leaves_empty_column(length, capacity) for length in lengths):
             return logrows
     raise UnsupportedArchitecture(f"the circuit needs {needed} rows: at most 2^{MAX_LOGROWS}; audit fewer samples")
+
+
+def _verify_memory(logrows: int) -> None:
+    """Refuse what this machine can't prove before it tries."""
+    needed, available = PROVER_BYTES_PER_ROW << logrows, physical_memory_bytes()
+    if needed > available:
+        raise UnsupportedArchitecture(
+            f"a circuit of 2^{logrows} rows takes about {needed >> 30} GiB to prove, this machine has "
+            f"{available >> 30} GiB: audit fewer samples, or prepare on a larger machine"
+        )

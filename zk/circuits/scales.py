@@ -69,6 +69,11 @@ class AlignedGraph:
     degrees: dict[str, int]
 
 
+def is_exact(nodes: Iterable[onnx.NodeProto]) -> bool:
+    """Whether every operator has an exact circuit."""
+    return all(node.op_type in EXACT_OPERATORS for node in nodes)
+
+
 def align_scales(
     nodes: Sequence[onnx.NodeProto], constants: Sequence[onnx.TensorProto], inputs: Iterable[str], some_input: str
 ) -> AlignedGraph:
@@ -81,7 +86,7 @@ def align_scales(
         some_input: A value of shape [1, n] that depends on an input.
 
     Raises:
-        UnsupportedArchitecture: An operator is not exact, or a node reads what is not made before it.
+        UnsupportedArchitecture: A node reads what is not made before it.
     """
     aligner = _ScaleAligner(constants, inputs, some_input, Counter(name for node in nodes for name in node.input))
     for node in nodes:
@@ -105,10 +110,6 @@ class _ScaleAligner:
         self._readable = self._merge_constants(uses)
 
     def append(self, node: onnx.NodeProto) -> None:
-        if node.op_type not in EXACT_OPERATORS:
-            raise UnsupportedArchitecture(
-                f"node {node.name}: {node.op_type} has no exact circuit; exact are {', '.join(sorted(EXACT_OPERATORS))}"
-            )
         inputs = [self._readable.get(name, name) for name in node.input]
         if unknown := [name for name in inputs if name not in self.degrees]:
             raise UnsupportedArchitecture(f"{node.op_type} {node.name} reads {unknown[0]}, which is not made before it")

@@ -12,7 +12,7 @@ import json
 import math
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ _BOUNDS = {
     "num_inner_cols": (1, 64),
     "decomp_base": (2, 1 << MAX_LOGROWS),
     "decomp_legs": (1, 64),
+    "lookup_bound": (2, 1 << MAX_LOGROWS),
 }
 
 
@@ -50,6 +51,7 @@ class RunArguments:
         decomp_base: Base of the decompositions behind range checks; polynomial models have none.
         decomp_legs: Digits of a decomposition.
         scale_rebase_multiplier: ezkl rescales once a scale exceeds this many times ``input_scale``; never, at 64.
+        lookup_bound: Tables of functions hold the integers from -lookup_bound to lookup_bound.
     """
 
     input_scale: int
@@ -58,10 +60,7 @@ class RunArguments:
     decomp_base: int = 256
     decomp_legs: int = 4
     scale_rebase_multiplier: int = 64
-
-    def with_logrows(self, logrows: int) -> RunArguments:
-        """The same choices for another number of rows."""
-        return replace(self, logrows=logrows)
+    lookup_bound: int = 2
 
     def as_json(self) -> dict[str, Any]:
         """Ezkl's run arguments; parameters have the inputs' scale."""
@@ -73,7 +72,7 @@ class RunArguments:
             "num_inner_cols": self.num_inner_cols,
             "decomp_base": self.decomp_base,
             "decomp_legs": self.decomp_legs,
-            "lookup_range": [-2, 2],
+            "lookup_range": [-self.lookup_bound, self.lookup_bound],
         }
 
 
@@ -153,7 +152,7 @@ def read_settings(data: bytes) -> CircuitSettings:
         settings["timestamp"] = 0
         for name in _SETS:
             settings[name] = sorted(settings[name], key=json.dumps)
-        run_args = settings["run_args"]
+        run_args = settings["run_args"] | {"lookup_bound": settings["run_args"]["lookup_range"][1]}
         for name, (low, high) in _BOUNDS.items():
             if not low <= _integer(run_args[name]) <= high:
                 raise ValueError(f"{name} is {run_args[name]}, not in {low}…{high}")

@@ -94,6 +94,13 @@ def _commit_tensor(tensor: list[str], vk: str, settings: str, srs: str) -> list[
     return points
 
 
+def evaluate(tensors: str, compiled: str, witness: str) -> list[list[str]]:
+    """The outputs that a circuit gives, without a proof."""
+    ezkl.gen_witness(tensors, compiled, witness, None, None)
+    outputs: list[list[str]] = json.loads(Path(witness).read_text())["outputs"]
+    return outputs
+
+
 def prove(
     tensors: str, compiled: str, vk: str, pk: str, settings: str, srs: str, witness: str, proof: str
 ) -> list[list[list[str]]]:
@@ -111,7 +118,8 @@ def verify(proof: str, settings: str, vk: str, srs: str) -> None:
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    f.__name__: f for f in (make_srs, fetch_srs, make_settings, make_keys, write_verifier, commit, prove, verify)
+    f.__name__: f
+    for f in (make_srs, fetch_srs, make_settings, make_keys, write_verifier, commit, evaluate, prove, verify)
 }
 
 

@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 
 from zk.circuits.key_files import keys_of
 from zk.errors import ProofError
+from zk.field import to_signed
 from zk.proofs.commitment import (
     commit_tensors,
     input_elements,
@@ -23,7 +24,7 @@ from zk.proofs.commitment import (
     split_points,
     write_tensors,
 )
-from zk.proofs.proof import Proof, read_ezkl_proof, verify_commitments, verify_form, write_ezkl_proof
+from zk.proofs.proof import Proof, element_from_hex, read_ezkl_proof, verify_commitments, verify_form, write_ezkl_proof
 from zk.proofs.verifier import verify
 from zk.proofs.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
 from zk.storage import cache_folder, scratch_folder
@@ -74,6 +75,29 @@ def prove(
         made.write_text(write_ezkl_proof(proof))
         made.replace(path)
     return proof
+
+
+def evaluate(
+    circuit: AuditCircuit, inputs: NDArray[np.int64], parameters: Sequence[NDArray[np.int32]], srs: Srs
+) -> tuple[int, ...]:
+    """The k·O outputs (signed, at scale 2^output_scale_bits) that a proof would have as instances; proves nothing.
+
+    Not checked: that the values meeting an activation are within the range that can be proven.
+
+    Raises:
+        StatementError: Shapes or ranges do not fit the circuit.
+        WorkerError: ezkl failed.
+    """
+    salt = [0] * circuit.salt_elements
+    tensors = [input_elements(circuit, inputs, salt), *parameter_elements(circuit, parameters)]
+    with tempfile.TemporaryDirectory(prefix="modelseal-evaluate-") as folder:
+        job = {
+            "tensors": write_tensors(Path(folder), tensors),
+            "compiled": keys_of(circuit, srs).compiled,
+            "witness": Path(folder, "witness.json"),
+        }
+        (outputs,) = run_job("evaluate", job).value
+    return tuple(to_signed(element_from_hex(output)) for output in outputs)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ _OUT_OF_MEMORY = ("out of memory", "MemoryError", "ThreadPoolBuildError")
 _SCRIPT = Path(__file__).with_name("ezkl_process.py")
 
 
-def _physical_memory_bytes() -> int:
+def physical_memory_bytes() -> int:
+    """Memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -93,7 +94,7 @@ def run_job(
         job = {
             "operation": operation,
             "arguments": {name: str(v) if isinstance(v, Path) else v for name, v in arguments.items()},
-            "memory_bytes": limits.memory_bytes or _physical_memory_bytes(),
+            "memory_bytes": limits.memory_bytes or physical_memory_bytes(),
             # A backstop for a parent that dies: an orphan can't burn more than every core for the whole time.
             "cpu_seconds": int(limits.seconds * (os.cpu_count() or 1)) + 1,
             "answer": str(answer),

@@ -272,13 +272,19 @@ def test_outputs_that_outgrow_the_field_are_refused_with_the_scale_that_fits():
         build(dense_architecture(2, 2, 2, 2, 1))
 
 
-def test_an_operator_without_an_exact_circuit_is_refused():
+def test_an_operator_without_a_circuit_is_refused():
     architecture = dense_architecture(3, 2, 2)
     (square,) = (node for node in architecture.graph.node if node.op_type == "Mul")
-    square.op_type, square.name = "Sigmoid", "hidden"
+    square.op_type, square.name = "Celu", "hidden"
     del square.input[1:]
-    with pytest.raises(UnsupportedArchitecture, match="node hidden: Sigmoid has no exact circuit; exact are Add, "):
+    with pytest.raises(UnsupportedArchitecture, match="node hidden: Celu has no circuit; supported are Add, "):
         build(architecture)
+
+
+def test_what_the_machine_can_not_prove_is_refused_before_it_tries(monkeypatch):
+    monkeypatch.setattr("zk.circuits.planner.physical_memory_bytes", lambda: 1 << 20)
+    with pytest.raises(UnsupportedArchitecture, match="this machine has 0 GiB: audit fewer samples"):
+        build(dense_architecture(3, 2))
 
 
 def test_a_constant_factor_that_ezkl_gives_a_scale_of_its_own_is_refused():
@@ -287,7 +293,7 @@ def test_a_constant_factor_that_ezkl_gives_a_scale_of_its_own_is_refused():
     architecture.graph.node[-1].output[0] = "product"
     architecture.graph.node.append(helper.make_node("Mul", ["product", "quarter"], ["output"]))
     architecture.graph.initializer.append(numpy_helper.from_array(np.array(0.25, np.float32), "quarter"))
-    with pytest.raises(UnsupportedArchitecture, match="ezkl rounds in this circuit"):
+    with pytest.raises(UnsupportedArchitecture, match="a scale of its own"):
         zk.build_audit_circuit(architecture, audit_samples=1, scale_bits=4, srs=zk.development_srs)
 
 

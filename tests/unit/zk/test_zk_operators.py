@@ -189,3 +189,64 @@ def test_values_beyond_the_relus_range_are_not_proven():
             huge,
             zk.development_srs(circuit.logrows),
         )
+
+
+def with_activation(*nodes, **constants):
+    return architecture(
+        [NODE("MatMul", ["input", "p0"], ["a"]), *nodes, NODE("MatMul", ["b", "p1"], ["output"])],
+        4,
+        [(4, 5), (5, 2)],
+        2,
+        **constants,
+    )
+
+
+FUNCTIONS = {
+    "sigmoid": with_activation(NODE("Sigmoid", ["a"], ["b"])),
+    "tanh": with_activation(NODE("Tanh", ["a"], ["b"])),
+    "erf": with_activation(NODE("Erf", ["a"], ["b"])),
+    "elu": with_activation(NODE("Elu", ["a"], ["b"], alpha=1.0)),
+    "softplus": with_activation(NODE("Softplus", ["a"], ["b"])),
+    "leaky relu": with_activation(NODE("LeakyRelu", ["a"], ["b"], alpha=0.1)),
+    "hard sigmoid": with_activation(NODE("HardSigmoid", ["a"], ["b"], alpha=0.2, beta=0.5)),
+    "clip": with_activation(
+        NODE("Clip", ["a", "low", "high"], ["b"]), low=np.array(-0.5, np.float32), high=np.array(0.7, np.float32)
+    ),
+    "silu": with_activation(NODE("Sigmoid", ["a"], ["c"]), NODE("Mul", ["a", "c"], ["b"])),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_other_functions_are_proven_up_to_rounding(name):
+    """The function itself, not an approximation by a polynomial."""
+    bits, model = 8, FUNCTIONS[name]
+    circuit = zk.build_audit_circuit(
+        model, audit_samples=SAMPLES, scale_bits=bits, srs=zk.development_srs, activation_magnitude=4
+    )
+    assert not circuit.is_exact
+    assert circuit.output_scale_bits == bits
+    rng = np.random.default_rng(len(name))
+    inputs = rng.integers(-(1 << bits), 1 << bits, size=(SAMPLES, 4))
+    parameters = [rng.integers(-(1 << bits), 1 << bits, size=s).astype(np.int32) for s in circuit.parameter_shapes]
+    srs = zk.development_srs(circuit.logrows)
+    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+    assert zk.evaluate(circuit, inputs, parameters, srs) == proof.outputs
+    feeds = {"input": np.ldexp(inputs, -bits)} | {
+        f"p{index}": np.ldexp(tensor.astype(float), -bits) for index, tensor in enumerate(parameters)
+    }
+    (expected,) = ReferenceEvaluator(in_float64(model)).run(None, feeds)
+    assert np.abs(np.ldexp(np.array(proof.outputs, float), -bits) - expected.ravel()).max() < 4 / 2**bits
+    assert np.abs(expected).max() > 40 / 2**bits
+
+
+def test_a_value_outside_the_table_can_not_be_proven():
+    circuit = zk.build_audit_circuit(
+        FUNCTIONS["tanh"], audit_samples=1, scale_bits=6, srs=zk.development_srs, activation_magnitude=2
+    )
+    big = [np.full(shape, 64, np.int32) for shape in circuit.parameter_shapes]
+    srs = zk.development_srs(circuit.logrows)
+    salt = zk.draw_input_salt(circuit)
+    assert len(zk.prove(circuit, np.full((1, 4), 10), salt, big, srs).outputs) == 2
+    with pytest.raises(WorkerError, match="could not prove"):
+        zk.prove(circuit, np.full((1, 4), 64), salt, big, srs)
