@@ -21,6 +21,7 @@ class Node:
         self._state = folder / "state.json"
         self._output = folder / "output.txt"
         self._port = "0"
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
         """Start it and return its URL; skips the test where npm has not installed anvil."""
@@ -28,17 +29,17 @@ class Node:
         # Into a file: a pipe that nobody empties would stop the node once it is full.
         with self._output.open("w") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)
-        self._port = self._listening_port()
+        self._port = self._listening_port(self._process)
         return f"http://127.0.0.1:{self._port}"
 
     def stop(self) -> None:
         """Stop it; it writes its state first."""
-        if self._process.poll() is None:
+        if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(timeout=30)
 
-    def _listening_port(self) -> str:
-        while self._process.poll() is None:
+    def _listening_port(self, process: subprocess.Popen[bytes]) -> str:
+        while process.poll() is None:
             if found := re.search(r"Listening on 127\.0\.0\.1:(\d+)", self._output.read_text()):
                 return found[1]
             time.sleep(0.05)
