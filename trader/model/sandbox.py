@@ -56,10 +56,19 @@ def _judge(data: bytes, allowed: frozenset[str]) -> None:
     _check_tensors(model)
     try:
         onnx.checker.check_model(model)
+        _forget_shapes(model)
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise _refusal(f"it is not a valid model: {_first_line(error)}") from error
     _check_sizes(inferred)
+
+
+def _forget_shapes(model: Any) -> None:
+    """Drop what the file claims about shapes within the model: inference finds them, and exporters sometimes err."""
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
 
 
 def _check_versions(model: Any, newest: int) -> None:

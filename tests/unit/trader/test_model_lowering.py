@@ -9,10 +9,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from trader.model import (
     PostProcessingKind,
@@ -276,6 +279,37 @@ def test_scikit_learn_classifier_keeps_probabilities_and_labels(tmp_path, name, 
     output, label = session.run(["output", "label"], {"input": samples.astype(np.float32)})
     np.testing.assert_allclose(output, classifier.predict_proba(samples), atol=2e-2)
     assert np.mean(label == classifier.predict(samples)) > 0.99
+
+
+LINEAR_MODELS = {
+    "two-class scores": (RidgeClassifier(), load_breast_cancer),
+    "scores": (RidgeClassifier(), load_iris),
+    "hinge loss": (make_pipeline(StandardScaler(), SGDClassifier(random_state=0)), load_iris),
+    "projection": (make_pipeline(StandardScaler(), PCA(5), LogisticRegression()), load_breast_cancer),
+    "selected features": (
+        make_pipeline(SimpleImputer(), SelectKBest(k=5), MinMaxScaler(), LogisticRegression()),
+        load_breast_cancer,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR_MODELS)
+def test_other_linear_classifiers_keep_their_labels(tmp_path, name):
+    classifier, load = LINEAR_MODELS[name]
+    samples, labels = load(return_X_y=True)
+    classifier.fit(samples, labels)
+    lowered = read_model(export(classifier, samples, tmp_path / "m.onnx"))
+    predictions = lowered.post_processing.predict(raw_outputs(lowered, samples))
+    assert np.mean(predictions == classifier.predict(samples)) > 0.99
+
+
+def test_features_of_very_small_values_keep_their_weight(tmp_path):
+    samples, target = load_diabetes(return_X_y=True)
+    samples[:, :3] *= 1e-4
+    regressor = LinearRegression().fit(samples, target)
+    lowered = read_model(export(regressor, samples, tmp_path / "m.onnx"))
+    predictions = lowered.post_processing.apply(raw_outputs(lowered, samples))
+    np.testing.assert_allclose(predictions.ravel(), regressor.predict(samples), atol=2.0)
 
 
 @pytest.mark.parametrize("regressor", [LinearRegression(), Ridge(), make_pipeline(StandardScaler(), Ridge())])

@@ -139,7 +139,8 @@ def _outputs(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
             "export it with a single output"
         )
     (value,) = values
-    # Probabilities tell more than classes.
-    kinds = sorted((tail.kind for tail in tails), key=lambda kind: kind is PostProcessingKind.ARGMAX)
+    kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
+    # Probabilities and scores tell more than classes.
+    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
-    return value, PostProcessing(kind=kinds[0] if kinds else PostProcessingKind.NONE, labels=labels)
+    return value, PostProcessing(kind=kind, labels=labels)

@@ -18,6 +18,8 @@ from trader.model.nodes import Linear, Node, Rearrange
 MAX_EXPONENT = 64
 MIN_LAST_LAYER, MAX_LAST_LAYER = 2.0**-5, 2.0**10
 """Range of the last layer's largest value that the grid holds well; outside it, a power of two is taken out."""
+LARGE_RATIO = 2.0**4
+"""Features with weights so many times above the median feature's leave a power of two to the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     nodes = _live_nodes(builder, output)
     linear = [node for node in nodes if isinstance(node, Linear)]
     layers = [builder.layers[node.parameter] for node in linear]
+    layers = _with_units(nodes, layers, features)
     exponents = _input_exponents(nodes, layers)
     parameters = [
         _divide_rows(layer) if exponents and layer.row_scale is not None else layer.parameters for layer in layers
@@ -89,6 +92,23 @@ def _renamed(nodes: list[Node], parameters: Sequence[LinearParameters], features
             moved = replace(moved, parameter=index)
         renamed.append(moved)
     return Graph((features,), tuple(renamed), names[output], tuple(specs))
+
+
+def _with_units(nodes: list[Node], layers: list[Layer], features: int) -> list[Layer]:
+    """The layers; one that reads the whole input, with very unequal weights, gets a scale that stands for units.
+
+    A weight far above the others means a feature of very small values, which the input grid would hold badly. Ordinary
+    weights are left alone, so that the exponents tell of units, not of importance.
+    """
+    readers = [node for node in nodes if INPUT in node.inputs]
+    if len(readers) != 1 or not isinstance(readers[0], Linear) or not np.isfinite(layers[0].parameters.weights).all():
+        return layers
+    largest = np.abs(layers[0].parameters.weights).max(axis=2)
+    typical = np.median(largest)
+    if layers[0].row_scale is not None or largest.shape != (1, features) or typical == 0:
+        return layers
+    scale = np.maximum(2.0 ** np.ceil(np.log2(np.maximum(largest / typical, 1) / LARGE_RATIO)), 1)
+    return [replace(layers[0], row_scale=scale, feature_scale=scale[0]), *layers[1:]]
 
 
 def _input_exponents(nodes: list[Node], layers: list[Layer]) -> tuple[int, ...]:

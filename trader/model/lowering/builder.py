@@ -98,8 +98,31 @@ class GraphBuilder:
         if row_scale is not None:
             weights = row_scale[:, :, np.newaxis] * weights
         layer = Layer(LinearParameters(weights, bias), row_scale, self._feature_scale(view))
+        absorbed = self._absorb_order(view, layer)
+        if absorbed is not None:
+            return View((self._add_linear(view.bases[0], absorbed),), (*view.shape[:-1], columns))
         name = self._add_linear(self.arrange(view.plain()), layer)
         return View((name,), (*view.shape[:-1], columns))
+
+    def _absorb_order(self, view: View, layer: Layer) -> Layer | None:
+        """The layer, with its rows in the order of the view's base, and zeros for what it doesn't read.
+
+        None if the base is read at several positions, by several groups, or is much larger than what is read.
+        """
+        groups, rows, columns = layer.parameters.weights.shape
+        size = self._sizes[view.bases[0]]
+        places = view.places.ravel()
+        inside = places != ZERO
+        unique = len(np.unique(places[inside])) == inside.sum()
+        if len(view.bases) > 1 or groups > 1 or view.size != rows or not unique or size > max(2 * rows, MAX_CHANNELS):
+            return None
+        weights = np.zeros((1, size, columns))
+        weights[0, places[inside]] = layer.parameters.weights[0, inside]
+        row_scale = None
+        if layer.row_scale is not None:
+            row_scale = np.ones((1, size))
+            row_scale[0, places[inside]] = layer.row_scale[0, inside]
+        return replace(layer, parameters=replace(layer.parameters, weights=weights), row_scale=row_scale)
 
     def square(self, view: View) -> View:
         """View², element by element."""

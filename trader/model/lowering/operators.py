@@ -47,6 +47,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
+    "ai.onnx.ml.Imputer": structure.lower_identity,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
     "ai.onnx.ml.Normalizer": tail.lower_normalizer,
@@ -64,7 +65,8 @@ _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
     **dict.fromkeys(("PRelu", "Selu", "Celu", "ThresholdedRelu", "Mish", "Softsign"), _SMOOTH),
-    **dict.fromkeys(("Abs", "Exp", "Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
+    **dict.fromkeys(("Abs", "Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
+    "Exp": "Write Sigmoid or Softmax; for scikit-learn classifiers, export with the option raw_scores=True.",
     **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax", "LpPool"), "Use AveragePool."),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "Use BatchNormalization."),
     "ConvTranspose": "Use Conv.",

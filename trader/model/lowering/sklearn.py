@@ -34,7 +34,7 @@ def lower_linear_regressor(context: NodeContext) -> Symbol:
 def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
     """LinearClassifier: class labels, and scores after `post_transform`.
 
-    Two classes become a single logit, the second score minus the first one where a softmax compares them.
+    Two classes become a single score or logit: the second one, minus the first one where a softmax compares them.
     """
     value = _vector(context)
     labels = class_labels(context.attribute("classlabels_ints") or context.attribute("classlabels_strings") or ())
@@ -45,11 +45,11 @@ def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
     if kind is None or len(labels) != max(rows, 2):
         context.refuse(f"post_transform {transform} with {len(labels)} classes is not supported")
     mirrored = rows == 2 and np.allclose(weights[0], -weights[1]) and np.allclose(bias[0], -bias[1])
-    if rows == 2 and (kind is PostProcessingKind.SOFTMAX or (kind is PostProcessingKind.SIGMOID and mirrored)):
-        softmax = kind is PostProcessingKind.SOFTMAX
-        weights = weights[1:] - weights[:1] if softmax else weights[1:]
-        bias = bias[1:] - bias[:1] if softmax else bias[1:]
-        kind = PostProcessingKind.BINARY
+    if rows == 2 and kind is PostProcessingKind.SOFTMAX:
+        weights, bias, kind = weights[1:] - weights[:1], bias[1:] - bias[:1], PostProcessingKind.BINARY
+    elif mirrored:
+        weights, bias = weights[1:], bias[1:]
+        kind = PostProcessingKind.BINARY if kind is PostProcessingKind.SIGMOID else kind
     scores = _layer(context, value, weights, bias)
     result = Tail(scores, kind, operator_name(context.node), node_name(context.node), labels)
     return Tail(scores, PostProcessingKind.ARGMAX, operator_name(context.node), node_name(context.node), labels), result

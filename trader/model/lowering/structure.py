@@ -18,7 +18,7 @@ any other way than passing it on does not come out even."""
 
 
 def lower_identity(context: NodeContext) -> Symbol:
-    """Identity, and Dropout, which does nothing outside training."""
+    """Identity; Dropout, which does nothing outside training; Imputer, since test data may have no missing values."""
     symbol = context.inputs[0]
     return symbol if isinstance(symbol, Tail) else context.view()
 

@@ -32,7 +32,7 @@ def lower_tail(context: NodeContext) -> Symbol:
     axis = context.sample_axis(context.attribute("axis", _DEFAULT_AXES.get(context.node.op_type, -1)), rank)
     if value.size != value.shape[axis]:
         context.refuse(f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}", "Flatten them first.")
-    flat = value.reshaped((value.size,))
+    flat = value if rank == 1 else value.reshaped((value.size,))
     return Tail(flat, kind, operator_name(context.node), node_name(context.node))
 
 
@@ -63,17 +63,27 @@ def lower_zip_map(context: NodeContext) -> Symbol:
     """ZipMap: probabilities by class label."""
     symbol = context.inputs[0]
     labels = context.attribute("classlabels_int64s") or context.attribute("classlabels_strings") or ()
-    if not isinstance(symbol, Tail):
-        context.refuse("it does not stand at the end of the model")
-    return replace(symbol, labels=class_labels(labels))
+    if isinstance(symbol, Tail):
+        return replace(symbol, labels=class_labels(labels))
+    scores = context.view()
+    return Tail(
+        scores, PostProcessingKind.NONE, operator_name(context.node), node_name(context.node), class_labels(labels)
+    )
 
 
 def lower_array_feature_extractor(context: NodeContext) -> Symbol:
-    """ArrayFeatureExtractor: class labels by column number."""
-    labels, symbol = context.inputs[:2]
-    if not isinstance(symbol, Tail) or not isinstance(labels, np.ndarray):
-        context.refuse("it picks features", "Drop the unused features before the export.")
-    return replace(symbol, labels=class_labels(labels.ravel().tolist()))
+    """ArrayFeatureExtractor: class labels by column number, or a choice of features."""
+    source, chooser = context.inputs[:2]
+    if isinstance(source, np.ndarray) and isinstance(chooser, Tail):
+        return replace(chooser, labels=class_labels(source.ravel().tolist()))
+    scores = isinstance(source, Tail) and source.kind is PostProcessingKind.NONE and source.value.shape == (1,)
+    if isinstance(source, Tail) and scores and np.array_equal(context.constant(1, "column").ravel(), [1]):
+        # The score of the second of two classes, which is the one that `lower_linear_classifier` keeps.
+        return source
+    view, places = context.view(), context.constant(1, "list of places").astype(np.int64).ravel()
+    if len(view.shape) != 1 or np.any((places < 0) | (places >= view.size)):
+        context.refuse(f"it reads outside samples of shape {list(view.shape)}")
+    return view.taken(places)
 
 
 def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tuple[int, ...] | tuple[str, ...]:
