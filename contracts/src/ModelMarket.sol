@@ -28,7 +28,8 @@ import {
 } from "./types/Types.sol";
 
 /// @title Escrow of model trades
-/// @dev Each function keeps one rhythm: what it requires, what it writes, the event. Ether leaves in `withdraw` alone.
+/// @dev Each function keeps one rhythm: what it requires, what it writes, the event, the external call. Ether leaves in
+/// `withdraw` alone, and that is the only call that could come back: the verifier is called statically.
 contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     using AuditChecks for AuditProof;
     using Layouts for Layout;
@@ -175,7 +176,6 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash)
         external
         payable
-        nonReentrant
     {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Purchased);
         Terms storage terms = listing_.terms;

@@ -79,7 +79,7 @@ abstract contract Fixture {
         listed.sumsRoot = WEIGHTS_LEAF;
         listed.layoutHash = keccak256(abi.encode(audit.layout));
         (listed.price, listed.bond, listed.fee) = (price, bond, fee);
-        (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 2);
+        (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 8);
         listed.tolerance = uint128(1) << audit.layout.outputShiftBits;
         listed.windows = Windows(600, 700, 800, 900, 1000, 1100);
     }

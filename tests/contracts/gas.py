@@ -1,8 +1,8 @@
 """What the market's transactions cost; `python -m tests.contracts.gas` pins it in `contracts/artifacts/gas.json`.
 
-The trade is of the committed proof vector with 4 outputs, the disputes are about a model of 10⁶ parameters, `verifier`
-is a bare call of the verifier with the same proof, and `trade_without_verifier` is purchase … confirm less that call
-and the calldata that it shares with `prove`.
+The trade is of the committed proof vector (8 samples of 2 outputs), the disputes are about a model of 10⁶ parameters,
+`verifier` is a bare call of the verifier with the same proof, and `trade_without_verifier` is purchase … confirm less
+that call and the calldata that it shares with `prove`.
 """
 
 import json

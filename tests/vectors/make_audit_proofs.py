@@ -1,7 +1,7 @@
 """Makes `audit_proofs.json`: real ezkl proofs of a tiny linear model, for the tests of the market.
 
-Run `python tests/vectors/make_audit_proofs.py` from the repository's root. Three statements over one circuit
-(k = 2 samples of 3 features, 2 outputs, one salted parameter tensor):
+Run `python tests/vectors/make_audit_proofs.py` from the repository's root. Four statements about one circuit
+(k = 8 samples of 3 features, 2 outputs each, one salted parameter tensor):
 
 - `first`: what a trade proves;
 - `second`: the same parameters on other inputs, a proof that belongs to another trade;
@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-SAMPLES, FEATURES, OUTPUTS, SALT, LOGROWS, SCALE_BITS, COMMIT_SCALE_BITS = 2, 3, 2, 12, 10, 13, 12
+SAMPLES, FEATURES, OUTPUTS, SALT, LOGROWS, SCALE_BITS, COMMIT_SCALE_BITS = 8, 3, 2, 12, 10, 13, 12
 ROWS = FEATURES + 1 + SALT
 TARGET = Path(__file__).with_name("audit_proofs.json").resolve()
 

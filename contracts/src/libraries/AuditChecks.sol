@@ -57,9 +57,16 @@ library AuditChecks {
             if (instance >= Field.MODULUS) revert IModelMarket.InstanceOutsideField(i, instance);
             int256 proven = Field.toSigned(instance);
             int256 committed = int256(outputs[i]) << shiftBits;
-            if (SignedMath.abs(proven - committed) > tolerance) {
+            if (_distance(proven, committed) > tolerance) {
                 revert IModelMarket.OutputOutsideTolerance(i, proven, committed);
             }
+        }
+    }
+
+    /// @dev Of two integers that are less than 2^255 apart.
+    function _distance(int256 a, int256 b) private pure returns (uint256) {
+        unchecked {
+            return SignedMath.abs(a - b);
         }
     }
 }
