@@ -34,7 +34,7 @@ from trader.delivery import (
 from trader.errors import LyingBuyerError, PeerFaultError, RequestError
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
-from trader.package import open_circuit
+from trader.package import ProofBudgetError, open_circuit
 from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
@@ -143,7 +143,7 @@ class Seller(Party):
             return self._advance(trade)
         except NotDeliveredError:
             return False
-        except (PeerFaultError, he.WireError, MessageError, EnvelopeError) as error:
+        except (PeerFaultError, he.WireError, MessageError, EnvelopeError, ProofBudgetError) as error:
             self._refuse(trade, error)
             return False
 
@@ -199,11 +199,13 @@ class Seller(Party):
             NotDeliveredError: The audit samples have not arrived.
             EnvelopeError, MessageError, RequestError: They are not those of the trade.
             LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
+            ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
         self._check_committed(order, purchase)
+        self.package.budget.reserve([purchase.input_commitment])
         with self._working("prove"):
             proof = prove(
                 self.circuit, order.inputs.samples, order.inputs.salt, self.package.canonical.tensors, self.srs

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +74,8 @@ class Trading:
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
+        # Each table has its own list of published proofs: the package is shared by many tests.
+        self.package = replace(self.package, folder=self.folder / "package")
         deployer = Account.create()
         self.accounts = {role: Account.create() for role in Role}
         for account in (deployer, *self.accounts.values()):

@@ -20,7 +20,7 @@ from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar,
 from trader.errors import CallerError, PolicyError
 from trader.files import write_file
 from trader.model import parse_architecture, parse_manifest
-from trader.package import PublicPackage, open_circuit, read_canonical, read_package_srs
+from trader.package import PublicPackage, open_circuit, proof_budget, read_canonical, read_package_srs
 
 app = typer.Typer(help="Accuracy on public data sets, proven by the seller.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def certify_command(
     model = open_public_model(folder / "public")
     rows = Dataset.read(dataset, data, labels, model.graph.features)
     with progress_bar("proving") as update:
-        certificate = certify(model, read_canonical(folder), rows, update)
+        certificate = certify(model, read_canonical(folder), rows, proof_budget(folder, model.graph), update)
     path = out or folder / "public" / CERTIFICATES / f"{rows.data_digest.hex()[:16]}.json"
     write_file(path, certificate.to_bytes())
     _print(certificate, {"certificate": str(path)}, as_json)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from trader.model.architecture import architecture_bytes, parse_architecture, read_architecture
 from trader.model.bounds import evaluate_values, interval_bounds, measured_bounds
-from trader.model.canonical import DEFAULT_SCALE_BITS, CanonicalModel, canonicalise
+from trader.model.canonical import (
+    DEFAULT_PROOFS,
+    DEFAULT_SCALE_BITS,
+    CanonicalModel,
+    canonicalise,
+    hidden_proofs,
+)
 from trader.model.data import read_labels, read_samples
 from trader.model.errors import (
     ArchitectureError,
@@ -32,6 +38,7 @@ from trader.model.quantise import quantise_inputs
 from trader.model.reference import evaluate_exact
 
 __all__ = [
+    "DEFAULT_PROOFS",
     "DEFAULT_SCALE_BITS",
     "INPUT",
     "ZERO",
@@ -64,6 +71,7 @@ __all__ = [
     "canonicalise",
     "evaluate_exact",
     "evaluate_values",
+    "hidden_proofs",
     "interval_bounds",
     "load_onnx",
     "lower_model",

@@ -2,9 +2,8 @@
 
 Parameters are rounded to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly. Each layer is one int32
 tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
-y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W': salt rows meet zeros, and hide the commitment to the tensor, which would
-otherwise be a deterministic function of parameters that could be guessed. A layer with groups has such a matrix for
-each: W' [groups, a + 1 + t, b].
+y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W': salt rows meet zeros, and hide what commitment and proofs would tell of
+the tensor (`hidden_proofs`). A layer with groups has such a matrix for each: W' [groups, a + 1 + t, b].
 
 `trader.model.reference` says what a canonical model computes.
 """
@@ -24,7 +23,14 @@ DEFAULT_SCALE_BITS = 13
 PARAMETER_BITS = 24
 """Magnitudes stay below 2^24: a float32 significand."""
 SALT_ROWS = 12
-"""Rows per tensor (over all its groups), so at least 12 · 24 bits that no one can guess."""
+"""Rows per tensor (over all its groups), at least."""
+DEFAULT_PROOFS = 16
+EVALUATION_BITS = 254
+"""What a published proof says about each tensor: its polynomial's value, a field element, at a point that all know."""
+LISTED_EVALUATIONS = 2
+"""The commitment to a tensor and the opening in the manifest say as much as two proofs do."""
+HIDING_BITS = 128
+"""Bits of salt that remain unknown after all that was published (leftover hash lemma: within 2^-64 of uniform)."""
 MAX_RELATIVE_ERROR = 0.05
 """Rounding that moves a layer's weights by more than this (Frobenius norm) is refused."""
 OUTPUT_SCALE_BITS = 220
@@ -63,19 +69,44 @@ class CanonicalModel:
         return row
 
 
-def canonicalise(lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS) -> CanonicalModel:
+def canonicalise(
+    lowered: LoweredModel, scale_bits: int = DEFAULT_SCALE_BITS, proofs: int = DEFAULT_PROOFS
+) -> CanonicalModel:
     """Round parameters to the grid and add salt from the system's randomness.
 
-    The scale is lowered from `scale_bits` until every |θq| < 2^24, and further for deep models, whose scales grow
-    beyond what the audit circuit holds.
+    Args:
+        lowered: the model.
+        scale_bits: lowered until every |θq| < 2^24, and further for deep models, whose scales grow beyond what the
+            audit circuit holds.
+        proofs: that may be published about the model without giving anything away, see `hidden_proofs`.
 
     Raises:
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
     bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
-    specs = tuple(replace(spec, salt_rows=-(-SALT_ROWS // spec.groups)) for spec in lowered.graph.parameters)
+    specs = tuple(replace(spec, salt_rows=_salt_rows(spec, proofs)) for spec in lowered.graph.parameters)
     tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
     return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
+
+
+def hidden_proofs(graph: Graph) -> int:
+    """How many proofs about a model may be published before they say something about its parameters.
+
+    Each proof gives a linear equation, known modulo p, in the elements of every tensor. As long as the salt has more
+    bits than all equations together, they are consistent with any parameters. With more, lattice reduction finds small
+    tensors from a few proofs, and linear algebra any tensor from as many as it has elements.
+    """
+    return min(_hidden_by(PARAMETER_BITS * spec.groups * spec.salt_rows * spec.outputs) for spec in graph.parameters)
+
+
+def _hidden_by(salt_bits: int) -> int:
+    return max(0, (salt_bits - HIDING_BITS) // EVALUATION_BITS - LISTED_EVALUATIONS)
+
+
+def _salt_rows(spec: ParameterSpec, proofs: int) -> int:
+    bits = (proofs + LISTED_EVALUATIONS) * EVALUATION_BITS + HIDING_BITS
+    enough = math.ceil(bits / (PARAMETER_BITS * spec.groups * spec.outputs))
+    return max(enough, math.ceil(SALT_ROWS / spec.groups))
 
 
 def _depth_limit(graph: Graph, scale_bits: int) -> int:

@@ -4,22 +4,26 @@ A seller's package is a folder with two halves. `public/` is what every buyer ge
 Read `public` and `seller` (what is in them), then `prepare` (how they are made).
 """
 
+from trader.package.budget import ProofBudget
 from trader.package.circuit import open_circuit, read_package_srs
-from trader.package.errors import PackageError, QuotaError
+from trader.package.errors import PackageError, ProofBudgetError, QuotaError
 from trader.package.leakage import safe_quota
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
-from trader.package.seller import SellerPackage, read_canonical
+from trader.package.seller import SellerPackage, proof_budget, read_canonical
 
 __all__ = [
     "DEFAULT_AUDIT_SAMPLES",
     "PackageError",
     "PrepareOptions",
+    "ProofBudget",
+    "ProofBudgetError",
     "PublicPackage",
     "QuotaError",
     "SellerPackage",
     "open_circuit",
     "prepare",
+    "proof_budget",
     "read_canonical",
     "read_package_srs",
     "safe_quota",

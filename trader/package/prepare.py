@@ -23,6 +23,7 @@ from trader.delivery import EncryptionKey
 from trader.errors import CallerError
 from trader.he import HePlan, SecurityPolicy, plan_encryption
 from trader.model import (
+    DEFAULT_PROOFS,
     CanonicalModel,
     LoweredModel,
     architecture_bytes,
@@ -75,6 +76,7 @@ class PrepareOptions:
         listing_quota_samples: test samples of all buyers together; None for ten buyers' worth.
         fee_wei: of a buyer's first session.
         endpoint: URL where buyers reach the seller.
+        proofs: that may be published about the model: one per sale, and one per k rows of a certificate.
         insist: allow a quota that could give the model away.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         policy: the security that the seller asks of the encryption.
@@ -86,6 +88,7 @@ class PrepareOptions:
     listing_quota_samples: int | None = None
     fee_wei: int = 10**15
     endpoint: str = ""
+    proofs: int = DEFAULT_PROOFS
     insist: bool = False
     srs: SrsProvider = development_srs
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
@@ -122,16 +125,16 @@ def prepare(
     step("reading the model")
     lowered = read_model(model)
     samples = None if calibration is None else read_samples(calibration, lowered.graph.features)
-    package = _assemble(lowered, samples, options, step)
+    package = _assemble(lowered, samples, options, out, step)
     step("writing the package")
     _write_whole(package, out, password)
     return package
 
 
 def _assemble(
-    lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, step: Step
+    lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, out: Path, step: Step
 ) -> SellerPackage:
-    canonical = canonicalise(lowered)
+    canonical = canonicalise(lowered, proofs=options.proofs)
     quota = _decide_quota(canonical, options)
     magnitude, bounds = _magnitudes(lowered, canonical, samples)
     step("planning the encrypted test")
@@ -173,7 +176,7 @@ def _assemble(
         leaves=bound.commitments.to_bytes(),
         development_srs=srs.path.read_bytes() if srs.development else b"",
     )
-    return SellerPackage(public, canonical, bound.artifact, key)
+    return SellerPackage(public, canonical, bound.artifact, key, out)
 
 
 def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifests.Quota:

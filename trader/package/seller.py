@@ -2,7 +2,8 @@
 
 Folder: `public/` (see `trader.package.public`), and `secret/` with `parameters.npz` (the canonical tensors),
 `chunks.bin` (salts, running sums and parameters as they will be delivered), `model.onnx` (the plain model that buyers
-will hold in the end) and `encryption_key` (an encrypted key file, to which buyers seal their audit samples).
+will hold in the end), `encryption_key` (an encrypted key file, to which buyers seal their audit samples) and, in time,
+`proven` (what proofs were published about, see `trader.package.budget`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from trader.delivery import EncryptionKey
 from trader.files import write_file
 from trader.model import (
     CanonicalModel,
+    Graph,
     Manifest,
+    hidden_proofs,
     parse_manifest,
     plain_model_bytes,
     read_architecture,
 )
+from trader.package.budget import ProofBudget
 from trader.package.errors import PackageError
 from trader.package.public import PublicPackage
 
@@ -41,17 +45,24 @@ class SellerPackage:
         canonical: graph and canonical parameters; secret.
         artifact: all chunks in clear, secret until they are sold.
         encryption_key: opens what buyers seal.
+        folder: where the package lies.
     """
 
     public: PublicPackage
     canonical: CanonicalModel = field(repr=False)
     artifact: bytes = field(repr=False)
     encryption_key: EncryptionKey = field(repr=False)
+    folder: Path
 
     @property
     def manifest(self) -> Manifest:
         """The manifest, parsed."""
         return parse_manifest(self.public.manifest)
+
+    @property
+    def budget(self) -> ProofBudget:
+        """How many proofs may be published about the model."""
+        return proof_budget(self.folder, self.canonical.graph)
 
     @property
     def plain_model(self) -> bytes:
@@ -91,7 +102,12 @@ class SellerPackage:
             artifact = (folder / _SECRET / "chunks.bin").read_bytes()
         except OSError as error:
             raise PackageError(f"{folder} has no chunks: {error.strerror}. Prepare the model again.") from error
-        return cls(public, canonical, artifact, key)
+        return cls(public, canonical, artifact, key, folder)
+
+
+def proof_budget(folder: Path, graph: Graph) -> ProofBudget:
+    """How many proofs may be published about the model of a package; needs no password."""
+    return ProofBudget(folder / _SECRET / "proven", hidden_proofs(graph))
 
 
 def read_canonical(folder: Path) -> CanonicalModel:

@@ -34,7 +34,7 @@ from trader.certificates import (
 from trader.certificates.certificate import BatchProof
 from trader.model import CanonicalModel, DataError, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
-from trader.package import PrepareOptions, open_circuit, prepare
+from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, open_circuit, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ SAMPLES = 10  # two full batches, and one with two rows of padding
 class Certified:
     model: PublicModel
     canonical: CanonicalModel
+    budget: ProofBudget
     dataset: Dataset
     certificate: Certificate
 
@@ -67,7 +68,9 @@ class Certified:
         return self.forge(dataset=stated, **fields)
 
     def proofs_of(self, dataset: Dataset, canonical: CanonicalModel | None = None) -> tuple[BatchProof, ...]:
-        return certify(self.model, canonical or self.canonical, dataset).proofs
+        """What an attacker proves about any data and parameters, who does not care for its budget."""
+        budget = ProofBudget(self.budget.path.with_name("attacker"), proofs=1000)
+        return certify(self.model, canonical or self.canonical, dataset, budget).proofs
 
 
 def forged(certificate: Certificate, **fields: object) -> bytes:
@@ -85,7 +88,8 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     labels = predictions(model, package.canonical, samples)
     labels[[1, 6, 9]] = (labels[[1, 6, 9]] + 1) % CLASSES
     dataset = Dataset("ten rows", samples, labels)
-    return Certified(model, package.canonical, dataset, certify(model, package.canonical, dataset))
+    certificate = certify(model, package.canonical, dataset, package.budget)
+    return Certified(model, package.canonical, package.budget, dataset, certificate)
 
 
 def predictions(model: PublicModel, canonical: CanonicalModel, samples: np.ndarray) -> np.ndarray:
@@ -298,9 +302,21 @@ def test_digests_depend_on_values_and_order_not_on_files(tmp_path: Path) -> None
 def test_what_cannot_be_certified(certified: Certified) -> None:
     texts = replace(certified.dataset, labels=np.array(["a"] * SAMPLES))
     with pytest.raises(CertificationError, match="labels are of another type"):
-        certify(certified.model, certified.canonical, texts)
+        certify(certified.model, certified.canonical, texts, certified.budget)
     far = replace(certified.dataset, samples=certified.dataset.samples * 1e6)
     with pytest.raises(DataError, match="input range"):
-        certify(certified.model, certified.canonical, far)
+        certify(certified.model, certified.canonical, far, certified.budget)
     with pytest.raises(CertificationError, match="canonical form"):
         _ = replace(certified.dataset, labels=np.array([1 << 60])).labels_digest
+
+
+def test_a_budget_that_the_proofs_exceed(certified: Certified) -> None:
+    """The salt hides so many proofs; nothing is proven beyond, and proving the same again costs nothing."""
+    assert certified.budget.left == certified.budget.proofs - 3
+    again = certify(certified.model, certified.canonical, certified.dataset, certified.budget)
+    assert again == certified.certificate
+    assert certified.budget.left == certified.budget.proofs - 3
+    many = np.random.default_rng(6).normal(0, 1, (AUDIT_SAMPLES * certified.budget.left + 1, FEATURES))
+    with pytest.raises(ProofBudgetError, match=f"the salt of this package hides {certified.budget.proofs}"):
+        certify(certified.model, certified.canonical, Dataset("many", many, np.zeros(len(many), int)), certified.budget)
+    assert certified.budget.left == certified.budget.proofs - 3

@@ -19,6 +19,7 @@ from trader.model import (
     PrecisionError,
     Square,
     canonicalise,
+    hidden_proofs,
     evaluate_exact,
     evaluate_values,
     interval_bounds,
@@ -76,7 +77,7 @@ def plain_integers(model, inputs):
 
 def test_tensor_has_weight_bias_and_salt_rows():
     lowered = lowered_network(4, 3)
-    model = canonicalise(lowered)
+    model = canonicalise(lowered, proofs=0)
     (tensor,) = model.tensors
     assert tensor.shape == (4 + 1 + 12, 3) == model.graph.parameters[0].shape
     assert tensor.dtype == np.int32
@@ -91,6 +92,17 @@ def test_salt_differs_each_time_and_changes_no_output():
     assert not np.array_equal(first.tensors[0][5:], second.tensors[0][5:])
     inputs = np.arange(8).reshape(2, 4)
     assert np.array_equal(evaluate_exact(first, inputs), evaluate_exact(second, inputs))
+
+
+@pytest.mark.parametrize("proofs", [1, 16, 300])
+@pytest.mark.parametrize("sizes", [(4, 1), (30, 16, 2), (8, 500, 3)])
+def test_salt_hides_as_many_proofs_as_asked_for(proofs, sizes):
+    """Per tensor: 24 bits of salt per element, 254 bits given away per proof, by the commitment and by the opening."""
+    model = canonicalise(lowered_network(*sizes), proofs=proofs)
+    assert hidden_proofs(model.graph) >= proofs
+    for spec, tensor in zip(model.graph.parameters, model.tensors, strict=True):
+        salt_bits = 24 * tensor[spec.inputs + 1 :].size
+        assert salt_bits >= 254 * (proofs + 2) + 128
 
 
 def test_salt_uses_all_24_bits():
