@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 BLINDING_ROWS = 6
 """Rows at the end of each column that ezkl sets to 1 (halo2's blinding factors + 1)."""
 
-SALT_ELEMENTS = 12
-"""Salt elements after the samples, at least: 12 random 24-bit values hide them."""
+SALT_ELEMENTS = 27
+"""Salt elements after the samples, at least. Commitment and proof each tell a field element, of 254 bits, that depends on
+samples and salt: 27 random 24-bit values leave 128 bits unknown after both, and guessed samples can't be confirmed."""
 
 
 @dataclass(frozen=True)

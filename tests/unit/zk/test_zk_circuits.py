@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -16,6 +17,7 @@ from zk.circuits.audit import leaves_empty_column, split_columns
 from zk.circuits.graph import audit_graph, read_shapes
 from zk.circuits.key_files import MAX_BUILDS, keys_of, obtain_keys
 from zk.circuits.keys import read_vka, verify_linked_columns, verify_srs_points, vka_digest
+from zk.circuits.planner import audit_architecture
 from zk.errors import (
     CircuitError,
     CircuitMismatch,
@@ -46,7 +48,7 @@ def rebuild(statement, **changes):
 
 def test_layout_facts(statement):
     circuit = statement.circuit
-    assert (circuit.audit_samples, circuit.features, circuit.outputs, circuit.salt_elements) == (3, 6, 2, 12)
+    assert (circuit.audit_samples, circuit.features, circuit.outputs, circuit.salt_elements) == (3, 6, 2, 27)
     assert circuit.output_scale_bits == 5 * SCALE_BITS
     assert circuit.parameter_shapes == ((19, 4), (17, 2))
     assert circuit.column_lengths == (76, 34)
@@ -54,9 +56,9 @@ def test_layout_facts(statement):
 
 
 def test_the_graph_is_a_function_of_architecture_samples_and_salt(statement):
-    again = audit_graph(dense_architecture(6, 4, 2), audit_samples=3, salt_elements=12)
+    again = audit_graph(dense_architecture(6, 4, 2), audit_samples=3, salt_elements=27)
     assert again.onnx == statement.circuit.onnx
-    assert again.onnx != audit_graph(statement.architecture, audit_samples=4, salt_elements=12).onnx
+    assert again.onnx != audit_graph(statement.architecture, audit_samples=4, salt_elements=27).onnx
 
 
 def test_rebuild_in_a_fresh_cache_gives_the_listed_circuit(statement, tmp_path, monkeypatch):
@@ -225,10 +227,10 @@ def test_ezkl_appends_an_empty_column_at_the_capacity_and_circuits_avoid_it():
     circuit = build(dense_architecture(112, 2))  # 125 x 2 = 250 parameters, the capacity of 2^8 rows
     assert circuit.logrows > 8
     assert circuit.column_lengths == (250,)
-    circuit = build(dense_architecture(14, 1), audit_samples=17)  # 17 x 14 + 12 = 250
-    assert leaves_empty_column(circuit.audit_samples * circuit.features + 12, circuit.column_capacity) == (
-        circuit.salt_elements == 13
-    )
+    architecture = dense_architecture(223, 1)
+    for logrows, elements in ((8, 223 + 28), (9, 223 + 27)):  # 223 + 27 = 250
+        graph = onnx.load_from_string(audit_architecture(architecture, read_shapes(architecture), 1, logrows).onnx)
+        assert graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == elements
 
 
 def test_columns_are_filled_in_order():
