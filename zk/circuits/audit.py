@@ -15,7 +15,7 @@ BLINDING_ROWS = 6
 """Rows at the end of each column that ezkl sets to 1 (halo2's blinding factors + 1)."""
 
 SALT_ELEMENTS = 27
-"""Salt elements after the samples, at least. Commitment and proof each tell a field element, of 254 bits, that depends on
+"""Salt elements after the samples, at least. Commitment and proof each tell a field element (254 bits) that depends on
 samples and salt: 27 random 24-bit values leave 128 bits unknown after both, and guessed samples can't be confirmed."""
 
 
