@@ -7,8 +7,8 @@
     while not buyer.is_over:
         buyer.step(samples)
 
-`scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what buyers
-check), then `seller` and `buyer` (who does what), `market` and `chain` (how they reach the contracts); `model`, `he`,
+`scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what
+a buyer checks), then `seller` and `buyer` (who does what), `market` and `chain` (how they reach the contracts); `model`, `he`,
 `delivery` and `package` are the parts that they are made of.
 """
 

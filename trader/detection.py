@@ -5,7 +5,7 @@ TYPICAL_DIFFERENCE_SHARE = 0.5
 
 
 def detection_probability(audit_samples: int, difference_share: float = TYPICAL_DIFFERENCE_SHARE) -> float:
-    """1 − (1 − δ)^k: at least one of k random audit samples shows a difference.
+    """1 - (1 - δ)^k: at least one of k random audit samples shows a difference.
 
     Args:
         audit_samples: k; the buyer must choose them at random, after the answers.
