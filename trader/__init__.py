@@ -7,9 +7,9 @@
     while not buyer.is_over:
         buyer.step(samples)
 
-`scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what
-a buyer checks), then `seller` and `buyer` (who does what), `market` and `chain` (how they reach the contracts); `model`, `he`,
-`delivery` and `package` are the parts that they are made of.
+`scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what a
+buyer checks), then `seller` and `buyer` (who does what), `market` and `chain` (how they reach the contracts); the other
+packages are the parts that they are made of.
 """
 
 from importlib import import_module
