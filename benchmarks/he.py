@@ -10,26 +10,26 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Row, Timing, at_least, at_most, measure
+from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure
 from trader.he import ClientSession, HePlan, evaluate, plan_encryption
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
+from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
 
 IMAGE_NETWORK = (784, 64, 10)
 TABLE_NETWORK = (30, 16, 2)
 SCALE_BITS = 13
-SALT_ROWS = 12
 OVERHEAD_SAMPLES = 2048
 
 
 def random_network(*widths: int, seed: int = 0) -> CanonicalModel:
-    """Dense layers of the given widths with square activations between them."""
+    """Dense layers of the given widths with square activations between them, salted."""
     generator = np.random.default_rng(seed)
     nodes: list[Linear | Square] = []
     specs, tensors = [], []
@@ -38,6 +38,7 @@ def random_network(*widths: int, seed: int = 0) -> CanonicalModel:
         tensor = np.zeros((inputs + 1 + SALT_ROWS, outputs), dtype=np.int32)
         weights = generator.normal(size=(inputs + 1, outputs)) / inputs**0.5
         tensor[: inputs + 1] = np.rint(np.ldexp(weights, SCALE_BITS))
+        tensor[inputs + 1 :] = generator.integers(1 << PARAMETER_BITS, size=(SALT_ROWS, outputs))
         tensors.append(tensor)
         specs.append(ParameterSpec(f"layer{index}", inputs, outputs, SALT_ROWS))
         nodes.append(Linear(f"linear{index}", (value,), (outputs,), index))
@@ -105,19 +106,17 @@ def measure_tenseal(task: Task, runs: int) -> Timing:
     return measure(test, runs, warm_up=False)
 
 
-def rows(quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> Iterator[Row]:
     """Everything that `modelseal bench he` prints."""
     runs = 2 if quick else 5
     tenseal = measure_tenseal(Task.make(IMAGE_NETWORK, 1), 1 if quick else 3)
-    return [
-        _throughput(runs, tenseal),
-        _latency(runs, tenseal),
-        *_overheads(runs),
-        _memory(),
-        _error(IMAGE_NETWORK),
-        _error(TABLE_NETWORK),
-        _table_throughput(runs),
-    ]
+    yield _throughput(runs, tenseal)
+    yield _latency(runs, tenseal)
+    yield from _overheads(runs)
+    yield _memory()
+    yield _error(IMAGE_NETWORK)
+    yield _error(TABLE_NETWORK)
+    yield _table_throughput(runs)
 
 
 def _throughput(runs: int, tenseal: Timing) -> Row:
@@ -196,25 +195,12 @@ def _table_throughput(runs: int) -> Row:
     return Row("he.throughput.30-16-2", 4096 / timing.median, "samples/s", runs=runs, spread=timing.spread)
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """How seconds, bytes and error grow along one axis."""
-
-    axis: str
-    points: tuple[int, ...]
-    seconds: tuple[float, ...]
-    request_bytes: tuple[int, ...]
-    errors: tuple[float, ...]
-
-
-def sweeps(quick: bool = False) -> list[Sweep]:
+def sweeps(quick: bool = False) -> Iterator[Sweep]:
     """Samples, features, depth."""
     width = 64 if quick else 784
-    return [
-        _sweep("samples", (1, 50, 500, 4000), lambda n: Task.make((width, 64, 10), n)),
-        _sweep("features", (16, 64, 256) if quick else (16, 64, 256, 1024), lambda n: Task.make((n, 16, 2), 256)),
-        _sweep("hidden layers", (0, 1, 2), lambda n: Task.make((30, *[16] * n, 2), 256)),
-    ]
+    yield _sweep("samples", (1, 50, 500, 4000), lambda n: Task.make((width, 64, 10), n))
+    yield _sweep("features", (16, 64, 256) if quick else (16, 64, 256, 1024), lambda n: Task.make((n, 16, 2), 256))
+    yield _sweep("hidden layers", (0, 1, 2), lambda n: Task.make((30, *[16] * n, 2), 256))
 
 
 def _sweep(axis: str, points: tuple[int, ...], make: Callable[[int], Task]) -> Sweep:
@@ -226,4 +212,9 @@ def _sweep(axis: str, points: tuple[int, ...], make: Callable[[int], Task]) -> S
         seconds.append(time.perf_counter() - started)
         sizes.append(task.plan.request_bytes(len(task.inputs)))
         errors.append(float(np.abs(outputs - task.plain()).max()))
-    return Sweep(axis, points, tuple(seconds), tuple(sizes), tuple(errors))
+    series = (
+        Series("seconds", "s", tuple(seconds)),
+        Series("request", "bytes", tuple(sizes)),
+        Series("largest error", "absolute", tuple(errors)),
+    )
+    return Sweep(f"he.{axis.replace(' ', '_')}", axis, points, series)

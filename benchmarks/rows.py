@@ -1,11 +1,12 @@
-"""The form of a benchmark's result: a value, what it is measured against, and whether the bar holds."""
+"""The form of a benchmark's results: a figure with what it is held against, and how cost grows along an axis."""
 
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -18,7 +19,7 @@ class Row:
         value: median over the runs.
         unit: of value and peer_value.
         peer: what it is compared with, or empty.
-        peer_value: the peer's median, in the same run of the benchmark.
+        peer_value: the peer's median, in the same run of the benchmark unless the peer says that it is published.
         ratio: value over peer_value, or the other way round, so that the bar reads naturally.
         bar: what the ratio is held against, e.g. `>= 10`, or empty.
         holds: whether it does; true without a bar.
@@ -36,6 +37,38 @@ class Row:
     holds: bool = True
     runs: int = 1
     spread: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One quantity along a sweep's points; series of one unit are drawn in one panel."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How cost grows.
+
+    Attributes:
+        name: e.g. `he.samples`; also the name of its plot.
+        axis: what the points are.
+        points: sizes, ascending, at least three.
+        series: quantities, with one value per point each.
+    """
+
+    name: str
+    axis: str
+    points: tuple[int, ...]
+    series: tuple[Series, ...]
+
+    def rows(self) -> Iterator[Row]:
+        """The same figures as rows: `he.samples.50.seconds`."""
+        for series in self.series:
+            for point, value in zip(self.points, series.values, strict=True):
+                yield Row(f"{self.name}.{point}.{series.name.replace(' ', '_')}", value, series.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +111,20 @@ def at_most(ratio: float, bar: float) -> tuple[str, bool]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """What the figures are measured on, and how busy it is already: load above 0 makes times longer."""
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "system": platform.system(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
 
 
-def failed(rows: Sequence[Row]) -> list[str]:
-    """Ids of the rows whose bar doesn't hold."""
-    return [row.id for row in rows if not row.holds]
+def _processor() -> str:
+    """The processor's own name where the system tells it, else its architecture."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8", errors="replace").splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

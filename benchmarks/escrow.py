@@ -1,0 +1,120 @@
+"""A market on a fresh embedded chain, and trades on it that count their gas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eth_account import Account
+
+from contracts import ETH, Terms, Windows, bind_verifier, layout_hash
+from trader.chain import Chain
+from trader.delivery.cipher import key_hash
+from trader.market import Market, ProofOffer
+from zk import commitment_digest
+from zk.commitments.merkle import keccak256
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from benchmarks.disputes import Dispute
+    from benchmarks.statement import Statement
+    from contracts import Layout
+    from zk import Proof
+
+PRICE_WEI, BOND_WEI, FEE_WEI = 10**18, 2 * 10**17, 10**15
+FUNDS_WEI = 1000 * PRICE_WEI
+SAMPLES = 100
+KEY = keccak256(b"delivery key")
+TRANSACTION_GAS = 21_000
+"""What every transaction costs, whatever it does."""
+
+
+class Escrow:
+    """One market, one statement and its proof, a seller and a buyer.
+
+    Roots that no move looks into are the hashes of their names.
+    """
+
+    def __init__(self, statement: Statement, proof: Proof) -> None:
+        self._statement, self._proof = statement, proof
+        self._outputs = statement.committed_outputs(proof)
+        chain = Chain.embedded()
+        self._seller, self._buyer = _funded(chain), _funded(chain)
+        self._market = Market(chain, chain.deploy(self._seller))
+        self._market.register_vka(self._seller, statement.circuit.vka)
+
+    def verify(self) -> int:
+        """Gas of a bare call of the verifier with the proof."""
+        verifier = bind_verifier(self._market.chain.web3, self._market.deployment.verifier)
+        proof, vka = self._proof, list(self._statement.circuit.vka)
+        function = verifier.functions.verifyProof(proof.data, list(proof.instances), vka)
+        return self._market.chain.send(function, self._seller).gas_used
+
+    def trade(self) -> dict[str, int]:
+        """Gas of each move of a trade that settles; the seller still has the fee in credit when it is paid."""
+        terms = self._terms(self._statement.layout, keccak256(b"weights"), keccak256(b"sums"))
+        trade, gas = self._reveal(terms, self._statement.layout, keccak256(b"ciphertext"))
+        gas["confirm"] = self._market.confirm(self._buyer, trade).gas_used
+        return gas
+
+    def dispute(self, dispute: Dispute) -> int:
+        """Gas of a dispute that the buyer wins, with nothing in credit before: its payout takes a new storage slot."""
+        terms = self._terms(dispute.layout, dispute.weights_root, dispute.sums_root)
+        trade, _ = self._reveal(terms, dispute.layout, dispute.ciphertext_root)
+        function = self._market.contract.functions[dispute.function](trade, dispute.evidence.as_abi())
+        gas = self._market.chain.send(function, self._buyer).gas_used
+        self._market.withdraw(self._buyer)
+        return gas
+
+    def _reveal(self, terms: Terms, layout: Layout, ciphertext_root: bytes) -> tuple[int, dict[str, int]]:
+        """List and trade up to the revealed key: the trade's number, and the gas of each move."""
+        market, seller, buyer, proof = self._market, self._seller, self._buyer, self._proof
+        listed = market.list(seller, terms)
+        listing = listed.events[0].arguments["listingId"]
+        fee = market.session_fee(listing, buyer.address)
+        opened = market.open_session(buyer, listing, SAMPLES, keccak256(b"request"), fee, lambda _: None)
+        trade = opened.events[0].arguments["tradeId"]
+        offer = ProofOffer(
+            proof, self._statement.circuit.vka, layout, self._outputs, ciphertext_root, key_hash(KEY)
+        )
+        receipts = {
+            "list": listed,
+            "openSession": opened,
+            "respond": market.respond(seller, trade, keccak256(b"response")),
+            "purchase": market.purchase(buyer, trade, self._input_commitment, self._outputs, PRICE_WEI),
+            "prove": market.prove(seller, trade, offer, BOND_WEI),
+            "accept": market.accept(buyer, trade),
+            "reveal": market.reveal(seller, trade, KEY),
+        }
+        return trade, {name: receipt.gas_used for name, receipt in receipts.items()}
+
+    @property
+    def _input_commitment(self) -> bytes:
+        circuit = self._statement.circuit
+        return commitment_digest(self._proof.points(circuit)[: circuit.input_columns])
+
+    def _terms(self, layout: Layout, weights_root: bytes, sums_root: bytes) -> Terms:
+        circuit = self._statement.circuit
+        return Terms(
+            manifest_hash=keccak256(b"manifest"),
+            circuit_digest=circuit.digest,
+            parameter_commitment=commitment_digest(self._proof.points(circuit)[circuit.input_columns :]),
+            weights_root=weights_root,
+            sums_root=sums_root,
+            layout_hash=layout_hash(layout),
+            token=ETH,
+            price_wei=PRICE_WEI,
+            bond_wei=BOND_WEI,
+            fee_wei=FEE_WEI,
+            buyer_quota_samples=1 << 20,
+            listing_quota_samples=1 << 20,
+            audit_samples=circuit.audit_samples,
+            tolerance=1 << layout.output_shift_bits,
+            windows=Windows(*[3600] * 6),
+        )
+
+
+def _funded(chain: Chain) -> LocalAccount:
+    account: LocalAccount = Account.create()
+    chain.fund(account.address, FUNDS_WEI)
+    return account

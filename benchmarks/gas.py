@@ -1,0 +1,112 @@
+"""What the chain is paid: gas of a trade, of a proof and of disputes, on the embedded chain (py-evm).
+
+All of it is gas of whole transactions, the 21,000 that each one costs included:
+
+- `gas.trade`: purchase, prove, accept, reveal and confirm, less what the verifier takes: a bare transaction that calls
+  the verifier with the same proof, instances and vka, without the 21,000. Listing and encrypted test come before it;
+- `gas.prove`: the prove transaction over that bare transaction. Beyond the verifier's calldata it carries the layout,
+  the committed outputs and two hashes;
+- `gas.chunk_dispute`: the dearer of the two chunk disputes on a model of 10⁶ parameters; `gas.sum_step` beside it.
+
+The statement is the 30-16-2 network with 8 audited samples, as in `modelseal demo`. Gas does not vary between runs but
+for zero bytes in the proof, so nothing is repeated. Peers are published figures of protocols that sell data without a
+proof: FDE (Tas et al., Atomic and Fair Data Exchange via Blockchain, CCS 2024) and FairSwap (Dziembowski, Eckey,
+Faust, CCS 2018).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.disputes import disputes
+from benchmarks.escrow import KEY, TRANSACTION_GAS, Escrow
+from benchmarks.he import TABLE_NETWORK
+from benchmarks.rows import Row, Series, Sweep, at_most
+from benchmarks.statement import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+AUDIT_SAMPLES = 8
+PARAMETERS = 10**6
+FDE_TRADE_GAS = 265_000
+FAIRSWAP_DISPUTE_GAS = 169_000
+TRADE_BAR, CHUNK_DISPUTE_BAR, PROVE_BAR = 265_000, 170_000, 1.12
+TRADE_MOVES = ("purchase", "prove", "accept", "reveal", "confirm")
+
+OUTPUT_STATEMENTS = {(30, 16, 2): 8, (30, 16, 10): 8, (30, 16, 20): 8}
+"""Networks and samples with 16, 80 and 160 committed outputs."""
+MODEL_SIZES = (10**4, 10**5, 10**6)
+
+
+def rows(quick: bool = False) -> Iterator[Row]:  # noqa: ARG001 - every benchmark takes it; this one is always quick
+    """Everything that `modelseal bench gas` prints."""
+    statement = Statement.make(TABLE_NETWORK, AUDIT_SAMPLES)
+    escrow = Escrow(statement, statement.prove())
+    gas, verifier = escrow.trade(), escrow.verify()
+    yield _against("gas.trade", trade_gas(gas, verifier), "FDE, published", FDE_TRADE_GAS, TRADE_BAR)
+    ratio = gas["prove"] / verifier
+    yield Row("gas.prove", gas["prove"], "gas", "bare verifier call", verifier, ratio, *at_most(ratio, PROVE_BAR))
+    yield from _disputes(escrow, statement)
+    for move, used in gas.items():
+        yield Row(f"gas.{move}_move", used, "gas")
+
+
+def trade_gas(gas: Mapping[str, int], verifier: int) -> int:
+    """Purchase … confirm without the verifier call and its calldata."""
+    return sum(gas[move] for move in TRADE_MOVES) - (verifier - TRANSACTION_GAS)
+
+
+def _disputes(escrow: Escrow, statement: Statement) -> Iterator[Row]:
+    used = dispute_gas(escrow, statement, PARAMETERS)
+    step = used.pop("disputeSumStep")
+    yield _against(
+        "gas.chunk_dispute", max(used.values()), "FairSwap, published", FAIRSWAP_DISPUTE_GAS, CHUNK_DISPUTE_BAR
+    )
+    yield Row("gas.sum_step", step, "gas")
+
+
+def dispute_gas(escrow: Escrow, statement: Statement, parameters: int) -> dict[str, int]:
+    """Gas of each kind of dispute on a model of so many parameters."""
+    found = disputes(parameters, statement.layout, KEY)
+    return {dispute.function: escrow.dispute(dispute) for dispute in found}
+
+
+def _against(name: str, value: int, peer: str, peer_value: int, bar: int) -> Row:
+    """A row whose bar is a number of gas."""
+    words, holds = at_most(value, bar)
+    return Row(name, value, "gas", peer, peer_value, value / peer_value, words, holds)
+
+
+def sweeps() -> Iterator[Sweep]:
+    """Committed outputs, and size of the model."""
+    yield _outputs()
+    yield model_size()
+
+
+def _outputs() -> Sweep:
+    """The one size that a trade's gas depends on."""
+    trades, proofs, verifiers = [], [], []
+    for widths, samples in OUTPUT_STATEMENTS.items():
+        statement = Statement.make(widths, samples)
+        escrow = Escrow(statement, statement.prove())
+        gas, verifier = escrow.trade(), escrow.verify()
+        trades.append(trade_gas(gas, verifier))
+        proofs.append(gas["prove"])
+        verifiers.append(verifier)
+    points = tuple(widths[-1] * samples for widths, samples in OUTPUT_STATEMENTS.items())
+    series = (
+        Series("trade without verifier", "gas", tuple(trades)),
+        Series("prove", "gas", tuple(proofs)),
+        Series("bare verifier call", "gas", tuple(verifiers)),
+    )
+    return Sweep("gas.outputs", "committed outputs (k · O)", points, series)
+
+
+def model_size() -> Sweep:
+    """Disputes against the model's parameters."""
+    statement = Statement.make(TABLE_NETWORK, AUDIT_SAMPLES)
+    escrow = Escrow(statement, statement.prove())
+    found = [dispute_gas(escrow, statement, size) for size in MODEL_SIZES]
+    series = tuple(Series(function, "gas", tuple(gas[function] for gas in found)) for function in found[0])
+    return Sweep("gas.parameters", "parameters", MODEL_SIZES, series)

@@ -1,0 +1,76 @@
+"""A network of random parameters, its audit circuit, and audited samples: what `zk` and `gas` measure proofs of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+import zk
+from benchmarks.he import SCALE_BITS, random_network
+from contracts import Layout
+from trader.model import architecture_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trader.model import CanonicalModel
+
+COMMIT_SCALE_BITS = 12
+"""Scale of the outputs that a buyer commits to."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is proven: these parameters give the outputs on these samples.
+
+    Attributes:
+        model: Dense layers with square activations, salted.
+        circuit: Its audit circuit, keys in the user's cache.
+        srs: A development SRS of the circuit's size.
+        inputs: k x F integers at scale 2^13.
+        salt: Of the inputs.
+    """
+
+    model: CanonicalModel = field(repr=False)
+    circuit: zk.AuditCircuit
+    srs: zk.Srs
+    inputs: NDArray[np.int64] = field(repr=False)
+    salt: tuple[int, ...] = field(repr=False)
+
+    @classmethod
+    def make(cls, widths: tuple[int, ...], audit_samples: int) -> Statement:
+        """Random parameters and samples in [0, 1]; builds the circuit's keys if the cache lacks them."""
+        model = random_network(*widths)
+        circuit = zk.build_audit_circuit(
+            onnx.load_from_string(architecture_bytes(model.graph)),
+            audit_samples=audit_samples,
+            scale_bits=SCALE_BITS,
+            srs=zk.development_srs,
+        )
+        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (audit_samples, widths[0]), endpoint=True)
+        return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
+
+    def prove(self) -> zk.Proof:
+        """A verified proof."""
+        return zk.prove(self.circuit, self.inputs, self.salt, self.model.tensors, self.srs)
+
+    @property
+    def layout(self) -> Layout:
+        """As a listing of the model has it."""
+        return Layout(
+            input_columns=self.circuit.input_columns,
+            parameter_columns=self.circuit.parameter_columns,
+            proof_bytes=self.circuit.proof_bytes,
+            outputs=self.circuit.outputs,
+            output_shift_bits=self.circuit.output_scale_bits - COMMIT_SCALE_BITS,
+            logrows=self.circuit.logrows,
+            column_lengths=self.circuit.column_lengths,
+        )
+
+    def committed_outputs(self, proof: zk.Proof) -> tuple[int, ...]:
+        """What an honest buyer saw: the proven outputs, rounded to the scale of commitments."""
+        shift_bits = self.layout.output_shift_bits
+        return tuple(output + (1 << shift_bits >> 1) >> shift_bits for output in proof.outputs)
