@@ -74,9 +74,7 @@ class Escrow:
         fee = market.session_fee(listing, buyer.address)
         opened = market.open_session(buyer, listing, SAMPLES, keccak256(b"request"), fee, lambda _: None)
         trade = opened.events[0].arguments["tradeId"]
-        offer = ProofOffer(
-            proof, self._statement.circuit.vka, layout, self._outputs, ciphertext_root, key_hash(KEY)
-        )
+        offer = ProofOffer(proof, self._statement.circuit.vka, layout, self._outputs, ciphertext_root, key_hash(KEY))
         receipts = {
             "list": listed,
             "openSession": opened,
