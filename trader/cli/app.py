@@ -23,6 +23,7 @@ import typer
 from contracts import ContractsError
 from ledger import LedgerError
 from trader.cli import audit, certificate, keys, listing, model, srs
+from trader.cli.bench import bench
 from trader.cli.demo import demo
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
 from trader.cli.output import messages
@@ -44,6 +45,7 @@ app.add_typer(srs.app, name="srs")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.command()(demo)
+app.command()(bench)
 
 
 def _print_version(wanted: bool) -> None:
