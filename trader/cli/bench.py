@@ -62,7 +62,7 @@ def _run(which: Bench, quick: bool) -> "Result":
     names = BENCHMARKS if which is Bench.ALL else (which.value,)
     machine_before = machine()
     rows: list[Row] = []
-    sweeps: list["Sweep"] = []
+    sweeps: list[Sweep] = []
     for measured in _measure(names, quick):
         if isinstance(measured, Row):
             rows.append(measured)
