@@ -33,8 +33,8 @@ _NODES: Final = "level INTEGER, position INTEGER, hash BLOB NOT NULL, PRIMARY KE
 
 SCHEMA: Final = {
     "entries": f"CREATE TABLE entries ({_ENTRIES}) STRICT",
-    "entries_by_trade": "CREATE INDEX entries_by_trade ON entries (trade_id) WHERE trade_id IS NOT NULL",
-    "entries_by_listing": "CREATE INDEX entries_by_listing ON entries (listing_id) WHERE listing_id IS NOT NULL",
+    "entries_by_trade": "CREATE INDEX entries_by_trade ON entries (trade_id, kind) WHERE trade_id IS NOT NULL",
+    "entries_by_listing": "CREATE INDEX entries_by_listing ON entries (listing_id, kind) WHERE listing_id IS NOT NULL",
     "entries_by_actor": "CREATE INDEX entries_by_actor ON entries (actor)",
     "entries_by_kind": "CREATE INDEX entries_by_kind ON entries (kind)",
     "entries_by_block": "CREATE INDEX entries_by_block ON entries (block_number, log_index)"

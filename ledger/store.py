@@ -18,13 +18,14 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
+    and_,
     column,
     create_engine,
     event,
     insert,
+    or_,
     select,
     table,
-    tuple_,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
@@ -133,7 +134,11 @@ def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, 
     Raises:
         TreeError: One is missing.
     """
-    query = select(NODES).where(tuple_(NODES.c.level, NODES.c.position).in_(nodes))
+    if not nodes:
+        return {}
+    # Not `(level, position) IN (…)`: SQLite reads the whole table for that.
+    one_of = [and_(NODES.c.level == level, NODES.c.position == position) for level, position in nodes]
+    query = select(NODES).where(or_(*one_of))
     found = {(level, position): node_hash for level, position, node_hash in connection.execute(query)}
     if len(found) != len(set(nodes)):
         raise TreeError(f"the tree lacks {len(set(nodes)) - len(found)} nodes: the log was damaged or changed")
