@@ -94,11 +94,24 @@ def _commit_tensor(tensor: list[str], vk: str, settings: str, srs: str) -> list[
     return points
 
 
-def evaluate(tensors: str, compiled: str, witness: str) -> list[list[str]]:
+def evaluate(tensors: str, compiled: str, settings: str, witness: str) -> list[list[str]]:
     """The outputs that a circuit gives, without a proof."""
     ezkl.gen_witness(tensors, compiled, witness, None, None)
+    check_lookups(witness, settings)
     outputs: list[list[str]] = json.loads(Path(witness).read_text())["outputs"]
     return outputs
+
+
+def check_lookups(witness: str, settings: str) -> None:
+    """Refuse a witness with a value outside the tables: ezkl's prover would wait forever."""
+    found, wanted = (json.loads(Path(path).read_text()) for path in (witness, settings))
+    low, high = wanted["run_args"]["lookup_range"]
+    least, most = int(found["min_lookup_inputs"]), int(found["max_lookup_inputs"])
+    if wanted["required_lookups"] and not low <= least <= most <= high:
+        raise ValueError(
+            f"a function meets values from {least} to {most}, its table holds {low} to {high}: "
+            "prepare the model with a larger activation magnitude"
+        )
 
 
 def prove(
@@ -106,6 +119,7 @@ def prove(
 ) -> list[list[list[str]]]:
     """Write a verified proof about tensors of field elements; returns their commitments, computed apart."""
     ezkl.gen_witness(tensors, compiled, witness, vk, srs)
+    check_lookups(witness, settings)
     ezkl.prove(witness, compiled, pk, proof, srs)
     verify(proof, settings, vk, srs)
     return commit(tensors, vk, settings, srs)

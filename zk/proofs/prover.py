@@ -82,18 +82,18 @@ def evaluate(
 ) -> tuple[int, ...]:
     """The k·O outputs (signed, at scale 2^output_scale_bits) that a proof would have as instances; proves nothing.
 
-    Not checked: that the values meeting an activation are within the range that can be proven.
-
     Raises:
         StatementError: Shapes or ranges do not fit the circuit.
-        WorkerError: ezkl failed.
+        WorkerError: ezkl failed, or a value is outside the table of a function.
     """
+    keys = keys_of(circuit, srs)
     salt = [0] * circuit.salt_elements
     tensors = [input_elements(circuit, inputs, salt), *parameter_elements(circuit, parameters)]
     with tempfile.TemporaryDirectory(prefix="modelseal-evaluate-") as folder:
         job = {
             "tensors": write_tensors(Path(folder), tensors),
-            "compiled": keys_of(circuit, srs).compiled,
+            "compiled": keys.compiled,
+            "settings": keys.settings,
             "witness": Path(folder, "witness.json"),
         }
         (outputs,) = run_job("evaluate", job).value

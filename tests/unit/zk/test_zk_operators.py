@@ -240,13 +240,16 @@ def test_other_functions_are_proven_up_to_rounding(name):
     assert np.abs(expected).max() > 40 / 2**bits
 
 
-def test_a_value_outside_the_table_can_not_be_proven():
+def test_a_value_outside_the_table_is_refused_and_ezkls_prover_does_not_hang_on_it():
     circuit = zk.build_audit_circuit(
         FUNCTIONS["tanh"], audit_samples=1, scale_bits=6, srs=zk.development_srs, activation_magnitude=2
     )
     big = [np.full(shape, 64, np.int32) for shape in circuit.parameter_shapes]
     srs = zk.development_srs(circuit.logrows)
     salt = zk.draw_input_salt(circuit)
-    assert len(zk.prove(circuit, np.full((1, 4), 10), salt, big, srs).outputs) == 2
-    with pytest.raises(WorkerError, match="could not prove"):
-        zk.prove(circuit, np.full((1, 4), 64), salt, big, srs)
+    assert len(zk.prove(circuit, np.full((1, 4), 32), salt, big, srs).outputs) == 2
+    for outside in (33, -33, 1000):
+        with pytest.raises(WorkerError, match=r"its table holds -128 to 128: .* a larger activation magnitude"):
+            zk.prove(circuit, np.full((1, 4), outside), salt, big, srs)
+        with pytest.raises(WorkerError, match="its table holds"):
+            zk.evaluate(circuit, np.full((1, 4), outside), big, srs)
