@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import INPUT, Graph
 from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLarge
+from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.operators import HANDLERS, alternative_to
 from trader.model.lowering.symbols import Symbol, Tail, View
@@ -105,9 +104,9 @@ def _lower_node(
 ) -> tuple[Symbol, ...]:
     """What the outputs of a node stand for."""
     inputs = [symbols[name] if name else None for name in node.input]
-    if all(isinstance(symbol, np.ndarray) for symbol in inputs if symbol is not None):
-        return _fold(node, inputs, opsets)
     context = NodeContext(node, inputs, builder, opsets.get("" if node.domain == "ai.onnx" else node.domain, 1))
+    if all(symbol is None or isinstance(symbol, np.ndarray) for symbol in inputs):
+        return fold_constants(context)
     operator = operator_name(node)
     handler = HANDLERS.get(operator)
     if handler is None:
@@ -118,15 +117,6 @@ def _lower_node(
     except TooLarge as error:
         context.refuse(str(error))
     return results if isinstance(results, tuple) else (results,)
-
-
-def _fold(
-    node: onnx.NodeProto, inputs: list[Symbol | None], opsets: Mapping[str, int]
-) -> tuple[NDArray[np.generic], ...]:
-    """The value of a node that reads constants only."""
-    evaluator = ReferenceEvaluator(node, opsets=dict(opsets))
-    feeds = {name: value for name, value in zip(node.input, inputs, strict=True) if name}
-    return tuple(np.asarray(result) for result in evaluator.run(None, feeds))
 
 
 def _outputs(outputs: list[Symbol]) -> tuple[View, PostProcessing]:

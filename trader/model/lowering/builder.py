@@ -6,6 +6,7 @@ layer of one weight per channel if there is none. What is no longer read in the 
 nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -168,6 +169,20 @@ class GraphBuilder:
         total = total if rows.offset is None else total.shifted(rows.offset.sum(axis=1))
         return total.reshaped(shape)
 
+    def concatenate(self, parts: Sequence[View], axis: int) -> View:
+        """Views, one after the other along an axis."""
+        bases: list[str] = []
+        places = []
+        start = 0
+        for part in parts:
+            places.append(np.where(part.places == ZERO, ZERO, part.places + start))
+            bases += part.bases
+            start += sum(self._sizes[base] for base in part.bases)
+        indices = np.concatenate(places, axis=axis)
+        scale = _joined([part.scale for part in parts], [part.shape for part in parts], axis, 1.0)
+        offset = _joined([part.offset for part in parts], [part.shape for part in parts], axis, 0.0)
+        return View(tuple(bases), indices.shape, indices, scale, offset)
+
     def activation(self, view: View, kind: ActivationKind, alpha: float = 0.0, beta: float = 0.0) -> View:
         """f(view), element by element."""
         x = self._movable(self.settle(view))
@@ -313,6 +328,16 @@ class GraphBuilder:
 
     def _next(self, kind: str) -> str:
         return value_name(kind, len(self.nodes))
+
+
+def _joined(
+    arrays: Sequence[NDArray[np.float64] | None], shapes: Sequence[tuple[int, ...]], axis: int, default: float
+) -> NDArray[np.float64] | None:
+    """Scales or offsets of views, one after the other; None if none has any."""
+    if all(array is None for array in arrays):
+        return None
+    filled = [np.full(shape, default) if a is None else a for a, shape in zip(arrays, shapes, strict=True)]
+    return np.concatenate(filled, axis=axis)
 
 
 def common_row(rows: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:

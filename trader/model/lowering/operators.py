@@ -56,7 +56,9 @@ HANDLERS: Mapping[str, Handler] = {
 }
 """Handlers of operators that depend on the sample."""
 
-FOLDED = frozenset({"Constant", "Max", "Min", "Sqrt", "Reciprocal"})
+FOLDED = frozenset(
+    {"Constant", "ConstantOfShape", "Equal", "Expand", "Max", "Min", "Mod", "Reciprocal", "Sqrt", "Tile", "Where"}
+)
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED

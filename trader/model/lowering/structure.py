@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.symbols import Symbol, Tail
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
@@ -186,29 +186,7 @@ def lower_concat(context: NodeContext) -> Symbol:
     joined = join_columns(context)
     if joined is not None:
         return joined
-    parts: list[View] = []
     if any(isinstance(symbol, np.ndarray) for symbol in context.inputs):
         context.refuse("it joins values of the model with constants")
     parts = [context.view(index) for index in range(len(context.inputs))]
-    rank = len(parts[0].shape)
-    axis = context.sample_axis(context.attribute("axis"), rank)
-    bases: tuple[str, ...] = ()
-    places, start = [], 0
-    for part in parts:
-        plain = context.builder.arrange(part.plain())
-        bases += (plain,)
-        places.append(np.arange(start, start + part.size).reshape(part.shape))
-        start += part.size
-    scale, offset = (_joined(parts, name, axis) for name in ("scale", "offset"))
-    indices = np.concatenate(places, axis=axis)
-    return View(bases, indices.shape, indices, scale, offset)
-
-
-def _joined(parts: list[View], name: str, axis: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
-    """Scales or offsets of views, joined."""
-    default = 1.0 if name == "scale" else 0.0
-    given = [getattr(part, name) for part in parts]
-    if all(array is None for array in given):
-        return None
-    filled = [np.full(p.shape, default) if array is None else array for p, array in zip(parts, given, strict=True)]
-    return np.concatenate(filled, axis=axis)
+    return context.builder.concatenate(parts, context.sample_axis(context.attribute("axis"), len(parts[0].shape)))
