@@ -13,6 +13,7 @@ from tests.simulators.dense_model import (
     random_inputs,
     random_parameters,
 )
+from zk.circuits.audit import SALT_ELEMENTS
 from zk.errors import StatementError
 from zk.proofs.proof import read_ezkl_proof, write_ezkl_proof
 
@@ -107,8 +108,8 @@ def test_commitment_digest_is_keccak_of_the_points():
         ({"inputs": np.full((3, 6), 1 << 24)}, "below 2.24"),
         ({"inputs": np.full((3, 6), 0.5)}, "must be an integer"),
         ({"inputs": np.full((3, 6), np.nan)}, "must be an integer"),
-        ({"salt": (1,) * 11}, "11 salt elements, the circuit takes 12"),
-        ({"salt": (-(1 << 24),) * 12}, "below 2.24"),
+        ({"salt": (1,) * (SALT_ELEMENTS - 1)}, f"{SALT_ELEMENTS - 1} salt elements, the circuit takes {SALT_ELEMENTS}"),
+        ({"salt": (-(1 << 24),) * SALT_ELEMENTS}, "below 2.24"),
         ({"parameters": []}, r"parameters have the shapes \(\)"),
     ],
 )
