@@ -24,7 +24,7 @@ def main() -> None:
     """Step the trade to its end and write the bought model."""
     arguments = parse_arguments()
     account = load_account(arguments.keyfile, os.environ["MODELSEAL_PASSWORD"])
-    market = Market.at(Chain.connect(arguments.chain), arguments.market)
+    market = Market.at(Chain.connect(arguments.chain), arguments.market, arguments.first_block)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
@@ -56,6 +56,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("listing", type=int, help="number of the listing")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
     parser.add_argument("--market", required=True, help="address of the market")
+    parser.add_argument(
+        "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
+    )
     parser.add_argument("--keyfile", type=Path, required=True, help="the buyer's account")
     parser.add_argument("--exchange", required=True, help="URL of the folder shared with the seller: file://…")
     parser.add_argument("--folder", type=Path, default=Path("buyer"), help="the buyer's own folder")

@@ -27,7 +27,11 @@ def main() -> None:
     password = os.environ["MODELSEAL_PASSWORD"]
     account = load_account(arguments.keyfile, password)
     chain = Chain.connect(arguments.chain)
-    market = Market.at(chain, arguments.market) if arguments.market else Market(chain, chain.deploy(account))
+    market = (
+        Market.at(chain, arguments.market, arguments.first_block)
+        if arguments.market
+        else Market(chain, chain.deploy(account))
+    )
     package = SellerPackage.read(arguments.package, password)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +67,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
     parser.add_argument("--market", help="address of the market; one is deployed if not given")
+    parser.add_argument(
+        "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
+    )
     parser.add_argument("--keyfile", type=Path, required=True, help="the seller's account")
     parser.add_argument("--folder", type=Path, default=Path("seller"), help="the seller's own folder")
     parser.add_argument("--price", type=float, default=1.0, help="in ether")

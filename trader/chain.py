@@ -172,6 +172,12 @@ class Chain:
         self._request("evm_increaseTime", [seconds])
         self._request("evm_mine", [])
 
+    @property
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        with self.reachable():
+            return int(self.web3.eth.block_number)
+
     def balance(self, address: str) -> int:
         """Balance of an account in wei."""
         with self.reachable():

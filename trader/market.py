@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
     from web3.contract import Contract
 
-    from trader.chain import Chain, Receipt
+    from trader.chain import Chain, LogEvent, Receipt
     from zk import Proof
 
 E = TypeVar("E", bound=Event)
@@ -114,16 +114,23 @@ class Market:
         chain: Where it lives.
         deployment: Its addresses.
         contract: The bound contract, for the audit log's indexer.
+        first_block: Where events are looked for from: public nodes refuse to search a whole chain.
     """
 
-    def __init__(self, chain: Chain, deployment: Deployment) -> None:
+    def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
         self.chain = chain
         self.deployment = deployment
+        self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
 
     @classmethod
-    def at(cls, chain: Chain, address: str) -> Self:
+    def at(cls, chain: Chain, address: str, first_block: int = 0) -> Self:
         """The market at an address, if it and its verifier run the published code.
+
+        Args:
+            chain: Where it lives.
+            address: 0x and 40 hex digits.
+            first_block: The block of its deployment, or an earlier one.
 
         Raises:
             CallerError: It is no address.
@@ -133,7 +140,7 @@ class Market:
         if not is_address(address):
             raise CallerError(f"{address!r} is no address: give the market's, 0x and 40 hex digits")
         with chain.reachable():
-            return cls(chain, verify_deployment(chain.web3, to_checksum_address(address)))
+            return cls(chain, verify_deployment(chain.web3, to_checksum_address(address)), first_block)
 
     # ------------------------------------------------------------------------------------------------------- reads
 
@@ -184,7 +191,7 @@ class Market:
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
         topics = [None, "0x" + trade_id.to_bytes(32, "big").hex()]
-        logs = [log for log in self.chain.logs(self.contract, topics) if "tradeId" in log.arguments]
+        logs = [log for log in self._logs(topics) if "tradeId" in log.arguments]
         confirmed = any(log.name == Confirmed.__name__ for log in logs)
         kept = [log for log in logs if not (confirmed and log.name == Settled.__name__)]
         return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
@@ -203,7 +210,7 @@ class Market:
     def find_session(self, buyer: str, request_digest: bytes) -> int | None:
         """The trade that a buyer opened with a request, if there is one."""
         topics = [self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x")]
-        for log in self.chain.logs(self.contract, topics):
+        for log in self._logs(topics):
             if log.arguments["requestDigest"] == request_digest:
                 return int(log.arguments["tradeId"])
         return None
@@ -211,12 +218,12 @@ class Market:
     def find_trades(self, listing_id: int) -> tuple[int, ...]:
         """All trades of a listing, oldest first."""
         topics = [self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex()]
-        return tuple(int(log.arguments["tradeId"]) for log in self.chain.logs(self.contract, topics))
+        return tuple(int(log.arguments["tradeId"]) for log in self._logs(topics))
 
     def find_listing(self, seller: str, manifest_hash: bytes) -> int | None:
         """The listing that a seller made of a manifest, if there is one."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
-        for log in self.chain.logs(self.contract, [None, None, padded_seller, "0x" + manifest_hash.hex()]):
+        for log in self._logs([None, None, padded_seller, "0x" + manifest_hash.hex()]):
             if log.name == "Listed":
                 return int(log.arguments["listingId"])
         return None
@@ -307,6 +314,9 @@ class Market:
 
     def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
         return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
+
+    def _logs(self, topics: Sequence[Any]) -> Sequence[LogEvent]:
+        return self.chain.logs(self.contract, [*topics], self.first_block)
 
     def _topic(self, kind: type[Event]) -> str:
         return str(self.contract.events[kind.__name__]().topic)

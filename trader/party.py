@@ -159,7 +159,7 @@ class Party:
         except TransactionRefusedError as error:
             self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": as_reason(error)})
             raise
-        index_events(self.log, self.market.contract)
+        index_events(self.log, self.market.contract, first_block=self.market.first_block)
         seconds = time.perf_counter() - begin
         self._observe(Step(self.role, name, seconds, receipt.transaction_hash, receipt.gas_used, receipt.gas_cost_wei))
         return receipt

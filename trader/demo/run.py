@@ -145,7 +145,8 @@ def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, Loc
         Role.BUYER: wallets.buyer or _funded(chain),
     }
     deployer = wallets.seller or _funded(chain)
-    return Market(chain, chain.deploy(deployer)), accounts
+    first_block = chain.block_number
+    return Market(chain, chain.deploy(deployer), first_block), accounts
 
 
 def _funded(chain: Chain) -> LocalAccount:
