@@ -1,5 +1,7 @@
 """Every operator that an architecture may have is proven exactly: instances against float64 that holds every digit."""
 
+import itertools
+
 import numpy as np
 import onnx
 import pytest
@@ -253,3 +255,33 @@ def test_a_value_outside_the_table_is_refused_and_ezkls_prover_does_not_hang_on_
             zk.prove(circuit, np.full((1, 4), outside), salt, big, srs)
         with pytest.raises(WorkerError, match="its table holds"):
             zk.evaluate(circuit, np.full((1, 4), outside), big, srs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_random_networks_are_exact(seed):
+    """Depth, widths, samples, scale and activations at random."""
+    rng = np.random.default_rng(seed)
+    widths = [int(width) for width in rng.integers(1, 7, size=rng.integers(2, 5))]
+    squares = rng.random(len(widths) - 2) < 0.5
+    nodes, source = [], "input"
+    for layer, square in enumerate(squares):
+        nodes.append(NODE("MatMul", [source, f"p{layer}"], [f"a{layer}"]))
+        source = f"b{layer}"
+        activation = NODE("Mul", [f"a{layer}"] * 2, [source]) if square else NODE("Relu", [f"a{layer}"], [source])
+        nodes.append(activation)
+    nodes.append(NODE("MatMul", [source, f"p{len(squares)}"], ["output"]))
+    shapes = list(itertools.pairwise(widths))
+    samples, bits = int(rng.integers(1, 5)), int(rng.integers(6, 14))
+    circuit = build(architecture(nodes, widths[0], shapes, widths[-1]), scale_bits=bits, samples=samples)
+    inputs = rng.integers(-(2 << bits), 2 << bits, size=(samples, widths[0]))
+    parameters = [rng.integers(-(1 << bits), 1 << bits, size=shape).astype(np.int32) for shape in shapes]
+    hidden = inputs.astype(object)
+    for tensor, square in zip(parameters, squares, strict=False):
+        product = hidden @ tensor.astype(object)
+        hidden = product * product if square else np.maximum(product, 0)
+    expected = (hidden @ parameters[-1].astype(object)).ravel().tolist()
+    srs = zk.development_srs(circuit.logrows)
+    assert list(zk.evaluate(circuit, inputs, parameters, srs)) == expected
+    if seed % 5 == 0:
+        assert list(zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs).outputs) == expected
