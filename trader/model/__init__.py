@@ -99,14 +99,8 @@ def read_model(path: Path) -> LoweredModel:
     """
     lowered = lower_model(load_onnx(path))
     for node, origin in zip(lowered.graph.nodes, lowered.origins, strict=True):
-        if not _is_evaluated(node, lowered.graph):
-            reason, alternative = "it can't be evaluated encrypted yet", "Use Gemm, MatMul and squares, Mul(x, x)."
+        # Lowering, the reference and the architecture know activations; `trader.he` evaluates polynomials only.
+        if isinstance(node, Activation):
+            reason, alternative = "it can't be evaluated encrypted yet", "Use squares, Mul(x, x), to activate."
             raise UnsupportedOperatorError(origin.operator, origin.node, reason, alternative)
     return lowered
-
-
-def _is_evaluated(node: Node, graph: Graph) -> bool:
-    """Whether `trader.he` evaluates a node; lowering, the reference and the architecture know more of them."""
-    if isinstance(node, Linear):
-        return graph.parameters[node.parameter].groups == 1
-    return isinstance(node, Square)
