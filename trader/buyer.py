@@ -39,7 +39,7 @@ from trader.party import Equipment, Party
 from trader.trade import Accepted, Confirmed, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, BuyerPolicy, Sources, VerifiedListing, verify_delivery, verify_listing
-from zk import Srs, commitment_digest, development_srs, draw_input_salt, input_commitment, read_srs
+from zk import Srs, ceremony_srs, commitment_digest, draw_input_salt, input_commitment, read_srs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ class Buyer(Party):
         equipment: Equipment,
         *,
         decide: Callable[[TestResult], bool] = lambda _: True,
-        srs: SrsProvider = development_srs,
+        srs: SrsProvider = ceremony_srs,
     ) -> None:
         """Go to a listing.
 

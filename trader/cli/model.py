@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from trader.errors import AccountError, CallerError
 from trader.files import write_file
 from trader.he import HePlan, parse_plan
 from trader.model import (
+    DEFAULT_PROOFS,
     CanonicalModel,
     DataError,
     Manifest,
@@ -39,6 +41,16 @@ from trader.package import (
 )
 from trader.proving import prove_and_verify
 from trader.trial import Trial, run_trial
+from zk import AuditCircuit, Srs, WorkerLimits, ceremony_srs, development_srs, measure_cost
+from zk.proofs.cost import estimate_verification_gas
+
+
+class SrsSource(StrEnum):
+    """Where the structured reference string comes from."""
+
+    CEREMONY = "ceremony"
+    DEVELOPMENT = "development"
+
 
 app = typer.Typer(help="Prepare a model for sale, and try what buyers will do with it.", no_args_is_help=True)
 
@@ -63,17 +75,34 @@ def prepare_command(
         int | None, typer.Option(min=1, help="Test samples per buyer; as many as are safe if not given.")
     ] = None,
     insist: Annotated[bool, typer.Option("--insist", help="Allow a quota that could give the model away.")] = False,
+    proofs: Annotated[
+        int,
+        typer.Option(min=1, max=1 << 16, help="Proofs to be published: one per sale, and per k certified rows."),
+    ] = DEFAULT_PROOFS,
+    srs: Annotated[
+        SrsSource, typer.Option(help="Reference string: a ceremony's (see `modelseal srs`), or one made here.")
+    ] = SrsSource.DEVELOPMENT,
+    proof_seconds: Annotated[float, typer.Option(min=1, help="Most time that a proof may take.")] = 3600,
+    proof_gib: Annotated[
+        float | None, typer.Option(min=0.01, help="Most memory that a proof may take; all there is if not given.")
+    ] = None,
+    trial: Annotated[bool, typer.Option(help="Make a proof now, to see that this machine can.")] = True,
     endpoint: Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")] = "",
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a package of an ONNX file: canonical parameters, audit circuit, encryption plan, manifest."""
+    limits = WorkerLimits(seconds=proof_seconds, memory_bytes=int((proof_gib or 0) * 2**30))
+    cost = _Cost(limits if trial else None)
     options = PrepareOptions(
         card=ModelCard(name=name or model.stem, description=description, licence=licence),
         audit_samples=audit_samples,
         buyer_quota_samples=quota,
         insist=insist,
+        proofs=proofs,
+        srs=ceremony_srs if srs is SrsSource.CEREMONY else development_srs,
         endpoint=endpoint,
+        inspect=cost.measure,
     )
     with messages.status("preparing") as status:
         package = prepare(
@@ -84,13 +113,31 @@ def prepare_command(
             calibration=calibration,
             step=lambda text: status.update(text),
         )
-    _print_summary(_summary(package.manifest, package.canonical, out), as_json)
+    _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
     if package.manifest.circuit.srs.development:
         messages.print(
             "This package uses a structured reference string made on this machine: fine for development, "
             "refused by buyers who don't ask for development.",
             style="yellow",
         )
+
+
+class _Cost:
+    """What a proof of a prepared circuit costs; measured by making one, unless no limits are given."""
+
+    def __init__(self, limits: WorkerLimits | None) -> None:
+        self._limits = limits
+        self.figures: dict[str, Any] = {}
+
+    def measure(self, circuit: AuditCircuit, srs: Srs) -> None:
+        """Find the figures; raises where this machine can't prove the circuit within the limits."""
+        self.figures["proof_bytes"] = circuit.proof_bytes
+        self.figures["verification_gas"] = estimate_verification_gas(circuit)
+        if self._limits is not None:
+            cost = measure_cost(circuit, srs, self._limits)
+            self.figures["proof_seconds"] = round(cost.seconds, 2)
+            self.figures["proof_memory_bytes"] = cost.peak_memory_bytes
+            self.figures["proving_key_bytes"] = cost.proving_key_bytes
 
 
 def _package_password(password_file: Path | None, out: Path) -> str:

@@ -63,6 +63,8 @@ BUYERS_PER_LISTING = 10
 
 Step = Callable[[str], None]
 """Called with what is being done, in words."""
+Inspect = Callable[[AuditCircuit, Srs], None]
+"""Called with the audit circuit before anything is committed to; raises what it has against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class PrepareOptions:
         insist: allow a quota that could give the model away.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         policy: the security that the seller asks of the encryption.
+        inspect: may refuse the circuit, for instance because this machine can't prove it (`zk.measure_cost`).
     """
 
     card: manifests.ModelCard
@@ -92,6 +95,7 @@ class PrepareOptions:
     insist: bool = False
     srs: SrsProvider = development_srs
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
+    inspect: Inspect = lambda _circuit, _srs: None
 
 
 def prepare(
@@ -147,8 +151,10 @@ def _assemble(
         scale_bits=canonical.scale_bits,
         srs=options.srs,
     )
-    step("committing to the parameters")
     srs = options.srs(circuit.logrows)
+    step("trying the audit circuit")
+    options.inspect(circuit, srs)
+    step("committing to the parameters")
     points = parameter_commitment(circuit, canonical.tensors, srs)
     bound = bind_parameters(circuit, canonical.tensors, points, srs)
     key = EncryptionKey.generate()
