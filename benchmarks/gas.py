@@ -42,7 +42,7 @@ MODEL_SIZES = (10**4, 10**5, 10**6)
 def rows(quick: bool = False) -> Iterator[Row]:  # noqa: ARG001 - every benchmark takes it; this one is always quick
     """Everything that `modelseal bench gas` prints."""
     statement = Statement.make(TABLE_NETWORK, AUDIT_SAMPLES)
-    escrow = Escrow(statement, statement.prove())
+    escrow = Escrow(statement, statement.prove().proof)
     gas, verifier = escrow.trade(), escrow.verify()
     yield _against("gas.trade", trade_gas(gas, verifier), "FDE, published", FDE_TRADE_GAS, TRADE_BAR)
     ratio = gas["prove"] / verifier
@@ -89,7 +89,7 @@ def _outputs() -> Sweep:
     trades, proofs, verifiers = [], [], []
     for widths, samples in OUTPUT_STATEMENTS.items():
         statement = Statement.make(widths, samples)
-        escrow = Escrow(statement, statement.prove())
+        escrow = Escrow(statement, statement.prove().proof)
         gas, verifier = escrow.trade(), escrow.verify()
         trades.append(trade_gas(gas, verifier))
         proofs.append(gas["prove"])
@@ -106,7 +106,7 @@ def _outputs() -> Sweep:
 def model_size() -> Sweep:
     """Disputes against the model's parameters."""
     statement = Statement.make(TABLE_NETWORK, AUDIT_SAMPLES)
-    escrow = Escrow(statement, statement.prove())
+    escrow = Escrow(statement, statement.prove().proof)
     found = [dispute_gas(escrow, statement, size) for size in MODEL_SIZES]
     series = tuple(Series(function, "gas", tuple(gas[function] for gas in found)) for function in found[0])
     return Sweep("gas.parameters", "parameters", MODEL_SIZES, series)

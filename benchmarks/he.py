@@ -12,12 +12,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure
+from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, evaluate, plan_encryption
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
 from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
@@ -166,17 +165,11 @@ def print_memory() -> None:
     """Peak resident bytes above the start, and bytes of the request; to be run in a fresh process."""
     Task.make((4, 2), 1).run()
     task = Task.make(IMAGE_NETWORK, 4096)
-    before = _peak_bytes()
+    before = peak_bytes()
     session = ClientSession(task.plan)
     request = session.encrypt(task.inputs)
     evaluate(task.plan, task.model, request, len(task.inputs))
-    print(_peak_bytes() - before, len(request))
-
-
-def _peak_bytes() -> int:
-    """High-water mark of this process; `getrusage` would count the parent's, which survives exec."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    print(peak_bytes() - before, len(request))
 
 
 def _error(widths: tuple[int, ...]) -> Row:

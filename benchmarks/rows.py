@@ -100,6 +100,12 @@ def measure(work: Callable[[], Any], runs: int, *, warm_up: bool = True) -> Timi
     return Timing(tuple(seconds))
 
 
+def peak_bytes() -> int:
+    """High-water mark of this process; `getrusage` would count the parent's, which survives exec."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
 def at_least(ratio: float, bar: float) -> tuple[str, bool]:
     """Bar and verdict of a ratio that should be large."""
     return f">= {bar:g}", ratio >= bar

@@ -12,6 +12,8 @@ import zk
 from benchmarks.he import SCALE_BITS, random_network
 from contracts import Layout
 from trader.model import architecture_bytes
+from zk.proofs.commitment import input_elements, parameter_elements
+from zk.proofs.prover import ProvingRun, prove_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,9 +55,11 @@ class Statement:
         inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (audit_samples, widths[0]), endpoint=True)
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 
-    def prove(self) -> zk.Proof:
-        """A verified proof."""
-        return zk.prove(self.circuit, self.inputs, self.salt, self.model.tensors, self.srs)
+    def prove(self) -> ProvingRun:
+        """A verified proof, made anew each time, and what it took."""
+        tensors = [input_elements(self.circuit, self.inputs, self.salt)]
+        tensors += parameter_elements(self.circuit, self.model.tensors)
+        return prove_tensors(self.circuit, tensors, self.srs)
 
     @property
     def layout(self) -> Layout:
