@@ -65,7 +65,7 @@ def _in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _silence() -> None:
-    """ezkl reports on standard output, which belongs to the results; its errors are exceptions."""
+    """What ezkl reports goes to standard output, which belongs to the results; its errors are exceptions."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
