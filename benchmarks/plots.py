@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from matplotlib.axes import Axes
+
     from benchmarks.rows import Series, Sweep
 
 PANEL_INCHES = (4.2, 3.2)
@@ -37,10 +39,7 @@ def draw(sweep: Sweep) -> bytes:
     with mpl.rc_context(STYLE):
         figure, axes = pyplot.subplots(1, len(panels), figsize=(width * len(panels), height), squeeze=False)
         for axis, (unit, series) in zip(axes[0], panels, strict=True):
-            for one in series:
-                axis.plot(sweep.points, one.values, marker="o", label=one.name)
-            axis.set(xlabel=sweep.axis, ylabel=unit, xscale=_scale(sweep.points), yscale=_value_scale(series))
-            axis.legend()
+            _draw_panel(axis, sweep, unit, series)
         figure.suptitle(sweep.name)
         figure.tight_layout()
         target = BytesIO()
@@ -49,8 +48,20 @@ def draw(sweep: Sweep) -> bytes:
     return target.getvalue()
 
 
-def _value_scale(series: list[Series]) -> str:
-    return _scale(tuple(value for one in series for value in one.values))
+def _draw_panel(axis: Axes, sweep: Sweep, unit: str, series: list[Series]) -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+    for one in series:
+        axis.plot(sweep.points, one.values, marker="o", label=one.name)
+    values = tuple(value for one in series for value in one.values)
+    axis.set(xlabel=sweep.axis, ylabel=unit, xscale=_scale(sweep.points), yscale=_scale(values))
+    axis.set_xticks(sweep.points, [f"{point:,}" for point in sweep.points])
+    axis.xaxis.set_minor_locator(NullLocator())
+    if axis.get_yscale() == "log":
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axis.legend()
 
 
 def _scale(values: tuple[float, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A network of random parameters, its audit circuit, and audited samples: what `zk` and `gas` measure proofs of."""
+"""A model, its audit circuit, and audited samples: what `zk` and `gas` measure proofs of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import onnx
 import zk
 from benchmarks.he import SCALE_BITS, random_network
 from contracts import Layout
-from trader.model import architecture_bytes
+from trader.demo.training import train_demo_model
+from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
 from zk.proofs.commitment import input_elements, parameter_elements
 from zk.proofs.prover import ProvingRun, prove_tensors
 
@@ -29,10 +30,10 @@ class Statement:
     """What is proven: these parameters give the outputs on these samples.
 
     Attributes:
-        model: Dense layers with square activations, salted.
+        model: Dense layers with square activations.
         circuit: Its audit circuit, keys in the user's cache.
         srs: A development SRS of the circuit's size.
-        inputs: k x F integers at scale 2^13.
+        inputs: k x F integers at the model's scale.
         salt: Of the inputs.
     """
 
@@ -43,16 +44,28 @@ class Statement:
     salt: tuple[int, ...] = field(repr=False)
 
     @classmethod
-    def make(cls, widths: tuple[int, ...], audit_samples: int) -> Statement:
-        """Random parameters and samples in [0, 1]; builds the circuit's keys if the cache lacks them."""
-        model = random_network(*widths)
+    def random(cls, widths: tuple[int, ...], audit_samples: int) -> Statement:
+        """Random parameters and samples in [0, 1]."""
+        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (audit_samples, widths[0]), endpoint=True)
+        return cls.about(random_network(*widths), inputs)
+
+    @classmethod
+    def demo(cls, dataset: str, audit_samples: int) -> Statement:
+        """The model that `modelseal demo --dataset` sells, and held-out rows."""
+        trained = train_demo_model(dataset)
+        model = canonicalise(lower_model(parse_onnx(trained.onnx_bytes, dataset)))
+        rows = trained.test_samples[:audit_samples]
+        return cls.about(model, quantise_inputs(rows, model.graph, model.scale_bits))
+
+    @classmethod
+    def about(cls, model: CanonicalModel, inputs: NDArray[np.int64]) -> Statement:
+        """A model's answers on k samples; builds the circuit's keys if the cache lacks them."""
         circuit = zk.build_audit_circuit(
             onnx.load_from_string(architecture_bytes(model.graph)),
-            audit_samples=audit_samples,
-            scale_bits=SCALE_BITS,
+            audit_samples=len(inputs),
+            scale_bits=model.scale_bits,
             srs=zk.development_srs,
         )
-        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (audit_samples, widths[0]), endpoint=True)
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 
     def prove(self) -> ProvingRun:

@@ -89,7 +89,7 @@ class AuditCost:
 
 @cache
 def _statement(network: tuple[int, ...], audit_samples: int) -> Statement:
-    return Statement.make(network, audit_samples)
+    return Statement.random(network, audit_samples)
 
 
 @cache
