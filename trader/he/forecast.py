@@ -15,11 +15,11 @@ from threadpoolctl import threadpool_limits
 from trader.he import kernels, seal
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
-from trader.he.propagation import component_counts
+from trader.he.program import Normalise, Program, Stage, build_program
 from trader.he.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring import prime_tables
 from trader.he.tiles import BLOCK
-from trader.model.graph import Graph
+from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Linear, Multiply, Square
 
 TRIAL_DEGREE, TRIAL_PRIME = 4096, 1073692673
@@ -29,6 +29,8 @@ ZERO_ENCRYPTIONS = 2
 TRIAL_ROWS = 64
 SESSION_BYTES = 4 << 20
 """Keys, tables and contexts."""
+KEY_SWITCHING_TRANSFORMS = 2
+"""What SEAL does per pair of primes when it relinearises, in transforms, as measured."""
 DECRYPTION_TRANSFORMS = 8
 """SEAL's decryption and decoding of a component, in transforms, as measured."""
 
@@ -44,6 +46,7 @@ class Forecast:
         evaluate_seconds: at the seller.
         decrypt_seconds: at the buyer.
         peak_bytes: largest memory of the seller, request included.
+        expected_error: bound on an output's error, as in the plan.
     """
 
     request_bytes: int
@@ -52,6 +55,7 @@ class Forecast:
     evaluate_seconds: float
     decrypt_seconds: float
     peak_bytes: int
+    expected_error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +80,81 @@ class _Speeds:
 def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     """Predict the cost of testing `samples` samples under a plan."""
     speeds = _speeds()
+    program = build_program(graph, plan.polynomials, staged=plan.refreshes)
     cores, batches = worker_count(), plan.batches(samples)
     positions = batches * plan.primes * plan.ring_degree
-    tiles = positions * (2 * plan.features * speeds.load + _work_per_position(graph, speeds))
+    stages = [program.stage(level) for level in range(program.depth + 1)]
+    tiles = (
+        batches
+        * plan.ring_degree
+        * sum(plan.level_primes(stage.level) * _work_per_position(program, stage, speeds) for stage in stages)
+    )
+    refresh = batches * sum(_refresh_seconds(plan, program, stage.level, speeds) for stage in stages)
     encrypt = positions * 2 * plan.features * speeds.encrypt
-    outputs = positions * plan.outputs * plan.components
+    outputs = batches * plan.response_primes * plan.ring_degree * plan.outputs * plan.components
     zeros = positions * plan.outputs * math.comb(plan.components, 2) * 2 * ZERO_ENCRYPTIONS * speeds.encrypt
     protect = outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
-    scratch = cores * 8 * BLOCK * 2 * (plan.features + _largest_value(graph))
+    scratch = cores * 8 * BLOCK * 2 * (plan.features + _largest_value(program))
     return Forecast(
         request_bytes=request,
         response_bytes=response,
         encrypt_seconds=encrypt / cores,
-        evaluate_seconds=(tiles + protect) / cores,
+        evaluate_seconds=(tiles + protect) / cores + refresh,
         decrypt_seconds=outputs * DECRYPTION_TRANSFORMS * speeds.transform,
-        peak_bytes=request + response + scratch + SESSION_BYTES,
+        peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages),
+        expected_error=plan.expected_error,
     )
 
 
-def _work_per_position(graph: Graph, speeds: _Speeds) -> float:
-    """Seconds for one coefficient position modulo one prime: products with weights, and of ciphertexts."""
-    counts = component_counts(graph)
-    seconds = 0.0
-    for node in graph.nodes:
-        size = math.prod(node.shape)
-        match node:
+def _work_per_position(program: Program, stage: Stage, speeds: _Speeds) -> float:
+    """Seconds for one coefficient position modulo one prime: loading, products with weights, and of ciphertexts."""
+    counts, sizes = program.components, _sizes(program)
+    seconds = sum(counts[name] * sizes[name] for name in stage.reads) * speeds.load
+    for step in stage.steps:
+        size = sizes[step.name]
+        match step:
             case Linear():
-                inputs = graph.parameters[node.parameter].inputs
-                seconds += counts[node.name] * size * (inputs * speeds.product + speeds.residue)
+                inputs = program.graph.parameters[step.parameter].inputs
+                seconds += counts[step.name] * size * (inputs * speeds.product + speeds.residue)
             case Square() | Multiply():
-                pairs = math.prod(counts[name] for name in (*node.inputs, *node.inputs)[:2])
+                pairs = math.prod(counts[name] for name in (*step.inputs, *step.inputs)[:2])
                 seconds += size * pairs * speeds.residue
+            case Normalise():
+                pass
             case _:
-                seconds += counts[node.name] * size * speeds.residue
+                seconds += counts[step.name] * size * speeds.residue
     return seconds
 
 
-def _largest_value(graph: Graph) -> int:
-    return max(math.prod(node.shape) for node in graph.nodes)
+def _refresh_seconds(plan: HePlan, program: Program, level: int, speeds: _Speeds) -> float:
+    """SEAL's relinearisation (a transform per pair of primes) and its serialization, on one core."""
+    primes = plan.level_primes(level)
+    switching = primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
+    serialization = 5 * primes * speeds.encrypt / 2
+    ciphertexts = sum(step.shape[0] for step in program.refreshes(level))
+    return ciphertexts * plan.ring_degree * (switching + serialization)
+
+
+def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage]) -> int:
+    """What crosses levels, where it is most; and SEAL's copy of the keys, in words of 64 bits."""
+    if not program.depth:
+        return 0
+    sizes, largest = _sizes(program), 0
+    for stage in stages:
+        words = sum(program.components[name] * sizes[name] for name in {*stage.reads, *stage.targets} - {INPUT})
+        refreshed = 2 * sum(step.shape[0] for step in program.refreshes(stage.level))
+        largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
+    keys = 2 * plan.primes * (plan.primes + 1)
+    return plan.ring_degree * (4 * largest + 16 * keys)
+
+
+def _sizes(program: Program) -> dict[str, int]:
+    return {INPUT: program.graph.features, **{step.name: math.prod(step.shape) for step in program.steps}}
+
+
+def _largest_value(program: Program) -> int:
+    return max(_sizes(program).values())
 
 
 @lru_cache(maxsize=1)

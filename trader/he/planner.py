@@ -1,23 +1,47 @@
 """Chooses the encryption plan of a model: as little modulus as precision, masking and flooding ask for.
 
-All values of the graph are carried at exact scales: inputs at 2^a, a linear layer adds s bits, a product adds the
-scales of its factors. Nothing is rescaled, so the modulus only has to hold the output:
+Inputs stand at scale 2^a, a linear layer adds s bits, a product adds the scales of its factors. Where nothing is
+refreshed, the modulus only has to hold the output:
 
     log2 Q >= output scale + mask scale + log2(output bound) + guard.
+
+That serves one product, or two. Deeper programs are staged (`trader.he.program`): each refresh drops as many primes as
+bring the smallest scale at its level back to about 2^w, the working scale, and the modulus holds what all refreshes
+drop besides. One number decides both: a = w, or a little less, and w is the least at which noise is so far below the
+flooding noise as was asked for. `trader.he.activations` says how activations become polynomials; a degree is better the
+cheaper it is, as long as it meets the approximation budget, and else the more exact it is.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trader.he import seal
+from trader.he.activations import DEGREES, Polynomial, approximation_error, fit_activations
 from trader.he.errors import PlanError
-from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, MAXIMUM_PRIME_BITS, HePlan, SecurityPolicy
-from trader.he.propagation import component_counts, fresh_noise, output_noise, value_scales
+from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, ActivationPlan, HePlan, SecurityPolicy
+from trader.he.program import Program, build_program
+from trader.he.propagation import (
+    fresh_noise,
+    log2,
+    output_noise,
+    rounding_noise,
+    switching_noise,
+    value_bounds,
+    value_scales,
+)
+from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.model.canonical import CanonicalModel
+from trader.model.nodes import Activation
 
 ERROR_BUDGET = 2.0**-12
-"""Bound on the error of an output, real units: the grid on which outputs are committed."""
+"""Bound on the error of an output that noise makes, real units: the grid on which outputs are committed."""
+APPROXIMATION_BUDGET = 2.0**-6
+"""Error that polynomials for activations may make, relative to the largest output."""
 STATISTICAL_BITS = 20
 """Default distance between flooding noise and the noise that it hides."""
 DEVIATIONS = 6.0
@@ -27,9 +51,16 @@ GUARD_BITS = 2
 RANGE_BITS = 3
 """Outputs may exceed their bound by this factor before they wrap around."""
 SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
-"""No key is switched, so the smallest prime that SEAL finds for the ring serves."""
+"""Where no key is switched, the smallest prime that SEAL finds for the ring serves."""
 LARGEST_COEFFICIENT_BITS = 61
 """Encoded inputs are signed 64-bit integers."""
+SMALLEST_DROPPED_BITS = 25
+"""There are enough primes of so many bits in every ring."""
+INPUT_LEAD_BITS = 4
+"""Fresh encryptions are less noisy than refreshed ones by about so many bits."""
+LARGEST_COMPONENTS = 5
+"""More polynomials per ciphertext cost more than refreshing."""
+SMALLEST_STAGED_DEGREE = 8192
 
 
 def plan_encryption(
@@ -37,6 +68,7 @@ def plan_encryption(
     bounds: Mapping[str, float],
     *,
     input_magnitude: float,
+    calibration: NDArray[np.int64] | None = None,
     error_budget: float = ERROR_BUDGET,
     statistical_bits: int = STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
@@ -47,7 +79,9 @@ def plan_encryption(
         model: graph, parameters and their scale.
         bounds: largest |value| (real units) that each value of the graph takes (`trader.model.measured_bounds`).
         input_magnitude: largest |input| that buyers may encrypt, real units.
-        error_budget: bound on the error of an output, real units.
+        calibration: quantised inputs [n, F] like those of buyers; models with activations need them.
+        error_budget: bound on the part of an output's error that noise makes, real units; where polynomials stand for
+            activations, a quarter of their error if that is larger.
         statistical_bits: least distance between flooding noise and the noise that it hides.
         policy: security that the seller itself asks for.
 
@@ -58,6 +92,7 @@ def plan_encryption(
         model,
         bounds,
         input_magnitude=input_magnitude,
+        calibration=calibration,
         error_budget=error_budget,
         statistical_bits=statistical_bits,
         policy=policy,
@@ -74,6 +109,8 @@ class Candidate:
 
     Attributes:
         ring_degree: N.
+        depth: refreshes on the longest path.
+        activation_degree: of the polynomials that stand for activations, 0 where there are none.
         modulus_bits: what precision, masking and flooding ask for in this ring.
         room_bits: what the standard allows, the special prime left out.
         plan: the plan, if there is one.
@@ -81,6 +118,8 @@ class Candidate:
     """
 
     ring_degree: int
+    depth: int
+    activation_degree: int
     modulus_bits: int
     room_bits: int
     plan: HePlan | None
@@ -92,117 +131,273 @@ def candidates(
     bounds: Mapping[str, float],
     *,
     input_magnitude: float,
+    calibration: NDArray[np.int64] | None = None,
     error_budget: float = ERROR_BUDGET,
     statistical_bits: int = STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
 ) -> list[Candidate]:
-    """Every ring degree with its plan, or with the reason why it has none; arguments as for `plan_encryption`.
+    """Every way with its plan, or with the reason why it has none, best first; arguments as for `plan_encryption`.
 
-    The first plan is the best one: more samples fit into a larger ring, but at more time and bytes per sample.
+    More samples fit into a larger ring, but at more time and bytes per sample, so that the smallest one comes first.
+
+    Raises:
+        PlanError: the model has activations, and there is no calibration data to fit polynomials to.
     """
-    request = _Request(model, bounds, input_magnitude, error_budget, statistical_bits)
-    return [_consider(request, degree, policy) for degree in MAXIMUM_MODULUS_BITS[policy.security_bits]]
+    found = []
+    for approximation in _approximations(model, bounds, calibration):
+        budget = max(error_budget, approximation.error / 4)
+        ways = [build_program(model.graph, approximation.polynomials, staged=staged) for staged in (False, True)]
+        shallow, staged = ways
+        programs = [shallow] if staged.depth == 0 else ways
+        for degree in MAXIMUM_MODULUS_BITS[policy.security_bits]:
+            for program in programs:
+                if max(program.components.values()) > LARGEST_COMPONENTS and staged.depth > 0:
+                    continue
+                if program.depth and degree < SMALLEST_STAGED_DEGREE:
+                    continue
+                request = _Request(model, bounds, input_magnitude, budget, statistical_bits, program, approximation)
+                found.append(_consider(request, degree, policy))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Approximation:
+    """Polynomials of one degree, and the error that they make."""
+
+    degree: int
+    polynomials: Mapping[str, Polynomial]
+    error: float
+
+
+def _approximations(
+    model: CanonicalModel, bounds: Mapping[str, float], calibration: NDArray[np.int64] | None
+) -> Iterator[_Approximation]:
+    """Degrees in order of preference: those that meet the budget, the lowest first, then the others, the best first."""
+    activations = [node for node in model.graph.nodes if isinstance(node, Activation)]
+    if not activations or calibration is None:
+        yield _Approximation(0, {}, 0.0)
+        return
+    found = []
+    for degree in DEGREES:
+        polynomials = fit_activations(model, calibration, degree)
+        found.append(_Approximation(degree, polynomials, approximation_error(model, polynomials, calibration)))
+    budget = APPROXIMATION_BUDGET * bounds[model.graph.output]
+    yield from (way for way in found if way.error <= budget)
+    rest = [way for way in found if budget < way.error < math.inf]
+    yield from sorted(rest, key=lambda way: way.error)
 
 
 def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
+    special_bits = MAXIMUM_PRIME_BITS if request.program.depth else SPECIAL_PRIME_BITS[degree]
+    room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - special_bits
     choice = _choose(request, degree)
-    room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - SPECIAL_PRIME_BITS[degree]
-    if choice.modulus_bits > room:
-        reason = (
-            f"it takes a modulus of {choice.modulus_bits} bits, ring degree {degree} offers {room} at "
-            f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error budget."
+
+    def candidate(plan: HePlan | None, rejected: str = "") -> Candidate:
+        program, approximation = request.program, request.approximation
+        return Candidate(degree, program.depth, approximation.degree, choice.total_bits, room, plan, rejected)
+
+    if choice.total_bits > room:
+        return candidate(
+            None,
+            f"it takes a modulus of {choice.total_bits} bits, ring degree {degree} offers {room} at "
+            f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error "
+            "budget.",
         )
-        return Candidate(degree, choice.modulus_bits, room, None, reason)
-    if choice.coefficient_bits > LARGEST_COEFFICIENT_BITS:
-        reason = (
+    magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
+    if choice.input_scale_bits + magnitude_bits > LARGEST_COEFFICIENT_BITS:
+        return candidate(
+            None,
             f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} don't fit into 64 "
-            "bits. Scale the inputs down, or allow a larger error or less flooding."
+            "bits. Scale the inputs down, or allow a larger error or less flooding.",
         )
-        return Candidate(degree, choice.modulus_bits, room, None, reason)
-    return Candidate(degree, choice.modulus_bits, room, _plan(request, choice, room))
+    return candidate(_plan(request, choice, room, special_bits))
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What the caller of `plan_encryption` asks for."""
+    """What is to be planned: what the caller of `plan_encryption` asks for, and one way to carry it out."""
 
     model: CanonicalModel
     bounds: Mapping[str, float]
     input_magnitude: float
     error_budget: float
     statistical_bits: int
+    program: Program
+    approximation: _Approximation
 
     @property
     def output_bound(self) -> float:
         return max(self.bounds[self.model.graph.output], 2.0**-10)
 
-    def output_scale_bits(self, input_scale_bits: int) -> int:
-        graph = self.model.graph
-        return value_scales(graph, input_scale_bits, self.model.scale_bits)[graph.output]
+    @property
+    def flooding(self) -> float:
+        """Deviation of the flooding noise, real units."""
+        return self.error_budget / 2 / DEVIATIONS
+
+    def value_bounds(self) -> dict[str, float]:
+        return value_bounds(self.program, self.bounds)
+
+    def value_scales(self, input_scale_bits: int, dropped: list[int]) -> dict[str, Fraction]:
+        return value_scales(self.program, input_scale_bits, self.model.scale_bits, dropped)
+
+    def noise(self, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction], primes: int) -> float:
+        """Deviation of an output before flooding, real units."""
+        switching, rounding = switching_noise(degree, primes), rounding_noise(degree)
+        refresh_noise = {
+            step.name: math.hypot(switching / float(scales[step.inputs[0]]), rounding / float(scales[step.name]))
+            for level in range(self.program.depth)
+            for step in self.program.refreshes(level)
+        }
+        fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
+        return output_noise(self.program, self.model, self.value_bounds(), fresh, refresh_noise)
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Scales for one ring degree, and the sizes of modulus and encoded inputs that they take."""
+    """Scales for one ring degree, and the sizes of primes that they take.
+
+    Attributes:
+        degree: N.
+        input_scale_bits: a.
+        mask_scale_bits: scale of the mask.
+        base_bits: modulus of the response.
+        dropped_bits: sizes of the primes that each level drops.
+    """
 
     degree: int
     input_scale_bits: int
     mask_scale_bits: int
-    modulus_bits: int
-    coefficient_bits: int
+    base_bits: int
+    dropped_bits: tuple[tuple[int, ...], ...]
+
+    @property
+    def total_bits(self) -> int:
+        return self.base_bits + sum(map(sum, self.dropped_bits))
 
 
 def _choose(request: _Request, degree: int) -> _Choice:
     """The smallest scales that meet budget and flooding in this ring."""
-    flooding = request.error_budget / 2 / DEVIATIONS
-    noise_at_scale_0 = output_noise(request.model, request.bounds, fresh_noise(degree))
-    magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
-    needed = math.ceil(request.statistical_bits + math.log2(noise_at_scale_0 / flooding))
-    input_scale_bits = max(needed, request.model.scale_bits)
     mask_error = 0.4 * request.error_budget / DEVIATIONS
     mask_scale_bits = max(1, math.ceil(math.log2(request.output_bound * mask_deviation(degree) / mask_error)))
-    modulus_bits = _modulus_bits(request, input_scale_bits, mask_scale_bits)
-    return _Choice(degree, input_scale_bits, mask_scale_bits, modulus_bits, input_scale_bits + magnitude_bits)
+    low, high = request.model.scale_bits, 2 * LARGEST_COEFFICIENT_BITS
+    while low < high:
+        middle = (low + high) // 2
+        # One bit more, as flooding is rounded down to a power of two.
+        if _noise_at(request, degree, middle) <= math.ldexp(request.flooding, -request.statistical_bits - 1):
+            high = middle
+        else:
+            low = middle + 1
+    dropped_bits = _dropped_bits(request, low)
+    base_bits = _base_bits(request, low, mask_scale_bits, dropped_bits)
+    return _Choice(degree, _input_scale_bits(request, low), mask_scale_bits, base_bits, dropped_bits)
 
 
-def _modulus_bits(request: _Request, input_scale_bits: int, mask_scale_bits: int) -> int:
-    """Modulus that holds the masked outputs."""
-    output_bits = math.ceil(math.log2(request.output_bound)) + RANGE_BITS + GUARD_BITS
-    return request.output_scale_bits(input_scale_bits) + mask_scale_bits + max(output_bits, GUARD_BITS)
+def _input_scale_bits(request: _Request, working_bits: int) -> int:
+    lead = INPUT_LEAD_BITS if request.program.depth else 0
+    return max(working_bits - lead, request.model.scale_bits)
 
 
-def _plan(request: _Request, choice: _Choice, room: int) -> HePlan:
+def _noise_at(request: _Request, degree: int, working_bits: int) -> float:
+    dropped_bits = _dropped_bits(request, working_bits)
+    input_bits = _input_scale_bits(request, working_bits)
+    scales = request.value_scales(input_bits, _typical_products(dropped_bits))
+    primes = MAXIMUM_MODULUS_BITS[128][degree] // MAXIMUM_PRIME_BITS
+    return request.noise(degree, input_bits, scales, primes)
+
+
+def _dropped_bits(request: _Request, working_bits: int) -> tuple[tuple[int, ...], ...]:
+    """Level by level, the primes that bring the smallest refreshed scale down to the working scale, or little above."""
+    dropped: list[tuple[int, ...]] = []
+    input_bits = _input_scale_bits(request, working_bits)
+    for level in range(request.program.depth):
+        scales = request.value_scales(input_bits, _typical_products(dropped))
+        smallest = min(log2(scales[step.inputs[0]]) for step in request.program.refreshes(level))
+        excess = max(0, math.floor(smallest) - working_bits)
+        count = min(-(-excess // MAXIMUM_PRIME_BITS), excess // SMALLEST_DROPPED_BITS)
+        dropped.append((min(MAXIMUM_PRIME_BITS, excess // count),) * count if count else ())
+    return tuple(dropped)
+
+
+def _typical_products(dropped_bits: "tuple[tuple[int, ...], ...] | list[tuple[int, ...]]") -> list[int]:
+    """Products like those of primes of these sizes: a little below powers of two, and never one."""
+    return [math.prod((1 << bits) - (1 << (bits - 10)) + 1 for bits in level) for level in dropped_bits]
+
+
+def _base_bits(
+    request: _Request, working_bits: int, mask_scale_bits: int, dropped_bits: tuple[tuple[int, ...], ...]
+) -> int:
+    """Modulus that holds the masked outputs, and with what is dropped later on, whatever is refreshed."""
+    scales = request.value_scales(_input_scale_bits(request, working_bits), _typical_products(dropped_bits))
+    bounds, program = request.value_bounds(), request.program
+    needed = [log2(scales[program.graph.output]) + mask_scale_bits + _magnitude_bits(request.output_bound)]
+    for level in range(program.depth):
+        room = sum(map(sum, dropped_bits[level:])) - sum(map(len, dropped_bits[level:])) / 100
+        needed += [
+            log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]]) - room
+            for step in program.refreshes(level)
+        ]
+    return math.ceil(max(needed))
+
+
+def _magnitude_bits(bound: float) -> int:
+    return max(math.ceil(math.log2(max(bound, 2.0**-100))) + RANGE_BITS + GUARD_BITS, GUARD_BITS)
+
+
+def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> HePlan:
     """Fill up the primes that the choice needs, and write the plan."""
-    primes = -(-choice.modulus_bits // MAXIMUM_PRIME_BITS)
-    prime_bits = -(-choice.modulus_bits // primes)
-    # A product of p primes of b bits has at least p·b - 1 bits.
-    if primes * prime_bits - 1 < choice.modulus_bits and primes * (prime_bits + 1) <= room:
-        prime_bits = min(prime_bits + 1, MAXIMUM_PRIME_BITS)
-    modulus_bits = (*[prime_bits] * primes, SPECIAL_PRIME_BITS[choice.degree])
+    base = _base_primes(choice, room)
+    modulus_bits = (*base, *(bits for level in reversed(choice.dropped_bits) for bits in level), special_bits)
+    parameters = seal.parameters(choice.degree, modulus_bits)
+    dropped_primes = tuple(map(len, choice.dropped_bits))
+    dropped = dropped_products(parameters.primes, dropped_primes)
+    scales = request.value_scales(choice.input_scale_bits, dropped)
     graph = request.model.graph
-    output_scale_bits = request.output_scale_bits(choice.input_scale_bits) + choice.mask_scale_bits
-    fresh = fresh_noise(choice.degree) * 2.0**-choice.input_scale_bits
-    noise = output_noise(request.model, request.bounds, fresh)
-    flooding = request.error_budget / 2 / DEVIATIONS
-    flooding_bits = math.floor(math.log2(flooding / math.sqrt(choice.degree / 6)) + output_scale_bits)
-    flooding = 2.0 ** (flooding_bits - output_scale_bits) * math.sqrt(choice.degree / 6)
+    output_scale = float(scales[graph.output] * (1 << choice.mask_scale_bits))
+    noise = request.noise(choice.degree, choice.input_scale_bits, scales, len(parameters.primes))
+    flooding_bits = math.floor(math.log2(request.flooding / math.sqrt(choice.degree / 6)) + math.log2(output_scale))
+    flooding = 2.0**flooding_bits / output_scale * math.sqrt(choice.degree / 6)
     mask = request.output_bound * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
     return HePlan(
         ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
         modulus_bits=modulus_bits,
-        parameters_id=seal.parameters(choice.degree, modulus_bits).parameters_id,
+        parameters_id=parameters.parameters_id,
         features=graph.features,
         outputs=graph.outputs,
-        components=component_counts(graph)[graph.output],
+        components=request.program.components[graph.output],
         scale_bits=request.model.scale_bits,
         input_scale_bits=choice.input_scale_bits,
         mask_scale_bits=choice.mask_scale_bits,
-        output_scale_bits=output_scale_bits,
+        output_scale=output_scale,
+        dropped_primes=dropped_primes,
+        activations=tuple(
+            ActivationPlan(node=name, coefficients=p.coefficients, unit_bits=p.unit_bits, radius=p.radius)
+            for name, p in request.approximation.polynomials.items()
+        ),
         input_magnitude=float(request.input_magnitude),
         flooding_bits=flooding_bits,
         statistical_bits=max(0, math.floor(math.log2(flooding / noise))),
-        expected_error=DEVIATIONS * math.sqrt(noise**2 + flooding**2 + mask**2),
+        approximation_error=request.approximation.error,
+        expected_error=request.approximation.error + DEVIATIONS * math.sqrt(noise**2 + flooding**2 + mask**2),
     )
+
+
+def _base_primes(choice: _Choice, room: int) -> tuple[int, ...]:
+    primes = -(-choice.base_bits // MAXIMUM_PRIME_BITS)
+    prime_bits = -(-choice.base_bits // primes)
+    # A product of p primes of b bits has at least p·b - 1 bits.
+    spare = room - choice.total_bits + choice.base_bits
+    if primes * prime_bits - 1 < choice.base_bits and primes * (prime_bits + 1) <= spare:
+        prime_bits = min(prime_bits + 1, MAXIMUM_PRIME_BITS)
+    return (prime_bits,) * primes
+
+
+def dropped_products(primes: tuple[int, ...], dropped_primes: tuple[int, ...]) -> list[int]:
+    """Product of the primes that each level drops; `primes` are those of a fresh ciphertext."""
+    products, left = [], len(primes)
+    for count in dropped_primes:
+        products.append(math.prod(primes[left - count : left]))
+        left -= count
+    return products
 
 
 def mask_deviation(degree: int) -> float:

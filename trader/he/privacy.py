@@ -41,7 +41,7 @@ class Protection:
 
     Attributes:
         plan: says how much noise.
-        parameters: of the ring.
+        parameters: of the ring; responses have the first `plan.response_primes` primes.
         public_key: the buyer's.
     """
 
@@ -49,13 +49,17 @@ class Protection:
     parameters: Parameters
     public_key: PublicKey
 
+    @property
+    def _primes(self) -> tuple[int, ...]:
+        return self.parameters.primes[: self.plan.response_primes]
+
     def protect(self, ciphertext: Residues, samples: int) -> None:
         """Mask, re-randomise and flood one ciphertext [components, primes, N], in place; `samples` slots are used."""
         mask = self._mask(samples)
         noise = self._zero(ciphertext.shape[0])
         noise[0] = self._add_noise(noise[0], samples)
         for component in range(ciphertext.shape[0]):
-            for index, prime in enumerate(self.parameters.primes):
+            for index, prime in enumerate(self._primes):
                 values = ciphertext[component, index]
                 kernels.multiply_accumulate(values, mask[index], noise[component, index], prime, values)
 
@@ -67,15 +71,16 @@ class Protection:
 
     def _zero(self, components: int) -> Residues:
         """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
-        total = np.zeros((components, len(self.parameters.primes), self.parameters.degree), dtype=np.uint32)
+        total = np.zeros((components, len(self._primes), self.parameters.degree), dtype=np.uint32)
         for factors in range(1, components):
-            product = self.public_key.encrypt_zero(factors)
+            # Leaving out residues switches an encryption of zero to the response's level.
+            product = self.public_key.encrypt_zero(factors)[:, : len(self._primes)]
             for component in range(product.shape[0]):
                 self._add(total[component], product[component])
         return total
 
     def _add(self, total: Residues, addend: Residues) -> None:
-        for index, prime in enumerate(self.parameters.primes):
+        for index, prime in enumerate(self._primes):
             total[index] = (total[index].astype(np.uint64) + addend[index]) % prime
 
     def _add_noise(self, first: Residues, samples: int) -> Residues:
@@ -103,7 +108,7 @@ class Protection:
 
     def _unused_noise(self, samples: int) -> list[tuple[NDArray[np.int64], int]]:
         """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
-        modulus_bits = math.prod(self.parameters.primes).bit_length() - 1
+        modulus_bits = math.prod(self._primes).bit_length() - 1
         room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
         position = max(0, room - DOUBLE_BITS)
         slots = 2 * random_fractions((1, self.plan.samples_per_batch)) - 1
@@ -114,8 +119,8 @@ class Protection:
     def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:
         """Σ limb·2^position in NTT form, [primes, N]."""
         degree = self.parameters.degree
-        result = np.zeros((len(self.parameters.primes), degree), dtype=np.uint32)
-        for index, prime in enumerate(self.parameters.primes):
+        result = np.zeros((len(self._primes), degree), dtype=np.uint32)
+        for index, prime in enumerate(self._primes):
             for integers, position in limbs:
                 kernels.add_integers(integers, prime, pow(2, position, prime), result[index])
             prime_tables(degree, prime).forward(result[index])

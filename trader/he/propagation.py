@@ -1,60 +1,111 @@
-"""How scale, ciphertext size and noise move through a graph; the planner predicts with it, the evaluator relies on it.
+"""How scale, magnitude and noise move through a program; the planner predicts with it, the evaluator relies on scales.
 
-Everything is exact but for noise: inputs stand at scale 2^a, parameters at 2^s; products add scales and convolve
-components; where scales meet, the smaller ones are shifted up. Noise is a standard deviation per slot in real units, as
-if the noises that meet were independent (Costache, Curtis, Hales, Murphy, Ogilvie and Player, "On the precision loss in
-approximate homomorphic encryption", 2023, for the canonical embedding's factors).
+Scales are exact rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
+them by the primes that they drop. Where scales meet, values are multiplied by integers that bring them to a common one:
+exactly where the quotient is an integer, else rounded at `COEFFICIENT_BITS` or more. Noise is a standard deviation per
+slot in real units, as if the noises that meet were independent (Costache, Curtis, Hales, Murphy, Ogilvie and Player,
+"On the precision loss in approximate homomorphic encryption", 2023, for the canonical embedding's factors; Kim,
+Polyakov and Zucca, "Revisiting homomorphic encryption schemes for finite fields", 2021, for key switching's).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.he.errors import PlanError
+from trader.he.program import Combine, Normalise, Program, Refresh, Step
 from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT, Graph
-from trader.model.nodes import Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.graph import INPUT
+from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
 from trader.model.reference import rearrange
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+COEFFICIENT_BITS = 20
+"""Grid of coefficients, and of quotients of scales that aren't integers."""
 
-def value_scales(graph: Graph, input_scale_bits: int, scale_bits: int) -> dict[str, int]:
-    """Scale of every value under encryption: inputs at `input_scale_bits`, parameters at `scale_bits`."""
-    scales = {INPUT: input_scale_bits}
-    for node in graph.nodes:
-        read = [scales[name] for name in node.inputs]
-        match node:
+
+def value_scales(
+    program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
+) -> dict[str, Fraction]:
+    """Scale of every value; `dropped` has the product of the primes that a refresh drops, by level.
+
+    Values beyond the levels that `dropped` has are left out.
+    """
+    scales = {INPUT: Fraction(1 << input_scale_bits)}
+    for step in program.steps:
+        if any(name not in scales for name in step.inputs):
+            continue
+        read = [scales[name] for name in step.inputs]
+        match step:
             case Linear():
-                scales[node.name] = read[0] + scale_bits
+                scales[step.name] = read[0] * (1 << scale_bits)
             case Square():
-                scales[node.name] = 2 * read[0]
+                scales[step.name] = read[0] ** 2
             case Multiply():
-                scales[node.name] = sum(read)
-            case Add() | Rearrange() | Sum():
-                scales[node.name] = max(read)
+                scales[step.name] = read[0] * read[1]
+            case Normalise():
+                scales[step.name] = read[0] * Fraction(2) ** step.bits
+            case Refresh():
+                level = program.levels[step.inputs[0]]
+                if level < len(dropped):
+                    scales[step.name] = read[0] / dropped[level]
             case _:
-                raise unsupported(node)
+                scales[step.name] = _common_scale(read, _factors(step))
     return scales
 
 
-def component_counts(graph: Graph) -> dict[str, int]:
-    """Polynomials per ciphertext of every value: a product of ciphertexts convolves them."""
-    counts = {INPUT: 2}
-    for node in graph.nodes:
-        read = [counts[name] for name in node.inputs]
-        match node:
+def _factors(step: Step) -> tuple[float, ...]:
+    return step.coefficients if isinstance(step, Combine) else (1.0,) * len(step.inputs)
+
+
+def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
+    """The largest scale, with as many bits more as it takes to write every factor as an integer."""
+    common = max(scales)
+    for scale, factor in zip(scales, factors, strict=True):
+        if (Fraction(factor) * common / scale).denominator != 1:
+            missing = COEFFICIENT_BITS - math.floor(log2(common / scale))
+            common *= 1 << max(0, missing)
+    return common
+
+
+def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
+    """Integers that bring what a step reads to the step's scale, coefficients included."""
+    target = scales[step.name]
+    pairs = zip(step.inputs, _factors(step), strict=True)
+    return [round(Fraction(factor) * target / scales[name]) for name, factor in pairs]
+
+
+def log2(value: Fraction) -> float:
+    """Logarithm of a positive fraction of any size."""
+    excess = value.numerator.bit_length() - value.denominator.bit_length()
+    return excess + math.log2(value / Fraction(2) ** excess)
+
+
+def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, float]:
+    """Largest |value| of every value, real units: those of the graph are given, units of polynomials are within 1."""
+    known = dict(bounds)
+    for step in program.steps:
+        if step.name in known:
+            continue
+        read = [known[name] for name in step.inputs]
+        match step:
+            case Normalise():
+                known[step.name] = 1.0
             case Square():
-                counts[node.name] = 2 * read[0] - 1
+                known[step.name] = read[0] ** 2
             case Multiply():
-                counts[node.name] = sum(read) - 1
+                known[step.name] = read[0] * read[1]
+            case Combine():
+                terms = zip(step.coefficients, read, strict=True)
+                known[step.name] = abs(step.constant) + sum(abs(factor) * bound for factor, bound in terms)
             case _:
-                counts[node.name] = max(read)
-    return counts
+                known[step.name] = max(read)
+    return known
 
 
 def fresh_noise(degree: int) -> float:
@@ -62,35 +113,61 @@ def fresh_noise(degree: int) -> float:
     return math.sqrt((ERROR_DEVIATION**2 + 1 / 12) * degree / 2)
 
 
-def output_noise(model: CanonicalModel, bounds: Mapping[str, float], input_noise: float) -> float:
+def rounding_noise(degree: int) -> float:
+    """Deviation of a slot after dividing a ciphertext of two components by a prime, at the scale that it then has.
+
+    Both components are rounded, the second meets a ternary secret: variance (1 + 2N/3)/12 per coefficient.
+    """
+    return math.sqrt((1 + 2 * degree / 3) / 12 * degree / 2)
+
+
+def switching_noise(degree: int, primes: int) -> float:
+    """Deviation of a slot that relinearisation adds, at scale 1.
+
+    One error per prime, times digits below the prime, divided by a special prime that is at least half as large.
+    """
+    return math.sqrt(primes * degree / 3 * 4 * ERROR_DEVIATION**2 * degree / 2) + rounding_noise(degree)
+
+
+def output_noise(
+    program: Program,
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    input_noise: float,
+    refresh_noise: Mapping[str, float],
+) -> float:
     """Largest deviation of an output, real units, for inputs of deviation `input_noise`.
 
     Args:
-        model: graph and parameters.
-        bounds: largest |value| of every value, real units.
+        program: what is carried out.
+        model: its parameters.
+        bounds: largest |value| of every value, real units (`value_bounds`).
         input_noise: real units.
+        refresh_noise: what each refresh adds, by its name, real units.
     """
-    graph = model.graph
-    noises: dict[str, NDArray[np.float64]] = {INPUT: np.full(graph.features, input_noise)}
-    for node in graph.nodes:
-        read = [noises[name] for name in node.inputs]
-        match node:
+    noises: dict[str, NDArray[np.float64]] = {INPUT: np.full(program.graph.features, input_noise)}
+    for step in program.steps:
+        read = [noises[name] for name in step.inputs]
+        match step:
             case Linear():
-                noises[node.name] = _through_weights(model, node, read[0])
+                noise = _through_weights(model, step, read[0])
             case Square():
                 # To first order: the noise's own square is smaller by the statistical distance that is asked for.
-                noises[node.name] = 2 * bounds[node.inputs[0]] * read[0]
+                noise = 2 * bounds[step.inputs[0]] * read[0]
             case Multiply():
-                noises[node.name] = np.hypot(bounds[node.inputs[1]] * read[0], bounds[node.inputs[0]] * read[1])
-            case Add():
-                noises[node.name] = np.hypot(read[0], read[1])
+                noise = np.hypot(bounds[step.inputs[1]] * read[0], bounds[step.inputs[0]] * read[1])
             case Sum():
-                noises[node.name] = np.sqrt((read[0].reshape(-1, node.terms) ** 2).sum(axis=1))
+                noise = np.sqrt((read[0].reshape(-1, step.terms) ** 2).sum(axis=1))
             case Rearrange():
-                noises[node.name] = rearrange([noise[np.newaxis] for noise in read], node.indices)[0]
-            case _:
-                raise unsupported(node)
-    return max(float(noises[graph.output].max()), 2.0**-1000)
+                noise = rearrange([noise[np.newaxis] for noise in read], step.indices)[0]
+            case Normalise():
+                noise = np.ldexp(read[0], -step.bits)
+            case Refresh():
+                noise = np.hypot(read[0], refresh_noise[step.name])
+            case Combine() | Add():
+                noise = np.sqrt(np.sum([(c * x) ** 2 for c, x in zip(_factors(step), read, strict=True)], axis=0))
+        noises[step.name] = noise
+    return max(float(noises[program.graph.output].max()), 2.0**-1000)
 
 
 def _through_weights(model: CanonicalModel, node: Linear, noise: "NDArray[np.float64]") -> "NDArray[np.float64]":
@@ -100,10 +177,3 @@ def _through_weights(model: CanonicalModel, node: Linear, noise: "NDArray[np.flo
     variances = noise.reshape(-1, spec.groups, spec.inputs).swapaxes(0, 1) ** 2 @ squares
     deviations: NDArray[np.float64] = np.sqrt(variances.swapaxes(0, 1).reshape(-1))
     return deviations
-
-
-def unsupported(node: Node) -> PlanError:
-    """The error for a node that encrypted evaluation doesn't know."""
-    return PlanError(
-        f"{type(node).__name__} '{node.name}' can't be evaluated on encrypted data; use a square activation instead"
-    )

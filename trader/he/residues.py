@@ -95,10 +95,10 @@ def sum_terms(values: Tile, terms: int, prime: int) -> Tile:
     return total
 
 
-def shift_values(values: Tile, bits: int, prime: int) -> Tile:
-    """Values times 2^bits modulo the prime."""
-    if bits == 0:
+def scale_values(values: Tile, factor: int, prime: int) -> Tile:
+    """Values times an integer modulo the prime."""
+    if factor == 1:
         return values
-    shifted = values.copy()
-    kernels.scale_doubles(shifted, pow(2, bits, prime), prime)
-    return shifted
+    scaled = values.copy()
+    kernels.scale_doubles(scaled, factor % prime, prime)
+    return scaled

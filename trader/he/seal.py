@@ -1,15 +1,17 @@
-"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption. Nothing else imports TenSEAL.
+"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption, relinearisation, rescaling.
 
+Nothing else imports TenSEAL.
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
 `trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then, as a whole
 compressed by Zstandard where SEAL writes it, the fields below, little-endian, one more header, and the residues as u64
-[component][prime][N].
+[component][prime][N]. Relinearisation keys are an identifier, two counts, and one such public key per prime.
 """
 
+import math
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +29,10 @@ from trader.he.types import Residues
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
 _COUNT = struct.Struct("<Q")
+_KEYS = struct.Struct("<4QQQ")
 _MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
+MAXIMUM_PRIME_BITS = 31
+"""The kernels keep residues in 32-bit words."""
 ERROR_DEVIATION = 10.5**0.5
 """Standard deviation of an error coefficient: SEAL's centred binomial distribution of 2·21 coins."""
 
@@ -108,6 +113,15 @@ class SecretKey:
         sealapi.KeyGenerator(self._parameters.context, self._key).create_public_key(key)
         return _residues(_saved(key))
 
+    def relinearisation_keys(self) -> list[Residues]:
+        """Fresh keys that take a ciphertext from three components to two: one [2, primes + 1, N] per prime."""
+        keys = sealapi.RelinKeys()
+        sealapi.KeyGenerator(self._parameters.context, self._key).create_relin_keys(keys)
+        content = _content(_saved(keys))
+        count = len(self._parameters.primes)
+        size = (len(content) - _KEYS.size) // count
+        return [_residues(content[start : start + size]) for start in range(_KEYS.size, len(content), size)]
+
     def encrypt(self, slots: NDArray[np.float64], scale: float) -> Residues:
         """A fresh symmetric encryption of up to N/2 slots at a scale, [2, primes, N]."""
         plaintext, ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
@@ -152,6 +166,46 @@ class PublicKey:
         return ciphertext
 
 
+class Refresher:
+    """Relinearises and rescales ciphertexts under the other party's relinearisation keys.
+
+    `trader.he.wire` has checked the form of the keys; nothing says that they are keys. If they aren't, the results are
+    noise, which the one who sent them will decrypt.
+
+    Args:
+        parameters: of the ring.
+        keys: one [2, primes + 1, N] per prime, the special prime last.
+    """
+
+    def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
+        self._parameters = parameters
+        self._keys = sealapi.RelinKeys()
+        with _scratch_file(_key_bytes(parameters, keys)) as path:
+            self._keys.load(parameters.context, path)
+        self._evaluator = sealapi.Evaluator(parameters.context)
+
+    def refresh(self, residues: Residues, dropped: int) -> Residues:
+        """A ciphertext [components, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
+        ciphertext = sealapi.Ciphertext()
+        # SEAL keeps a scale of its own, which must stay within the modulus; the true one is the caller's.
+        primes = self._parameters.primes[: residues.shape[1]]
+        scale = float(math.prod(primes[len(primes) - dropped :]))
+        with _scratch_file(_ciphertext_bytes(self._parameters, residues, scale)) as path:
+            ciphertext.load(self._parameters.context, path)
+        if residues.shape[0] > 2:
+            self._evaluator.relinearize_inplace(ciphertext, self._keys)
+        for _ in range(dropped):
+            self._evaluator.rescale_to_next_inplace(ciphertext)
+        return _residues(_saved(ciphertext))
+
+
+def _key_bytes(parameters: Parameters, keys: Sequence[Residues]) -> bytes:
+    """Relinearisation keys as SEAL reads them, without compression."""
+    identifier = parameters.context.key_parms_id()
+    content = b"".join([_KEYS.pack(*identifier, 1, len(keys)), *(_serialize(identifier, key, 1.0) for key in keys)])
+    return _header(len(content)) + content
+
+
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
     key = sealapi.SecretKey()
     with _scratch_file(kept) as path:
@@ -190,12 +244,16 @@ def _saved(serializable: Any) -> bytes:
         return Path(path).read_bytes()
 
 
+def _content(saved: bytes) -> bytes:
+    """What follows the header, decompressed."""
+    compression = _HEADER.unpack_from(saved)[4]
+    content = saved[_HEADER.size :]
+    return zstandard.ZstdDecompressor().decompressobj().decompress(content) if compression == _ZSTANDARD else content
+
+
 def _residues(saved: bytes) -> Residues:
     """Residues [components, primes, N] of a ciphertext or public key that SEAL has just written."""
-    compression = _HEADER.unpack_from(saved)[5 - 1]
-    content = saved[_HEADER.size :]
-    if compression == _ZSTANDARD:
-        content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+    content = _content(saved)
     shape = _FIELDS.unpack_from(content)[5:8]
     start = _FIELDS.size + _HEADER.size + _COUNT.size
     components, degree, primes = shape

@@ -15,7 +15,7 @@ from trader.he.errors import PlanError, SessionError
 from trader.he.parallel import run_tasks
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.sampling import random_fractions
-from trader.he.types import Buffer, Progress
+from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
@@ -78,7 +78,7 @@ class ClientSession:
         primes = self._parameters.primes
         layout = self.plan.request_layout(samples, self._parameters.all_primes)
         writer = ContainerWriter("request", self.plan.digest, samples, layout)
-        writer.parts[0][:] = self._key.public_key()
+        self._write_keys(writer.parts)
         slots = self.plan.samples_per_batch
         places = [(batch, feature) for batch in range(self.plan.batches(samples)) for feature in range(inputs.shape[1])]
 
@@ -87,13 +87,19 @@ class ClientSession:
             values = np.ldexp(inputs[batch * slots : (batch + 1) * slots, feature], -self.plan.scale_bits)
             ciphertext = self._key.encrypt(values, 2.0**self.plan.input_scale_bits)
             for index in range(len(primes)):
-                writer.parts[1 + batch * len(primes) + index][feature] = ciphertext[:, index]
+                writer.parts[self.plan.key_parts + batch * len(primes) + index][feature] = ciphertext[:, index]
 
         run_tasks(encrypt_feature, places, progress)
         self._samples = samples
         container = writer.finish(os.urandom(NONCE_BYTES))
         self._request_digest = digest(container)
         return container
+
+    def _write_keys(self, parts: list[Residues]) -> None:
+        parts[0][:] = self._key.public_key()
+        if self.plan.refreshes:
+            for part, key in zip(parts[1 : self.plan.key_parts], self._key.relinearisation_keys(), strict=True):
+                part[:] = key
 
     def _check_inputs(self, inputs: NDArray[np.int64]) -> None:
         if self._samples:
@@ -127,12 +133,11 @@ class ClientSession:
             raise SessionError("these keys have decrypted another response; a second one would tell more of the keys")
         self._response_digest = container.digest
         slots = self.plan.samples_per_batch
-        scale = 2.0**self.plan.output_scale_bits
         outputs = np.empty((self._samples, self.plan.outputs))
         for batch, part in enumerate(container.parts):
             rows = outputs[batch * slots : (batch + 1) * slots]
             for column, ciphertext in enumerate(part):
-                rows[:, column] = self._key.decrypt(ciphertext, scale)[: len(rows)]
+                rows[:, column] = self._key.decrypt(ciphertext, self.plan.output_scale)[: len(rows)]
             if progress is not None:
                 progress(batch + 1, len(container.parts))
         return outputs

@@ -1,16 +1,19 @@
-"""The graph on one tile: `BLOCK` positions modulo one prime of all ciphertexts of a batch.
+"""One stage of a program on one tile: `BLOCK` positions modulo one prime of all ciphertexts of a batch.
 
 A value is a tile [size, components, t] of centred residues. Rearrangements are not carried out: a linear node reads its
 operand in chunks of positions through the indices, so a convolution's patches exist for a few positions at a time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.propagation import unsupported, value_scales
+from trader.he.program import Combine, Normalise, Refresh, Stage, Step
+from trader.he.propagation import multipliers
 from trader.he.residues import (
     ExactWeights,
     Tile,
@@ -18,11 +21,10 @@ from trader.he.residues import (
     multiply_values,
     multiply_weights,
     prepare_weights,
-    shift_values,
+    scale_values,
     sum_terms,
 )
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT, Graph
 from trader.model.nodes import ZERO, Add, Linear, Multiply, Rearrange, Square, Sum
 
 BLOCK = 512
@@ -60,51 +62,55 @@ class _Layer:
 
 @dataclass(frozen=True, slots=True)
 class TileEvaluator:
-    """A canonical model modulo one prime."""
+    """One stage of a program modulo one prime."""
 
-    graph: Graph
+    stage: Stage
     prime: int
-    scales: dict[str, int]
+    scales: Mapping[str, Fraction]
     layers: dict[str, _Layer]
 
     @classmethod
-    def prepare(cls, model: CanonicalModel, input_scale_bits: int, prime: int) -> "TileEvaluator":
+    def prepare(
+        cls, model: CanonicalModel, stage: Stage, scales: Mapping[str, Fraction], prime: int
+    ) -> "TileEvaluator":
         """Split weights and lift biases once for all tiles."""
-        scales = value_scales(model.graph, input_scale_bits, model.scale_bits)
         layers = {
-            node.name: _prepare_layer(model, node, scales[node.inputs[0]], prime)
-            for node in model.graph.nodes
-            if isinstance(node, Linear)
+            step.name: _prepare_layer(model, step, scales[step.inputs[0]], prime)
+            for step in stage.steps
+            if isinstance(step, Linear)
         }
-        return cls(model.graph, prime, scales, layers)
+        return cls(stage, prime, scales, layers)
 
-    def run(self, inputs: Tile) -> Tile:
-        """Inputs [F, 2, t] to outputs [O, components, t]."""
-        values: dict[str, Tile | _Gathered] = {INPUT: inputs}
-        last_use = {name: position for position, node in enumerate(self.graph.nodes) for name in node.inputs}
-        for position, node in enumerate(self.graph.nodes):
-            read = [values[name] for name in node.inputs]
-            match node:
-                case Linear():
-                    values[node.name] = self._linear(self.layers[node.name], read[0])
-                case Square():
-                    operand = _gather(read[0])
-                    values[node.name] = multiply_values(operand, operand, self.prime)
-                case Multiply():
-                    values[node.name] = multiply_values(_gather(read[0]), _gather(read[1]), self.prime)
-                case Add():
-                    left, right = self._aligned(node.inputs, read)
-                    values[node.name] = add_values(left, right, self.prime)
-                case Sum():
-                    values[node.name] = sum_terms(_gather(read[0]), node.terms, self.prime)
-                case Rearrange():
-                    values[node.name] = self._rearrange(node, read)
-                case _:
-                    raise unsupported(node)
-            for name in node.inputs:
-                if last_use[name] == position and name != self.graph.output:
+    def run(self, inputs: Mapping[str, Tile]) -> dict[str, Tile]:
+        """Tiles [size, components, t] of what the stage reads to those of its targets."""
+        values: dict[str, Tile | _Gathered] = dict(inputs)
+        last_use = {name: position for position, step in enumerate(self.stage.steps) for name in step.inputs}
+        for position, step in enumerate(self.stage.steps):
+            values[step.name] = self._run_step(step, [values[name] for name in step.inputs])
+            for name in step.inputs:
+                if last_use[name] == position and name not in self.stage.targets:
                     values.pop(name, None)
-        return _gather(values[self.graph.output])
+        return {name: _gather(values[name]) for name in self.stage.targets}
+
+    def _run_step(self, step: Step, read: list[Tile | _Gathered]) -> Tile | _Gathered:
+        match step:
+            case Linear():
+                return self._linear(self.layers[step.name], read[0])
+            case Square():
+                operand = _gather(read[0])
+                return multiply_values(operand, operand, self.prime)
+            case Multiply():
+                return multiply_values(_gather(read[0]), _gather(read[1]), self.prime)
+            case Sum():
+                return sum_terms(_gather(read[0]), step.terms, self.prime)
+            case Rearrange():
+                return self._rearrange(step, read)
+            case Normalise():
+                return read[0]
+            case Add() | Combine():
+                return self._combine(step, read)
+            case Refresh():
+                raise TypeError("a refresh is not carried out on tiles")
 
     def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:
         """Every position and group through its weights, a few positions at a time."""
@@ -125,21 +131,30 @@ class TileEvaluator:
                     kernels.add_constants(result[position, group], layer.biases[group], self.prime)
         return result.reshape(-1, *source.shape[1:])
 
-    def _aligned(self, names: tuple[str, ...], read: list[Tile | _Gathered]) -> list[Tile]:
-        """Operands at the same, largest scale and with as many components."""
-        scale = max(self.scales[name] for name in names)
+    def _aligned(self, step: Step, read: list[Tile | _Gathered]) -> list[Tile]:
+        """What a step reads, at the step's scale, coefficients included, and with as many components."""
         tiles = [_gather(value) for value in read]
         components = max(tile.shape[1] for tile in tiles)
         return [
-            _widen(shift_values(tile, scale - self.scales[name], self.prime), components)
-            for name, tile in zip(names, tiles, strict=True)
+            _widen(scale_values(tile, factor, self.prime), components)
+            for tile, factor in zip(tiles, multipliers(step, self.scales), strict=True)
         ]
 
-    def _rearrange(self, node: Rearrange, read: list[Tile | _Gathered]) -> _Gathered:
+    def _combine(self, step: Add | Combine, read: list[Tile | _Gathered]) -> Tile:
+        total, *others = self._aligned(step, read)
+        for tile in others:
+            total = add_values(total, tile, self.prime)
+        constant = round(Fraction(step.constant) * self.scales[step.name]) if isinstance(step, Combine) else 0
+        if constant:
+            total = total.copy()
+            kernels.add_constants(total, np.full(len(total), constant % self.prime, dtype=np.float64), self.prime)
+        return total
+
+    def _rearrange(self, step: Rearrange, read: list[Tile | _Gathered]) -> _Gathered:
         if len(read) == 1 and not isinstance(read[0], _Gathered):
-            return _Gathered(read[0], node.indices)
-        tiles = self._aligned(node.inputs, read)
-        return _Gathered(tiles[0] if len(tiles) == 1 else np.concatenate(tiles), node.indices)
+            return _Gathered(read[0], step.indices)
+        tiles = self._aligned(step, read)
+        return _Gathered(tiles[0] if len(tiles) == 1 else np.concatenate(tiles), step.indices)
 
 
 def _widen(tile: Tile, components: int) -> Tile:
@@ -149,9 +164,9 @@ def _widen(tile: Tile, components: int) -> Tile:
     return np.pad(tile, ((0, 0), (0, components - tile.shape[1]), (0, 0)))
 
 
-def _prepare_layer(model: CanonicalModel, node: Linear, input_scale_bits: int, prime: int) -> _Layer:
+def _prepare_layer(model: CanonicalModel, node: Linear, scale: Fraction, prime: int) -> _Layer:
     spec = model.graph.parameters[node.parameter]
     weights = model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
-    lifted = model.bias(node.parameter).astype(np.object_) * (1 << input_scale_bits) % prime
-    biases = lifted.astype(np.float64).reshape(spec.groups, spec.outputs)
+    lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
+    biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
     return _Layer(tuple(prepare_weights(group, prime) for group in weights), biases)

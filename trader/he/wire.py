@@ -4,9 +4,10 @@ A container is `MAGIC`, the header's length (u32, little-endian), the header (ca
 one after the other. The header says which plan the container belongs to and holds length and SHA-256 of every part, so
 its keccak256 (`digest`) stands for the whole container, and parts can be fetched and checked one at a time.
 
-Parts hold residues as u32, little-endian. A request has the public key [2, primes + 1, N], the special prime last, then
-for each batch and prime the ciphertexts [F, 2, N]. A response has one part [O, components, primes, N] per batch. Secret
-keys have no place in this format, and SEAL's own serialization is never read from a peer.
+Parts hold residues as u32, little-endian. A request has the public key [2, primes + 1, N], the special prime last;
+then, if the plan refreshes ciphertexts, relinearisation keys of the same form, one per prime; then for each batch and
+prime the ciphertexts [F, 2, N]. A response has one part [O, components, primes, N] per batch. Secret keys have no place
+in this format, and SEAL's own serialization is never read from a peer.
 
 `read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number,
 sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to

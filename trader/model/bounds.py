@@ -1,5 +1,7 @@
 """What a canonical model computes in real numbers, and how large its values get: what encryption is planned with."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,10 +12,18 @@ from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Squ
 from trader.model.reference import rearrange
 
 
-def evaluate_values(model: CanonicalModel, inputs: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _exact_activation(node: Activation, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return activate(node.kind, x, node.alpha, node.beta)
+
+
+def evaluate_values(
+    model: CanonicalModel,
+    inputs: NDArray[np.int64],
+    activation: Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]] = _exact_activation,
+) -> dict[str, NDArray[np.float64]]:
     """Every value of the graph in real units, float64 [n, size]: `evaluate_exact`, but for float64 rounding.
 
-    Activations are the exact functions of `trader.model.functions`, not rounded.
+    Activations are the exact functions of `trader.model.functions`, not rounded, or what `activation` makes of them.
     """
     values = {INPUT: np.ldexp(inputs.astype(np.float64), -model.scale_bits)}
     for node in model.graph.nodes:
@@ -33,7 +43,7 @@ def evaluate_values(model: CanonicalModel, inputs: NDArray[np.int64]) -> dict[st
             case Rearrange():
                 value = rearrange(read, node.indices)
             case Activation():
-                value = activate(node.kind, read[0], node.alpha, node.beta)
+                value = activation(node, read[0])
         values[node.name] = value
     return values
 

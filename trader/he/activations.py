@@ -1,0 +1,83 @@
+"""Activations as polynomials, fitted where calibration data lies.
+
+Ciphertexts can be added and multiplied, so a function such as Relu is replaced by a polynomial of u = x/2^e on the
+range that its input reaches on calibration data, widened by a margin. It is the least-squares fit at Chebyshev nodes, whose
+density alone comes close to the smallest largest error, with more weight where the data lies. The range is symmetric:
+the fit of a function that is even or odd, but for a linear term, then has every other coefficient zero, and takes fewer
+products. What the polynomials do to the outputs is measured on the calibration data (`approximation_error`); an input
+outside the range is not promised anything.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+from numpy.polynomial import Polynomial as PowerSeries
+from numpy.typing import NDArray
+
+from trader.model.bounds import evaluate_values
+from trader.model.canonical import CanonicalModel
+from trader.model.functions import activate
+from trader.model.nodes import Activation
+
+DEGREES = (2, 3, 7, 15)
+"""Degrees that are considered: each takes one product in sequence more than the one before."""
+RANGE_MARGIN = 1.25
+"""Inputs may reach so many times further out than on calibration data."""
+ERROR_MARGIN = 2.0
+"""Outputs may be off by so many times more than on calibration data."""
+NODES = 1024
+DATA_WEIGHT = 4.0
+"""How much more the fit heeds the densest part of the data than empty parts of the range."""
+NEGLIGIBLE = 2.0**-20
+"""Coefficients below this part of the largest one are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """Σ c_i·u^i with u = x/2^unit_bits, |x| ≤ radius, hence |u| ≤ 1."""
+
+    coefficients: tuple[float, ...]
+    unit_bits: int
+    radius: float
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The polynomial at x, element by element."""
+        return np.asarray(PowerSeries(self.coefficients)(np.ldexp(x, -self.unit_bits)))
+
+
+def fit(node: Activation, data: NDArray[np.float64], degree: int) -> Polynomial:
+    """A polynomial near an activation, for inputs like the data."""
+    radius = max(RANGE_MARGIN * float(np.abs(data).max(initial=0)), 2.0**-6)
+    unit_bits = math.ceil(math.log2(radius))
+    nodes = radius * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
+    density, edges = np.histogram(np.abs(data), bins=32, range=(0, radius))
+    heed = density[np.clip(np.searchsorted(edges, np.abs(nodes), side="right") - 1, 0, 31)] / density.max()
+    values = activate(node.kind, nodes, node.alpha, node.beta)
+    series = Chebyshev.fit(nodes, values, degree, domain=[-radius, radius], w=np.sqrt(1 + DATA_WEIGHT * heed))
+    powers = series.convert(kind=PowerSeries, domain=[-(2.0**unit_bits), 2.0**unit_bits]).coef
+    powers = np.where(np.abs(powers) < NEGLIGIBLE * np.abs(powers).max(), 0.0, powers)
+    return Polynomial(tuple(map(float, powers)), unit_bits, radius)
+
+
+def fit_activations(model: CanonicalModel, calibration: NDArray[np.int64], degree: int) -> dict[str, Polynomial]:
+    """A polynomial of a degree for every activation of a model, on the values that quantised data gives."""
+    values = evaluate_values(model, calibration)
+    return {
+        node.name: fit(node, values[node.inputs[0]], degree)
+        for node in model.graph.nodes
+        if isinstance(node, Activation)
+    }
+
+
+def approximation_error(
+    model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
+) -> float:
+    """How far polynomials move an output, real units: the most on calibration data, times a margin."""
+    exact = evaluate_values(model, calibration)[model.graph.output]
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[model.graph.output]
+    error = ERROR_MARGIN * float(np.abs(moved - exact).max(initial=0))
+    return error if math.isfinite(error) else math.inf
