@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.detection import detection_probability
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
-from trader.he import HePlan, parse_plan
+from trader.he import HePlan, candidates, forecast, parse_plan
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -35,6 +36,7 @@ from trader.package import (
     PrepareOptions,
     PublicPackage,
     open_circuit,
+    planning_data,
     prepare,
     read_canonical,
     read_package_srs,
@@ -257,3 +259,63 @@ def prove_command(folder: Folder, data: DataFile, as_json: JsonFlag = False) -> 
         report = prove_and_verify(open_circuit(public, srs), srs, canonical, inputs[:wanted])
     report["detection_probability"] = detection_probability(wanted)
     _print_summary(report, as_json)
+
+
+@app.command(name="plan")
+def plan_command(
+    folder: Folder,
+    samples: Annotated[int, typer.Option(min=1, help="Samples in the encrypted test.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="The samples that the model was prepared with; the alternatives depend on them.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the encryption plan, what a test would cost on this machine, and the alternatives that were rejected."""
+    public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
+    manifest = parse_manifest(public.manifest)
+    plan = parse_plan(manifest.plan)
+    cost = asdict(forecast(plan, canonical.graph, samples))
+    alternatives = _alternatives(plan, canonical, manifest, calibration)
+    if as_json:
+        report = {"samples": samples, "plan": manifest.plan, "forecast": cost, "alternatives": alternatives}
+        print_json_line(report)
+        return
+    chosen = {
+        "samples": samples,
+        "ring_degree": plan.ring_degree,
+        "modulus_bits": " ".join(map(str, plan.modulus_bits)),
+        "refreshes": len(plan.dropped_primes),
+        "activation_degree": max((len(a.coefficients) - 1 for a in plan.activations), default=0),
+        "security_bits": plan.security_bits,
+        "statistical_bits": plan.statistical_bits,
+        "approximation_error": plan.approximation_error,
+    }
+    _print_summary(chosen | cost, as_json)
+    table = Table("ring degree", "refreshes", "activation degree", "modulus bits", "of", "rejected because", box=None)
+    for row in alternatives:
+        table.add_row(*map(str, row.values()))
+    results.print(table)
+
+
+def _alternatives(
+    plan: HePlan, canonical: CanonicalModel, manifest: Manifest, calibration: Path | None
+) -> list[dict[str, Any]]:
+    """Every candidate but the plan itself, and why it was passed over."""
+    samples = None if calibration is None else read_samples(calibration, canonical.graph.features)
+    if samples is None and plan.activations:
+        messages.print("give --calibration to see the alternatives: activations are fitted to data", style="yellow")
+        return []
+    data = planning_data(canonical, manifest.input.exponents, samples)
+    found = candidates(canonical, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+    return [
+        {
+            "ring_degree": candidate.ring_degree,
+            "refreshes": candidate.depth,
+            "activation_degree": candidate.activation_degree,
+            "modulus_bits": candidate.modulus_bits,
+            "room_bits": candidate.room_bits,
+            "rejected": candidate.rejected or "it costs more or is less exact than the plan",
+        }
+        for candidate in found
+        if candidate.plan != plan
+    ]

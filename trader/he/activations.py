@@ -1,11 +1,11 @@
 """Activations as polynomials, fitted where calibration data lies.
 
 Ciphertexts can be added and multiplied, so a function such as Relu is replaced by a polynomial of u = x/2^e on the
-range that its input reaches on calibration data, widened by a margin. It is the least-squares fit at Chebyshev nodes, whose
-density alone comes close to the smallest largest error, with more weight where the data lies. The range is symmetric:
-the fit of a function that is even or odd, but for a linear term, then has every other coefficient zero, and takes fewer
-products. What the polynomials do to the outputs is measured on the calibration data (`approximation_error`); an input
-outside the range is not promised anything.
+range that its input reaches on calibration data, widened by a margin. It is the least-squares fit at Chebyshev nodes,
+whose density alone comes close to the smallest largest error, with more weight where the data lies. The range is
+symmetric: the fit of a function that is even or odd, but for a linear term, then has every other coefficient zero, and
+takes fewer products. What the polynomials do to the outputs is measured on the calibration data
+(`approximation_error`); an input outside the range is not promised anything.
 """
 
 import math

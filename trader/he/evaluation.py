@@ -6,6 +6,7 @@ what the next one multiplies. Memory beyond the request is one tile per core, wh
 Then each output is protected (`trader.he.privacy`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -148,7 +149,7 @@ class _Stage:
     @property
     def refreshed(self) -> int:
         """Number of ciphertexts that are refreshed in a batch."""
-        return sum(step.shape[0] for step in self.program.refreshes(self.stage.level))
+        return sum(math.prod(step.shape) for step in self.program.refreshes(self.stage.level))
 
     def run(self, values: _Values, meter: _Meter) -> None:
         """Compute the targets, tile by tile."""
@@ -192,7 +193,7 @@ class _Stage:
             values.kept.pop(name, None)
 
     def _size(self, name: str) -> int:
-        return next((step.shape[0] for step in self.stage.steps if step.name == name), self.program.graph.features)
+        return next(math.prod(step.shape) for step in self.stage.steps if step.name == name)
 
 
 def _write_outputs(outputs: Residues, part: Residues, protection: Protection, samples: int, batch: int) -> None:

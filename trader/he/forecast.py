@@ -132,7 +132,7 @@ def _refresh_seconds(plan: HePlan, program: Program, level: int, speeds: _Speeds
     primes = plan.level_primes(level)
     switching = primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
     serialization = 5 * primes * speeds.encrypt / 2
-    ciphertexts = sum(step.shape[0] for step in program.refreshes(level))
+    ciphertexts = sum(math.prod(step.shape) for step in program.refreshes(level))
     return ciphertexts * plan.ring_degree * (switching + serialization)
 
 
@@ -143,7 +143,7 @@ def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage]) -> int:
     sizes, largest = _sizes(program), 0
     for stage in stages:
         words = sum(program.components[name] * sizes[name] for name in {*stage.reads, *stage.targets} - {INPUT})
-        refreshed = 2 * sum(step.shape[0] for step in program.refreshes(stage.level))
+        refreshed = 2 * sum(math.prod(step.shape) for step in program.refreshes(stage.level))
         largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
     keys = 2 * plan.primes * (plan.primes + 1)
     return plan.ring_degree * (4 * largest + 16 * keys)

@@ -205,11 +205,11 @@ class _Builder:
         newest = self._newest(name)
         if not self._staged or self.components[newest] == 2:
             return newest
-        self._refreshed[name] = self._add(Refresh(f"{name}~", (name,), (self._size(name),)))
+        self._refreshed[name] = self._add(Refresh(f"{name}~", (name,), self._shape(name)))
         return self._refreshed[name]
 
-    def _size(self, name: str) -> int:
-        return next(step.shape[0] for step in self.steps if step.name == name)
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return next(step.shape for step in self.steps if step.name == name)
 
     def _add_activation(self, node: Activation, polynomial: Polynomial) -> None:
         """Its polynomial, by splitting at powers of two (Paterson and Stockmeyer, 1973, with giant steps doubling)."""

@@ -97,10 +97,4 @@ def read_model(path: Path) -> LoweredModel:
         UnsafeModelError: the file was refused before it was interpreted.
         UnsupportedOperatorError: an operator that can't be traded; names operator and node.
     """
-    lowered = lower_model(load_onnx(path))
-    for node, origin in zip(lowered.graph.nodes, lowered.origins, strict=True):
-        # Lowering, the reference and the architecture know activations; `trader.he` evaluates polynomials only.
-        if isinstance(node, Activation):
-            reason, alternative = "it can't be evaluated encrypted yet", "Use squares, Mul(x, x), to activate."
-            raise UnsupportedOperatorError(origin.operator, origin.node, reason, alternative)
-    return lowered
+    return lower_model(load_onnx(path))

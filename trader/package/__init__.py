@@ -8,6 +8,7 @@ from trader.package.budget import ProofBudget
 from trader.package.circuit import open_circuit, read_package_srs
 from trader.package.errors import PackageError, ProofBudgetError, QuotaError
 from trader.package.leakage import safe_quota
+from trader.package.planning import PlanningData, planning_data
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage, proof_budget, read_canonical
@@ -15,6 +16,7 @@ from trader.package.seller import SellerPackage, proof_budget, read_canonical
 __all__ = [
     "DEFAULT_AUDIT_SAMPLES",
     "PackageError",
+    "PlanningData",
     "PrepareOptions",
     "ProofBudget",
     "ProofBudgetError",
@@ -22,6 +24,7 @@ __all__ = [
     "QuotaError",
     "SellerPackage",
     "open_circuit",
+    "planning_data",
     "prepare",
     "proof_budget",
     "read_canonical",

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import onnx
 from eth_utils.crypto import keccak
 
@@ -28,14 +27,12 @@ from trader.model import (
     LoweredModel,
     architecture_bytes,
     canonicalise,
-    interval_bounds,
-    measured_bounds,
-    quantise_inputs,
     read_model,
     read_samples,
 )
 from trader.model import manifest as manifests
 from trader.package.leakage import check_quota, safe_quota
+from trader.package.planning import planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
 from zk import (
@@ -50,13 +47,10 @@ from zk import (
 from zk.commitments import BoundParameters, bind_parameters
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 DEFAULT_AUDIT_SAMPLES = 8
-DEFAULT_INPUT_MAGNITUDE = 8.0
-"""Largest |input| without calibration data: standardised features rarely lie further out."""
-CALIBRATION_MARGIN = 2.0
-"""Buyers' data may reach so many times further out than the calibration data."""
 COMMIT_SCALE_BITS = 12
 """Committed outputs are multiples of 2^-12."""
 BUYERS_PER_LISTING = 10
@@ -140,9 +134,15 @@ def _assemble(
 ) -> SellerPackage:
     canonical = canonicalise(lowered, proofs=options.proofs)
     quota = _decide_quota(canonical, options)
-    magnitude, bounds = _magnitudes(lowered, canonical, samples)
     step("planning the encrypted test")
-    plan = plan_encryption(canonical, bounds, input_magnitude=magnitude, policy=options.policy)
+    data = planning_data(canonical, lowered.input_exponents, samples)
+    plan = plan_encryption(
+        canonical,
+        data.bounds,
+        input_magnitude=data.input_magnitude,
+        calibration=data.calibration,
+        policy=options.policy,
+    )
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
     circuit = build_audit_circuit(
@@ -161,7 +161,7 @@ def _assemble(
     manifest = manifests.Manifest(
         card=options.card,
         input=manifests.InputSchema(
-            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=magnitude
+            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=data.input_magnitude
         ),
         output=manifests.OutputSchema(count=canonical.graph.outputs, post_processing=lowered.post_processing),
         scale_bits=canonical.scale_bits,
@@ -197,19 +197,6 @@ def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifes
         check_quota(canonical.graph, buyer)
     listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
     return manifests.Quota(buyer_samples=buyer, listing_samples=listing, fee_wei=hex(options.fee_wei))
-
-
-def _magnitudes(
-    lowered: LoweredModel, canonical: CanonicalModel, samples: NDArray[np.float64] | None
-) -> tuple[float, dict[str, float]]:
-    """Largest input, and largest value of every node: measured where there is data, by interval arithmetic else."""
-    if samples is None:
-        intervals = interval_bounds(canonical, DEFAULT_INPUT_MAGNITUDE)
-        return DEFAULT_INPUT_MAGNITUDE, {name: float(np.max(bound)) for name, bound in intervals.items()}
-    inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, lowered.input_exponents)
-    largest = float(np.abs(inputs).max()) / 2**canonical.scale_bits
-    magnitude = 2.0 ** math.ceil(math.log2(max(largest * CALIBRATION_MARGIN, 1.0)))
-    return magnitude, dict(measured_bounds(canonical, inputs, CALIBRATION_MARGIN))
 
 
 def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests.CircuitSection:

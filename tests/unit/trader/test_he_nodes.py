@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from tests.unit.trader.he_models import SALT_ROWS, SCALE_BITS, exact_outputs, plan_for, random_inputs
-from trader.he import ClientSession, PlanError, evaluate
+from trader.he import ClientSession, PlanError, evaluate, plan_encryption
+from trader.he.program import build_program
+from trader.he.propagation import value_scales
 from trader.he.tiles import TileEvaluator
-from trader.model import CanonicalModel, Graph, ParameterSpec
+from trader.model import CanonicalModel, Graph, ParameterSpec, evaluate_values, measured_bounds
 from trader.model.functions import ActivationKind
 from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Rearrange, Square, Sum
 
@@ -98,13 +100,59 @@ def test_encrypted_outputs_are_within_the_predicted_error(name):
 def test_positions_in_chunks_give_the_same(monkeypatch):
     model = _convolution()
     tile = np.random.default_rng(0).integers(-(2**27), 2**27, (36, 2, 16)).astype(np.float64)
-    evaluator = TileEvaluator.prepare(model, 40, 268042241)
-    whole = evaluator.run(tile)
+    program = build_program(model.graph, {}, staged=False)
+    scales = value_scales(program, 40, SCALE_BITS, [])
+    evaluator = TileEvaluator.prepare(model, program.stage(0), scales, 268042241)
+    whole = evaluator.run({"input": tile})["scores"]
     monkeypatch.setattr("trader.he.tiles.CHUNK_BYTES", 1)
-    assert (evaluator.run(tile) == whole).all()
+    assert (evaluator.run({"input": tile})["scores"] == whole).all()
 
 
-def test_activations_without_a_polynomial_are_refused_by_name():
+def test_activations_without_calibration_data_are_refused_by_name():
     model = _model(3, [Activation("act", ("input",), (3,), ActivationKind.SOFTPLUS)])
     with pytest.raises(PlanError, match="Activation 'act' can't be evaluated"):
         plan_for(model, random_inputs(model, 4))
+
+
+def _deep(*kinds, width=4, residual=False):
+    """Linear layers with an activation, or a square, after each but the last."""
+    nodes, value = [], "input"
+    for index, kind in enumerate(kinds):
+        nodes.append(Linear(f"linear_{index}", (value,), (width,), index))
+        hidden = f"linear_{index}"
+        if kind is None:
+            nodes.append(Square(f"active_{index}", (hidden,), (width,)))
+        else:
+            nodes.append(Activation(f"active_{index}", (hidden,), (width,), kind, 0.1, 0.5))
+        value = f"active_{index}"
+        if residual and index:
+            nodes.append(Add(f"sum_{index}", (value, hidden), (width,)))
+            value = f"sum_{index}"
+    nodes.append(Linear("scores", (value,), (2,), len(kinds)))
+    return _model(width, nodes, *[(1, width, width)] * len(kinds), (1, width, 2))
+
+
+STAGED = {
+    "squares": _deep(None, None, None),
+    "residual squares": _deep(None, None, None, residual=True),
+    "tanh": _deep(ActivationKind.TANH, ActivationKind.TANH),
+    "residual relu": _deep(ActivationKind.RELU, ActivationKind.RELU, residual=True),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STAGED)
+def test_staged_programs_are_within_the_predicted_error(name):
+    model = STAGED[name]
+    data = random_inputs(model, 400, seed=3)
+    inputs = random_inputs(model, 40, seed=4) * 3 // 4
+    plan = plan_encryption(model, measured_bounds(model, data), input_magnitude=1.0, calibration=data)
+    assert plan.refreshes
+    session = ClientSession(plan)
+    outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), len(inputs)))
+    exact = evaluate_values(model, inputs)["scores"]
+    polynomials = plan.polynomials
+    moved = evaluate_values(model, inputs, lambda node, x: polynomials[node.name](x))["scores"]
+    assert np.abs(outputs - exact).max() <= plan.expected_error
+    assert np.abs(outputs - moved).max() <= plan.expected_error - plan.approximation_error + 2**-14
+    assert plan.statistical_bits >= 20

@@ -59,7 +59,7 @@ def test_deeper_networks_take_larger_rings():
 
 
 def test_too_deep_a_network_is_refused():
-    model = random_network(*[4] * 7)
+    model = random_network(*[4] * 16, gain=0.3)
     with pytest.raises(PlanError, match=r"takes a modulus of \d+ bits"):
         plan_for(model, random_inputs(model, 64))
 
