@@ -141,7 +141,7 @@ def candidates(
     More samples fit into a larger ring, but at more time and bytes per sample, so that the smallest one comes first.
 
     Raises:
-        PlanError: a bound is not finite, or the model has activations, and there is no calibration data to fit polynomials to.
+        PlanError: a bound is not finite, or there are activations and no calibration data to fit polynomials to.
     """
     if not all(math.isfinite(bound) for bound in bounds.values()):
         raise PlanError("the model's values have no finite bound; give calibration data, or scale its inputs down")
