@@ -19,9 +19,10 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from contracts import ContractsError
-from ledger import LedgerError
+from ledger import LedgerError, as_reason
 from trader.cli import audit, certificate, keys, listing, model, srs
 from trader.cli.bench import bench
 from trader.cli.demo import demo
@@ -68,7 +69,8 @@ def main() -> None:
     try:
         app()
     except (TraderError, ZkError, ContractsError, LedgerError) as error:
-        messages.print("[bold red]error:[/]", str(error), markup=True, highlight=False, soft_wrap=True)
+        # Parts of it may come from the other party: no markup, no escape sequences, one line.
+        messages.print("[bold red]error:[/]", escape(as_reason(error)), highlight=False, soft_wrap=True)
         sys.exit(exit_code_of(error))
     except KeyboardInterrupt:
         messages.print("interrupted", style="yellow")

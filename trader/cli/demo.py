@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from trader.accounts import load_account
@@ -94,5 +95,5 @@ def _rows(report: DemoReport) -> list[tuple[str, str]]:
     ]
     if report.delivered_model is not None:
         computes = "computes exactly what was sold" if report.delivered_matches else "differs from what was sold"
-        rows.append(("delivered model", f"{report.delivered_model}: {computes}"))
+        rows.append(("delivered model", f"{escape(report.delivered_model)}: {computes}"))
     return rows

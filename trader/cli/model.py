@@ -106,15 +106,14 @@ def prepare_command(
         endpoint=endpoint,
         inspect=cost.measure,
     )
+    password, made_up_for = _package_password(password_file, out)
     with messages.status("preparing") as status:
         package = prepare(
-            model,
-            out,
-            options,
-            password=_package_password(password_file, out),
-            calibration=calibration,
-            step=lambda text: status.update(text),
+            model, out, options, password=password, calibration=calibration, step=lambda text: status.update(text)
         )
+    if made_up_for is not None:
+        write_file(made_up_for, password.encode() + b"\n", secret=True)
+        messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
     _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
     if package.manifest.circuit.srs.development:
         messages.print(
@@ -142,18 +141,24 @@ class _Cost:
             self.figures["proving_key_bytes"] = cost.proving_key_bytes
 
 
-def _package_password(password_file: Path | None, out: Path) -> str:
-    """The password of the package's encryption key; made up and kept beside the package where nobody can be asked."""
+def _package_password(password_file: Path | None, out: Path) -> tuple[str, Path | None]:
+    """The password of the package's encryption key; a random one, and where to keep it, where nobody can be asked.
+
+    Raises:
+        CallerError: an earlier package's random password is there: replacing it would lock that package for ever.
+    """
     try:
-        return ask_password(password_file, f"the encryption key of {out}", confirm=True)
+        return ask_password(password_file, f"the encryption key of {out}", confirm=True), None
     except AccountError:
         if password_file is not None:
             raise
-    password = secrets.token_urlsafe(32)
     beside = out.with_name(f"{out.name}.password")
-    write_file(beside, password.encode() + b"\n", secret=True)
-    messages.print(f"no password given: a random one was written to {beside} (or set {PASSWORD_VARIABLE})")
-    return password
+    if beside.exists():
+        raise CallerError(
+            f"{beside} holds the password of an earlier package. Give --password-file, set {PASSWORD_VARIABLE}, or "
+            "name another folder."
+        )
+    return secrets.token_urlsafe(32), beside
 
 
 def _summary(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from trader.trade import Role
@@ -77,8 +78,8 @@ class Timeline(AbstractContextManager["Timeline"]):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A remark between steps."""
-        self._progress.console.print(text, style=_NARRATOR, highlight=False)
+        """A remark between steps; plain text, since errors quote the other party."""
+        self._progress.console.print(escape(text), style=_NARRATOR, highlight=False)
 
     def observe(self, step: Step) -> None:
         """A party's step has ended."""

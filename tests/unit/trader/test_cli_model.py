@@ -165,3 +165,20 @@ def test_too_few_samples_for_an_audit(package: Path, tmp_path: Path, modelseal: 
 
 def test_no_package(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
     refuses(modelseal("model", "try", tmp_path / "nothing", "--data", samples), 2, "nothing")
+
+
+def test_hostile_words_are_shown_as_text(tmp_path: Path, modelseal: Callable) -> None:
+    """What a file or the other party says is no markup for the terminal."""
+    refuses(modelseal("model", "prepare", "[/bold]\x1b[31mmodel.onnx", "--out", tmp_path / "p"), 2, "[/bold]?[31mmodel")
+
+
+def test_a_made_up_password_never_replaces_another(
+    tmp_path: Path, modelseal: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODELSEAL_PASSWORD", raising=False)
+    refuses(modelseal("model", "prepare", tmp_path / "missing.onnx", "--out", tmp_path / "p"), 2, "missing.onnx")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "p.password").write_text("precious")
+    model = make_model(tmp_path / "m.onnx")
+    refuses(modelseal("model", "prepare", model, "--out", tmp_path / "p"), 2, "password of an earlier package")
+    assert (tmp_path / "p.password").read_text() == "precious"
