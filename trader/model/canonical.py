@@ -1,7 +1,7 @@
 """Canonical parameters: the integers that are tested, proven and delivered.
 
-Parameters are rounded to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly. Each layer is one int32
-tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
+`canonicalise` rounds parameters to θq = round(θ·2^s), |θq| < 2^24, so that float32 holds θq/2^s exactly. Each
+layer is one int32 tensor W' [a + 1 + t, b]: a weight rows, 1 bias row and t salt rows. The layer computes
 y = (Pad(x, 1 + t) + [0…0, 1, 0…0])·W': salt rows meet zeros, and hide what commitment and proofs would tell of
 the tensor (`hidden_proofs`). A layer with groups has such a matrix for each: W' [groups, a + 1 + t, b].
 
@@ -43,7 +43,8 @@ class CanonicalModel:
 
     Attributes:
         graph: the public part.
-        tensors: secret; one int32 tensor per parameter, of the shape that `graph.parameters` says.
+        tensors: secret; one int32 tensor per parameter, of the shape that `graph.parameters` says. Those of another
+            seller's making may use all 32 bits: nothing in circuit, chunks or escrow asks for less.
         scale_bits: s.
     """
 
@@ -56,8 +57,8 @@ class CanonicalModel:
         actual = tuple(tensor.shape for tensor in self.tensors)
         if actual != expected:
             raise PrecisionError(f"canonical tensors have shapes {actual}, the architecture asks for {expected}")
-        if any(np.abs(tensor.astype(np.int64)).max(initial=0) >= 1 << PARAMETER_BITS for tensor in self.tensors):
-            raise PrecisionError(f"a canonical parameter does not fit {PARAMETER_BITS} bits")
+        if any(tensor.dtype != np.int32 for tensor in self.tensors):
+            raise PrecisionError(f"canonical tensors are int32, not {[str(tensor.dtype) for tensor in self.tensors]}")
 
     def weights(self, parameter: int) -> NDArray[np.int32]:
         """Weight rows of a tensor: [a, b], or [groups, a, b]."""

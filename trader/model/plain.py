@@ -1,6 +1,7 @@
 """The delivered model as an ordinary ONNX file: what the buyer runs from then on.
 
-Weights are θq/2^s, which float32 holds exactly; salt is left out. Input `input` float32 [N, F]. The first output,
+Weights are θq/2^s, which float32 holds exactly up to 24 bits and rounds beyond as it rounds every sum; salt is left
+out. Input `input` float32 [N, F]. The first output,
 `output`, is what the original model returned (after post-processing), `raw` is what was tested and proven, up to
 float32 arithmetic; a classifier with named classes has `label` as well.
 """

@@ -20,6 +20,7 @@ from trader.model.graph import INPUT, scale_bits_of
 from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Square, Sum
 
 FLOAT64_BITS = 53
+_HALF_BITS = 16
 
 
 def evaluate_exact(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -91,11 +92,15 @@ def rearrange(values: list[NDArray[Any]], indices: NDArray[np.int64]) -> NDArray
 
 
 def exact_product(left: NDArray[Any], weights: NDArray[np.int32]) -> NDArray[np.object_]:
-    """Exact integer matrix product [n, a]·[a, b] of values of any size with parameters below 2^24.
+    """Exact integer matrix product [n, a]·[a, b] of values of any size with int32 parameters.
 
     float64 BLAS is exact while every partial sum stays below 2^53: wider values are cut into limbs of as many bits as
     that leaves, and the limbs' products are recombined in Python integers.
     """
+    if int(np.abs(weights.astype(np.int64)).max(initial=0)) >= 1 << PARAMETER_BITS:
+        high, low = exact_product(left, weights >> _HALF_BITS), exact_product(left, weights & ((1 << _HALF_BITS) - 1))
+        whole: NDArray[np.object_] = (high << _HALF_BITS) + low
+        return whole
     room = FLOAT64_BITS - PARAMETER_BITS - math.ceil(math.log2(max(left.shape[-1], 2)))
     factor = weights.astype(np.float64)
     total: NDArray[np.object_] = np.zeros((*left.shape[:-1], weights.shape[1]), dtype=np.object_)

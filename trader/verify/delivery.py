@@ -4,7 +4,7 @@
 (2) every decrypted chunk's parameters are those of the weights tree;
 (3) every running sum is that of the sums tree;
 (4) every running sum follows from the one before and the parameters between them;
-(5) the parameters are canonical: they fit the architecture and the integer grid;
+(5) the parameters fit the architecture;
 (6) the model gives the committed outputs on the audit samples.
 
 A failure of (2), (3) or (4) is a :class:`~trader.delivery.DeliveryFaultError` and carries the evidence that slashes the
@@ -72,7 +72,8 @@ def verify_delivery(
     shapes = tuple(spec.shape for spec in listing.graph.parameters)
     terms = DeliveryTerms(listing.columns, shapes, listing.terms.parameter_commitment, listing.commitments)
     tensors = check_delivery(ciphertext, key, terms)
-    # (5) They are canonical parameters.
+    # (5) They fit the architecture. The chunks hold 32-bit integers and the circuit asks for no less: a parameter of
+    # more than 24 bits was tested and proven like any other, so it is bought, and no reason to refuse after paying.
     try:
         model = CanonicalModel(listing.graph, tensors, listing.manifest.scale_bits)
     except PrecisionError as error:

@@ -147,10 +147,20 @@ def test_tensors_of_another_shape_or_width_are_refused():
     graph = network(4, 3)
     with pytest.raises(PrecisionError, match="shapes"):
         CanonicalModel(graph, (np.zeros((4, 3), dtype=np.int32),))
-    with pytest.raises(PrecisionError, match="24 bits"):
-        CanonicalModel(graph, (np.full((5, 3), 1 << 24, dtype=np.int32),))
-    with pytest.raises(PrecisionError, match="24 bits"):
-        CanonicalModel(graph, (np.full((5, 3), -(1 << 31), dtype=np.int32),))
+    with pytest.raises(PrecisionError, match="are int32, not"):
+        CanonicalModel(graph, (np.zeros((5, 3), dtype=np.int64),))
+
+
+def test_parameters_of_32_bits_are_computed_exactly():
+    """The circuit proves them and the escrow pays for them, so a buyer must be able to use them."""
+    graph = network(4, 3)
+    tensor = np.random.default_rng(7).integers(-(1 << 31), 1 << 31, graph.parameters[0].shape).astype(np.int32)
+    tensor[0, 0], tensor[1, 1] = -(1 << 31), (1 << 31) - 1
+    model = CanonicalModel(graph, (tensor,))
+    inputs = np.random.default_rng(8).integers(-(1 << 20), 1 << 20, (6, 4))
+    bias = model.bias(0).astype(object) << model.scale_bits
+    expected = inputs.astype(object) @ model.weights(0).astype(object) + bias
+    assert (evaluate_exact(model, inputs) == expected).all()
 
 
 def test_scales_follow_the_sum_rule():
