@@ -31,7 +31,7 @@ from trader.delivery import (
     trade_channel,
     verify_ciphertext,
 )
-from trader.errors import CallerError, ListingError, PolicyError, TransactionRefusedError
+from trader.errors import CallerError, ListingError, PartyFolderError, PolicyError, TransactionRefusedError
 from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
@@ -54,7 +54,7 @@ DELIVERED = "delivered.npz"
 DECLINED = "declined"
 ENCRYPTION_KEY = "encryption.key"
 INPUTS = "inputs.npz"
-LISTING = "listing.json"
+LISTING = "listing"
 OPENING = "opening.transaction"
 OUTPUTS = "outputs.npz"
 PURCHASE = "purchase.json"
@@ -102,6 +102,9 @@ class Buyer(Party):
             equipment: Account, market, mailbox, log, folder.
             decide: Whether to buy, given the test's result.
             srs: Gives the ceremony's reference string for listings that name one.
+
+        Raises:
+            PartyFolderError: The folder holds the purchase of another listing.
         """
         super().__init__(equipment)
         self.policy = policy
@@ -109,6 +112,11 @@ class Buyer(Party):
         self._decide = decide
         self._find_srs = srs
         self.vault = Vault(self.folder)
+        if self.vault.has(LISTING) and self.vault.read(LISTING) != self._purchase_name:
+            raise PartyFolderError(
+                f"{self.folder} belongs to the purchase {self.vault.read(LISTING).decode(errors='replace')}, this is "
+                f"{self._purchase_name.decode()}. Name another folder."
+            )
 
     # ----------------------------------------------------------------------------------------------------- listing
 
@@ -160,6 +168,7 @@ class Buyer(Party):
 
     def _encrypt(self, samples: NDArray[np.generic]) -> None:
         """Make session and request; the request is kept last, so that it never lacks the keys to its answer."""
+        self.vault.write(LISTING, self._purchase_name)
         manifest, wanted = self.listing.manifest, self.listing.terms.audit_samples
         if len(samples) < wanted:
             raise CallerError(f"an audit takes {wanted} samples, the test set has {len(samples)}: test with more")
@@ -214,9 +223,12 @@ class Buyer(Party):
 
     @property
     def is_over(self) -> bool:
-        """Whether the trade has ended, or the buyer has declined to buy."""
+        """Whether the trade has ended and a model that was paid for is here, or the buyer has declined to buy."""
         trade_id = self._opened_trade()
-        return self.vault.has(DECLINED) or (trade_id is not None and self.market.trade(trade_id).position.final)
+        if self.vault.has(DECLINED) or trade_id is None:
+            return self.vault.has(DECLINED)
+        position = self.market.trade(trade_id).position
+        return position.final and (self.has_model or position.state is not State.SETTLED)
 
     def read_test(self) -> TestResult:
         """Decrypt the seller's answer.
@@ -338,19 +350,27 @@ class Buyer(Party):
         """
         trade = self._require_legal(Confirmed, self.trade_id)
         key = self.market.event(trade.trade_id, Revealed).key
-        self._note(EntryKind.KEY_RECEIVED, trade_id=trade.trade_id)
         try:
-            with self._working("check"):
-                model = verify_delivery(
-                    self.listing, self.vault.read(CIPHERTEXT), key, trade.key_hash, self._audited_samples()
-                )
+            self._open_delivery(trade, key)
         except DeliveryFaultError as fault:
             self._dispute(trade.trade_id, key, fault)
             return False
-        self.vault.write_arrays(DELIVERED, *model.tensors)
-        self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)
         self._transact("confirm", lambda: self.market.confirm(self.account, trade.trade_id))
         return True
+
+    def _open_delivery(self, trade: Trade, key: bytes) -> None:
+        """Decrypt, check and keep the model.
+
+        Raises:
+            DeliveryFaultError, DeliveryCheckError: It is not what was listed and proven.
+        """
+        self._note(EntryKind.KEY_RECEIVED, trade_id=trade.trade_id)
+        with self._working("check"):
+            model = verify_delivery(
+                self.listing, self.vault.read(CIPHERTEXT), key, trade.key_hash, self._audited_samples()
+            )
+        self.vault.write_arrays(DELIVERED, *model.tensors)
+        self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)
 
     def _dispute(self, trade_id: int, key: bytes, fault: DeliveryFaultError) -> None:
         self._note(EntryKind.DELIVERY_REFUSED, trade_id=trade_id, details={"reason": as_reason(fault)})
@@ -414,13 +434,21 @@ class Buyer(Party):
             return True
         trade = self.market.trade(trade_id)
         if trade.position.final:
-            return self.withdraw() > 0
+            return self._take_what_is_ours(trade)
         if self.end_overdue(trade):
             return True
         try:
             return self._advance(trade)
         except NotDeliveredError:
             return False
+
+    def _take_what_is_ours(self, trade: Trade) -> bool:
+        """After the end: ether, and the model if it was paid for while the buyer was away."""
+        withdrawn = self.withdraw() > 0
+        if trade.position.state is not State.SETTLED or self.has_model:
+            return withdrawn
+        self._open_delivery(trade, self.market.event(trade.trade_id, Revealed).key)
+        return True
 
     def _advance(self, trade: Trade) -> bool:
         match trade.position.state:
@@ -450,6 +478,11 @@ class Buyer(Party):
         return True
 
     # ------------------------------------------------------------------------------------------------------- inside
+
+    @property
+    def _purchase_name(self) -> bytes:
+        """What the folder is for: market and listing."""
+        return f"{self._place}-listing-{self._listing_id}".encode()
 
     @property
     def _inputs(self) -> NDArray[np.int64]:

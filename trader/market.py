@@ -220,12 +220,14 @@ class Market:
         topics = [self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex()]
         return tuple(int(log.arguments["tradeId"]) for log in self._logs(topics))
 
-    def find_listing(self, seller: str, manifest_hash: bytes) -> int | None:
-        """The listing that a seller made of a manifest, if there is one."""
+    def find_listing(self, seller: str, terms: Terms) -> int | None:
+        """The open listing of a seller with these terms, if there is one."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
-        for log in self._logs([None, None, padded_seller, "0x" + manifest_hash.hex()]):
+        for log in self._logs([None, None, padded_seller, "0x" + terms.manifest_hash.hex()]):
             if log.name == "Listed":
-                return int(log.arguments["listingId"])
+                found = self.listing(int(log.arguments["listingId"]))
+                if found.open and found.terms == terms:
+                    return found.listing_id
         return None
 
     # ------------------------------------------------------------------------------------------------------- moves

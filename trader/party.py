@@ -100,6 +100,11 @@ class Party:
         """The party's account."""
         return str(self.account.address)
 
+    @property
+    def _place(self) -> str:
+        """Where this party trades, as a file name: trades of different markets have the same numbers."""
+        return f"{self.market.chain.chain_id}-{self.market.deployment.market.lower()}"
+
     def expire(self, trade_id: int) -> None:
         """End a trade whose deadline passed before the key was revealed: everybody gets back what it had locked.
 

@@ -106,7 +106,9 @@ class Seller(Party):
     # ----------------------------------------------------------------------------------------------------- listing
 
     def list_model(self, offer: Offer) -> int:
-        """List the model and publish its package; returns the listing's number. A model is listed once.
+        """List the model and publish its package; returns the listing's number.
+
+        What is offered already on these terms is not listed again; other terms make a new listing.
 
         Raises:
             TransactionRefusedError: The market refuses the terms.
@@ -114,7 +116,7 @@ class Seller(Party):
         """
         terms = offer.terms(self._manifest)
         self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
-        listed = self.market.find_listing(self.address, terms.manifest_hash)
+        listed = self.market.find_listing(self.address, terms)
         if listed is not None:
             return listed
         self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
@@ -253,8 +255,11 @@ class Seller(Party):
     # ------------------------------------------------------------------------------------------------------- inside
 
     def vault(self, trade_id: int) -> Vault:
-        """The secrets of one trade."""
-        return Vault(self.folder / f"trade-{trade_id}")
+        """The secrets of one trade.
+
+        Apart for each market: a delivery key that one chain has revealed must never encrypt for another.
+        """
+        return Vault(self.folder / self._place / f"trade-{trade_id}")
 
     @cached_property
     def srs(self) -> Srs:

@@ -1,12 +1,17 @@
 """Every cheat, played with the drivers of real parties: who ends with what."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.simulators.trading import BOND, FEE, PRICE, Trading
+from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, Trading
+from trader.buyer import Buyer
 from trader.chain import Chain
 from trader.demo.cheats import CHEATS, Casting
+from trader.errors import PartyFolderError
+from trader.market import Market
+from trader.seller import Seller
 from trader.trade import Role, State
 
 CHEATERS = {kind: Role.BUYER if kind.endswith("buyer") else Role.SELLER for kind in CHEATS}
@@ -39,6 +44,43 @@ def payoff(cheat: Casting) -> dict[Role, int]:
 @pytest.mark.parametrize("kind", CHEATS)
 def test_cheat_on_the_embedded_chain(kind: str, chain: Chain, trade_on: Callable[..., Trading]) -> None:
     play(trade_on(chain, seller_type=CHEATS[kind].seller, buyer_type=CHEATS[kind].buyer), kind)
+
+
+@pytest.mark.slow
+def test_a_buyer_who_slept_through_the_dispute_window_gets_the_model_it_paid_for(
+    chain: Chain, trade_on: Callable[..., Trading]
+) -> None:
+    trading = trade_on(chain, buyer_type=CHEATS["silent-buyer"].buyer)
+    assert trading.play() is State.SETTLED
+    trading.buyer.step()
+    assert trading.buyer.is_over
+    assert trading.buyer.delivered_onnx() == trading.package.plain_model
+
+
+@pytest.mark.slow
+def test_a_revealed_key_never_serves_in_another_market(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """Trades of all markets are numbered from 1: with one folder for all, trade 1 there would be encrypted alike."""
+    trading = trade_on(chain)
+    trading.play()
+    equipment = trading.equipment(Role.SELLER)
+    market = Market(chain, chain.deploy(equipment.account))
+    elsewhere = Seller(trading.package, replace(equipment, market=market))
+    assert trading.seller.vault(1).has("delivery.key")
+    assert not elsewhere.vault(1).has("delivery.key")
+
+
+def test_a_folder_serves_one_purchase(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    trading.open()
+    with pytest.raises(PartyFolderError, match=r"listing-1, this is .*listing-2\. Name another folder"):
+        Buyer(trading.listing_id + 1, POLICY, trading.equipment(Role.BUYER))
+
+
+def test_other_terms_are_another_listing(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
+    dearer = trading.seller.list_model(replace(OFFER, price_wei=2 * PRICE))
+    assert trading.market.listing(dearer).terms.price_wei == 2 * PRICE
+    assert trading.seller.list_model(OFFER) == trading.listing_id != dearer
 
 
 @pytest.mark.slow

@@ -63,8 +63,8 @@ def test_a_transaction_gives_hash_block_gas_cost_and_events(market: Market, acco
     assert (event.name, event.arguments["listingId"]) == ("Listed", 1)
     listing = market.listing(1)
     assert (listing.seller, listing.open, listing.terms) == (account.address, True, TERMS)
-    assert market.find_listing(account.address, TERMS.manifest_hash) == 1
-    assert market.find_listing(account.address, b"x" * 32) is None
+    assert market.find_listing(account.address, TERMS) == 1
+    assert market.find_listing(account.address, replace(TERMS, price_wei=TERMS.price_wei + 1)) is None
     market.verify_code()
 
 
