@@ -5,7 +5,8 @@
     python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
 
 The market's address and the listing's number are printed: buyers need them. Without --market a market is deployed.
-Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
+Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again with that --market, it goes on where the
+chain stands.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from contracts import Windows
 from ledger import AuditLog
-from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account
+from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, TraderError, load_account
 
 ETHER = 10**18
 HOUR = 3600
@@ -54,11 +55,20 @@ def serve(seller: Seller, market: Market, listing_id: int, wanted_trades: int) -
     ended = 0
     while ended < wanted_trades:
         trades = market.find_trades(listing_id)
-        moves = [seller.step(trade_id) for trade_id in trades]
+        moves = [attempt(seller, trade_id) for trade_id in trades]
         if not any(moves):
             time.sleep(0.5)
         ended = sum(market.trade(trade_id).position.final for trade_id in trades)
     seller.withdraw()
+
+
+def attempt(seller: Seller, trade_id: int) -> bool:
+    """Step one trade; what is wrong with it must not keep the others waiting."""
+    try:
+        return seller.step(trade_id)
+    except TraderError as error:
+        print(f"trade {trade_id}: {error}", flush=True)
+        return False
 
 
 def parse_arguments() -> argparse.Namespace:
