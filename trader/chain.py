@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
     from web3.contract import Contract
     from web3.contract.contract import ContractFunction
-    from web3.types import RPCEndpoint, TxParams, TxReceipt, Wei
+    from web3.types import BlockIdentifier, RPCEndpoint, TxParams, TxReceipt, Wei
 
     from contracts import Deployment
 
@@ -113,8 +113,8 @@ class Chain:
 
         Args:
             url: http(s)://…
-            confirmations: Blocks that must stand on the chain, the transaction's own included, before :meth:`send`
-                returns. More than one on a public chain: its newest blocks may still be replaced.
+            confirmations: Blocks that must stand on the chain, its own included, before anything counts, and before
+                :meth:`send` returns. More than one on a public chain: its newest blocks may still be replaced.
             timeout_seconds: How long to wait for that.
 
         Raises:
@@ -149,9 +149,9 @@ class Chain:
             ) from error
 
     def now(self) -> int:
-        """Unix time of the latest block: the time that deadlines are measured in."""
+        """Unix time of the latest confirmed block: the time that deadlines are measured in."""
         with self.reachable():
-            return int(self.web3.eth.get_block("latest")["timestamp"])
+            return int(self.web3.eth.get_block(self._confirmed_block())["timestamp"])
 
     def time_of_block(self, block_number: int) -> int:
         """Unix time of a block."""
@@ -212,14 +212,17 @@ class Chain:
             self.web3.middleware_onion.remove("signing")
 
     def call(self, function: ContractFunction) -> Any:
-        """Read from a contract.
+        """Read from a contract, as it stands in the latest confirmed block.
+
+        What a reorganisation may still undo doesn't count: a seller who reveals its key on a fresh `Accepted` would
+        give it away for nothing if that block were dropped.
 
         Raises:
             TransactionRefusedError: The contract refuses.
             ChainUnavailableError: The node does not answer.
         """
         with self._refusals(), self.reachable():
-            return function.call()
+            return function.call(block_identifier=self._confirmed_block())
 
     def send(
         self,
@@ -274,10 +277,23 @@ class Chain:
         return self._confirm(signed, function)
 
     def logs(self, contract: Contract, topics: list[Any], first_block: int = 0) -> list[LogEvent]:
-        """Events of a contract that match `topics` (as `eth_getLogs` has them), in order."""
+        """Confirmed events of a contract that match `topics` (as `eth_getLogs` has them), in order."""
         with self.reachable():
-            found = self.web3.eth.get_logs({"address": contract.address, "fromBlock": first_block, "topics": topics})
+            found = self.web3.eth.get_logs(
+                {
+                    "address": contract.address,
+                    "fromBlock": first_block,
+                    "toBlock": self._confirmed_block(),
+                    "topics": topics,
+                }
+            )
             return _decode(contract, {"logs": found})
+
+    def _confirmed_block(self) -> BlockIdentifier:
+        """The newest block with as many confirmations as :meth:`send` waits for."""
+        if self._confirmations <= 1:
+            return "latest"
+        return max(0, self.web3.eth.block_number - self._confirmations + 1)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

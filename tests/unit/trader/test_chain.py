@@ -189,3 +189,23 @@ def test_too_few_confirmations_in_time_are_an_environment_fault(anvil_url: str) 
     hasty = Chain.connect(anvil_url, confirmations=3, timeout_seconds=0.5)
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         Market(hasty, deployment).list(account, TERMS)
+
+
+@pytest.mark.anvil
+def test_what_a_reorganisation_may_undo_does_not_count_yet(anvil_url: str) -> None:
+    """A seller that reveals its key on an unconfirmed acceptance would give the model away."""
+    hasty = Chain.connect(anvil_url)
+    account = Account.create()
+    hasty.fund(account.address, ETHER)
+    deployment = hasty.deploy(account)
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    careful = Market(Chain.connect(anvil_url, confirmations=3), deployment)
+    Market(hasty, deployment).list(account, TERMS)
+    for _ in range(2):
+        assert careful.find_listing(account.address, TERMS) is None
+        with pytest.raises(CallerError):
+            careful.listing(1)
+        hasty.advance_time(1)
+    assert careful.listing(1).seller == account.address
+    assert careful.find_listing(account.address, TERMS) == 1
