@@ -15,7 +15,7 @@ from zk.proofs.commitment import (
     input_commitment,
     parameter_commitment,
 )
-from zk.proofs.cost import ProofCost, measure_cost
+from zk.proofs.cost import ProofCost, estimate_cost, measure_cost
 from zk.proofs.proof import Proof
 from zk.proofs.prover import evaluate, prove
 from zk.proofs.verifier import verify, write_reusable_verifier
@@ -37,6 +37,7 @@ __all__ = [
     "commitment_digest",
     "development_srs",
     "draw_input_salt",
+    "estimate_cost",
     "evaluate",
     "fetch_srs",
     "import_srs",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
 from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
+from trader.cli.proof_cost import ProofCostFinder
 from trader.detection import detection_probability
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
@@ -43,8 +44,7 @@ from trader.package import (
 )
 from trader.proving import prove_and_verify
 from trader.trial import Trial, run_trial
-from zk import AuditCircuit, Srs, WorkerLimits, ceremony_srs, development_srs, measure_cost
-from zk.proofs.cost import estimate_verification_gas
+from zk import WorkerLimits, ceremony_srs, development_srs
 
 
 class SrsSource(StrEnum):
@@ -88,14 +88,17 @@ def prepare_command(
     proof_gib: Annotated[
         float | None, typer.Option(min=0.01, help="Most memory that a proof may take; all there is if not given.")
     ] = None,
-    trial: Annotated[bool, typer.Option(help="Make a proof now, to see that this machine can.")] = True,
+    trial: Annotated[
+        bool | None,
+        typer.Option(help="Make a proof now, or estimate its cost; by default a proof is made if it is quick."),
+    ] = None,
     endpoint: Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")] = "",
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a package of an ONNX file: canonical parameters, audit circuit, encryption plan, manifest."""
     limits = WorkerLimits(seconds=proof_seconds, memory_bytes=int((proof_gib or 0) * 2**30))
-    cost = _Cost(limits if trial else None)
+    cost = ProofCostFinder(limits, trial)
     options = PrepareOptions(
         card=ModelCard(name=name or model.stem, description=description, licence=licence),
         audit_samples=audit_samples,
@@ -104,7 +107,7 @@ def prepare_command(
         proofs=proofs,
         srs=ceremony_srs if srs is SrsSource.CEREMONY else development_srs,
         endpoint=endpoint,
-        inspect=cost.measure,
+        inspect=cost.find,
     )
     password, made_up_for = _package_password(password_file, out)
     with messages.status("preparing") as status:
@@ -121,24 +124,6 @@ def prepare_command(
             "refused by buyers who don't ask for development.",
             style="yellow",
         )
-
-
-class _Cost:
-    """What a proof of a prepared circuit costs; measured by making one, unless no limits are given."""
-
-    def __init__(self, limits: WorkerLimits | None) -> None:
-        self._limits = limits
-        self.figures: dict[str, Any] = {}
-
-    def measure(self, circuit: AuditCircuit, srs: Srs) -> None:
-        """Find the figures; raises where this machine can't prove the circuit within the limits."""
-        self.figures["proof_bytes"] = circuit.proof_bytes
-        self.figures["verification_gas"] = estimate_verification_gas(circuit)
-        if self._limits is not None:
-            cost = measure_cost(circuit, srs, self._limits)
-            self.figures["proof_seconds"] = round(cost.seconds, 2)
-            self.figures["proof_memory_bytes"] = cost.peak_memory_bytes
-            self.figures["proving_key_bytes"] = cost.proving_key_bytes
 
 
 def _package_password(password_file: Path | None, out: Path) -> tuple[str, Path | None]:
