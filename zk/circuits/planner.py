@@ -49,6 +49,9 @@ MAX_TABLE_COLUMNS = 4
 PROVER_BYTES_PER_ROW = 16 << 10
 """Peak memory of the prover per row, measured from 2^14 to 2^16 rows."""
 
+UNSALTED_COLUMN = 1 << 12
+"""Parameters in a column without salt, at least: what proofs tell of so many, lattice reduction does not solve."""
+
 _MAX_DECOMPOSED_BITS = 126
 """ezkl decomposes 128-bit integers."""
 
@@ -136,9 +139,13 @@ def _candidates(
 
 
 def _fitting_logrows(settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
-    """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column."""
-    needed = max(settings.rows, settings.instances)
+    """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column.
+
+    Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long.
+    """
     lengths = [math.prod(shape) for shape in shapes.parameters]
+    salted = max(min(length, UNSALTED_COLUMN) for length in lengths)
+    needed = max(settings.rows, settings.instances, salted)
     for logrows in range(at_least, MAX_LOGROWS + 1):
         capacity = column_capacity(logrows)
         if needed <= capacity and not any(leaves_empty_column(length, capacity) for length in lengths):

@@ -325,3 +325,10 @@ def test_keys_of_one_build_are_made_once(statement):
 def test_circuit_facts_cannot_be_changed_afterwards(statement):
     with pytest.raises(dataclasses.FrozenInstanceError):
         statement.circuit.proof_bytes = 1
+
+
+def test_short_tensors_have_their_salt_in_their_only_column():
+    """Two samples of a 30-24-2 model need 746 rows, and its first tensor has 1,032 elements: 2^10 rows don't do."""
+    circuit = build(dense_architecture(30, 24, 2), audit_samples=2)
+    assert circuit.column_lengths == ((30 + 13) * 24, (24 + 13) * 2)
+    assert circuit.logrows == 11
