@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 import zk
 from tests.simulators.dense_model import SCALE_BITS, dense_architecture, random_inputs, random_parameters
 from tests.simulators.lattice import reduce_lattice
+from tests.simulators.trading import FEE, Trading
 from trader.model import (
     Graph,
     Linear,
@@ -24,12 +25,17 @@ from trader.model import (
     PostProcessing,
     canonicalise,
 )
+from trader.trade import Role, State
 from zk.circuits.audit import BLINDING_ROWS
 from zk.commitments.sums import root_of_unity
 from zk.field import MODULUS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from trader.chain import Chain
 
 WIDTHS = (2, 1)
 WEIGHTS = WIDTHS[0] + 1
@@ -141,3 +147,15 @@ def test_two_proofs_say_nothing_about_a_layer_whose_salt_hides_two() -> None:
     found = solve_for_small_values(equations)
     assert found
     assert all(candidate[:WEIGHTS] != tuple(values[:WEIGHTS]) for candidate in found)
+
+
+@pytest.mark.slow
+def test_a_seller_whose_salt_hides_no_more_proofs_makes_none(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """The trade expires: the buyer has its price back, and nothing more is known of the parameters."""
+    trading = trade_on(chain)
+    budget = trading.package.budget
+    budget.reserve([number.to_bytes(32, "big") for number in range(budget.left)])
+    assert trading.play() is State.EXPIRED
+    assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
+    assert "prove" not in {step.name for step in trading.steps}
+    assert budget.left == 0
