@@ -23,7 +23,7 @@ from typing import Any
 import ezkl
 
 KIBIBYTE = 1024
-"""Unit of ru_maxrss on Linux."""
+"""Unit of VmHWM and of ru_maxrss on Linux."""
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
@@ -143,6 +143,18 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def peak_memory_bytes() -> int:
+    """Largest resident size of this process since it started to run Python.
+
+    Linux hands ru_maxrss down through fork and exec (getrusage(2)): a large parent's size would count as ours.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
+    return int(status.partition("VmHWM:")[2].split()[0]) * KIBIBYTE
+
+
 def main() -> None:
     """Perform the job on stdin under its limits."""
     job = json.load(sys.stdin)
@@ -152,7 +164,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         answer = {"result": OPERATIONS[job["operation"]](**job["arguments"])}
-        answer["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
+        answer["peak_memory_bytes"] = peak_memory_bytes()
     except BaseException as error:
         answer = {"error": f"{type(error).__name__}: {error}"}
     Path(job["answer"]).write_text(json.dumps(answer))

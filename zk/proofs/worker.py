@@ -137,10 +137,10 @@ def _run_process(
 
 
 def _translate(operation: str, error: str) -> WorkerFailed | WorkerKilled:
-    message = f"ezkl could not {operation.replace('_', ' ')}: {_first_line(error)}"
-    if any(sign in message for sign in _OUT_OF_MEMORY):
-        return WorkerKilled(f"{message}; allow more memory, or audit fewer samples")
-    return WorkerFailed(message)
+    said = _first_line(error)
+    if any(sign in said for sign in _OUT_OF_MEMORY):
+        return WorkerKilled(f"{operation} ran out of memory ({said}): allow more memory, or audit fewer samples")
+    return WorkerFailed(f"ezkl could not {operation.replace('_', ' ')}: {said}")
 
 
 def _explain_death(operation: str, returncode: int, stderr: str) -> str:
