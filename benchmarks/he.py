@@ -22,6 +22,8 @@ from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, m
 from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
 
 IMAGE_NETWORK = (784, 64, 10)
+QUICK_NETWORK = (196, 32, 10)
+"""Stands for the image network in quick runs."""
 TABLE_NETWORK = (30, 16, 2)
 SCALE_BITS = 13
 OVERHEAD_SAMPLES = 2048
@@ -107,19 +109,19 @@ def measure_tenseal(task: Task, runs: int) -> Timing:
 
 def rows(quick: bool = False) -> Iterator[Row]:
     """Everything that `modelseal bench he` prints."""
-    runs = 2 if quick else 5
-    tenseal = measure_tenseal(Task.make(IMAGE_NETWORK, 1), 1 if quick else 3)
-    yield _throughput(runs, tenseal)
-    yield _latency(runs, tenseal)
-    yield from _overheads(runs)
-    yield _memory()
+    network, runs = (QUICK_NETWORK, 2) if quick else (IMAGE_NETWORK, 5)
+    tenseal = measure_tenseal(Task.make(network, 1), 1 if quick else 3)
+    yield _throughput(network, runs, tenseal)
+    yield _latency(network, runs, tenseal)
+    yield from _overheads(network, runs)
+    yield _memory(network)
     yield _error(IMAGE_NETWORK)
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
 
 
-def _throughput(runs: int, tenseal: Timing) -> Row:
-    task = Task.make(IMAGE_NETWORK, 4096)
+def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
+    task = Task.make(network, 4096)
     timing = measure(task.run, runs)
     value, peer = len(task.inputs) / timing.median, 1 / tenseal.median
     bar, holds = at_least(value / peer, 10_000)
@@ -127,17 +129,17 @@ def _throughput(runs: int, tenseal: Timing) -> Row:
     return Row("he.throughput", value, "samples/s", name, peer, value / peer, bar, holds, runs, timing.spread)
 
 
-def _latency(runs: int, tenseal: Timing) -> Row:
-    timing = measure(Task.make(IMAGE_NETWORK, 1).run, runs)
+def _latency(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
+    timing = measure(Task.make(network, 1).run, runs)
     ratio = tenseal.median / timing.median
     bar, holds = at_least(ratio, 10)
     name = "TenSEAL CKKSVector.mm"
     return Row("he.latency", timing.median, "s", name, tenseal.median, ratio, bar, holds, runs, timing.spread)
 
 
-def _overheads(runs: int) -> list[Row]:
+def _overheads(network: tuple[int, ...], runs: int) -> list[Row]:
     """Evaluation alone, which is what the plain pass does too, and the whole test."""
-    task = Task.make(IMAGE_NETWORK, OVERHEAD_SAMPLES)
+    task = Task.make(network, OVERHEAD_SAMPLES)
     session = ClientSession(task.plan)
     request = session.encrypt(task.inputs)
     plain = measure(task.plain, 10 * runs)
@@ -152,19 +154,19 @@ def _overheads(runs: int) -> list[Row]:
     return found
 
 
-def _memory() -> Row:
+def _memory(network: tuple[int, ...]) -> Row:
     """Peak of a process that holds the request and evaluates it, above what it used before."""
-    code = "from benchmarks.he import print_memory; print_memory()"
+    code = f"from benchmarks.he import print_memory; print_memory({network})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     peak, request = (int(word) for word in result.stdout.split()[-2:])
     bar, holds = at_most(peak / request, 3)
     return Row("he.memory", peak, "bytes", "encrypted request", request, peak / request, bar, holds)
 
 
-def print_memory() -> None:
+def print_memory(network: tuple[int, ...]) -> None:
     """Peak resident bytes above the start, and bytes of the request; to be run in a fresh process."""
     Task.make((4, 2), 1).run()
-    task = Task.make(IMAGE_NETWORK, 4096)
+    task = Task.make(network, 4096)
     before = peak_bytes()
     session = ClientSession(task.plan)
     request = session.encrypt(task.inputs)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.binding import measure_binding
 from benchmarks.ezkl_defaults import PeerCost, measure_defaults
 from benchmarks.gas import MODEL_SIZES
-from benchmarks.he import IMAGE_NETWORK, random_network
+from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK, random_network
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
 from benchmarks.statement import Statement
 from trader.proving import verify_in_contract
@@ -30,7 +30,6 @@ from zk.circuits.key_files import keys_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-QUICK_NETWORK = (196, 32, 10)
 AUDIT_SAMPLES = 16
 SAMPLES = (1, 4, 16)
 WIDTHS = (16, 64, 256)
