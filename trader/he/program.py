@@ -167,7 +167,7 @@ class _Builder:
         match node:
             case Activation():
                 if node.name not in self._polynomials:
-                    raise unsupported(node)
+                    raise _without_polynomial(node)
                 self._add_activation(node, self._polynomials[node.name])
             case Square():
                 self._add(replace(node, inputs=(self._refresh(node.inputs[0]),)))
@@ -251,9 +251,9 @@ class _Builder:
         return self._add(Combine(name, tuple(newest), shape, tuple(newest.values()), constant))
 
 
-def unsupported(node: Node) -> PlanError:
+def _without_polynomial(node: Activation) -> PlanError:
     """The error for an activation that was planned without data to fit it to."""
     return PlanError(
-        f"{type(node).__name__} '{node.name}' can't be evaluated on encrypted data without a polynomial; prepare the "
+        f"{node.kind} '{node.name}' can't be evaluated on encrypted data without a polynomial; prepare the "
         "model with calibration data, or use a square activation instead"
     )

@@ -17,17 +17,21 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from trader.he import PlanError, plan_encryption
 from trader.model import (
     PostProcessingKind,
     UnsafeModelError,
     UnsupportedOperatorError,
     canonicalise,
     evaluate_exact,
+    measured_bounds,
     output_scale_bits,
     plain_model_bytes,
     quantise_inputs,
     read_model,
 )
+from trader.model.functions import ActivationKind
+from trader.model.nodes import Activation
 
 RNG = np.random.default_rng(7)
 W1, B1 = RNG.normal(0, 0.4, (6, 5)), RNG.normal(0, 0.4, 5)
@@ -201,11 +205,17 @@ def test_unsupported_operator_names_itself_its_node_and_an_alternative(tmp_path,
     assert (caught.value.operator, caught.value.node) == (operator, "culprit")
 
 
-def test_what_the_encrypted_test_cannot_evaluate_yet_is_named(tmp_path):
+def test_an_activation_is_kept_and_asks_for_calibration_data(tmp_path):
+    """It becomes a polynomial only where data says which range it has to cover."""
     constants = {"w": W1.astype(np.float32)}
     nodes = [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "y")]
-    with pytest.raises(UnsupportedOperatorError, match=r"Relu at node 'relu_y'.*squares, Mul\(x, x\)"):
-        read_model(model_of(nodes, constants, tmp_path / "m.onnx"))
+    lowered = read_model(model_of(nodes, constants, tmp_path / "m.onnx"))
+    (activation,) = (n for n in lowered.graph.nodes if isinstance(n, Activation))
+    assert activation.kind is ActivationKind.RELU
+    model = canonicalise(lowered)
+    bounds = measured_bounds(model, quantise_inputs(X, lowered.graph, model.scale_bits))
+    with pytest.raises(PlanError, match=f"relu '{activation.name}' can't be evaluated .* prepare .* calibration data"):
+        plan_encryption(model, bounds, input_magnitude=4.0)
 
 
 @pytest.mark.parametrize(
