@@ -110,7 +110,7 @@ def test_positions_in_chunks_give_the_same(monkeypatch):
 
 def test_activations_without_calibration_data_are_refused_by_name():
     model = _model(3, [Activation("act", ("input",), (3,), ActivationKind.SOFTPLUS)])
-    with pytest.raises(PlanError, match="Activation 'act' can't be evaluated"):
+    with pytest.raises(PlanError, match="softplus 'act' can't be evaluated"):
         plan_for(model, random_inputs(model, 4))
 
 
