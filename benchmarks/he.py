@@ -205,7 +205,7 @@ def _sweep(axis: str, points: tuple[int, ...], make: Callable[[int], Task]) -> S
         started = time.perf_counter()
         outputs = task.run()
         seconds.append(time.perf_counter() - started)
-        sizes.append(task.plan.request_bytes(len(task.inputs)))
+        sizes.append(task.plan.for_samples(point).request_bytes(point))
         errors.append(float(np.abs(outputs - task.plain()).max()))
     series = (
         Series("seconds", "s", tuple(seconds)),

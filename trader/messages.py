@@ -24,12 +24,12 @@ _AUDIT_HEADER_BYTES = 64
 
 def request_limit_bytes(plan: HePlan, samples: int) -> int:
     """Most bytes of an encrypted request for so many samples."""
-    return plan.request_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
+    return plan.for_samples(samples).request_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
 
 
 def response_limit_bytes(plan: HePlan, samples: int) -> int:
     """Most bytes of the response to it."""
-    return plan.response_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
+    return plan.for_samples(samples).response_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
 
 
 def order_limit_bytes(circuit: AuditCircuit) -> int:

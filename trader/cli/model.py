@@ -266,12 +266,14 @@ def plan_command(
     plan = parse_plan(manifest.plan)
     cost = asdict(forecast(plan, canonical.graph, samples))
     alternatives = _alternatives(plan, canonical, manifest, calibration)
+    plan = plan.for_samples(samples)
     if as_json:
         report = {"samples": samples, "plan": manifest.plan, "forecast": cost, "alternatives": alternatives}
         print_json_line(report)
         return
     chosen = {
         "samples": samples,
+        "layout": "several features per ciphertext" if plan.packed else "one feature per ciphertext",
         "ring_degree": plan.ring_degree,
         "modulus_bits": " ".join(map(str, plan.modulus_bits)),
         "refreshes": len(plan.dropped_primes),

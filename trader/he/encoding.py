@@ -9,6 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.he import kernels
+from trader.he.ring import prime_tables
+from trader.he.types import Residues
+
 
 @lru_cache(maxsize=8)
 def _slot_positions(degree: int) -> NDArray[np.int64]:
@@ -48,3 +52,12 @@ def _cosine_transform(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def round_to_integers(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Nearest integers; |values| must be below 2^62."""
     return np.rint(values).astype(np.int64)
+
+
+def to_residues(integers: NDArray[np.int64], primes: tuple[int, ...]) -> Residues:
+    """NTT form [primes, N] of a polynomial with integer coefficients [N] below 2^62."""
+    residues = np.zeros((len(primes), integers.size), dtype=np.uint32)
+    for index, prime in enumerate(primes):
+        kernels.add_integers(integers, prime, 1, residues[index])
+        prime_tables(integers.size, prime).forward(residues[index])
+    return residues

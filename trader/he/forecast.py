@@ -5,7 +5,7 @@ The speeds are measured once per process, in some tens of milliseconds, by runni
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,9 +13,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trader.he import kernels, seal
+from trader.he.packing import MapLayout, Packing
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
-from trader.he.program import Normalise, Program, Stage, build_program
+from trader.he.program import Affine, Normalise, Program, Stage, build_program
 from trader.he.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring import prime_tables
 from trader.he.tiles import BLOCK
@@ -79,37 +80,56 @@ class _Speeds:
 
 def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     """Predict the cost of testing `samples` samples under a plan."""
-    speeds = _speeds()
-    program = build_program(graph, plan.polynomials, staged=plan.refreshes)
+    plan, speeds = plan.for_samples(samples), _speeds()
+    program = build_program(graph, plan.polynomials, staged=plan.refreshes, packed=plan.packed)
+    sizes = _sizes(program, plan.packing(samples))
     cores, batches = worker_count(), plan.batches(samples)
     positions = batches * plan.primes * plan.ring_degree
     stages = [program.stage(level) for level in range(program.depth + 1)]
     tiles = (
         batches
         * plan.ring_degree
-        * sum(plan.level_primes(stage.level) * _work_per_position(program, stage, speeds) for stage in stages)
+        * sum(plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds) for stage in stages)
     )
-    refresh = batches * sum(_refresh_seconds(plan, program, stage.level, speeds) for stage in stages)
-    encrypt = positions * 2 * plan.features * speeds.encrypt
-    outputs = batches * plan.response_primes * plan.ring_degree * plan.outputs * plan.components
-    zeros = positions * plan.outputs * math.comb(plan.components, 2) * 2 * ZERO_ENCRYPTIONS * speeds.encrypt
+    refresh = batches * sum(_refresh_seconds(plan, program, stage.level, sizes, speeds) for stage in stages)
+    encrypt = positions * 2 * sizes[INPUT] * speeds.encrypt
+    keys = 2 * plan.switching_keys(samples) * plan.primes * (plan.primes + 1) * plan.ring_degree * speeds.encrypt
+    ciphertexts = plan.response_ciphertexts(samples)
+    outputs = batches * plan.response_primes * plan.ring_degree * ciphertexts * plan.components
+    zeros = positions * ciphertexts * math.comb(plan.components, 2) * 2 * ZERO_ENCRYPTIONS * speeds.encrypt
     protect = outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros
+    products, switchings = _map_seconds(plan, samples, speeds)
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
-    scratch = cores * 8 * BLOCK * 2 * (plan.features + _largest_value(program))
+    expanded = batches * sizes[INPUT] * plan.primes * plan.ring_degree * 4
+    scratch = expanded // batches + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
     return Forecast(
         request_bytes=request,
         response_bytes=response,
-        encrypt_seconds=encrypt / cores,
-        evaluate_seconds=(tiles + protect) / cores + refresh,
+        encrypt_seconds=encrypt + keys,
+        evaluate_seconds=(tiles + protect + products) / cores + refresh + switchings,
         decrypt_seconds=outputs * DECRYPTION_TRANSFORMS * speeds.transform,
-        peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages),
+        peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages, sizes),
         expected_error=plan.expected_error,
     )
 
 
-def _work_per_position(program: Program, stage: Stage, speeds: _Speeds) -> float:
+def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, float]:
+    """Affine maps of a packed plan: products with encoded diagonals, which cores share; rotations, which they don't."""
+    layouts = [MapLayout(plan.packing(samples), *sizes) for sizes in plan.maps]
+    residues = plan.primes * plan.ring_degree
+    products = sum(layout.products for layout in layouts) * residues * (2 * speeds.residue + 2 * speeds.transform)
+    return products, sum(layout.switchings for layout in layouts) * _switching_seconds(plan, plan.primes, speeds)
+
+
+def _switching_seconds(plan: HePlan, primes: int, speeds: _Speeds) -> float:
+    """SEAL's key switching of a ciphertext (a transform per pair of primes) and its serialization, on one core."""
+    switching = primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
+    return plan.ring_degree * (switching + 5 * primes * speeds.encrypt / 2)
+
+
+def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], speeds: _Speeds) -> float:
     """Seconds for one coefficient position modulo one prime: loading, products with weights, and of ciphertexts."""
-    counts, sizes = program.components, _sizes(program)
+    counts = program.components
     seconds = sum(counts[name] * sizes[name] for name in stage.reads) * speeds.load
     for step in stage.steps:
         size = sizes[step.name]
@@ -120,41 +140,35 @@ def _work_per_position(program: Program, stage: Stage, speeds: _Speeds) -> float
             case Square() | Multiply():
                 pairs = math.prod(counts[name] for name in (*step.inputs, *step.inputs)[:2])
                 seconds += size * pairs * speeds.residue
-            case Normalise():
+            case Normalise() | Affine():
                 pass
             case _:
                 seconds += counts[step.name] * size * speeds.residue
     return seconds
 
 
-def _refresh_seconds(plan: HePlan, program: Program, level: int, speeds: _Speeds) -> float:
-    """SEAL's relinearisation (a transform per pair of primes) and its serialization, on one core."""
-    primes = plan.level_primes(level)
-    switching = primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
-    serialization = 5 * primes * speeds.encrypt / 2
-    ciphertexts = sum(math.prod(step.shape) for step in program.refreshes(level))
-    return ciphertexts * plan.ring_degree * (switching + serialization)
+def _refresh_seconds(plan: HePlan, program: Program, level: int, sizes: Mapping[str, int], speeds: _Speeds) -> float:
+    ciphertexts = sum(sizes[step.name] for step in program.refreshes(level))
+    return ciphertexts * _switching_seconds(plan, plan.level_primes(level), speeds)
 
 
-def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage]) -> int:
+def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapping[str, int]) -> int:
     """What crosses levels, where it is most; and SEAL's copy of the keys, in words of 64 bits."""
     if not program.depth:
         return 0
-    sizes, largest = _sizes(program), 0
+    largest = 0
     for stage in stages:
         words = sum(program.components[name] * sizes[name] for name in {*stage.reads, *stage.targets} - {INPUT})
-        refreshed = 2 * sum(math.prod(step.shape) for step in program.refreshes(stage.level))
+        refreshed = 2 * sum(sizes[step.name] for step in program.refreshes(stage.level))
         largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
     keys = 2 * plan.primes * (plan.primes + 1)
     return plan.ring_degree * (4 * largest + 16 * keys)
 
 
-def _sizes(program: Program) -> dict[str, int]:
-    return {INPUT: program.graph.features, **{step.name: math.prod(step.shape) for step in program.steps}}
-
-
-def _largest_value(program: Program) -> int:
-    return max(_sizes(program).values())
+def _sizes(program: Program, packing: Packing) -> dict[str, int]:
+    """Ciphertexts of every value."""
+    sizes = {INPUT: program.graph.features, **{step.name: math.prod(step.shape) for step in program.steps}}
+    return {name: packing.ciphertexts(size) for name, size in sizes.items()}
 
 
 @lru_cache(maxsize=1)

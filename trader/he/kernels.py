@@ -135,6 +135,15 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
 
 
 @_kernel
+def add(addend: Residues, prime: int, result: Residues) -> None:
+    """Add one vector of residues to another, in place."""
+    q = np.uint32(prime)
+    for i in range(result.size):
+        total = np.uint32(result[i] + addend[i])
+        result[i] = min(total, np.uint32(total - q))
+
+
+@_kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
     q = np.int64(prime)

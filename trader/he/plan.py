@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.he.activations import Polynomial
 from trader.he.errors import PlanError, SecurityError
+from trader.he.expansion import SEED_BYTES
+from trader.he.packing import Packing, needed_rotations
 from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.he.wire import PartLayout
 
@@ -30,6 +32,9 @@ def security_level(ring_degree: int, total_modulus_bits: int) -> int:
     """Bits of security by the standard's table; 0 where it is below 128."""
     levels = (bits for bits, table in MAXIMUM_MODULUS_BITS.items() if total_modulus_bits <= table.get(ring_degree, 0))
     return max(levels, default=0)
+
+
+_Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
 
 class ActivationPlan(BaseModel):
@@ -58,12 +63,12 @@ class HePlan(BaseModel):
         ring_degree: N; a ciphertext holds N/2 slots.
         modulus_bits: sizes of the primes, the special prime last.
         parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
-        features: F, ciphertexts per batch in the request.
-        outputs: O, ciphertexts per batch in the response.
+        features: F; as many ciphertexts per batch in the request, unless the plan is packed.
+        outputs: O; as many ciphertexts per batch in the response, unless the plan is packed.
         components: polynomials per ciphertext of the response: 2, one more for each squaring.
         scale_bits: s, the grid of inputs and parameters.
         input_scale_bits: scale at which inputs are encrypted.
-        mask_scale_bits: scale of the polynomial that blanks unused slots.
+        mask_scale_bits: scale of the polynomial that blanks unused slots; 0 where the last layer's weights do.
         output_scale: scale of the decrypted outputs, mask included.
         dropped_primes: how many primes each level's refresh drops, the last ones first; empty where nothing is
             refreshed and no evaluation keys are sent.
@@ -73,6 +78,11 @@ class HePlan(BaseModel):
         statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides.
         approximation_error: part of the expected error that polynomials for activations make.
         expected_error: bound on the output's error against the canonical model, noise at six standard deviations.
+        weight_scale_bits: scale of encoded weights in a packed plan, where ciphertexts hold several features each
+            (`trader.he.packing`); 0 in others, whose weights are integers.
+        maps: of a packed plan, (inputs, outputs) of its affine maps: they say which rotations need keys.
+        few_samples: a packed plan for small tests, where that pays.
+        few_samples_limit: largest number of samples that it serves.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -85,8 +95,8 @@ class HePlan(BaseModel):
     outputs: Annotated[int, Field(ge=1, le=1 << 16)]
     components: Annotated[int, Field(ge=2, le=17)]
     scale_bits: Annotated[int, Field(ge=0, le=24)]
-    input_scale_bits: Annotated[int, Field(ge=1, le=60)]
-    mask_scale_bits: Annotated[int, Field(ge=1, le=60)]
+    input_scale_bits: Annotated[int, Field(ge=1, le=61)]
+    mask_scale_bits: Annotated[int, Field(ge=0, le=60)]
     output_scale: Annotated[float, Field(ge=1.0, le=2.0**900)]
     dropped_primes: Annotated[tuple[Annotated[int, Field(ge=0, le=39)], ...], Field(max_length=39)] = ()
     activations: Annotated[tuple[ActivationPlan, ...], Field(max_length=256)] = ()
@@ -95,6 +105,34 @@ class HePlan(BaseModel):
     statistical_bits: Annotated[int, Field(ge=0, le=840)]
     approximation_error: Annotated[float, Field(ge=0)] = 0.0
     expected_error: Annotated[float, Field(gt=0)]
+    weight_scale_bits: Annotated[int, Field(ge=0, le=48)] = 0
+    maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(max_length=256)] = ()
+    few_samples: "HePlan | None" = None
+    few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
+
+    def for_samples(self, samples: int) -> "HePlan":
+        """The plan that a test of so many samples is made under: this one, or its packed one."""
+        return self.few_samples if self.few_samples is not None and samples <= self.few_samples_limit else self
+
+    @property
+    def largest_error(self) -> float:
+        """Bound on an output's error, for any number of samples."""
+        return max(self.expected_error, 0.0 if self.few_samples is None else self.few_samples.expected_error)
+
+    @property
+    def packed(self) -> bool:
+        """Whether ciphertexts hold several features each."""
+        return self.weight_scale_bits > 0
+
+    def packing(self, samples: int) -> Packing:
+        """How the samples of a batch share ciphertexts; in one block where the plan isn't packed."""
+        slots = self.samples_per_batch
+        in_batch = min(samples, slots)
+        return Packing.tight(self.ring_degree, in_batch) if self.packed else Packing(self.ring_degree, slots, in_batch)
+
+    def rotations(self, samples: int) -> tuple[int, ...]:
+        """Rotations that need Galois keys, in ascending order."""
+        return needed_rotations(self.packing(samples), self.maps)
 
     @property
     def samples_per_batch(self) -> int:
@@ -144,31 +182,43 @@ class HePlan(BaseModel):
         """Number of batches that `samples` samples take."""
         return -(-samples // self.samples_per_batch)
 
+    def request_ciphertexts(self, samples: int) -> int:
+        """Ciphertexts per batch of a request."""
+        return self.packing(samples).ciphertexts(self.features)
+
+    def response_ciphertexts(self, samples: int) -> int:
+        """Ciphertexts per batch of a response."""
+        return self.packing(samples).ciphertexts(self.outputs)
+
     def request_bytes(self, samples: int) -> int:
         """Bytes of a request, its header left out."""
-        keys = 2 * (self.primes + 1) * (1 + self.primes * self.refreshes)
-        ciphertexts = 2 * self.primes * self.batches(samples) * self.features
-        return 4 * self.ring_degree * (keys + ciphertexts)
+        return sum(part.byte_count for part in self.request_layout(samples, (0,) * (self.primes + 1)))
 
     def response_bytes(self, samples: int) -> int:
         """Bytes of a response, its header left out."""
-        return 4 * self.ring_degree * self.response_primes * self.batches(samples) * self.outputs * self.components
+        return sum(part.byte_count for part in self.response_layout(samples, (0,) * self.primes))
 
-    @property
-    def key_parts(self) -> int:
-        """Parts of a request that hold keys: the public key, then relinearisation keys, one per prime, if needed."""
-        return 1 + self.primes * self.refreshes
+    def switching_keys(self, samples: int) -> int:
+        """Number of key-switching keys in a request: for relinearisation, if anything is refreshed, and by rotation."""
+        return self.refreshes + len(self.rotations(samples))
 
     def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
-        """Parts of a request: `key_parts` of keys, then one per batch and prime. `primes` ends with the special one."""
-        key = PartLayout((2, len(primes), self.ring_degree), primes)
-        halves = [PartLayout((self.features, 2, self.ring_degree), (prime,)) for prime in primes[:-1]]
-        return [*[key] * self.key_parts, *halves * self.batches(samples)]
+        """Parts of a request, see `trader.he.wire`. `primes` ends with the special one."""
+        keys, ciphertexts = self.switching_keys(samples), self.request_ciphertexts(samples)
+        seeds = keys * self.primes + self.batches(samples) * ciphertexts
+        switching_key = PartLayout((self.primes, len(primes), self.ring_degree), primes)
+        by_prime = [PartLayout((ciphertexts, self.ring_degree), (prime,)) for prime in primes[:-1]]
+        return [
+            PartLayout((2, len(primes), self.ring_degree), primes),
+            PartLayout((seeds, SEED_BYTES // 4), ()),
+            *[switching_key] * keys,
+            *by_prime * self.batches(samples),
+        ]
 
     def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
         """Parts of a response: one per batch. `primes` are those of a fresh ciphertext."""
-        kept = primes[: self.response_primes]
-        batch = PartLayout((self.outputs, self.components, len(kept), self.ring_degree), kept)
+        kept, ciphertexts = primes[: self.response_primes], self.response_ciphertexts(samples)
+        batch = PartLayout((ciphertexts, self.components, len(kept), self.ring_degree), kept)
         return [batch] * self.batches(samples)
 
 
@@ -186,6 +236,28 @@ def parse_plan(data: Any) -> HePlan:
     except (ValidationError, rfc8785.CanonicalizationError) as error:
         message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise PlanError(f"the encryption plan is not well formed: {message}. Ask the seller for another.") from error
+    for part in (plan, plan.few_samples):
+        if part is not None:
+            _check_consistency(part)
+    if plan.few_samples is not None:
+        _check_few_samples(plan, plan.few_samples)
+    return plan
+
+
+def _check_few_samples(plan: HePlan, packed: HePlan) -> None:
+    """A packed plan is for the same model, and for no more samples than a ciphertext has slots."""
+    if plan.packed or not packed.packed or packed.few_samples is not None:
+        raise PlanError("the plan for few samples is not a packed one, or has one of its own")
+    if (packed.features, packed.outputs) != (plan.features, plan.outputs):
+        raise PlanError("the plan for few samples is for another number of features or outputs")
+    if plan.few_samples_limit > packed.samples_per_batch:
+        raise PlanError(f"the plan for few samples is to serve {plan.few_samples_limit}, more than a ciphertext holds")
+
+
+def _check_consistency(plan: HePlan) -> None:
+    """Parts of a plan that could contradict each other."""
+    if plan.packed != bool(plan.maps) or (not plan.packed and not plan.mask_scale_bits):
+        raise PlanError("the plan's packing, maps and mask don't fit each other")
     if plan.response_primes < 1:
         raise PlanError(f"the plan drops {sum(plan.dropped_primes)} of {plan.primes} primes")
     data_bits = sum(plan.modulus_bits[: plan.response_primes])
@@ -193,7 +265,6 @@ def parse_plan(data: Any) -> HePlan:
         raise PlanError(f"the plan has a prime of {max(plan.modulus_bits)} bits, more than {MAXIMUM_PRIME_BITS}")
     if max(plan.output_scale_bits, plan.flooding_bits) >= data_bits:
         raise PlanError(f"the plan's outputs or noise don't fit into its modulus of {data_bits} bits")
-    return plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +285,8 @@ class SecurityPolicy:
         Raises:
             SecurityError: with the level found and the level asked for.
         """
+        if plan.few_samples is not None:
+            self.check(plan.few_samples)
         if plan.security_bits < self.security_bits:
             raise SecurityError(
                 f"ring degree {plan.ring_degree} with a modulus of {sum(plan.modulus_bits)} bits gives "

@@ -14,7 +14,7 @@ cheaper it is, as long as it meets the approximation budget, and else the more e
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from trader.he import seal
 from trader.he.activations import DEGREES, Polynomial, approximation_error, fit_activations
 from trader.he.errors import PlanError
+from trader.he.packing import AffineMap, MapLayout, Packing, affine_maps, encoding_error
 from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, ActivationPlan, HePlan, SecurityPolicy
-from trader.he.program import Program, build_program
+from trader.he.program import Affine, Program, build_program
 from trader.he.propagation import (
     fresh_noise,
     log2,
@@ -61,6 +62,15 @@ INPUT_LEAD_BITS = 4
 LARGEST_COMPONENTS = 5
 """More polynomials per ciphertext cost more than refreshing."""
 SMALLEST_STAGED_DEGREE = 8192
+SMALLEST_PACKED_DEGREE = 4096
+LARGEST_MAP = 1 << 22
+"""Entries of the matrix of an affine map of a packed plan: more would take too long to encode."""
+ENCODING_SHARE = 0.3
+"""Part of the error budget that rounding of encoded weights may use up."""
+PRODUCTS_PER_CIPHERTEXT = 16
+"""A product with an encoded diagonal takes so many times less than to encrypt, send and read a ciphertext."""
+PRODUCTS_PER_SWITCHING = 12
+"""The same for a rotation, its serialization included, as measured."""
 
 
 def plan_encryption(
@@ -97,10 +107,67 @@ def plan_encryption(
         statistical_bits=statistical_bits,
         policy=policy,
     )
-    for candidate in found:
-        if candidate.plan is not None:
-            return candidate.plan
+    plan = next((candidate.plan for candidate in found if candidate.plan is not None), None)
+    if plan is not None:
+        packed = plan_few_samples(
+            model,
+            bounds,
+            plan,
+            input_magnitude=input_magnitude,
+            error_budget=error_budget,
+            statistical_bits=statistical_bits,
+            policy=policy,
+        )
+        return plan if packed is None else packed
     raise PlanError(f"no encryption parameters serve this model: {found[-1].rejected}")
+
+
+def plan_few_samples(
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    plan: HePlan,
+    *,
+    input_magnitude: float,
+    error_budget: float = ERROR_BUDGET,
+    statistical_bits: int = STATISTICAL_BITS,
+    policy: SecurityPolicy = DEFAULT_POLICY,
+) -> HePlan | None:
+    """The plan with a packed one for small tests, or None where that doesn't pay or can't be done.
+
+    Packing pays up to the number of samples at which the products and rotations that it costs outweigh the ciphertexts
+    that it saves. Arguments as for `plan_encryption`.
+    """
+    try:
+        program = build_program(model.graph, plan.polynomials, staged=True, packed=True)
+    except PlanError:
+        return None
+    steps = [step for step in program.steps if isinstance(step, Affine)]
+    entries = (step.size * math.prod(step.shape) for step in steps)
+    if max(entries, default=LARGEST_MAP + 1) > LARGEST_MAP or max(program.components.values()) > LARGEST_COMPONENTS:
+        return None
+    approximation = _Approximation(0, plan.polynomials, plan.approximation_error)
+    budget, maps = max(error_budget, approximation.error / 4), affine_maps(model, program)
+    request = _Request(model, bounds, input_magnitude, budget, statistical_bits, program, approximation, maps)
+    for degree in MAXIMUM_MODULUS_BITS[policy.security_bits]:
+        packed = _consider(request, degree, policy).plan if degree >= SMALLEST_PACKED_DEGREE else None
+        if packed is not None:
+            limit = _few_samples_limit(plan, packed)
+            return plan.model_copy(update={"few_samples": packed, "few_samples_limit": limit}) if limit else None
+    return None
+
+
+def _few_samples_limit(plan: HePlan, packed: HePlan) -> int:
+    """The largest power of two of samples at which packing pays, or 0."""
+    found, batched = 0, plan.features * plan.primes * plan.ring_degree * PRODUCTS_PER_CIPHERTEXT
+    for bits in range(packed.samples_per_batch.bit_length()):
+        packing = Packing.tight(packed.ring_degree, 1 << bits)
+        layouts = [MapLayout(packing, *sizes) for sizes in packed.maps]
+        products = sum(layout.products + PRODUCTS_PER_SWITCHING * layout.switchings for layout in layouts)
+        sent = packed.request_ciphertexts(1 << bits) + packed.switching_keys(1 << bits) * packed.primes
+        work = (products + PRODUCTS_PER_CIPHERTEXT * sent) * packed.primes * packed.ring_degree
+        if work < batched:
+            found = 1 << bits
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +257,8 @@ def _approximations(
 
 
 def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
-    special_bits = MAXIMUM_PRIME_BITS if request.program.depth else SPECIAL_PRIME_BITS[degree]
+    switches = request.program.depth or request.packed
+    special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - special_bits
     choice = _choose(request, degree)
 
@@ -226,6 +294,35 @@ class _Request:
     statistical_bits: int
     program: Program
     approximation: _Approximation
+    maps: Mapping[str, AffineMap] = field(default_factory=dict)
+
+    @property
+    def packed(self) -> bool:
+        return bool(self.maps)
+
+    @property
+    def masked_weights(self) -> bool:
+        """Whether the last step's weights blank unused slots."""
+        return self.program.graph.output in self.maps
+
+    def weight_scale_bits(self, degree: int) -> int:
+        """Scale of encoded weights at which their rounding moves no output by much; 0 where weights are integers."""
+        if not self.packed:
+            return 0
+        target = ENCODING_SHARE * self.error_budget / DEVIATIONS
+        bits = math.ceil(math.log2(self.encoding_error(degree, 0) / target))
+        return max(bits, SMALLEST_DROPPED_BITS)
+
+    def encoding_error(self, degree: int, weight_bits: int) -> float:
+        """Deviation of an output by the rounding of encoded weights, real units."""
+        bounds = self.value_bounds()
+        errors = {
+            step.name: math.ldexp(encoding_error(degree) * math.sqrt(2 * step.size), -weight_bits)
+            * bounds[step.inputs[0]]
+            for step in self.program.steps
+            if isinstance(step, Affine)
+        }
+        return output_noise(self.program, self.model, bounds, 0.0, errors, self.maps)
 
     @property
     def output_bound(self) -> float:
@@ -239,8 +336,8 @@ class _Request:
     def value_bounds(self) -> dict[str, float]:
         return value_bounds(self.program, self.bounds)
 
-    def value_scales(self, input_scale_bits: int, dropped: list[int]) -> dict[str, Fraction]:
-        return value_scales(self.program, input_scale_bits, self.model.scale_bits, dropped)
+    def value_scales(self, input_scale_bits: int, weight_bits: int, dropped: list[int]) -> dict[str, Fraction]:
+        return value_scales(self.program, input_scale_bits, weight_bits or self.model.scale_bits, dropped)
 
     def noise(self, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction], primes: int) -> float:
         """Deviation of an output before flooding, real units."""
@@ -250,8 +347,27 @@ class _Request:
             for level in range(self.program.depth)
             for step in self.program.refreshes(level)
         }
+        rotation_noise = {
+            step.name: self._rotation_noise(step, degree, scales, switching)
+            for step in self.program.steps
+            if isinstance(step, Affine)
+        }
         fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
-        return output_noise(self.program, self.model, self.value_bounds(), fresh, refresh_noise)
+        added = refresh_noise | rotation_noise
+        return output_noise(self.program, self.model, self.value_bounds(), fresh, added, self.maps)
+
+    def _rotation_noise(self, step: Affine, degree: int, scales: Mapping[str, Fraction], switching: float) -> float:
+        """What rotations add to an affine map, real units, for the number of samples at which it is most."""
+        matrix = self.maps[step.name].matrix
+        norm = float(np.sqrt((matrix**2).sum(axis=0).max(initial=0.0)))
+        largest = 0.0
+        for bits in range((degree // 2).bit_length()):
+            layout = MapLayout(Packing.tight(degree, 1 << bits), *matrix.shape)
+            folded = 1 << len(layout.folds)
+            baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
+            giant = math.sqrt(folded * layout.giant_steps) / float(scales[step.name])
+            largest = max(largest, switching * math.hypot(baby, giant))
+        return largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,13 +377,15 @@ class _Choice:
     Attributes:
         degree: N.
         input_scale_bits: a.
-        mask_scale_bits: scale of the mask.
+        weight_scale_bits: of encoded weights, 0 where there are none.
+        mask_scale_bits: scale of the mask, 0 where there is none.
         base_bits: modulus of the response.
         dropped_bits: sizes of the primes that each level drops.
     """
 
     degree: int
     input_scale_bits: int
+    weight_scale_bits: int
     mask_scale_bits: int
     base_bits: int
     dropped_bits: tuple[tuple[int, ...], ...]
@@ -279,40 +397,48 @@ class _Choice:
 
 def _choose(request: _Request, degree: int) -> _Choice:
     """The smallest scales that meet budget and flooding in this ring."""
-    mask_error = 0.4 * request.error_budget / DEVIATIONS
-    mask_scale_bits = max(1, math.ceil(math.log2(request.output_bound * mask_deviation(degree) / mask_error)))
+    weight_bits = request.weight_scale_bits(degree)
     low, high = request.model.scale_bits, 2 * LARGEST_COEFFICIENT_BITS
     while low < high:
         middle = (low + high) // 2
         # One bit more, as flooding is rounded down to a power of two.
-        if _noise_at(request, degree, middle) <= math.ldexp(request.flooding, -request.statistical_bits - 1):
+        if _noise_at(request, degree, middle, weight_bits) <= math.ldexp(
+            request.flooding, -request.statistical_bits - 1
+        ):
             high = middle
         else:
             low = middle + 1
-    dropped_bits = _dropped_bits(request, low)
-    base_bits = _base_bits(request, low, mask_scale_bits, dropped_bits)
-    return _Choice(degree, _input_scale_bits(request, low), mask_scale_bits, base_bits, dropped_bits)
+    mask_bits = 0 if request.masked_weights else _mask_scale_bits(request, degree)
+    dropped_bits = _dropped_bits(request, low, weight_bits)
+    base_bits = _base_bits(request, low, weight_bits, mask_bits, dropped_bits)
+    return _Choice(degree, _input_scale_bits(request, low), weight_bits, mask_bits, base_bits, dropped_bits)
+
+
+def _mask_scale_bits(request: _Request, degree: int) -> int:
+    mask_error = 0.4 * request.error_budget / DEVIATIONS
+    return max(1, math.ceil(math.log2(request.output_bound * mask_deviation(degree) / mask_error)))
 
 
 def _input_scale_bits(request: _Request, working_bits: int) -> int:
-    lead = INPUT_LEAD_BITS if request.program.depth else 0
+    # Rotations, unlike encryption, leave as much noise as refreshes do.
+    lead = INPUT_LEAD_BITS if request.program.depth and not request.packed else 0
     return max(working_bits - lead, request.model.scale_bits)
 
 
-def _noise_at(request: _Request, degree: int, working_bits: int) -> float:
-    dropped_bits = _dropped_bits(request, working_bits)
+def _noise_at(request: _Request, degree: int, working_bits: int, weight_bits: int) -> float:
+    dropped_bits = _dropped_bits(request, working_bits, weight_bits)
     input_bits = _input_scale_bits(request, working_bits)
-    scales = request.value_scales(input_bits, _typical_products(dropped_bits))
+    scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
     primes = MAXIMUM_MODULUS_BITS[128][degree] // MAXIMUM_PRIME_BITS
     return request.noise(degree, input_bits, scales, primes)
 
 
-def _dropped_bits(request: _Request, working_bits: int) -> tuple[tuple[int, ...], ...]:
+def _dropped_bits(request: _Request, working_bits: int, weight_bits: int) -> tuple[tuple[int, ...], ...]:
     """Level by level, the primes that bring the smallest refreshed scale down to the working scale, or little above."""
     dropped: list[tuple[int, ...]] = []
     input_bits = _input_scale_bits(request, working_bits)
     for level in range(request.program.depth):
-        scales = request.value_scales(input_bits, _typical_products(dropped))
+        scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped))
         smallest = min(log2(scales[step.inputs[0]]) for step in request.program.refreshes(level))
         excess = max(0, math.floor(smallest) - working_bits)
         count = min(-(-excess // MAXIMUM_PRIME_BITS), excess // SMALLEST_DROPPED_BITS)
@@ -326,10 +452,15 @@ def _typical_products(dropped_bits: "tuple[tuple[int, ...], ...] | list[tuple[in
 
 
 def _base_bits(
-    request: _Request, working_bits: int, mask_scale_bits: int, dropped_bits: tuple[tuple[int, ...], ...]
+    request: _Request,
+    working_bits: int,
+    weight_bits: int,
+    mask_scale_bits: int,
+    dropped_bits: tuple[tuple[int, ...], ...],
 ) -> int:
     """Modulus that holds the masked outputs, and with what is dropped later on, whatever is refreshed."""
-    scales = request.value_scales(_input_scale_bits(request, working_bits), _typical_products(dropped_bits))
+    input_bits = _input_scale_bits(request, working_bits)
+    scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
     bounds, program = request.value_bounds(), request.program
     needed = [log2(scales[program.graph.output]) + mask_scale_bits + _magnitude_bits(request.output_bound)]
     for level in range(program.depth):
@@ -352,13 +483,17 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
     parameters = seal.parameters(choice.degree, modulus_bits)
     dropped_primes = tuple(map(len, choice.dropped_bits))
     dropped = dropped_products(parameters.primes, dropped_primes)
-    scales = request.value_scales(choice.input_scale_bits, dropped)
+    scales = request.value_scales(choice.input_scale_bits, choice.weight_scale_bits, dropped)
     graph = request.model.graph
     output_scale = float(scales[graph.output] * (1 << choice.mask_scale_bits))
     noise = request.noise(choice.degree, choice.input_scale_bits, scales, len(parameters.primes))
     flooding_bits = math.floor(math.log2(request.flooding / math.sqrt(choice.degree / 6)) + math.log2(output_scale))
     flooding = 2.0**flooding_bits / output_scale * math.sqrt(choice.degree / 6)
-    mask = request.output_bound * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
+    if request.masked_weights:
+        mask = 0.0
+    else:
+        mask = request.output_bound * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
+    encoding = request.encoding_error(choice.degree, choice.weight_scale_bits) if request.packed else 0.0
     return HePlan(
         ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
         modulus_bits=modulus_bits,
@@ -379,7 +514,9 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         flooding_bits=flooding_bits,
         statistical_bits=max(0, math.floor(math.log2(flooding / noise))),
         approximation_error=request.approximation.error,
-        expected_error=request.approximation.error + DEVIATIONS * math.sqrt(noise**2 + flooding**2 + mask**2),
+        expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, mask, encoding),
+        weight_scale_bits=choice.weight_scale_bits,
+        maps=tuple(numbers.matrix.shape for numbers in request.maps.values()),
     )
 
 

@@ -25,7 +25,7 @@ from trader.he.encoding import coefficients, round_to_integers
 from trader.he.plan import HePlan
 from trader.he.planner import GUARD_BITS
 from trader.he.ring import prime_tables
-from trader.he.sampling import random_fractions, random_words
+from trader.he.sampling import random_fractions, random_words, round_at_random
 from trader.he.seal import Parameters, PublicKey
 from trader.he.types import Residues
 
@@ -53,21 +53,27 @@ class Protection:
     def _primes(self) -> tuple[int, ...]:
         return self.parameters.primes[: self.plan.response_primes]
 
-    def protect(self, ciphertext: Residues, samples: int) -> None:
-        """Mask, re-randomise and flood one ciphertext [components, primes, N], in place; `samples` slots are used."""
-        mask = self._mask(samples)
+    def protect(self, ciphertext: Residues, used: NDArray[np.bool_]) -> None:
+        """Mask, re-randomise and flood one ciphertext [components, primes, N], in place.
+
+        `used` says which slots [N/2] hold outputs. Without a mask scale, the last layer's weights were masked.
+        """
         noise = self._zero(ciphertext.shape[0])
-        noise[0] = self._add_noise(noise[0], samples)
+        noise[0] = self._add_noise(noise[0], used)
+        if not self.plan.mask_scale_bits:
+            for component in range(ciphertext.shape[0]):
+                self._add(ciphertext[component], noise[component])
+            return
+        mask = self._mask(used)
         for component in range(ciphertext.shape[0]):
             for index, prime in enumerate(self._primes):
                 values = ciphertext[component, index]
                 kernels.multiply_accumulate(values, mask[index], noise[component, index], prime, values)
 
-    def _mask(self, samples: int) -> Residues:
+    def _mask(self, used: NDArray[np.bool_]) -> Residues:
         """NTT form [primes, N] of 2^mask_scale_bits in used and 0 in other slots, rounded at random."""
-        exact = coefficients(np.ones((1, samples)), self.plan.ring_degree)[0] * 2.0**self.plan.mask_scale_bits
-        rounded = np.floor(exact + random_fractions(exact.shape)).astype(np.int64)
-        return self._transform([(rounded, 0)])
+        exact = coefficients(used[np.newaxis].astype(np.float64), self.plan.ring_degree)[0]
+        return self._transform([(round_at_random(np.ldexp(exact, self.plan.mask_scale_bits)), 0)])
 
     def _zero(self, components: int) -> Residues:
         """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
@@ -81,12 +87,12 @@ class Protection:
 
     def _add(self, total: Residues, addend: Residues) -> None:
         for index, prime in enumerate(self._primes):
-            total[index] = (total[index].astype(np.uint64) + addend[index]) % prime
+            kernels.add(addend[index], prime, total[index])
 
-    def _add_noise(self, first: Residues, samples: int) -> Residues:
+    def _add_noise(self, first: Residues, used: NDArray[np.bool_]) -> Residues:
         """The first component plus flooding and the noise of unused slots, NTT form [primes, N]."""
         noise = self._transform(
-            [*self._flooding(), *self._unused_noise(samples)],
+            [*self._flooding(), *self._unused_noise(used)],
         )
         self._add(noise, first)
         return noise
@@ -106,14 +112,13 @@ class Protection:
         limbs.append((words.astype(np.int64) - (1 << (bits - position - 1)), position))
         return limbs
 
-    def _unused_noise(self, samples: int) -> list[tuple[NDArray[np.int64], int]]:
+    def _unused_noise(self, used: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], int]]:
         """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
         modulus_bits = math.prod(self._primes).bit_length() - 1
         room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
         position = max(0, room - DOUBLE_BITS)
-        slots = 2 * random_fractions((1, self.plan.samples_per_batch)) - 1
-        slots[:, :samples] = 0
-        polynomial = coefficients(slots, self.plan.ring_degree)[0]
+        slots = np.where(used, 0.0, 2 * random_fractions(used.shape) - 1)
+        polynomial = coefficients(slots[np.newaxis], self.plan.ring_degree)[0]
         return [(round_to_integers(polynomial * 2.0 ** (room - position)), position)]
 
     def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:

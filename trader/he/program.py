@@ -6,9 +6,15 @@ rescales it, dropping primes. Refreshes cut a program into levels: everything at
 value that is read at a higher level is switched there by leaving residues out. Refreshing is put off until a
 product needs it, as sums and linear layers usually leave fewer ciphertexts to refresh.
 
+A *packed* program is for ciphertexts that hold several features (`trader.he.packing`). Its linear nodes are joined to
+affine maps, whose weights are not integers but encoded polynomials at a scale of their own; so it refreshes after each
+map, and before it, as only ciphertexts of two components are rotated.
+
 `build_program` is a function of the public graph and the plan, so both sides could rebuild it.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -49,7 +55,23 @@ class Refresh:
     shape: tuple[int, ...]
 
 
-Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """y = x·W + b: a run of linear nodes as one map, which is how packed ciphertexts are multiplied.
+
+    Attributes:
+        chain: nodes, each of which reads the one before.
+        size: elements of x.
+    """
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+    chain: tuple[Linear | Sum | Rearrange, ...]
+    size: int
+
+
+Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +92,7 @@ class Program:
 
     @property
     def depth(self) -> int:
-        """Number of refreshes on the longest path; 0 where no evaluation key is needed."""
+        """Number of refreshes on the longest path; 0 where nothing is relinearised."""
         return max(self.levels.values())
 
     def refreshes(self, level: int) -> list[Refresh]:
@@ -138,16 +160,40 @@ def _is_free(step: Step) -> bool:
     return isinstance(step, Rearrange | Normalise)
 
 
-def build_program(graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool) -> Program:
+def build_program(
+    graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False
+) -> Program:
     """The program of a graph; `polynomials` has one for every activation node, by name.
 
     Raises:
-        PlanError: an activation has no polynomial.
+        PlanError: an activation has no polynomial; or the program is to be packed, and a node moves elements of
+            several values.
     """
-    builder = _Builder(graph, polynomials, staged)
-    for node in graph.nodes:
+    builder = _Builder(graph, polynomials, staged or packed)
+    for node in _join_linear(graph) if packed else graph.nodes:
         builder.add_node(node)
     return Program(graph, tuple(builder.steps), builder.levels, builder.components)
+
+
+def _join_linear(graph: Graph) -> list[Node | Affine]:
+    """The nodes of a graph, runs of linear ones as affine maps; values inside a run are read by nobody else."""
+    reads = Counter(name for node in graph.nodes for name in node.inputs)
+    sizes = {INPUT: graph.features, **{node.name: math.prod(node.shape) for node in graph.nodes}}
+    joined: list[Node | Affine] = []
+    for node in graph.nodes:
+        if not isinstance(node, Linear | Sum | Rearrange):
+            joined.append(node)
+            continue
+        if len(node.inputs) > 1:
+            raise PlanError(f"'{node.name}' moves elements of several values, which packed ciphertexts don't allow")
+        source = node.inputs[0]
+        chain: tuple[Linear | Sum | Rearrange, ...] = (node,)
+        before = next((step for step in joined if step.name == source), None)
+        if isinstance(before, Affine) and reads[source] == 1:
+            joined.remove(before)
+            source, chain = before.inputs[0], (*before.chain, node)
+        joined.append(Affine(node.name, (source,), node.shape, chain, sizes[source]))
+    return joined
 
 
 class _Builder:
@@ -161,10 +207,14 @@ class _Builder:
         self.levels = {INPUT: 0}
         self.components = {INPUT: 2}
         self._refreshed: dict[str, str] = {}
+        self._lifted: set[str] = set()
+        """Values whose scale holds that of a map's weights."""
 
-    def add_node(self, node: Node) -> None:
+    def add_node(self, node: Node | Affine) -> None:
         """A node of the graph, and what it takes."""
         match node:
+            case Affine():
+                self._add(replace(node, inputs=(self._refresh(node.inputs[0]),)))
             case Activation():
                 if node.name not in self._polynomials:
                     raise _without_polynomial(node)
@@ -194,6 +244,8 @@ class _Builder:
                 components = max(read)
         self.steps.append(step)
         self.levels[step.name], self.components[step.name] = level, components
+        if isinstance(step, Affine) or (not isinstance(step, Refresh) and self._lifted.intersection(step.inputs)):
+            self._lifted.add(step.name)
         return step.name
 
     def _newest(self, name: str) -> str:
@@ -201,9 +253,9 @@ class _Builder:
         return self._refreshed.get(name, name)
 
     def _refresh(self, name: str) -> str:
-        """The value as a product may read it."""
+        """The value as a product, or an affine map, may read it."""
         newest = self._newest(name)
-        if not self._staged or self.components[newest] == 2:
+        if not self._staged or (self.components[newest] == 2 and newest not in self._lifted):
             return newest
         self._refreshed[name] = self._add(Refresh(f"{name}~", (name,), self._shape(name)))
         return self._refreshed[name]

@@ -11,11 +11,13 @@ Polyakov and Zucca, "Revisiting homomorphic encryption schemes for finite fields
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.he.program import Combine, Normalise, Program, Refresh, Step
+from trader.he.packing import AffineMap
+from trader.he.program import Affine, Combine, Normalise, Program, Refresh, Step
 from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -34,7 +36,8 @@ def value_scales(
 ) -> dict[str, Fraction]:
     """Scale of every value; `dropped` has the product of the primes that a refresh drops, by level.
 
-    Values beyond the levels that `dropped` has are left out.
+    `scale_bits` is the scale of weights: s of integers, or that of encoded ones. Levels that `dropped` doesn't have are
+    left out.
     """
     scales = {INPUT: Fraction(1 << input_scale_bits)}
     for step in program.steps:
@@ -42,7 +45,7 @@ def value_scales(
             continue
         read = [scales[name] for name in step.inputs]
         match step:
-            case Linear():
+            case Linear() | Affine():
                 scales[step.name] = read[0] * (1 << scale_bits)
             case Square():
                 scales[step.name] = read[0] ** 2
@@ -134,7 +137,8 @@ def output_noise(
     model: CanonicalModel,
     bounds: Mapping[str, float],
     input_noise: float,
-    refresh_noise: Mapping[str, float],
+    added_noise: Mapping[str, float],
+    maps: Mapping[str, AffineMap] = MappingProxyType({}),
 ) -> float:
     """Largest deviation of an output, real units, for inputs of deviation `input_noise`.
 
@@ -143,31 +147,45 @@ def output_noise(
         model: its parameters.
         bounds: largest |value| of every value, real units (`value_bounds`).
         input_noise: real units.
-        refresh_noise: what each refresh adds, by its name, real units.
+        added_noise: what each refresh and affine map adds, by its name, real units.
+        maps: of a packed program.
     """
     noises: dict[str, NDArray[np.float64]] = {INPUT: np.full(program.graph.features, input_noise)}
     for step in program.steps:
-        read = [noises[name] for name in step.inputs]
-        match step:
-            case Linear():
-                noise = _through_weights(model, step, read[0])
-            case Square():
-                # To first order: the noise's own square is smaller by the statistical distance that is asked for.
-                noise = 2 * bounds[step.inputs[0]] * read[0]
-            case Multiply():
-                noise = np.hypot(bounds[step.inputs[1]] * read[0], bounds[step.inputs[0]] * read[1])
-            case Sum():
-                noise = np.sqrt((read[0].reshape(-1, step.terms) ** 2).sum(axis=1))
-            case Rearrange():
-                noise = rearrange([noise[np.newaxis] for noise in read], step.indices)[0]
-            case Normalise():
-                noise = np.ldexp(read[0], -step.bits)
-            case Refresh():
-                noise = np.hypot(read[0], refresh_noise[step.name])
-            case Combine() | Add():
-                noise = np.sqrt(np.sum([(c * x) ** 2 for c, x in zip(_factors(step), read, strict=True)], axis=0))
-        noises[step.name] = noise
+        noise = _step_noise(step, [noises[name] for name in step.inputs], model, bounds, maps)
+        noises[step.name] = np.hypot(noise, added_noise.get(step.name, 0.0))
     return max(float(noises[program.graph.output].max()), 2.0**-1000)
+
+
+def _step_noise(
+    step: Step,
+    read: "list[NDArray[np.float64]]",
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    maps: Mapping[str, AffineMap],
+) -> "NDArray[np.float64]":
+    """Deviations of a step's elements, if it adds no noise of its own."""
+    match step:
+        case Linear():
+            return _through_weights(model, step, read[0])
+        case Affine():
+            return np.asarray(np.sqrt(read[0] ** 2 @ maps[step.name].matrix ** 2))
+        case Square():
+            # To first order: the noise's own square is smaller by the statistical distance that is asked for.
+            return np.asarray(2 * bounds[step.inputs[0]] * read[0])
+        case Multiply():
+            return np.hypot(bounds[step.inputs[1]] * read[0], bounds[step.inputs[0]] * read[1])
+        case Sum():
+            return np.asarray(np.sqrt((read[0].reshape(-1, step.terms) ** 2).sum(axis=1)))
+        case Rearrange():
+            return np.asarray(rearrange([noise[np.newaxis] for noise in read], step.indices)[0])
+        case Normalise():
+            return np.asarray(np.ldexp(read[0], -step.bits))
+        case Refresh():
+            return read[0]
+        case Combine() | Add():
+            scaled = [(c * x) ** 2 for c, x in zip(_factors(step), read, strict=True)]
+            return np.asarray(np.sqrt(np.sum(scaled, axis=0)))
 
 
 def _through_weights(model: CanonicalModel, node: Linear, noise: "NDArray[np.float64]") -> "NDArray[np.float64]":

@@ -16,3 +16,9 @@ def random_fractions(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Uniform multiples of 2^-53 in [0, 1)."""
     fractions: NDArray[np.float64] = (random_words(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return fractions
+
+
+def round_at_random(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Integers below or above, each with probability equal to the distance from the other; |values| below 2^62."""
+    rounded: NDArray[np.int64] = np.floor(values + random_fractions(values.shape)).astype(np.int64)
+    return rounded

@@ -4,14 +4,16 @@ Nothing else imports TenSEAL.
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
 `trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then, as a whole
 compressed by Zstandard where SEAL writes it, the fields below, little-endian, one more header, and the residues as u64
-[component][prime][N]. Relinearisation keys are an identifier, two counts, and one such public key per prime.
+[component][prime][N]. Of a seeded ciphertext the last component is left out; a header, the generator's number and the
+seed follow. Key-switching keys are an identifier and a number of places, then for each place a count and so many public
+keys, one per prime: relinearisation keys have one place, Galois keys N, most of them empty.
 """
 
 import math
 import os
 import struct
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,18 +25,39 @@ import zstandard
 from numpy.typing import NDArray
 from tenseal import sealapi
 
+from trader.he import kernels
+from trader.he.encoding import coefficients, round_to_integers, to_residues
 from trader.he.errors import PlanError, SessionError
+from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.types import Residues
 
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
 _COUNT = struct.Struct("<Q")
-_KEYS = struct.Struct("<4QQQ")
+_KEYS = struct.Struct("<4QQ")
+_BLAKE2XB = 1
 _MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
 MAXIMUM_PRIME_BITS = 31
 """The kernels keep residues in 32-bit words."""
 ERROR_DEVIATION = 10.5**0.5
 """Standard deviation of an error coefficient: SEAL's centred binomial distribution of 2·21 coins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """A ciphertext or public key of two components, the second as the seed that it is expanded from.
+
+    Attributes:
+        residues: first component [primes, N].
+        seed: public.
+    """
+
+    residues: Residues
+    seed: bytes
+
+    def expand(self, primes: tuple[int, ...]) -> Residues:
+        """Both components, [2, primes, N]."""
+        return np.stack([self.residues, expand_seed(self.seed, primes, self.residues.shape[1])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,7 @@ class SecretKey:
         key = sealapi.KeyGenerator(context).secret_key() if kept is None else _read_key(parameters, kept)
         self._parameters = parameters
         self._key = key
+        self._generator = sealapi.KeyGenerator(context, key)
         self._encryptor = sealapi.Encryptor(context, key)
         self._decryptor = sealapi.Decryptor(context, key)
         self._encoder = sealapi.CKKSEncoder(context)
@@ -110,30 +134,32 @@ class SecretKey:
     def public_key(self) -> Residues:
         """A fresh public key, [2, primes + 1, N], the special prime last."""
         key = sealapi.PublicKey()
-        sealapi.KeyGenerator(self._parameters.context, self._key).create_public_key(key)
+        self._generator.create_public_key(key)
         return _residues(_saved(key))
 
-    def relinearisation_keys(self) -> list[Residues]:
-        """Fresh keys that take a ciphertext from three components to two: one [2, primes + 1, N] per prime."""
-        keys = sealapi.RelinKeys()
-        sealapi.KeyGenerator(self._parameters.context, self._key).create_relin_keys(keys)
-        content = _content(_saved(keys))
-        count = len(self._parameters.primes)
-        size = (len(content) - _KEYS.size) // count
-        return [_residues(content[start : start + size]) for start in range(_KEYS.size, len(content), size)]
+    def relinearisation_keys(self) -> list[Seeded]:
+        """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
+        (keys,) = _read_keys(_content(_saved(self._generator.create_relin_keys())))
+        return keys
 
-    def encrypt(self, slots: NDArray[np.float64], scale: float) -> Residues:
-        """A fresh symmetric encryption of up to N/2 slots at a scale, [2, primes, N]."""
-        plaintext, ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
-        self._encoder.encode(slots.tolist(), scale, plaintext)
-        self._encryptor.encrypt_symmetric(plaintext, ciphertext)
-        return _residues(_saved(ciphertext))
+    def galois_keys(self, elements: Sequence[int]) -> list[list[Seeded]]:
+        """Fresh keys for automorphisms X → X^e, odd e < 2N: for each element one [primes + 1, N] per prime."""
+        found = _read_keys(_content(_saved(self._generator.create_galois_keys(list(elements)))))
+        by_element = dict(zip(sorted(elements), found, strict=True))
+        return [by_element[element] for element in elements]
+
+    def encrypt(self, slots: NDArray[np.float64], scale: float) -> Seeded:
+        """A fresh symmetric encryption of up to N/2 slots at a scale, [primes, N]: SEAL's of zero, plus the message."""
+        zero = _seeded(_content(_saved(self._encryptor.encrypt_zero_symmetric())))
+        polynomial = coefficients(slots[np.newaxis], self._parameters.degree)[0] * scale
+        message = to_residues(round_to_integers(polynomial), self._parameters.primes)
+        for index, prime in enumerate(self._parameters.primes):
+            kernels.add(message[index], prime, zero.residues[index])
+        return zero
 
     def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
         """Slots [N/2] of a ciphertext [components, l, N] at a scale; l primes of the modulus are left."""
-        ciphertext, plaintext = sealapi.Ciphertext(), sealapi.Plaintext()
-        with _scratch_file(_ciphertext_bytes(self._parameters, residues, scale)) as path:
-            ciphertext.load(self._parameters.context, path)
+        ciphertext, plaintext = _load_ciphertext(self._parameters, residues, scale), sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plaintext)
         return np.array(self._encoder.decode_double(plaintext))
 
@@ -180,18 +206,16 @@ class Refresher:
     def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
         self._parameters = parameters
         self._keys = sealapi.RelinKeys()
-        with _scratch_file(_key_bytes(parameters, keys)) as path:
+        with _scratch_file(_key_bytes(parameters, 1, {0: keys})) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
     def refresh(self, residues: Residues, dropped: int) -> Residues:
         """A ciphertext [components, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
-        ciphertext = sealapi.Ciphertext()
         # SEAL keeps a scale of its own, which must stay within the modulus; the true one is the caller's.
         primes = self._parameters.primes[: residues.shape[1]]
         scale = float(math.prod(primes[len(primes) - dropped :]))
-        with _scratch_file(_ciphertext_bytes(self._parameters, residues, scale)) as path:
-            ciphertext.load(self._parameters.context, path)
+        ciphertext = _load_ciphertext(self._parameters, residues, scale)
         if residues.shape[0] > 2:
             self._evaluator.relinearize_inplace(ciphertext, self._keys)
         for _ in range(dropped):
@@ -199,11 +223,76 @@ class Refresher:
         return _residues(_saved(ciphertext))
 
 
-def _key_bytes(parameters: Parameters, keys: Sequence[Residues]) -> bytes:
-    """Relinearisation keys as SEAL reads them, without compression."""
+class Rotator:
+    """Rotates the slots of ciphertexts under the other party's Galois keys, which are as unproven as all its keys.
+
+    Slot i of a ciphertext that is rotated by s holds what was in slot i + s, modulo N/2.
+
+    Args:
+        parameters: of the ring.
+        keys: by rotation s, one [2, primes + 1, N] per prime, the special prime last.
+    """
+
+    def __init__(self, parameters: Parameters, keys: Mapping[int, Sequence[Residues]]) -> None:
+        self._parameters = parameters
+        self._keys = sealapi.GaloisKeys()
+        places = {(rotation_element(s, parameters.degree) - 1) // 2: key for s, key in keys.items()}
+        with _scratch_file(_key_bytes(parameters, parameters.degree, places)) as path:
+            self._keys.load(parameters.context, path)
+        self._evaluator = sealapi.Evaluator(parameters.context)
+
+    def rotations(self, residues: Residues, rotation: int, count: int) -> list[Residues]:
+        """A ciphertext [2, l, N] rotated by 0, 1, … count - 1 times a rotation."""
+        found, ciphertext = [residues], _load_ciphertext(self._parameters, residues, 1.0)
+        for _ in range(count - 1):
+            self._evaluator.rotate_vector_inplace(ciphertext, rotation, self._keys)
+            found.append(_residues(_saved(ciphertext)))
+        return found
+
+    def rotated_sum(self, parts: Sequence[Residues], rotation: int, folds: Sequence[int]) -> Residues:
+        """Σ_i of part i rotated by i·rotation; then, for each fold f in turn, the sum of that and its rotation by f."""
+        total = _load_ciphertext(self._parameters, parts[-1], 1.0)
+        for part in reversed(parts[:-1]):
+            self._evaluator.rotate_vector_inplace(total, rotation, self._keys)
+            self._evaluator.add_inplace(total, _load_ciphertext(self._parameters, part, 1.0))
+        for fold in folds:
+            rotated = sealapi.Ciphertext()
+            self._evaluator.rotate_vector(total, fold, self._keys, rotated)
+            self._evaluator.add_inplace(total, rotated)
+        return _residues(_saved(total))
+
+
+def rotation_element(rotation: int, degree: int) -> int:
+    """The automorphism X → X^e that rotates slots: e = 3^rotation modulo 2N."""
+    return pow(3, rotation, 2 * degree)
+
+
+def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> bytes:
+    """Key-switching keys by place as SEAL reads them, without compression."""
     identifier = parameters.context.key_parms_id()
-    content = b"".join([_KEYS.pack(*identifier, 1, len(keys)), *(_serialize(identifier, key, 1.0) for key in keys)])
+    entries = [_KEYS.pack(*identifier, places)]
+    for place in range(places):
+        found = keys.get(place, ())
+        entries += [_COUNT.pack(len(found)), *(_serialize(identifier, key, 1.0) for key in found)]
+    content = b"".join(entries)
     return _header(len(content)) + content
+
+
+def _read_keys(content: bytes) -> list[list[Seeded]]:
+    """Key-switching keys that SEAL has just written: those of each place that has any."""
+    places = _KEYS.unpack_from(content)[-1]
+    position, found = _KEYS.size, []
+    for _ in range(places):
+        (count,) = _COUNT.unpack_from(content, position)
+        position += _COUNT.size
+        keys = []
+        for _ in range(count):
+            size = _HEADER.unpack_from(content, position)[-1]
+            keys.append(_seeded(content[position + _HEADER.size : position + size]))
+            position += size
+        if keys:
+            found.append(keys)
+    return found
 
 
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
@@ -216,13 +305,15 @@ def _read_key(parameters: Parameters, kept: bytes) -> Any:
     return key
 
 
-def _ciphertext_bytes(parameters: Parameters, residues: Residues, scale: float) -> bytes:
-    """A ciphertext as SEAL reads it, without compression."""
-    primes = residues.shape[1]
+def _load_ciphertext(parameters: Parameters, residues: Residues, scale: float) -> Any:
+    """SEAL's object of a ciphertext [components, l, N]."""
     level = parameters.context.first_context_data()
-    for _ in range(len(parameters.primes) - primes):
+    for _ in range(len(parameters.primes) - residues.shape[1]):
         level = level.next_context_data()
-    return _serialize(level.parms_id(), residues, scale)
+    ciphertext = sealapi.Ciphertext()
+    with _scratch_file(_serialize(level.parms_id(), residues, scale)) as path:
+        ciphertext.load(parameters.context, path)
+    return ciphertext
 
 
 def _serialize(identifier: list[int], residues: Residues, scale: float) -> bytes:
@@ -254,11 +345,21 @@ def _content(saved: bytes) -> bytes:
 def _residues(saved: bytes) -> Residues:
     """Residues [components, primes, N] of a ciphertext or public key that SEAL has just written."""
     content = _content(saved)
-    shape = _FIELDS.unpack_from(content)[5:8]
+    components, degree, primes = _FIELDS.unpack_from(content)[5:8]
+    return _values(content, components * degree * primes).reshape(components, primes, degree)
+
+
+def _seeded(content: bytes) -> Seeded:
+    """A seeded ciphertext or public key that SEAL has just written, its header left out."""
+    degree, primes = _FIELDS.unpack_from(content)[6:8]
+    if content[-SEED_BYTES - 1] != _BLAKE2XB:
+        raise SessionError("SEAL was built with another generator than BLAKE2Xb: install the TenSEAL of the lock file")
+    return Seeded(_values(content, degree * primes).reshape(primes, degree), content[-SEED_BYTES:])
+
+
+def _values(content: bytes, count: int) -> Residues:
     start = _FIELDS.size + _HEADER.size + _COUNT.size
-    components, degree, primes = shape
-    values = np.frombuffer(content, dtype="<u8", offset=start, count=components * degree * primes)
-    return values.astype(np.uint32).reshape(components, primes, degree)
+    return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)
 
 
 @contextmanager

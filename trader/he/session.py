@@ -1,6 +1,7 @@
 """The buyer's side of an encrypted test: fresh keys, encryption, decryption.
 
-Samples stand in slots, features in ciphertexts. The secret key lives as long as the session and never leaves it.
+Samples stand in slots, features in ciphertexts; in small tests several features share one (`trader.he.packing`). The
+secret key lives as long as the session and never leaves it.
 `trader.he.evaluation` is the seller's side.
 """
 
@@ -14,8 +15,9 @@ from trader.he import seal
 from trader.he.errors import PlanError, SessionError
 from trader.he.parallel import run_tasks
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
-from trader.he.sampling import random_fractions
-from trader.he.types import Buffer, Progress, Residues
+from trader.he.request import RequestParts
+from trader.he.sampling import round_at_random
+from trader.he.types import Buffer, Progress
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
@@ -48,20 +50,31 @@ class ClientSession:
     """
 
     def __init__(self, plan: HePlan, policy: SecurityPolicy = DEFAULT_POLICY, *, kept: bytes | None = None) -> None:
-        """Make fresh keys, or go on with a session that `export_secret` gave, in another process for instance."""
+        """Open a session, or go on with one that `export_secret` gave, in another process for instance."""
         policy.check(plan)
+        plan_parameters(plan)
         self.plan = plan
-        self._parameters = plan_parameters(plan)
-        self._samples, self._request_digest = (0, b"") if kept is None else _KEPT.unpack_from(kept)
-        self._response_digest = b""
-        self._key = seal.SecretKey(self._parameters, None if kept is None else kept[_KEPT.size :])
+        self._samples, self._request_digest, self._response_digest = 0, b"", b""
+        if kept is not None:
+            self._samples, self._request_digest = _KEPT.unpack_from(kept)
+            self._key = seal.SecretKey(self._parameters, kept[_KEPT.size :])
+
+    @property
+    def _plan(self) -> HePlan:
+        """The plan for the number of samples."""
+        return self.plan.for_samples(self._samples)
+
+    @property
+    def _parameters(self) -> seal.Parameters:
+        return plan_parameters(self._plan)
 
     def export_secret(self) -> bytes:
-        """The session with its secret key: keep it in a file that its owner alone can read."""
+        """The session with its secret key, once it has encrypted: keep it in a file that its owner alone can read."""
+        self._check_used()
         return _KEPT.pack(self._samples, self._request_digest) + self._key.to_bytes()
 
     def encrypt(self, inputs: NDArray[np.int64], progress: Progress | None = None) -> bytearray:
-        """The request for a test set; a session makes one.
+        """The request for a test set, under fresh keys; a session makes one.
 
         Args:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
@@ -74,32 +87,37 @@ class ClientSession:
             SessionError: wrong shape, values beyond `plan.input_magnitude`, or the session was used before.
         """
         self._check_inputs(inputs)
-        samples = len(inputs)
-        primes = self._parameters.primes
-        layout = self.plan.request_layout(samples, self._parameters.all_primes)
-        writer = ContainerWriter("request", self.plan.digest, samples, layout)
-        self._write_keys(writer.parts)
-        slots = self.plan.samples_per_batch
-        places = [(batch, feature) for batch in range(self.plan.batches(samples)) for feature in range(inputs.shape[1])]
+        self._samples = len(inputs)
+        plan, parameters = self._plan, self._parameters
+        self._key = seal.SecretKey(parameters)
+        layout = plan.request_layout(self._samples, parameters.all_primes)
+        writer = ContainerWriter("request", plan.digest, self._samples, layout)
+        request = RequestParts(plan, self._samples, parameters, writer.parts)
+        self._write_keys(request)
+        packing, slots = plan.packing(self._samples), plan.samples_per_batch
+        values = np.ldexp(inputs, -plan.scale_bits)
+        packed = [packing.pack(values[start : start + slots]) for start in range(0, self._samples, slots)]
 
-        def encrypt_feature(place: tuple[int, int]) -> None:
-            batch, feature = place
-            values = np.ldexp(inputs[batch * slots : (batch + 1) * slots, feature], -self.plan.scale_bits)
-            ciphertext = self._key.encrypt(values, 2.0**self.plan.input_scale_bits)
-            for index in range(len(primes)):
-                writer.parts[self.plan.key_parts + batch * len(primes) + index][feature] = ciphertext[:, index]
+        def encrypt_one(place: tuple[int, int]) -> None:
+            batch, index = place
+            request.write_ciphertext(*place, self._key.encrypt(packed[batch][index], 2.0**plan.input_scale_bits))
 
-        run_tasks(encrypt_feature, places, progress)
-        self._samples = samples
+        run_tasks(encrypt_one, [(b, i) for b in range(len(packed)) for i in range(request.ciphertexts)], progress)
         container = writer.finish(os.urandom(NONCE_BYTES))
         self._request_digest = digest(container)
         return container
 
-    def _write_keys(self, parts: list[Residues]) -> None:
-        parts[0][:] = self._key.public_key()
-        if self.plan.refreshes:
-            for part, key in zip(parts[1 : self.plan.key_parts], self._key.relinearisation_keys(), strict=True):
-                part[:] = key
+    def _write_keys(self, request: RequestParts) -> None:
+        request.public_key[:] = self._key.public_key()
+        elements = [seal.rotation_element(r, request.plan.ring_degree) for r in request.plan.rotations(self._samples)]
+        keys = [self._key.relinearisation_keys()] if request.plan.refreshes else []
+        keys += self._key.galois_keys(elements) if elements else []
+        for index, key in enumerate(keys):
+            request.write_key(index, key)
+
+    def _check_used(self) -> None:
+        if not self._samples:
+            raise SessionError("this session has encrypted nothing that could have been answered")
 
     def _check_inputs(self, inputs: NDArray[np.int64]) -> None:
         if self._samples:
@@ -124,20 +142,20 @@ class ClientSession:
             WireError: the container is not a response to this session's request under this plan.
             SessionError: nothing was encrypted yet, or another response was decrypted before.
         """
-        if not self._samples:
-            raise SessionError("this session has encrypted nothing that could have been answered")
-        layout = self.plan.response_layout(self._samples, self._parameters.primes)
-        container = read_container(response, "response", self.plan.digest, self._samples, layout)
+        self._check_used()
+        plan = self._plan
+        layout = plan.response_layout(self._samples, self._parameters.primes)
+        container = read_container(response, "response", plan.digest, self._samples, layout)
         container.check_reference(self._request_digest)
         if self._response_digest not in (b"", container.digest):
             raise SessionError("these keys have decrypted another response; a second one would tell more of the keys")
         self._response_digest = container.digest
-        slots = self.plan.samples_per_batch
-        outputs = np.empty((self._samples, self.plan.outputs))
+        slots = plan.samples_per_batch
+        outputs = np.empty((self._samples, plan.outputs))
         for batch, part in enumerate(container.parts):
             rows = outputs[batch * slots : (batch + 1) * slots]
-            for column, ciphertext in enumerate(part):
-                rows[:, column] = self._key.decrypt(ciphertext, self.plan.output_scale)[: len(rows)]
+            decrypted = np.stack([self._key.decrypt(ciphertext, plan.output_scale) for ciphertext in part])
+            rows[:] = plan.packing(len(rows)).unpack(decrypted, plan.outputs)
             if progress is not None:
                 progress(batch + 1, len(container.parts))
         return outputs
@@ -155,4 +173,4 @@ def commit_outputs(outputs: NDArray[np.float64], commit_scale_bits: int) -> NDAr
     scaled = np.ldexp(outputs, commit_scale_bits)
     if not np.isfinite(scaled).all() or np.abs(scaled).max(initial=0.0) >= 2.0**62:
         raise SessionError("an output is not a finite number of at most 62 bits; the response is not from this model")
-    return np.floor(scaled + random_fractions(scaled.shape)).astype(np.int64)
+    return round_at_random(scaled)

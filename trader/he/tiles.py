@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.program import Combine, Normalise, Refresh, Stage, Step
+from trader.he.program import Affine, Combine, Normalise, Refresh, Stage, Step
 from trader.he.propagation import multipliers
 from trader.he.residues import (
     ExactWeights,
@@ -109,8 +109,8 @@ class TileEvaluator:
                 return read[0]
             case Add() | Combine():
                 return self._combine(step, read)
-            case Refresh():
-                raise TypeError("a refresh is not carried out on tiles")
+            case Refresh() | Affine():
+                raise TypeError("what SEAL does part of is not carried out on tiles")
 
     def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:
         """Every position and group through its weights, a few positions at a time."""

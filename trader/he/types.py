@@ -12,5 +12,8 @@ Residues: TypeAlias = NDArray[np.uint32]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 
+Advance: TypeAlias = Callable[[], None]
+"""Called at each step done, by one who counts them."""
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Bytes that are read and never written."""

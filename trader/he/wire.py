@@ -4,10 +4,13 @@ A container is `MAGIC`, the header's length (u32, little-endian), the header (ca
 one after the other. The header says which plan the container belongs to and holds length and SHA-256 of every part, so
 its keccak256 (`digest`) stands for the whole container, and parts can be fetched and checked one at a time.
 
-Parts hold residues as u32, little-endian. A request has the public key [2, primes + 1, N], the special prime last;
-then, if the plan refreshes ciphertexts, relinearisation keys of the same form, one per prime; then for each batch and
-prime the ciphertexts [F, 2, N]. A response has one part [O, components, primes, N] per batch. Secret keys have no place
-in this format, and SEAL's own serialization is never read from a peer.
+Parts hold residues as u32, little-endian. A request has the public key [2, primes + 1, N], the special prime last; the
+seeds of everything that follows, 64 bytes each; then, if the plan refreshes ciphertexts, relinearisation keys
+[primes, primes + 1, N], and Galois keys of the same form for each rotation that the plan needs; then for each batch and
+prime the ciphertexts [F, N]. Of seeded keys and ciphertexts these are the first components; seeds stand for the second
+ones, which is half the bytes, and what is left is random to all but its maker, so that nothing would compress it.
+A response has one part [O, components, primes, N] per batch. Secret keys have no place in this format, and SEAL's own
+serialization is never read from a peer.
 
 `read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number,
 sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to
@@ -67,7 +70,10 @@ class Header(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class PartLayout:
-    """Form of one part: an array of residues, and the primes along its axis -2 (or one prime for all of it)."""
+    """Form of one part: an array of residues, and the primes along its axis -2 (or one prime for all of it).
+
+    Seeds are words without primes.
+    """
 
     shape: tuple[int, ...]
     primes: tuple[int, ...]
@@ -219,7 +225,7 @@ def _read_parts(content: memoryview, header: Header, layout: Sequence[PartLayout
         found = "0x" + hashlib.sha256(content[offsets[index] : offsets[index + 1]]).hexdigest()
         _check_field(f"SHA-256 of part {index}", found, header.parts[index].sha256)
         limits = np.array(layout[index].primes, dtype=np.uint32)
-        if (arrays[index].max(axis=-1) >= limits).any():
+        if limits.size and (arrays[index].max(axis=-1) >= limits).any():
             raise WireError(f"part {index} holds a residue that is not below its prime. Refuse this peer.")
 
     run_tasks(check_part, range(len(arrays)))

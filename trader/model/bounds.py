@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from trader.model.canonical import CanonicalModel
 from trader.model.functions import activate, bound_activation
 from trader.model.graph import INPUT
-from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Square, Sum
+from trader.model.nodes import Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.reference import rearrange
 
 
@@ -27,25 +27,34 @@ def evaluate_values(
     """
     values = {INPUT: np.ldexp(inputs.astype(np.float64), -model.scale_bits)}
     for node in model.graph.nodes:
-        read = [values[name] for name in node.inputs]
-        match node:
-            case Linear():
-                weights, bias = _real_parameters(model, node.parameter)
-                value = _linear(read[0], weights, bias)
-            case Square():
-                value = read[0] ** 2
-            case Multiply():
-                value = read[0] * read[1]
-            case Add():
-                value = read[0] + read[1]
-            case Sum():
-                value = read[0].reshape(len(inputs), -1, node.terms).sum(axis=2)
-            case Rearrange():
-                value = rearrange(read, node.indices)
-            case Activation():
-                value = activation(node, read[0])
-        values[node.name] = value
+        values[node.name] = evaluate_node(model, node, [values[name] for name in node.inputs], activation)
     return values
+
+
+def evaluate_node(
+    model: CanonicalModel,
+    node: Node,
+    read: list[NDArray[np.float64]],
+    activation: Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]] = _exact_activation,
+) -> NDArray[np.float64]:
+    """One node on what it reads, real units: [n, size] each to [n, size]."""
+    match node:
+        case Linear():
+            weights, bias = _real_parameters(model, node.parameter)
+            return _linear(read[0], weights, bias)
+        case Square():
+            return read[0] ** 2
+        case Multiply():
+            return read[0] * read[1]
+        case Add():
+            return read[0] + read[1]
+        case Sum():
+            total: NDArray[np.float64] = read[0].reshape(len(read[0]), -1, node.terms).sum(axis=2)
+            return total
+        case Rearrange():
+            return rearrange(read, node.indices)
+        case Activation():
+            return activation(node, read[0])
 
 
 def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:

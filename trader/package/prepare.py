@@ -222,7 +222,7 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
 
 def _tolerance(circuit: AuditCircuit, plan: HePlan, commit_scale_bits: int) -> int:
     """In instance units: the encryption's error, and the one grid step by which dithered rounding moves a value."""
-    return math.ceil((plan.expected_error + 2.0**-commit_scale_bits) * 2.0**circuit.output_scale_bits)
+    return math.ceil((plan.largest_error + 2.0**-commit_scale_bits) * 2.0**circuit.output_scale_bits)
 
 
 def _bound_fields(bound: BoundParameters) -> dict[str, Any]:

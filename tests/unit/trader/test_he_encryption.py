@@ -28,7 +28,7 @@ def public(parameters, key):
 
 def test_residues_of_a_ciphertext_decrypt_to_what_was_encrypted(parameters, key):
     slots = np.random.default_rng(0).normal(size=DEGREE // 2)
-    ciphertext = key.encrypt(slots, SCALE)
+    ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
     assert ciphertext.shape == (2, 2, DEGREE)
     assert ciphertext.dtype == np.uint32
     assert (ciphertext.max(axis=(0, 2)) < parameters.primes).all()
@@ -44,29 +44,29 @@ def test_residues_are_seals_own_numbers(parameters, key):
     assert (seal._residues(seal._saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
 
 
-def test_fewer_slots_than_the_ring_holds(key):
+def test_fewer_slots_than_the_ring_holds(parameters, key):
     slots = np.array([1.5, -2.25, 4.0])
-    decrypted = key.decrypt(key.encrypt(slots, SCALE), SCALE)
+    decrypted = key.decrypt(key.encrypt(slots, SCALE).expand(parameters.primes), SCALE)
     assert np.abs(decrypted[:3] - slots).max() < 1e-3
     assert np.abs(decrypted[3:]).max() < 1e-3
 
 
 def test_kept_key_is_the_same_key(parameters, key):
     kept = seal.SecretKey(parameters, key.to_bytes())
-    ciphertext = key.encrypt(np.array([3.0]), SCALE)
+    ciphertext = key.encrypt(np.array([3.0]), SCALE).expand(parameters.primes)
     assert abs(kept.decrypt(ciphertext, SCALE)[0] - 3) < 1e-3
 
 
 def test_keys_and_encryptions_are_fresh(parameters, key):
     assert seal.SecretKey(parameters).to_bytes() != key.to_bytes()
-    first, second = (key.encrypt(np.zeros(1), SCALE) for _ in range(2))
+    first, second = (key.encrypt(np.zeros(1), SCALE).expand(parameters.primes) for _ in range(2))
     assert (first != second).mean(axis=(1, 2)).min() > 0.99
 
 
 def test_transform_is_seals(parameters, key):
     """The errors of a ciphertext's phase are small in coefficients only if both agree on the transform."""
     secret = _key_residues(key)
-    ciphertext = key.encrypt(np.zeros(1), SCALE)
+    ciphertext = key.encrypt(np.zeros(1), SCALE).expand(parameters.primes)
     prime = parameters.primes[0]
     phase = ((ciphertext[1, 0].astype(np.uint64) * secret + ciphertext[0, 0]) % prime).astype(np.uint32)
     prime_tables(DEGREE, prime).inverse(phase)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, evaluate
+from trader.he import evaluate
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
 from trader.he.privacy import Protection
+from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
+from trader.he.seal import SecretKey
 from trader.he.session import plan_parameters
 from trader.he.tiles import BLOCK
 from trader.he.wire import ContainerWriter, read_container
@@ -31,28 +33,28 @@ class CuriousBuyer:
     """Encrypts whatever it likes under a request that claims `claimed` samples, and looks at raw components."""
 
     def __init__(self, plan: HePlan) -> None:
-        self.plan = plan
-        self.session = ClientSession(plan)
-        self.parameters = plan_parameters(plan)
+        self.plan = plan.model_copy(update={"few_samples": None, "few_samples_limit": 0})
+        self.parameters = plan_parameters(self.plan)
+        self.key = SecretKey(self.parameters)
         self.second_halves = None
 
     def ask(self, model, inputs, claimed):
         primes = self.parameters.primes
         layout = self.plan.request_layout(claimed, self.parameters.all_primes)
         writer = ContainerWriter("request", self.plan.digest, claimed, layout)
-        writer.parts[0][:] = self.session._key.public_key()
+        request = RequestParts(self.plan, claimed, self.parameters, writer.parts)
+        request.public_key[:] = self.key.public_key()
         values, scale = np.ldexp(inputs, -self.plan.scale_bits), 2.0**self.plan.input_scale_bits
-        ciphertexts = np.stack([self.session._key.encrypt(column, scale) for column in values.T])
-        for index, part in enumerate(writer.parts[1:]):
-            part[:] = ciphertexts[:, :, index]
-        self.second_halves = ciphertexts[:, 1]
+        for index, column in enumerate(values.T):
+            request.write_ciphertext(0, index, self.key.encrypt(column, scale))
+        self.second_halves = np.stack([second for _, second in request.read_ciphertexts(0)], axis=1)
         response = evaluate(self.plan, model, writer.finish(os.urandom(32)), claimed)
         layout = self.plan.response_layout(claimed, primes)
         return read_container(response, "response", self.plan.digest, claimed, layout).parts[0]
 
     def slots(self, part, protected):
         scale = self.plan.output_scale_bits - (0 if protected else self.plan.mask_scale_bits)
-        return np.stack([self.session._key.decrypt(ciphertext, 2.0**scale) for ciphertext in part], axis=1)
+        return np.stack([self.key.decrypt(ciphertext, 2.0**scale) for ciphertext in part], axis=1)
 
     def uniform_halves(self, prime_index):
         """The known second halves [F, N] of what was asked last."""
@@ -166,7 +168,7 @@ def test_encryptions_of_zero_with_two_components_would_not_be_enough(monkeypatch
         zero = whole(self, 2)
         return np.concatenate([zero, np.zeros((components - 2, *zero.shape[1:]), dtype=np.uint32)])
 
-    def without_mask(self, samples):
+    def without_mask(self, used):
         return self._transform([(np.eye(1, self.plan.ring_degree, dtype=np.int64)[0], 0)])
 
     monkeypatch.setattr(Protection, "_zero", two_components)
@@ -219,7 +221,7 @@ def test_mask_is_rounded_at_random():
     plan = plan_for(model, random_inputs(model, 4))
     parameters = plan_parameters(plan)
     protection = Protection(plan, parameters, None)
-    masks = [protection._mask(5)[0] for _ in range(2)]
+    masks = [protection._mask(np.arange(plan.samples_per_batch) < 5)[0] for _ in range(2)]
     for mask in masks:
         prime_tables(plan.ring_degree, parameters.primes[0]).inverse(mask)
     difference = (masks[0].astype(np.int64) - masks[1]) % parameters.primes[0]

@@ -128,7 +128,9 @@ def test_a_plan_for_another_model_is_refused():
 
 def test_secrets_are_not_shown():
     model = random_network(3, 2)
-    session = ClientSession(plan_for(model, random_inputs(model, 4)))
+    inputs = random_inputs(model, 4)
+    session = ClientSession(plan_for(model, inputs))
+    session.encrypt(inputs)
     assert "SecretKey(...)" in repr(session._key)
     assert "array" not in repr(vars(session))
 

@@ -1,0 +1,169 @@
+"""Encrypted evaluation with one feature per ciphertext: exact matrix products on residues.
+
+Every operation but a refresh is pointwise in NTT form, one prime at a time, so a level of the program is evaluated tile
+by tile: a tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Between levels SEAL refreshes
+what the next one multiplies. Memory beyond the request is one tile per core, what crosses levels, and the response.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from trader.he import kernels
+from trader.he.parallel import PerThread, run_tasks
+from trader.he.plan import HePlan
+from trader.he.program import Program, Stage
+from trader.he.request import RequestParts
+from trader.he.seal import Refresher
+from trader.he.tiles import BLOCK, TileEvaluator
+from trader.he.types import Advance, Residues
+from trader.model.canonical import CanonicalModel
+from trader.model.graph import INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The ciphertexts of one batch: the request's, by prime, and kept ones [size, components, primes, N]."""
+
+    inputs: Sequence[tuple[Residues, Residues]]
+    kept: dict[str, Residues] = field(default_factory=dict)
+
+    def at(self, name: str, prime: int) -> Sequence[Residues]:
+        """Components [size, N] modulo one prime."""
+        return self.inputs[prime] if name == INPUT else tuple(self.kept[name][:, :, prime].swapaxes(0, 1))
+
+
+def run_tiles(
+    stage: Stage, evaluators: Sequence[TileEvaluator], shapes: Mapping[str, tuple[int, int]], values: Values
+) -> None:
+    """Compute a stage's targets for every prime.
+
+    Args:
+        stage: what is computed.
+        evaluators: one per prime.
+        shapes: (size, components) of the targets.
+        values: are read and added to.
+    """
+    degree = next(iter(values.inputs))[0].shape[-1]
+    for name in stage.targets:
+        values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
+
+    def scratch() -> dict[str, "np.ndarray[tuple[int, int, int], np.dtype[np.float64]]"]:
+        read = {name: values.at(name, 0) for name in stage.reads}
+        return {name: np.empty((len(parts[0]), len(parts), BLOCK)) for name, parts in read.items()}
+
+    per_thread = PerThread(scratch)
+
+    def run_tile(place: tuple[int, int]) -> None:
+        index, block = place
+        columns, evaluator, inputs = slice(block * BLOCK, (block + 1) * BLOCK), evaluators[index], per_thread.get()
+        for name, tile in inputs.items():
+            for component, residues in enumerate(values.at(name, index)):
+                kernels.centre(residues[:, columns], evaluator.prime, tile[:, component])
+        for name, tile in evaluator.run(inputs).items():
+            kernels.uncentre(tile, evaluator.prime, values.kept[name][:, :, index, columns])
+
+    run_tasks(run_tile, [(index, block) for index in range(len(evaluators)) for block in range(degree // BLOCK)])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedEvaluator:
+    """A program, prepared for all batches of a request."""
+
+    plan: HePlan
+    program: Program
+    stages: tuple["_Stage", ...]
+    refresher: Refresher | None
+
+    @classmethod
+    def prepare(
+        cls, model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts
+    ) -> "BatchedEvaluator":
+        """Split weights for every prime; read the keys."""
+        plan, parameters = parts.plan, parts.parameters
+        stages = tuple(
+            _Stage.prepare(plan, model, program, level, scales, parameters.primes) for level in range(program.depth + 1)
+        )
+        refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
+        return cls(plan, program, stages, refresher)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps per batch: levels, and ciphertexts that are refreshed."""
+        return sum(1 + stage.refreshed for stage in self.stages)
+
+    def run(self, inputs: Sequence[tuple[Residues, Residues]], advance: Advance) -> Residues:
+        """Ciphertexts by prime, both components [F, N], to outputs [O, components, primes, N]."""
+        values = Values(inputs)
+        for stage in self.stages:
+            stage.run(values)
+            advance()
+            stage.refresh(values, self.refresher, advance)
+        return values.kept[self.program.graph.output]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One level of the program, prepared for all its primes.
+
+    Attributes:
+        plan: the plan.
+        program: the whole of it.
+        stage: what is computed.
+        evaluators: one per prime.
+        expires: values that no later stage reads.
+    """
+
+    plan: HePlan
+    program: Program
+    stage: Stage
+    evaluators: tuple[TileEvaluator, ...]
+    expires: frozenset[str]
+
+    @classmethod
+    def prepare(
+        cls,
+        plan: HePlan,
+        model: CanonicalModel,
+        program: Program,
+        level: int,
+        scales: Mapping[str, Fraction],
+        primes: tuple[int, ...],
+    ) -> "_Stage":
+        """Split weights for every prime of the level."""
+        stage = program.stage(level)
+        later = {name for after in range(level + 1, program.depth + 1) for name in program.stage(after).reads}
+        evaluators = tuple(
+            TileEvaluator.prepare(model, stage, scales, prime) for prime in primes[: plan.level_primes(level)]
+        )
+        made = {step.name for step in stage.steps}
+        expires = frozenset((made | set(stage.reads)) - later - {program.graph.output})
+        return cls(plan, program, stage, evaluators, expires)
+
+    @property
+    def refreshed(self) -> int:
+        """Number of ciphertexts that are refreshed in a batch."""
+        return sum(math.prod(step.shape) for step in self.program.refreshes(self.stage.level))
+
+    def run(self, values: Values) -> None:
+        """Compute the targets."""
+        sizes = {step.name: math.prod(step.shape) for step in self.stage.steps}
+        shapes = {name: (sizes[name], self.program.components[name]) for name in self.stage.targets}
+        run_tiles(self.stage, self.evaluators, shapes, values)
+
+    def refresh(self, values: Values, refresher: Refresher | None, advance: Advance) -> None:
+        """Relinearise and rescale what the next level multiplies; let go of what nobody reads any more."""
+        if refresher is not None:
+            dropped = (*self.plan.dropped_primes, 0)[self.stage.level]
+            for step in self.program.refreshes(self.stage.level):
+                source = values.kept[step.inputs[0]]
+                shape = (len(source), 2, source.shape[2] - dropped, source.shape[3])
+                target = values.kept[step.name] = np.empty(shape, dtype=np.uint32)
+                for index, ciphertext in enumerate(source):
+                    target[index] = refresher.refresh(ciphertext, dropped)
+                    advance()
+        for name in self.expires:
+            values.kept.pop(name, None)

@@ -1,0 +1,175 @@
+"""Encrypted evaluation with several features per ciphertext: few samples, few ciphertexts, rotations.
+
+Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.packing`); SEAL rotates under the
+buyer's Galois keys, the products are pointwise and ours. What is computed element by element is computed as in
+`trader.he.batched`. Weights of the last map are zero for samples that the buyer didn't pay for, rounded at random.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he import kernels
+from trader.he.batched import Values, run_tiles
+from trader.he.encoding import coefficients, round_to_integers, to_residues
+from trader.he.packing import AffineMap, MapLayout, Packing, affine_maps
+from trader.he.parallel import run_tasks
+from trader.he.plan import HePlan
+from trader.he.program import Affine, Program, Refresh, Stage, Step
+from trader.he.propagation import log2
+from trader.he.request import RequestParts
+from trader.he.sampling import round_at_random
+from trader.he.seal import Refresher, Rotator
+from trader.he.tiles import TileEvaluator
+from trader.he.types import Advance, Residues
+from trader.model.canonical import CanonicalModel
+from trader.model.graph import INPUT
+
+OFFSET_BITS = 48
+"""Precision at which offsets are encoded; the rest of their scale is a factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEvaluator:
+    """A packed program, prepared for one request.
+
+    Attributes:
+        plan: for so many samples.
+        model: its parameters.
+        program: steps that are carried out one after the other.
+        scales: of every value.
+        packing: of the request.
+        primes: of fresh ciphertexts.
+        maps: numbers of the affine maps.
+        rotator: the buyer's Galois keys.
+        refresher: the buyer's relinearisation keys.
+    """
+
+    plan: HePlan
+    model: CanonicalModel
+    program: Program
+    scales: Mapping[str, Fraction]
+    packing: Packing
+    primes: tuple[int, ...]
+    maps: Mapping[str, AffineMap] = field(repr=False)
+    rotator: Rotator
+    refresher: Refresher | None
+
+    @classmethod
+    def prepare(
+        cls, model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts
+    ) -> "PackedEvaluator":
+        """Read the keys."""
+        plan, parameters = parts.plan, parts.parameters
+        rotations = plan.rotations(parts.samples)
+        rotator = Rotator(parameters, {r: parts.read_key(plan.refreshes + i) for i, r in enumerate(rotations)})
+        refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
+        maps, packing = affine_maps(model, program), plan.packing(parts.samples)
+        return cls(plan, model, program, scales, packing, parameters.primes, maps, rotator, refresher)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps: the program's."""
+        return len(self.program.steps)
+
+    def run(self, inputs: Sequence[tuple[Residues, Residues]], advance: Advance) -> Residues:
+        """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N]."""
+        values = Values(inputs)
+        for step in self.program.steps:
+            match step:
+                case Affine():
+                    values.kept[step.name] = self._affine(step, self._read(values, step.inputs[0]))
+                case Refresh():
+                    values.kept[step.name] = self._refresh(step, self._read(values, step.inputs[0]))
+                case _:
+                    self._pointwise(step, values)
+            advance()
+        return values.kept[self.program.graph.output]
+
+    def _read(self, values: Values, name: str) -> Residues:
+        """Ciphertexts [size, components, primes, N] at the level at which they were made."""
+        if name == INPUT:
+            return np.stack([np.stack(components, axis=1) for components in values.inputs], axis=2)
+        return values.kept[name]
+
+    def _pointwise(self, step: Step, values: Values) -> None:
+        level = self.program.levels[step.name]
+        stage = Stage(level, (step,), step.inputs, (step.name,))
+        evaluators = [
+            TileEvaluator.prepare(self.model, stage, self.scales, prime)
+            for prime in self.primes[: self.plan.level_primes(level)]
+        ]
+        size = len(values.at(step.inputs[0], 0)[0])
+        run_tiles(stage, evaluators, {step.name: (size, self.program.components[step.name])}, values)
+
+    def _refresh(self, step: Refresh, source: Residues) -> Residues:
+        if self.refresher is None:
+            raise TypeError("a program that refreshes has a plan that says so")
+        dropped = self.plan.dropped_primes[self.program.levels[step.inputs[0]]]
+        return np.stack([self.refresher.refresh(ciphertext, dropped) for ciphertext in source])
+
+    def _affine(self, step: Affine, source: Residues) -> Residues:
+        """Baby steps of the source, products with diagonals, giant steps and folds of their sums."""
+        numbers = self.maps[step.name]
+        layout = MapLayout(self.packing, *numbers.matrix.shape)
+        masked = step.name == self.program.graph.output and not self.plan.mask_scale_bits
+        product = _MapProduct(layout, numbers, self.plan, self.primes[: source.shape[2]], masked)
+        babies = [self.rotator.rotations(c, layout.baby_rotation, layout.baby_steps) for c in source]
+        places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
+        sums = np.zeros((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
+        run_tasks(lambda place: product.add_to(sums[place], babies, *place), places)
+        made = np.stack([self.rotator.rotated_sum(s, layout.giant_rotation, layout.folds) for s in sums])
+        for target, ciphertext in enumerate(made):
+            product.add_offset(ciphertext[0], target, self.scales[step.name])
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class _MapProduct:
+    """Products of ciphertexts with the diagonals of one affine map."""
+
+    layout: MapLayout
+    numbers: AffineMap
+    plan: HePlan
+    primes: tuple[int, ...]
+    masked: bool
+
+    def add_to(self, total: Residues, babies: Sequence[Sequence[Residues]], target: int, giant: int) -> None:
+        """Add to `total` [2, primes, N] the products of one giant step, over all sources and baby steps."""
+        for source, rotated in enumerate(babies):
+            for baby, ciphertext in enumerate(rotated):
+                index = giant * self.layout.baby_steps + baby
+                entries = self.layout.diagonal(self.numbers.matrix, target, source, index)
+                if not entries.any():
+                    continue
+                diagonal = self._encode(entries, self.plan.weight_scale_bits)
+                for component in range(total.shape[0]):
+                    for prime, modulus in enumerate(self.primes):
+                        kernels.multiply_accumulate(
+                            ciphertext[component, prime],
+                            diagonal[prime],
+                            total[component, prime],
+                            modulus,
+                            total[component, prime],
+                        )
+
+    def add_offset(self, first: Residues, target: int, scale: Fraction) -> None:
+        """Add the offset to a first component [primes, N]."""
+        rows = self.layout.packing.elements(self.layout.outputs)[target]
+        held = rows < self.layout.outputs
+        entries = np.where(held, self.numbers.offset[np.where(held, rows, 0)], 0.0)
+        bits = min(OFFSET_BITS, int(log2(scale)))
+        offset, factor = self._encode(entries, bits), round(scale / (1 << bits))
+        for index, prime in enumerate(self.primes):
+            factors = np.full(offset.shape[1], factor % prime, dtype=np.uint32)
+            kernels.multiply_accumulate(offset[index], factors, first[index], prime, first[index])
+
+    def _encode(self, blocks: NDArray[np.float64], scale_bits: int) -> Residues:
+        """Values by block as an encoded polynomial, NTT form [primes, N]."""
+        slots = self.layout.slots(blocks, masked=self.masked)
+        polynomial = np.ldexp(coefficients(slots[np.newaxis], self.plan.ring_degree)[0], scale_bits)
+        integers = round_at_random(polynomial) if self.masked else round_to_integers(polynomial)
+        return to_residues(integers, self.primes)

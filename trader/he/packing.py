@@ -1,0 +1,200 @@
+"""Where elements stand when several features of a sample share a ciphertext, and what a linear map takes then.
+
+A ciphertext's N/2 slots are B blocks of `stride` samples each. A vector of d elements stands in ⌈d/B⌉ ciphertexts,
+element e in block e mod B; a shorter one is repeated with a power-of-two period, so that rotations by whole blocks
+rotate it, whatever its length. An affine map is evaluated by the diagonals of its matrix (Halevi and Shoup, 2014), the
+rotations shared between baby and giant steps, and wide matrices folded (Juvekar, Vaikuntanathan and Chandrakasan,
+"GAZELLE", 2018, section 4): with input period p and output period r
+
+    y_β = Σ_f Σ_k W[β + k mod p, β mod r]·x_(β + k),    k < min(p, r),
+
+where f stands for rotations by multiples of r, if p > r. The output has period r, in every block.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he.program import Affine, Program
+from trader.model.bounds import evaluate_node
+from trader.model.canonical import CanonicalModel
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How samples share ciphertexts.
+
+    Attributes:
+        degree: N.
+        stride: slots of a block, a power of two.
+        samples: number of samples n, at most the stride.
+    """
+
+    degree: int
+    stride: int
+    samples: int
+
+    @classmethod
+    def tight(cls, degree: int, samples: int) -> "Packing":
+        """As many blocks as there is room for."""
+        return cls(degree, 1 << (samples - 1).bit_length(), samples)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks B of a ciphertext."""
+        return self.degree // 2 // self.stride
+
+    def ciphertexts(self, size: int) -> int:
+        """Ciphertexts that a vector of `size` elements takes."""
+        return -(-size // self.blocks)
+
+    def period(self, size: int) -> int:
+        """Blocks after which a vector of `size` elements is repeated."""
+        return min(self.blocks, 1 << (size - 1).bit_length())
+
+    def elements(self, size: int) -> NDArray[np.int64]:
+        """Which element stands in each block, [ciphertexts, B]; `size` or more where none does."""
+        count, period = self.ciphertexts(size), self.period(size)
+        return np.arange(count)[:, np.newaxis] * self.blocks + np.arange(self.blocks) % period
+
+    def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Samples [n, d] as slots [ciphertexts, N/2]; zero where nothing stands."""
+        samples, size = values.shape
+        padded = np.zeros((self.stride, self.ciphertexts(size) * self.blocks))
+        padded[:samples, :size] = values
+        slots = padded.T[self.elements(size)]
+        return slots.reshape(len(slots), -1)
+
+    def unpack(self, slots: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+        """Slots [ciphertexts, N/2] as samples [n, size], read from where each element stands first."""
+        blocks: NDArray[np.float64] = slots.reshape(-1, self.stride)[:size, : self.samples].T
+        return blocks
+
+    def used(self, size: int) -> NDArray[np.bool_]:
+        """Slots of a vector's ciphertexts that hold an element of a sample, [ciphertexts, N/2]."""
+        held = (self.elements(size) < size)[:, :, np.newaxis] & (np.arange(self.stride) < self.samples)
+        return held.reshape(len(held), -1)
+
+
+@dataclass(frozen=True, slots=True)
+class MapLayout:
+    """How an affine map of `inputs` to `outputs` elements is evaluated under a packing."""
+
+    packing: Packing
+    inputs: int
+    outputs: int
+
+    @property
+    def sources(self) -> int:
+        """Ciphertexts that are read."""
+        return self.packing.ciphertexts(self.inputs)
+
+    @property
+    def targets(self) -> int:
+        """Ciphertexts that are made."""
+        return self.packing.ciphertexts(self.outputs)
+
+    @property
+    def diagonals(self) -> int:
+        """Diagonals per pair of ciphertexts."""
+        return min(self.packing.period(self.inputs), self.packing.period(self.outputs))
+
+    @property
+    def baby_steps(self) -> int:
+        """Rotations of each source, 0 included: a power of two at which rotations in all are fewest."""
+        options = [1 << bits for bits in range(self.diagonals.bit_length())]
+        return min(options, key=lambda baby: self.sources * (baby - 1) + self.targets * (self.diagonals // baby - 1))
+
+    @property
+    def giant_steps(self) -> int:
+        """Sums per target, which are rotated into each other."""
+        return self.diagonals // self.baby_steps
+
+    @property
+    def baby_rotation(self) -> int:
+        """Slots between two rotations of a source."""
+        return self.packing.stride
+
+    @property
+    def giant_rotation(self) -> int:
+        """Slots between two sums of a target."""
+        return self.baby_steps * self.packing.stride
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Slots by which a target is rotated and added to itself, one after the other."""
+        ratio = self.packing.period(self.inputs) // self.diagonals
+        return tuple((self.diagonals << bit) * self.packing.stride for bit in range(ratio.bit_length() - 1))
+
+    @property
+    def rotations(self) -> frozenset[int]:
+        """Rotations that need a key."""
+        baby = {self.baby_rotation} if self.baby_steps > 1 else set()
+        giant = {self.giant_rotation} if self.giant_steps > 1 else set()
+        return frozenset(baby | giant | set(self.folds))
+
+    @property
+    def switchings(self) -> int:
+        """Key switchings in all."""
+        per_target = self.giant_steps - 1 + len(self.folds)
+        return self.sources * (self.baby_steps - 1) + self.targets * per_target
+
+    @property
+    def products(self) -> int:
+        """Products of a ciphertext with a diagonal."""
+        return self.sources * self.targets * self.diagonals
+
+    def diagonal(self, matrix: NDArray[np.float64], target: int, source: int, index: int) -> NDArray[np.float64]:
+        """Entries by block, [B], of a diagonal of W [inputs, outputs], rotated back by its giant step."""
+        blocks = np.arange(self.packing.blocks)
+        rows = self.packing.elements(self.outputs)[target]
+        columns = self.packing.elements(self.inputs)[source, (blocks + index) % self.packing.blocks]
+        held = (rows < self.outputs) & (columns < self.inputs)
+        entries = np.where(held, matrix[np.where(held, columns, 0), np.where(held, rows, 0)], 0.0)
+        return np.roll(entries, index - index % self.baby_steps)
+
+    def slots(self, blocks: NDArray[np.float64], *, masked: bool) -> NDArray[np.float64]:
+        """Values by block as slots [N/2]; if masked, zero for samples that don't exist."""
+        values = np.repeat(blocks[:, np.newaxis], self.packing.stride, axis=1)
+        if masked:
+            values[:, self.packing.samples :] = 0.0
+        return values.reshape(-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineMap:
+    """The numbers of an affine map, real units: y = x·W + b.
+
+    Attributes:
+        matrix: W [inputs, outputs].
+        offset: b [outputs].
+    """
+
+    matrix: NDArray[np.float64] = field(repr=False)
+    offset: NDArray[np.float64] = field(repr=False)
+
+
+def affine_maps(model: CanonicalModel, program: Program) -> dict[str, AffineMap]:
+    """The maps of a packed program by name, as their chains map zero and the unit vectors."""
+    return {step.name: _affine_map(model, step) for step in program.steps if isinstance(step, Affine)}
+
+
+def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
+    values = np.concatenate([np.zeros((1, step.size)), np.eye(step.size)])
+    for node in step.chain:
+        values = evaluate_node(model, node, [values])
+    return AffineMap(values[1:] - values[0], values[0])
+
+
+def needed_rotations(packing: Packing, maps: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    """All rotations that affine maps of these (inputs, outputs) need, in ascending order."""
+    layouts = (MapLayout(packing, inputs, outputs) for inputs, outputs in maps)
+    return tuple(sorted(frozenset[int]().union(*(layout.rotations for layout in layouts))))
+
+
+def encoding_error(degree: int) -> float:
+    """Deviation of a slot of a rounded polynomial from what was to be encoded, at scale 1."""
+    return math.sqrt(degree / 24)
