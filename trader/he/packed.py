@@ -117,11 +117,13 @@ class PackedEvaluator:
         layout = MapLayout(self.packing, *numbers.matrix.shape)
         masked = step.name == self.program.graph.output and not self.plan.mask_scale_bits
         product = _MapProduct(layout, numbers, self.plan, self.primes[: source.shape[2]], masked)
-        babies = [self.rotator.rotations(c, layout.baby_rotation, layout.baby_steps) for c in source]
+        turns = self.packing.turns
+        babies = [self.rotator.rotations(c, turns(layout.baby_rotation), layout.baby_steps) for c in source]
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.zeros((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
         run_tasks(lambda place: product.add_to(sums[place], babies, *place), places)
-        made = np.stack([self.rotator.rotated_sum(s, layout.giant_rotation, layout.folds) for s in sums])
+        giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
+        made = np.stack([self.rotator.rotated_sum(parts, giant, folds) for parts in sums])
         for target, ciphertext in enumerate(made):
             product.add_offset(ciphertext[0], target, self.scales[step.name])
         return made

@@ -60,6 +60,14 @@ class Packing:
         count, period = self.ciphertexts(size), self.period(size)
         return np.arange(count)[:, np.newaxis] * self.blocks + np.arange(self.blocks) % period
 
+    def turns(self, rotation: int) -> tuple[int, ...]:
+        """Rotations that have keys, whose sum is a rotation by a power of two of blocks: itself, or twice its half.
+
+        Only every other power of two has a key, since a key costs as much as several rotations.
+        """
+        odd = ((rotation // self.stride).bit_length() - 1) % 2
+        return (rotation >> odd,) * (1 + odd)
+
     def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Samples [n, d] as slots [ciphertexts, N/2]; zero where nothing stands."""
         samples, size = values.shape
@@ -105,8 +113,13 @@ class MapLayout:
     @property
     def baby_steps(self) -> int:
         """Rotations of each source, 0 included: a power of two at which rotations in all are fewest."""
-        options = [1 << bits for bits in range(self.diagonals.bit_length())]
-        return min(options, key=lambda baby: self.sources * (baby - 1) + self.targets * (self.diagonals // baby - 1))
+        options = (1 << bits for bits in range(self.diagonals.bit_length()))
+
+        def switchings(baby: int) -> int:
+            turns = len(self.packing.turns(baby * self.packing.stride))
+            return self.sources * (baby - 1) + self.targets * (self.diagonals // baby - 1) * turns
+
+        return min(options, key=switchings)
 
     @property
     def giant_steps(self) -> int:
@@ -132,15 +145,16 @@ class MapLayout:
     @property
     def rotations(self) -> frozenset[int]:
         """Rotations that need a key."""
-        baby = {self.baby_rotation} if self.baby_steps > 1 else set()
-        giant = {self.giant_rotation} if self.giant_steps > 1 else set()
-        return frozenset(baby | giant | set(self.folds))
+        baby = [self.baby_rotation] if self.baby_steps > 1 else []
+        giant = [self.giant_rotation] if self.giant_steps > 1 else []
+        return frozenset(turn for rotation in (*baby, *giant, *self.folds) for turn in self.packing.turns(rotation))
 
     @property
     def switchings(self) -> int:
         """Key switchings in all."""
-        per_target = self.giant_steps - 1 + len(self.folds)
-        return self.sources * (self.baby_steps - 1) + self.targets * per_target
+        giants = (self.giant_steps - 1) * len(self.packing.turns(self.giant_rotation))
+        folds = sum(len(self.packing.turns(fold)) for fold in self.folds)
+        return self.sources * (self.baby_steps - 1) + self.targets * (giants + folds)
 
     @property
     def products(self) -> int:

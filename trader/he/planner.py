@@ -363,9 +363,10 @@ class _Request:
         largest = 0.0
         for bits in range((degree // 2).bit_length()):
             layout = MapLayout(Packing.tight(degree, 1 << bits), *matrix.shape)
-            folded = 1 << len(layout.folds)
+            # Every rotation is at most two switchings, and a fold adds up what was there before.
+            giants = 2 * layout.giant_steps << len(layout.folds)
             baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
-            giant = math.sqrt(folded * layout.giant_steps) / float(scales[step.name])
+            giant = math.sqrt(giants) / float(scales[step.name])
             largest = max(largest, switching * math.hypot(baby, giant))
         return largest
 

@@ -206,7 +206,7 @@ class Refresher:
     def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
         self._parameters = parameters
         self._keys = sealapi.RelinKeys()
-        with _scratch_file(_key_bytes(parameters, 1, {0: keys})) as path:
+        with _scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
@@ -237,29 +237,34 @@ class Rotator:
         self._parameters = parameters
         self._keys = sealapi.GaloisKeys()
         places = {(rotation_element(s, parameters.degree) - 1) // 2: key for s, key in keys.items()}
-        with _scratch_file(_key_bytes(parameters, parameters.degree, places)) as path:
+        with _scratch_file(*_key_bytes(parameters, parameters.degree, places)) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
-    def rotations(self, residues: Residues, rotation: int, count: int) -> list[Residues]:
-        """A ciphertext [2, l, N] rotated by 0, 1, … count - 1 times a rotation."""
+    def rotations(self, residues: Residues, turns: Sequence[int], count: int) -> list[Residues]:
+        """A ciphertext [2, l, N] rotated by 0, 1, … count - 1 times the sum of some turns, each of which has a key."""
         found, ciphertext = [residues], _load_ciphertext(self._parameters, residues, 1.0)
         for _ in range(count - 1):
-            self._evaluator.rotate_vector_inplace(ciphertext, rotation, self._keys)
+            self._rotate(ciphertext, turns)
             found.append(_residues(_saved(ciphertext)))
         return found
 
-    def rotated_sum(self, parts: Sequence[Residues], rotation: int, folds: Sequence[int]) -> Residues:
-        """Σ_i of part i rotated by i·rotation; then, for each fold f in turn, the sum of that and its rotation by f."""
+    def rotated_sum(self, parts: Sequence[Residues], turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
+        """Σ_i of part i rotated i times by the turns; then, fold by fold, the sum of that and its rotation."""
         total = _load_ciphertext(self._parameters, parts[-1], 1.0)
         for part in reversed(parts[:-1]):
-            self._evaluator.rotate_vector_inplace(total, rotation, self._keys)
+            self._rotate(total, turns)
             self._evaluator.add_inplace(total, _load_ciphertext(self._parameters, part, 1.0))
-        for fold in folds:
+        for first, *others in folds:
             rotated = sealapi.Ciphertext()
-            self._evaluator.rotate_vector(total, fold, self._keys, rotated)
+            self._evaluator.rotate_vector(total, first, self._keys, rotated)
+            self._rotate(rotated, others)
             self._evaluator.add_inplace(total, rotated)
         return _residues(_saved(total))
+
+    def _rotate(self, ciphertext: Any, turns: Sequence[int]) -> None:
+        for turn in turns:
+            self._evaluator.rotate_vector_inplace(ciphertext, turn, self._keys)
 
 
 def rotation_element(rotation: int, degree: int) -> int:
@@ -267,15 +272,14 @@ def rotation_element(rotation: int, degree: int) -> int:
     return pow(3, rotation, 2 * degree)
 
 
-def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> bytes:
-    """Key-switching keys by place as SEAL reads them, without compression."""
+def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> list[bytes]:
+    """Key-switching keys by place as SEAL reads them, without compression, in pieces."""
     identifier = parameters.context.key_parms_id()
-    entries = [_KEYS.pack(*identifier, places)]
+    pieces = [_KEYS.pack(*identifier, places)]
     for place in range(places):
         found = keys.get(place, ())
-        entries += [_COUNT.pack(len(found)), *(_serialize(identifier, key, 1.0) for key in found)]
-    content = b"".join(entries)
-    return _header(len(content)) + content
+        pieces += [_COUNT.pack(len(found)), *(_serialize(identifier, key, 1.0) for key in found)]
+    return [_header(sum(map(len, pieces))), *pieces]
 
 
 def _read_keys(content: bytes) -> list[list[Seeded]]:
@@ -330,7 +334,7 @@ def _header(content_bytes: int) -> bytes:
 
 def _saved(serializable: Any) -> bytes:
     """What SEAL writes of one of its objects."""
-    with _scratch_file(b"") as path:
+    with _scratch_file() as path:
         serializable.save(path)
         return Path(path).read_bytes()
 
@@ -363,18 +367,18 @@ def _values(content: bytes, count: int) -> Residues:
 
 
 @contextmanager
-def _scratch_file(content: bytes) -> Iterator[str]:
-    """A file that holds the content, in memory where the system has such files."""
+def _scratch_file(*content: bytes) -> Iterator[str]:
+    """A file that holds the pieces of content, in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("ciphertext")
         try:
             with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.write(content)
+                file.writelines(content)
             yield f"/proc/self/fd/{descriptor}"
         finally:
             os.close(descriptor)
     else:
         with tempfile.NamedTemporaryFile() as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             yield file.name
