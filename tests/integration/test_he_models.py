@@ -164,9 +164,13 @@ def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     random = np.random.default_rng(1)
     calibration = random.normal(size=(CALIBRATION, *original.shape)).clip(-3, 3)
     samples = random.normal(size=(SAMPLES, *original.shape)).clip(-3, 3)
-    outputs, exact, plan = encrypted(path, calibration, samples)
     runtime = onnxruntime.InferenceSession(path)
     expected = runtime.run(None, {"x": samples.astype(np.float32)})[0].reshape(SAMPLES, -1)
+    for outputs, exact, plan in encrypted(path, calibration, samples):
+        check_outputs(outputs, exact, expected, plan)
+
+
+def check_outputs(outputs, exact, expected, plan):
     grid = np.abs(exact - expected).max()
     assert grid <= GRID * np.abs(expected).max()
     assert np.abs(outputs - expected).max() <= plan.expected_error + grid
@@ -177,12 +181,14 @@ def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
 
 
 def encrypted(path, calibration, samples):
-    """Decrypted outputs, those of the canonical model, and the plan."""
+    """Decrypted outputs, those of the canonical model, and the plan; packed, where that pays, and batched."""
     lowered = read_model(path)
     model = canonicalise(lowered)
     data = planning_data(model, lowered.input_exponents, calibration)
     plan = plan_encryption(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
     inputs = quantise_inputs(samples, model.graph, model.scale_bits, lowered.input_exponents, data.input_magnitude)
-    session = ClientSession(plan)
-    outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), SAMPLES))
-    return outputs, evaluate_values(model, inputs)[model.graph.output], plan
+    exact = evaluate_values(model, inputs)[model.graph.output]
+    for way in {plan.for_samples(SAMPLES).packed: plan, False: plan.batched}.values():
+        session = ClientSession(way)
+        outputs = session.decrypt(evaluate(way, model, session.encrypt(inputs), SAMPLES))
+        yield outputs, exact, way.for_samples(SAMPLES)

@@ -309,5 +309,5 @@ def _alternatives(
             "rejected": candidate.rejected or "it costs more or is less exact than the plan",
         }
         for candidate in found
-        if candidate.plan != plan
+        if candidate.plan != plan.batched
     ]

@@ -154,6 +154,23 @@ def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime
 
 
 @_kernel
+def add_product(left: Residues, right: Residues, prime: int, total: NDArray[np.uint64]) -> None:
+    """Add left·right to sums that are reduced to below q·2^32 only, element by element; `reduce_words` ends it."""
+    limit = np.uint64(prime) << np.uint64(32)
+    for i in range(total.size):
+        value = total[i] + np.uint64(left[i]) * np.uint64(right[i])
+        total[i] = min(value, value - limit)
+
+
+@_kernel
+def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
+    """64-bit words as residues."""
+    q = np.uint64(prime)
+    for i in range(values.size):
+        residues[i] = np.uint32(values[i] % q)
+
+
+@_kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
     """Residues [r, t] as signed doubles in (-q/2, q/2]."""
     half = np.uint32(prime >> 1)

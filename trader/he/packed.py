@@ -120,8 +120,8 @@ class PackedEvaluator:
         turns = self.packing.turns
         babies = [self.rotator.rotations(c, turns(layout.baby_rotation), layout.baby_steps) for c in source]
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
-        sums = np.zeros((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
-        run_tasks(lambda place: product.add_to(sums[place], babies, *place), places)
+        sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
+        run_tasks(lambda place: product.write_sum(babies, *place, sums[place]), places)
         giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
         made = np.stack([self.rotator.rotated_sum(parts, giant, folds) for parts in sums])
         for target, ciphertext in enumerate(made):
@@ -139,24 +139,23 @@ class _MapProduct:
     primes: tuple[int, ...]
     masked: bool
 
-    def add_to(self, total: Residues, babies: Sequence[Sequence[Residues]], target: int, giant: int) -> None:
-        """Add to `total` [2, primes, N] the products of one giant step, over all sources and baby steps."""
+    def write_sum(self, babies: Sequence[Sequence[Residues]], target: int, giant: int, result: Residues) -> None:
+        """Write to `result` [2, primes, N] the products of one giant step, over all sources and baby steps."""
+        total = np.zeros(result.shape, dtype=np.uint64)
         for source, rotated in enumerate(babies):
             for baby, ciphertext in enumerate(rotated):
                 index = giant * self.layout.baby_steps + baby
                 entries = self.layout.diagonal(self.numbers.matrix, target, source, index)
-                if not entries.any():
-                    continue
-                diagonal = self._encode(entries, self.plan.weight_scale_bits)
-                for component in range(total.shape[0]):
-                    for prime, modulus in enumerate(self.primes):
-                        kernels.multiply_accumulate(
-                            ciphertext[component, prime],
-                            diagonal[prime],
-                            total[component, prime],
-                            modulus,
-                            total[component, prime],
-                        )
+                if entries.any():
+                    self._add_product(ciphertext, self._encode(entries, self.plan.weight_scale_bits), total)
+        for component in range(len(total)):
+            for index, prime in enumerate(self.primes):
+                kernels.reduce_words(total[component, index], prime, result[component, index])
+
+    def _add_product(self, ciphertext: Residues, diagonal: Residues, total: NDArray[np.uint64]) -> None:
+        for component in range(len(total)):
+            for index, prime in enumerate(self.primes):
+                kernels.add_product(ciphertext[component, index], diagonal[index], prime, total[component, index])
 
     def add_offset(self, first: Residues, target: int, scale: Fraction) -> None:
         """Add the offset to a first component [primes, N]."""

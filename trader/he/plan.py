@@ -115,6 +115,11 @@ class HePlan(BaseModel):
         return self.few_samples if self.few_samples is not None and samples <= self.few_samples_limit else self
 
     @property
+    def batched(self) -> "HePlan":
+        """This plan without its packed one."""
+        return self.model_copy(update={"few_samples": None, "few_samples_limit": 0})
+
+    @property
     def largest_error(self) -> float:
         """Bound on an output's error, for any number of samples."""
         return max(self.expected_error, 0.0 if self.few_samples is None else self.few_samples.expected_error)

@@ -11,12 +11,13 @@ import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import evaluate
+from trader.he.packing import MapLayout, Packing
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
 from trader.he.privacy import Protection
 from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
-from trader.he.seal import SecretKey
+from trader.he.seal import SecretKey, rotation_element
 from trader.he.session import plan_parameters
 from trader.he.tiles import BLOCK
 from trader.he.wire import ContainerWriter, read_container
@@ -33,7 +34,7 @@ class CuriousBuyer:
     """Encrypts whatever it likes under a request that claims `claimed` samples, and looks at raw components."""
 
     def __init__(self, plan: HePlan) -> None:
-        self.plan = plan.model_copy(update={"few_samples": None, "few_samples_limit": 0})
+        self.plan = plan.batched
         self.parameters = plan_parameters(self.plan)
         self.key = SecretKey(self.parameters)
         self.second_halves = None
@@ -231,3 +232,73 @@ def test_mask_is_rounded_at_random():
 
 def test_tiles_divide_every_ring():
     assert 1024 % BLOCK == 0
+
+
+class CuriousPackingBuyer:
+    """Fills the slots of a packed request with more samples than it claims, and looks at all slots of the response."""
+
+    CLAIMED, SENT = 5, 8
+
+    def __init__(self, plan: HePlan) -> None:
+        assert plan.few_samples is not None
+        self.plan = plan.few_samples
+        self.whole = plan
+        self.parameters = plan_parameters(self.plan)
+        self.key = SecretKey(self.parameters)
+
+    def ask(self, model, inputs):
+        writer = ContainerWriter(
+            "request",
+            self.plan.digest,
+            self.CLAIMED,
+            self.plan.request_layout(self.CLAIMED, self.parameters.all_primes),
+        )
+        request = RequestParts(self.plan, self.CLAIMED, self.parameters, writer.parts)
+        request.public_key[:] = self.key.public_key()
+        rotations = self.plan.rotations(self.CLAIMED)
+        elements = [rotation_element(rotation, self.plan.ring_degree) for rotation in rotations]
+        for index, key in enumerate([self.key.relinearisation_keys(), *self.key.galois_keys(elements)]):
+            request.write_key(index, key)
+        values = np.ldexp(inputs, -self.plan.scale_bits)
+        for index, slots in enumerate(Packing.tight(self.plan.ring_degree, self.SENT).pack(values)):
+            request.write_ciphertext(0, index, self.key.encrypt(slots, 2.0**self.plan.input_scale_bits))
+        response = evaluate(self.whole, model, writer.finish(os.urandom(32)), self.CLAIMED)
+        layout = self.plan.response_layout(self.CLAIMED, self.parameters.primes)
+        part = read_container(response, "response", self.plan.digest, self.CLAIMED, layout).parts[0]
+        return np.stack([self.key.decrypt(ciphertext, self.plan.output_scale) for ciphertext in part])
+
+
+@pytest.fixture(params=[False, True], ids=["unmasked", "masked"])
+def masked(request, monkeypatch):
+    """Without masks, weights and offsets are encoded for all samples, and no noise is added."""
+    if not request.param:
+        whole = MapLayout.slots
+        monkeypatch.setattr(MapLayout, "slots", lambda self, blocks, masked: whole(self, blocks, masked=False))
+        monkeypatch.setattr(Protection, "protect", lambda *_: None)
+    return request.param
+
+
+def test_extra_samples_of_a_packed_request_stay_unanswered(masked):
+    model = random_network(200, 20, 20)
+    inputs = random_inputs(model, 8)
+    buyer = CuriousPackingBuyer(plan_for(model, inputs))
+    slots = buyer.ask(model, inputs)
+    found = Packing.tight(buyer.plan.ring_degree, buyer.SENT).unpack(slots, 20)
+    expected = exact_outputs(model, inputs)
+    assert np.abs(found[:5] - expected[:5]).max() < buyer.plan.expected_error
+    if masked:
+        assert abs(np.corrcoef(found[5:].ravel(), expected[5:].ravel())[0, 1]) < 0.4
+        assert found[5:].std() > 2**10 * np.abs(expected).max() * 2.0**-buyer.plan.weight_scale_bits
+    else:
+        assert np.abs(found[5:] - expected[5:]).max() < buyer.plan.expected_error
+
+
+def test_slots_without_outputs_of_a_packed_response_hold_noise(masked):
+    """What rotations leave in other slots are other combinations of weights: here offsets of the output layer."""
+    model = random_network(200, 20, 20)
+    inputs = random_inputs(model, 8)
+    buyer = CuriousPackingBuyer(plan_for(model, inputs))
+    slots = buyer.ask(model, inputs)
+    unused = slots[~buyer.plan.packing(buyer.CLAIMED).used(20)]
+    honest = np.abs(exact_outputs(model, inputs)).max()
+    assert (unused.std() > 20 * honest and abs(unused.mean()) < unused.std() / 10) == masked
