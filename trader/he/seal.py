@@ -10,14 +10,11 @@ keys, one per prime: relinearisation keys have one place, Galois keys N, most of
 """
 
 import math
-import os
 import struct
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +26,9 @@ from trader.he import kernels
 from trader.he.encoding import coefficients, round_to_integers, to_residues
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
-from trader.he.types import Residues
+from trader.he.parallel import PerThread, run_tasks, worker_count
+from trader.he.types import Progress, Residues
+from trader.he.zeros import ZeroProcess, make_context, saved, scratch_file
 
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
@@ -37,6 +36,8 @@ _COUNT = struct.Struct("<Q")
 _KEYS = struct.Struct("<4QQ")
 _BLAKE2XB = 1
 _MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
+SMALLEST_SHARED_COUNT = 128
+"""From so many encryptions on it pays to start processes for them."""
 MAXIMUM_PRIME_BITS = 31
 """The kernels keep residues in 32-bit words."""
 ERROR_DEVIATION = 10.5**0.5
@@ -94,17 +95,14 @@ def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
         PlanError: there are no such parameters.
     """
     try:
-        moduli = sealapi.CoeffModulus.Create(degree, list(modulus_bits))
-        settings = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.CKKS)
-        settings.set_poly_modulus_degree(degree)
-        settings.set_coeff_modulus(moduli)
-        context = sealapi.SEALContext(settings, True, sealapi.SEC_LEVEL_TYPE.NONE)
+        context = make_context(degree, modulus_bits)
     except (ValueError, RuntimeError) as error:
         raise PlanError(f"no primes of {modulus_bits} bits for ring degree {degree}: {error}") from error
     if not context.parameters_set():
         raise PlanError(
             f"SEAL refuses ring degree {degree} with {modulus_bits} bits: {context.parameters_error_message()}"
         )
+    moduli = context.key_context_data().parms().coeff_modulus()
     primes = tuple(modulus.value() for modulus in moduli)
     identifier = "0x" + struct.pack("<4Q", *context.key_parms_id()).hex()
     return Parameters(degree, primes[:-1], primes[-1], identifier, context)
@@ -129,28 +127,66 @@ class SecretKey:
 
     def to_bytes(self) -> bytes:
         """The key in SEAL's own serialization. Secret."""
-        return _saved(self._key)
+        return saved(self._key)
 
     def public_key(self) -> Residues:
         """A fresh public key, [2, primes + 1, N], the special prime last."""
         key = sealapi.PublicKey()
         self._generator.create_public_key(key)
-        return _residues(_saved(key))
+        return _residues(saved(key))
 
     def relinearisation_keys(self) -> list[Seeded]:
         """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
-        (keys,) = _read_keys(_content(_saved(self._generator.create_relin_keys())))
+        (keys,) = _read_keys(_content(saved(self._generator.create_relin_keys())))
         return keys
 
     def galois_keys(self, elements: Sequence[int]) -> list[list[Seeded]]:
         """Fresh keys for automorphisms X → X^e, odd e < 2N: for each element one [primes + 1, N] per prime."""
-        found = _read_keys(_content(_saved(self._generator.create_galois_keys(list(elements)))))
+        found = _read_keys(_content(saved(self._generator.create_galois_keys(list(elements)))))
         by_element = dict(zip(sorted(elements), found, strict=True))
         return [by_element[element] for element in elements]
 
     def encrypt(self, slots: NDArray[np.float64], scale: float) -> Seeded:
         """A fresh symmetric encryption of up to N/2 slots at a scale, [primes, N]: SEAL's of zero, plus the message."""
-        zero = _seeded(_content(_saved(self._encryptor.encrypt_zero_symmetric())))
+        return self._add_message(saved(self._encryptor.encrypt_zero_symmetric()), slots, scale)
+
+    def encrypt_all(
+        self,
+        count: int,
+        slots_of: Callable[[int], NDArray[np.float64]],
+        scale: float,
+        take: Callable[[int, Seeded], None],
+        progress: Progress | None = None,
+    ) -> None:
+        """Encrypt `count` vectors of slots on all cores, and hand each ciphertext with its index to `take`.
+
+        Raises:
+            SessionError: a process that encrypts has ended before its time.
+        """
+        if worker_count() < 2 or count < SMALLEST_SHARED_COUNT:
+            run_tasks(lambda index: take(index, self.encrypt(slots_of(index), scale)), range(count), progress)
+            return
+        with ExitStack() as stack:
+
+            def start() -> ZeroProcess:
+                bits = [prime.bit_length() for prime in self._parameters.all_primes]
+                process = ZeroProcess(self._parameters.degree, bits, self.to_bytes())
+                stack.callback(process.close)
+                return process
+
+            processes = PerThread(start)
+
+            def encrypt(index: int) -> None:
+                take(index, self._add_message(processes.get().read(), slots_of(index), scale))
+
+            try:
+                run_tasks(encrypt, range(count), progress)
+            except EOFError as error:
+                raise SessionError(f"{error}; run the test again") from error
+
+    def _add_message(self, saved_zero: bytes, slots: NDArray[np.float64], scale: float) -> Seeded:
+        """Add the encoded slots to an encryption of zero."""
+        zero = _seeded(_content(saved_zero))
         polynomial = coefficients(slots[np.newaxis], self._parameters.degree)[0] * scale
         message = to_residues(round_to_integers(polynomial), self._parameters.primes)
         for index, prime in enumerate(self._parameters.primes):
@@ -174,7 +210,7 @@ class PublicKey:
 
     def __init__(self, parameters: Parameters, residues: Residues) -> None:
         key = sealapi.PublicKey()
-        with _scratch_file(_serialize(parameters.context.key_parms_id(), residues, 1.0)) as path:
+        with scratch_file(_serialize(parameters.context.key_parms_id(), residues, 1.0)) as path:
             key.load(parameters.context, path)
         self._encryptor = sealapi.Encryptor(parameters.context, key)
         self._evaluator = sealapi.Evaluator(parameters.context)
@@ -184,7 +220,7 @@ class PublicKey:
         product = self._fresh_zero()
         for _ in range(factors - 1):
             self._evaluator.multiply_inplace(product, self._fresh_zero())
-        return _residues(_saved(product))
+        return _residues(saved(product))
 
     def _fresh_zero(self) -> Any:
         ciphertext = sealapi.Ciphertext()
@@ -206,7 +242,7 @@ class Refresher:
     def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
         self._parameters = parameters
         self._keys = sealapi.RelinKeys()
-        with _scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
+        with scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
@@ -220,7 +256,7 @@ class Refresher:
             self._evaluator.relinearize_inplace(ciphertext, self._keys)
         for _ in range(dropped):
             self._evaluator.rescale_to_next_inplace(ciphertext)
-        return _residues(_saved(ciphertext))
+        return _residues(saved(ciphertext))
 
 
 class Rotator:
@@ -237,7 +273,7 @@ class Rotator:
         self._parameters = parameters
         self._keys = sealapi.GaloisKeys()
         places = {(rotation_element(s, parameters.degree) - 1) // 2: key for s, key in keys.items()}
-        with _scratch_file(*_key_bytes(parameters, parameters.degree, places)) as path:
+        with scratch_file(*_key_bytes(parameters, parameters.degree, places)) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
@@ -246,7 +282,7 @@ class Rotator:
         found, ciphertext = [residues], _load_ciphertext(self._parameters, residues, 1.0)
         for _ in range(count - 1):
             self._rotate(ciphertext, turns)
-            found.append(_residues(_saved(ciphertext)))
+            found.append(_residues(saved(ciphertext)))
         return found
 
     def rotated_sum(self, parts: Sequence[Residues], turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
@@ -260,7 +296,7 @@ class Rotator:
             self._evaluator.rotate_vector(total, first, self._keys, rotated)
             self._rotate(rotated, others)
             self._evaluator.add_inplace(total, rotated)
-        return _residues(_saved(total))
+        return _residues(saved(total))
 
     def _rotate(self, ciphertext: Any, turns: Sequence[int]) -> None:
         for turn in turns:
@@ -301,7 +337,7 @@ def _read_keys(content: bytes) -> list[list[Seeded]]:
 
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
     key = sealapi.SecretKey()
-    with _scratch_file(kept) as path:
+    with scratch_file(kept) as path:
         try:
             key.load(parameters.context, path)
         except (ValueError, RuntimeError) as error:
@@ -315,7 +351,7 @@ def _load_ciphertext(parameters: Parameters, residues: Residues, scale: float) -
     for _ in range(len(parameters.primes) - residues.shape[1]):
         level = level.next_context_data()
     ciphertext = sealapi.Ciphertext()
-    with _scratch_file(_serialize(level.parms_id(), residues, scale)) as path:
+    with scratch_file(_serialize(level.parms_id(), residues, scale)) as path:
         ciphertext.load(parameters.context, path)
     return ciphertext
 
@@ -330,13 +366,6 @@ def _serialize(identifier: list[int], residues: Residues, scale: float) -> bytes
 
 def _header(content_bytes: int) -> bytes:
     return _HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, _HEADER.size + content_bytes)
-
-
-def _saved(serializable: Any) -> bytes:
-    """What SEAL writes of one of its objects."""
-    with _scratch_file() as path:
-        serializable.save(path)
-        return Path(path).read_bytes()
 
 
 def _content(saved: bytes) -> bytes:
@@ -364,21 +393,3 @@ def _seeded(content: bytes) -> Seeded:
 def _values(content: bytes, count: int) -> Residues:
     start = _FIELDS.size + _HEADER.size + _COUNT.size
     return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)
-
-
-@contextmanager
-def _scratch_file(*content: bytes) -> Iterator[str]:
-    """A file that holds the pieces of content, in memory where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("ciphertext")
-        try:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.writelines(content)
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.NamedTemporaryFile() as file:
-            file.writelines(content)
-            file.flush()
-            yield file.name

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from trader.he import seal
 from trader.he.errors import PlanError, SessionError
-from trader.he.parallel import run_tasks
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.sampling import round_at_random
@@ -98,11 +97,14 @@ class ClientSession:
         values = np.ldexp(inputs, -plan.scale_bits)
         packed = [packing.pack(values[start : start + slots]) for start in range(0, self._samples, slots)]
 
-        def encrypt_one(place: tuple[int, int]) -> None:
-            batch, index = place
-            request.write_ciphertext(*place, self._key.encrypt(packed[batch][index], 2.0**plan.input_scale_bits))
-
-        run_tasks(encrypt_one, [(b, i) for b in range(len(packed)) for i in range(request.ciphertexts)], progress)
+        places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
+        self._key.encrypt_all(
+            len(places),
+            lambda place: packed[places[place][0]][places[place][1]],
+            2.0**plan.input_scale_bits,
+            lambda place, ciphertext: request.write_ciphertext(*places[place], ciphertext),
+            progress,
+        )
         container = writer.finish(os.urandom(NONCE_BYTES))
         self._request_digest = digest(container)
         return container

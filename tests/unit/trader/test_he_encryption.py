@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
-from trader.he import seal
+from trader.he import SessionError, seal
 from trader.he.ring import prime_tables
 
 DEGREE = 2048
@@ -41,7 +41,7 @@ def test_residues_are_seals_own_numbers(parameters, key):
     sealapi.Encryptor(parameters.context, key._key).encrypt_zero_symmetric(zero)
     values = zero.dyn_array()
     slow = np.array([values.at(index) for index in range(values.size())], dtype=np.uint32)
-    assert (seal._residues(seal._saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
+    assert (seal._residues(seal.saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
 
 
 def test_fewer_slots_than_the_ring_holds(parameters, key):
@@ -90,3 +90,32 @@ def test_encryptions_of_zero_decrypt_to_zero_and_differ_everywhere(parameters, k
 
 def test_secret_key_is_not_shown(key):
     assert repr(key) == "SecretKey(...)"
+
+
+def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
+    found, steps = {}, []
+    key.encrypt_all(20, slots.__getitem__, SCALE, found.__setitem__, lambda *step: steps.append(step))
+    assert steps == [(done, 20) for done in range(1, 21)]
+    assert len({ciphertext.seed for ciphertext in found.values()}) == 20
+    for index, ciphertext in found.items():
+        assert np.abs(key.decrypt(ciphertext.expand(parameters.primes), SCALE) - slots[index]).max() < 1e-3
+
+
+def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    started = []
+
+    class Dying(seal.ZeroProcess):
+        def __init__(self, *job):
+            super().__init__(*job)
+            started.append(self._process)
+            self._process.kill()
+
+    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
+        key.encrypt_all(20, lambda _: np.zeros(1), SCALE, lambda *_: None)
+    assert all(process.poll() is not None for process in started)

@@ -17,12 +17,12 @@ def ring(request):
 def test_seeds_expand_to_what_seal_makes_of_them(ring):
     """SEAL itself loads a seeded ciphertext and writes both components out."""
     parameters, key = ring
-    saved = seal._saved(key._encryptor.encrypt_zero_symmetric())
+    saved = seal.saved(key._encryptor.encrypt_zero_symmetric())
     seeded = seal._seeded(seal._content(saved))
     ciphertext = seal.sealapi.Ciphertext()
-    with seal._scratch_file(saved) as path:
+    with seal.scratch_file(saved) as path:
         ciphertext.load(parameters.context, path)
-    assert (seeded.expand(parameters.primes) == seal._residues(seal._saved(ciphertext))).all()
+    assert (seeded.expand(parameters.primes) == seal._residues(seal.saved(ciphertext))).all()
 
 
 def _compress(state, message, length):
