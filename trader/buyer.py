@@ -177,11 +177,11 @@ class Buyer(Party):
         )
         with self._working("keygen"):
             session = he.ClientSession(self.listing.plan, self.policy.encryption)
-        with self._working("encrypt"):
-            request = session.encrypt(inputs, lambda done, total: self._progress("encrypt", done, total))
-        self.vault.write_arrays(INPUTS, inputs)
-        self.vault.write(SESSION, session.export_secret())
-        self.vault.write(Kind.REQUEST.value, request)
+        with self.vault.staged(Kind.REQUEST.value) as path:
+            with self._working("encrypt"):
+                session.encrypt(inputs, lambda done, total: self._progress("encrypt", done, total), path)
+            self.vault.write_arrays(INPUTS, inputs)
+            self.vault.write(SESSION, session.export_secret())
 
     def _pay_session(self) -> int:
         """Open the session on the chain. The signed transaction is kept first: a crash must not pay the fee twice."""
@@ -191,7 +191,7 @@ class Buyer(Party):
                 return int(receipt.events[0].arguments["tradeId"])
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
-        digest = he.digest(self.vault.read(Kind.REQUEST.value))
+        digest = he.digest(self.vault.map(Kind.REQUEST.value))
         samples = len(self._inputs)
         fee_wei = self.market.session_fee(self._listing_id, self.address)
         self.policy.check_fee(fee_wei)
@@ -207,7 +207,7 @@ class Buyer(Party):
         """The trade of the kept request, if the chain has it."""
         if not self.vault.has(Kind.REQUEST.value):
             return None
-        return self.market.find_session(self.address, he.digest(self.vault.read(Kind.REQUEST.value)))
+        return self.market.find_session(self.address, he.digest(self.vault.map(Kind.REQUEST.value)))
 
     @property
     def trade_id(self) -> int:

@@ -206,7 +206,7 @@ class Party:
         marker = f"{kind.value}.delivered"
         if vault.has(marker):
             return
-        message = vault.read(kind.value)
+        message = vault.map(kind.value)
         digest = self.mailbox.put(trade_channel(trade_id), kind, message)
         self._note(note, trade_id=trade_id, details={"bytes": len(message), "digest": f"0x{digest.hex()}"})
         vault.write(marker, b"")

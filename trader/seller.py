@@ -180,15 +180,16 @@ class Seller(Party):
         trade = self._require_legal(Answered, trade_id)
         request = self._receive_request(trade)
         vault = self.vault(trade_id)
-        with self._working("evaluate"):
+        with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
             response = he.evaluate(
                 self._plan,
                 self._tested_model(),
                 request,
                 trade.samples,
                 lambda done, total: self._progress("evaluate", done, total),
+                path,
             )
-        vault.write(Kind.RESPONSE.value, response)
+        vault.forget(Kind.REQUEST.value)
         digest = he.digest(response)
         self._transact("respond", lambda: self.market.respond(self.account, trade_id, digest))
         self._send_response(trade_id)
@@ -285,9 +286,12 @@ class Seller(Party):
         """How the parameters are cut into columns, and these into chunks."""
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
 
-    def _receive_request(self, trade: Trade) -> bytes:
+    def _receive_request(self, trade: Trade) -> memoryview:
+        """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._plan, trade.samples)
-        request = self.mailbox.get(trade_channel(trade.trade_id), Kind.REQUEST, limit_bytes)
+        path = self.vault(trade.trade_id).path(Kind.REQUEST.value)
+        with self.mailbox.open(trade_channel(trade.trade_id), Kind.REQUEST, limit_bytes) as message:
+            request = he.fetch_container(message, path, limit_bytes)
         digest = he.digest(request)
         if digest != trade.digest:
             raise RequestError(

@@ -7,14 +7,17 @@ depends on them is sent. Files are whole or not there, and their owner alone can
 from __future__ import annotations
 
 import io
+import mmap
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from trader.errors import PartyFolderError
-from trader.files import write_file
+from trader.files import staged_file, write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,6 +40,25 @@ class Vault:
             EnvironmentFaultError: The folder can't be written.
         """
         write_file(self.folder / name, bytes(data), secret=True)
+
+    @contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """A new file to be written in the block, at the end of which it is kept under `name`.
+
+        Raises:
+            EnvironmentFaultError: The folder or the file can't be written.
+        """
+        with staged_file(self.folder / name) as path:
+            yield path
+
+    def path(self, name: str) -> Path:
+        """Where something is kept under `name`, or may be; the folder is made."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / name
+
+    def forget(self, name: str) -> None:
+        """Keep nothing under `name` any more."""
+        (self.folder / name).unlink(missing_ok=True)
 
     def write_arrays(self, name: str, *arrays: NDArray[Any]) -> None:
         """Keep arrays under `name`, as `write` does."""
@@ -66,6 +88,22 @@ class Vault:
         try:
             return (self.folder / name).read_bytes()
         except OSError as error:
-            raise PartyFolderError(
-                f"{self.folder / name} can't be read: {error.strerror}. Name the folder in which the trade was begun."
-            ) from error
+            raise self._unreadable(name, error) from error
+
+    def map(self, name: str) -> memoryview:
+        """What is kept under `name`, read-only, without reading all of it into memory.
+
+        Raises:
+            PartyFolderError: Nothing is, or it can't be read.
+        """
+        try:
+            with (self.folder / name).open("rb") as file:
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError) as error:
+            raise self._unreadable(name, error) from error
+
+    def _unreadable(self, name: str, error: OSError | ValueError) -> PartyFolderError:
+        reason = error.strerror if isinstance(error, OSError) else error
+        return PartyFolderError(
+            f"{self.folder / name} can't be read: {reason}. Name the folder in which the trade was begun."
+        )

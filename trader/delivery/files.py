@@ -13,7 +13,7 @@ PRIVATE_MODE = 0o600
 SHARED_MODE = 0o644
 
 
-def write_new(folder: Path | int, name: str, data: bytes, mode: int) -> None:
+def write_new(folder: Path | int, name: str, data: bytes | memoryview, mode: int) -> None:
     """Create ``name`` in ``folder`` with ``data``.
 
     A crash leaves either nothing under that name or the whole file, on disk; a link of that name is not followed.
@@ -43,7 +43,7 @@ def write_new(folder: Path | int, name: str, data: bytes, mode: int) -> None:
             os.close(directory)
 
 
-def _write(directory: int, name: str, data: bytes, mode: int) -> None:
+def _write(directory: int, name: str, data: bytes | memoryview, mode: int) -> None:
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from trader.delivery.errors import NotDeliveredError, TransferError
@@ -79,7 +79,7 @@ class Mailbox:
         """The ``file://`` URL for the manifest."""
         return self.root.absolute().as_uri()
 
-    def put(self, channel: str, kind: Kind, data: bytes) -> bytes:
+    def put(self, channel: str, kind: Kind, data: bytes | memoryview) -> bytes:
         """Deliver a message; delivering the same bytes again does nothing.
 
         Returns:
@@ -107,17 +107,31 @@ class Mailbox:
             NotDeliveredError: It has not arrived.
             TransferError: It is larger than ``limit_bytes``, not a plain file, or does not have the digest.
         """
+        with self.open(channel, kind, limit_bytes) as file:
+            data = _read_whole(file, f"{kind.value} of {channel}")
+        if digest is not None and keccak256(data) != digest:
+            name = f"{kind.value} of {channel}"
+            raise TransferError(f"{name} has the digest 0x{keccak256(data).hex()}, expected 0x{digest.hex()}")
+        return data
+
+    @contextmanager
+    def open(self, channel: str, kind: Kind, limit_bytes: int) -> Iterator[BinaryIO]:
+        """A message that has arrived, as a file that its sender may still change.
+
+        Raises:
+            NotDeliveredError: It has not arrived.
+            TransferError: It is larger than ``limit_bytes``, not a plain file, or can't be read.
+        """
         name = f"{kind.value} of {_checked(channel)}"
         try:
             with self._open_channel(channel) as directory:
-                data = _read_plain(directory, kind.value, limit_bytes, name)
+                file = _open_plain(directory, kind.value, limit_bytes, name)
         except FileNotFoundError as error:
             raise NotDeliveredError(f"{name} has not arrived in {self.root}") from error
         except OSError as error:
             raise TransferError(f"{name} cannot be read: {error.strerror}") from error
-        if digest is not None and keccak256(data) != digest:
-            raise TransferError(f"{name} has the digest 0x{keccak256(data).hex()}, expected 0x{digest.hex()}")
-        return data
+        with file:
+            yield file
 
     def wait(
         self, channel: str, kind: Kind, limit_bytes: int, digest: bytes | None = None, *, timeout_seconds: float
@@ -157,15 +171,22 @@ def _checked(channel: str) -> str:
     return channel
 
 
-def _read_plain(directory: int, name: str, limit_bytes: int, description: str) -> bytes:
-    """Read a plain file of at most ``limit_bytes`` that does not grow meanwhile."""
-    with os.fdopen(os.open(name, _PLAIN_READ, dir_fd=directory), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise TransferError(f"{description} is not a plain file")
-        if status.st_size > limit_bytes:
-            raise TransferError(f"{description} has {status.st_size} bytes, more than the {limit_bytes} allowed")
-        data = file.read(status.st_size + 1)
-    if len(data) != status.st_size:
+def _open_plain(directory: int, name: str, limit_bytes: int, description: str) -> BinaryIO:
+    """Open a plain file of at most ``limit_bytes``."""
+    file = os.fdopen(os.open(name, _PLAIN_READ, dir_fd=directory), "rb")
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size <= limit_bytes:
+        return file
+    file.close()
+    if not stat.S_ISREG(status.st_mode):
+        raise TransferError(f"{description} is not a plain file")
+    raise TransferError(f"{description} has {status.st_size} bytes, more than the {limit_bytes} allowed")
+
+
+def _read_whole(file: BinaryIO, description: str) -> bytes:
+    """The contents of a file that does not grow meanwhile."""
+    size = os.fstat(file.fileno()).st_size
+    data = file.read(size + 1)
+    if len(data) != size:
         raise TransferError(f"{description} changes while it is read: messages are delivered whole")
     return data

@@ -11,7 +11,7 @@ from trader.he.forecast import Forecast, forecast
 from trader.he.plan import HePlan, SecurityPolicy, parse_plan
 from trader.he.planner import Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
-from trader.he.wire import digest
+from trader.he.wire import digest, fetch_container
 
 __all__ = [
     "Candidate",
@@ -28,6 +28,7 @@ __all__ = [
     "commit_outputs",
     "digest",
     "evaluate",
+    "fetch_container",
     "forecast",
     "parse_plan",
     "plan_encryption",

@@ -6,6 +6,7 @@ A plan says where samples and features stand in ciphertexts, and with that who e
 
 from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 from trader.he.batched import BatchedEvaluator
@@ -26,8 +27,13 @@ from trader.model.canonical import CanonicalModel
 
 
 def evaluate(
-    plan: HePlan, model: CanonicalModel, request: Buffer, samples: int, progress: Progress | None = None
-) -> bytearray:
+    plan: HePlan,
+    model: CanonicalModel,
+    request: Buffer,
+    samples: int,
+    progress: Progress | None = None,
+    path: Path | None = None,
+) -> memoryview:
     """Evaluate the model on an encrypted test set.
 
     The response holds n = `samples` outputs and nothing else of the model: unused slots are blanked, every ciphertext
@@ -40,6 +46,7 @@ def evaluate(
         request: container from the buyer; checked before it is parsed.
         samples: number of samples that the buyer paid for.
         progress: called as work is done.
+        path: of the file to which the response is written; without one it is in memory.
 
     Returns:
         A container; `digest` of it is the `responseDigest`.
@@ -63,7 +70,8 @@ def evaluate(
     parts = RequestParts(plan, samples, parameters, container.parts)
     protection = Protection(plan, parameters, PublicKey(parameters, parts.public_key))
     evaluator = _evaluator(model, program, scales, parts)
-    writer = ContainerWriter("response", plan.digest, samples, plan.response_layout(samples, parameters.primes))
+    layout = plan.response_layout(samples, parameters.primes)
+    writer = ContainerWriter("response", plan.digest, samples, layout, path)
     slots, batches = plan.samples_per_batch, plan.batches(samples)
     advance = _counter(progress, batches * evaluator.steps)
     for batch, part in enumerate(writer.parts):

@@ -7,6 +7,7 @@ secret key lives as long as the session and never leaves it.
 
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +73,15 @@ class ClientSession:
         self._check_used()
         return _KEPT.pack(self._samples, self._request_digest) + self._key.to_bytes()
 
-    def encrypt(self, inputs: NDArray[np.int64], progress: Progress | None = None) -> bytearray:
+    def encrypt(
+        self, inputs: NDArray[np.int64], progress: Progress | None = None, path: Path | None = None
+    ) -> memoryview:
         """The request for a test set, under fresh keys; a session makes one.
 
         Args:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
             progress: called as ciphertexts are made.
+            path: of the file to which the request is written; without one it is in memory.
 
         Returns:
             A container (see `trader.he.wire`); `digest` of it is the `requestDigest`.
@@ -90,7 +94,7 @@ class ClientSession:
         plan, parameters = self._plan, self._parameters
         self._key = seal.SecretKey(parameters)
         layout = plan.request_layout(self._samples, parameters.all_primes)
-        writer = ContainerWriter("request", plan.digest, self._samples, layout)
+        writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
         request = RequestParts(plan, self._samples, parameters, writer.parts)
         self._write_keys(request)
         packing, slots = plan.packing(self._samples), plan.samples_per_batch

@@ -15,13 +15,19 @@ serialization is never read from a peer.
 `read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number,
 sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to
 anything.
+
+Containers can be larger than one wants to hold in memory: they are written to and read from mapped files, and
+`fetch_container` copies one from somebody else's file part by part, keeping the parts that are already there.
 """
 
 import hashlib
+import mmap
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import rfc8785
@@ -34,6 +40,7 @@ from trader.he.types import Buffer, Residues
 
 MAGIC = b"MSHE0001"
 MAX_HEADER_BYTES = 1 << 20
+_COPY_BYTES = 1 << 20
 _LENGTH = struct.Struct("<I")
 _Digest = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 _NO_DIGEST = "0x" + bytes(32).hex()
@@ -85,26 +92,38 @@ class PartLayout:
 
 
 class ContainerWriter:
-    """A container being made in one buffer: fill `parts`, then `finish`.
+    """A container being made in one buffer, or in a file: fill `parts`, then `finish`.
+
+    The header is written last, so that what is left of an interrupted one is not a container.
 
     Attributes:
         parts: one writable array per part, zero at first.
+
+    Raises:
+        OSError: the file can't be made as large as the container is.
     """
 
-    def __init__(self, kind: Literal["request", "response"], plan: str, samples: int, layout: Sequence[PartLayout]):
+    def __init__(
+        self,
+        kind: Literal["request", "response"],
+        plan: str,
+        samples: int,
+        layout: Sequence[PartLayout],
+        path: Path | None = None,
+    ) -> None:
         sizes = [part.byte_count for part in layout]
         blank = tuple(PartHeader(bytes=size, sha256=_NO_DIGEST) for size in sizes)
         self._header = Header(kind=kind, plan=plan, samples=samples, reference=_NO_DIGEST, parts=blank)
         start = len(_frame(self._header))
-        self._buffer = bytearray(start + sum(sizes))
+        self._buffer = _allocate(start + sum(sizes), path)
         self.parts: list[Residues] = []
         for part in layout:
             view = memoryview(self._buffer)[start : start + part.byte_count]
             self.parts.append(np.frombuffer(view, dtype="<u4").reshape(part.shape))
             start += part.byte_count
 
-    def finish(self, reference: bytes) -> bytearray:
-        """Write the header with the parts' digests, and hand the buffer out."""
+    def finish(self, reference: bytes) -> memoryview:
+        """Write the header with the parts' digests, and hand the buffer out; a file is on disk then."""
         digests = [""] * len(self.parts)
 
         def hash_part(index: int) -> None:
@@ -118,7 +137,24 @@ class ContainerWriter:
         frame = _frame(self._header.model_copy(update={"reference": "0x" + reference.hex(), "parts": parts}))
         self._buffer[: len(frame)] = frame
         self.parts = []
-        return self._buffer
+        if isinstance(self._buffer, mmap.mmap):
+            self._buffer.flush()
+        return memoryview(self._buffer)
+
+
+def _allocate(size: int, path: Path | None) -> bytearray | mmap.mmap:
+    """Writable zeros; a file's blocks are reserved at once, since a full disk would kill who writes to its map."""
+    if path is None:
+        return bytearray(size)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.ftruncate(descriptor, size)
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def _frame(header: Header) -> bytes:
@@ -184,6 +220,87 @@ def read_container(
     _check_field("length of the container", len(view), len(frame) + sum(part.bytes for part in header.parts))
     parts = _read_parts(view[len(frame) :], header, layout)
     return Container(bytes.fromhex(header.reference[2:]), keccak(bytes(frame)), parts)
+
+
+def fetch_container(source: BinaryIO, target: Path, limit_bytes: int) -> memoryview:
+    """Copy a container from a file that somebody else may change, into one of our own; then map that.
+
+    Parts are checked against the header as they come. An interrupted copy is gone on with: parts that are whole are
+    kept, the others are copied again.
+
+    Args:
+        source: the container, from its first byte on.
+        target: is written under another name until it is whole.
+        limit_bytes: largest size that is accepted.
+
+    Returns:
+        The container, read-only; `read_container` checks what this doesn't.
+
+    Raises:
+        WireError: not a container, too large, cut off, or a part that doesn't have its digest; what was good stays.
+        OSError: the target can't be written.
+    """
+    frame = _read_frame(source)
+    parts = _parse_header(memoryview(frame)).parts
+    size = len(frame) + sum(part.bytes for part in parts)
+    if size > limit_bytes:
+        raise WireError(f"the container has {size} bytes, more than the {limit_bytes} that the plan allows")
+    partial = target.with_name(f".{target.name}.partial")
+    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        if file.read(len(frame)) != frame:
+            file.seek(0)
+            file.truncate()
+            file.write(frame)
+        position = len(frame)
+        for index, part in enumerate(parts):
+            if _digest_at(file, position, part.bytes) != part.sha256:
+                source.seek(position)
+                file.seek(position)
+                found = _copy(source, file, part.bytes)
+                _check_field(f"SHA-256 of part {index}", found, part.sha256)
+            position += part.bytes
+        file.truncate(size)
+        file.flush()
+        os.fsync(file.fileno())
+        container = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    partial.replace(target)
+    return container
+
+
+def _read_frame(source: BinaryIO) -> bytes:
+    """The bytes up to the end of the header; no more than it may have."""
+    start = source.read(len(MAGIC) + _LENGTH.size)
+    if len(start) < len(MAGIC) + _LENGTH.size or not start.startswith(MAGIC):
+        raise WireError("this file is not a container of encrypted data. Ask the other side to send it again.")
+    (length,) = _LENGTH.unpack(start[len(MAGIC) :])
+    content = source.read(length) if length <= MAX_HEADER_BYTES else b""
+    if len(content) < length:
+        raise WireError(f"the container's header claims {length} bytes, more than there are or may be. Fetch it again.")
+    return start + content
+
+
+def _digest_at(file: BinaryIO, position: int, count: int) -> str:
+    """SHA-256 of bytes of a file; of fewer, if it is shorter."""
+    file.seek(position)
+    hasher = hashlib.sha256()
+    while count and (piece := file.read(min(count, _COPY_BYTES))):
+        hasher.update(piece)
+        count -= len(piece)
+    return "0x" + hasher.hexdigest()
+
+
+def _copy(source: BinaryIO, target: BinaryIO, count: int) -> str:
+    """Copy bytes and return their SHA-256."""
+    hasher = hashlib.sha256()
+    while count:
+        piece = source.read(min(count, _COPY_BYTES))
+        if not piece:
+            raise WireError(f"the container ends {count} bytes before a part does. Fetch it again.")
+        hasher.update(piece)
+        target.write(piece)
+        count -= len(piece)
+    return "0x" + hasher.hexdigest()
 
 
 def _check_field(name: str, found: object, expected: object) -> None:
