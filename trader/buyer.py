@@ -177,6 +177,7 @@ class Buyer(Party):
         )
         with self._working("keygen"):
             session = he.ClientSession(self.listing.plan, self.policy.encryption)
+            session.generate_keys(len(inputs))
         with self.vault.staged(Kind.REQUEST.value) as path:
             with self._working("encrypt"):
                 session.encrypt(inputs, lambda done, total: self._progress("encrypt", done, total), path)

@@ -50,6 +50,7 @@ def run_trial(
     """
     clock = _Clock()
     session = ClientSession(plan)
+    session.generate_keys(len(inputs))
     clock.lap("keygen")
     request = session.encrypt(inputs, watch("encrypt"))
     clock.lap("encrypt")

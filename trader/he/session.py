@@ -7,6 +7,7 @@ secret key lives as long as the session and never leaves it.
 
 import os
 import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from trader.he.errors import PlanError, SessionError
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.sampling import round_at_random
-from trader.he.types import Buffer, Progress
+from trader.he.types import Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
@@ -55,9 +56,23 @@ class ClientSession:
         plan_parameters(plan)
         self.plan = plan
         self._samples, self._request_digest, self._response_digest = 0, b"", b""
+        self._keys: _Keys | None = None
         if kept is not None:
             self._samples, self._request_digest = _KEPT.unpack_from(kept)
-            self._key = seal.SecretKey(self._parameters, kept[_KEPT.size :])
+            # What the seller needs, it was sent.
+            secret = seal.SecretKey(self._parameters, kept[_KEPT.size :])
+            self._keys = _Keys(secret, np.empty(0, dtype=np.uint32), ())
+
+    def generate_keys(self, samples: int) -> None:
+        """Make fresh keys for a test of so many samples; `encrypt` does it where it was not done before.
+
+        Raises:
+            SessionError: the session has keys.
+        """
+        if self._keys is not None:
+            raise SessionError("this session has keys; open a new one for another test")
+        self._samples = samples
+        self._keys = _Keys.generate(self._plan, samples)
 
     @property
     def _plan(self) -> HePlan:
@@ -70,8 +85,8 @@ class ClientSession:
 
     def export_secret(self) -> bytes:
         """The session with its secret key, once it has encrypted: keep it in a file that its owner alone can read."""
-        self._check_used()
-        return _KEPT.pack(self._samples, self._request_digest) + self._key.to_bytes()
+        secret = self._used_keys().secret.to_bytes()
+        return _KEPT.pack(self._samples, self._request_digest) + secret
 
     def encrypt(
         self, inputs: NDArray[np.int64], progress: Progress | None = None, path: Path | None = None
@@ -90,19 +105,19 @@ class ClientSession:
             SessionError: wrong shape, values beyond `plan.input_magnitude`, or the session was used before.
         """
         self._check_inputs(inputs)
-        self._samples = len(inputs)
-        plan, parameters = self._plan, self._parameters
-        self._key = seal.SecretKey(parameters)
+        if self._keys is None:
+            self.generate_keys(len(inputs))
+        keys, plan, parameters = self._all_keys(), self._plan, self._parameters
         layout = plan.request_layout(self._samples, parameters.all_primes)
         writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
         request = RequestParts(plan, self._samples, parameters, writer.parts)
-        self._write_keys(request)
+        keys.write(request)
         packing, slots = plan.packing(self._samples), plan.samples_per_batch
         values = np.ldexp(inputs, -plan.scale_bits)
         packed = [packing.pack(values[start : start + slots]) for start in range(0, self._samples, slots)]
 
         places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
-        self._key.encrypt_all(
+        keys.secret.encrypt_all(
             len(places),
             lambda place: packed[places[place][0]][places[place][1]],
             2.0**plan.input_scale_bits,
@@ -113,23 +128,23 @@ class ClientSession:
         self._request_digest = digest(container)
         return container
 
-    def _write_keys(self, request: RequestParts) -> None:
-        request.public_key[:] = self._key.public_key()
-        elements = [seal.rotation_element(r, request.plan.ring_degree) for r in request.plan.rotations(self._samples)]
-        keys = [self._key.relinearisation_keys()] if request.plan.refreshes else []
-        keys += self._key.galois_keys(elements) if elements else []
-        for index, key in enumerate(keys):
-            request.write_key(index, key)
+    def _all_keys(self) -> "_Keys":
+        if self._keys is None:
+            raise SessionError("this session has no keys yet; encrypt a test set first")
+        return self._keys
 
-    def _check_used(self) -> None:
-        if not self._samples:
+    def _used_keys(self) -> "_Keys":
+        if not self._request_digest:
             raise SessionError("this session has encrypted nothing that could have been answered")
+        return self._all_keys()
 
     def _check_inputs(self, inputs: NDArray[np.int64]) -> None:
-        if self._samples:
+        if self._request_digest:
             raise SessionError("this session has encrypted its test set; open a new one, with new keys, for another")
         if inputs.ndim != 2 or inputs.shape[1] != self.plan.features or not len(inputs):
             raise SessionError(f"inputs have shape {inputs.shape}, the plan takes [n, {self.plan.features}]")
+        if self._samples not in (0, len(inputs)):
+            raise SessionError(f"the keys are for {self._samples} samples, the test set has {len(inputs)}")
         limit = self.plan.input_magnitude * 2.0**self.plan.scale_bits
         largest = int(max(inputs.max(), -inputs.min()))
         if inputs.dtype != np.int64 or largest > limit:
@@ -148,8 +163,7 @@ class ClientSession:
             WireError: the container is not a response to this session's request under this plan.
             SessionError: nothing was encrypted yet, or another response was decrypted before.
         """
-        self._check_used()
-        plan = self._plan
+        secret, plan = self._used_keys().secret, self._plan
         layout = plan.response_layout(self._samples, self._parameters.primes)
         container = read_container(response, "response", plan.digest, self._samples, layout)
         container.check_reference(self._request_digest)
@@ -160,11 +174,40 @@ class ClientSession:
         outputs = np.empty((self._samples, plan.outputs))
         for batch, part in enumerate(container.parts):
             rows = outputs[batch * slots : (batch + 1) * slots]
-            decrypted = np.stack([self._key.decrypt(ciphertext, plan.output_scale) for ciphertext in part])
+            decrypted = np.stack([secret.decrypt(ciphertext, plan.output_scale) for ciphertext in part])
             rows[:] = plan.packing(len(rows)).unpack(decrypted, plan.outputs)
             if progress is not None:
                 progress(batch + 1, len(container.parts))
         return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """A session's keys.
+
+    Attributes:
+        secret: never leaves the session.
+        public: [2, primes + 1, N], for the seller.
+        switching: for the seller: for relinearisation, if the plan refreshes, then by rotation.
+    """
+
+    secret: seal.SecretKey
+    public: Residues = field(repr=False)
+    switching: tuple[list[seal.Seeded], ...] = field(repr=False)
+
+    @classmethod
+    def generate(cls, plan: HePlan, samples: int) -> "_Keys":
+        secret = seal.SecretKey(plan_parameters(plan))
+        elements = [seal.rotation_element(rotation, plan.ring_degree) for rotation in plan.rotations(samples)]
+        switching = [secret.relinearisation_keys()] if plan.refreshes else []
+        switching += secret.galois_keys(elements) if elements else []
+        return cls(secret, secret.public_key(), tuple(switching))
+
+    def write(self, request: RequestParts) -> None:
+        """Put what the seller needs into a request."""
+        request.public_key[:] = self.public
+        for index, key in enumerate(self.switching):
+            request.write_key(index, key)
 
 
 def commit_outputs(outputs: NDArray[np.float64], commit_scale_bits: int) -> NDArray[np.int64]:

@@ -131,7 +131,7 @@ def test_secrets_are_not_shown():
     inputs = random_inputs(model, 4)
     session = ClientSession(plan_for(model, inputs))
     session.encrypt(inputs)
-    assert "SecretKey(...)" in repr(session._key)
+    assert "SecretKey(...)" in repr(session._keys.secret)
     assert "array" not in repr(vars(session))
 
 

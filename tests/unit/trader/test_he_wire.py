@@ -183,7 +183,7 @@ def _differs_in_nonce_alone(forged, request):
 def test_secret_key_never_travels(trade):
     """Neither container holds the key's residues in any part."""
     _, _, session, request, response = trade
-    values = session._key._key.data().dyn_array()
+    values = session._keys.secret._key.data().dyn_array()
     key = np.array([values.at(index) for index in range(1024)], dtype="<u4").tobytes()
     for container in (request, response):
         assert key not in container
