@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from trader.he import ClientSession, PlanError, evaluate, plan_encryption
+from trader.he import ClientSession, evaluate, plan_encryption
 from trader.model import canonicalise, evaluate_values, quantise_inputs, read_model
 from trader.package import planning_data
 
@@ -149,14 +149,7 @@ MODELS = {
 }
 
 
-REFUSED = pytest.mark.xfail(
-    raises=PlanError, strict=True, reason="its large outputs ask for inputs at 2^66; encoded inputs have 61 bits"
-)
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=REFUSED if name == "three squares" else ()) for name in MODELS]
-)
+@pytest.mark.parametrize("name", MODELS)
 def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     original = MODELS[name]()
     path = tmp_path / "model.onnx"

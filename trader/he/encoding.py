@@ -2,16 +2,50 @@
 
 Slot j of a polynomial m holds m(ζ^(3^j)), ζ = exp(iπ/N) (Cheon, Kim, Kim and Song, 2017; SEAL's order). With real slots
 the coefficients satisfy m_(N-t) = -m_t, so that one real cosine transform of length N/2 gives all of them.
+
+Errors of encoding must stay below those of encryption, some 2^7, whatever the scale: from `DOUBLE_SCALE_BITS` on,
+polynomials are computed in extended precision (64 bits).
 """
 
 from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
+from trader.he.errors import SessionError
 from trader.he.ring import prime_tables
 from trader.he.types import Residues
+
+Floats: TypeAlias = NDArray[np.float64] | NDArray[np.longdouble]
+_Floats = TypeVar("_Floats", NDArray[np.float64], NDArray[np.longdouble])
+
+DOUBLE_SCALE_BITS = 50
+EXTENDED_BITS = 64
+LIMB_BITS = 40
+_PI = np.longdouble("3.14159265358979323846264338327950288")
+
+
+def encode(slots: NDArray[np.float64], scale: float, degree: int, primes: tuple[int, ...]) -> Residues:
+    """Slots [n], n <= N/2, at a scale, as a polynomial in NTT form [primes, N].
+
+    Args:
+        slots: values within 2^(68 - log2 scale).
+        scale: a power of two.
+        degree: N.
+        primes: of the form.
+
+    Raises:
+        SessionError: the scale asks for extended precision, which this machine lacks.
+    """
+    if scale <= 2.0**DOUBLE_SCALE_BITS:
+        polynomial: Floats = coefficients(slots[np.newaxis], degree)[0]
+    elif np.finfo(np.longdouble).nmant + 1 < EXTENDED_BITS:
+        raise SessionError("inputs at this plan's scale take floats of 64 bits' precision: use an x86-64 machine")
+    else:
+        polynomial = coefficients(slots[np.newaxis].astype(np.longdouble), degree)[0]
+    return to_residues(polynomial * scale, primes)
 
 
 @lru_cache(maxsize=8)
@@ -26,23 +60,27 @@ def _slot_positions(degree: int) -> NDArray[np.int64]:
     return np.minimum(angles, degree - 1 - angles)
 
 
-def coefficients(slots: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """Polynomials [k, N], not rounded, whose slots hold the given values [k, n], n <= N/2; other slots hold zero."""
+def coefficients(slots: _Floats, degree: int) -> _Floats:
+    """Polynomials [k, N], not rounded, whose slots hold the given values [k, n], n <= N/2; other slots hold zero.
+
+    The precision is that of the slots' type.
+    """
     count = degree // 2
-    ordered = np.zeros((slots.shape[0], count))
+    ordered = np.zeros((slots.shape[0], count), dtype=slots.dtype)
     ordered[:, _slot_positions(degree)[: slots.shape[1]]] = slots
     cosines = _cosine_transform(ordered) / count
-    polynomials = np.zeros((slots.shape[0], degree))
+    polynomials = np.zeros((slots.shape[0], degree), dtype=slots.dtype)
     polynomials[:, :count] = cosines
     polynomials[:, count + 1 :] = -cosines[:, :0:-1]
     return polynomials
 
 
-def _cosine_transform(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cosine_transform(values: _Floats) -> _Floats:
     """Σ_k x_k·cos(π(2k + 1)t/2n) along the last axis, through a real FFT of the same length (Makhoul, 1980)."""
     length = values.shape[-1]
     spectrum = np.fft.rfft(np.concatenate([values[:, ::2], values[:, ::-2]], axis=1))
-    twiddled = spectrum * np.exp(-0.5j * np.pi * np.arange(spectrum.shape[-1]) / length)
+    angles = (_PI / 2 * np.arange(spectrum.shape[-1]) / length).astype(values.dtype)
+    twiddled = spectrum * np.exp(-1j * angles)
     cosines = np.empty_like(values)
     cosines[:, : spectrum.shape[-1]] = twiddled.real
     cosines[:, spectrum.shape[-1] :] = -twiddled.imag[:, -2:0:-1]
@@ -54,10 +92,15 @@ def round_to_integers(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(values).astype(np.int64)
 
 
-def to_residues(integers: NDArray[np.int64], primes: tuple[int, ...]) -> Residues:
-    """NTT form [primes, N] of a polynomial with integer coefficients [N] below 2^62."""
-    residues = np.zeros((len(primes), integers.size), dtype=np.uint32)
+def to_residues(polynomial: Floats, primes: tuple[int, ...]) -> Residues:
+    """NTT form [primes, N] of a polynomial [N] with its coefficients, below 2^100, rounded to integers."""
+    rounded = np.rint(polynomial)
+    high = np.floor(np.ldexp(rounded, -LIMB_BITS))
+    low = (rounded - np.ldexp(high, LIMB_BITS)).astype(np.int64)
+    residues = np.zeros((len(primes), polynomial.size), dtype=np.uint32)
     for index, prime in enumerate(primes):
-        kernels.add_integers(integers, prime, 1, residues[index])
-        prime_tables(integers.size, prime).forward(residues[index])
+        kernels.add_integers(low, prime, 1, residues[index])
+        if high.any():
+            kernels.add_integers(high.astype(np.int64), prime, (1 << LIMB_BITS) % prime, residues[index])
+        prime_tables(polynomial.size, prime).forward(residues[index])
     return residues

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from trader.he import kernels
 from trader.he.batched import Values, run_tiles
-from trader.he.encoding import coefficients, round_to_integers, to_residues
+from trader.he.encoding import coefficients, to_residues
 from trader.he.packing import AffineMap, MapLayout, Packing, affine_maps
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
@@ -172,5 +172,4 @@ class _MapProduct:
         """Values by block as an encoded polynomial, NTT form [primes, N]."""
         slots = self.layout.slots(blocks, masked=self.masked)
         polynomial = np.ldexp(coefficients(slots[np.newaxis], self.plan.ring_degree)[0], scale_bits)
-        integers = round_at_random(polynomial) if self.masked else round_to_integers(polynomial)
-        return to_residues(integers, self.primes)
+        return to_residues(round_at_random(polynomial).astype(np.float64) if self.masked else polynomial, self.primes)

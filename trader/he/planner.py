@@ -53,8 +53,8 @@ RANGE_BITS = 3
 """Outputs may exceed their bound by this factor before they wrap around."""
 SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
 """Where no key is switched, the smallest prime that SEAL finds for the ring serves."""
-LARGEST_COEFFICIENT_BITS = 61
-"""Encoded inputs are signed 64-bit integers."""
+LARGEST_COEFFICIENT_BITS = 68
+"""Larger inputs would be encoded with more error than encryption makes (`trader.he.encoding`)."""
 SMALLEST_DROPPED_BITS = 25
 """There are enough primes of so many bits in every ring."""
 INPUT_LEAD_BITS = 4
@@ -277,8 +277,8 @@ def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candi
     if choice.input_scale_bits + magnitude_bits > LARGEST_COEFFICIENT_BITS:
         return candidate(
             None,
-            f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} don't fit into 64 "
-            "bits. Scale the inputs down, or allow a larger error or less flooding.",
+            f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} can't be encoded "
+            "exactly enough. Scale the inputs down, or allow a larger error or less flooding.",
         )
     return candidate(_plan(request, choice, room, special_bits))
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tenseal import sealapi
 
 from trader.he import kernels
-from trader.he.encoding import coefficients, round_to_integers, to_residues
+from trader.he.encoding import encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
@@ -187,8 +187,7 @@ class SecretKey:
     def _add_message(self, saved_zero: bytes, slots: NDArray[np.float64], scale: float) -> Seeded:
         """Add the encoded slots to an encryption of zero."""
         zero = _seeded(_content(saved_zero))
-        polynomial = coefficients(slots[np.newaxis], self._parameters.degree)[0] * scale
-        message = to_residues(round_to_integers(polynomial), self._parameters.primes)
+        message = encode(slots, scale, self._parameters.degree, self._parameters.primes)
         for index, prime in enumerate(self._parameters.primes):
             kernels.add(message[index], prime, zero.residues[index])
         return zero

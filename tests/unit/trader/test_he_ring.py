@@ -1,9 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 from tenseal import sealapi
 
-from trader.he import seal
-from trader.he.encoding import coefficients
+from trader.he import SessionError, seal
+from trader.he.encoding import coefficients, encode
+from trader.he.propagation import fresh_noise
 from trader.he.ring import prime_tables
 
 DEGREES = {1024: (27, 14), 4096: (31, 30, 16), 8192: (31, 28, 25, 17), 32768: (31, 29, 17)}
@@ -68,3 +71,35 @@ def test_slots_that_are_not_given_hold_zero(count):
     slots = np.exp(1j * np.pi * powers[:, np.newaxis] * np.arange(1024) / 1024) @ polynomial
     assert np.allclose(slots[:count], 1)
     assert np.allclose(slots[count:], 0)
+
+
+def _decoded(residues, primes, slot):
+    """A slot of a polynomial in NTT form, by the Chinese remainder theorem and a sum in extended precision."""
+    degree, modulus = residues.shape[1], math.prod(primes)
+    polynomial = [0] * degree
+    for prime, values in zip(primes, residues.copy(), strict=True):
+        prime_tables(degree, prime).inverse(values)
+        others = modulus // prime
+        factor = others * pow(others, -1, prime)
+        polynomial = [total + int(value) * factor for total, value in zip(polynomial, values, strict=True)]
+    centred = [np.longdouble(str((value + modulus // 2) % modulus - modulus // 2)) for value in polynomial]
+    exponents = pow(3, slot, 2 * degree) * np.arange(degree) % (2 * degree)
+    return np.dot(centred, np.cos(np.longdouble("3.14159265358979323846264338327950288") * exponents / degree))
+
+
+@pytest.mark.parametrize("bits", [20, 50, 51, 61, 66, 68])
+def test_errors_of_encoding_stay_below_those_of_encryption(bits):
+    """Doubles alone, of 53 bits, would be wrong by 2^15 at the largest scale."""
+    degree, primes = 1024, seal.parameters(1024, (31, 31, 31, 31, 20)).primes
+    slots = np.random.default_rng(4).integers(-(2**13), 2**13, degree // 2) / 2.0**13
+    residues = encode(slots, 2.0**bits, degree, primes)
+    errors = [abs(_decoded(residues, primes, j) - np.longdouble(slots[j]) * 2.0**bits) for j in (0, 1, 100, 511)]
+    assert max(errors) < 3 * fresh_noise(degree)
+
+
+def test_a_machine_without_extended_precision_says_so(monkeypatch):
+    monkeypatch.setattr(np, "longdouble", np.float64)
+    primes = seal.parameters(1024, (31, 31, 31, 20)).primes
+    encode(np.ones(3), 2.0**50, 1024, primes)
+    with pytest.raises(SessionError, match="64 bits' precision: use an x86-64 machine"):
+        encode(np.ones(3), 2.0**51, 1024, primes)
