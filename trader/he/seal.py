@@ -1,6 +1,6 @@
 """SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption, relinearisation, rescaling.
 
-Nothing else imports TenSEAL.
+Nothing else imports TenSEAL, but for the processes of `trader.he.zeros`.
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
 `trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then, as a whole
 compressed by Zstandard where SEAL writes it, the fields below, little-endian, one more header, and the residues as u64
