@@ -1,4 +1,4 @@
-"""Encrypted evaluation with one feature per ciphertext: exact matrix products on residues.
+"""Encrypted evaluation with one feature per ciphertext, of one or two samples per slot: exact products on residues.
 
 Every operation but a refresh is pointwise in NTT form, one prime at a time, so a level of the program is evaluated tile
 by tile: a tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Between levels SEAL refreshes
@@ -18,6 +18,7 @@ from trader.he.plan import HePlan
 from trader.he.program import Program, Stage
 from trader.he.request import RequestParts
 from trader.he.seal import Refresher
+from trader.he.splitting import Splitter
 from trader.he.tiles import BLOCK, TileEvaluator
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
@@ -73,10 +74,10 @@ def run_tiles(
 class BatchedEvaluator:
     """A program, prepared for all batches of a request."""
 
-    plan: HePlan
     program: Program
     stages: tuple["_Stage", ...]
     refresher: Refresher | None
+    splitter: Splitter | None
 
     @classmethod
     def prepare(
@@ -88,17 +89,30 @@ class BatchedEvaluator:
             _Stage.prepare(plan, model, program, level, scales, parameters.primes) for level in range(program.depth + 1)
         )
         refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
-        return cls(plan, program, stages, refresher)
+        splitter = Splitter.prepare(model, program, scales, parts) if plan.paired else None
+        return cls(program, stages, refresher, splitter)
 
     @property
     def steps(self) -> int:
-        """Number of steps per batch: levels, and ciphertexts that are refreshed."""
-        return sum(1 + stage.refreshed for stage in self.stages)
+        """Number of steps per batch, at most: levels, and ciphertexts that are refreshed or split."""
+        first, *others = (1 + stage.refreshed for stage in self.stages)
+        if self.splitter is None:
+            return first + sum(others)
+        return first + self.splitter.steps + 2 * sum(others)
 
-    def run(self, inputs: Sequence[tuple[Residues, Residues]], advance: Advance) -> Residues:
-        """Ciphertexts by prime, both components [F, N], to outputs [O, components, primes, N]."""
+    def run(self, inputs: Sequence[tuple[Residues, Residues]], parts: int, advance: Advance) -> Residues:
+        """Ciphertexts by prime, both components [F, N], to outputs [parts · O, components, primes, N]."""
         values = Values(inputs)
-        for stage in self.stages:
+        if self.splitter is None:
+            return self._finish(values, self.stages, advance)
+        first, *others = self.stages
+        first.run(values)
+        advance()
+        halves = self.splitter.split(values.kept, advance)[:parts]
+        return np.concatenate([self._finish(Values(inputs, half), others, advance) for half in halves])
+
+    def _finish(self, values: Values, stages: Sequence["_Stage"], advance: Advance) -> Residues:
+        for stage in stages:
             stage.run(values)
             advance()
             stage.refresh(values, self.refresher, advance)
@@ -136,8 +150,11 @@ class _Stage:
         """Split weights for every prime of the level."""
         stage = program.stage(level)
         later = {name for after in range(level + 1, program.depth + 1) for name in program.stage(after).reads}
+        # Biases are for both samples of a slot; they are added when these are split.
+        biased = not (plan.paired and level == 0)
         evaluators = tuple(
-            TileEvaluator.prepare(model, stage, scales, prime) for prime in primes[: plan.level_primes(level)]
+            TileEvaluator.prepare(model, stage, scales, prime, biased=biased)
+            for prime in primes[: plan.level_primes(level)]
         )
         made = {step.name for step in stage.steps}
         expires = frozenset((made | set(stage.reads)) - later - {program.graph.output})

@@ -19,6 +19,7 @@ from trader.he.ring import prime_tables
 from trader.he.types import Residues
 
 Floats: TypeAlias = NDArray[np.float64] | NDArray[np.longdouble]
+Slots: TypeAlias = NDArray[np.float64] | NDArray[np.complex128]
 _Floats = TypeVar("_Floats", NDArray[np.float64], NDArray[np.longdouble])
 
 DOUBLE_SCALE_BITS = 50
@@ -27,8 +28,10 @@ LIMB_BITS = 40
 _PI = np.longdouble("3.14159265358979323846264338327950288")
 
 
-def encode(slots: NDArray[np.float64], scale: float, degree: int, primes: tuple[int, ...]) -> Residues:
+def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> Residues:
     """Slots [n], n <= N/2, at a scale, as a polynomial in NTT form [primes, N].
+
+    Imaginary parts stand at X^(N/2), whose slots are i or -i: their own polynomial times that.
 
     Args:
         slots: values within 2^(68 - log2 scale).
@@ -39,13 +42,22 @@ def encode(slots: NDArray[np.float64], scale: float, degree: int, primes: tuple[
     Raises:
         SessionError: the scale asks for extended precision, which this machine lacks.
     """
-    if scale <= 2.0**DOUBLE_SCALE_BITS:
-        polynomial: Floats = coefficients(slots[np.newaxis], degree)[0]
-    elif np.finfo(np.longdouble).nmant + 1 < EXTENDED_BITS:
+    if scale > 2.0**DOUBLE_SCALE_BITS and np.finfo(np.longdouble).nmant + 1 < EXTENDED_BITS:
         raise SessionError("inputs at this plan's scale take floats of 64 bits' precision: use an x86-64 machine")
-    else:
-        polynomial = coefficients(slots[np.newaxis].astype(np.longdouble), degree)[0]
-    return to_residues(polynomial * scale, primes)
+    parts = np.stack([slots.real, slots.imag] if np.iscomplexobj(slots) else [slots])
+    if scale <= 2.0**DOUBLE_SCALE_BITS:
+        return to_residues(_join(coefficients(parts.astype(np.float64), degree)) * scale, primes)
+    return to_residues(_join(coefficients(parts.astype(np.longdouble), degree)) * scale, primes)
+
+
+def _join(parts: _Floats) -> _Floats:
+    """Polynomials [1 or 2, N]: the first, plus X^(N/2) times the second."""
+    joined: _Floats = parts[0]
+    half = joined.size // 2
+    for part in parts[1:]:
+        joined[half:] += part[:half]
+        joined[:half] -= part[half:]
+    return joined
 
 
 @lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.planner import dropped_products
 from trader.he.privacy import Protection
-from trader.he.program import Program, build_program
+from trader.he.program import Program
 from trader.he.propagation import value_scales
 from trader.he.request import RequestParts
 from trader.he.seal import PublicKey
@@ -57,7 +57,7 @@ def evaluate(
     """
     plan = plan.for_samples(samples)
     parameters = plan_parameters(plan)
-    program = build_program(model.graph, plan.polynomials, staged=plan.refreshes, packed=plan.packed)
+    program = plan.program(model.graph)
     scales = value_scales(
         program,
         plan.input_scale_bits,
@@ -72,12 +72,12 @@ def evaluate(
     evaluator = _evaluator(model, program, scales, parts)
     layout = plan.response_layout(samples, parameters.primes)
     writer = ContainerWriter("response", plan.digest, samples, layout, path)
-    slots, batches = plan.samples_per_batch, plan.batches(samples)
+    size, batches = plan.samples_per_batch, plan.batches(samples)
     advance = _counter(progress, batches * evaluator.steps)
     for batch, part in enumerate(writer.parts):
-        part[:] = evaluator.run(parts.read_ciphertexts(batch), advance)
-        used = plan.packing(samples - batch * slots).used(plan.outputs)
-        run_tasks(lambda output: protection.protect(*output), zip(part, used, strict=True))
+        left = samples - batch * size
+        part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
+        run_tasks(lambda output: protection.protect(*output), zip(part, plan.used_slots(left), strict=True))
     return writer.finish(container.digest)
 
 
@@ -88,8 +88,11 @@ class _Evaluator(Protocol):
     def steps(self) -> int:
         """Number of times that `run` advances."""
 
-    def run(self, inputs: list[tuple[Residues, Residues]], advance: Advance) -> Residues:
-        """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N]."""
+    def run(self, inputs: list[tuple[Residues, Residues]], parts: int, advance: Advance) -> Residues:
+        """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N].
+
+        `parts` is the number of parts of the batch that hold samples.
+        """
 
 
 def _evaluator(

@@ -16,7 +16,7 @@ from trader.he import kernels, seal
 from trader.he.packing import MapLayout, Packing
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
-from trader.he.program import Affine, Normalise, Program, Stage, build_program
+from trader.he.program import Affine, Normalise, Program, Stage
 from trader.he.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring import prime_tables
 from trader.he.tiles import BLOCK
@@ -81,36 +81,43 @@ class _Speeds:
 def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     """Predict the cost of testing `samples` samples under a plan."""
     plan, speeds = plan.for_samples(samples), _speeds()
-    program = build_program(graph, plan.polynomials, staged=plan.refreshes, packed=plan.packed)
+    program = plan.program(graph)
     sizes = _sizes(program, plan.packing(samples))
-    cores, batches = worker_count(), plan.batches(samples)
-    positions = batches * plan.primes * plan.ring_degree
+    cores, batches, parts = worker_count(), plan.batches(samples), len(plan.parts_of_batch(samples))
     stages = [program.stage(level) for level in range(program.depth + 1)]
-    tiles = (
-        batches
-        * plan.ring_degree
-        * sum(plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds) for stage in stages)
-    )
-    refresh = batches * sum(_refresh_seconds(plan, program, stage.level, sizes, speeds) for stage in stages)
-    encrypt = positions * 2 * sizes[INPUT] * speeds.encrypt
-    keys = 2 * plan.switching_keys(samples) * plan.primes * (plan.primes + 1) * plan.ring_degree * speeds.encrypt
-    ciphertexts = plan.response_ciphertexts(samples)
-    outputs = batches * plan.response_primes * plan.ring_degree * ciphertexts * plan.components
-    zeros = positions * ciphertexts * math.comb(plan.components, 2) * 2 * ZERO_ENCRYPTIONS * speeds.encrypt
-    protect = outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros
+    tiles = refresh = 0.0
+    for stage in stages:
+        times = batches * (parts if stage.level else 1)
+        work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds)
+        tiles += times * plan.ring_degree * work
+        refresh += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
+    ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * (plan.primes + 1)
+    processes = cores if ciphertexts >= seal.SMALLEST_SHARED_COUNT else 1
+    encrypt = 2 * plan.ring_degree * plan.primes * (ciphertexts / processes + keys) * speeds.encrypt
+    protect = _protection_seconds(plan, samples, speeds)
     products, switchings = _map_seconds(plan, samples, speeds)
+    splits = batches * sum(sizes[step.name] for step in program.splits)
+    switchings += splits * _switching_seconds(plan, plan.primes, speeds)
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
-    expanded = batches * sizes[INPUT] * plan.primes * plan.ring_degree * 4
-    scratch = expanded // batches + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
+    expanded = sizes[INPUT] * plan.primes * plan.ring_degree * 4
+    scratch = expanded + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
     return Forecast(
         request_bytes=request,
         response_bytes=response,
-        encrypt_seconds=encrypt + keys,
+        encrypt_seconds=encrypt,
         evaluate_seconds=(tiles + protect + products) / cores + refresh + switchings,
-        decrypt_seconds=outputs * DECRYPTION_TRANSFORMS * speeds.transform,
+        decrypt_seconds=plan.response_bytes(samples) / 4 * DECRYPTION_TRANSFORMS * speeds.transform,
         peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages, sizes),
         expected_error=plan.expected_error,
     )
+
+
+def _protection_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> float:
+    """Masks and noise, and encryptions of zero under the public key."""
+    outputs = plan.response_bytes(samples) / 4
+    ciphertexts = outputs / (plan.response_primes * plan.ring_degree * plan.components)
+    zeros = ciphertexts * math.comb(plan.components, 2) * 2 * plan.primes * plan.ring_degree
+    return outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros * ZERO_ENCRYPTIONS * speeds.encrypt
 
 
 def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, float]:

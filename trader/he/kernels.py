@@ -144,6 +144,15 @@ def add(addend: Residues, prime: int, result: Residues) -> None:
 
 
 @_kernel
+def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
+    """Subtract one vector of residues from another, in place."""
+    q = np.uint32(prime)
+    for i in range(result.size):
+        difference = np.uint32(result[i] - subtrahend[i])
+        result[i] = min(difference, np.uint32(difference + q))
+
+
+@_kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
     q = np.int64(prime)

@@ -22,7 +22,7 @@ from trader.he.program import Affine, Program, Refresh, Stage, Step
 from trader.he.propagation import log2
 from trader.he.request import RequestParts
 from trader.he.sampling import round_at_random
-from trader.he.seal import Refresher, Rotator
+from trader.he.seal import Automorphisms, Refresher
 from trader.he.tiles import TileEvaluator
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
@@ -55,7 +55,7 @@ class PackedEvaluator:
     packing: Packing
     primes: tuple[int, ...]
     maps: Mapping[str, AffineMap] = field(repr=False)
-    rotator: Rotator
+    rotator: Automorphisms
     refresher: Refresher | None
 
     @classmethod
@@ -64,8 +64,7 @@ class PackedEvaluator:
     ) -> "PackedEvaluator":
         """Read the keys."""
         plan, parameters = parts.plan, parts.parameters
-        rotations = plan.rotations(parts.samples)
-        rotator = Rotator(parameters, {r: parts.read_key(plan.refreshes + i) for i, r in enumerate(rotations)})
+        rotator = Automorphisms(parameters, parts.read_galois_keys())
         refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
         maps, packing = affine_maps(model, program), plan.packing(parts.samples)
         return cls(plan, model, program, scales, packing, parameters.primes, maps, rotator, refresher)
@@ -75,7 +74,7 @@ class PackedEvaluator:
         """Number of steps: the program's."""
         return len(self.program.steps)
 
-    def run(self, inputs: Sequence[tuple[Residues, Residues]], advance: Advance) -> Residues:
+    def run(self, inputs: Sequence[tuple[Residues, Residues]], _parts: int, advance: Advance) -> Residues:
         """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N]."""
         values = Values(inputs)
         for step in self.program.steps:

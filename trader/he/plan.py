@@ -9,16 +9,21 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import rfc8785
 from eth_utils.crypto import keccak
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.he.activations import Polynomial
+from trader.he.encoding import Slots
 from trader.he.errors import PlanError, SecurityError
 from trader.he.expansion import SEED_BYTES
 from trader.he.packing import Packing, needed_rotations
-from trader.he.seal import MAXIMUM_PRIME_BITS
+from trader.he.program import Program, build_program
+from trader.he.seal import MAXIMUM_PRIME_BITS, conjugation_element, rotation_element
 from trader.he.wire import PartLayout
+from trader.model.graph import Graph
 
 MAXIMUM_MODULUS_BITS = {
     128: {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881},
@@ -81,8 +86,10 @@ class HePlan(BaseModel):
         weight_scale_bits: scale of encoded weights in a packed plan, where ciphertexts hold several features each
             (`trader.he.packing`); 0 in others, whose weights are integers.
         maps: of a packed plan, (inputs, outputs) of its affine maps: they say which rotations need keys.
+        paired: whether two samples share each slot, as real and imaginary parts, up to the first products.
         few_samples: a packed plan for small tests, where that pays.
         few_samples_limit: largest number of samples that it serves.
+        many_samples: a paired plan for tests that fill more than a batch of this one, where that pays.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -107,42 +114,87 @@ class HePlan(BaseModel):
     expected_error: Annotated[float, Field(gt=0)]
     weight_scale_bits: Annotated[int, Field(ge=0, le=48)] = 0
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(max_length=256)] = ()
+    paired: bool = False
     few_samples: "HePlan | None" = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
+    many_samples: "HePlan | None" = None
 
     def for_samples(self, samples: int) -> "HePlan":
-        """The plan that a test of so many samples is made under: this one, or its packed one."""
-        return self.few_samples if self.few_samples is not None and samples <= self.few_samples_limit else self
+        """The plan that a test of so many samples is made under: this one, its packed or its paired one."""
+        if self.few_samples is not None and samples <= self.few_samples_limit:
+            return self.few_samples
+        if self.many_samples is not None and samples > self.samples_per_batch:
+            return self.many_samples
+        return self
 
     @property
     def batched(self) -> "HePlan":
-        """This plan without its packed one."""
-        return self.model_copy(update={"few_samples": None, "few_samples_limit": 0})
+        """This plan alone."""
+        return self.model_copy(update={"few_samples": None, "few_samples_limit": 0, "many_samples": None})
+
+    @property
+    def layouts(self) -> "tuple[HePlan, ...]":
+        """This plan, its packed and its paired one, as far as it has them."""
+        return tuple(plan for plan in (self, self.few_samples, self.many_samples) if plan is not None)
 
     @property
     def largest_error(self) -> float:
         """Bound on an output's error, for any number of samples."""
-        return max(self.expected_error, 0.0 if self.few_samples is None else self.few_samples.expected_error)
+        return max(plan.expected_error for plan in self.layouts)
 
     @property
     def packed(self) -> bool:
         """Whether ciphertexts hold several features each."""
         return self.weight_scale_bits > 0
 
-    def packing(self, samples: int) -> Packing:
-        """How the samples of a batch share ciphertexts; in one block where the plan isn't packed."""
-        slots = self.samples_per_batch
-        in_batch = min(samples, slots)
-        return Packing.tight(self.ring_degree, in_batch) if self.packed else Packing(self.ring_degree, slots, in_batch)
-
-    def rotations(self, samples: int) -> tuple[int, ...]:
-        """Rotations that need Galois keys, in ascending order."""
-        return needed_rotations(self.packing(samples), self.maps)
+    @property
+    def slots(self) -> int:
+        """Slots of a ciphertext."""
+        return self.ring_degree // 2
 
     @property
     def samples_per_batch(self) -> int:
         """Samples that one batch of ciphertexts holds."""
-        return self.ring_degree // 2
+        return self.slots * (1 + self.paired)
+
+    def packing(self, samples: int) -> Packing:
+        """How so many samples, at most one per slot, share ciphertexts; in one block where the plan isn't packed."""
+        in_batch = min(samples, self.slots)
+        packed = self.packed
+        return Packing.tight(self.ring_degree, in_batch) if packed else Packing(self.ring_degree, self.slots, in_batch)
+
+    def program(self, graph: Graph) -> Program:
+        """What is carried out under this plan."""
+        return build_program(graph, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
+
+    def parts_of_batch(self, samples: int) -> list[int]:
+        """Samples of the first batch of so many by part: those in real, then, if paired, those in imaginary parts."""
+        in_batch = min(samples, self.samples_per_batch)
+        return [min(self.slots, in_batch - start) for start in range(0, in_batch, self.slots)]
+
+    def pack(self, values: NDArray[np.float64]) -> Slots:
+        """Samples [n, F] of a batch as slots [ciphertexts, N/2]."""
+        slots = self.packing(len(values)).pack(values[: self.slots])
+        if not self.paired:
+            return slots
+        second = values[self.slots :]
+        return slots + 1j * self.packing(len(second)).pack(second) if len(second) else slots.astype(np.complex128)
+
+    def unpack(self, slots: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
+        """Slots [ciphertexts, N/2] of a response as outputs [n, O] of the samples of a batch."""
+        counts = self.parts_of_batch(samples)
+        by_part = zip(counts, np.split(slots, len(counts)), strict=True)
+        return np.concatenate([self.packing(count).unpack(part, self.outputs) for count, part in by_part])
+
+    def used_slots(self, samples: int) -> NDArray[np.bool_]:
+        """Which slots [ciphertexts, N/2] of the response to a batch hold outputs."""
+        return np.concatenate([self.packing(count).used(self.outputs) for count in self.parts_of_batch(samples)])
+
+    def galois_elements(self, samples: int) -> tuple[int, ...]:
+        """Automorphisms that need keys: rotations, in ascending order, or conjugation."""
+        rotations = needed_rotations(self.packing(samples), self.maps)
+        elements = tuple(rotation_element(rotation, self.ring_degree) for rotation in rotations)
+        return (*elements, conjugation_element(self.ring_degree)) if self.paired else elements
 
     @property
     def primes(self) -> int:
@@ -157,7 +209,7 @@ class HePlan(BaseModel):
     @property
     def refreshes(self) -> bool:
         """Whether ciphertexts are refreshed, so that requests hold relinearisation keys."""
-        return bool(self.dropped_primes)
+        return len(self.dropped_primes) > self.paired
 
     @property
     def output_scale_bits(self) -> int:
@@ -192,8 +244,8 @@ class HePlan(BaseModel):
         return self.packing(samples).ciphertexts(self.features)
 
     def response_ciphertexts(self, samples: int) -> int:
-        """Ciphertexts per batch of a response."""
-        return self.packing(samples).ciphertexts(self.outputs)
+        """Ciphertexts of the response to a batch of so many samples."""
+        return sum(self.packing(count).ciphertexts(self.outputs) for count in self.parts_of_batch(samples))
 
     def request_bytes(self, samples: int) -> int:
         """Bytes of a request, its header left out."""
@@ -204,8 +256,8 @@ class HePlan(BaseModel):
         return sum(part.byte_count for part in self.response_layout(samples, (0,) * self.primes))
 
     def switching_keys(self, samples: int) -> int:
-        """Number of key-switching keys in a request: for relinearisation, if anything is refreshed, and by rotation."""
-        return self.refreshes + len(self.rotations(samples))
+        """Number of key-switching keys in a request: for relinearisation, if anything is refreshed, and of Galois."""
+        return self.refreshes + len(self.galois_elements(samples))
 
     def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
         """Parts of a request, see `trader.he.wire`. `primes` ends with the special one."""
@@ -222,9 +274,9 @@ class HePlan(BaseModel):
 
     def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
         """Parts of a response: one per batch. `primes` are those of a fresh ciphertext."""
-        kept, ciphertexts = primes[: self.response_primes], self.response_ciphertexts(samples)
-        batch = PartLayout((ciphertexts, self.components, len(kept), self.ring_degree), kept)
-        return [batch] * self.batches(samples)
+        kept, size = primes[: self.response_primes], self.samples_per_batch
+        counts = [self.response_ciphertexts(samples - start) for start in range(0, samples, size)]
+        return [PartLayout((count, self.components, len(kept), self.ring_degree), kept) for count in counts]
 
 
 def parse_plan(data: Any) -> HePlan:
@@ -241,28 +293,32 @@ def parse_plan(data: Any) -> HePlan:
     except (ValidationError, rfc8785.CanonicalizationError) as error:
         message = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise PlanError(f"the encryption plan is not well formed: {message}. Ask the seller for another.") from error
-    for part in (plan, plan.few_samples):
-        if part is not None:
-            _check_consistency(part)
-    if plan.few_samples is not None:
-        _check_few_samples(plan, plan.few_samples)
+    for layout in plan.layouts:
+        _check_consistency(layout)
+    _check_layouts(plan)
     return plan
 
 
-def _check_few_samples(plan: HePlan, packed: HePlan) -> None:
-    """A packed plan is for the same model, and for no more samples than a ciphertext has slots."""
-    if plan.packed or not packed.packed or packed.few_samples is not None:
-        raise PlanError("the plan for few samples is not a packed one, or has one of its own")
-    if (packed.features, packed.outputs) != (plan.features, plan.outputs):
-        raise PlanError("the plan for few samples is for another number of features or outputs")
-    if plan.few_samples_limit > packed.samples_per_batch:
+def _check_layouts(plan: HePlan) -> None:
+    """Packed and paired plans are for the same model, and have none of their own."""
+    if plan.packed or plan.paired:
+        raise PlanError("a plan begins with that for one sample per slot, and one feature per ciphertext")
+    few, many = plan.few_samples, plan.many_samples
+    if (few is not None and not few.packed) or (many is not None and not many.paired):
+        raise PlanError("the plan for few samples isn't packed, or that for many isn't paired")
+    for layout in plan.layouts[1:]:
+        if len(layout.layouts) > 1 or (layout.features, layout.outputs) != (plan.features, plan.outputs):
+            raise PlanError("a plan for few or many samples has one of its own, or is for another model")
+    if few is not None and plan.few_samples_limit > few.samples_per_batch:
         raise PlanError(f"the plan for few samples is to serve {plan.few_samples_limit}, more than a ciphertext holds")
 
 
 def _check_consistency(plan: HePlan) -> None:
     """Parts of a plan that could contradict each other."""
-    if plan.packed != bool(plan.maps) or (not plan.packed and not plan.mask_scale_bits):
+    if plan.packed != bool(plan.maps) or (plan.packed and plan.paired) or not (plan.packed or plan.mask_scale_bits):
         raise PlanError("the plan's packing, maps and mask don't fit each other")
+    if plan.paired and (not plan.dropped_primes or plan.dropped_primes[0]):
+        raise PlanError("the plan drops primes where it splits samples")
     if plan.response_primes < 1:
         raise PlanError(f"the plan drops {sum(plan.dropped_primes)} of {plan.primes} primes")
     data_bits = sum(plan.modulus_bits[: plan.response_primes])
@@ -290,8 +346,8 @@ class SecurityPolicy:
         Raises:
             SecurityError: with the level found and the level asked for.
         """
-        if plan.few_samples is not None:
-            self.check(plan.few_samples)
+        for layout in plan.layouts[1:]:
+            self.check(layout)
         if plan.security_bits < self.security_bits:
             raise SecurityError(
                 f"ring degree {plan.ring_degree} with a modulus of {sum(plan.modulus_bits)} bits gives "

@@ -69,6 +69,8 @@ ENCODING_SHARE = 0.3
 """Part of the error budget that rounding of encoded weights may use up."""
 PRODUCTS_PER_CIPHERTEXT = 16
 """A product with an encoded diagonal takes so many times less than to encrypt, send and read a ciphertext."""
+CIPHERTEXTS_PER_SPLIT = 4
+"""To split a ciphertext takes about as long as to encrypt, send and read so many."""
 PRODUCTS_PER_SWITCHING = 12
 """The same for a rotation, its serialization included, as measured."""
 
@@ -109,16 +111,17 @@ def plan_encryption(
     )
     plan = next((candidate.plan for candidate in found if candidate.plan is not None), None)
     if plan is not None:
-        packed = plan_few_samples(
-            model,
-            bounds,
-            plan,
-            input_magnitude=input_magnitude,
-            error_budget=error_budget,
-            statistical_bits=statistical_bits,
-            policy=policy,
-        )
-        return plan if packed is None else packed
+        for add_layout in (plan_few_samples, plan_many_samples):
+            plan = add_layout(
+                model,
+                bounds,
+                plan,
+                input_magnitude=input_magnitude,
+                error_budget=error_budget,
+                statistical_bits=statistical_bits,
+                policy=policy,
+            )
+        return plan
     raise PlanError(f"no encryption parameters serve this model: {found[-1].rejected}")
 
 
@@ -131,8 +134,8 @@ def plan_few_samples(
     error_budget: float = ERROR_BUDGET,
     statistical_bits: int = STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
-) -> HePlan | None:
-    """The plan with a packed one for small tests, or None where that doesn't pay or can't be done.
+) -> HePlan:
+    """The plan with a packed one for small tests, or as it is where that doesn't pay or can't be done.
 
     Packing pays up to the number of samples at which the products and rotations that it costs outweigh the ciphertexts
     that it saves. Arguments as for `plan_encryption`.
@@ -140,11 +143,11 @@ def plan_few_samples(
     try:
         program = build_program(model.graph, plan.polynomials, staged=True, packed=True)
     except PlanError:
-        return None
+        return plan
     steps = [step for step in program.steps if isinstance(step, Affine)]
     entries = (step.size * math.prod(step.shape) for step in steps)
     if max(entries, default=LARGEST_MAP + 1) > LARGEST_MAP or max(program.components.values()) > LARGEST_COMPONENTS:
-        return None
+        return plan
     approximation = _Approximation(0, plan.polynomials, plan.approximation_error)
     budget, maps = max(error_budget, approximation.error / 4), affine_maps(model, program)
     request = _Request(model, bounds, input_magnitude, budget, statistical_bits, program, approximation, maps)
@@ -152,8 +155,36 @@ def plan_few_samples(
         packed = _consider(request, degree, policy).plan if degree >= SMALLEST_PACKED_DEGREE else None
         if packed is not None:
             limit = _few_samples_limit(plan, packed)
-            return plan.model_copy(update={"few_samples": packed, "few_samples_limit": limit}) if limit else None
-    return None
+            return plan.model_copy(update={"few_samples": packed, "few_samples_limit": limit}) if limit else plan
+    return plan
+
+
+def plan_many_samples(
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    plan: HePlan,
+    *,
+    input_magnitude: float,
+    error_budget: float = ERROR_BUDGET,
+    statistical_bits: int = STATISTICAL_BITS,
+    policy: SecurityPolicy = DEFAULT_POLICY,
+) -> HePlan:
+    """The plan with a paired one for tests that fill more than a batch, or as it is where that doesn't pay.
+
+    Pairing halves the ciphertexts of a request, and costs a conjugation for each that is split. Arguments as for
+    `plan_encryption`.
+    """
+    try:
+        program = build_program(model.graph, plan.polynomials, staged=plan.refreshes, paired=True)
+    except PlanError:
+        return plan
+    if CIPHERTEXTS_PER_SPLIT * sum(math.prod(step.shape) for step in program.splits) > plan.features:
+        return plan
+    approximation = _Approximation(0, plan.polynomials, plan.approximation_error)
+    budget = max(error_budget, approximation.error / 4)
+    request = _Request(model, bounds, input_magnitude, budget, statistical_bits, program, approximation)
+    paired = _consider(request, plan.ring_degree, policy).plan
+    return plan if paired is None else plan.model_copy(update={"many_samples": paired})
 
 
 def _few_samples_limit(plan: HePlan, packed: HePlan) -> int:
@@ -257,7 +288,7 @@ def _approximations(
 
 
 def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
-    switches = request.program.depth or request.packed
+    switches = request.program.depth > 0 or request.packed
     special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - special_bits
     choice = _choose(request, degree)
@@ -352,8 +383,9 @@ class _Request:
             for step in self.program.steps
             if isinstance(step, Affine)
         }
+        split_noise = {step.name: switching / float(scales[step.inputs[0]]) for step in self.program.splits}
         fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
-        added = refresh_noise | rotation_noise
+        added = refresh_noise | rotation_noise | split_noise
         return output_noise(self.program, self.model, self.value_bounds(), fresh, added, self.maps)
 
     def _rotation_noise(self, step: Affine, degree: int, scales: Mapping[str, Fraction], switching: float) -> float:
@@ -440,8 +472,9 @@ def _dropped_bits(request: _Request, working_bits: int, weight_bits: int) -> tup
     input_bits = _input_scale_bits(request, working_bits)
     for level in range(request.program.depth):
         scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped))
-        smallest = min(log2(scales[step.inputs[0]]) for step in request.program.refreshes(level))
-        excess = max(0, math.floor(smallest) - working_bits)
+        refreshed = [log2(scales[step.inputs[0]]) for step in request.program.refreshes(level)]
+        # Where samples are split, nothing is dropped.
+        excess = max(0, math.floor(min(refreshed, default=0.0)) - working_bits)
         count = min(-(-excess // MAXIMUM_PRIME_BITS), excess // SMALLEST_DROPPED_BITS)
         dropped.append((min(MAXIMUM_PRIME_BITS, excess // count),) * count if count else ())
     return tuple(dropped)
@@ -518,6 +551,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, mask, encoding),
         weight_scale_bits=choice.weight_scale_bits,
         maps=tuple(numbers.matrix.shape for numbers in request.maps.values()),
+        paired=bool(request.program.splits),
     )
 
 

@@ -6,6 +6,9 @@ rescales it, dropping primes. Refreshes cut a program into levels: everything at
 value that is read at a higher level is switched there by leaving residues out. Refreshing is put off until a
 product needs it, as sums and linear layers usually leave fewer ciphertexts to refresh.
 
+A *paired* program begins with two samples per slot, as real and imaginary parts. Linear nodes don't mind; before the
+first products the samples are split, and what comes after is carried out for the one and then for the other.
+
 A *packed* program is for ciphertexts that hold several features (`trader.he.packing`). Its linear nodes are joined to
 affine maps, whose weights are not integers but encoded polynomials at a scale of their own; so it refreshes after each
 map, and before it, as only ciphertexts of two components are rotated.
@@ -71,7 +74,16 @@ class Affine:
     size: int
 
 
-Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine
+@dataclass(frozen=True, slots=True)
+class Split:
+    """y = the two samples that share every slot of x, apart from each other, at the next level and twice the scale."""
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+
+
+Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine | Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +111,23 @@ class Program:
         """Those that end a level."""
         return [s for s in self.steps if isinstance(s, Refresh) and self.levels[s.inputs[0]] == level]
 
+    @property
+    def splits(self) -> list[Split]:
+        """Those that end level 0 of a paired program."""
+        return [step for step in self.steps if isinstance(step, Split)]
+
     def stage(self, level: int) -> "Stage":
         """What is computed on tiles at a level."""
         made = {step.name: step for step in self.steps}
         last = level == self.depth
-        targets = {self.graph.output} if last else {step.inputs[0] for step in self.refreshes(level)}
+        ends = [*self.refreshes(level), *(self.splits if level == 0 else ())]
+        targets = {self.graph.output} if last else {step.inputs[0] for step in ends}
         targets |= {name for name in self._kept() if self.levels[name] == level}
         needed, reads, waiting = set(), set(), sorted(targets)
         while waiting:
             name = waiting.pop()
             step = made.get(name)
-            if step is None or isinstance(step, Refresh) or (self.levels[name] < level and not _is_free(step)):
+            if step is None or isinstance(step, Refresh | Split) or (self.levels[name] < level and not _is_free(step)):
                 reads.add(name)
             elif name not in needed:
                 needed.add(name)
@@ -130,7 +148,7 @@ class Program:
             while waiting:
                 name = waiting.pop()
                 source = made.get(name)
-                if source is None or isinstance(source, Refresh):
+                if source is None or isinstance(source, Refresh | Split):
                     continue
                 if _is_free(source):
                     waiting.extend(source.inputs)
@@ -161,17 +179,20 @@ def _is_free(step: Step) -> bool:
 
 
 def build_program(
-    graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False
+    graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False, paired: bool = False
 ) -> Program:
     """The program of a graph; `polynomials` has one for every activation node, by name.
 
     Raises:
         PlanError: an activation has no polynomial; or the program is to be packed, and a node moves elements of
-            several values.
+            several values; or it is to be paired, and nothing in it multiplies,
+            or inputs themselves.
     """
-    builder = _Builder(graph, polynomials, staged or packed)
+    builder = _Builder(graph, polynomials, staged or packed, paired)
     for node in _join_linear(graph) if packed else graph.nodes:
         builder.add_node(node)
+    if graph.output in builder.shared:
+        raise PlanError("a linear model's samples never need to be split")
     return Program(graph, tuple(builder.steps), builder.levels, builder.components)
 
 
@@ -199,7 +220,7 @@ def _join_linear(graph: Graph) -> list[Node | Affine]:
 class _Builder:
     """Grows a program; knows level and components of every value."""
 
-    def __init__(self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool) -> None:
+    def __init__(self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool, paired: bool) -> None:
         self._graph = graph
         self._polynomials = polynomials
         self._staged = staged
@@ -209,9 +230,12 @@ class _Builder:
         self._refreshed: dict[str, str] = {}
         self._lifted: set[str] = set()
         """Values whose scale holds that of a map's weights."""
+        self.shared = {INPUT} if paired else set()
+        """Values with two samples per slot."""
 
     def add_node(self, node: Node | Affine) -> None:
         """A node of the graph, and what it takes."""
+        self._split_operands(node)
         match node:
             case Affine():
                 self._add(replace(node, inputs=(self._refresh(node.inputs[0]),)))
@@ -234,7 +258,7 @@ class _Builder:
         level = max(self.levels[name] for name in step.inputs)
         read = [self.components[name] for name in step.inputs]
         match step:
-            case Refresh():
+            case Refresh() | Split():
                 level, components = level + 1, 2
             case Square():
                 components = 2 * read[0] - 1
@@ -246,11 +270,23 @@ class _Builder:
         self.levels[step.name], self.components[step.name] = level, components
         if isinstance(step, Affine) or (not isinstance(step, Refresh) and self._lifted.intersection(step.inputs)):
             self._lifted.add(step.name)
+        if not isinstance(step, Split) and self.shared.intersection(step.inputs):
+            self.shared.add(step.name)
         return step.name
 
     def _newest(self, name: str) -> str:
         """The refreshed value where there is one."""
         return self._refreshed.get(name, name)
+
+    def _split_operands(self, node: Node | Affine) -> None:
+        """Split what a node can't read with two samples per slot: it isn't linear, or reads split values besides."""
+        if isinstance(node, Linear | Sum | Rearrange | Add) and self.shared.issuperset(node.inputs):
+            return
+        for name in self.shared.intersection(node.inputs):
+            if name == INPUT:
+                raise PlanError("every input would have to be split")
+            self._refreshed[name] = self._add(Split(f"{name}%", (name,), self._shape(name)))
+            self.shared.discard(name)
 
     def _refresh(self, name: str) -> str:
         """The value as a product, or an affine map, may read it."""

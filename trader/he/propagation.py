@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader.he.packing import AffineMap
-from trader.he.program import Affine, Combine, Normalise, Program, Refresh, Step
+from trader.he.program import Affine, Combine, Normalise, Program, Refresh, Split, Step
 from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -53,6 +53,8 @@ def value_scales(
                 scales[step.name] = read[0] * read[1]
             case Normalise():
                 scales[step.name] = read[0] * Fraction(2) ** step.bits
+            case Split():
+                scales[step.name] = 2 * read[0]
             case Refresh():
                 level = program.levels[step.inputs[0]]
                 if level < len(dropped):
@@ -181,7 +183,7 @@ def _step_noise(
             return np.asarray(rearrange([noise[np.newaxis] for noise in read], step.indices)[0])
         case Normalise():
             return np.asarray(np.ldexp(read[0], -step.bits))
-        case Refresh():
+        case Refresh() | Split():
             return read[0]
         case Combine() | Add():
             scaled = [(c * x) ** 2 for c, x in zip(_factors(step), read, strict=True)]

@@ -35,7 +35,7 @@ class RequestParts:
 
     @property
     def keys(self) -> int:
-        """Number of key-switching keys: for relinearisation, if the plan refreshes, then by rotation."""
+        """Number of key-switching keys: for relinearisation, if the plan refreshes, then by Galois element."""
         return self.plan.switching_keys(self.samples)
 
     @property
@@ -57,6 +57,11 @@ class RequestParts:
             Seeded(residues, self._seed(first + digit)).expand(primes)
             for digit, residues in enumerate(self.parts[2 + index])
         ]
+
+    def read_galois_keys(self) -> dict[int, list[Residues]]:
+        """Keys by Galois element."""
+        elements = self.plan.galois_elements(self.samples)
+        return {element: self.read_key(self.plan.refreshes + index) for index, element in enumerate(elements)}
 
     def write_ciphertext(self, batch: int, index: int, ciphertext: Seeded) -> None:
         """Put a ciphertext in its place."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tenseal import sealapi
 
 from trader.he import kernels
-from trader.he.encoding import encode
+from trader.he.encoding import Slots, encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
@@ -146,14 +146,14 @@ class SecretKey:
         by_element = dict(zip(sorted(elements), found, strict=True))
         return [by_element[element] for element in elements]
 
-    def encrypt(self, slots: NDArray[np.float64], scale: float) -> Seeded:
+    def encrypt(self, slots: Slots, scale: float) -> Seeded:
         """A fresh symmetric encryption of up to N/2 slots at a scale, [primes, N]: SEAL's of zero, plus the message."""
         return self._add_message(saved(self._encryptor.encrypt_zero_symmetric()), slots, scale)
 
     def encrypt_all(
         self,
         count: int,
-        slots_of: Callable[[int], NDArray[np.float64]],
+        slots_of: Callable[[int], Slots],
         scale: float,
         take: Callable[[int, Seeded], None],
         progress: Progress | None = None,
@@ -184,7 +184,7 @@ class SecretKey:
             except EOFError as error:
                 raise SessionError(f"{error}; run the test again") from error
 
-    def _add_message(self, saved_zero: bytes, slots: NDArray[np.float64], scale: float) -> Seeded:
+    def _add_message(self, saved_zero: bytes, slots: Slots, scale: float) -> Seeded:
         """Add the encoded slots to an encryption of zero."""
         zero = _seeded(_content(saved_zero))
         message = encode(slots, scale, self._parameters.degree, self._parameters.primes)
@@ -258,20 +258,20 @@ class Refresher:
         return _residues(saved(ciphertext))
 
 
-class Rotator:
-    """Rotates the slots of ciphertexts under the other party's Galois keys, which are as unproven as all its keys.
+class Automorphisms:
+    """Automorphisms of ciphertexts under the other party's Galois keys, which are as unproven as all its keys.
 
     Slot i of a ciphertext that is rotated by s holds what was in slot i + s, modulo N/2.
 
     Args:
         parameters: of the ring.
-        keys: by rotation s, one [2, primes + 1, N] per prime, the special prime last.
+        keys: by Galois element, one [2, primes + 1, N] per prime, the special prime last.
     """
 
     def __init__(self, parameters: Parameters, keys: Mapping[int, Sequence[Residues]]) -> None:
         self._parameters = parameters
         self._keys = sealapi.GaloisKeys()
-        places = {(rotation_element(s, parameters.degree) - 1) // 2: key for s, key in keys.items()}
+        places = {(element - 1) // 2: key for element, key in keys.items()}
         with scratch_file(*_key_bytes(parameters, parameters.degree, places)) as path:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
@@ -297,9 +297,20 @@ class Rotator:
             self._evaluator.add_inplace(total, rotated)
         return _residues(saved(total))
 
+    def conjugate(self, residues: Residues) -> Residues:
+        """A ciphertext [2, l, N] with its slots' complex conjugates."""
+        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
+        self._evaluator.complex_conjugate_inplace(ciphertext, self._keys)
+        return _residues(saved(ciphertext))
+
     def _rotate(self, ciphertext: Any, turns: Sequence[int]) -> None:
         for turn in turns:
             self._evaluator.rotate_vector_inplace(ciphertext, turn, self._keys)
+
+
+def conjugation_element(degree: int) -> int:
+    """The automorphism X → X^e that conjugates slots: e = 2N - 1."""
+    return 2 * degree - 1
 
 
 def rotation_element(rotation: int, degree: int) -> int:

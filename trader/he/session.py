@@ -112,10 +112,8 @@ class ClientSession:
         writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
         request = RequestParts(plan, self._samples, parameters, writer.parts)
         keys.write(request)
-        packing, slots = plan.packing(self._samples), plan.samples_per_batch
-        values = np.ldexp(inputs, -plan.scale_bits)
-        packed = [packing.pack(values[start : start + slots]) for start in range(0, self._samples, slots)]
-
+        values, size = np.ldexp(inputs, -plan.scale_bits), plan.samples_per_batch
+        packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
         places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
         keys.secret.encrypt_all(
             len(places),
@@ -175,7 +173,7 @@ class ClientSession:
         for batch, part in enumerate(container.parts):
             rows = outputs[batch * slots : (batch + 1) * slots]
             decrypted = np.stack([secret.decrypt(ciphertext, plan.output_scale) for ciphertext in part])
-            rows[:] = plan.packing(len(rows)).unpack(decrypted, plan.outputs)
+            rows[:] = plan.unpack(decrypted, len(rows))
             if progress is not None:
                 progress(batch + 1, len(container.parts))
         return outputs
@@ -188,7 +186,7 @@ class _Keys:
     Attributes:
         secret: never leaves the session.
         public: [2, primes + 1, N], for the seller.
-        switching: for the seller: for relinearisation, if the plan refreshes, then by rotation.
+        switching: for the seller: for relinearisation, if the plan refreshes, then by Galois element.
     """
 
     secret: seal.SecretKey
@@ -198,7 +196,7 @@ class _Keys:
     @classmethod
     def generate(cls, plan: HePlan, samples: int) -> "_Keys":
         secret = seal.SecretKey(plan_parameters(plan))
-        elements = [seal.rotation_element(rotation, plan.ring_degree) for rotation in plan.rotations(samples)]
+        elements = plan.galois_elements(samples)
         switching = [secret.relinearisation_keys()] if plan.refreshes else []
         switching += secret.galois_keys(elements) if elements else []
         return cls(secret, secret.public_key(), tuple(switching))

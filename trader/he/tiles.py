@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.program import Affine, Combine, Normalise, Refresh, Stage, Step
+from trader.he.program import Affine, Combine, Normalise, Refresh, Split, Stage, Step
 from trader.he.propagation import multipliers
 from trader.he.residues import (
     ExactWeights,
@@ -71,11 +71,11 @@ class TileEvaluator:
 
     @classmethod
     def prepare(
-        cls, model: CanonicalModel, stage: Stage, scales: Mapping[str, Fraction], prime: int
+        cls, model: CanonicalModel, stage: Stage, scales: Mapping[str, Fraction], prime: int, *, biased: bool = True
     ) -> "TileEvaluator":
-        """Split weights and lift biases once for all tiles."""
+        """Split weights and lift biases, or leave them out, once for all tiles."""
         layers = {
-            step.name: _prepare_layer(model, step, scales[step.inputs[0]], prime)
+            step.name: _prepare_layer(model, step, scales[step.inputs[0]] * biased, prime)
             for step in stage.steps
             if isinstance(step, Linear)
         }
@@ -109,7 +109,7 @@ class TileEvaluator:
                 return read[0]
             case Add() | Combine():
                 return self._combine(step, read)
-            case Refresh() | Affine():
+            case Refresh() | Affine() | Split():
                 raise TypeError("what SEAL does part of is not carried out on tiles")
 
     def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:

@@ -1,0 +1,98 @@
+"""Two samples per slot, as real and imaginary parts, and how they come apart.
+
+With J = X^(N/2), whose square is -1, a ciphertext of m + J·m' under conjugation X → 1/X becomes one of m - J·m', if the
+slots of m and m' are real. Their sum is 2m, and J times their difference 2m'. What was linear before is linear in both
+samples; biases, which belong to both, are added here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from trader.he import kernels
+from trader.he.parallel import run_tasks
+from trader.he.program import Program, Split
+from trader.he.request import RequestParts
+from trader.he.ring import prime_tables
+from trader.he.seal import Automorphisms
+from trader.he.types import Advance, Residues
+from trader.model.bounds import evaluate_values
+from trader.model.canonical import CanonicalModel
+
+
+@dataclass(frozen=True, slots=True)
+class Splitter:
+    """Takes apart what a paired program splits.
+
+    Attributes:
+        primes: of ciphertexts.
+        splits: steps.
+        offsets: of each split value, by element: what biases add to it, at its scale.
+        imaginary: J in NTT form, [primes, N].
+        automorphisms: the buyer's key for conjugation.
+    """
+
+    primes: tuple[int, ...]
+    splits: Sequence[Split]
+    offsets: Mapping[str, Sequence[int]] = field(repr=False)
+    imaginary: Residues = field(repr=False)
+    automorphisms: Automorphisms
+
+    @classmethod
+    def prepare(
+        cls, model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts
+    ) -> "Splitter":
+        """Read the key; see what the biases amount to, which is what zero inputs give."""
+        primes, degree = parts.parameters.primes, parts.parameters.degree
+        values = evaluate_values(model, np.zeros((1, model.graph.features), dtype=np.int64))
+        offsets = {
+            step.name: [round(Fraction(value) * scales[step.name]) for value in values[step.inputs[0]][0].tolist()]
+            for step in program.splits
+        }
+        imaginary = np.zeros((len(primes), degree), dtype=np.uint32)
+        imaginary[:, degree // 2] = 1
+        for residues, prime in zip(imaginary, primes, strict=True):
+            prime_tables(degree, prime).forward(residues)
+        automorphisms = Automorphisms(parts.parameters, parts.read_galois_keys())
+        return cls(primes, program.splits, offsets, imaginary, automorphisms)
+
+    @property
+    def steps(self) -> int:
+        """Ciphertexts that are split in a batch."""
+        return sum(map(len, self.offsets.values()))
+
+    def split(self, kept: Mapping[str, Residues], advance: Advance) -> tuple[dict[str, Residues], dict[str, Residues]]:
+        """Split values of the first and of the second samples; `kept` has ciphertexts [size, 2, primes, N]."""
+        first: dict[str, Residues] = {}
+        second: dict[str, Residues] = {}
+        for step in self.splits:
+            source = kept[step.inputs[0]]
+            first[step.name], second[step.name] = np.empty_like(source), np.empty_like(source)
+
+            def split_one(
+                index: int,
+                source: Residues = source,
+                halves: tuple[Residues, Residues] = (first[step.name], second[step.name]),
+                offsets: Sequence[int] = self.offsets[step.name],
+            ) -> None:
+                self._split_ciphertext(source[index], halves[0][index], halves[1][index], offsets[index])
+                advance()
+
+            run_tasks(split_one, range(len(source)))
+        return first, second
+
+    def _split_ciphertext(self, source: Residues, first: Residues, second: Residues, offset: int) -> None:
+        conjugate = self.automorphisms.conjugate(source)
+        zero = np.zeros(source.shape[-1], dtype=np.uint32)
+        for component in range(len(source)):
+            for index, prime in enumerate(self.primes):
+                original, conjugated = source[component, index], conjugate[component, index]
+                first[component, index] = original
+                kernels.add(conjugated, prime, first[component, index])
+                kernels.subtract(original, prime, conjugated)
+                kernels.multiply_accumulate(conjugated, self.imaginary[index], zero, prime, second[component, index])
+        for half in (first, second):
+            for index, prime in enumerate(self.primes):
+                kernels.add(np.full_like(zero, offset % prime), prime, half[0, index])
