@@ -265,28 +265,61 @@ def plan_command(
     manifest = parse_manifest(public.manifest)
     plan = parse_plan(manifest.plan)
     cost = asdict(forecast(plan, canonical.graph, samples))
-    alternatives = _alternatives(plan, canonical, manifest, calibration)
+    alternatives, layouts = _alternatives(plan, canonical, manifest, calibration), _layouts(plan, canonical, samples)
     plan = plan.for_samples(samples)
     if as_json:
-        report = {"samples": samples, "plan": manifest.plan, "forecast": cost, "alternatives": alternatives}
-        print_json_line(report)
+        report = {"samples": samples, "plan": manifest.plan, "forecast": cost}
+        print_json_line(report | {"layouts": layouts, "alternatives": alternatives})
         return
     chosen = {
         "samples": samples,
-        "layout": "several features per ciphertext" if plan.packed else "one feature per ciphertext",
+        "layout": _layout_name(plan),
         "ring_degree": plan.ring_degree,
         "modulus_bits": " ".join(map(str, plan.modulus_bits)),
-        "refreshes": len(plan.dropped_primes),
+        "refreshes": len(plan.dropped_primes) - plan.paired,
         "activation_degree": max((len(a.coefficients) - 1 for a in plan.activations), default=0),
         "security_bits": plan.security_bits,
         "statistical_bits": plan.statistical_bits,
         "approximation_error": plan.approximation_error,
     }
     _print_summary(chosen | cost, as_json)
-    table = Table("ring degree", "refreshes", "activation degree", "modulus bits", "of", "rejected because", box=None)
-    for row in alternatives:
-        table.add_row(*map(str, row.values()))
+    _print_rows(layouts)
+    _print_rows(alternatives)
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]), box=None)
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     results.print(table)
+
+
+def _layout_name(plan: HePlan) -> str:
+    if plan.packed:
+        return "several features per ciphertext"
+    return "two samples per slot" if plan.paired else "one feature per ciphertext"
+
+
+def _layouts(plan: HePlan, canonical: CanonicalModel, samples: int) -> list[dict[str, Any]]:
+    """What a test of so many samples would cost in each layout of the plan that can hold it."""
+    rows = []
+    for layout in (plan.batched, *plan.layouts[1:]):
+        if layout.packed and samples > layout.samples_per_batch:
+            continue
+        cost = forecast(layout, canonical.graph, samples)
+        rows.append(
+            {
+                "layout": _layout_name(layout),
+                "chosen": "yes" if layout == plan.for_samples(samples).batched else "",
+                "request_bytes": cost.request_bytes,
+                "response_bytes": cost.response_bytes,
+                "encrypt_seconds": cost.encrypt_seconds,
+                "evaluate_seconds": cost.evaluate_seconds,
+            }
+        )
+    return rows
 
 
 def _alternatives(
