@@ -80,8 +80,8 @@ def test_more_flooding_takes_more_modulus(model, plan):
 
 def test_huge_inputs_are_refused(model):
     bounds = measured_bounds(model, random_inputs(model, 64))
-    with pytest.raises(PlanError, match=r"inputs up to 1e\+06 at a scale of 2\^\d+"):
-        plan_encryption(model, bounds, input_magnitude=1e6)
+    with pytest.raises(PlanError, match=r"inputs up to 1e\+09 at a scale of 2\^\d+"):
+        plan_encryption(model, bounds, input_magnitude=1e9)
 
 
 def test_plan_survives_the_manifest(plan):

@@ -17,7 +17,7 @@ from trader.he.planner import mask_deviation
 from trader.he.privacy import Protection
 from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
-from trader.he.seal import SecretKey, rotation_element
+from trader.he.seal import SecretKey
 from trader.he.session import plan_parameters
 from trader.he.tiles import BLOCK
 from trader.he.wire import ContainerWriter, read_container
@@ -255,8 +255,7 @@ class CuriousPackingBuyer:
         )
         request = RequestParts(self.plan, self.CLAIMED, self.parameters, writer.parts)
         request.public_key[:] = self.key.public_key()
-        rotations = self.plan.rotations(self.CLAIMED)
-        elements = [rotation_element(rotation, self.plan.ring_degree) for rotation in rotations]
+        elements = self.plan.galois_elements(self.CLAIMED)
         for index, key in enumerate([self.key.relinearisation_keys(), *self.key.galois_keys(elements)]):
             request.write_key(index, key)
         values = np.ldexp(inputs, -self.plan.scale_bits)

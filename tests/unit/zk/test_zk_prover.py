@@ -35,6 +35,23 @@ def test_random_models_are_exact(widths, samples):
         assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_a_thousand_random_models_are_exact(seed):
+    """What a proof would have as instances, which `zk.evaluate` gives without proving: ten architectures, 100 models."""
+    rng = np.random.default_rng(seed)
+    widths = tuple(rng.integers(1, 9, size=rng.integers(2, 5)).tolist())
+    samples = int(rng.integers(1, 5))
+    circuit = zk.build_audit_circuit(
+        dense_architecture(*widths), audit_samples=samples, scale_bits=SCALE_BITS, srs=zk.development_srs
+    )
+    srs = zk.development_srs(circuit.logrows)
+    for _ in range(100):
+        inputs, parameters = random_inputs(rng, samples, widths[0]), random_parameters(rng, *widths)
+        outputs = list(zk.evaluate(circuit, inputs, parameters, srs))
+        assert outputs == integer_outputs(inputs, parameters)
+
+
 @pytest.mark.parametrize("widths", [(4, 3, 3, 2), (3, 3, 3), (14, 14, 14, 1), (5, 4, 3, 2)], ids=str)
 def test_deep_networks_of_equal_widths_are_exact(widths):
     """Two squares: constants beyond 127 bits, and equal constants, which ezkl alone would get wrong."""
