@@ -18,6 +18,7 @@ from zk.proofs.commitment import (
 from zk.proofs.cost import ProofCost, estimate_cost, measure_cost
 from zk.proofs.proof import Proof
 from zk.proofs.prover import evaluate, prove
+from zk.proofs.queue import ProofQueue
 from zk.proofs.verifier import verify, write_reusable_verifier
 from zk.proofs.worker import WorkerLimits
 from zk.srs import Srs, SrsProvider, development_srs, read_srs
@@ -26,6 +27,7 @@ __all__ = [
     "AuditCircuit",
     "Proof",
     "ProofCost",
+    "ProofQueue",
     "Srs",
     "SrsProvider",
     "WorkerLimits",

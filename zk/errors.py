@@ -18,7 +18,8 @@
     └── WorkerError                 the proving process
         ├── WorkerFailed              ezkl refused the work (an error or a Rust panic)
         ├── WorkerTimeout             it ran longer than allowed
-        └── WorkerKilled              it died, most often for lack of memory
+        ├── WorkerKilled              it died, most often for lack of memory
+        └── JobLost                   the job was cancelled, or another prover has it
 """
 
 
@@ -88,3 +89,7 @@ class WorkerTimeout(WorkerError):  # noqa: N818
 
 class WorkerKilled(WorkerError):  # noqa: N818
     """The process died, most often because it reached its memory limit."""
+
+
+class JobLost(WorkerError):  # noqa: N818
+    """A prover's lease has ended: its job was cancelled, or taken up by another."""

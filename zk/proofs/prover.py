@@ -2,6 +2,7 @@
 
 Every proof is checked (it holds, and is about these very inputs and parameters) before it is returned. Proofs are kept
 in the user's cache under a digest of their statement: a seller that comes back after a crash does not prove twice.
+Provers of the same user take turns (:mod:`zk.proofs.queue`); a killed one's job is taken up by the next who asks.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from zk.proofs.commitment import (
     write_tensors,
 )
 from zk.proofs.proof import Proof, element_from_hex, read_ezkl_proof, verify_commitments, verify_form, write_ezkl_proof
+from zk.proofs.queue import ProofQueue
 from zk.proofs.verifier import verify
 from zk.proofs.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
 from zk.storage import cache_folder, scratch_folder
@@ -62,19 +64,38 @@ def prove(
     Raises:
         StatementError: Shapes or ranges do not fit the circuit.
         ProofError: The made proof is not about these inputs and parameters.
-        WorkerError: ezkl failed, ran out of memory or of time.
+        WorkerError: ezkl failed, ran out of memory or of time, or the job was cancelled.
     """
     tensors = [input_elements(circuit, inputs, input_salt), *parameter_elements(circuit, parameters)]
-    path = cache_folder("proofs", f"{_statement_digest(circuit, tensors).hex()}.json")
-    try:
-        return _recall(path, circuit, tensors, srs)
-    except (OSError, ValueError, KeyError, TypeError, ProofError):
-        proof = prove_tensors(circuit, tensors, srs, limits, on_progress).proof
+    digest = _statement_digest(circuit, tensors).hex()
+    path = cache_folder("proofs", f"{digest}.json")
+    kept = _recall(path, circuit, tensors, srs)
+    if kept is not None:
+        return kept
+    watch = on_progress or _ignore
+    with ProofQueue.of_user().turn(digest, lambda: watch(0.0)) as lease:
+        # Whoever had the turn before may have proven the same.
+        proof = _recall(path, circuit, tensors, srs)
+        if proof is None:
+
+            def on_time(seconds: float) -> None:
+                lease.renew()
+                watch(seconds)
+
+            proof = prove_tensors(circuit, tensors, srs, limits, on_time).proof
+            _keep(path, proof)
+    return proof
+
+
+def _ignore(_seconds: float) -> None:
+    """Nobody watches."""
+
+
+def _keep(path: Path, proof: Proof) -> None:
     with scratch_folder(path) as scratch:
         made = scratch / path.name
         made.write_text(write_ezkl_proof(proof))
         made.replace(path)
-    return proof
 
 
 def evaluate(
@@ -136,11 +157,14 @@ def prove_tensors(
     return ProvingRun(proof, took)
 
 
-def _recall(path: Path, circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs) -> Proof:
-    """A kept proof, checked like any other."""
-    proof = read_ezkl_proof(path.read_text())
-    input_points, parameter_points = split_points(commit_tensors(circuit, tensors, srs))
-    verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points)
+def _recall(path: Path, circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs) -> Proof | None:
+    """A kept proof, checked like any other; None where there is none that holds."""
+    try:
+        proof = read_ezkl_proof(path.read_text())
+        input_points, parameter_points = split_points(commit_tensors(circuit, tensors, srs))
+        verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points)
+    except (OSError, ValueError, KeyError, TypeError, ProofError):
+        return None
     return proof
 
 

@@ -38,7 +38,7 @@ def test_random_models_are_exact(widths, samples):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_thousand_random_models_are_exact(seed):
-    """What a proof would have as instances, which `zk.evaluate` gives without proving: ten architectures, 100 models."""
+    """`zk.evaluate` gives what a proof would have as instances, without proving: ten architectures, 100 models each."""
     rng = np.random.default_rng(seed)
     widths = tuple(rng.integers(1, 9, size=rng.integers(2, 5)).tolist())
     samples = int(rng.integers(1, 5))
