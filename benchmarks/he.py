@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, evaluate, plan_encryption
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
@@ -27,6 +28,8 @@ QUICK_NETWORK = (196, 32, 10)
 TABLE_NETWORK = (30, 16, 2)
 SCALE_BITS = 13
 OVERHEAD_SAMPLES = 2048
+THROUGHPUT_SAMPLES = 8192
+"""As many as the test sets that people have, and two per slot."""
 
 
 def random_network(*widths: int, seed: int = 0) -> CanonicalModel:
@@ -118,10 +121,11 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _error(IMAGE_NETWORK)
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
+    yield from network_rows(quick)
 
 
 def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
-    task = Task.make(network, 4096)
+    task = Task.make(network, THROUGHPUT_SAMPLES)
     timing = measure(task.run, runs)
     value, peer = len(task.inputs) / timing.median, 1 / tenseal.median
     bar, holds = at_least(value / peer, 10_000)
@@ -193,7 +197,7 @@ def _table_throughput(runs: int) -> Row:
 def sweeps(quick: bool = False) -> Iterator[Sweep]:
     """Samples, features, depth."""
     width = 64 if quick else 784
-    yield _sweep("samples", (1, 50, 500, 4000), lambda n: Task.make((width, 64, 10), n))
+    yield _sweep("samples", (1, 50, 500, 4000, 8000), lambda n: Task.make((width, 64, 10), n))
     yield _sweep("features", (16, 64, 256) if quick else (16, 64, 256, 1024), lambda n: Task.make((n, 16, 2), 256))
     yield _sweep("hidden layers", (0, 1, 2), lambda n: Task.make((30, *[16] * n, 2), 256))
 

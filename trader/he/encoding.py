@@ -34,7 +34,7 @@ def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> 
     Imaginary parts stand at X^(N/2), whose slots are i or -i: their own polynomial times that.
 
     Args:
-        slots: values within 2^(68 - log2 scale).
+        slots: values within 2^(70 - log2 scale).
         scale: a power of two.
         degree: N.
         primes: of the form.

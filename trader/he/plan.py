@@ -102,7 +102,7 @@ class HePlan(BaseModel):
     outputs: Annotated[int, Field(ge=1, le=1 << 16)]
     components: Annotated[int, Field(ge=2, le=17)]
     scale_bits: Annotated[int, Field(ge=0, le=24)]
-    input_scale_bits: Annotated[int, Field(ge=1, le=68)]
+    input_scale_bits: Annotated[int, Field(ge=1, le=70)]
     mask_scale_bits: Annotated[int, Field(ge=0, le=60)]
     output_scale: Annotated[float, Field(ge=1.0, le=2.0**900)]
     dropped_primes: Annotated[tuple[Annotated[int, Field(ge=0, le=39)], ...], Field(max_length=39)] = ()

@@ -305,7 +305,9 @@ def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candi
             "budget.",
         )
     magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
-    if choice.input_scale_bits + magnitude_bits > LARGEST_COEFFICIENT_BITS:
+    # Rotations leave more noise than two bits more of encoding do.
+    largest_bits = LARGEST_COEFFICIENT_BITS + 2 * request.packed
+    if choice.input_scale_bits + magnitude_bits > largest_bits:
         return candidate(
             None,
             f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} can't be encoded "

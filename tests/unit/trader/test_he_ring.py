@@ -6,7 +6,7 @@ from tenseal import sealapi
 
 from trader.he import SessionError, seal
 from trader.he.encoding import coefficients, encode
-from trader.he.propagation import fresh_noise
+from trader.he.propagation import fresh_noise, switching_noise
 from trader.he.ring import prime_tables
 
 DEGREES = {1024: (27, 14), 4096: (31, 30, 16), 8192: (31, 28, 25, 17), 32768: (31, 29, 17)}
@@ -95,6 +95,14 @@ def test_errors_of_encoding_stay_below_those_of_encryption(bits):
     residues = encode(slots, 2.0**bits, degree, primes)
     errors = [abs(_decoded(residues, primes, j) - np.longdouble(slots[j]) * 2.0**bits) for j in (0, 1, 100, 511)]
     assert max(errors) < 3 * fresh_noise(degree)
+
+
+def test_errors_of_encoding_for_packed_plans_stay_below_those_of_rotations():
+    degree, primes = 1024, seal.parameters(1024, (31, 31, 31, 31, 20)).primes
+    slots = np.random.default_rng(5).integers(-(2**13), 2**13, degree // 2) / 2.0**13
+    residues = encode(slots, 2.0**70, degree, primes)
+    error = max(abs(_decoded(residues, primes, j) - np.longdouble(slots[j]) * 2.0**70) for j in (0, 1, 100, 511))
+    assert error < switching_noise(degree, len(primes)) / 8
 
 
 def test_a_machine_without_extended_precision_says_so(monkeypatch):
