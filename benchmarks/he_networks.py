@@ -1,8 +1,8 @@
 """Networks that people test under encryption, as ONNX models that are prepared as vendors do.
 
-- `tutorial`: TenSEAL's MNIST tutorial: a convolution (four kernels of 7 by 7, stride 3), a square, two dense layers with
-  a square between them. The peer is TenSEAL itself: the same weights through its `conv2d_im2col`, `square_`, `mm`, at
-  the tutorial's parameters, one image at a time.
+- `tutorial`: TenSEAL's MNIST tutorial: a convolution (four kernels of 7 by 7, stride 3), a square, two dense
+  layers, a square between them. The peer is TenSEAL itself: the same weights through its `conv2d_im2col`,
+  `square_` and `mm`, at the tutorial's parameters, one image at a time.
 - `lenet`: two convolutions (5 by 5) with squares and average pooling, one dense layer.
 - `relu`: a dense network with ReLU, evaluated through the polynomial that the planner fits.
 
