@@ -153,6 +153,8 @@ def test_lenet_with_squares_and_averages(tmp_path):
         ({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}, 24),
         ({"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}, 18),
         ({"kernel_shape": [2, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, 24),
+        ({"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}, 24),
+        ({"kernel_shape": [2, 3], "strides": [2, 3], "pads": [0, 1, 0, 0], "ceil_mode": 1, "count_include_pad": 1}, 16),
     ],
 )
 def test_average_pooling(tmp_path, attributes, width):
@@ -375,6 +377,19 @@ def test_channels_last_model_as_keras_exports_it(tmp_path):
 def test_pixels_are_scaled_by_a_power_of_two_before_they_are_rounded(tmp_path):
     model = Model(1, 4, 4).add("Div", np.float32(255)).conv(1, 2, (3, 3), pads=[1] * 4)
     assert check(model, tmp_path / "m.onnx").input_exponents == (-8,) * 16
+
+
+def test_powers_of_two_move_to_the_inputs_of_the_first_layer_only(tmp_path):
+    """What a whitening PCA between a scaler and a network comes to."""
+    model = Model(4).add("Mul", np.array([0.1, 20, 1, 1], np.float32)).add("MatMul", floats(4, 4))
+    model.add("Div", np.array([4, 0.2, 1, 1], np.float32)).add("MatMul", floats(4, 3)).add("Relu")
+    assert check(model.add("MatMul", floats(3, 2)), tmp_path / "m.onnx").input_exponents == (-3, 4, 0, 0)
+
+
+def test_features_of_large_values_are_scaled_before_they_are_clipped(tmp_path):
+    model = Model(3).add("Mul", np.array([1 / 1500, 0.5, 1], np.float32)).add("Clip", np.float32(-0.5), np.float32(0.5))
+    lowered = check(model.add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert lowered.input_exponents == (-11, -1, 0)
 
 
 def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):

@@ -264,20 +264,20 @@ class GraphBuilder:
         scale = np.ones(view.shape) if view.scale is None else np.where(view.places == ZERO, 1.0, view.scale)
         offset = np.zeros(view.shape) if view.offset is None else view.offset
         axis = _varying_axis(scale, offset)
-        flat = view.plain()
+        flat = replace(view, scale=scale, offset=None)
         if axis is None:
             # Along none, or along several: one channel in all, or one per element.
             constant = np.ptp(scale) == np.ptp(offset) == 0
             shape = (view.size, 1) if constant else (1, view.size)
-            flat, scale, offset, axis = flat.reshaped(shape), scale.reshape(shape), offset.reshape(shape), 1
+            flat, offset, axis = flat.reshaped(shape), offset.reshape(shape), 1
         channels = flat.shape[axis]
         if channels > MAX_CHANNELS:
             raise TooLarge(f"it needs a layer that scales {channels} elements one by one, more than {MAX_CHANNELS}")
         order = (*(a for a in range(len(flat.shape)) if a != axis), axis)
+        # `linear` takes the weights from the view's scale, and remembers them as that of the features it reads.
         moved = flat.transposed(order)
-        weights = scale.transpose(order).reshape(-1, channels)[0].reshape(channels, 1, 1)
         bias = offset.transpose(order).reshape(-1, channels)[0].reshape(channels, 1)
-        made = self.linear(moved.reshaped((*moved.shape, 1)), weights, bias).reshaped(moved.shape)
+        made = self.linear(moved.reshaped((*moved.shape, 1)), np.ones((channels, 1, 1)), bias).reshaped(moved.shape)
         return made.transposed(tuple(np.argsort(order))).reshaped(view.shape)
 
     def _without_offset(self, view: View) -> View:
