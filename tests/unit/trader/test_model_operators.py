@@ -272,6 +272,41 @@ def test_clip(tmp_path, bounds, kind):
     assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [kind]
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+@pytest.mark.parametrize("bound", ["lower", "upper"])
+def test_clip_at_one_bound(tmp_path, bound, opset):
+    model = Model(4, opset=opset).add("Gemm", floats(4, 6))
+    inputs = (np.float32(0.3),) if bound == "lower" else ("", np.float32(-0.2))
+    model.add("Clip", model.y, *inputs).add("Gemm", floats(6, 2))
+    assert "Activation" in kinds(check(model, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+def test_larger_and_smaller_of_values_and_constants(tmp_path, operator):
+    model = Model(4).add("Gemm", floats(4, 6), floats(6))
+    left = model.y
+    model.add("Gemm", "x", floats(4, 6)).add(operator, floats(6), model.y, left).add("Gemm", floats(6, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_relu_as_maximum_is_one_activation(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 6)).add("Max", np.float32(0)).add("Gemm", floats(6, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
+@pytest.mark.parametrize("slope", [1, 2])
+@pytest.mark.parametrize("operator", ["Greater", "Less"])
+def test_softplus_with_a_threshold(tmp_path, operator, slope):
+    """What PyTorch writes."""
+    model = Model(4).add("Gemm", floats(4, 3), floats(3))
+    x = model.y
+    scaled = model.add("Mul", np.float32(slope)).y
+    soft = model.add("Softplus").add("Div", np.float32(slope)).y
+    model.add(operator, *((scaled, np.float32(20)) if operator == "Greater" else (np.float32(20), scaled)))
+    model.add("Where", model.y, x, soft).add("Gemm", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
 def gelu(model, x):
     model.add("Div", x, np.float32(np.sqrt(2))).add("Erf").add("Add", np.float32(1))
     return model.add("Mul", x, model.y).add("Mul", np.float32(0.5))
@@ -280,6 +315,30 @@ def gelu(model, x):
 def gelu_in_another_order(model, x):
     model.add("Mul", x, np.float32(np.sqrt(0.5))).add("Erf").add("Add", np.float32(1)).add("Mul", np.float32(0.5))
     return model.add("Mul", model.y, x)
+
+
+def gelu_of_half(model, x):
+    half = model.add("Mul", x, np.float32(0.5)).y
+    model.add("Div", x, np.float32(np.sqrt(2))).add("Erf").add("Add", np.float32(1))
+    return model.add("Mul", half, model.y)
+
+
+def gelu_by_tanh(model, x):
+    model.add("Pow", x, np.float32(3)).add("Mul", np.float32(0.044715)).add("Add", x, model.y)
+    model.add("Mul", np.float32(np.sqrt(2 / np.pi))).add("Tanh").add("Add", np.float32(1)).add("Mul", np.float32(0.5))
+    return model.add("Mul", x, model.y)
+
+
+def gelu_by_tanh_of_half(model, x):
+    half = model.add("Mul", x, np.float32(0.5)).y
+    model.add("Mul", x, x).add("Mul", x, model.y).add("Mul", np.float32(0.044715)).add("Add", x, model.y)
+    model.add("Mul", np.float32(np.sqrt(2 / np.pi))).add("Tanh").add("Add", np.float32(1))
+    return model.add("Mul", half, model.y)
+
+
+def quick_gelu(model, x):
+    model.add("Mul", x, np.float32(1.702)).add("Sigmoid")
+    return model.add("Mul", x, model.y)
 
 
 def silu(model, x):
@@ -300,7 +359,11 @@ def hard_swish_by_hard_sigmoid(model, x):
     [
         (gelu, ActivationKind.GELU),
         (gelu_in_another_order, ActivationKind.GELU),
+        (gelu_of_half, ActivationKind.GELU),
+        (gelu_by_tanh, ActivationKind.GELU_TANH),
+        (gelu_by_tanh_of_half, ActivationKind.GELU_TANH),
         (silu, ActivationKind.SILU),
+        (quick_gelu, ActivationKind.SILU),
         (hard_swish, ActivationKind.HARD_SWISH),
         (hard_swish_by_hard_sigmoid, ActivationKind.HARD_SWISH),
     ],
@@ -318,6 +381,12 @@ def test_gate_of_something_else_stays_a_product(tmp_path):
     model = Model(4).add("Gemm", floats(4, 4))
     left = model.y
     model.add("Gemm", "x", floats(4, 4)).add("Sigmoid").add("Mul", left, model.y).add("Gemm", floats(4, 2))
+    assert "Multiply" in kinds(check(model, tmp_path / "m.onnx"))
+
+
+def test_gate_whose_elements_moved_stays_a_product(tmp_path):
+    model = Model(3, 3).add("MatMul", floats(3, 3)).add("Sigmoid").add("Transpose", perm=[0, 2, 1])
+    model.add("Mul", "v0", model.y).add("Flatten").add("Gemm", floats(9, 2))
     assert "Multiply" in kinds(check(model, tmp_path / "m.onnx"))
 
 
@@ -413,7 +482,10 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(2, 4).add("ReduceSum"), "over the samples"),
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),
         (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="reflect"), "mode is reflect"),
-        (Model(4).add("Clip", np.float32(-1)), "lower and an upper bound"),
+        (Model(4).add("Clip", np.float32(1), np.float32(-1)), "bounds 1 and -1 leave nothing"),
+        (Model(4).add("Greater", np.float32(0)).add("Cast", to=TensorProto.FLOAT), "result of a comparison.*Use Relu"),
+        (Model(4).add("Less", "x", "x"), "compares two values"),
+        (Model(4).add("Greater", np.float32(0)).add("Where", "v0", "x", np.float32(0)), "chooses between values"),
         (Model(4).add("Pow", np.float32(0.5)), "exponent"),
         (Model(2, 4).add("Add", floats(3, 2, 4)), "meets samples"),
         (Model(1, 4, 4).add("MaxPool", kernel_shape=[2, 2]), "MaxPool at node.*Use AveragePool"),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from trader.model.functions import ActivationKind
+from trader.model.lowering.choices import larger, smaller
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
 
@@ -38,13 +39,20 @@ def lower_gelu(context: NodeContext) -> Symbol:
 
 
 def lower_clip(context: NodeContext) -> Symbol:
-    """Clip; Relu6 is Clip between 0 and 6, and Relu is Clip at 0 alone."""
+    """Clip; Relu6 is Clip between 0 and 6, Relu is Clip at 0 alone, and one bound is Max or Min with it."""
+    view = context.view()
     low, high = _bound(context, "min", 1, -math.inf), _bound(context, "max", 2, math.inf)
-    if (low, high) == (0, math.inf):
-        return context.builder.activation(context.view(), ActivationKind.RELU)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        context.refuse("it needs a lower and an upper bound", "Use Relu, or Clip with both bounds.")
-    return context.builder.activation(context.view(), ActivationKind.CLIP, low, high)
+    if math.isinf(low) and math.isinf(high):
+        return view
+    if math.isinf(high):
+        return larger(context, view, np.asarray(low))
+    if math.isinf(low):
+        return smaller(context, view, np.asarray(high))
+    if low >= high:
+        context.refuse(
+            f"its bounds {low:g} and {high:g} leave nothing between them", "Give a lower and a higher bound."
+        )
+    return context.builder.activation(view, ActivationKind.CLIP, low, high)
 
 
 def _bound(context: NodeContext, name: str, index: int, default: float) -> float:

@@ -55,7 +55,7 @@ def lower_add(context: NodeContext) -> Symbol:
     total: View | NDArray[np.float64] | None = None
     for index, symbol in enumerate(context.inputs):
         term = context.constant(index, "term") if isinstance(symbol, np.ndarray) else context.view(index)
-        total = term if total is None else _added(context, total, term)
+        total = term if total is None else added(context, total, term)
     return total if isinstance(total, View) else context.view()
 
 
@@ -66,8 +66,8 @@ def lower_sub(context: NodeContext) -> Symbol:
         return Tail(right.value, right.kind, right.operator, right.node, right.labels, complement=True)
     first = context.constant(0, "minuend") if isinstance(left, np.ndarray) else context.view(0)
     if isinstance(right, np.ndarray):
-        return _added(context, first, -context.constant(1, "subtrahend"))
-    return _added(context, first, context.view(1).scaled(np.asarray(-1.0)))
+        return added(context, first, -context.constant(1, "subtrahend"))
+    return added(context, first, context.view(1).scaled(np.asarray(-1.0)))
 
 
 def lower_mul(context: NodeContext) -> Symbol:
@@ -127,9 +127,8 @@ def lower_batch_normalization(context: NodeContext) -> Symbol:
     return view.scaled(scale.reshape(channel)).shifted((beta - mean * scale).reshape(channel))
 
 
-def _added(
-    context: NodeContext, left: View | NDArray[np.float64], right: View | NDArray[np.float64]
-) -> View | NDArray[np.float64]:
+def added(context: NodeContext, left: View | NDArray[np.float64], right: View | NDArray[np.float64]) -> View:
+    """Sum of two views, or of a view and a constant."""
     if isinstance(left, View) and isinstance(right, View):
         return context.builder.add(*_same_shape(context, left, right))
     if isinstance(left, View):

@@ -61,6 +61,15 @@ class Origin:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An element-wise node, the view of its result that was returned, and the views that it was applied to."""
+
+    node: Square | Multiply | Add | Activation
+    result: View
+    operands: tuple[View, ...]
+
+
 class GraphBuilder:
     """Grows a graph over flat samples of F elements.
 
@@ -79,7 +88,7 @@ class GraphBuilder:
         self._sizes = {INPUT: features}
         self._settled: dict[View, View] = {}
         self._arranged: dict[tuple[tuple[str, ...], bytes], str] = {}
-        self._activated: dict[str, View] = {}
+        self._made: dict[str, Made] = {}
 
     def linear(self, view: View, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> View:
         """View [positions…, groups, a] through weights [groups, a, b] and bias [groups, b]: [positions…, groups, b].
@@ -128,29 +137,29 @@ class GraphBuilder:
     def square(self, view: View) -> View:
         """View², element by element."""
         x = self._movable(self._without_offset(view))
-        made = self._add(Square(self._next("square"), (x.bases[0],), (self._sizes[x.bases[0]],)))
-        squared = View((made,), x.shape, x.indices)
-        return squared if x.scale is None else squared.scaled(x.scale**2)
+        node = Square(self._next("square"), (x.bases[0],), (self._sizes[x.bases[0]],))
+        squared = View((self._add(node),), x.shape, x.indices)
+        return self._note(node, squared if x.scale is None else squared.scaled(x.scale**2), view)
 
     def multiply(self, left: View, right: View) -> View:
         """Product of two views of one shape, element by element."""
-        left, right = self._without_offset(left), self._without_offset(right)
-        x, y, indices = self._aligned(left, right)
-        made = self._add(Multiply(self._next("multiply"), (x, y), (self._sizes[x],)))
-        product = View((made,), left.shape, indices)
-        for factor in (left.scale, right.scale):
-            product = product if factor is None else product.scaled(factor)
-        return product
+        scaled = self._without_offset(left), self._without_offset(right)
+        x, y, indices = self._aligned(*scaled)
+        node = Multiply(self._next("multiply"), (x, y), (self._sizes[x],))
+        product = View((self._add(node),), left.shape, indices)
+        for factor in scaled:
+            product = product if factor.scale is None else product.scaled(factor.scale)
+        return self._note(node, product, left, right)
 
     def add(self, left: View, right: View) -> View:
         """Sum of two views of one shape, element by element."""
-        left, right = self._without_scale(left), self._without_scale(right)
-        x, y, indices = self._aligned(left, right)
-        made = self._add(Add(self._next("add"), (x, y), (self._sizes[x],)))
-        total = View((made,), left.shape, indices)
-        for offset in (left.offset, right.offset):
-            total = total if offset is None else total.shifted(offset)
-        return total
+        shifted = self._without_scale(left), self._without_scale(right)
+        x, y, indices = self._aligned(*shifted)
+        node = Add(self._next("add"), (x, y), (self._sizes[x],))
+        total = View((self._add(node),), left.shape, indices)
+        for term in shifted:
+            total = total if term.offset is None else total.shifted(term.offset)
+        return self._note(node, total, left, right)
 
     def sum(self, view: View, axes: tuple[int, ...]) -> View:
         """Sum along axes, which are dropped."""
@@ -187,16 +196,23 @@ class GraphBuilder:
         """f(view), element by element."""
         x = self._movable(self.settle(view))
         node = Activation(self._next("activation"), (x.bases[0],), (self._sizes[x.bases[0]],), kind, alpha, beta)
-        self._activated[self._add(node)] = view
-        result = View((node.name,), x.shape, x.indices)
+        result = View((self._add(node),), x.shape, x.indices)
         at_zero = float(activate(kind, np.zeros(1), alpha, beta)[0])
         outside = x.places == ZERO
-        return result.shifted(np.where(outside, at_zero, 0.0)) if at_zero and outside.any() else result
+        if at_zero and outside.any():
+            result = result.shifted(np.where(outside, at_zero, 0.0))
+        return self._note(node, result, view)
 
-    def activation_of(self, view: View) -> tuple[Activation, View] | None:
-        """The activation that a view is the result of (up to its affine map), and what it was applied to."""
-        node = self.nodes.get(view.bases[0]) if len(view.bases) == 1 else None
-        return (node, self._activated[node.name]) if isinstance(node, Activation) else None
+    def made_from(self, view: View) -> Made | None:
+        """The element-wise node that a view is the result of, up to its affine map; None if elements moved since."""
+        made = self._made.get(view.bases[0]) if len(view.bases) == 1 else None
+        same = made is not None and np.array_equal(made.result.places.ravel(), view.places.ravel())
+        return made if same else None
+
+    def _note(self, node: Square | Multiply | Add | Activation, result: View, *operands: View) -> View:
+        """Remember what an element-wise node was applied to; returns its result."""
+        self._made[node.name] = Made(node, result, operands)
+        return result
 
     def settle(self, view: View) -> View:
         """A view without affine map that equals a view.

@@ -11,7 +11,7 @@ from onnx import NodeProto, helper
 from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
 from trader.model.postprocessing import PostProcessingKind
 
 DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
@@ -71,6 +71,8 @@ class NodeContext:
                 "and it can only stand at the end of a model",
                 "Use an element-wise activation inside the model.",
             )
+        if isinstance(symbol, Comparison):
+            return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from trader.model.lowering import activations, arithmetic, convolution, sklearn, structure, tail
+from trader.model.lowering import activations, arithmetic, choices, convolution, sklearn, structure, tail
 from trader.model.lowering.context import DEFAULT_ALTERNATIVE, NodeContext
 from trader.model.lowering.symbols import Symbol
 
@@ -26,9 +26,12 @@ HANDLERS: Mapping[str, Handler] = {
     "Gelu": activations.lower_gelu,
     "Gemm": arithmetic.lower_gemm,
     "GlobalAveragePool": convolution.lower_global_average_pool,
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), choices.lower_comparison),
     "Identity": structure.lower_identity,
     "LogSoftmax": tail.lower_tail,
     "MatMul": arithmetic.lower_matmul,
+    "Max": choices.lower_max,
+    "Min": choices.lower_min,
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
@@ -46,6 +49,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Sum": arithmetic.lower_add,
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
+    "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.Imputer": structure.lower_identity,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
@@ -56,9 +60,7 @@ HANDLERS: Mapping[str, Handler] = {
 }
 """Handlers of operators that depend on the sample."""
 
-FOLDED = frozenset(
-    {"Constant", "ConstantOfShape", "Equal", "Expand", "Max", "Min", "Mod", "Reciprocal", "Sqrt", "Tile", "Where"}
-)
+FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Expand", "Mod", "Reciprocal", "Sqrt", "Tile"})
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED

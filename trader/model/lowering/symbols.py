@@ -1,7 +1,7 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
-A tensor is one of three things: a constant (a NumPy array), a `View` of values of the graph, or something that only the
-buyer computes, in clear (`Tail`).
+A tensor is a constant (a NumPy array), a `View` of values of the graph, something that only the buyer computes, in
+clear (`Tail`), or a condition on values (`Comparison`), which can be recognised but not computed.
 
 A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
 become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
@@ -60,12 +60,16 @@ class View:
 
     def scaled(self, by: NDArray[np.float64]) -> "View":
         """The view times something that broadcasts to its shape."""
+        if np.all(by == 1):
+            return self
         scale = np.broadcast_to(by, self.shape) * (1.0 if self.scale is None else self.scale)
         offset = None if self.offset is None else self.offset * by
         return View(self.bases, self.shape, self.indices, scale, offset)
 
     def shifted(self, by: NDArray[np.float64]) -> "View":
         """The view plus something that broadcasts to its shape."""
+        if not np.any(by):
+            return self
         offset = np.broadcast_to(by, self.shape) + (0.0 if self.offset is None else self.offset)
         return View(self.bases, self.shape, self.indices, self.scale, offset)
 
@@ -110,4 +114,11 @@ class Tail:
     complement: bool = False
 
 
-Symbol: TypeAlias = View | Tail | NDArray[Any]
+@dataclass(frozen=True, eq=False, slots=True)
+class Comparison:
+    """Whether the elements of a view are positive."""
+
+    margin: View
+
+
+Symbol: TypeAlias = View | Tail | Comparison | NDArray[Any]
