@@ -74,10 +74,10 @@ def lower_comparison(context: NodeContext) -> Symbol:
 
 def lower_where(context: NodeContext) -> Symbol:
     """Where, as PyTorch writes Softplus: x beyond a threshold, softplus(x) before it."""
-    condition = context.inputs[0]
-    if isinstance(condition, Comparison):
-        chosen, other = context.view(1), context.view(2)
-        if _is_softplus(context, condition.margin, chosen, other):
+    match context.inputs:
+        case Comparison(margin=margin), View() as chosen, View() as other if _is_softplus(
+            context, margin, chosen, other
+        ):
             return other
     return context.refuse("it chooses between values of the model", "Use Relu, LeakyRelu, Elu, Softplus, or Max.")
 
