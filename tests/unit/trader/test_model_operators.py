@@ -230,6 +230,13 @@ def test_channel_attention_broadcasts(tmp_path):
     check(model, tmp_path / "m.onnx")
 
 
+def test_channel_attention_keeps_its_shape(tmp_path):
+    """What Keras writes: sigmoids that are reshaped to meet an image, channels last."""
+    model = Model(4, 4, 3).add("ReduceMean", axes=[1, 2], keepdims=0).add("MatMul", floats(3, 3)).add("Sigmoid")
+    model.add("Reshape", np.array([-1, 1, 1, 3])).add("Mul", "x", model.y).add("Flatten").add("Gemm", floats(48, 2))
+    check(model, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("exponent", [1, 2, 3, 4, 5, 8])
 def test_powers(tmp_path, exponent):
     model = Model(4).add("Gemm", floats(4, 3)).add("Pow", np.float32(exponent)).add("Gemm", floats(3, 2))
@@ -486,6 +493,8 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("Greater", np.float32(0)).add("Cast", to=TensorProto.FLOAT), "result of a comparison.*Use Relu"),
         (Model(4).add("Less", "x", "x"), "compares two values"),
         (Model(4).add("Greater", np.float32(0)).add("Where", "v0", "x", np.float32(0)), "chooses between values"),
+        (Model(4).add("Abs"), "Abs at node.*Use Relu"),
+        (Model(4).add("Softmax").add("Gather", np.array([0, 1]), axis=1), "takes 2 of 4 columns of Softmax"),
         (Model(4).add("Pow", np.float32(0.5)), "exponent"),
         (Model(2, 4).add("Add", floats(3, 2, 4)), "meets samples"),
         (Model(1, 4, 4).add("MaxPool", kernel_shape=[2, 2]), "MaxPool at node.*Use AveragePool"),

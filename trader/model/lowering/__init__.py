@@ -18,8 +18,9 @@ from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLarge
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.operators import HANDLERS, alternative_to
+from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
 from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 __all__ = ["LinearParameters", "LoweredModel", "lower_model"]
@@ -65,7 +66,7 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
     for node in model.graph.node:
         results = _lower_node(node, symbols, builder, opsets)
         symbols.update(zip(node.output, results, strict=False))
-    value, post_processing = _outputs([symbols[output.name] for output in model.graph.output])
+    value, post_processing = post_processing_of([symbols[output.name] for output in model.graph.output])
     try:
         made = assemble(builder, value.reshaped((value.size,)), features)
     except TooLarge as error:
@@ -112,25 +113,11 @@ def _lower_node(
     if handler is None:
         context.refuse("it can't be evaluated encrypted", alternative_to(operator))
     builder.origin = Origin(operator, node_name(node))
+    source = inputs[0]
     try:
+        if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
+            return moved_tail(context, source, handler)
         results = handler(context)
     except TooLarge as error:
         context.refuse(str(error))
     return results if isinstance(results, tuple) else (results,)
-
-
-def _outputs(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
-    """The one value that all outputs of the model come from, and what the buyer makes of it."""
-    tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
-    values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
-    if len(values) != 1 or any(tail.complement for tail in tails):
-        raise UnsafeModelError(
-            f"the model's outputs stand for {len(values)} different values, they must come from one; "
-            "export it with a single output"
-        )
-    (value,) = values
-    kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
-    # Probabilities and scores tell more than classes.
-    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
-    labels = next((tail.labels for tail in tails if tail.labels), ())
-    return value, PostProcessing(kind=kind, labels=labels)

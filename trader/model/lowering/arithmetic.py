@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import gated_activation
 from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.tail import is_total, normalised
 
 MAX_POWER = 16
 
@@ -87,7 +88,10 @@ def lower_mul(context: NodeContext) -> Symbol:
 
 
 def lower_div(context: NodeContext) -> Symbol:
-    """Div: x / constant."""
+    """Div: x / constant, or sigmoids by their sum."""
+    left, right = context.inputs[:2]
+    if isinstance(left, Tail) and isinstance(right, View) and is_total(context.builder, left, right):
+        return normalised(left)
     view, divisor = context.view(0), context.constant(1, "divisor")
     if not divisor.all():
         context.refuse("it divides by zero")

@@ -11,6 +11,7 @@ Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Tanh", "Softplus"), activations.lower_activation),
     **dict.fromkeys(("HardSigmoid", "HardSwish", "Erf"), activations.lower_activation),
+    "Abs": tail.lower_abs,
     "Add": arithmetic.lower_add,
     "ArgMax": tail.lower_tail,
     "AveragePool": convolution.lower_average_pool,
@@ -29,6 +30,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), choices.lower_comparison),
     "Identity": structure.lower_identity,
     "LogSoftmax": tail.lower_tail,
+    "LpNormalization": tail.lower_normalizer,
     "MatMul": arithmetic.lower_matmul,
     "Max": choices.lower_max,
     "Min": choices.lower_min,
@@ -60,6 +62,23 @@ HANDLERS: Mapping[str, Handler] = {
 }
 """Handlers of operators that depend on the sample."""
 
+MOVES = frozenset(
+    {
+        "Cast",
+        "Dropout",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
+"""Those that move elements of their first input, or leave them where they are."""
+
 FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Expand", "Mod", "Reciprocal", "Sqrt", "Tile"})
 """Further operators that are supported where everything they read is constant."""
 
@@ -69,8 +88,8 @@ _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
     **dict.fromkeys(("PRelu", "Selu", "Celu", "ThresholdedRelu", "Mish", "Softsign"), _SMOOTH),
-    **dict.fromkeys(("Abs", "Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
-    "Exp": "Write Sigmoid or Softmax; for scikit-learn classifiers, export with the option raw_scores=True.",
+    **dict.fromkeys(("Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
+    "Exp": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax", "LpPool"), "Use AveragePool."),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "Use BatchNormalization."),
     "ConvTranspose": "Use Conv.",

@@ -104,6 +104,7 @@ class Tail:
         node: its name.
         labels: class labels, if known.
         complement: whether this is 1 minus a sigmoid, on its way to becoming the first of two columns.
+        column: the only column of the result that this is, or None for all of them.
     """
 
     value: View
@@ -112,6 +113,14 @@ class Tail:
     node: str
     labels: tuple[int, ...] | tuple[str, ...] = ()
     complement: bool = False
+    column: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of the result."""
+        if self.column is not None:
+            return 1
+        return 2 if self.kind is PostProcessingKind.BINARY else self.value.size
 
 
 @dataclass(frozen=True, eq=False, slots=True)
