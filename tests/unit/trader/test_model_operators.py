@@ -53,11 +53,11 @@ class Model:
         self.nodes.append(helper.make_node(operator, names, [self.y], name=f"node_{self.y}", **attributes))
         return self
 
-    def write(self, path):
+    def write(self, path, samples="N"):
         graph = helper.make_graph(
             self.nodes,
             "g",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *self.shape])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [samples, *self.shape])],
             [helper.make_empty_tensor_value_info(self.y)],
             initializer=self.constants,
         )
@@ -71,10 +71,10 @@ class Model:
         return self.add("Conv", weights, floats(out), kernel_shape=list(kernel), group=groups, **attributes)
 
 
-def check(model: Model, path, tolerance=6e-3) -> LoweredModel:
+def check(model: Model, path, tolerance=6e-3, samples="N") -> LoweredModel:
     """Lower a model; all evaluators agree with onnxruntime."""
     x = floats(5, *model.shape, scale=1.0)
-    session = onnxruntime.InferenceSession(str(model.write(path)))
+    session = onnxruntime.InferenceSession(str(model.write(path, samples)))
     want = session.run(None, {"x": x})[0]
     lowered = lower_model(onnx.load(path))
     canonical = canonicalise(lowered)
@@ -442,6 +442,33 @@ def test_reshape_by_the_shape_of_a_value(tmp_path):
     assert kinds(check(model.add("Gemm", floats(18, 2)), tmp_path / "m.onnx")) == ["Linear"]
 
 
+def test_a_constant_is_joined_to_every_sample(tmp_path):
+    """A token before a sequence, expanded to the number of samples."""
+    model = Model(3, 4).add("Shape").add("Gather", np.array([0]), axis=0)
+    model.add("Concat", model.y, model.constant(np.array([1, 4])), axis=0).add("Expand", floats(1, 1, 4), model.y)
+    model.add("Concat", model.y, "x", axis=1).add("MatMul", floats(4, 3)).add("Relu").add("Flatten")
+    check(model.add("Gemm", floats(12, 2)), tmp_path / "m.onnx")
+
+
+def test_elements_are_repeated_within_samples(tmp_path):
+    model = Model(1, 4).add("Expand", np.array([1, 3, 4])).add("Tile", np.array([1, 1, 2])).add("Flatten")
+    check(model.add("Gemm", floats(24, 2)), tmp_path / "m.onnx")
+
+
+def test_zeros_in_the_shape_of_a_value(tmp_path):
+    model = Model(4).add("MatMul", floats(4, 3))
+    hidden = model.y
+    model.add("Shape").add("ConstantOfShape").add("Max", hidden, model.y).add("MatMul", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
+def test_a_model_exported_for_a_number_of_samples_takes_any(tmp_path):
+    model = Model(2, 2, 2).add("Reshape", np.array([5, 8])).add("Gemm", floats(8, 3))
+    check(model, tmp_path / "m.onnx", samples=5)
+    with pytest.raises(UnsupportedOperatorError, match=r"shape \[5, 8\] mixes samples"):
+        lower_model(onnx.load(model.write(tmp_path / "open.onnx")))
+
+
 def test_channels_last_model_as_keras_exports_it(tmp_path):
     model = Model(6, 6, 2, opset=15).add("Transpose", perm=[0, 3, 1, 2]).conv(2, 4, (3, 3), auto_pad="SAME_UPPER")
     model.add("Relu").add("AveragePool", kernel_shape=[2, 2], strides=[2, 2]).add("Transpose", perm=[0, 2, 3, 1])
@@ -485,6 +512,9 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("MatMul", "x", "x"), "MatMul at node 'node_v0'.*two values"),
         (Model(4).add("Concat", "x", "x", axis=0), "along the samples"),
         (Model(4).add("Transpose", perm=[1, 0]), "batch axis"),
+        (Model(4).add("Concat", "x", floats(2, 4), axis=1), "joins samples of 1 axes with a constant"),
+        (Model(4).add("Tile", np.array([2, 1])), "Keep axis 0 as it is"),
+        (Model(4).add("Expand", np.array([2, 1, 4])), "expands samples"),
         (Model(2, 4).add("ReduceSum", np.array([0])), "along the samples"),
         (Model(2, 4).add("ReduceSum"), "over the samples"),
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),

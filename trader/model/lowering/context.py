@@ -14,6 +14,10 @@ from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
 from trader.model.postprocessing import PostProcessingKind
 
+BATCH = 1_000_003
+"""What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
+any other way than passing it on does not come out even."""
+
 DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
 
@@ -37,12 +41,14 @@ class NodeContext:
         inputs: what its inputs stand for; None for one that is left out.
         builder: of the graph.
         opset: version of the node's operator set.
+        batch: number of samples that the model was exported for; 0 if that is open.
     """
 
     node: NodeProto
     inputs: Sequence[Symbol | None]
     builder: GraphBuilder
     opset: int
+    batch: int = 0
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Value of an attribute, bytes decoded."""
@@ -92,6 +98,10 @@ class NodeContext:
     def has(self, index: int) -> bool:
         """Whether an optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
+
+    def is_batch(self, size: int) -> bool:
+        """Whether an axis of this size, the first one of a shape, is the number of samples, or 1 in place of it."""
+        return size in (1, BATCH, self.batch or BATCH)
 
     def sample_axis(self, axis: int, rank: int) -> int:
         """An axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""

@@ -22,6 +22,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Conv": convolution.lower_conv,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_identity,
+    "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
     "Gelu": activations.lower_gelu,
@@ -49,6 +50,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Squeeze": structure.lower_squeeze,
     "Sub": arithmetic.lower_sub,
     "Sum": arithmetic.lower_add,
+    "Tile": structure.lower_tile,
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
     "Where": choices.lower_where,
@@ -79,7 +81,7 @@ MOVES = frozenset(
 )
 """Those that move elements of their first input, or leave them where they are."""
 
-FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Expand", "Mod", "Reciprocal", "Sqrt", "Tile"})
+FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED

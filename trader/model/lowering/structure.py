@@ -5,16 +5,12 @@ import math
 import numpy as np
 from onnx import TensorProto
 
-from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Symbol, Tail
+from trader.model.lowering.context import BATCH, NodeContext
+from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
-
-BATCH = 1_000_003
-"""What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
-any other way than passing it on does not come out even."""
 
 
 def lower_identity(context: NodeContext) -> Symbol:
@@ -55,18 +51,18 @@ def lower_reshape(context: NodeContext) -> Symbol:
         return symbol
     view = context.view()
     target = [int(size) for size in context.constant(1, "shape")]
-    shape = _sample_shape(target, view.shape)
+    shape = _sample_shape(context, target, view.shape)
     if shape is None:
         context.refuse(f"shape {target} mixes samples of shape {list(view.shape)}", "Keep the first axis: [-1, …].")
     return view.reshaped(shape)
 
 
-def _sample_shape(target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def _sample_shape(context: NodeContext, target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Per-sample part of a target shape (0 keeps an axis, -1 is inferred), or None if it doesn't keep samples apart.
 
-    The batch axis is 0 or -1, or 1 in a model that was exported for single samples.
+    The batch axis is 0 or -1, or the number of samples that the model was exported for.
     """
-    if not target or target[0] not in (-1, 0, 1, BATCH):
+    if not target or not (target[0] in (-1, 0) or context.is_batch(target[0])):
         return None
     size = math.prod(shape)
     rest = [shape[axis] if dim == 0 and axis < len(shape) else dim for axis, dim in enumerate(target[1:])]
@@ -181,12 +177,43 @@ def lower_pad(context: NodeContext) -> Symbol:
     return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling else padded
 
 
+def lower_expand(context: NodeContext) -> Symbol:
+    """Expand along axes of a sample."""
+    view, target = context.view(), context.integers("shape", 1) or ()
+    if len(target) > len(view.shape) and context.is_batch(target[0]):
+        target = target[1:]
+    try:
+        shape = np.broadcast_shapes(view.shape, target)
+    except ValueError:
+        shape = ()
+    if len(shape) != len(view.shape):
+        context.refuse(f"it expands samples of shape {list(view.shape)} to {list(target)}")
+    return view.taken(np.broadcast_to(np.arange(view.size).reshape(view.shape), shape))
+
+
+def lower_tile(context: NodeContext) -> Symbol:
+    """Tile along axes of a sample."""
+    view, repeats = context.view(), context.integers("repeats", 1) or ()
+    if len(repeats) != len(view.shape) + 1 or repeats[0] != 1 or min(repeats) < 1:
+        context.refuse(f"it repeats samples of shape {list(view.shape)} {list(repeats)} times", "Keep axis 0 as it is.")
+    return view.taken(np.tile(np.arange(view.size).reshape(view.shape), repeats[1:]))
+
+
 def lower_concat(context: NodeContext) -> Symbol:
-    """Concat along an axis of a sample; of the two columns of a binary classifier."""
+    """Concat along an axis of a sample, with constants too; of the two columns of a binary classifier."""
     joined = join_columns(context)
     if joined is not None:
         return joined
-    if any(isinstance(symbol, np.ndarray) for symbol in context.inputs):
-        context.refuse("it joins values of the model with constants")
-    parts = [context.view(index) for index in range(len(context.inputs))]
-    return context.builder.concatenate(parts, context.sample_axis(context.attribute("axis"), len(parts[0].shape)))
+    constant = [isinstance(symbol, np.ndarray) for symbol in context.inputs]
+    rank = len(context.view(constant.index(False)).shape)
+    axis = context.sample_axis(context.attribute("axis"), rank)
+    parts = [_same_for_all(context, i, rank) if fixed else context.view(i) for i, fixed in enumerate(constant)]
+    return context.builder.concatenate(parts, axis)
+
+
+def _same_for_all(context: NodeContext, index: int, rank: int) -> View:
+    """A constant as a part of every sample."""
+    values = context.constant(index, "part")
+    if values.ndim != rank + 1 or values.shape[0] != 1:
+        context.refuse(f"it joins samples of {rank} axes with a constant of shape {list(values.shape)}")
+    return View((), values.shape[1:], np.full(values.shape[1:], ZERO)).shifted(values[0])
