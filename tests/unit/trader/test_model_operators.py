@@ -14,6 +14,7 @@ from trader.model import (
     LoweredModel,
     Node,
     Rearrange,
+    UnsafeModelError,
     UnsupportedOperatorError,
     architecture_bytes,
     canonicalise,
@@ -455,6 +456,57 @@ def test_elements_are_repeated_within_samples(tmp_path):
     check(model.add("Gemm", floats(24, 2)), tmp_path / "m.onnx")
 
 
+def test_columns_by_number_as_pytorch_takes_them(tmp_path):
+    model = Model(6).add("Transpose", perm=[1, 0]).add("GatherND", np.array([[5], [0], [-2]]))
+    lowered = check(model.add("Transpose", perm=[1, 0]).add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert kinds(lowered) == ["Linear"]
+
+
+def test_pixels_by_number_as_pytorch_takes_them(tmp_path):
+    model = (
+        Model(2, 3, 4)
+        .add("Transpose", perm=[2, 3, 0, 1])
+        .add("GatherND", np.array([[[0, 1], [2, 3]], [[1, 1], [0, 0]]]))
+    )
+    model.add("Transpose", perm=[2, 3, 0, 1]).add("Flatten")
+    check(model.add("Gemm", floats(8, 2)), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_mean_of_an_ensemble(tmp_path, keepdims):
+    """What PyTorch writes for torch.stack([a(x), b(x)]).mean(0)."""
+    model = Model(4)
+    left = model.add("Gemm", floats(4, 3)).add("Unsqueeze", np.array([0])).y
+    model.add("Gemm", "x", floats(4, 3)).add("Unsqueeze", np.array([0])).add("Concat", left, model.y, axis=0)
+    model.add("Identity").add("ReduceMean", axes=[0], keepdims=keepdims)
+    check(model.add("Squeeze", np.array([0])) if keepdims else model, tmp_path / "m.onnx")
+
+
+def test_the_same_layer_for_every_step(tmp_path):
+    """What Keras writes for TimeDistributed."""
+    model, weights, steps = Model(2, 4).add("Transpose", perm=[1, 0, 2]), floats(4, 3), []
+    series = model.y
+    for step in range(2):
+        model.add("Gather", series, np.array(step), axis=0).add("MatMul", weights).add("Relu")
+        steps.append(model.add("Unsqueeze", np.array([0])).y)
+    model.add("Concat", *steps, axis=0).add("Transpose", perm=[1, 0, 2]).add("Flatten").add("Gemm", floats(6, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_constant_mask(tmp_path):
+    mask = np.array([[True, False, True], [False, False, True]])
+    model = Model(2, 3)
+    where = model.constant(mask)
+    model.add("Where", where, model.y, np.float32(0.5)).add("Where", where, "x", model.y).add("Flatten")
+    check(model.add("Gemm", floats(6, 2)), tmp_path / "m.onnx")
+
+
+def test_samples_come_out_along_the_first_axis(tmp_path):
+    path = Model(4).add("Gemm", floats(4, 3)).add("Transpose", perm=[1, 0]).write(tmp_path / "m.onnx")
+    with pytest.raises(UnsafeModelError, match="returns samples along axis 1; export it with them along axis 0"):
+        lower_model(onnx.load(path))
+
+
 def test_zeros_in_the_shape_of_a_value(tmp_path):
     model = Model(4).add("MatMul", floats(4, 3))
     hidden = model.y
@@ -511,7 +563,9 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
     [
         (Model(4).add("MatMul", "x", "x"), "MatMul at node 'node_v0'.*two values"),
         (Model(4).add("Concat", "x", "x", axis=0), "along the samples"),
-        (Model(4).add("Transpose", perm=[1, 0]), "batch axis"),
+        (Model(4).add("Transpose", perm=[1, 0]), "samples run along axis 1.*Transpose"),
+        (Model(4).add("Softmax").add("Transpose", perm=[1, 0]), "moves the samples to another axis"),
+        (Model(4).add("GatherND", np.array([[0], [1]])), "places along the samples"),
         (Model(4).add("Concat", "x", floats(2, 4), axis=1), "joins samples of 1 axes with a constant"),
         (Model(4).add("Tile", np.array([2, 1])), "Keep axis 0 as it is"),
         (Model(4).add("Expand", np.array([2, 1, 4])), "expands samples"),

@@ -24,7 +24,7 @@ def lower_gemm(context: NodeContext) -> Symbol:
     result = _linear(context, view, weights)
     if not context.has(2):
         return result
-    _, bias = _meeting(context, result, context.constant(2, "bias"))
+    _, bias = meeting(context, result, context.constant(2, "bias"))
     return result.shifted(bias * context.attribute("beta", 1.0))
 
 
@@ -76,7 +76,7 @@ def lower_mul(context: NodeContext) -> Symbol:
     if any(isinstance(symbol, np.ndarray) for symbol in context.inputs[:2]):
         constant_first = isinstance(context.inputs[0], np.ndarray)
         view = context.view(1 if constant_first else 0)
-        wide, factor = _meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
+        wide, factor = meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
         return wide.scaled(factor)
     left, right = context.view(0), context.view(1)
     if context.inputs[0] is context.inputs[1]:
@@ -95,7 +95,7 @@ def lower_div(context: NodeContext) -> Symbol:
     view, divisor = context.view(0), context.constant(1, "divisor")
     if not divisor.all():
         context.refuse("it divides by zero")
-    wide, factor = _meeting(context, view, 1 / divisor)
+    wide, factor = meeting(context, view, 1 / divisor)
     return wide.scaled(factor)
 
 
@@ -138,7 +138,7 @@ def added(context: NodeContext, left: View | NDArray[np.float64], right: View | 
     if isinstance(left, View):
         left, right = right, left
     if isinstance(right, View) and not isinstance(left, View):
-        view, constant = _meeting(context, right, left)
+        view, constant = meeting(context, right, left)
         return view.shifted(constant)
     return context.refuse("it joins constants with constants")
 
@@ -153,7 +153,7 @@ def _same_shape(context: NodeContext, left: View, right: View) -> tuple[View, Vi
     return _broadcast(left, shape), _broadcast(right, shape)
 
 
-def _meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
+def meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
     """A view and a constant that broadcasts against it, in the shape that both have together, without the batch."""
     if constant.ndim == len(view.shape) + 1 and constant.shape[0] == 1:
         constant = constant[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.functions import ActivationKind
-from trader.model.lowering.arithmetic import added
+from trader.model.lowering.arithmetic import added, meeting
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import affine_of
 from trader.model.lowering.symbols import Comparison, Symbol, View
@@ -73,13 +73,22 @@ def lower_comparison(context: NodeContext) -> Symbol:
 
 
 def lower_where(context: NodeContext) -> Symbol:
-    """Where, as PyTorch writes Softplus: x beyond a threshold, softplus(x) before it."""
+    """Where, by a constant mask, or as PyTorch writes Softplus: x beyond a threshold, softplus(x) before it."""
     match context.inputs:
-        case Comparison(margin=margin), View() as chosen, View() as other if _is_softplus(
-            context, margin, chosen, other
-        ):
-            return other
+        case [np.ndarray() as mask, _, _]:
+            return added(context, _kept(context, 1, mask), _kept(context, 2, ~mask))
+        case [Comparison(margin=margin), View() as chosen, View() as other]:
+            if _is_softplus(context, margin, chosen, other):
+                return other
     return context.refuse("it chooses between values of the model", "Use Relu, LeakyRelu, Elu, Softplus, or Max.")
+
+
+def _kept(context: NodeContext, index: int, mask: NDArray[np.bool_]) -> View | NDArray[np.float64]:
+    """An input where a mask is set, and 0 elsewhere."""
+    if isinstance(context.inputs[index], np.ndarray):
+        return np.where(mask, context.constant(index, "value"), 0.0)
+    view, factor = meeting(context, context.view(index), mask.astype(np.float64))
+    return view.scaled(factor)
 
 
 def _is_softplus(context: NodeContext, margin: View, chosen: View, other: View) -> bool:

@@ -63,6 +63,13 @@ class NodeContext:
 
         A sigmoid that turns out not to stand at the end becomes an activation.
         """
+        view = self.any_view(index)
+        if view.batch:
+            self.refuse(f"the samples run along axis {view.batch} of what it reads", "Transpose it to [N, …] first.")
+        return view
+
+    def any_view(self, index: int = 0) -> View:
+        """As `view`, but samples may run along any axis."""
         symbol = self.inputs[index] if index < len(self.inputs) else None
         if isinstance(symbol, View):
             return symbol
@@ -103,12 +110,12 @@ class NodeContext:
         """Whether an axis of this size, the first one of a shape, is the number of samples, or 1 in place of it."""
         return size in (1, BATCH, self.batch or BATCH)
 
-    def sample_axis(self, axis: int, rank: int) -> int:
+    def sample_axis(self, axis: int, rank: int, batch: int = 0) -> int:
         """An axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""
         resolved = axis + rank + 1 if axis < 0 else axis
-        if not 1 <= resolved <= rank:
+        if not 0 <= resolved <= rank or resolved == batch:
             self.refuse(f"axis {axis} runs along the samples")
-        return resolved - 1
+        return resolved - (resolved > batch)
 
     def refuse(self, reason: str, alternative: str = DEFAULT_ALTERNATIVE) -> NoReturn:
         """Raise `UnsupportedOperatorError` for this node."""

@@ -70,13 +70,14 @@ def lower_global_average_pool(context: NodeContext) -> Symbol:
 
 def lower_reduce(context: NodeContext) -> Symbol:
     """ReduceMean and ReduceSum over axes of a sample."""
-    view = context.view()
+    view = context.any_view()
     given = context.integers("axes", 1)
     if given is None:
         context.refuse("it reduces over the samples", "Name the axes.")
-    axes = tuple(context.sample_axis(axis, len(view.shape)) for axis in given)
-    mean = context.node.op_type == "ReduceMean"
-    return _reduced(context, view, axes, mean=mean, keep=bool(context.attribute("keepdims", 1)))
+    axes = tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
+    mean, keep = context.node.op_type == "ReduceMean", bool(context.attribute("keepdims", 1))
+    dropped = 0 if keep else sum(axis < view.batch for axis in axes)
+    return replace(_reduced(context, view, axes, mean=mean, keep=keep), batch=view.batch - dropped)
 
 
 def _reduced(context: NodeContext, view: View, axes: tuple[int, ...], *, mean: bool, keep: bool) -> View:

@@ -25,6 +25,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
+    "GatherND": structure.lower_gather_nd,
     "Gelu": activations.lower_gelu,
     "Gemm": arithmetic.lower_gemm,
     "GlobalAveragePool": convolution.lower_global_average_pool,

@@ -1,6 +1,7 @@
 """Handlers of the operators that compute nothing: they rename, reshape, or move elements of a sample."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto
@@ -16,7 +17,7 @@ FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, Tenso
 def lower_identity(context: NodeContext) -> Symbol:
     """Identity; Dropout, which does nothing outside training; Imputer, since test data may have no missing values."""
     symbol = context.inputs[0]
-    return symbol if isinstance(symbol, Tail) else context.view()
+    return symbol if isinstance(symbol, Tail) else context.any_view()
 
 
 def lower_cast(context: NodeContext) -> Symbol:
@@ -26,7 +27,7 @@ def lower_cast(context: NodeContext) -> Symbol:
         return symbol
     if context.attribute("to") not in FLOAT_TYPES:
         context.refuse("it rounds values of the model to integers", "Leave the cast out.")
-    return context.view()
+    return context.any_view()
 
 
 def lower_shape(context: NodeContext) -> Symbol:
@@ -77,37 +78,42 @@ def lower_squeeze(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail):
         return symbol
-    view = context.view()
+    view = context.any_view()
     rank = len(view.shape)
     axes = context.integers("axes", 1)
     dropped = (
         {axis for axis in range(rank) if view.shape[axis] == 1}
         if axes is None
-        else {context.sample_axis(axis, rank) for axis in axes}
+        else {context.sample_axis(axis, rank, view.batch) for axis in axes}
     )
     if any(view.shape[axis] != 1 for axis in dropped):
         context.refuse(f"it drops axes of samples of shape {list(view.shape)}")
-    return view.reshaped(tuple(size for axis, size in enumerate(view.shape) if axis not in dropped))
+    kept = view.reshaped(tuple(size for axis, size in enumerate(view.shape) if axis not in dropped))
+    return replace(kept, batch=view.batch - sum(axis < view.batch for axis in dropped))
 
 
 def lower_unsqueeze(context: NodeContext) -> Symbol:
     """Unsqueeze: new axes of size 1."""
-    view = context.view()
+    view = context.any_view()
     axes = context.integers("axes", 1) or ()
-    rank = len(view.shape) + len(axes)
-    added = {context.sample_axis(axis, rank) for axis in axes}
-    sizes = iter(view.shape)
-    return view.reshaped(tuple(1 if axis in added else next(sizes) for axis in range(rank)))
+    rank = len(view.shape) + len(axes) + 1
+    added = {axis % rank for axis in axes}
+    old = [axis for axis in range(rank) if axis not in added]
+    batch = old.pop(view.batch)
+    sizes = [1] * rank
+    for axis, size in zip(old, view.shape, strict=True):
+        sizes[axis] = size
+    return replace(view.reshaped((*sizes[:batch], *sizes[batch + 1 :])), batch=batch)
 
 
 def lower_transpose(context: NodeContext) -> Symbol:
-    """Transpose that leaves the batch axis first."""
-    view = context.view()
+    """Transpose; samples may move to another axis for a while."""
+    view = context.any_view()
     rank = len(view.shape)
-    order = tuple(context.attribute("perm") or range(rank, -1, -1))
-    if order[0] != 0:
-        context.refuse("it moves the batch axis", "Keep axis 0 first.")
-    return view.transposed(tuple(axis - 1 for axis in order[1:]))
+    order = list(context.attribute("perm") or range(rank, -1, -1))
+    batch = order.index(view.batch)
+    axes = (axis - (axis > view.batch) for axis in order if axis != view.batch)
+    return replace(view.transposed(tuple(axes)), batch=batch)
 
 
 def lower_slice(context: NodeContext) -> Symbol:
@@ -132,12 +138,27 @@ def lower_slice(context: NodeContext) -> Symbol:
 
 def lower_gather(context: NodeContext) -> Symbol:
     """Gather of constant places along an axis of a sample."""
-    view = context.view()
-    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape))
+    view = context.any_view()
+    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
     places = context.constant(1, "list of places").astype(np.int64)
     if np.any((places < -view.shape[axis]) | (places >= view.shape[axis])):
         context.refuse(f"it reads outside samples of shape {list(view.shape)}")
-    return view.taken(np.take(np.arange(view.size).reshape(view.shape), places, axis=axis))
+    taken = view.taken(np.take(np.arange(view.size).reshape(view.shape), places, axis=axis))
+    return replace(taken, batch=view.batch + (places.ndim - 1 if axis < view.batch else 0))
+
+
+def lower_gather_nd(context: NodeContext) -> Symbol:
+    """GatherND of constant places along the axes before the samples: how PyTorch writes x[:, [0, 3, 5]], transposed."""
+    view = context.any_view()
+    places = context.constant(1, "list of places").astype(np.int64)
+    depth = places.shape[-1]
+    if context.attribute("batch_dims", 0) or depth > view.batch:
+        context.refuse("it takes places along the samples", "Take columns with Gather or Slice.")
+    sizes = np.array(view.shape[:depth])
+    if np.any((places < -sizes) | (places >= sizes)):
+        context.refuse(f"it reads outside samples of shape {list(view.shape)}")
+    where = np.arange(view.size).reshape(view.shape)[tuple(np.moveaxis(places, -1, 0))]
+    return replace(view.taken(where), batch=view.batch - depth + places.ndim - 1)
 
 
 def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
@@ -205,15 +226,19 @@ def lower_concat(context: NodeContext) -> Symbol:
     if joined is not None:
         return joined
     constant = [isinstance(symbol, np.ndarray) for symbol in context.inputs]
-    rank = len(context.view(constant.index(False)).shape)
-    axis = context.sample_axis(context.attribute("axis"), rank)
-    parts = [_same_for_all(context, i, rank) if fixed else context.view(i) for i, fixed in enumerate(constant)]
-    return context.builder.concatenate(parts, axis)
+    first = context.any_view(constant.index(False))
+    rank, batch = len(first.shape), first.batch
+    axis = context.sample_axis(context.attribute("axis"), rank, batch)
+    parts = [_same_for_all(context, i, first) if fixed else context.any_view(i) for i, fixed in enumerate(constant)]
+    if any(part.batch != batch for part in parts):
+        context.refuse("its inputs have samples along different axes", "Transpose them to [N, …] first.")
+    return replace(context.builder.concatenate(parts, axis), batch=batch)
 
 
-def _same_for_all(context: NodeContext, index: int, rank: int) -> View:
+def _same_for_all(context: NodeContext, index: int, like: View) -> View:
     """A constant as a part of every sample."""
     values = context.constant(index, "part")
-    if values.ndim != rank + 1 or values.shape[0] != 1:
-        context.refuse(f"it joins samples of {rank} axes with a constant of shape {list(values.shape)}")
-    return View((), values.shape[1:], np.full(values.shape[1:], ZERO)).shifted(values[0])
+    if values.ndim != len(like.shape) + 1 or values.shape[like.batch] != 1:
+        context.refuse(f"it joins samples of {len(like.shape)} axes with a constant of shape {list(values.shape)}")
+    part = values.squeeze(like.batch)
+    return replace(View((), part.shape, np.full(part.shape, ZERO)).shifted(part), batch=like.batch)

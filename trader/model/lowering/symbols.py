@@ -31,6 +31,8 @@ class View:
         indices: int64, of `shape`; `ZERO` for 0. None if x is the only base, in order.
         scale: of `shape`, or None for 1. It says nothing where the index is `ZERO`.
         offset: of `shape`, or None for 0.
+        batch: axis of the ONNX tensor that samples run along, which `shape` leaves out. Only operators that move
+            elements take views where it isn't the first (`NodeContext.any_view`).
     """
 
     bases: tuple[str, ...]
@@ -38,6 +40,7 @@ class View:
     indices: NDArray[np.int64] | None = field(default=None, repr=False)
     scale: NDArray[np.float64] | None = field(default=None, repr=False)
     offset: NDArray[np.float64] | None = field(default=None, repr=False)
+    batch: int = 0
 
     @property
     def size(self) -> int:

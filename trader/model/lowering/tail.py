@@ -53,6 +53,8 @@ def moved_tail(
     source = tail.value if by_element else View((), (tail.columns,))
     results = handler(replace(context, inputs=[source, *context.inputs[1:]]))
     views = [view for view in (results if isinstance(results, tuple) else (results,)) if isinstance(view, View)]
+    if any(view.batch for view in views):
+        context.refuse("it moves the samples to another axis", "Return them along axis 0.")
     if by_element:
         return tuple(replace(tail, value=view) for view in views)
     return tuple(_taken(context, tail, view.places.ravel()) for view in views)
@@ -181,6 +183,8 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
             "export it with a single output"
         )
     (value,) = values
+    if value.batch:
+        raise UnsafeModelError(f"the model returns samples along axis {value.batch}; export it with them along axis 0")
     columns = {tail.column for tail in tails if tail.column is not None}
     width = max((replace(tail, column=None).columns for tail in tails if tail.column is not None), default=0)
     if len(columns) < width or any(tail.complement for tail in tails):
