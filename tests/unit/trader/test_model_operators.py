@@ -259,6 +259,9 @@ ACTIVATIONS = [
     ("Gelu", {}, 20, ActivationKind.GELU),
     ("Gelu", {"approximate": "tanh"}, 20, ActivationKind.GELU_TANH),
     ("Erf", {}, 13, ActivationKind.ERF),
+    ("Selu", {}, 13, ActivationKind.ELU),
+    ("Selu", {"alpha": 1.2, "gamma": 0.9}, 13, ActivationKind.ELU),
+    ("Celu", {"alpha": 0.6}, 13, ActivationKind.ELU),
 ]
 
 
@@ -268,6 +271,18 @@ def test_activation_inside_a_model(tmp_path, operator, attributes, opset, kind):
     lowered = check(model, tmp_path / "m.onnx")
     (node,) = [node for node in lowered.graph.nodes if isinstance(node, Activation)]
     assert node.kind is kind
+
+
+def test_parametric_relu_with_one_slope_is_leaky_relu(tmp_path):
+    model = Model(2, 5, 5).conv(2, 3, (3, 3)).add("PRelu", np.float32([0.2])).add("Flatten")
+    lowered = check(model.add("Gemm", floats(27, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.LEAKY_RELU]
+
+
+def test_parametric_relu_with_a_slope_per_channel(tmp_path):
+    model = Model(2, 5, 5).conv(2, 3, (3, 3)).add("PRelu", np.float32([0.2, -0.5, 1.5]).reshape(3, 1, 1)).add("Flatten")
+    lowered = check(model.add("Gemm", floats(27, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.RELU]
 
 
 @pytest.mark.parametrize(
@@ -415,6 +430,12 @@ def test_slice_backwards_and_with_steps(tmp_path):
 def test_padding_with_a_value(tmp_path):
     model = Model(2, 3, 3).add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0.5)).conv(2, 2, (3, 3))
     check(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
+def test_padding_with_elements_of_the_sample(tmp_path, mode):
+    model = Model(2, 4, 3, opset=19).add("Pad", np.array([0, 0, 1, 2, 0, 0, 2, 1]), mode=mode).add("Flatten")
+    check(model.add("Gemm", floats(84, 2)), tmp_path / "m.onnx")
 
 
 def test_concatenation_and_split(tmp_path):
@@ -572,7 +593,7 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(2, 4).add("ReduceSum", np.array([0])), "along the samples"),
         (Model(2, 4).add("ReduceSum"), "over the samples"),
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),
-        (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="reflect"), "mode is reflect"),
+        (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="mirror"), "mode is mirror"),
         (Model(4).add("Clip", np.float32(1), np.float32(-1)), "bounds 1 and -1 leave nothing"),
         (Model(4).add("Greater", np.float32(0)).add("Cast", to=TensorProto.FLOAT), "result of a comparison.*Use Relu"),
         (Model(4).add("Less", "x", "x"), "compares two values"),

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from trader.model.functions import ActivationKind
+from trader.model.lowering.arithmetic import added, meeting
 from trader.model.lowering.choices import larger, smaller
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
@@ -21,8 +22,6 @@ _DEFAULTS: dict[str, tuple[ActivationKind, dict[str, float]]] = {
 }
 """Operators, and their attributes with the defaults of the ONNX standard."""
 
-ACTIVATIONS = (*_DEFAULTS, "Gelu", "Clip")
-
 
 def lower_activation(context: NodeContext) -> Symbol:
     """Operators with scalar attributes."""
@@ -36,6 +35,36 @@ def lower_gelu(context: NodeContext) -> Symbol:
     approximate = context.attribute("approximate", "none")
     kinds = {"none": ActivationKind.GELU, "tanh": ActivationKind.GELU_TANH}
     return context.builder.activation(context.view(), kinds[approximate])
+
+
+def lower_selu(context: NodeContext) -> Symbol:
+    """Selu: gamma·elu(x)."""
+    alpha, gamma = (context.attribute(name, default) for name, default in _SELU.items())
+    result = context.builder.activation(context.view(), ActivationKind.ELU, float(alpha))
+    return result.scaled(np.asarray(float(gamma)))
+
+
+_SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
+"""The standard's defaults."""
+
+
+def lower_celu(context: NodeContext) -> Symbol:
+    """Celu: alpha·elu(x/alpha)."""
+    alpha = float(context.attribute("alpha", 1.0))
+    if alpha == 0:
+        context.refuse("its alpha is 0", "Use Elu.")
+    inner = context.view().scaled(np.asarray(1 / alpha))
+    return context.builder.activation(inner, ActivationKind.ELU, 1.0).scaled(np.asarray(alpha))
+
+
+def lower_prelu(context: NodeContext) -> Symbol:
+    """PRelu: x for positive x, else slope·x, which is LeakyRelu if there is one slope only."""
+    view, slope = context.view(), context.constant(1, "slope")
+    if slope.size == 1:
+        return context.builder.activation(view, ActivationKind.LEAKY_RELU, float(slope.item()))
+    x, slopes = meeting(context, view, slope)
+    positive = context.builder.activation(x, ActivationKind.RELU)
+    return added(context, positive.scaled(1 - slopes), x.scaled(slopes))
 
 
 def lower_clip(context: NodeContext) -> Symbol:

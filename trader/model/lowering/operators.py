@@ -17,6 +17,7 @@ HANDLERS: Mapping[str, Handler] = {
     "AveragePool": convolution.lower_average_pool,
     "BatchNormalization": arithmetic.lower_batch_normalization,
     "Cast": structure.lower_cast,
+    "Celu": activations.lower_celu,
     "Clip": activations.lower_clip,
     "Concat": structure.lower_concat,
     "Conv": convolution.lower_conv,
@@ -39,10 +40,12 @@ HANDLERS: Mapping[str, Handler] = {
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
+    "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
     "ReduceMean": convolution.lower_reduce,
     "ReduceSum": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
+    "Selu": activations.lower_selu,
     "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
     "Slice": structure.lower_slice,
@@ -90,12 +93,18 @@ SUPPORTED = frozenset(HANDLERS) | FOLDED
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
-    **dict.fromkeys(("PRelu", "Selu", "Celu", "ThresholdedRelu", "Mish", "Softsign"), _SMOOTH),
-    **dict.fromkeys(("Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
-    "Exp": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax", "LpPool"), "Use AveragePool."),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "Use BatchNormalization."),
+    **dict.fromkeys(("ThresholdedRelu", "Mish", "Softsign", "Sqrt", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
+    **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool"), "Use AveragePool."),
+    **dict.fromkeys(
+        ("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."
+    ),
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), "Use BatchNormalization."),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), "Use convolutions along the series, or linear layers over a window of it."),
+    **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow."),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ConvTranspose": "Use Conv.",
+    "Einsum": "Use MatMul or Gemm with a constant matrix.",
     **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
 }
 

@@ -13,6 +13,9 @@ from trader.model.nodes import ZERO
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
+PAD_MODES = ("constant", "edge", "reflect", "wrap")
+"""Of ONNX, and of NumPy by the same names."""
+
 
 def lower_identity(context: NodeContext) -> Symbol:
     """Identity; Dropout, which does nothing outside training; Imputer, since test data may have no missing values."""
@@ -177,12 +180,13 @@ def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
 
 
 def lower_pad(context: NodeContext) -> Symbol:
-    """Pad with a constant; negative padding crops."""
+    """Pad with a constant, or with elements of the sample; negative padding crops."""
     view = context.view()
     pads = context.integers("pads", 1)
     rank = len(view.shape)
-    if context.attribute("mode", "constant") != "constant" or pads is None:
-        context.refuse(f"its mode is {context.attribute('mode')}", "Pad with zeros.")
+    mode = context.attribute("mode", "constant")
+    if mode not in PAD_MODES or pads is None:
+        context.refuse(f"its mode is {mode}", "Pad with zeros.")
     axes = context.integers("axes", 3) or tuple(range(len(pads) // 2))
     filling = float(context.constant(2, "value").item()) if context.has(2) else context.attribute("value", 0.0)
     where = np.arange(view.size).reshape(view.shape)
@@ -193,9 +197,13 @@ def lower_pad(context: NodeContext) -> Symbol:
         inner = context.sample_axis(axis, rank)
         cut = (slice(None),) * inner + (slice(max(-begin, 0), where.shape[inner] - max(-end, 0)),)
         widths = [(max(begin, 0), max(end, 0)) if a == inner else (0, 0) for a in range(rank)]
-        where = np.pad(where[cut], widths, constant_values=ZERO)
+        kept = where[cut]
+        if mode == "constant":
+            where = np.pad(kept, widths, constant_values=ZERO)
+        elif kept.size:
+            where = np.pad(kept, widths, mode=mode)
     padded = view.taken(where)
-    return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling else padded
+    return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling and mode == "constant" else padded
 
 
 def lower_expand(context: NodeContext) -> Symbol:
