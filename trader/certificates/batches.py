@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader.certificates.errors import CertificationError
-from trader.model import quantise_inputs
+from trader.model import DataError, quantise_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel)
     """
     raw = [np.ldexp(float(output), -model.circuit.output_scale_bits) for proof in proofs for output in proof.outputs]
     outputs = np.array(raw).reshape(-1, model.circuit.outputs)[: len(dataset)]
-    predictions = model.manifest.output.post_processing.predict(outputs)
+    predictions = model.manifest.output.post_processing.classify(outputs)
     return int(np.count_nonzero(predictions == dataset.labels))
 
 
@@ -79,11 +79,12 @@ def check_labels(dataset: Dataset, model: PublicModel) -> None:
         CertificationError: it predicts numbers, or classes of another type.
     """
     post_processing = model.manifest.output.post_processing
-    if not post_processing.is_classifier:
+    try:
+        kind = post_processing.classify(np.zeros((1, model.circuit.outputs))).dtype.kind
+    except DataError as error:
         raise CertificationError(
-            "this model predicts numbers, not classes: there is no accuracy to certify. Certify a classifier."
-        )
-    kind = post_processing.predict(np.zeros((1, model.circuit.outputs))).dtype.kind
+            "this model predicts a number, not classes: there is no accuracy to certify. Certify a classifier."
+        ) from error
     if dataset.labels.dtype.kind != kind:
         raise CertificationError(
             f"the labels are of another type (such as {dataset.labels[0]!r}) than the classes that the model names. "

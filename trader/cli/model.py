@@ -192,10 +192,11 @@ def try_command(
     predictions = manifest.output.post_processing.predict(trial.outputs)
     report = _trial_report(trial, exact)
     if truth is not None:
-        report["accuracy_encrypted"] = _accuracy(predictions, truth)
-        report["accuracy_plain"] = _accuracy(manifest.output.post_processing.predict(exact), truth)
+        report["accuracy_encrypted"] = _accuracy(manifest.output.post_processing.classify(trial.outputs), truth)
+        report["accuracy_plain"] = _accuracy(manifest.output.post_processing.classify(exact), truth)
     if out is not None:
-        write_file(out, "".join(f"{value}\n" for value in predictions.tolist()).encode())
+        rows = predictions.reshape(len(predictions), -1).tolist()
+        write_file(out, "".join(f"{','.join(map(str, row))}\n" for row in rows).encode())
         report["predictions"] = str(out)
     _print_summary(report, as_json)
 
@@ -220,7 +221,7 @@ def _exact_outputs(canonical: CanonicalModel, inputs: Any) -> Any:
 
 
 def _accuracy(predictions: Any, truth: Any) -> float:
-    if predictions.ndim != 1 or predictions.dtype.kind != truth.dtype.kind:
+    if predictions.dtype.kind != truth.dtype.kind:
         raise DataError("the labels don't match what this model predicts. Give one class label per sample.")
     return float(np.mean(predictions == truth))
 

@@ -86,9 +86,20 @@ class PostProcessing(BaseModel):
         Raises:
             DataError: as `apply`.
         """
+        return self.classify(outputs) if self.is_classifier else self.apply(outputs)
+
+    def classify(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Classes [n] for raw outputs [n, O], as `predict` has them, of a model that returns scores of classes too.
+
+        Nothing but the labels that it is compared with tells such a model (logits, as PyTorch exports them) from one
+        that predicts several numbers.
+
+        Raises:
+            DataError: as `apply`; or there is but one number per sample, and nothing says at which one class ends.
+        """
         z = self._checked(outputs)
-        if not self.is_classifier:
-            return self.apply(outputs)
+        if z.shape[1] == 1 and not self.is_classifier and self.kind is not PostProcessingKind.SIGMOID:
+            raise DataError("the model predicts one number per sample, not classes; end a classifier with a sigmoid")
         classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
         return np.asarray(self.labels)[classes] if self.labels else classes
 

@@ -32,7 +32,7 @@ from trader.certificates import (
     verify_certificate,
 )
 from trader.certificates.certificate import BatchProof
-from trader.model import CanonicalModel, DataError, evaluate_exact, quantise_inputs
+from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, open_circuit, prepare
 
@@ -297,6 +297,15 @@ def test_digests_depend_on_values_and_order_not_on_files(tmp_path: Path) -> None
     flat = Dataset("d", samples.reshape(1, 4), labels)
     assert flat.data_digest != read[0].data_digest
     assert Dataset("d", samples, np.array(["1", "0"])).labels_digest != read[0].labels_digest
+
+
+def test_a_model_that_returns_scores_has_an_accuracy(certified: Certified) -> None:
+    """Most models of PyTorch end without a softmax."""
+    output = certified.model.manifest.output.model_copy(update={"post_processing": PostProcessing()})
+    scores = replace(certified.model, manifest=certified.model.manifest.model_copy(update={"output": output}))
+    certificate = certify(scores, certified.canonical, certified.dataset, certified.budget)
+    assert certificate.correct == certified.certificate.correct
+    assert verify_certificate(certificate.to_bytes(), scores, certified.dataset) == certificate
 
 
 def test_what_cannot_be_certified(certified: Certified) -> None:

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -289,6 +290,61 @@ def test_scikit_learn_classifier_keeps_probabilities_and_labels(tmp_path, name, 
     output, label = session.run(["output", "label"], {"input": samples.astype(np.float32)})
     np.testing.assert_allclose(output, classifier.predict_proba(samples), atol=2e-2)
     assert np.mean(label == classifier.predict(samples)) > 0.99
+
+
+@pytest.mark.parametrize("zipmap", ["columns", False])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("scaled binary", np.float32),
+        ("scaled binary", np.float64),
+        ("multinomial", np.float32),
+        ("multinomial", np.float64),
+        ("one for each class", np.float32),
+    ],
+)
+def test_probabilities_in_other_forms(tmp_path, name, zipmap, dtype):
+    """In a column for each class, in double precision, from a classifier for each class."""
+    from skl2onnx import to_onnx
+
+    classifier, load = CLASSIFIERS.get(name, (OneVsRestClassifier(LogisticRegression(max_iter=500)), load_iris))
+    samples, target = load(return_X_y=True)
+    classifier.fit(samples, target)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(to_onnx(classifier, samples[:1].astype(dtype), options={"zipmap": zipmap}).SerializeToString())
+    lowered = read_model(path)
+    raw = raw_outputs(lowered, samples)
+    np.testing.assert_allclose(lowered.post_processing.apply(raw), classifier.predict_proba(samples), atol=2e-2)
+    assert np.mean(lowered.post_processing.predict(raw) == classifier.predict(samples)) > 0.99
+
+
+def test_a_part_of_the_probabilities_is_refused(tmp_path):
+    constants = {"w": W1.astype(np.float32), "b": B1.astype(np.float32), "second": np.array([1])}
+    nodes = [
+        node("Gemm", ["x", "w", "b"], "z"),
+        node("Softmax", ["z"], "p"),
+        node("Gather", ["p", "second"], "y", axis=1),
+    ]
+    with pytest.raises(UnsafeModelError, match="some of its columns only; export it with all"):
+        read_model(model_of(nodes, constants, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        node("Flatten", ["p"], "y"),
+        node("Reshape", ["p", "pair"], "y"),
+        node("Transpose", ["p"], "y", perm=[0, 1]),
+        node("Slice", ["p", "zero", "two", "one"], "y"),
+    ],
+    ids=lambda last: last.op_type,
+)
+def test_sigmoids_whose_elements_move_stay_at_the_end(tmp_path, last):
+    constants = {"w": W1.astype(np.float32), "b": B1.astype(np.float32), "pair": np.array([-1, 5, 1])}
+    constants |= {name: np.array([value]) for value, name in enumerate(("zero", "one", "two"))}
+    nodes = [node("Gemm", ["x", "w", "b"], "z"), node("Sigmoid", ["z"], "p"), last]
+    lowered = check_against_onnxruntime(model_of(nodes, constants, tmp_path / "m.onnx"))
+    assert lowered.post_processing.kind is PostProcessingKind.SIGMOID
 
 
 LINEAR_MODELS = {

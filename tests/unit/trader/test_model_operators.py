@@ -14,6 +14,7 @@ from trader.model import (
     LoweredModel,
     Node,
     Rearrange,
+    UnsafeModelError,
     UnsupportedOperatorError,
     architecture_bytes,
     canonicalise,
@@ -53,11 +54,11 @@ class Model:
         self.nodes.append(helper.make_node(operator, names, [self.y], name=f"node_{self.y}", **attributes))
         return self
 
-    def write(self, path):
+    def write(self, path, samples="N"):
         graph = helper.make_graph(
             self.nodes,
             "g",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *self.shape])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [samples, *self.shape])],
             [helper.make_empty_tensor_value_info(self.y)],
             initializer=self.constants,
         )
@@ -71,10 +72,10 @@ class Model:
         return self.add("Conv", weights, floats(out), kernel_shape=list(kernel), group=groups, **attributes)
 
 
-def check(model: Model, path, tolerance=6e-3) -> LoweredModel:
+def check(model: Model, path, tolerance=6e-3, samples="N") -> LoweredModel:
     """Lower a model; all evaluators agree with onnxruntime."""
     x = floats(5, *model.shape, scale=1.0)
-    session = onnxruntime.InferenceSession(str(model.write(path)))
+    session = onnxruntime.InferenceSession(str(model.write(path, samples)))
     want = session.run(None, {"x": x})[0]
     lowered = lower_model(onnx.load(path))
     canonical = canonicalise(lowered)
@@ -153,6 +154,8 @@ def test_lenet_with_squares_and_averages(tmp_path):
         ({"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}, 24),
         ({"kernel_shape": [3, 2], "strides": [2, 2], "ceil_mode": 1}, 18),
         ({"kernel_shape": [2, 2], "strides": [2, 2], "auto_pad": "SAME_UPPER"}, 24),
+        ({"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1}, 24),
+        ({"kernel_shape": [2, 3], "strides": [2, 3], "pads": [0, 1, 0, 0], "ceil_mode": 1, "count_include_pad": 1}, 16),
     ],
 )
 def test_average_pooling(tmp_path, attributes, width):
@@ -228,6 +231,13 @@ def test_channel_attention_broadcasts(tmp_path):
     check(model, tmp_path / "m.onnx")
 
 
+def test_channel_attention_keeps_its_shape(tmp_path):
+    """What Keras writes: sigmoids that are reshaped to meet an image, channels last."""
+    model = Model(4, 4, 3).add("ReduceMean", axes=[1, 2], keepdims=0).add("MatMul", floats(3, 3)).add("Sigmoid")
+    model.add("Reshape", np.array([-1, 1, 1, 3])).add("Mul", "x", model.y).add("Flatten").add("Gemm", floats(48, 2))
+    check(model, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("exponent", [1, 2, 3, 4, 5, 8])
 def test_powers(tmp_path, exponent):
     model = Model(4).add("Gemm", floats(4, 3)).add("Pow", np.float32(exponent)).add("Gemm", floats(3, 2))
@@ -249,6 +259,9 @@ ACTIVATIONS = [
     ("Gelu", {}, 20, ActivationKind.GELU),
     ("Gelu", {"approximate": "tanh"}, 20, ActivationKind.GELU_TANH),
     ("Erf", {}, 13, ActivationKind.ERF),
+    ("Selu", {}, 13, ActivationKind.ELU),
+    ("Selu", {"alpha": 1.2, "gamma": 0.9}, 13, ActivationKind.ELU),
+    ("Celu", {"alpha": 0.6}, 13, ActivationKind.ELU),
 ]
 
 
@@ -258,6 +271,18 @@ def test_activation_inside_a_model(tmp_path, operator, attributes, opset, kind):
     lowered = check(model, tmp_path / "m.onnx")
     (node,) = [node for node in lowered.graph.nodes if isinstance(node, Activation)]
     assert node.kind is kind
+
+
+def test_parametric_relu_with_one_slope_is_leaky_relu(tmp_path):
+    model = Model(2, 5, 5).conv(2, 3, (3, 3)).add("PRelu", np.float32([0.2])).add("Flatten")
+    lowered = check(model.add("Gemm", floats(27, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.LEAKY_RELU]
+
+
+def test_parametric_relu_with_a_slope_per_channel(tmp_path):
+    model = Model(2, 5, 5).conv(2, 3, (3, 3)).add("PRelu", np.float32([0.2, -0.5, 1.5]).reshape(3, 1, 1)).add("Flatten")
+    lowered = check(model.add("Gemm", floats(27, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.RELU]
 
 
 @pytest.mark.parametrize(
@@ -270,6 +295,41 @@ def test_clip(tmp_path, bounds, kind):
     assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [kind]
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+@pytest.mark.parametrize("bound", ["lower", "upper"])
+def test_clip_at_one_bound(tmp_path, bound, opset):
+    model = Model(4, opset=opset).add("Gemm", floats(4, 6))
+    inputs = (np.float32(0.3),) if bound == "lower" else ("", np.float32(-0.2))
+    model.add("Clip", model.y, *inputs).add("Gemm", floats(6, 2))
+    assert "Activation" in kinds(check(model, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize("operator", ["Max", "Min"])
+def test_larger_and_smaller_of_values_and_constants(tmp_path, operator):
+    model = Model(4).add("Gemm", floats(4, 6), floats(6))
+    left = model.y
+    model.add("Gemm", "x", floats(4, 6)).add(operator, floats(6), model.y, left).add("Gemm", floats(6, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_relu_as_maximum_is_one_activation(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 6)).add("Max", np.float32(0)).add("Gemm", floats(6, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
+@pytest.mark.parametrize("slope", [1, 2])
+@pytest.mark.parametrize("operator", ["Greater", "Less"])
+def test_softplus_with_a_threshold(tmp_path, operator, slope):
+    """What PyTorch writes."""
+    model = Model(4).add("Gemm", floats(4, 3), floats(3))
+    x = model.y
+    scaled = model.add("Mul", np.float32(slope)).y
+    soft = model.add("Softplus").add("Div", np.float32(slope)).y
+    model.add(operator, *((scaled, np.float32(20)) if operator == "Greater" else (np.float32(20), scaled)))
+    model.add("Where", model.y, x, soft).add("Gemm", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
 def gelu(model, x):
     model.add("Div", x, np.float32(np.sqrt(2))).add("Erf").add("Add", np.float32(1))
     return model.add("Mul", x, model.y).add("Mul", np.float32(0.5))
@@ -278,6 +338,30 @@ def gelu(model, x):
 def gelu_in_another_order(model, x):
     model.add("Mul", x, np.float32(np.sqrt(0.5))).add("Erf").add("Add", np.float32(1)).add("Mul", np.float32(0.5))
     return model.add("Mul", model.y, x)
+
+
+def gelu_of_half(model, x):
+    half = model.add("Mul", x, np.float32(0.5)).y
+    model.add("Div", x, np.float32(np.sqrt(2))).add("Erf").add("Add", np.float32(1))
+    return model.add("Mul", half, model.y)
+
+
+def gelu_by_tanh(model, x):
+    model.add("Pow", x, np.float32(3)).add("Mul", np.float32(0.044715)).add("Add", x, model.y)
+    model.add("Mul", np.float32(np.sqrt(2 / np.pi))).add("Tanh").add("Add", np.float32(1)).add("Mul", np.float32(0.5))
+    return model.add("Mul", x, model.y)
+
+
+def gelu_by_tanh_of_half(model, x):
+    half = model.add("Mul", x, np.float32(0.5)).y
+    model.add("Mul", x, x).add("Mul", x, model.y).add("Mul", np.float32(0.044715)).add("Add", x, model.y)
+    model.add("Mul", np.float32(np.sqrt(2 / np.pi))).add("Tanh").add("Add", np.float32(1))
+    return model.add("Mul", half, model.y)
+
+
+def quick_gelu(model, x):
+    model.add("Mul", x, np.float32(1.702)).add("Sigmoid")
+    return model.add("Mul", x, model.y)
 
 
 def silu(model, x):
@@ -298,7 +382,11 @@ def hard_swish_by_hard_sigmoid(model, x):
     [
         (gelu, ActivationKind.GELU),
         (gelu_in_another_order, ActivationKind.GELU),
+        (gelu_of_half, ActivationKind.GELU),
+        (gelu_by_tanh, ActivationKind.GELU_TANH),
+        (gelu_by_tanh_of_half, ActivationKind.GELU_TANH),
         (silu, ActivationKind.SILU),
+        (quick_gelu, ActivationKind.SILU),
         (hard_swish, ActivationKind.HARD_SWISH),
         (hard_swish_by_hard_sigmoid, ActivationKind.HARD_SWISH),
     ],
@@ -319,6 +407,12 @@ def test_gate_of_something_else_stays_a_product(tmp_path):
     assert "Multiply" in kinds(check(model, tmp_path / "m.onnx"))
 
 
+def test_gate_whose_elements_moved_stays_a_product(tmp_path):
+    model = Model(3, 3).add("MatMul", floats(3, 3)).add("Sigmoid").add("Transpose", perm=[0, 2, 1])
+    model.add("Mul", "v0", model.y).add("Flatten").add("Gemm", floats(9, 2))
+    assert "Multiply" in kinds(check(model, tmp_path / "m.onnx"))
+
+
 def test_movement_of_elements_is_one_gather(tmp_path):
     model = Model(2, 3, 4).add("Transpose", perm=[0, 2, 3, 1]).add("Reshape", np.array([0, 4, 6]))
     model.add("Slice", np.array([1]), np.array([4]), np.array([1])).add("Squeeze").add("Unsqueeze", np.array([2]))
@@ -336,6 +430,12 @@ def test_slice_backwards_and_with_steps(tmp_path):
 def test_padding_with_a_value(tmp_path):
     model = Model(2, 3, 3).add("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0.5)).conv(2, 2, (3, 3))
     check(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("mode", ["reflect", "edge", "wrap"])
+def test_padding_with_elements_of_the_sample(tmp_path, mode):
+    model = Model(2, 4, 3, opset=19).add("Pad", np.array([0, 0, 1, 2, 0, 0, 2, 1]), mode=mode).add("Flatten")
+    check(model.add("Gemm", floats(84, 2)), tmp_path / "m.onnx")
 
 
 def test_concatenation_and_split(tmp_path):
@@ -364,6 +464,84 @@ def test_reshape_by_the_shape_of_a_value(tmp_path):
     assert kinds(check(model.add("Gemm", floats(18, 2)), tmp_path / "m.onnx")) == ["Linear"]
 
 
+def test_a_constant_is_joined_to_every_sample(tmp_path):
+    """A token before a sequence, expanded to the number of samples."""
+    model = Model(3, 4).add("Shape").add("Gather", np.array([0]), axis=0)
+    model.add("Concat", model.y, model.constant(np.array([1, 4])), axis=0).add("Expand", floats(1, 1, 4), model.y)
+    model.add("Concat", model.y, "x", axis=1).add("MatMul", floats(4, 3)).add("Relu").add("Flatten")
+    check(model.add("Gemm", floats(12, 2)), tmp_path / "m.onnx")
+
+
+def test_elements_are_repeated_within_samples(tmp_path):
+    model = Model(1, 4).add("Expand", np.array([1, 3, 4])).add("Tile", np.array([1, 1, 2])).add("Flatten")
+    check(model.add("Gemm", floats(24, 2)), tmp_path / "m.onnx")
+
+
+def test_columns_by_number_as_pytorch_takes_them(tmp_path):
+    model = Model(6).add("Transpose", perm=[1, 0]).add("GatherND", np.array([[5], [0], [-2]]))
+    lowered = check(model.add("Transpose", perm=[1, 0]).add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert kinds(lowered) == ["Linear"]
+
+
+def test_pixels_by_number_as_pytorch_takes_them(tmp_path):
+    model = (
+        Model(2, 3, 4)
+        .add("Transpose", perm=[2, 3, 0, 1])
+        .add("GatherND", np.array([[[0, 1], [2, 3]], [[1, 1], [0, 0]]]))
+    )
+    model.add("Transpose", perm=[2, 3, 0, 1]).add("Flatten")
+    check(model.add("Gemm", floats(8, 2)), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_mean_of_an_ensemble(tmp_path, keepdims):
+    """What PyTorch writes for torch.stack([a(x), b(x)]).mean(0)."""
+    model = Model(4)
+    left = model.add("Gemm", floats(4, 3)).add("Unsqueeze", np.array([0])).y
+    model.add("Gemm", "x", floats(4, 3)).add("Unsqueeze", np.array([0])).add("Concat", left, model.y, axis=0)
+    model.add("Identity").add("ReduceMean", axes=[0], keepdims=keepdims)
+    check(model.add("Squeeze", np.array([0])) if keepdims else model, tmp_path / "m.onnx")
+
+
+def test_the_same_layer_for_every_step(tmp_path):
+    """What Keras writes for TimeDistributed."""
+    model, weights, steps = Model(2, 4).add("Transpose", perm=[1, 0, 2]), floats(4, 3), []
+    series = model.y
+    for step in range(2):
+        model.add("Gather", series, np.array(step), axis=0).add("MatMul", weights).add("Relu")
+        steps.append(model.add("Unsqueeze", np.array([0])).y)
+    model.add("Concat", *steps, axis=0).add("Transpose", perm=[1, 0, 2]).add("Flatten").add("Gemm", floats(6, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_constant_mask(tmp_path):
+    mask = np.array([[True, False, True], [False, False, True]])
+    model = Model(2, 3)
+    where = model.constant(mask)
+    model.add("Where", where, model.y, np.float32(0.5)).add("Where", where, "x", model.y).add("Flatten")
+    check(model.add("Gemm", floats(6, 2)), tmp_path / "m.onnx")
+
+
+def test_samples_come_out_along_the_first_axis(tmp_path):
+    path = Model(4).add("Gemm", floats(4, 3)).add("Transpose", perm=[1, 0]).write(tmp_path / "m.onnx")
+    with pytest.raises(UnsafeModelError, match="returns samples along axis 1; export it with them along axis 0"):
+        lower_model(onnx.load(path))
+
+
+def test_zeros_in_the_shape_of_a_value(tmp_path):
+    model = Model(4).add("MatMul", floats(4, 3))
+    hidden = model.y
+    model.add("Shape").add("ConstantOfShape").add("Max", hidden, model.y).add("MatMul", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")) == ["Linear", "Activation", "Linear"]
+
+
+def test_a_model_exported_for_a_number_of_samples_takes_any(tmp_path):
+    model = Model(2, 2, 2).add("Reshape", np.array([5, 8])).add("Gemm", floats(8, 3))
+    check(model, tmp_path / "m.onnx", samples=5)
+    with pytest.raises(UnsupportedOperatorError, match=r"shape \[5, 8\] mixes samples"):
+        lower_model(onnx.load(model.write(tmp_path / "open.onnx")))
+
+
 def test_channels_last_model_as_keras_exports_it(tmp_path):
     model = Model(6, 6, 2, opset=15).add("Transpose", perm=[0, 3, 1, 2]).conv(2, 4, (3, 3), auto_pad="SAME_UPPER")
     model.add("Relu").add("AveragePool", kernel_shape=[2, 2], strides=[2, 2]).add("Transpose", perm=[0, 2, 3, 1])
@@ -375,6 +553,19 @@ def test_channels_last_model_as_keras_exports_it(tmp_path):
 def test_pixels_are_scaled_by_a_power_of_two_before_they_are_rounded(tmp_path):
     model = Model(1, 4, 4).add("Div", np.float32(255)).conv(1, 2, (3, 3), pads=[1] * 4)
     assert check(model, tmp_path / "m.onnx").input_exponents == (-8,) * 16
+
+
+def test_powers_of_two_move_to_the_inputs_of_the_first_layer_only(tmp_path):
+    """What a whitening PCA between a scaler and a network comes to."""
+    model = Model(4).add("Mul", np.array([0.1, 20, 1, 1], np.float32)).add("MatMul", floats(4, 4))
+    model.add("Div", np.array([4, 0.2, 1, 1], np.float32)).add("MatMul", floats(4, 3)).add("Relu")
+    assert check(model.add("MatMul", floats(3, 2)), tmp_path / "m.onnx").input_exponents == (-3, 4, 0, 0)
+
+
+def test_features_of_large_values_are_scaled_before_they_are_clipped(tmp_path):
+    model = Model(3).add("Mul", np.array([1 / 1500, 0.5, 1], np.float32)).add("Clip", np.float32(-0.5), np.float32(0.5))
+    lowered = check(model.add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert lowered.input_exponents == (-11, -1, 0)
 
 
 def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
@@ -393,12 +584,22 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
     [
         (Model(4).add("MatMul", "x", "x"), "MatMul at node 'node_v0'.*two values"),
         (Model(4).add("Concat", "x", "x", axis=0), "along the samples"),
-        (Model(4).add("Transpose", perm=[1, 0]), "batch axis"),
+        (Model(4).add("Transpose", perm=[1, 0]), "samples run along axis 1.*Transpose"),
+        (Model(4).add("Softmax").add("Transpose", perm=[1, 0]), "moves the samples to another axis"),
+        (Model(4).add("GatherND", np.array([[0], [1]])), "places along the samples"),
+        (Model(4).add("Concat", "x", floats(2, 4), axis=1), "joins samples of 1 axes with a constant"),
+        (Model(4).add("Tile", np.array([2, 1])), "Keep axis 0 as it is"),
+        (Model(4).add("Expand", np.array([2, 1, 4])), "expands samples"),
         (Model(2, 4).add("ReduceSum", np.array([0])), "along the samples"),
         (Model(2, 4).add("ReduceSum"), "over the samples"),
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),
-        (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="reflect"), "mode is reflect"),
-        (Model(4).add("Clip", np.float32(-1)), "lower and an upper bound"),
+        (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="mirror"), "mode is mirror"),
+        (Model(4).add("Clip", np.float32(1), np.float32(-1)), "bounds 1 and -1 leave nothing"),
+        (Model(4).add("Greater", np.float32(0)).add("Cast", to=TensorProto.FLOAT), "result of a comparison.*Use Relu"),
+        (Model(4).add("Less", "x", "x"), "compares two values"),
+        (Model(4).add("Greater", np.float32(0)).add("Where", "v0", "x", np.float32(0)), "chooses between values"),
+        (Model(4).add("Abs"), "Abs at node.*Use Relu"),
+        (Model(4).add("Softmax").add("Gather", np.array([0, 1]), axis=1), "takes 2 of 4 columns of Softmax"),
         (Model(4).add("Pow", np.float32(0.5)), "exponent"),
         (Model(2, 4).add("Add", floats(3, 2, 4)), "meets samples"),
         (Model(1, 4, 4).add("MaxPool", kernel_shape=[2, 2]), "MaxPool at node.*Use AveragePool"),

@@ -41,6 +41,14 @@ def test_predictions_are_labels_columns_or_values():
     assert PostProcessing(exponent=3).predict(Z).tolist() == (8 * Z).tolist()
 
 
+def test_scores_classify_where_labels_ask_for_classes():
+    assert PostProcessing().classify(Z).tolist() == [2, 0, 0]
+    assert PostProcessing(kind=PostProcessingKind.SIGMOID).classify(Z[:, :1]).tolist() == [1, 1, 0]
+    assert PostProcessing(kind=PostProcessingKind.SOFTMAX, labels=(7, 8, 9)).classify(Z).tolist() == [9, 7, 7]
+    with pytest.raises(DataError, match="one number per sample, not classes; end a classifier with a sigmoid"):
+        PostProcessing().classify(Z[:, :1])
+
+
 def test_outputs_of_another_shape_are_refused():
     with pytest.raises(DataError, match="shape"):
         PostProcessing(kind=PostProcessingKind.SOFTMAX).apply(Z[0])

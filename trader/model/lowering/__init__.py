@@ -5,7 +5,6 @@ operator, `builder` grows the graph, `assembly` gives it its canonical form.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +17,9 @@ from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLarge
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.operators import HANDLERS, alternative_to
+from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
 from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 __all__ = ["LinearParameters", "LoweredModel", "lower_model"]
@@ -56,16 +56,18 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
         UnsupportedOperatorError: names operator, node, and the nearest alternative.
         UnsafeModelError: the model's inputs or outputs aren't of a kind that can be traded.
     """
-    source, sample_shape = _sample_input(model.graph)
+    source, batch, sample_shape = _sample_input(model.graph)
     features = math.prod(sample_shape)
     builder = GraphBuilder(features)
     symbols: dict[str, Symbol] = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     symbols[source] = View((INPUT,), sample_shape)
     opsets = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
-        results = _lower_node(node, symbols, builder, opsets)
+        opset = opsets.get("" if node.domain == "ai.onnx" else node.domain, 1)
+        inputs = [symbols[name] if name else None for name in node.input]
+        results = _lower_node(NodeContext(node, inputs, builder, opset, batch))
         symbols.update(zip(node.output, results, strict=False))
-    value, post_processing = _outputs([symbols[output.name] for output in model.graph.output])
+    value, post_processing = post_processing_of([symbols[output.name] for output in model.graph.output])
     try:
         made = assemble(builder, value.reshaped((value.size,)), features)
     except TooLarge as error:
@@ -82,8 +84,8 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
     )
 
 
-def _sample_input(graph: onnx.GraphProto) -> tuple[str, tuple[int, ...]]:
-    """Name and per-sample shape of the model's only input."""
+def _sample_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...]]:
+    """Name, number of samples (0 if open) and per-sample shape of the model's only input."""
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -96,41 +98,23 @@ def _sample_input(graph: onnx.GraphProto) -> tuple[str, tuple[int, ...]]:
         raise UnsafeModelError(
             f"input '{inputs[0].name}' must have shape [batch, features, …] with only the batch left open; export it so"
         )
-    return inputs[0].name, shape
+    return inputs[0].name, int(dims[0].dim_value), shape
 
 
-def _lower_node(
-    node: onnx.NodeProto, symbols: Mapping[str, Symbol], builder: GraphBuilder, opsets: Mapping[str, int]
-) -> tuple[Symbol, ...]:
+def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     """What the outputs of a node stand for."""
-    inputs = [symbols[name] if name else None for name in node.input]
-    context = NodeContext(node, inputs, builder, opsets.get("" if node.domain == "ai.onnx" else node.domain, 1))
-    if all(symbol is None or isinstance(symbol, np.ndarray) for symbol in inputs):
+    if all(symbol is None or isinstance(symbol, np.ndarray) for symbol in context.inputs):
         return fold_constants(context)
+    node, source = context.node, context.inputs[0]
     operator = operator_name(node)
     handler = HANDLERS.get(operator)
     if handler is None:
         context.refuse("it can't be evaluated encrypted", alternative_to(operator))
-    builder.origin = Origin(operator, node_name(node))
+    context.builder.origin = Origin(operator, node_name(node))
     try:
+        if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
+            return moved_tail(context, source, handler)
         results = handler(context)
     except TooLarge as error:
         context.refuse(str(error))
     return results if isinstance(results, tuple) else (results,)
-
-
-def _outputs(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
-    """The one value that all outputs of the model come from, and what the buyer makes of it."""
-    tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
-    values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
-    if len(values) != 1 or any(tail.complement for tail in tails):
-        raise UnsafeModelError(
-            f"the model's outputs stand for {len(values)} different values, they must come from one; "
-            "export it with a single output"
-        )
-    (value,) = values
-    kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
-    # Probabilities and scores tell more than classes.
-    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
-    labels = next((tail.labels for tail in tails if tail.labels), ())
-    return value, PostProcessing(kind=kind, labels=labels)

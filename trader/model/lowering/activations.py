@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from trader.model.functions import ActivationKind
+from trader.model.lowering.arithmetic import added, meeting
+from trader.model.lowering.choices import larger, smaller
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
 
@@ -19,8 +21,6 @@ _DEFAULTS: dict[str, tuple[ActivationKind, dict[str, float]]] = {
     "Erf": (ActivationKind.ERF, {}),
 }
 """Operators, and their attributes with the defaults of the ONNX standard."""
-
-ACTIVATIONS = (*_DEFAULTS, "Gelu", "Clip")
 
 
 def lower_activation(context: NodeContext) -> Symbol:
@@ -37,14 +37,51 @@ def lower_gelu(context: NodeContext) -> Symbol:
     return context.builder.activation(context.view(), kinds[approximate])
 
 
+def lower_selu(context: NodeContext) -> Symbol:
+    """Selu: gamma·elu(x)."""
+    alpha, gamma = (context.attribute(name, default) for name, default in _SELU.items())
+    result = context.builder.activation(context.view(), ActivationKind.ELU, float(alpha))
+    return result.scaled(np.asarray(float(gamma)))
+
+
+_SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
+"""The standard's defaults."""
+
+
+def lower_celu(context: NodeContext) -> Symbol:
+    """Celu: alpha·elu(x/alpha)."""
+    alpha = float(context.attribute("alpha", 1.0))
+    if alpha == 0:
+        context.refuse("its alpha is 0", "Use Elu.")
+    inner = context.view().scaled(np.asarray(1 / alpha))
+    return context.builder.activation(inner, ActivationKind.ELU, 1.0).scaled(np.asarray(alpha))
+
+
+def lower_prelu(context: NodeContext) -> Symbol:
+    """PRelu: x for positive x, else slope·x, which is LeakyRelu if there is one slope only."""
+    view, slope = context.view(), context.constant(1, "slope")
+    if slope.size == 1:
+        return context.builder.activation(view, ActivationKind.LEAKY_RELU, float(slope.item()))
+    x, slopes = meeting(context, view, slope)
+    positive = context.builder.activation(x, ActivationKind.RELU)
+    return added(context, positive.scaled(1 - slopes), x.scaled(slopes))
+
+
 def lower_clip(context: NodeContext) -> Symbol:
-    """Clip; Relu6 is Clip between 0 and 6, and Relu is Clip at 0 alone."""
+    """Clip; Relu6 is Clip between 0 and 6, Relu is Clip at 0 alone, and one bound is Max or Min with it."""
+    view = context.view()
     low, high = _bound(context, "min", 1, -math.inf), _bound(context, "max", 2, math.inf)
-    if (low, high) == (0, math.inf):
-        return context.builder.activation(context.view(), ActivationKind.RELU)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        context.refuse("it needs a lower and an upper bound", "Use Relu, or Clip with both bounds.")
-    return context.builder.activation(context.view(), ActivationKind.CLIP, low, high)
+    if math.isinf(low) and math.isinf(high):
+        return view
+    if math.isinf(high):
+        return larger(context, view, np.asarray(low))
+    if math.isinf(low):
+        return smaller(context, view, np.asarray(high))
+    if low >= high:
+        context.refuse(
+            f"its bounds {low:g} and {high:g} leave nothing between them", "Give a lower and a higher bound."
+        )
+    return context.builder.activation(view, ActivationKind.CLIP, low, high)
 
 
 def _bound(context: NodeContext, name: str, index: int, default: float) -> float:

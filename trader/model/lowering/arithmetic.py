@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import gated_activation
 from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.tail import is_total, normalised
 
 MAX_POWER = 16
 
@@ -23,7 +24,7 @@ def lower_gemm(context: NodeContext) -> Symbol:
     result = _linear(context, view, weights)
     if not context.has(2):
         return result
-    _, bias = _meeting(context, result, context.constant(2, "bias"))
+    _, bias = meeting(context, result, context.constant(2, "bias"))
     return result.shifted(bias * context.attribute("beta", 1.0))
 
 
@@ -55,7 +56,7 @@ def lower_add(context: NodeContext) -> Symbol:
     total: View | NDArray[np.float64] | None = None
     for index, symbol in enumerate(context.inputs):
         term = context.constant(index, "term") if isinstance(symbol, np.ndarray) else context.view(index)
-        total = term if total is None else _added(context, total, term)
+        total = term if total is None else added(context, total, term)
     return total if isinstance(total, View) else context.view()
 
 
@@ -66,8 +67,8 @@ def lower_sub(context: NodeContext) -> Symbol:
         return Tail(right.value, right.kind, right.operator, right.node, right.labels, complement=True)
     first = context.constant(0, "minuend") if isinstance(left, np.ndarray) else context.view(0)
     if isinstance(right, np.ndarray):
-        return _added(context, first, -context.constant(1, "subtrahend"))
-    return _added(context, first, context.view(1).scaled(np.asarray(-1.0)))
+        return added(context, first, -context.constant(1, "subtrahend"))
+    return added(context, first, context.view(1).scaled(np.asarray(-1.0)))
 
 
 def lower_mul(context: NodeContext) -> Symbol:
@@ -75,7 +76,7 @@ def lower_mul(context: NodeContext) -> Symbol:
     if any(isinstance(symbol, np.ndarray) for symbol in context.inputs[:2]):
         constant_first = isinstance(context.inputs[0], np.ndarray)
         view = context.view(1 if constant_first else 0)
-        wide, factor = _meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
+        wide, factor = meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
         return wide.scaled(factor)
     left, right = context.view(0), context.view(1)
     if context.inputs[0] is context.inputs[1]:
@@ -87,11 +88,14 @@ def lower_mul(context: NodeContext) -> Symbol:
 
 
 def lower_div(context: NodeContext) -> Symbol:
-    """Div: x / constant."""
+    """Div: x / constant, or sigmoids by their sum."""
+    left, right = context.inputs[:2]
+    if isinstance(left, Tail) and isinstance(right, View) and is_total(context.builder, left, right):
+        return normalised(left)
     view, divisor = context.view(0), context.constant(1, "divisor")
     if not divisor.all():
         context.refuse("it divides by zero")
-    wide, factor = _meeting(context, view, 1 / divisor)
+    wide, factor = meeting(context, view, 1 / divisor)
     return wide.scaled(factor)
 
 
@@ -127,15 +131,14 @@ def lower_batch_normalization(context: NodeContext) -> Symbol:
     return view.scaled(scale.reshape(channel)).shifted((beta - mean * scale).reshape(channel))
 
 
-def _added(
-    context: NodeContext, left: View | NDArray[np.float64], right: View | NDArray[np.float64]
-) -> View | NDArray[np.float64]:
+def added(context: NodeContext, left: View | NDArray[np.float64], right: View | NDArray[np.float64]) -> View:
+    """Sum of two views, or of a view and a constant."""
     if isinstance(left, View) and isinstance(right, View):
         return context.builder.add(*_same_shape(context, left, right))
     if isinstance(left, View):
         left, right = right, left
     if isinstance(right, View) and not isinstance(left, View):
-        view, constant = _meeting(context, right, left)
+        view, constant = meeting(context, right, left)
         return view.shifted(constant)
     return context.refuse("it joins constants with constants")
 
@@ -150,7 +153,7 @@ def _same_shape(context: NodeContext, left: View, right: View) -> tuple[View, Vi
     return _broadcast(left, shape), _broadcast(right, shape)
 
 
-def _meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
+def meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
     """A view and a constant that broadcasts against it, in the shape that both have together, without the batch."""
     if constant.ndim == len(view.shape) + 1 and constant.shape[0] == 1:
         constant = constant[0]

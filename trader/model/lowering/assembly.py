@@ -53,9 +53,7 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     layers = [builder.layers[node.parameter] for node in linear]
     layers = _with_units(nodes, layers, features)
     exponents = _input_exponents(nodes, layers)
-    parameters = [
-        _divide_rows(layer) if exponents and layer.row_scale is not None else layer.parameters for layer in layers
-    ]
+    parameters = [_divide_rows(layer) if exponents else layer.parameters for layer in layers]
     exponent = 0
     if nodes and isinstance(nodes[-1], Linear):
         exponent = _output_exponent(parameters[-1])
@@ -139,8 +137,8 @@ def _powers(scale: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _divide_rows(layer: Layer) -> LinearParameters:
-    """The parameters of a layer that reads x_j·2^e_j in place of x_j."""
-    if layer.row_scale is None:
+    """The parameters of a layer that reads x_j·2^e_j in place of x_j, if it reads the model's input."""
+    if layer.row_scale is None or layer.feature_scale is None:
         return layer.parameters
     exponents = -_powers(layer.row_scale)[:, :, np.newaxis]
     return replace(layer.parameters, weights=np.ldexp(layer.parameters.weights, exponents))

@@ -61,6 +61,15 @@ class Origin:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An element-wise node, the view of its result that was returned, and the views that it was applied to."""
+
+    node: Square | Multiply | Add | Activation
+    result: View
+    operands: tuple[View, ...]
+
+
 class GraphBuilder:
     """Grows a graph over flat samples of F elements.
 
@@ -79,7 +88,7 @@ class GraphBuilder:
         self._sizes = {INPUT: features}
         self._settled: dict[View, View] = {}
         self._arranged: dict[tuple[tuple[str, ...], bytes], str] = {}
-        self._activated: dict[str, View] = {}
+        self._made: dict[str, Made] = {}
 
     def linear(self, view: View, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> View:
         """View [positions…, groups, a] through weights [groups, a, b] and bias [groups, b]: [positions…, groups, b].
@@ -128,29 +137,29 @@ class GraphBuilder:
     def square(self, view: View) -> View:
         """View², element by element."""
         x = self._movable(self._without_offset(view))
-        made = self._add(Square(self._next("square"), (x.bases[0],), (self._sizes[x.bases[0]],)))
-        squared = View((made,), x.shape, x.indices)
-        return squared if x.scale is None else squared.scaled(x.scale**2)
+        node = Square(self._next("square"), (x.bases[0],), (self._sizes[x.bases[0]],))
+        squared = View((self._add(node),), x.shape, x.indices)
+        return self._note(node, squared if x.scale is None else squared.scaled(x.scale**2), view)
 
     def multiply(self, left: View, right: View) -> View:
         """Product of two views of one shape, element by element."""
-        left, right = self._without_offset(left), self._without_offset(right)
-        x, y, indices = self._aligned(left, right)
-        made = self._add(Multiply(self._next("multiply"), (x, y), (self._sizes[x],)))
-        product = View((made,), left.shape, indices)
-        for factor in (left.scale, right.scale):
-            product = product if factor is None else product.scaled(factor)
-        return product
+        scaled = self._without_offset(left), self._without_offset(right)
+        x, y, indices = self._aligned(*scaled)
+        node = Multiply(self._next("multiply"), (x, y), (self._sizes[x],))
+        product = View((self._add(node),), left.shape, indices)
+        for factor in scaled:
+            product = product if factor.scale is None else product.scaled(factor.scale)
+        return self._note(node, product, left, right)
 
     def add(self, left: View, right: View) -> View:
         """Sum of two views of one shape, element by element."""
-        left, right = self._without_scale(left), self._without_scale(right)
-        x, y, indices = self._aligned(left, right)
-        made = self._add(Add(self._next("add"), (x, y), (self._sizes[x],)))
-        total = View((made,), left.shape, indices)
-        for offset in (left.offset, right.offset):
-            total = total if offset is None else total.shifted(offset)
-        return total
+        shifted = self._without_scale(left), self._without_scale(right)
+        x, y, indices = self._aligned(*shifted)
+        node = Add(self._next("add"), (x, y), (self._sizes[x],))
+        total = View((self._add(node),), left.shape, indices)
+        for term in shifted:
+            total = total if term.offset is None else total.shifted(term.offset)
+        return self._note(node, total, left, right)
 
     def sum(self, view: View, axes: tuple[int, ...]) -> View:
         """Sum along axes, which are dropped."""
@@ -187,16 +196,23 @@ class GraphBuilder:
         """f(view), element by element."""
         x = self._movable(self.settle(view))
         node = Activation(self._next("activation"), (x.bases[0],), (self._sizes[x.bases[0]],), kind, alpha, beta)
-        self._activated[self._add(node)] = view
-        result = View((node.name,), x.shape, x.indices)
+        result = View((self._add(node),), x.shape, x.indices)
         at_zero = float(activate(kind, np.zeros(1), alpha, beta)[0])
         outside = x.places == ZERO
-        return result.shifted(np.where(outside, at_zero, 0.0)) if at_zero and outside.any() else result
+        if at_zero and outside.any():
+            result = result.shifted(np.where(outside, at_zero, 0.0))
+        return self._note(node, result, view)
 
-    def activation_of(self, view: View) -> tuple[Activation, View] | None:
-        """The activation that a view is the result of (up to its affine map), and what it was applied to."""
-        node = self.nodes.get(view.bases[0]) if len(view.bases) == 1 else None
-        return (node, self._activated[node.name]) if isinstance(node, Activation) else None
+    def made_from(self, view: View) -> Made | None:
+        """The element-wise node that a view is the result of, up to its affine map; None if elements moved since."""
+        made = self._made.get(view.bases[0]) if len(view.bases) == 1 else None
+        same = made is not None and np.array_equal(made.result.places.ravel(), view.places.ravel())
+        return made if same else None
+
+    def _note(self, node: Square | Multiply | Add | Activation, result: View, *operands: View) -> View:
+        """Remember what an element-wise node was applied to; returns its result."""
+        self._made[node.name] = Made(node, result, operands)
+        return result
 
     def settle(self, view: View) -> View:
         """A view without affine map that equals a view.
@@ -264,20 +280,20 @@ class GraphBuilder:
         scale = np.ones(view.shape) if view.scale is None else np.where(view.places == ZERO, 1.0, view.scale)
         offset = np.zeros(view.shape) if view.offset is None else view.offset
         axis = _varying_axis(scale, offset)
-        flat = view.plain()
+        flat = replace(view, scale=scale, offset=None)
         if axis is None:
             # Along none, or along several: one channel in all, or one per element.
             constant = np.ptp(scale) == np.ptp(offset) == 0
             shape = (view.size, 1) if constant else (1, view.size)
-            flat, scale, offset, axis = flat.reshaped(shape), scale.reshape(shape), offset.reshape(shape), 1
+            flat, offset, axis = flat.reshaped(shape), offset.reshape(shape), 1
         channels = flat.shape[axis]
         if channels > MAX_CHANNELS:
             raise TooLarge(f"it needs a layer that scales {channels} elements one by one, more than {MAX_CHANNELS}")
         order = (*(a for a in range(len(flat.shape)) if a != axis), axis)
+        # `linear` takes the weights from the view's scale, and remembers them as that of the features it reads.
         moved = flat.transposed(order)
-        weights = scale.transpose(order).reshape(-1, channels)[0].reshape(channels, 1, 1)
         bias = offset.transpose(order).reshape(-1, channels)[0].reshape(channels, 1)
-        made = self.linear(moved.reshaped((*moved.shape, 1)), weights, bias).reshaped(moved.shape)
+        made = self.linear(moved.reshaped((*moved.shape, 1)), np.ones((channels, 1, 1)), bias).reshaped(moved.shape)
         return made.transposed(tuple(np.argsort(order))).reshaped(view.shape)
 
     def _without_offset(self, view: View) -> View:

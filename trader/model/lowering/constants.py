@@ -1,14 +1,13 @@
 """Nodes that read constants only are evaluated while the model is lowered: shapes, transposed or converted weights."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from trader.model.lowering.context import NodeContext
+from trader.model.lowering.context import BATCH, NodeContext
 
 MAX_ELEMENTS = 1 << 19
 """Of constants that are made from a shape alone."""
@@ -23,6 +22,8 @@ def fold_constants(context: NodeContext) -> tuple[NDArray[np.generic], ...]:
     node = context.node
     feeds = {name: symbol for name, symbol in zip(node.input, context.inputs, strict=True) if name}
     opset = context.opset
+    if node.op_type in _SIZES:
+        feeds[node.input[_SIZES[node.op_type]]] = _for_one_sample(context)
     claimed = _claimed_size(context)
     if claimed > MAX_ELEMENTS:
         context.refuse(f"it makes {claimed} elements of nothing, more than {MAX_ELEMENTS}")
@@ -39,12 +40,20 @@ def fold_constants(context: NodeContext) -> tuple[NDArray[np.generic], ...]:
         context.refuse(f"it can't be computed from its constants ({type(error).__name__})")
 
 
+_SIZES = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
+"""Operators whose results can be far larger than what they read, and the input that says how large."""
+
+
+def _for_one_sample(context: NodeContext) -> NDArray[np.int64]:
+    """The sizes that a node reads, with 1 for the number of samples: what is the same for all of them broadcasts."""
+    sizes = context.constant(_SIZES[context.node.op_type], "shape").astype(np.int64).ravel()
+    return np.concatenate([np.where(sizes[:1] == BATCH, 1, sizes[:1]), sizes[1:]])
+
+
 def _claimed_size(context: NodeContext) -> int:
-    """Elements of the result, for operators whose results can be far larger than what they read."""
-    values: dict[str, Any] = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
-    index = values.get(context.node.op_type)
-    if index is None:
+    """Elements of the result, for the operators of `_SIZES`."""
+    if context.node.op_type not in _SIZES:
         return 0
-    sizes = math.prod(max(int(size), 1) for size in context.constant(index, "shape").ravel())
-    read = context.constant(0, "value").size if index else 1
+    sizes = math.prod(max(int(size), 1) for size in _for_one_sample(context))
+    read = context.constant(0, "value").size if _SIZES[context.node.op_type] else 1
     return sizes * read if context.node.op_type == "Tile" else max(sizes, read)

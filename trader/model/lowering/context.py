@@ -11,8 +11,12 @@ from onnx import NodeProto, helper
 from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
 from trader.model.postprocessing import PostProcessingKind
+
+BATCH = 1_000_003
+"""What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
+any other way than passing it on does not come out even."""
 
 DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
@@ -37,12 +41,14 @@ class NodeContext:
         inputs: what its inputs stand for; None for one that is left out.
         builder: of the graph.
         opset: version of the node's operator set.
+        batch: number of samples that the model was exported for; 0 if that is open.
     """
 
     node: NodeProto
     inputs: Sequence[Symbol | None]
     builder: GraphBuilder
     opset: int
+    batch: int = 0
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Value of an attribute, bytes decoded."""
@@ -57,6 +63,13 @@ class NodeContext:
 
         A sigmoid that turns out not to stand at the end becomes an activation.
         """
+        view = self.any_view(index)
+        if view.batch:
+            self.refuse(f"the samples run along axis {view.batch} of what it reads", "Transpose it to [N, …] first.")
+        return view
+
+    def any_view(self, index: int = 0) -> View:
+        """As `view`, but samples may run along any axis."""
         symbol = self.inputs[index] if index < len(self.inputs) else None
         if isinstance(symbol, View):
             return symbol
@@ -71,6 +84,8 @@ class NodeContext:
                 "and it can only stand at the end of a model",
                 "Use an element-wise activation inside the model.",
             )
+        if isinstance(symbol, Comparison):
+            return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:
@@ -91,12 +106,16 @@ class NodeContext:
         """Whether an optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def sample_axis(self, axis: int, rank: int) -> int:
+    def is_batch(self, size: int) -> bool:
+        """Whether an axis of this size, the first one of a shape, is the number of samples, or 1 in place of it."""
+        return size in (1, BATCH, self.batch or BATCH)
+
+    def sample_axis(self, axis: int, rank: int, batch: int = 0) -> int:
         """An axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""
         resolved = axis + rank + 1 if axis < 0 else axis
-        if not 1 <= resolved <= rank:
+        if not 0 <= resolved <= rank or resolved == batch:
             self.refuse(f"axis {axis} runs along the samples")
-        return resolved - 1
+        return resolved - (resolved > batch)
 
     def refuse(self, reason: str, alternative: str = DEFAULT_ALTERNATIVE) -> NoReturn:
         """Raise `UnsupportedOperatorError` for this node."""

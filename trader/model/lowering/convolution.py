@@ -6,7 +6,7 @@ reaches over the edge. A convolution is then a linear layer over positions, an a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class _Geometry:
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     begins: tuple[int, ...]
+    padded: tuple[int, ...]
     outputs: tuple[int, ...]
 
 
@@ -47,17 +48,17 @@ def lower_conv(context: NodeContext) -> Symbol:
 
 
 def lower_average_pool(context: NodeContext) -> Symbol:
-    """AveragePool; windows over the edge count padding only if `count_include_pad` says so."""
+    """AveragePool; windows count padding if `count_include_pad` says so, but never what lies beyond it."""
     view = context.view()
     kernel = tuple(context.attribute("kernel_shape"))
     if len(kernel) != len(view.shape) - 1:
         context.refuse(f"a window of shape {list(kernel)} meets samples of shape {list(view.shape)}")
     geometry = _geometry(context, view.shape[1:], kernel)
     where = _windows(context, view.shape, geometry)
+    counted = where
     if context.attribute("count_include_pad", 0):
-        counts = np.full(where.shape[:2], math.prod(kernel))
-    else:
-        counts = (where != ZERO).sum(axis=2)
+        counted = _windows(context, (1, *geometry.padded), replace(geometry, begins=(0,) * len(kernel)))
+    counts = (counted != ZERO).sum(axis=2)
     total = context.builder.sum(view.taken(where), (2,)).scaled(1 / np.maximum(counts, 1))
     return total.reshaped((*geometry.outputs, view.shape[0])).transposed(_channels_first(geometry.outputs))
 
@@ -69,13 +70,14 @@ def lower_global_average_pool(context: NodeContext) -> Symbol:
 
 def lower_reduce(context: NodeContext) -> Symbol:
     """ReduceMean and ReduceSum over axes of a sample."""
-    view = context.view()
+    view = context.any_view()
     given = context.integers("axes", 1)
     if given is None:
         context.refuse("it reduces over the samples", "Name the axes.")
-    axes = tuple(context.sample_axis(axis, len(view.shape)) for axis in given)
-    mean = context.node.op_type == "ReduceMean"
-    return _reduced(context, view, axes, mean=mean, keep=bool(context.attribute("keepdims", 1)))
+    axes = tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
+    mean, keep = context.node.op_type == "ReduceMean", bool(context.attribute("keepdims", 1))
+    dropped = 0 if keep else sum(axis < view.batch for axis in axes)
+    return replace(_reduced(context, view, axes, mean=mean, keep=keep), batch=view.batch - dropped)
 
 
 def _reduced(context: NodeContext, view: View, axes: tuple[int, ...], *, mean: bool, keep: bool) -> View:
@@ -96,9 +98,10 @@ def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int,
     dilations = tuple(context.attribute("dilations") or [1] * rank)
     spans = [(size - 1) * dilation + 1 for size, dilation in zip(kernel, dilations, strict=True)]
     pads = _pads(context, spatial, spans, strides)
+    padded = [size + pads[axis] + pads[rank + axis] for axis, size in enumerate(spatial)]
     outputs = []
     for axis, size in enumerate(spatial):
-        room = size + pads[axis] + pads[rank + axis] - spans[axis]
+        room = padded[axis] - spans[axis]
         count = room // strides[axis] + 1
         # With ceil_mode, one more window reaches over the end, but it may not begin there.
         one_more = (
@@ -107,7 +110,7 @@ def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int,
         outputs.append(count + bool(one_more))
     if min(outputs, default=1) < 1:
         context.refuse(f"its windows don't fit samples of shape {list(spatial)}")
-    return _Geometry(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(outputs))
+    return _Geometry(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(padded), tuple(outputs))
 
 
 def _pads(context: NodeContext, spatial: tuple[int, ...], spans: Sequence[int], strides: tuple[int, ...]) -> list[int]:

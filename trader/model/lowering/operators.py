@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from trader.model.lowering import activations, arithmetic, convolution, sklearn, structure, tail
+from trader.model.lowering import activations, arithmetic, choices, convolution, sklearn, structure, tail
 from trader.model.lowering.context import DEFAULT_ALTERNATIVE, NodeContext
 from trader.model.lowering.symbols import Symbol
 
@@ -11,31 +11,41 @@ Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Tanh", "Softplus"), activations.lower_activation),
     **dict.fromkeys(("HardSigmoid", "HardSwish", "Erf"), activations.lower_activation),
+    "Abs": tail.lower_abs,
     "Add": arithmetic.lower_add,
     "ArgMax": tail.lower_tail,
     "AveragePool": convolution.lower_average_pool,
     "BatchNormalization": arithmetic.lower_batch_normalization,
     "Cast": structure.lower_cast,
+    "Celu": activations.lower_celu,
     "Clip": activations.lower_clip,
     "Concat": structure.lower_concat,
     "Conv": convolution.lower_conv,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_identity,
+    "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
+    "GatherND": structure.lower_gather_nd,
     "Gelu": activations.lower_gelu,
     "Gemm": arithmetic.lower_gemm,
     "GlobalAveragePool": convolution.lower_global_average_pool,
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), choices.lower_comparison),
     "Identity": structure.lower_identity,
     "LogSoftmax": tail.lower_tail,
+    "LpNormalization": tail.lower_normalizer,
     "MatMul": arithmetic.lower_matmul,
+    "Max": choices.lower_max,
+    "Min": choices.lower_min,
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
+    "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
     "ReduceMean": convolution.lower_reduce,
     "ReduceSum": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
+    "Selu": activations.lower_selu,
     "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
     "Slice": structure.lower_slice,
@@ -44,8 +54,10 @@ HANDLERS: Mapping[str, Handler] = {
     "Squeeze": structure.lower_squeeze,
     "Sub": arithmetic.lower_sub,
     "Sum": arithmetic.lower_add,
+    "Tile": structure.lower_tile,
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
+    "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.Imputer": structure.lower_identity,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
@@ -56,9 +68,24 @@ HANDLERS: Mapping[str, Handler] = {
 }
 """Handlers of operators that depend on the sample."""
 
-FOLDED = frozenset(
-    {"Constant", "ConstantOfShape", "Equal", "Expand", "Max", "Min", "Mod", "Reciprocal", "Sqrt", "Tile", "Where"}
+MOVES = frozenset(
+    {
+        "Cast",
+        "Dropout",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
 )
+"""Those that move elements of their first input, or leave them where they are."""
+
+FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED
@@ -66,12 +93,18 @@ SUPPORTED = frozenset(HANDLERS) | FOLDED
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
-    **dict.fromkeys(("PRelu", "Selu", "Celu", "ThresholdedRelu", "Mish", "Softsign"), _SMOOTH),
-    **dict.fromkeys(("Abs", "Log", "Sqrt", "Sin", "Cos"), _SMOOTH),
-    "Exp": "Write Sigmoid or Softmax; for scikit-learn classifiers, export with the option raw_scores=True.",
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ReduceMax", "LpPool"), "Use AveragePool."),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization"), "Use BatchNormalization."),
+    **dict.fromkeys(("ThresholdedRelu", "Mish", "Softsign", "Sqrt", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
+    **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
+    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool"), "Use AveragePool."),
+    **dict.fromkeys(
+        ("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."
+    ),
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), "Use BatchNormalization."),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), "Use convolutions along the series, or linear layers over a window of it."),
+    **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow."),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ConvTranspose": "Use Conv.",
+    "Einsum": "Use MatMul or Gemm with a constant matrix.",
     **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
 }
 

@@ -1,26 +1,26 @@
 """Handlers of the operators that compute nothing: they rename, reshape, or move elements of a sample."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from onnx import TensorProto
 
-from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Symbol, Tail
+from trader.model.lowering.context import BATCH, NodeContext
+from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
-BATCH = 1_000_003
-"""What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
-any other way than passing it on does not come out even."""
+PAD_MODES = ("constant", "edge", "reflect", "wrap")
+"""Of ONNX, and of NumPy by the same names."""
 
 
 def lower_identity(context: NodeContext) -> Symbol:
     """Identity; Dropout, which does nothing outside training; Imputer, since test data may have no missing values."""
     symbol = context.inputs[0]
-    return symbol if isinstance(symbol, Tail) else context.view()
+    return symbol if isinstance(symbol, Tail) else context.any_view()
 
 
 def lower_cast(context: NodeContext) -> Symbol:
@@ -30,7 +30,7 @@ def lower_cast(context: NodeContext) -> Symbol:
         return symbol
     if context.attribute("to") not in FLOAT_TYPES:
         context.refuse("it rounds values of the model to integers", "Leave the cast out.")
-    return context.view()
+    return context.any_view()
 
 
 def lower_shape(context: NodeContext) -> Symbol:
@@ -55,18 +55,18 @@ def lower_reshape(context: NodeContext) -> Symbol:
         return symbol
     view = context.view()
     target = [int(size) for size in context.constant(1, "shape")]
-    shape = _sample_shape(target, view.shape)
+    shape = _sample_shape(context, target, view.shape)
     if shape is None:
         context.refuse(f"shape {target} mixes samples of shape {list(view.shape)}", "Keep the first axis: [-1, …].")
     return view.reshaped(shape)
 
 
-def _sample_shape(target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+def _sample_shape(context: NodeContext, target: list[int], shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Per-sample part of a target shape (0 keeps an axis, -1 is inferred), or None if it doesn't keep samples apart.
 
-    The batch axis is 0 or -1, or 1 in a model that was exported for single samples.
+    The batch axis is 0 or -1, or the number of samples that the model was exported for.
     """
-    if not target or target[0] not in (-1, 0, 1, BATCH):
+    if not target or not (target[0] in (-1, 0) or context.is_batch(target[0])):
         return None
     size = math.prod(shape)
     rest = [shape[axis] if dim == 0 and axis < len(shape) else dim for axis, dim in enumerate(target[1:])]
@@ -81,37 +81,42 @@ def lower_squeeze(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail):
         return symbol
-    view = context.view()
+    view = context.any_view()
     rank = len(view.shape)
     axes = context.integers("axes", 1)
     dropped = (
         {axis for axis in range(rank) if view.shape[axis] == 1}
         if axes is None
-        else {context.sample_axis(axis, rank) for axis in axes}
+        else {context.sample_axis(axis, rank, view.batch) for axis in axes}
     )
     if any(view.shape[axis] != 1 for axis in dropped):
         context.refuse(f"it drops axes of samples of shape {list(view.shape)}")
-    return view.reshaped(tuple(size for axis, size in enumerate(view.shape) if axis not in dropped))
+    kept = view.reshaped(tuple(size for axis, size in enumerate(view.shape) if axis not in dropped))
+    return replace(kept, batch=view.batch - sum(axis < view.batch for axis in dropped))
 
 
 def lower_unsqueeze(context: NodeContext) -> Symbol:
     """Unsqueeze: new axes of size 1."""
-    view = context.view()
+    view = context.any_view()
     axes = context.integers("axes", 1) or ()
-    rank = len(view.shape) + len(axes)
-    added = {context.sample_axis(axis, rank) for axis in axes}
-    sizes = iter(view.shape)
-    return view.reshaped(tuple(1 if axis in added else next(sizes) for axis in range(rank)))
+    rank = len(view.shape) + len(axes) + 1
+    added = {axis % rank for axis in axes}
+    old = [axis for axis in range(rank) if axis not in added]
+    batch = old.pop(view.batch)
+    sizes = [1] * rank
+    for axis, size in zip(old, view.shape, strict=True):
+        sizes[axis] = size
+    return replace(view.reshaped((*sizes[:batch], *sizes[batch + 1 :])), batch=batch)
 
 
 def lower_transpose(context: NodeContext) -> Symbol:
-    """Transpose that leaves the batch axis first."""
-    view = context.view()
+    """Transpose; samples may move to another axis for a while."""
+    view = context.any_view()
     rank = len(view.shape)
-    order = tuple(context.attribute("perm") or range(rank, -1, -1))
-    if order[0] != 0:
-        context.refuse("it moves the batch axis", "Keep axis 0 first.")
-    return view.transposed(tuple(axis - 1 for axis in order[1:]))
+    order = list(context.attribute("perm") or range(rank, -1, -1))
+    batch = order.index(view.batch)
+    axes = (axis - (axis > view.batch) for axis in order if axis != view.batch)
+    return replace(view.transposed(tuple(axes)), batch=batch)
 
 
 def lower_slice(context: NodeContext) -> Symbol:
@@ -136,12 +141,27 @@ def lower_slice(context: NodeContext) -> Symbol:
 
 def lower_gather(context: NodeContext) -> Symbol:
     """Gather of constant places along an axis of a sample."""
-    view = context.view()
-    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape))
+    view = context.any_view()
+    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
     places = context.constant(1, "list of places").astype(np.int64)
     if np.any((places < -view.shape[axis]) | (places >= view.shape[axis])):
         context.refuse(f"it reads outside samples of shape {list(view.shape)}")
-    return view.taken(np.take(np.arange(view.size).reshape(view.shape), places, axis=axis))
+    taken = view.taken(np.take(np.arange(view.size).reshape(view.shape), places, axis=axis))
+    return replace(taken, batch=view.batch + (places.ndim - 1 if axis < view.batch else 0))
+
+
+def lower_gather_nd(context: NodeContext) -> Symbol:
+    """GatherND of constant places along the axes before the samples: how PyTorch writes x[:, [0, 3, 5]], transposed."""
+    view = context.any_view()
+    places = context.constant(1, "list of places").astype(np.int64)
+    depth = places.shape[-1]
+    if context.attribute("batch_dims", 0) or depth > view.batch:
+        context.refuse("it takes places along the samples", "Take columns with Gather or Slice.")
+    sizes = np.array(view.shape[:depth])
+    if np.any((places < -sizes) | (places >= sizes)):
+        context.refuse(f"it reads outside samples of shape {list(view.shape)}")
+    where = np.arange(view.size).reshape(view.shape)[tuple(np.moveaxis(places, -1, 0))]
+    return replace(view.taken(where), batch=view.batch - depth + places.ndim - 1)
 
 
 def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
@@ -160,12 +180,13 @@ def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
 
 
 def lower_pad(context: NodeContext) -> Symbol:
-    """Pad with a constant; negative padding crops."""
+    """Pad with a constant, or with elements of the sample; negative padding crops."""
     view = context.view()
     pads = context.integers("pads", 1)
     rank = len(view.shape)
-    if context.attribute("mode", "constant") != "constant" or pads is None:
-        context.refuse(f"its mode is {context.attribute('mode')}", "Pad with zeros.")
+    mode = context.attribute("mode", "constant")
+    if mode not in PAD_MODES or pads is None:
+        context.refuse(f"its mode is {mode}", "Pad with zeros.")
     axes = context.integers("axes", 3) or tuple(range(len(pads) // 2))
     filling = float(context.constant(2, "value").item()) if context.has(2) else context.attribute("value", 0.0)
     where = np.arange(view.size).reshape(view.shape)
@@ -176,17 +197,56 @@ def lower_pad(context: NodeContext) -> Symbol:
         inner = context.sample_axis(axis, rank)
         cut = (slice(None),) * inner + (slice(max(-begin, 0), where.shape[inner] - max(-end, 0)),)
         widths = [(max(begin, 0), max(end, 0)) if a == inner else (0, 0) for a in range(rank)]
-        where = np.pad(where[cut], widths, constant_values=ZERO)
+        kept = where[cut]
+        if mode == "constant":
+            where = np.pad(kept, widths, constant_values=ZERO)
+        elif kept.size:
+            where = np.pad(kept, widths, mode=mode)
     padded = view.taken(where)
-    return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling else padded
+    return padded.shifted(np.where(where == ZERO, filling, 0.0)) if filling and mode == "constant" else padded
+
+
+def lower_expand(context: NodeContext) -> Symbol:
+    """Expand along axes of a sample."""
+    view, target = context.view(), context.integers("shape", 1) or ()
+    if len(target) > len(view.shape) and context.is_batch(target[0]):
+        target = target[1:]
+    try:
+        shape = np.broadcast_shapes(view.shape, target)
+    except ValueError:
+        shape = ()
+    if len(shape) != len(view.shape):
+        context.refuse(f"it expands samples of shape {list(view.shape)} to {list(target)}")
+    return view.taken(np.broadcast_to(np.arange(view.size).reshape(view.shape), shape))
+
+
+def lower_tile(context: NodeContext) -> Symbol:
+    """Tile along axes of a sample."""
+    view, repeats = context.view(), context.integers("repeats", 1) or ()
+    if len(repeats) != len(view.shape) + 1 or repeats[0] != 1 or min(repeats) < 1:
+        context.refuse(f"it repeats samples of shape {list(view.shape)} {list(repeats)} times", "Keep axis 0 as it is.")
+    return view.taken(np.tile(np.arange(view.size).reshape(view.shape), repeats[1:]))
 
 
 def lower_concat(context: NodeContext) -> Symbol:
-    """Concat along an axis of a sample; of the two columns of a binary classifier."""
+    """Concat along an axis of a sample, with constants too; of the two columns of a binary classifier."""
     joined = join_columns(context)
     if joined is not None:
         return joined
-    if any(isinstance(symbol, np.ndarray) for symbol in context.inputs):
-        context.refuse("it joins values of the model with constants")
-    parts = [context.view(index) for index in range(len(context.inputs))]
-    return context.builder.concatenate(parts, context.sample_axis(context.attribute("axis"), len(parts[0].shape)))
+    constant = [isinstance(symbol, np.ndarray) for symbol in context.inputs]
+    first = context.any_view(constant.index(False))
+    rank, batch = len(first.shape), first.batch
+    axis = context.sample_axis(context.attribute("axis"), rank, batch)
+    parts = [_same_for_all(context, i, first) if fixed else context.any_view(i) for i, fixed in enumerate(constant)]
+    if any(part.batch != batch for part in parts):
+        context.refuse("its inputs have samples along different axes", "Transpose them to [N, …] first.")
+    return replace(context.builder.concatenate(parts, axis), batch=batch)
+
+
+def _same_for_all(context: NodeContext, index: int, like: View) -> View:
+    """A constant as a part of every sample."""
+    values = context.constant(index, "part")
+    if values.ndim != len(like.shape) + 1 or values.shape[like.batch] != 1:
+        context.refuse(f"it joins samples of {len(like.shape)} axes with a constant of shape {list(values.shape)}")
+    part = values.squeeze(like.batch)
+    return replace(View((), part.shape, np.full(part.shape, ZERO)).shifted(part), batch=like.batch)

@@ -1,7 +1,7 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
-A tensor is one of three things: a constant (a NumPy array), a `View` of values of the graph, or something that only the
-buyer computes, in clear (`Tail`).
+A tensor is a constant (a NumPy array), a `View` of values of the graph, something that only the buyer computes, in
+clear (`Tail`), or a condition on values (`Comparison`), which can be recognised but not computed.
 
 A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
 become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
@@ -31,6 +31,8 @@ class View:
         indices: int64, of `shape`; `ZERO` for 0. None if x is the only base, in order.
         scale: of `shape`, or None for 1. It says nothing where the index is `ZERO`.
         offset: of `shape`, or None for 0.
+        batch: axis of the ONNX tensor that samples run along, which `shape` leaves out. Only operators that move
+            elements take views where it isn't the first (`NodeContext.any_view`).
     """
 
     bases: tuple[str, ...]
@@ -38,6 +40,7 @@ class View:
     indices: NDArray[np.int64] | None = field(default=None, repr=False)
     scale: NDArray[np.float64] | None = field(default=None, repr=False)
     offset: NDArray[np.float64] | None = field(default=None, repr=False)
+    batch: int = 0
 
     @property
     def size(self) -> int:
@@ -60,12 +63,16 @@ class View:
 
     def scaled(self, by: NDArray[np.float64]) -> "View":
         """The view times something that broadcasts to its shape."""
+        if np.all(by == 1):
+            return self
         scale = np.broadcast_to(by, self.shape) * (1.0 if self.scale is None else self.scale)
         offset = None if self.offset is None else self.offset * by
         return View(self.bases, self.shape, self.indices, scale, offset)
 
     def shifted(self, by: NDArray[np.float64]) -> "View":
         """The view plus something that broadcasts to its shape."""
+        if not np.any(by):
+            return self
         offset = np.broadcast_to(by, self.shape) + (0.0 if self.offset is None else self.offset)
         return View(self.bases, self.shape, self.indices, self.scale, offset)
 
@@ -100,6 +107,7 @@ class Tail:
         node: its name.
         labels: class labels, if known.
         complement: whether this is 1 minus a sigmoid, on its way to becoming the first of two columns.
+        column: the only column of the result that this is, or None for all of them.
     """
 
     value: View
@@ -108,6 +116,21 @@ class Tail:
     node: str
     labels: tuple[int, ...] | tuple[str, ...] = ()
     complement: bool = False
+    column: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """Number of columns of the result."""
+        if self.column is not None:
+            return 1
+        return 2 if self.kind is PostProcessingKind.BINARY else self.value.size
 
 
-Symbol: TypeAlias = View | Tail | NDArray[Any]
+@dataclass(frozen=True, eq=False, slots=True)
+class Comparison:
+    """Whether the elements of a view are positive."""
+
+    margin: View
+
+
+Symbol: TypeAlias = View | Tail | Comparison | NDArray[Any]

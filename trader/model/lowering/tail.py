@@ -1,12 +1,18 @@
 """Handlers of operators at the end of a model, which the buyer applies in clear: softmax, sigmoid, argmax, labels."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from trader.model.errors import UnsafeModelError
+from trader.model.functions import ActivationKind
+from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.symbols import Symbol, Tail
-from trader.model.postprocessing import PostProcessingKind
+from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.nodes import Activation, Sum
+from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 _KINDS = {
     "Sigmoid": PostProcessingKind.SIGMOID,
@@ -36,27 +42,97 @@ def lower_tail(context: NodeContext) -> Symbol:
     return Tail(flat, kind, operator_name(context.node), node_name(context.node))
 
 
+def moved_tail(
+    context: NodeContext, tail: Tail, handler: Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
+) -> tuple[Symbol, ...]:
+    """What an operator that moves elements makes of the result of a tail: a sigmoid moves with its elements.
+
+    Of other results, all columns or one may be taken.
+    """
+    by_element = tail.kind is PostProcessingKind.SIGMOID
+    source = tail.value if by_element else View((), (tail.columns,))
+    results = handler(replace(context, inputs=[source, *context.inputs[1:]]))
+    views = [view for view in (results if isinstance(results, tuple) else (results,)) if isinstance(view, View)]
+    if any(view.batch for view in views):
+        context.refuse("it moves the samples to another axis", "Return them along axis 0.")
+    if by_element:
+        return tuple(replace(tail, value=view) for view in views)
+    return tuple(_taken(context, tail, view.places.ravel()) for view in views)
+
+
+def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
+    """Columns of a tail's result."""
+    if np.array_equal(places, np.arange(tail.columns)):
+        return tail
+    if len(places) != 1:
+        context.refuse(f"it takes {len(places)} of {tail.columns} columns of {tail.operator}", "Return all of them.")
+    return tail if tail.column is not None else replace(tail, column=int(places[0]))
+
+
 def join_columns(context: NodeContext) -> Symbol | None:
-    """1 - sigmoid(z) and sigmoid(z), concatenated: the two columns of a binary classifier; None for anything else."""
-    if len(context.inputs) != 2:
+    """Sigmoids, concatenated; 1 - sigmoid(z) and sigmoid(z) are the two columns of a binary classifier.
+
+    None for anything else.
+    """
+    tails = [_as_sigmoid(symbol) for symbol in context.inputs if isinstance(symbol, Tail)]
+    if len(tails) < len(context.inputs) or any(tail.kind is not PostProcessingKind.SIGMOID for tail in tails):
         return None
-    first, second = context.inputs
-    if not isinstance(first, Tail) or not isinstance(second, Tail) or first.value is not second.value:
+    first, complements = tails[0], [tail.complement for tail in tails]
+    if complements == [True, False] and first.value is tails[1].value and first.value.shape == (1,):
+        return replace(tails[1], kind=PostProcessingKind.BINARY)
+    if any(complements):
         return None
-    one_logit = first.value.shape == (1,) and first.kind is second.kind is PostProcessingKind.SIGMOID
-    if one_logit and first.complement and not second.complement:
-        return replace(second, kind=PostProcessingKind.BINARY)
-    return None
+    axis = context.sample_axis(context.attribute("axis"), len(first.value.shape))
+    return replace(first, value=context.builder.concatenate([tail.value for tail in tails], axis), labels=())
+
+
+def _as_sigmoid(tail: Tail) -> Tail:
+    """A column of a binary classifier as the sigmoid that it is."""
+    if tail.kind is not PostProcessingKind.BINARY or tail.column is None:
+        return tail
+    return replace(tail, kind=PostProcessingKind.SIGMOID, column=None, complement=tail.column == 0)
+
+
+def normalised(tail: Tail) -> Tail:
+    """A tail's columns, divided by their sum, which is 1 already unless they are sigmoids."""
+    if tail.kind is PostProcessingKind.SIGMOID:
+        return replace(tail, kind=PostProcessingKind.ONE_VS_REST)
+    return tail
+
+
+def is_total(builder: GraphBuilder, tail: Tail, view: View) -> bool:
+    """Whether a view is the sum of the columns of a tail of sigmoids."""
+    total = builder.nodes.get(view.bases[0]) if view.is_plain and len(view.bases) == 1 else None
+    if not isinstance(total, Sum) or total.terms != tail.value.size:
+        return False
+    made = builder.made_from(View(total.inputs, tail.value.shape))
+    sigmoids = made is not None and isinstance(made.node, Activation) and made.node.kind is ActivationKind.SIGMOID
+    return sigmoids and made is not None and made.operands[0] is tail.value
+
+
+def lower_abs(context: NodeContext) -> Symbol:
+    """Abs of probabilities, which are positive."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail) and symbol.kind in _POSITIVE:
+        return symbol
+    return context.refuse("it can't be evaluated encrypted", "Use Relu, Gelu, Tanh, Sigmoid, or a square (Mul(x, x)).")
+
+
+_POSITIVE = {
+    PostProcessingKind.SIGMOID,
+    PostProcessingKind.SOFTMAX,
+    PostProcessingKind.BINARY,
+    PostProcessingKind.ONE_VS_REST,
+}
 
 
 def lower_normalizer(context: NodeContext) -> Symbol:
-    """Normalizer (L1) of probabilities: nothing to do for a softmax, one-vs-rest for sigmoids."""
+    """Normalizer (L1) and LpNormalization (p = 1) of probabilities."""
     symbol = context.inputs[0]
-    if not isinstance(symbol, Tail) or context.attribute("norm", "MAX") != "L1":
+    to_sum = context.attribute("norm", "MAX") == "L1" or context.attribute("p", 2) == 1
+    if not isinstance(symbol, Tail) or not to_sum:
         context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
-    if symbol.kind is PostProcessingKind.SIGMOID:
-        return replace(symbol, kind=PostProcessingKind.ONE_VS_REST)
-    return symbol
+    return normalised(symbol)
 
 
 def lower_zip_map(context: NodeContext) -> Symbol:
@@ -91,3 +167,30 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
     if any(isinstance(label, (bytes, str)) for label in labels):
         return tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels)
     return tuple(int(label) for label in labels)
+
+
+def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
+    """The one value that all outputs of a model come from, and what the buyer makes of it.
+
+    Raises:
+        UnsafeModelError: they come from several, or are a part only of what is computed from one.
+    """
+    tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
+    values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
+    if len(values) != 1:
+        raise UnsafeModelError(
+            f"the model's outputs stand for {len(values)} different values, they must come from one; "
+            "export it with a single output"
+        )
+    (value,) = values
+    if value.batch:
+        raise UnsafeModelError(f"the model returns samples along axis {value.batch}; export it with them along axis 0")
+    columns = {tail.column for tail in tails if tail.column is not None}
+    width = max((replace(tail, column=None).columns for tail in tails if tail.column is not None), default=0)
+    if len(columns) < width or any(tail.complement for tail in tails):
+        raise UnsafeModelError("the model returns some of its columns only; export it with all of them")
+    kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
+    # Probabilities and scores tell more than classes.
+    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
+    labels = next((tail.labels for tail in tails if tail.labels), ())
+    return value, PostProcessing(kind=kind, labels=labels)
