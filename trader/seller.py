@@ -93,13 +93,15 @@ class Seller(Party):
 
     Attributes:
         package: The model.
+        device: Where encrypted tests are computed: the CPU, or one of PyTorch's devices, `cuda` for instance.
     """
 
     role = Role.SELLER
 
-    def __init__(self, package: SellerPackage, equipment: Equipment) -> None:
+    def __init__(self, package: SellerPackage, equipment: Equipment, device: str = "cpu") -> None:
         super().__init__(equipment)
         self.package = package
+        self.device = device
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
 
@@ -188,6 +190,7 @@ class Seller(Party):
                 trade.samples,
                 lambda done, total: self._progress("evaluate", done, total),
                 path,
+                device=self.device,
             )
         vault.forget(Kind.REQUEST.value)
         digest = he.digest(response)

@@ -42,6 +42,7 @@ def run_trial(
     model: CanonicalModel,
     inputs: NDArray[np.int64],
     watch: Callable[[str], Callable[[int, int], None] | None] = lambda _: None,
+    device: str = "cpu",
 ) -> Trial:
     """Encrypt, evaluate and decrypt quantised inputs [n, F] under fresh keys.
 
@@ -54,7 +55,7 @@ def run_trial(
     clock.lap("keygen")
     request = session.encrypt(inputs, watch("encrypt"))
     clock.lap("encrypt")
-    response = evaluate(plan, model, request, len(inputs), watch("evaluate"))
+    response = evaluate(plan, model, request, len(inputs), watch("evaluate"), device=device)
     clock.lap("evaluate")
     outputs = session.decrypt(response, watch("decrypt"))
     clock.lap("decrypt")

@@ -180,6 +180,7 @@ def try_command(
     data: DataFile,
     labels: Annotated[Path | None, typer.Option(help="True labels, one per sample.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write predictions to this .csv file.")] = None,
+    device: Annotated[str, typer.Option(help="Where to evaluate: cpu, or a device of PyTorch's, e.g. cuda.")] = "cpu",
     as_json: JsonFlag = False,
 ) -> None:
     """Test the model on encrypted data, both roles on this machine, and report."""
@@ -187,7 +188,7 @@ def try_command(
     manifest = parse_manifest(public.manifest)
     inputs = _read_inputs(data, manifest, canonical)
     truth = None if labels is None else read_labels(labels, len(inputs))
-    trial = _run_with_bars(parse_plan(manifest.plan), canonical, inputs)
+    trial = _run_with_bars(parse_plan(manifest.plan), canonical, inputs, device)
     exact = _exact_outputs(canonical, inputs)
     predictions = manifest.output.post_processing.predict(trial.outputs)
     report = _trial_report(trial, exact)
@@ -208,9 +209,9 @@ def _read_inputs(data: Path, manifest: Manifest, canonical: CanonicalModel) -> A
     )
 
 
-def _run_with_bars(plan: HePlan, canonical: CanonicalModel, inputs: Any) -> Trial:
+def _run_with_bars(plan: HePlan, canonical: CanonicalModel, inputs: Any, device: str) -> Trial:
     with progress_bar("encrypted test") as update:
-        return run_trial(plan, canonical, inputs, lambda _phase: update)
+        return run_trial(plan, canonical, inputs, lambda _phase: update, device)
 
 
 def _exact_outputs(canonical: CanonicalModel, inputs: Any) -> Any:

@@ -5,7 +5,7 @@ decrypts, and shows others only what `commit_outputs` makes of the outputs. This
 TenSEAL.
 """
 
-from trader.he.errors import HeError, PlanError, SecurityError, SessionError, WireError
+from trader.he.errors import DeviceError, HeError, PlanError, SecurityError, SessionError, WireError
 from trader.he.evaluation import evaluate
 from trader.he.forecast import Forecast, forecast
 from trader.he.plan import HePlan, SecurityPolicy, parse_plan
@@ -16,6 +16,7 @@ from trader.he.wire import digest, fetch_container
 __all__ = [
     "Candidate",
     "ClientSession",
+    "DeviceError",
     "Forecast",
     "HeError",
     "HePlan",

@@ -1,7 +1,7 @@
 """Encrypted evaluation with one feature per ciphertext, of one or two samples per slot: exact products on residues.
 
 Every operation but a refresh is pointwise in NTT form, one prime at a time, so a level of the program is evaluated tile
-by tile: a tile holds `BLOCK` positions modulo one prime of all ciphertexts of a batch. Between levels SEAL refreshes
+by tile: a tile holds some positions modulo one prime of all ciphertexts of a batch. Between levels SEAL refreshes
 what the next one multiplies. Memory beyond the request is one tile per core, what crosses levels, and the response.
 """
 
@@ -9,17 +9,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
-from trader.he import kernels
+from trader.he.arithmetic import Arithmetic
 from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import HePlan
 from trader.he.program import Program, Stage
 from trader.he.request import RequestParts
 from trader.he.seal import Refresher
 from trader.he.splitting import Splitter
-from trader.he.tiles import BLOCK, TileEvaluator
+from trader.he.tiles import TileEvaluator
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -48,26 +49,30 @@ def run_tiles(
         shapes: (size, components) of the targets.
         values: are read and added to.
     """
-    degree = next(iter(values.inputs))[0].shape[-1]
+    arithmetic, degree = evaluators[0].arithmetic, next(iter(values.inputs))[0].shape[-1]
+    block = arithmetic.block or degree
     for name in stage.targets:
         values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
 
-    def scratch() -> dict[str, "np.ndarray[tuple[int, int, int], np.dtype[np.float64]]"]:
+    def scratch() -> dict[str, Any]:
         read = {name: values.at(name, 0) for name in stage.reads}
-        return {name: np.empty((len(parts[0]), len(parts), BLOCK)) for name, parts in read.items()}
+        return {name: arithmetic.scratch((len(parts[0]), len(parts), block)) for name, parts in read.items()}
 
     per_thread = PerThread(scratch)
 
     def run_tile(place: tuple[int, int]) -> None:
-        index, block = place
-        columns, evaluator, inputs = slice(block * BLOCK, (block + 1) * BLOCK), evaluators[index], per_thread.get()
-        for name, tile in inputs.items():
-            for component, residues in enumerate(values.at(name, index)):
-                kernels.centre(residues[:, columns], evaluator.prime, tile[:, component])
+        index, start = place
+        columns, evaluator, memory = slice(start, start + block), evaluators[index], per_thread.get()
+        inputs = {
+            name: arithmetic.load(
+                [residues[:, columns] for residues in values.at(name, index)], evaluator.prime, memory[name]
+            )
+            for name in stage.reads
+        }
         for name, tile in evaluator.run(inputs).items():
-            kernels.uncentre(tile, evaluator.prime, values.kept[name][:, :, index, columns])
+            arithmetic.store(tile, evaluator.prime, values.kept[name][:, :, index, columns])
 
-    run_tasks(run_tile, [(index, block) for index in range(len(evaluators)) for block in range(degree // BLOCK)])
+    run_tasks(run_tile, [(index, start) for index in range(len(evaluators)) for start in range(0, degree, block)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +86,18 @@ class BatchedEvaluator:
 
     @classmethod
     def prepare(
-        cls, model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts
+        cls,
+        model: CanonicalModel,
+        program: Program,
+        scales: Mapping[str, Fraction],
+        parts: RequestParts,
+        arithmetic: Arithmetic,
     ) -> "BatchedEvaluator":
         """Split weights for every prime; read the keys."""
         plan, parameters = parts.plan, parts.parameters
         stages = tuple(
-            _Stage.prepare(plan, model, program, level, scales, parameters.primes) for level in range(program.depth + 1)
+            _Stage.prepare(plan, model, program, level, scales, parameters.primes, arithmetic)
+            for level in range(program.depth + 1)
         )
         refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
         splitter = Splitter.prepare(model, program, scales, parts) if plan.paired else None
@@ -146,6 +157,7 @@ class _Stage:
         level: int,
         scales: Mapping[str, Fraction],
         primes: tuple[int, ...],
+        arithmetic: Arithmetic,
     ) -> "_Stage":
         """Split weights for every prime of the level."""
         stage = program.stage(level)
@@ -153,7 +165,7 @@ class _Stage:
         # Biases are for both samples of a slot; they are added when these are split.
         biased = not (plan.paired and level == 0)
         evaluators = tuple(
-            TileEvaluator.prepare(model, stage, scales, prime, biased=biased)
+            TileEvaluator.prepare(model, stage, scales, prime, biased=biased, arithmetic=arithmetic)
             for prime in primes[: plan.level_primes(level)]
         )
         made = {step.name for step in stage.steps}

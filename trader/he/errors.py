@@ -5,7 +5,8 @@
         ├── PlanError          the model can't be planned, or a plan is not well formed
         │   └── SecurityError  a plan offers less security than the caller's policy asks for
         ├── WireError          a key, request or response from the other party is refused
-        └── SessionError       the caller misused a session: wrong shape, values out of range, keys used up
+        ├── SessionError       the caller misused a session: wrong shape, values out of range, keys used up
+        └── DeviceError        the device on which to evaluate is not there
 
 `PlanError` and `SessionError` are for the caller to mend, `WireError` is the peer's fault.
 """
@@ -31,3 +32,7 @@ class WireError(HeError):
 
 class SessionError(HeError):
     """A session was used in a way that its plan doesn't allow."""
+
+
+class DeviceError(HeError):
+    """The device that was named for evaluation is missing, or what drives it."""

@@ -9,8 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
+from trader.he.arithmetic import CPU
 from trader.he.batched import BatchedEvaluator
 from trader.he.errors import PlanError
+from trader.he.gpu import TorchArithmetic
 from trader.he.packed import PackedEvaluator
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
@@ -33,6 +35,8 @@ def evaluate(
     samples: int,
     progress: Progress | None = None,
     path: Path | None = None,
+    *,
+    device: str = "cpu",
 ) -> memoryview:
     """Evaluate the model on an encrypted test set.
 
@@ -47,6 +51,8 @@ def evaluate(
         samples: number of samples that the buyer paid for.
         progress: called as work is done.
         path: of the file to which the response is written; without one it is in memory.
+        device: where linear layers and products are computed: the CPU, or one of PyTorch's devices, `cuda` for
+            instance. The results are the same; tests of few samples and refreshes stay on the CPU.
 
     Returns:
         A container; `digest` of it is the `responseDigest`.
@@ -54,6 +60,7 @@ def evaluate(
     Raises:
         WireError: the request is malformed, made for another plan, or holds another number of samples.
         PlanError: the plan doesn't fit the model.
+        DeviceError: the device isn't there.
     """
     plan = plan.for_samples(samples)
     parameters = plan_parameters(plan)
@@ -69,7 +76,7 @@ def evaluate(
     container = read_container(request, "request", plan.digest, samples, layout)
     parts = RequestParts(plan, samples, parameters, container.parts)
     protection = Protection(plan, parameters, PublicKey(parameters, parts.public_key))
-    evaluator = _evaluator(model, program, scales, parts)
+    evaluator = _evaluator(model, program, scales, parts, device)
     layout = plan.response_layout(samples, parameters.primes)
     writer = ContainerWriter("response", plan.digest, samples, layout, path)
     size, batches = plan.samples_per_batch, plan.batches(samples)
@@ -96,11 +103,12 @@ class _Evaluator(Protocol):
 
 
 def _evaluator(
-    model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts
+    model: CanonicalModel, program: Program, scales: Mapping[str, Fraction], parts: RequestParts, device: str
 ) -> _Evaluator:
     if parts.plan.packed:
         return PackedEvaluator.prepare(model, program, scales, parts)
-    return BatchedEvaluator.prepare(model, program, scales, parts)
+    arithmetic = CPU if device == "cpu" else TorchArithmetic(device)
+    return BatchedEvaluator.prepare(model, program, scales, parts, arithmetic)
 
 
 def _counter(progress: Progress | None, total: int) -> Advance:

@@ -13,13 +13,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from trader.he import kernels, seal
+from trader.he.arithmetic import BLOCK
 from trader.he.packing import MapLayout, Packing
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
 from trader.he.program import Affine, Normalise, Program, Stage
 from trader.he.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring import prime_tables
-from trader.he.tiles import BLOCK
 from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Linear, Multiply, Square
 

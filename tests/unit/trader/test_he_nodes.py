@@ -104,7 +104,7 @@ def test_positions_in_chunks_give_the_same(monkeypatch):
     scales = value_scales(program, 40, SCALE_BITS, [])
     evaluator = TileEvaluator.prepare(model, program.stage(0), scales, 268042241)
     whole = evaluator.run({"input": tile})["scores"]
-    monkeypatch.setattr("trader.he.tiles.CHUNK_BYTES", 1)
+    monkeypatch.setattr("trader.he.arithmetic.CpuArithmetic.chunk_bytes", 1)
     assert (evaluator.run({"input": tile})["scores"] == whole).all()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import evaluate
+from trader.he.arithmetic import BLOCK
 from trader.he.packing import MapLayout, Packing
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
@@ -19,7 +20,6 @@ from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
 from trader.he.seal import SecretKey
 from trader.he.session import plan_parameters
-from trader.he.tiles import BLOCK
 from trader.he.wire import ContainerWriter, read_container
 
 
