@@ -325,7 +325,7 @@ def test_a_part_of_the_probabilities_is_refused(tmp_path):
         node("Softmax", ["z"], "p"),
         node("Gather", ["p", "second"], "y", axis=1),
     ]
-    with pytest.raises(UnsafeModelError, match="some of its columns only; export it with all"):
+    with pytest.raises(UnsafeModelError, match="some columns of its probabilities only"):
         read_model(model_of(nodes, constants, tmp_path / "m.onnx"))
 
 

@@ -599,7 +599,11 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("Less", "x", "x"), "compares two values"),
         (Model(4).add("Greater", np.float32(0)).add("Where", "v0", "x", np.float32(0)), "chooses between values"),
         (Model(4).add("Abs"), "Abs at node.*Use Relu"),
-        (Model(4).add("Softmax").add("Gather", np.array([0, 1]), axis=1), "takes 2 of 4 columns of Softmax"),
+        (
+            Model(4).add("Softmax").add("Gather", np.array([0, 1]), axis=1),
+            r"takes columns \[0, 1\] of Softmax, which has 4",
+        ),
+        (Model(4).add("Dropout", np.float32(0.5), np.array(True)), "training mode.*Export for inference"),
         (Model(4).add("Pow", np.float32(0.5)), "exponent"),
         (Model(2, 4).add("Add", floats(3, 2, 4)), "meets samples"),
         (Model(1, 4, 4).add("MaxPool", kernel_shape=[2, 2]), "MaxPool at node.*Use AveragePool"),

@@ -18,9 +18,16 @@ PAD_MODES = ("constant", "edge", "reflect", "wrap")
 
 
 def lower_identity(context: NodeContext) -> Symbol:
-    """Identity; Dropout, which does nothing outside training; Imputer, since test data may have no missing values."""
+    """Identity; Imputer, since test data may have no missing values."""
     symbol = context.inputs[0]
     return symbol if isinstance(symbol, Tail) else context.any_view()
+
+
+def lower_dropout(context: NodeContext) -> Symbol:
+    """Dropout, which does nothing outside training."""
+    if context.has(2) and context.constant(2, "training mode").any():
+        context.refuse("it is in training mode, and drops values at random", "Export for inference.")
+    return lower_identity(context)
 
 
 def lower_cast(context: NodeContext) -> Symbol:

@@ -65,7 +65,8 @@ def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
     if np.array_equal(places, np.arange(tail.columns)):
         return tail
     if len(places) != 1:
-        context.refuse(f"it takes {len(places)} of {tail.columns} columns of {tail.operator}", "Return all of them.")
+        chosen = f"columns {places.tolist()} of {tail.operator}, which has {tail.columns}"
+        context.refuse(f"it takes {chosen}", "Return all of them, in order.")
     return tail if tail.column is not None else replace(tail, column=int(places[0]))
 
 
@@ -188,7 +189,9 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     columns = {tail.column for tail in tails if tail.column is not None}
     width = max((replace(tail, column=None).columns for tail in tails if tail.column is not None), default=0)
     if len(columns) < width or any(tail.complement for tail in tails):
-        raise UnsafeModelError("the model returns some of its columns only; export it with all of them")
+        raise UnsafeModelError(
+            "the model returns some columns of its probabilities only, or 1 - p; export it with all of them as they are"
+        )
     kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
     # Probabilities and scores tell more than classes.
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
