@@ -185,3 +185,17 @@ def encrypted(path, calibration, samples):
         session = ClientSession(way)
         outputs = session.decrypt(evaluate(way, model, session.encrypt(inputs), SAMPLES))
         yield outputs, exact, way.for_samples(SAMPLES)
+
+
+def test_samples_far_from_zero_do_not_spoil_their_batch(tmp_path):
+    """What the polynomial makes of x = 0, far outside its range, would be larger than the modulus."""
+    original = Model(6)
+    original.add("Sub", original.tensor(np.full(6, 40, dtype=np.float32))).gemm(6, 5).add("Relu").gemm(5, 3)
+    path = tmp_path / "model.onnx"
+    original.save(path)
+    random = np.random.default_rng(1)
+    calibration = 40 + random.normal(size=(CALIBRATION, 6)).clip(-3, 3)
+    samples = 40 + random.normal(size=(SAMPLES, 6)).clip(-3, 3)
+    expected = onnxruntime.InferenceSession(path).run(None, {"x": samples.astype(np.float32)})[0]
+    for outputs, exact, plan in encrypted(path, calibration, samples):
+        check_outputs(outputs, exact, expected, plan)

@@ -158,11 +158,9 @@ class _MapProduct:
 
     def add_offset(self, first: Residues, target: int, scale: Fraction) -> None:
         """Add the offset to a first component [primes, N]."""
-        rows = self.layout.packing.elements(self.layout.outputs)[target]
-        held = rows < self.layout.outputs
-        entries = np.where(held, self.numbers.offset[np.where(held, rows, 0)], 0.0)
         bits = min(OFFSET_BITS, int(log2(scale)))
-        offset, factor = self._encode(entries, bits), round(scale / (1 << bits))
+        offset = self._encode(self.numbers.offset[self.layout.rows(target)], bits)
+        factor = round(scale / (1 << bits))
         for index, prime in enumerate(self.primes):
             factors = np.full(offset.shape[1], factor % prime, dtype=np.uint32)
             kernels.multiply_accumulate(offset[index], factors, first[index], prime, first[index])

@@ -69,11 +69,14 @@ class Packing:
         return (rotation >> odd,) * (1 + odd)
 
     def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Samples [n, d] as slots [ciphertexts, N/2]; zero where nothing stands."""
+        """Samples [n, d] as slots [ciphertexts, N/2].
+
+        Slots where nothing stands hold copies: what a polynomial makes of zero could be larger than the modulus, and
+        spoil the whole ciphertext.
+        """
         samples, size = values.shape
-        padded = np.zeros((self.stride, self.ciphertexts(size) * self.blocks))
-        padded[:samples, :size] = values
-        slots = padded.T[self.elements(size)]
+        columns = values[np.arange(self.stride) % samples].T
+        slots: NDArray[np.float64] = columns[self.elements(size) % size]
         return slots.reshape(len(slots), -1)
 
     def unpack(self, slots: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -162,13 +165,19 @@ class MapLayout:
         return self.sources * self.targets * self.diagonals
 
     def diagonal(self, matrix: NDArray[np.float64], target: int, source: int, index: int) -> NDArray[np.float64]:
-        """Entries by block, [B], of a diagonal of W [inputs, outputs], rotated back by its giant step."""
-        blocks = np.arange(self.packing.blocks)
-        rows = self.packing.elements(self.outputs)[target]
-        columns = self.packing.elements(self.inputs)[source, (blocks + index) % self.packing.blocks]
-        held = (rows < self.outputs) & (columns < self.inputs)
-        entries = np.where(held, matrix[np.where(held, columns, 0), np.where(held, rows, 0)], 0.0)
+        """Entries by block, [B], of a diagonal of W [inputs, outputs], rotated back by its giant step.
+
+        Blocks in which no output stands get copies of others.
+        """
+        columns = np.roll(self.packing.elements(self.inputs)[source], -index)
+        held = columns < self.inputs
+        entries = np.where(held, matrix[np.where(held, columns, 0), self.rows(target)], 0.0)
         return np.roll(entries, index - index % self.baby_steps)
+
+    def rows(self, target: int) -> NDArray[np.int64]:
+        """Which output stands in each block, [B], of a target."""
+        rows: NDArray[np.int64] = self.packing.elements(self.outputs)[target] % self.outputs
+        return rows
 
     def slots(self, blocks: NDArray[np.float64], *, masked: bool) -> NDArray[np.float64]:
         """Values by block as slots [N/2]; if masked, zero for samples that don't exist."""

@@ -177,8 +177,8 @@ class HePlan(BaseModel):
         slots = self.packing(len(values)).pack(values[: self.slots])
         if not self.paired:
             return slots
-        second = values[self.slots :]
-        return slots + 1j * self.packing(len(second)).pack(second) if len(second) else slots.astype(np.complex128)
+        second = values[self.slots :] if len(values) > self.slots else values
+        return slots + 1j * self.packing(len(second)).pack(second)
 
     def unpack(self, slots: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
         """Slots [ciphertexts, N/2] of a response as outputs [n, O] of the samples of a batch."""

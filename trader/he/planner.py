@@ -558,13 +558,12 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
 
 
 def _base_primes(choice: _Choice, room: int) -> tuple[int, ...]:
-    primes = -(-choice.base_bits // MAXIMUM_PRIME_BITS)
-    prime_bits = -(-choice.base_bits // primes)
-    # A product of p primes of b bits has at least p·b - 1 bits.
+    """Sizes of the response's primes; one bit more where there is room, since primes are below powers of two."""
+    count = -(-choice.base_bits // MAXIMUM_PRIME_BITS)
     spare = room - choice.total_bits + choice.base_bits
-    if primes * prime_bits - 1 < choice.base_bits and primes * (prime_bits + 1) <= spare:
-        prime_bits = min(prime_bits + 1, MAXIMUM_PRIME_BITS)
-    return (prime_bits,) * primes
+    bits = min(choice.base_bits + 1, spare, count * MAXIMUM_PRIME_BITS)
+    smaller, larger = divmod(bits, count)
+    return (smaller + 1,) * larger + (smaller,) * (count - larger)
 
 
 def dropped_products(primes: tuple[int, ...], dropped_primes: tuple[int, ...]) -> list[int]:

@@ -40,7 +40,11 @@ def test_diagonals_give_the_product(samples, shape):
     slots = _evaluate(MapLayout(packing, *shape), matrix, packing.pack(values))
     assert np.allclose(packing.unpack(slots, shape[1]), values @ matrix)
     # In every place where an output is repeated, so that the next map can read it.
-    assert np.allclose(slots, packing.pack(values @ matrix))
+    used = packing.used(shape[1])
+    assert np.allclose(slots[used], packing.pack(values @ matrix)[used])
+    # Other blocks hold copies, which are within whatever range the outputs are in.
+    in_samples = slots.reshape(len(slots), packing.blocks, packing.stride)[:, :, :samples]
+    assert np.abs(in_samples).max() <= np.abs(values @ matrix).max() * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -61,7 +65,7 @@ def test_packing_and_unpacking_are_inverse(samples):
     slots = packing.pack(values)
     assert slots.shape == (packing.ciphertexts(37), DEGREE // 2)
     assert (packing.unpack(slots, 37) == values).all()
-    assert (slots[~packing.used(37)] == 0).all()
+    assert np.isin(slots, values).all()
     assert packing.used(37).sum() % samples == 0
 
 
@@ -69,7 +73,7 @@ def test_one_block_is_one_feature_per_ciphertext():
     values = np.random.default_rng(2).normal(size=(100, 7))
     slots = Packing(DEGREE, DEGREE // 2, 100).pack(values)
     assert (slots[:, :100] == values.T).all()
-    assert (slots[:, 100:] == 0).all()
+    assert (slots[:, 100:] == values[:28].T).all()
 
 
 def test_masked_entries_leave_out_samples_that_do_not_exist():
