@@ -299,6 +299,9 @@ def parse_plan(data: Any) -> HePlan:
     return plan
 
 
+_OF_THE_MODEL = ("features", "outputs", "scale_bits", "input_magnitude", "activations")
+
+
 def _check_layouts(plan: HePlan) -> None:
     """Packed and paired plans are for the same model, and have none of their own."""
     if plan.packed or plan.paired:
@@ -307,7 +310,8 @@ def _check_layouts(plan: HePlan) -> None:
     if (few is not None and not few.packed) or (many is not None and not many.paired):
         raise PlanError("the plan for few samples isn't packed, or that for many isn't paired")
     for layout in plan.layouts[1:]:
-        if len(layout.layouts) > 1 or (layout.features, layout.outputs) != (plan.features, plan.outputs):
+        same = all(getattr(layout, field) == getattr(plan, field) for field in _OF_THE_MODEL)
+        if len(layout.layouts) > 1 or not same:
             raise PlanError("a plan for few or many samples has one of its own, or is for another model")
     if few is not None and plan.few_samples_limit > few.samples_per_batch:
         raise PlanError(f"the plan for few samples is to serve {plan.few_samples_limit}, more than a ciphertext holds")

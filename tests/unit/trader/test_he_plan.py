@@ -169,3 +169,67 @@ def test_forecast_grows_with_the_samples(model, plan):
     few, many = (forecast(plan, model.graph, samples) for samples in (10, 10_000))
     assert many.evaluate_seconds > few.evaluate_seconds
     assert many.peak_bytes > few.peak_bytes
+
+
+@pytest.fixture(scope="module")
+def layered():
+    """A plan with all three layouts."""
+    wide = random_network(200, 20, 20)
+    return plan_for(wide, random_inputs(wide, 64))
+
+
+def test_layouts_follow_the_number_of_samples(layered):
+    limit = layered.few_samples_limit
+    assert limit >= 64
+    assert layered.for_samples(1) == layered.for_samples(limit) == layered.few_samples
+    assert layered.for_samples(limit + 1) == layered.for_samples(4096) == layered
+    assert layered.for_samples(4097) == layered.many_samples
+    assert parse_plan(json.loads(rfc8785.dumps(layered.model_dump(mode="json")))) == layered
+    assert layered.largest_error == max(layout.expected_error for layout in layered.layouts)
+
+
+@pytest.mark.parametrize(
+    ("layout", "change"),
+    [
+        ("few_samples", {"features": 201}),
+        ("few_samples", {"outputs": 19}),
+        ("few_samples", {"scale_bits": 12}),
+        ("few_samples", {"input_magnitude": 2.0}),
+        ("few_samples", {"maps": []}),
+        ("few_samples", {"weight_scale_bits": 0, "maps": []}),
+        ("few_samples", {"paired": True}),
+        ("many_samples", {"paired": False, "dropped_primes": []}),
+        ("many_samples", {"dropped_primes": [1]}),
+        ("many_samples", {"features": 199}),
+        ("many_samples", {"mask_scale_bits": 0}),
+    ],
+)
+def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change):
+    data = layered.model_dump(mode="json")
+    with pytest.raises(PlanError):
+        parse_plan(data | {layout: data[layout] | change})
+
+
+def test_layouts_in_each_others_place_are_refused(layered):
+    data = layered.model_dump(mode="json")
+    swapped = {"few_samples": data["many_samples"], "many_samples": data["few_samples"]}
+    for change in (swapped, {"few_samples": data}, {"few_samples_limit": 1 << 14}):
+        with pytest.raises(PlanError):
+            parse_plan(data | change)
+    with pytest.raises(PlanError, match="begins with"):
+        parse_plan(data["few_samples"])
+
+
+def test_a_weak_layout_is_refused_before_any_key_is_made(layered, monkeypatch):
+    monkeypatch.setattr("trader.he.seal.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
+    for name in ("few_samples", "many_samples"):
+        weak = getattr(layered, name).model_copy(update={"ring_degree": 4096})
+        with pytest.raises(SecurityError, match="less than 128 bits"):
+            ClientSession(layered.model_copy(update={name: weak}))
+
+
+@pytest.mark.parametrize("widths", [(784, 64, 10), (30, 16, 2), (8, 8, 8, 2), (200, 20, 20)])
+def test_plans_keep_to_the_bits_that_they_are_allowed(widths):
+    model = random_network(*widths)
+    for layout in plan_for(model, random_inputs(model, 64)).layouts:
+        assert security_level(layout.ring_degree, sum(layout.modulus_bits)) >= 128
