@@ -22,6 +22,8 @@ from trader.he.program import Affine, Program
 from trader.model.bounds import evaluate_node
 from trader.model.canonical import CanonicalModel
 
+UNIT_VECTORS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Packing:
@@ -206,10 +208,18 @@ def affine_maps(model: CanonicalModel, program: Program) -> dict[str, AffineMap]
 
 
 def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
-    values = np.concatenate([np.zeros((1, step.size)), np.eye(step.size)])
-    for node in step.chain:
-        values = evaluate_node(model, node, [values])
-    return AffineMap(values[1:] - values[0], values[0])
+    def through_chain(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        for node in step.chain:
+            values = evaluate_node(model, node, [values])
+        return values
+
+    offset = through_chain(np.zeros((1, step.size)))[0]
+    matrix = np.empty((step.size, offset.size))
+    # Some unit vectors at a time: a convolution's patches are many times as large.
+    for start in range(0, step.size, UNIT_VECTORS):
+        rows = slice(start, start + UNIT_VECTORS)
+        matrix[rows] = through_chain(np.eye(min(UNIT_VECTORS, step.size - start), step.size, start)) - offset
+    return AffineMap(matrix, offset)
 
 
 def needed_rotations(packing: Packing, maps: Iterable[tuple[int, int]]) -> tuple[int, ...]:
