@@ -21,6 +21,7 @@ from trader.he.types import Residues
 
 SEED_BYTES = 64
 _BUFFER_BYTES = 4096
+_BUFFER_WORDS = _BUFFER_BYTES // 8
 _HASH_BYTES = 64
 _LANES = 16
 """Enough for the compiler to use the widest registers."""
@@ -55,40 +56,42 @@ _SCHEDULE = np.array(
 """Order of message words in each of the 12 rounds (RFC 7693, section 2.7)."""
 
 
-def expand_seed(seed: bytes, primes: tuple[int, ...], degree: int) -> Residues:
-    """The uniform polynomial of a seed, [primes, N], in NTT form.
+def expand_seed(seed: bytes, primes: tuple[int, ...], residues: Residues) -> None:
+    """Write the uniform polynomial of a seed, in NTT form.
 
     Args:
         seed: `SEED_BYTES` bytes.
         primes: in SEAL's order.
-        degree: N.
+        residues: [primes, N] to be written, N at least 1,024.
     """
-    words = np.empty(len(primes) * degree, dtype=np.uint64)
-    buffers = -(-words.nbytes // _BUFFER_BYTES)
-    # Whole buffers; what is over at the end is what SEAL would draw next.
-    drawn = np.empty(buffers * _BUFFER_BYTES // 8, dtype=np.uint64)
-    _expand_roots(_roots(seed, 0, buffers), drawn)
-    words[:] = drawn[: words.size]
-    spare = _spare_words(seed, drawn[words.size :], buffers)
-    residues = np.empty((len(primes), degree), dtype=np.uint32)
-    for index, prime in enumerate(primes):
-        limit = np.uint64(2**64 - 2 - (2**64 - 1) % prime)
-        part = words[index * degree : (index + 1) * degree]
+    buffers = residues.size // _BUFFER_WORDS
+    limits = np.array([2**64 - 2 - (2**64 - 1) % prime for prime in primes], dtype=np.uint64)
+    if _expand_reduced(_roots(seed, 0, buffers), np.array(primes, dtype=np.uint64), limits, residues):
+        _draw_again(seed, buffers, primes, limits, residues)
+
+
+def _draw_again(
+    seed: bytes, buffers: int, primes: tuple[int, ...], limits: NDArray[np.uint64], residues: Residues
+) -> None:
+    """Replace residues of words that were too large, one seed in many thousands, as SEAL does: by the next words."""
+    words = np.empty(residues.size, dtype=np.uint64)
+    _expand_roots(_roots(seed, 0, buffers), words)
+    spare = _spare_words(seed, buffers)
+    for prime, limit, part, row in zip(primes, limits, words.reshape(residues.shape), residues, strict=True):
         for position in np.flatnonzero(part >= limit):
-            while part[position] >= limit:
-                part[position] = next(spare)
-        residues[index] = part % np.uint64(prime)
-    return residues
+            word = next(spare)
+            while word >= limit:
+                word = next(spare)
+            row[position] = word % np.uint64(prime)
 
 
-def _spare_words(seed: bytes, rest: NDArray[np.uint64], buffers: int) -> Iterator[np.uint64]:
-    """The words that SEAL draws after the first ones."""
-    yield from rest
+def _spare_words(seed: bytes, buffers: int) -> Iterator[np.uint64]:
+    """The words that SEAL draws after so many buffers."""
     while True:
-        more = np.empty(_BUFFER_BYTES // 8, dtype=np.uint64)
-        _expand_roots(_roots(seed, buffers, buffers + 1), more)
+        words = np.empty(_BUFFER_WORDS, dtype=np.uint64)
+        _expand_roots(_roots(seed, buffers, buffers + 1), words)
         buffers += 1
-        yield from more
+        yield from words
 
 
 def _roots(seed: bytes, start: int, stop: int) -> NDArray[np.uint64]:
@@ -158,3 +161,33 @@ def _expand_roots(roots: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
                 for word in range(8):
                     words[position] = initial[word, lane] ^ v[word, lane] ^ v[8 + word, lane]
                     position += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reduce(words: NDArray[np.uint64], q: Any, residues: Residues) -> None:
+    """64-bit words modulo a prime; the quotient's estimate is wrong by one or two at most."""
+    inverse = 1.0 / np.float64(q)
+    double = q << np.uint64(1)
+    for i in range(words.size):
+        rest = words[i] - np.uint64(np.float64(words[i]) * inverse) * q + double
+        rest = min(rest, rest - double)
+        residues[i] = np.uint32(min(rest, rest - q))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _expand_reduced(
+    roots: NDArray[np.uint64], primes: NDArray[np.uint64], limits: NDArray[np.uint64], residues: Residues
+) -> bool:
+    """Every root's words modulo their primes, [primes, N]; whether a word was too large to be reduced without bias."""
+    words = np.empty(_BUFFER_WORDS, dtype=np.uint64)
+    per_prime = residues.shape[1] // _BUFFER_WORDS
+    too_large = False
+    for root in range(roots.shape[0]):
+        _expand_roots(roots[root : root + 1], words)
+        row, start = root // per_prime, root % per_prime * _BUFFER_WORDS
+        largest = np.uint64(0)
+        for i in range(_BUFFER_WORDS):
+            largest = max(largest, words[i])
+        too_large |= largest >= limits[row]
+        _reduce(words, primes[row], residues[row, start : start + _BUFFER_WORDS])
+    return too_large

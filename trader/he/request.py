@@ -71,17 +71,11 @@ class RequestParts:
 
     def read_ciphertexts(self, batch: int) -> list[tuple[Residues, Residues]]:
         """The ciphertexts of a batch by prime, both components [ciphertexts, N]; the first are the request's own."""
-        first = self._batch(batch)
-        second = [np.empty_like(part) for part in first]
-
-        def expand(index: int) -> None:
-            seed = self._seed(self._seed_index(batch, index))
-            whole = expand_seed(seed, self.parameters.primes, self.parameters.degree)
-            for target, residues in zip(second, whole, strict=True):
-                target[index] = residues
-
-        run_tasks(expand, range(self.ciphertexts))
-        return list(zip(first, second, strict=True))
+        first, primes = self._batch(batch), self.parameters.primes
+        second = np.empty((self.ciphertexts, len(primes), self.parameters.degree), dtype=np.uint32)
+        seeds = [self._seed(self._seed_index(batch, index)) for index in range(self.ciphertexts)]
+        run_tasks(lambda index: expand_seed(seeds[index], primes, second[index]), range(self.ciphertexts))
+        return [(part, second[:, index]) for index, part in enumerate(first)]
 
     def _batch(self, batch: int) -> Sequence[Residues]:
         start = 2 + self.keys + batch * self.plan.primes

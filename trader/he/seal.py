@@ -58,7 +58,10 @@ class Seeded:
 
     def expand(self, primes: tuple[int, ...]) -> Residues:
         """Both components, [2, primes, N]."""
-        return np.stack([self.residues, expand_seed(self.seed, primes, self.residues.shape[1])])
+        both = np.empty((2, *self.residues.shape), dtype=np.uint32)
+        both[0] = self.residues
+        expand_seed(self.seed, primes, both[1])
+        return both
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,12 @@ from trader.he import expansion, seal
 from trader.he.expansion import SEED_BYTES, expand_seed
 
 
+def _expanded(seed, primes, degree):
+    residues = np.empty((len(primes), degree), dtype=np.uint32)
+    expand_seed(seed, primes, residues)
+    return residues
+
+
 @pytest.fixture(scope="module", params=[(1024, (27, 14)), (4096, (31, 31, 30, 16))], ids=["1024", "4096"])
 def ring(request):
     parameters = seal.parameters(*request.param)
@@ -74,26 +80,41 @@ def test_leaves_are_those_of_the_definition():
     assert words.tobytes() == b"".join(_blake2xb(seed, counter) for counter in (5, 6, 7))
 
 
-def test_words_too_large_are_drawn_again(monkeypatch):
-    """They are one in 2^33, so that only made-up ones show what becomes of them."""
-    prime, degree = seal.parameters(1024, (27, 14)).primes[0], 1024
-    whole = expansion._expand_roots
+def test_words_too_large_are_drawn_again():
+    """They are one in 2^33, so that only a limit that is too small shows what becomes of them."""
+    prime, degree, seed = seal.parameters(1024, (27, 14)).primes[0], 1024, bytes(SEED_BYTES)
+    words = np.frombuffer(b"".join(_blake2xb(seed, counter) for counter in range(4)), dtype="<u8")
+    limit = np.sort(words[:degree])[-2]
+    expected = words[:degree] % prime
+    fitting = iter(words[degree:][words[degree:] < limit])
+    for position in np.flatnonzero(words[:degree] >= limit):
+        expected[position] = next(fitting) % prime
+    residues = (words[:degree] % prime).astype(np.uint32)[np.newaxis]
+    expansion._draw_again(seed, 2, (prime,), np.array([limit], dtype=np.uint64), residues)
+    assert (residues[0] == expected).all()
+    assert (residues[0] != words[:degree] % prime).sum() == 2
+    flagged = [
+        expansion._expand_reduced(
+            expansion._roots(seed, 0, 2),
+            np.array([prime], dtype=np.uint64),
+            np.array([bound], dtype=np.uint64),
+            np.empty((1, degree), dtype=np.uint32),
+        )
+        for bound in (limit, 2**64 - 1)
+    ]
+    assert flagged == [True, False]
 
-    def with_large_words(roots, words):
-        whole(roots, words)
-        if words.size > expansion._BUFFER_BYTES // 8:
-            words[[3, 700]] = 2**64 - 1
 
-    expected = expand_seed(bytes(SEED_BYTES), (prime,), degree)[0]
-    monkeypatch.setattr(expansion, "_expand_roots", with_large_words)
-    found = expand_seed(bytes(SEED_BYTES), (prime,), degree)[0]
-    spare = np.frombuffer(_blake2xb(bytes(SEED_BYTES), 2)[:16], dtype="<u8") % prime
-    assert found[[3, 700]].tolist() == spare.tolist()
-    assert (np.delete(found, [3, 700]) == np.delete(expected, [3, 700])).all()
+@pytest.mark.parametrize("prime", [12289, 134176769, 2147352577])
+def test_words_are_reduced_exactly(prime):
+    seed, degree = bytes([7]) * SEED_BYTES, 4096
+    words = np.empty(degree, dtype=np.uint64)
+    expansion._expand_roots(expansion._roots(seed, 0, degree // 512), words)
+    assert (_expanded(seed, (prime,), degree)[0] == words % np.uint64(prime)).all()
 
 
 def test_other_seeds_give_other_polynomials():
     primes = seal.parameters(1024, (27, 14)).primes
-    first, second = (expand_seed(bytes([byte]) * SEED_BYTES, primes, 1024) for byte in (1, 2))
+    first, second = (_expanded(bytes([byte]) * SEED_BYTES, primes, 1024) for byte in (1, 2))
     assert (first != second).mean() > 0.99
     assert (first < np.array(primes)[:, np.newaxis]).all()
