@@ -77,13 +77,8 @@ class Protection:
 
     def _zero(self, components: int) -> Residues:
         """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
-        total = np.zeros((components, len(self._primes), self.parameters.degree), dtype=np.uint32)
-        for factors in range(1, components):
-            # Leaving out residues switches an encryption of zero to the response's level.
-            product = self.public_key.encrypt_zero(factors)[:, : len(self._primes)]
-            for component in range(product.shape[0]):
-                self._add(total[component], product[component])
-        return total
+        # Leaving out residues switches an encryption of zero to the response's level.
+        return self.public_key.encrypt_zero(components)[:, : len(self._primes)]
 
     def _add(self, total: Residues, addend: Residues) -> None:
         for index, prime in enumerate(self._primes):

@@ -217,12 +217,18 @@ class PublicKey:
         self._encryptor = sealapi.Encryptor(parameters.context, key)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
-    def encrypt_zero(self, factors: int = 1) -> Residues:
-        """The product of so many fresh encryptions of zero, [factors + 1, primes, N]."""
+    def encrypt_zero(self, components: int = 2) -> Residues:
+        """A sum of products of 1, 2, … components - 1 fresh encryptions of zero, [components, primes, N]."""
+        total = self._product_of_zeros(components - 1)
+        for factors in range(1, components - 1):
+            self._evaluator.add_inplace(total, self._product_of_zeros(factors))
+        return _residues(saved(total))
+
+    def _product_of_zeros(self, factors: int) -> Any:
         product = self._fresh_zero()
         for _ in range(factors - 1):
             self._evaluator.multiply_inplace(product, self._fresh_zero())
-        return _residues(saved(product))
+        return product
 
     def _fresh_zero(self) -> Any:
         ciphertext = sealapi.Ciphertext()

@@ -79,12 +79,12 @@ def _key_residues(key):
     return np.array([values.at(index) for index in range(DEGREE)], dtype=np.uint64)
 
 
-@pytest.mark.parametrize("factors", [1, 2])
-def test_encryptions_of_zero_decrypt_to_zero_and_differ_everywhere(parameters, key, public, factors):
-    first, second = (public.encrypt_zero(factors) for _ in range(2))
-    assert first.shape == (factors + 1, 2, DEGREE)
+@pytest.mark.parametrize("components", [2, 3])
+def test_encryptions_of_zero_decrypt_to_zero_and_differ_everywhere(parameters, key, public, components):
+    first, second = (public.encrypt_zero(components) for _ in range(2))
+    assert first.shape == (components, 2, DEGREE)
     assert (first != second).mean(axis=(1, 2)).min() > 0.99
-    noise = 100 if factors == 1 else 1e7
+    noise = 100 if components == 2 else 1e7
     assert np.abs(key.decrypt(first, 1.0)).max() < noise * DEGREE**0.5
 
 
