@@ -17,9 +17,9 @@ from trader.he.arithmetic import Arithmetic
 from trader.he.parallel import PerThread, run_tasks
 from trader.he.plan import HePlan
 from trader.he.program import Program, Stage
-from trader.he.request import RequestParts
+from trader.he.request import Inputs, RequestParts
 from trader.he.seal import Refresher
-from trader.he.splitting import Splitter
+from trader.he.splitting import Splitter, join
 from trader.he.tiles import TileEvaluator
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
@@ -28,14 +28,20 @@ from trader.model.graph import INPUT
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The ciphertexts of one batch: the request's, by prime, and kept ones [size, components, primes, N]."""
+    """The ciphertexts of one batch: the request's, and kept ones [size, components, primes, N]."""
 
-    inputs: Sequence[tuple[Residues, Residues]]
+    inputs: Inputs
     kept: dict[str, Residues] = field(default_factory=dict)
 
-    def at(self, name: str, prime: int) -> Sequence[Residues]:
-        """Components [size, N] modulo one prime."""
-        return self.inputs[prime] if name == INPUT else tuple(self.kept[name][:, :, prime].swapaxes(0, 1))
+    def shape(self, name: str) -> tuple[int, int]:
+        """Size and components."""
+        return (self.inputs.count, 2) if name == INPUT else self.kept[name].shape[:2]
+
+    def components(self, name: str, prime: int, columns: slice) -> Sequence[Residues]:
+        """Components [size, t]: some positions modulo one prime."""
+        if name == INPUT:
+            return self.inputs.components(prime, columns)
+        return tuple(self.kept[name][:, :, prime, columns].swapaxes(0, 1))
 
 
 def run_tiles(
@@ -49,14 +55,13 @@ def run_tiles(
         shapes: (size, components) of the targets.
         values: are read and added to.
     """
-    arithmetic, degree = evaluators[0].arithmetic, next(iter(values.inputs))[0].shape[-1]
+    arithmetic, degree = evaluators[0].arithmetic, values.inputs.degree
     block = arithmetic.block or degree
     for name in stage.targets:
         values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
 
     def scratch() -> dict[str, Any]:
-        read = {name: values.at(name, 0) for name in stage.reads}
-        return {name: arithmetic.scratch((len(parts[0]), len(parts), block)) for name, parts in read.items()}
+        return {name: arithmetic.scratch((*values.shape(name), block)) for name in stage.reads}
 
     per_thread = PerThread(scratch)
 
@@ -64,9 +69,7 @@ def run_tiles(
         index, start = place
         columns, evaluator, memory = slice(start, start + block), evaluators[index], per_thread.get()
         inputs = {
-            name: arithmetic.load(
-                [residues[:, columns] for residues in values.at(name, index)], evaluator.prime, memory[name]
-            )
+            name: arithmetic.load(values.components(name, index, columns), evaluator.prime, memory[name])
             for name in stage.reads
         }
         for name, tile in evaluator.run(inputs).items():
@@ -79,7 +82,9 @@ def run_tiles(
 class BatchedEvaluator:
     """A program, prepared for all batches of a request."""
 
+    plan: HePlan
     program: Program
+    primes: tuple[int, ...]
     stages: tuple["_Stage", ...]
     refresher: Refresher | None
     splitter: Splitter | None
@@ -101,7 +106,7 @@ class BatchedEvaluator:
         )
         refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
         splitter = Splitter.prepare(model, program, scales, parts) if plan.paired else None
-        return cls(program, stages, refresher, splitter)
+        return cls(plan, program, parameters.primes, stages, refresher, splitter)
 
     @property
     def steps(self) -> int:
@@ -111,8 +116,8 @@ class BatchedEvaluator:
             return first + sum(others)
         return first + self.splitter.steps + 2 * sum(others)
 
-    def run(self, inputs: Sequence[tuple[Residues, Residues]], parts: int, advance: Advance) -> Residues:
-        """Ciphertexts by prime, both components [F, N], to outputs [parts · O, components, primes, N]."""
+    def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
+        """Ciphertexts to those of the response to the batch, [ciphertexts, components, primes, N]."""
         values = Values(inputs)
         if self.splitter is None:
             return self._finish(values, self.stages, advance)
@@ -127,7 +132,8 @@ class BatchedEvaluator:
             stage.run(values)
             advance()
             stage.refresh(values, self.refresher, advance)
-        return values.kept[self.program.graph.output]
+        outputs = values.kept[self.program.graph.output]
+        return join(outputs, self.primes[: outputs.shape[2]]) if self.plan.joined else outputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> 
     return to_residues(_join(coefficients(parts.astype(np.longdouble), degree)) * scale, primes)
 
 
+def complex_coefficients(slots: NDArray[np.complex128], degree: int) -> NDArray[np.float64]:
+    """The polynomial [N], not rounded, whose slots hold the given values [n], n <= N/2."""
+    return _join(coefficients(np.stack([slots.real, slots.imag]), degree))
+
+
 def _join(parts: _Floats) -> _Floats:
     """Polynomials [1 or 2, N]: the first, plus X^(N/2) times the second."""
     joined: _Floats = parts[0]

@@ -14,18 +14,21 @@ from trader.he.batched import BatchedEvaluator
 from trader.he.errors import PlanError
 from trader.he.gpu import TorchArithmetic
 from trader.he.packed import PackedEvaluator
-from trader.he.parallel import run_tasks
+from trader.he.parallel import run_ahead
 from trader.he.plan import HePlan
 from trader.he.planner import dropped_products
 from trader.he.privacy import Protection
 from trader.he.program import Program
 from trader.he.propagation import value_scales
-from trader.he.request import RequestParts
+from trader.he.request import Inputs, RequestParts
 from trader.he.seal import PublicKey
 from trader.he.session import plan_parameters
 from trader.he.types import Advance, Buffer, Progress, Residues
 from trader.he.wire import ContainerWriter, read_container
 from trader.model.canonical import CanonicalModel
+
+COVERS_AHEAD = 32
+"""Ciphertexts whose protection is drawn while they are computed; it takes as much memory as they do."""
 
 
 def evaluate(
@@ -75,16 +78,19 @@ def evaluate(
     layout = plan.request_layout(samples, parameters.all_primes)
     container = read_container(request, "request", plan.digest, samples, layout)
     parts = RequestParts(plan, samples, parameters, container.parts)
-    protection = Protection(plan, parameters, PublicKey(parameters, parts.public_key))
+    protection = Protection(plan, parameters, PublicKey(parameters, parts.read_public_key()))
     evaluator = _evaluator(model, program, scales, parts, device)
     layout = plan.response_layout(samples, parameters.primes)
     writer = ContainerWriter("response", plan.digest, samples, layout, path)
     size, batches = plan.samples_per_batch, plan.batches(samples)
     advance = _counter(progress, batches * evaluator.steps)
-    for batch, part in enumerate(writer.parts):
-        left = samples - batch * size
-        part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
-        run_tasks(lambda output: protection.protect(*output), zip(part, plan.used_slots(left), strict=True))
+    lefts = [samples - batch * size for batch in range(batches)]
+    used = (slots for left in lefts for slots in plan.used_slots(left))
+    with run_ahead(protection.draw, used, COVERS_AHEAD) as next_cover:
+        for batch, (part, left) in enumerate(zip(writer.parts, lefts, strict=True)):
+            part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
+            for ciphertext in part:
+                next_cover().apply(ciphertext)
     return writer.finish(container.digest)
 
 
@@ -95,8 +101,8 @@ class _Evaluator(Protocol):
     def steps(self) -> int:
         """Number of times that `run` advances."""
 
-    def run(self, inputs: list[tuple[Residues, Residues]], parts: int, advance: Advance) -> Residues:
-        """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N].
+    def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
+        """Ciphertexts to outputs [ciphertexts, components, primes, N].
 
         `parts` is the number of parts of the batch that hold samples.
         """

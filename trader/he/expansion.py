@@ -2,15 +2,14 @@
 
 A fresh symmetric encryption is (b, a) with a uniform, so its maker sends b and the seed of a; that halves requests and
 keys. Nothing here is secret. The generator is BLAKE2Xb keyed with the seed, in buffers of 4,096 bytes whose message is
-a counter (Aumasson, Neves, Wilcox-O'Hearn and Winnerlein, "BLAKE2X", 2016, section 2). Root hashes are the standard
-library's; the 64 leaves of a root are one call of BLAKE2b's compression function each (RFC 7693, section 3.2), many of
-them side by side in vector registers. SEAL draws all words, prime by prime, and draws again where a word is too large
-to be reduced without bias.
+a counter (Aumasson, Neves, Wilcox-O'Hearn and Winnerlein, "BLAKE2X", 2016, section 2). A buffer is a root hash and the
+64 leaves that follow from it, each one call of BLAKE2b's compression function (RFC 7693, section 3.2), many leaves side
+by side in vector registers. SEAL draws all words, prime by prime, and draws again where a word is too large to be
+reduced without bias.
 """
 
-import hashlib
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,13 @@ from trader.he.types import Residues
 
 SEED_BYTES = 64
 _BUFFER_BYTES = 4096
-_BUFFER_WORDS = _BUFFER_BYTES // 8
+BUFFER_WORDS = _BUFFER_BYTES // 8
 _HASH_BYTES = 64
+_BLOCK_BYTES = 128
 _LANES = 16
 """Enough for the compiler to use the widest registers."""
 _XOF_LENGTH = _BUFFER_BYTES << 32
 """BLAKE2X puts the output's length into the upper half of the node offset."""
-_COUNTER = struct.Struct("<Q")
 
 _IV = np.array(
     [
@@ -62,51 +61,81 @@ def expand_seed(seed: bytes, primes: tuple[int, ...], residues: Residues) -> Non
     Args:
         seed: `SEED_BYTES` bytes.
         primes: in SEAL's order.
-        residues: [primes, N] to be written, N at least 1,024.
+        residues: [primes, N] to be written, N a multiple of `BUFFER_WORDS`.
     """
-    buffers = residues.size // _BUFFER_WORDS
-    limits = np.array([2**64 - 2 - (2**64 - 1) % prime for prime in primes], dtype=np.uint64)
-    if _expand_reduced(_roots(seed, 0, buffers), np.array(primes, dtype=np.uint64), limits, residues):
-        _draw_again(seed, buffers, primes, limits, residues)
+    polynomials = Expansion.of([seed], primes, residues.shape[1])
+    for index in range(len(primes)):
+        polynomials.write(index, 0, residues[index : index + 1])
 
 
-def _draw_again(
-    seed: bytes, buffers: int, primes: tuple[int, ...], limits: NDArray[np.uint64], residues: Residues
-) -> None:
-    """Replace residues of words that were too large, one seed in many thousands, as SEAL does: by the next words."""
-    words = np.empty(residues.size, dtype=np.uint64)
-    _expand_roots(_roots(seed, 0, buffers), words)
-    spare = _spare_words(seed, buffers)
-    for prime, limit, part, row in zip(primes, limits, words.reshape(residues.shape), residues, strict=True):
-        for position in np.flatnonzero(part >= limit):
-            word = next(spare)
-            while word >= limit:
-                word = next(spare)
-            row[position] = word % np.uint64(prime)
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The uniform polynomials of n seeds, in NTT form, [n, primes, N], of which no more exists than is asked for.
+
+    Attributes:
+        seeds: [n, 8], little-endian words.
+        primes: in SEAL's order.
+        degree: N.
+        keyed: states of the seeds' root hashes, [n, 8].
+    """
+
+    seeds: NDArray[np.uint64]
+    primes: tuple[int, ...]
+    degree: int
+    keyed: NDArray[np.uint64] = field(repr=False)
+
+    @classmethod
+    def of(cls, seeds: Sequence[bytes], primes: tuple[int, ...], degree: int) -> "Expansion":
+        """Those of some seeds."""
+        words = np.frombuffer(b"".join(seeds), dtype="<u8").reshape(-1, SEED_BYTES // 8)
+        keyed = np.empty_like(words)
+        for seed, state in zip(words, keyed, strict=True):
+            _key(seed, state)
+        return cls(words, primes, degree, keyed)
+
+    def write(self, index: int, start: int, residues: Residues) -> None:
+        """Write some positions of all polynomials modulo one prime.
+
+        Args:
+            index: the prime's.
+            start: the first position, a multiple of `BUFFER_WORDS`.
+            residues: [n, positions], so many positions as well.
+        """
+        limit = _limit(self.primes[index])
+        too_large = np.empty(len(residues), dtype=np.bool_)
+        first = (index * self.degree + start) // BUFFER_WORDS
+        _expand(self.keyed, first, self.primes[index], np.uint64(limit), residues, too_large)
+        for polynomial in np.flatnonzero(too_large):
+            whole = _draw_again(self.seeds[polynomial], self.primes, [_limit(q) for q in self.primes], self.degree)
+            residues[polynomial] = whole[index, start : start + residues.shape[1]]
 
 
-def _spare_words(seed: bytes, buffers: int) -> Iterator[np.uint64]:
+def _limit(prime: int) -> int:
+    """Words from here on are not reduced, since small residues would be more probable than others."""
+    return 2**64 - 2 - (2**64 - 1) % prime
+
+
+def _draw_again(seed: NDArray[np.uint64], primes: Sequence[int], limits: Sequence[int], degree: int) -> Residues:
+    """A polynomial [primes, N] with words that were too large, one seed in many thousands: SEAL takes the next ones."""
+    buffers = len(primes) * degree // BUFFER_WORDS
+    words, spare = _words(seed, 0, buffers).reshape(-1, degree), _spare_words(seed, buffers)
+    for row, limit in zip(words, limits, strict=True):
+        for position in np.flatnonzero(row >= np.uint64(limit)):
+            row[position] = next(word for word in spare if word < limit)
+    return (words % np.array(primes, dtype=np.uint64)[:, np.newaxis]).astype(np.uint32)
+
+
+def _spare_words(seed: NDArray[np.uint64], buffers: int) -> Iterator[np.uint64]:
     """The words that SEAL draws after so many buffers."""
     while True:
-        words = np.empty(_BUFFER_WORDS, dtype=np.uint64)
-        _expand_roots(_roots(seed, buffers, buffers + 1), words)
+        yield from _words(seed, buffers, buffers + 1)
         buffers += 1
-        yield from words
-
-
-def _roots(seed: bytes, start: int, stop: int) -> NDArray[np.uint64]:
-    """Root hashes of buffers, [stop - start, 8]."""
-    digests = b"".join(
-        hashlib.blake2b(_COUNTER.pack(counter), key=seed, node_offset=_XOF_LENGTH).digest()
-        for counter in range(start, stop)
-    )
-    return np.frombuffer(digests, dtype="<u8").reshape(-1, 8)
 
 
 @njit(inline="always", error_model="numpy")
-def _mix(v: Any, m: Any, a: int, b: int, c: int, d: int, x: Any, y: Any) -> None:
+def _mix(v: Any, m: Any, lanes: int, a: int, b: int, c: int, d: int, x: Any, y: Any) -> None:
     """RFC 7693's G on every lane; the message is the same in all of them."""
-    for lane in range(_LANES):
+    for lane in range(lanes):
         first = v[a, lane] + v[b, lane] + m[x]
         high = v[d, lane] ^ first
         high = (high >> np.uint64(32)) | (high << np.uint64(32))
@@ -124,9 +153,51 @@ def _mix(v: Any, m: Any, a: int, b: int, c: int, d: int, x: Any, y: Any) -> None
         v[d, lane] = high
 
 
+@njit(inline="always", error_model="numpy")
+def _rounds(v: Any, m: Any, lanes: int) -> None:
+    """The twelve rounds of the compression function."""
+    for r in range(12):
+        s = _SCHEDULE[r]
+        _mix(v, m, lanes, 0, 4, 8, 12, s[0], s[1])
+        _mix(v, m, lanes, 1, 5, 9, 13, s[2], s[3])
+        _mix(v, m, lanes, 2, 6, 10, 14, s[4], s[5])
+        _mix(v, m, lanes, 3, 7, 11, 15, s[6], s[7])
+        _mix(v, m, lanes, 0, 5, 10, 15, s[8], s[9])
+        _mix(v, m, lanes, 1, 6, 11, 12, s[10], s[11])
+        _mix(v, m, lanes, 2, 7, 8, 13, s[12], s[13])
+        _mix(v, m, lanes, 3, 4, 9, 14, s[14], s[15])
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _expand_roots(roots: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
-    """Every root to its 64 leaves of 8 words, one after the other."""
+def _compress(state: NDArray[np.uint64], m: NDArray[np.uint64], length: Any, last: Any, result: Any) -> None:
+    """One block of a message whose first `length` bytes end with it; `last` is all ones for the last block."""
+    v = np.empty((16, 1), dtype=np.uint64)
+    for word in range(8):
+        v[word, 0] = state[word]
+        v[8 + word, 0] = _IV[word]
+    v[12, 0] ^= length
+    v[14, 0] ^= last
+    _rounds(v, m, 1)
+    for word in range(8):
+        result[word] = state[word] ^ v[word, 0] ^ v[8 + word, 0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _key(seed: NDArray[np.uint64], keyed: NDArray[np.uint64]) -> None:
+    """The state of root hashes after their first block, which is the key."""
+    initial, m = np.empty(8, dtype=np.uint64), np.zeros(16, dtype=np.uint64)
+    for word in range(8):
+        initial[word] = _IV[word]
+        m[word] = seed[word]
+    # Parameter block: lengths of digest and key, fan-out and depth 1, output length.
+    initial[0] ^= np.uint64(_HASH_BYTES | SEED_BYTES << 8 | 1 << 16 | 1 << 24)
+    initial[1] ^= np.uint64(_XOF_LENGTH)
+    _compress(initial, m, np.uint64(_BLOCK_BYTES), np.uint64(0), keyed)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _expand_root(root: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
+    """A root hash to its 64 leaves of 8 words, one after the other."""
     initial = np.empty((8, _LANES), dtype=np.uint64)
     v = np.empty((16, _LANES), dtype=np.uint64)
     m = np.zeros(16, dtype=np.uint64)
@@ -137,30 +208,38 @@ def _expand_roots(roots: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
     initial[0] ^= length | (length << np.uint64(32))
     initial[2] ^= length << np.uint64(8)
     position = 0
-    for root in range(roots.shape[0]):
-        m[:8] = roots[root]
-        for group in range(_BUFFER_BYTES // _HASH_BYTES // _LANES):
-            for lane in range(_LANES):
-                initial[1, lane] = _IV[1] ^ (np.uint64(group * _LANES + lane) | np.uint64(_XOF_LENGTH))
-                for word in range(8):
-                    v[word, lane] = initial[word, lane]
-                    v[8 + word, lane] = _IV[word]
-                v[12, lane] ^= length
-                v[14, lane] = ~v[14, lane]
-            for r in range(12):
-                s = _SCHEDULE[r]
-                _mix(v, m, 0, 4, 8, 12, s[0], s[1])
-                _mix(v, m, 1, 5, 9, 13, s[2], s[3])
-                _mix(v, m, 2, 6, 10, 14, s[4], s[5])
-                _mix(v, m, 3, 7, 11, 15, s[6], s[7])
-                _mix(v, m, 0, 5, 10, 15, s[8], s[9])
-                _mix(v, m, 1, 6, 11, 12, s[10], s[11])
-                _mix(v, m, 2, 7, 8, 13, s[12], s[13])
-                _mix(v, m, 3, 4, 9, 14, s[14], s[15])
-            for lane in range(_LANES):
-                for word in range(8):
-                    words[position] = initial[word, lane] ^ v[word, lane] ^ v[8 + word, lane]
-                    position += 1
+    m[:8] = root
+    for group in range(_BUFFER_BYTES // _HASH_BYTES // _LANES):
+        for lane in range(_LANES):
+            initial[1, lane] = _IV[1] ^ (np.uint64(group * _LANES + lane) | np.uint64(_XOF_LENGTH))
+            for word in range(8):
+                v[word, lane] = initial[word, lane]
+                v[8 + word, lane] = _IV[word]
+            v[12, lane] ^= length
+            v[14, lane] = ~v[14, lane]
+        _rounds(v, m, _LANES)
+        for lane in range(_LANES):
+            for word in range(8):
+                words[position] = initial[word, lane] ^ v[word, lane] ^ v[8 + word, lane]
+                position += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _expand_buffer(keyed: Any, counter: Any, words: NDArray[np.uint64]) -> None:
+    """The generator's buffer of a number, for the state of its seed."""
+    m, root = np.zeros(16, dtype=np.uint64), np.empty(8, dtype=np.uint64)
+    m[0] = counter
+    _compress(keyed, m, np.uint64(_BLOCK_BYTES + 8), ~np.uint64(0), root)
+    _expand_root(root, words)
+
+
+def _words(seed: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64]:
+    """The generator's words of some buffers."""
+    keyed, words = np.empty(8, dtype=np.uint64), np.empty((stop - start, BUFFER_WORDS), dtype=np.uint64)
+    _key(seed, keyed)
+    for row, counter in zip(words, range(start, stop), strict=True):
+        _expand_buffer(keyed, np.uint64(counter), row)
+    return words.reshape(-1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -175,19 +254,16 @@ def _reduce(words: NDArray[np.uint64], q: Any, residues: Residues) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _expand_reduced(
-    roots: NDArray[np.uint64], primes: NDArray[np.uint64], limits: NDArray[np.uint64], residues: Residues
-) -> bool:
-    """Every root's words modulo their primes, [primes, N]; whether a word was too large to be reduced without bias."""
-    words = np.empty(_BUFFER_WORDS, dtype=np.uint64)
-    per_prime = residues.shape[1] // _BUFFER_WORDS
-    too_large = False
-    for root in range(roots.shape[0]):
-        _expand_roots(roots[root : root + 1], words)
-        row, start = root // per_prime, root % per_prime * _BUFFER_WORDS
+def _expand(
+    keyed: NDArray[np.uint64], first: int, prime: int, limit: Any, residues: Residues, too_large: NDArray[np.bool_]
+) -> None:
+    """Every seed's words from a buffer on, modulo a prime; whether one is too large to be reduced without bias."""
+    words = np.empty(BUFFER_WORDS, dtype=np.uint64)
+    for index in range(residues.shape[0]):
         largest = np.uint64(0)
-        for i in range(_BUFFER_WORDS):
-            largest = max(largest, words[i])
-        too_large |= largest >= limits[row]
-        _reduce(words, primes[row], residues[row, start : start + _BUFFER_WORDS])
-    return too_large
+        for number in range(residues.shape[1] // BUFFER_WORDS):
+            _expand_buffer(keyed[index], np.uint64(first + number), words)
+            for i in range(BUFFER_WORDS):
+                largest = max(largest, words[i])
+            _reduce(words, np.uint64(prime), residues[index, number * BUFFER_WORDS : (number + 1) * BUFFER_WORDS])
+        too_large[index] = largest >= limit

@@ -6,6 +6,7 @@ buyer's Galois keys, the products are pointwise and ours. What is computed eleme
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -20,7 +21,7 @@ from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.program import Affine, Program, Refresh, Stage, Step
 from trader.he.propagation import log2
-from trader.he.request import RequestParts
+from trader.he.request import Inputs, RequestParts
 from trader.he.sampling import round_at_random
 from trader.he.seal import Automorphisms, Refresher
 from trader.he.tiles import TileEvaluator
@@ -74,8 +75,8 @@ class PackedEvaluator:
         """Number of steps: the program's."""
         return len(self.program.steps)
 
-    def run(self, inputs: Sequence[tuple[Residues, Residues]], _parts: int, advance: Advance) -> Residues:
-        """Ciphertexts by prime, both components [ciphertexts, N], to outputs [ciphertexts, components, primes, N]."""
+    def run(self, inputs: Inputs, _parts: int, advance: Advance) -> Residues:
+        """Ciphertexts to outputs [ciphertexts, components, primes, N]."""
         values = Values(inputs)
         for step in self.program.steps:
             match step:
@@ -90,9 +91,7 @@ class PackedEvaluator:
 
     def _read(self, values: Values, name: str) -> Residues:
         """Ciphertexts [size, components, primes, N] at the level at which they were made."""
-        if name == INPUT:
-            return np.stack([np.stack(components, axis=1) for components in values.inputs], axis=2)
-        return values.kept[name]
+        return values.inputs.expand() if name == INPUT else values.kept[name]
 
     def _pointwise(self, step: Step, values: Values) -> None:
         level = self.program.levels[step.name]
@@ -101,7 +100,7 @@ class PackedEvaluator:
             TileEvaluator.prepare(self.model, stage, self.scales, prime)
             for prime in self.primes[: self.plan.level_primes(level)]
         ]
-        size = len(values.at(step.inputs[0], 0)[0])
+        size, _ = values.shape(step.inputs[0])
         run_tiles(stage, evaluators, {step.name: (size, self.program.components[step.name])}, values)
 
     def _refresh(self, step: Refresh, source: Residues) -> Residues:
@@ -117,10 +116,15 @@ class PackedEvaluator:
         masked = step.name == self.program.graph.output and not self.plan.mask_scale_bits
         product = _MapProduct(layout, numbers, self.plan, self.primes[: source.shape[2]], masked)
         turns = self.packing.turns
-        babies = [self.rotator.rotations(c, turns(layout.baby_rotation), layout.baby_steps) for c in source]
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
-        run_tasks(lambda place: product.write_sum(babies, *place, sums[place]), places)
+        # SEAL rotates in one thread; meanwhile the others encode diagonals and multiply by what is rotated already.
+        with ThreadPoolExecutor(1) as rotating:
+            babies = []
+            for ciphertext in source:
+                rotations = self.rotator.rotations(ciphertext, turns(layout.baby_rotation))
+                babies.append([rotating.submit(next, rotations) for _ in range(layout.baby_steps)])
+            run_tasks(lambda place: product.write_sum(babies, *place, sums[place]), places)
         giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
         made = np.stack([self.rotator.rotated_sum(parts, giant, folds) for parts in sums])
         for target, ciphertext in enumerate(made):
@@ -138,7 +142,9 @@ class _MapProduct:
     primes: tuple[int, ...]
     masked: bool
 
-    def write_sum(self, babies: Sequence[Sequence[Residues]], target: int, giant: int, result: Residues) -> None:
+    def write_sum(
+        self, babies: Sequence[Sequence[Future[Residues]]], target: int, giant: int, result: Residues
+    ) -> None:
         """Write to `result` [2, primes, N] the products of one giant step, over all sources and baby steps."""
         total = np.zeros(result.shape, dtype=np.uint64)
         for source, rotated in enumerate(babies):
@@ -146,7 +152,8 @@ class _MapProduct:
                 index = giant * self.layout.baby_steps + baby
                 entries = self.layout.diagonal(self.numbers.matrix, target, source, index)
                 if entries.any():
-                    self._add_product(ciphertext, self._encode(entries, self.plan.weight_scale_bits), total)
+                    diagonal = self._encode(entries, self.plan.weight_scale_bits)
+                    self._add_product(ciphertext.result(), diagonal, total)
         for component in range(len(total)):
             for index, prime in enumerate(self.primes):
                 kernels.reduce_words(total[component, index], prime, result[component, index])

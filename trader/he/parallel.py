@@ -6,8 +6,11 @@ are shared by tasks alone and each task's data stays in one core's cache.
 
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from itertools import islice
 from typing import Generic, TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -15,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from trader.he.types import Progress
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 Scratch = TypeVar("Scratch")
 
 
@@ -50,3 +54,28 @@ def run_tasks(task: Callable[[Item], None], items: Iterable[Item], progress: Pro
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def run_ahead(task: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Callable[[], Result]]:
+    """Run `task` on the items one after the other, in a thread of its own, beside what the caller does.
+
+    Yields a function that gives the next result; up to `limit` of them are made before they are asked for.
+    """
+    waiting: deque[Future[Result]] = deque()
+    left = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+
+        def start(count: int) -> None:
+            waiting.extend(pool.submit(task, item) for item in islice(left, count))
+
+        def take() -> Result:
+            result = waiting.popleft().result()
+            start(1)
+            return result
+
+        start(limit)
+        try:
+            yield take
+        finally:
+            pool.shutdown(cancel_futures=True)

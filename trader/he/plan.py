@@ -69,7 +69,7 @@ class HePlan(BaseModel):
         modulus_bits: sizes of the primes, the special prime last.
         parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
         features: F; as many ciphertexts per batch in the request, unless the plan is packed.
-        outputs: O; as many ciphertexts per batch in the response, unless the plan is packed.
+        outputs: O; as many ciphertexts per batch in the response, unless the plan is packed or joined.
         components: polynomials per ciphertext of the response: 2, one more for each squaring.
         scale_bits: s, the grid of inputs and parameters.
         input_scale_bits: scale at which inputs are encrypted.
@@ -87,6 +87,7 @@ class HePlan(BaseModel):
             (`trader.he.packing`); 0 in others, whose weights are integers.
         maps: of a packed plan, (inputs, outputs) of its affine maps: they say which rotations need keys.
         paired: whether two samples share each slot, as real and imaginary parts, up to the first products.
+        joined: whether two outputs share each slot of the response, as real and imaginary parts.
         few_samples: a packed plan for small tests, where that pays.
         few_samples_limit: largest number of samples that it serves.
         many_samples: a paired plan for tests that fill more than a batch of this one, where that pays.
@@ -115,6 +116,7 @@ class HePlan(BaseModel):
     weight_scale_bits: Annotated[int, Field(ge=0, le=48)] = 0
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(max_length=256)] = ()
     paired: bool = False
+    joined: bool = False
     few_samples: "HePlan | None" = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
     many_samples: "HePlan | None" = None
@@ -180,15 +182,26 @@ class HePlan(BaseModel):
         second = values[self.slots :] if len(values) > self.slots else values
         return slots + 1j * self.packing(len(second)).pack(second)
 
-    def unpack(self, slots: NDArray[np.float64], samples: int) -> NDArray[np.float64]:
+    def unpack(self, slots: NDArray[np.complex128], samples: int) -> NDArray[np.float64]:
         """Slots [ciphertexts, N/2] of a response as outputs [n, O] of the samples of a batch."""
         counts = self.parts_of_batch(samples)
         by_part = zip(counts, np.split(slots, len(counts)), strict=True)
-        return np.concatenate([self.packing(count).unpack(part, self.outputs) for count, part in by_part])
+        return np.concatenate(
+            [self.packing(count).unpack(self.separate(part), self.outputs) for count, part in by_part]
+        )
+
+    def separate(self, slots: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Slots [ciphertexts, N/2] of one part with one real value each, [outputs or ciphertexts, N/2]."""
+        if not self.joined:
+            return slots.real
+        # Outputs were joined by X^(N/2), whose slots are i and -i by turns (`trader.he.encoding`).
+        imaginary = slots.imag * np.tile([1.0, -1.0], self.slots // 2)
+        return np.stack([slots.real, imaginary], axis=1).reshape(-1, self.slots)[: self.outputs]
 
     def used_slots(self, samples: int) -> NDArray[np.bool_]:
         """Which slots [ciphertexts, N/2] of the response to a batch hold outputs."""
-        return np.concatenate([self.packing(count).used(self.outputs) for count in self.parts_of_batch(samples)])
+        used = (self.packing(count).used(self.outputs) for count in self.parts_of_batch(samples))
+        return np.concatenate([part[:: 1 + self.joined] for part in used])
 
     def galois_elements(self, samples: int) -> tuple[int, ...]:
         """Automorphisms that need keys: rotations, in ascending order, or conjugation."""
@@ -245,7 +258,8 @@ class HePlan(BaseModel):
 
     def response_ciphertexts(self, samples: int) -> int:
         """Ciphertexts of the response to a batch of so many samples."""
-        return sum(self.packing(count).ciphertexts(self.outputs) for count in self.parts_of_batch(samples))
+        counts = (self.packing(count).ciphertexts(self.outputs) for count in self.parts_of_batch(samples))
+        return sum(-(-count // (1 + self.joined)) for count in counts)
 
     def request_bytes(self, samples: int) -> int:
         """Bytes of a request, its header left out."""
@@ -262,11 +276,11 @@ class HePlan(BaseModel):
     def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
         """Parts of a request, see `trader.he.wire`. `primes` ends with the special one."""
         keys, ciphertexts = self.switching_keys(samples), self.request_ciphertexts(samples)
-        seeds = keys * self.primes + self.batches(samples) * ciphertexts
+        seeds = 1 + keys * self.primes + self.batches(samples) * ciphertexts
         switching_key = PartLayout((self.primes, len(primes), self.ring_degree), primes)
         by_prime = [PartLayout((ciphertexts, self.ring_degree), (prime,)) for prime in primes[:-1]]
         return [
-            PartLayout((2, len(primes), self.ring_degree), primes),
+            PartLayout((len(primes), self.ring_degree), primes),
             PartLayout((seeds, SEED_BYTES // 4), ()),
             *[switching_key] * keys,
             *by_prime * self.batches(samples),
@@ -319,7 +333,9 @@ def _check_layouts(plan: HePlan) -> None:
 
 def _check_consistency(plan: HePlan) -> None:
     """Parts of a plan that could contradict each other."""
-    if plan.packed != bool(plan.maps) or (plan.packed and plan.paired) or not (plan.packed or plan.mask_scale_bits):
+    if plan.packed != bool(plan.maps) or (plan.packed and (plan.paired or plan.joined)):
+        raise PlanError("the plan's packing, maps and pairs don't fit each other")
+    if not (plan.packed or plan.mask_scale_bits):
         raise PlanError("the plan's packing, maps and mask don't fit each other")
     if plan.paired and (not plan.dropped_primes or plan.dropped_primes[0]):
         raise PlanError("the plan drops primes where it splits samples")

@@ -14,7 +14,7 @@ cheaper it is, as long as it meets the approximation budget, and else the more e
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -288,6 +288,15 @@ def _approximations(
 
 
 def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
+    """With outputs joined if that can be, which asks for a little more precision, else one by one."""
+    if not request.packed and request.model.graph.outputs > 1:
+        joined = _consider_as_is(replace(request, joined=True), degree, policy)
+        if joined.plan is not None:
+            return joined
+    return _consider_as_is(request, degree, policy)
+
+
+def _consider_as_is(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
     switches = request.program.depth > 0 or request.packed
     special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - special_bits
@@ -328,6 +337,7 @@ class _Request:
     program: Program
     approximation: _Approximation
     maps: Mapping[str, AffineMap] = field(default_factory=dict)
+    joined: bool = False
 
     @property
     def packed(self) -> bool:
@@ -366,6 +376,11 @@ class _Request:
         """Deviation of the flooding noise, real units."""
         return self.error_budget / 2 / DEVIATIONS
 
+    @property
+    def joining(self) -> float:
+        """By how much magnitudes and deviations grow where two outputs share a ciphertext."""
+        return math.sqrt(2) if self.joined else 1.0
+
     def value_bounds(self) -> dict[str, float]:
         return value_bounds(self.program, self.bounds)
 
@@ -388,7 +403,7 @@ class _Request:
         split_noise = {step.name: switching / float(scales[step.inputs[0]]) for step in self.program.splits}
         fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
         added = refresh_noise | rotation_noise | split_noise
-        return output_noise(self.program, self.model, self.value_bounds(), fresh, added, self.maps)
+        return self.joining * output_noise(self.program, self.model, self.value_bounds(), fresh, added, self.maps)
 
     def _rotation_noise(self, step: Affine, degree: int, scales: Mapping[str, Fraction], switching: float) -> float:
         """What rotations add to an affine map, real units, for the number of samples at which it is most."""
@@ -451,7 +466,7 @@ def _choose(request: _Request, degree: int) -> _Choice:
 
 def _mask_scale_bits(request: _Request, degree: int) -> int:
     mask_error = 0.4 * request.error_budget / DEVIATIONS
-    return max(1, math.ceil(math.log2(request.output_bound * mask_deviation(degree) / mask_error)))
+    return max(1, math.ceil(math.log2(request.joining * request.output_bound * mask_deviation(degree) / mask_error)))
 
 
 def _input_scale_bits(request: _Request, working_bits: int) -> int:
@@ -498,7 +513,8 @@ def _base_bits(
     input_bits = _input_scale_bits(request, working_bits)
     scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
     bounds, program = request.value_bounds(), request.program
-    needed = [log2(scales[program.graph.output]) + mask_scale_bits + _magnitude_bits(request.output_bound)]
+    output_bits = _magnitude_bits(request.joining * request.output_bound)
+    needed = [log2(scales[program.graph.output]) + mask_scale_bits + output_bits]
     for level in range(program.depth):
         room = sum(map(sum, dropped_bits[level:])) - sum(map(len, dropped_bits[level:])) / 100
         needed += [
@@ -528,7 +544,8 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
     if request.masked_weights:
         mask = 0.0
     else:
-        mask = request.output_bound * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
+        outputs = request.joining * request.output_bound
+        mask = outputs * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
     encoding = request.encoding_error(choice.degree, choice.weight_scale_bits) if request.packed else 0.0
     return HePlan(
         ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
@@ -554,6 +571,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         weight_scale_bits=choice.weight_scale_bits,
         maps=tuple(numbers.matrix.shape for numbers in request.maps.values()),
         paired=bool(request.program.splits),
+        joined=request.joined,
     )
 
 

@@ -10,18 +10,21 @@ own ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a netwo
   2^-mask_scale_bits of it) plus uniform noise that is larger than any honest output. A buyer who puts samples there to
   get more than it paid for learns at most roughly how large the values are, however much it scales them up.
 
-A ciphertext of components c0 … cd is re-randomised with Σ_j (products of j fresh encryptions of zero), j = 1 … d: every
-component but c0 gets a pseudo-random addend, and c0 follows from the phase.
+A ciphertext of components c0 … cd is re-randomised with Σ_j z_j·s^j, j < d, where each z_j = (a, b) is a fresh
+encryption of zero and s the secret key: adding a to c_j and b to c_(j + 1) takes no key. So every component but c0 gets
+a pseudo-random addend of its own, and c0 follows from the phase. That b is pseudo-random takes a public key whose
+second component p1 is uniform: b = u·p1 + e with secret u and e is a sample of the ring-LWE problem. Therefore a
+request holds the seed of p1, and its maker has no choice of p1 itself.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.encoding import coefficients, round_to_integers
+from trader.he.encoding import coefficients, complex_coefficients, round_to_integers
 from trader.he.plan import HePlan
 from trader.he.planner import GUARD_BITS
 from trader.he.ring import prime_tables
@@ -33,6 +36,31 @@ LIMB_BITS = 60
 DOUBLE_BITS = 52
 UNUSED_HEADROOM_BITS = 24
 """Noise in unused slots exceeds the outputs' scale by this at most: more would cost the used slots double precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What protects one ciphertext, and no other.
+
+    Attributes:
+        primes: of the response.
+        mask: by which it is multiplied, NTT form [primes, N]; None for weights that were masked.
+        noise: what is added then: encryptions of zero, flooding, [components, primes, N].
+    """
+
+    primes: tuple[int, ...]
+    mask: Residues | None = field(repr=False)
+    noise: Residues = field(repr=False)
+
+    def apply(self, ciphertext: Residues) -> None:
+        """Mask, re-randomise and flood a ciphertext [components, primes, N], in place."""
+        for component, noise in zip(ciphertext, self.noise, strict=True):
+            for index, prime in enumerate(self.primes):
+                if self.mask is None:
+                    kernels.add(noise[index], prime, component[index])
+                else:
+                    mask = self.mask[index]
+                    kernels.multiply_accumulate(component[index], mask, noise[index], prime, component[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,44 +81,22 @@ class Protection:
     def _primes(self) -> tuple[int, ...]:
         return self.parameters.primes[: self.plan.response_primes]
 
-    def protect(self, ciphertext: Residues, used: NDArray[np.bool_]) -> None:
-        """Mask, re-randomise and flood one ciphertext [components, primes, N], in place.
+    def draw(self, used: NDArray[np.bool_]) -> Cover:
+        """What protects one ciphertext whose slots [N/2] hold outputs where `used` says so.
 
-        `used` says which slots [N/2] hold outputs. Without a mask scale, the last layer's weights were masked.
+        Without a mask scale, the last layer's weights were masked.
         """
-        noise = self._zero(ciphertext.shape[0])
-        noise[0] = self._add_noise(noise[0], used)
-        if not self.plan.mask_scale_bits:
-            for component in range(ciphertext.shape[0]):
-                self._add(ciphertext[component], noise[component])
-            return
-        mask = self._mask(used)
-        for component in range(ciphertext.shape[0]):
-            for index, prime in enumerate(self._primes):
-                values = ciphertext[component, index]
-                kernels.multiply_accumulate(values, mask[index], noise[component, index], prime, values)
+        # Leaving out residues switches encryptions of zero to the response's level.
+        noise = self.public_key.encrypt_zero(self.plan.components)[:, : len(self._primes)]
+        limbs = [*self._flooding(), *self._unused_noise(used)]
+        for addend, total, prime in zip(self._transform(limbs), noise[0], self._primes, strict=True):
+            kernels.add(addend, prime, total)
+        return Cover(self._primes, self._mask(used) if self.plan.mask_scale_bits else None, noise)
 
     def _mask(self, used: NDArray[np.bool_]) -> Residues:
         """NTT form [primes, N] of 2^mask_scale_bits in used and 0 in other slots, rounded at random."""
         exact = coefficients(used[np.newaxis].astype(np.float64), self.plan.ring_degree)[0]
         return self._transform([(round_at_random(np.ldexp(exact, self.plan.mask_scale_bits)), 0)])
-
-    def _zero(self, components: int) -> Residues:
-        """Sum of products of 1 … components - 1 fresh encryptions of zero, [components, primes, N]."""
-        # Leaving out residues switches an encryption of zero to the response's level.
-        return self.public_key.encrypt_zero(components)[:, : len(self._primes)]
-
-    def _add(self, total: Residues, addend: Residues) -> None:
-        for index, prime in enumerate(self._primes):
-            kernels.add(addend[index], prime, total[index])
-
-    def _add_noise(self, first: Residues, used: NDArray[np.bool_]) -> Residues:
-        """The first component plus flooding and the noise of unused slots, NTT form [primes, N]."""
-        noise = self._transform(
-            [*self._flooding(), *self._unused_noise(used)],
-        )
-        self._add(noise, first)
-        return noise
 
     def _flooding(
         self,
@@ -112,8 +118,9 @@ class Protection:
         modulus_bits = math.prod(self._primes).bit_length() - 1
         room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
         position = max(0, room - DOUBLE_BITS)
-        slots = np.where(used, 0.0, 2 * random_fractions(used.shape) - 1)
-        polynomial = coefficients(slots[np.newaxis], self.plan.ring_degree)[0]
+        noise = 2 * random_fractions((1 + self.plan.joined, *used.shape)) - 1
+        slots = np.where(used, 0.0, noise[0] + (1j * noise[1] if self.plan.joined else 0))
+        polynomial = complex_coefficients(slots, self.plan.ring_degree)
         return [(round_to_integers(polynomial * 2.0 ** (room - position)), position)]
 
     def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:

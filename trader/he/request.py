@@ -5,11 +5,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trader.he.expansion import SEED_BYTES, expand_seed
-from trader.he.parallel import run_tasks
+from trader.he.expansion import SEED_BYTES, Expansion
 from trader.he.plan import HePlan
 from trader.he.seal import Parameters, Seeded
 from trader.he.types import Residues
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The ciphertexts of one batch.
+
+    Attributes:
+        firsts: first components [ciphertexts, N], by prime; the request's own.
+        seconds: second components, expanded where they are read.
+    """
+
+    firsts: Sequence[Residues]
+    seconds: Expansion
+
+    @property
+    def count(self) -> int:
+        """Number of ciphertexts."""
+        return len(self.firsts[0])
+
+    @property
+    def degree(self) -> int:
+        """N."""
+        return self.seconds.degree
+
+    def components(self, prime: int, columns: slice) -> tuple[Residues, Residues]:
+        """Both components [ciphertexts, t], some positions modulo one prime."""
+        first = self.firsts[prime][:, columns]
+        second = np.empty(first.shape, dtype=np.uint32)
+        self.seconds.write(prime, columns.start, second)
+        return first, second
+
+    def expand(self) -> Residues:
+        """Whole ciphertexts, [ciphertexts, 2, primes, N]."""
+        by_prime = [self.components(prime, slice(0, self.degree)) for prime in range(len(self.firsts))]
+        return np.stack([np.stack(components, axis=1) for components in by_prime], axis=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +62,17 @@ class RequestParts:
     parameters: Parameters
     parts: Sequence[Residues]
 
-    @property
-    def public_key(self) -> Residues:
-        """[2, primes + 1, N]."""
-        return self.parts[0]
+    def write_public_key(self, key: Seeded) -> None:
+        """Put the public key in its place."""
+        self.parts[0][:] = key.residues
+        self._write_seed(0, key)
+
+    def read_public_key(self) -> Residues:
+        """[2, primes + 1, N].
+
+        The second component is that of a seed: one that the buyer chose, 0 for instance, would hide nothing.
+        """
+        return Seeded(self.parts[0], self._seed(0)).expand(self.parameters.all_primes)
 
     @property
     def keys(self) -> int:
@@ -47,12 +88,12 @@ class RequestParts:
         """Put a key-switching key in its place."""
         for digit, seeded in enumerate(key):
             self.parts[2 + index][digit] = seeded.residues
-            self._write_seed(index * self.plan.primes + digit, seeded)
+            self._write_seed(1 + index * self.plan.primes + digit, seeded)
 
     def read_key(self, index: int) -> list[Residues]:
         """A key-switching key, one [2, primes + 1, N] per prime."""
         primes = self.parameters.all_primes
-        first = index * self.plan.primes
+        first = 1 + index * self.plan.primes
         return [
             Seeded(residues, self._seed(first + digit)).expand(primes)
             for digit, residues in enumerate(self.parts[2 + index])
@@ -69,20 +110,17 @@ class RequestParts:
             part[index] = residues
         self._write_seed(self._seed_index(batch, index), ciphertext)
 
-    def read_ciphertexts(self, batch: int) -> list[tuple[Residues, Residues]]:
-        """The ciphertexts of a batch by prime, both components [ciphertexts, N]; the first are the request's own."""
-        first, primes = self._batch(batch), self.parameters.primes
-        second = np.empty((self.ciphertexts, len(primes), self.parameters.degree), dtype=np.uint32)
+    def read_ciphertexts(self, batch: int) -> Inputs:
+        """The ciphertexts of a batch."""
         seeds = [self._seed(self._seed_index(batch, index)) for index in range(self.ciphertexts)]
-        run_tasks(lambda index: expand_seed(seeds[index], primes, second[index]), range(self.ciphertexts))
-        return [(part, second[:, index]) for index, part in enumerate(first)]
+        return Inputs(self._batch(batch), Expansion.of(seeds, self.parameters.primes, self.parameters.degree))
 
     def _batch(self, batch: int) -> Sequence[Residues]:
         start = 2 + self.keys + batch * self.plan.primes
         return self.parts[start : start + self.plan.primes]
 
     def _seed_index(self, batch: int, index: int) -> int:
-        return self.keys * self.plan.primes + batch * self.ciphertexts + index
+        return 1 + self.keys * self.plan.primes + batch * self.ciphertexts + index
 
     def _seed(self, index: int) -> bytes:
         return bytes(self.parts[1][index])

@@ -11,7 +11,7 @@ keys, one per prime: relinearisation keys have one place, Galois keys N, most of
 
 import math
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +27,7 @@ from trader.he.encoding import Slots, encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
-from trader.he.types import Progress, Residues
+from trader.he.types import Buffer, Progress, Residues
 from trader.he.zeros import ZeroProcess, make_context, saved, scratch_file
 
 _HEADER = struct.Struct("<HBBBBHQ")
@@ -132,11 +132,10 @@ class SecretKey:
         """The key in SEAL's own serialization. Secret."""
         return saved(self._key)
 
-    def public_key(self) -> Residues:
-        """A fresh public key, [2, primes + 1, N], the special prime last."""
-        key = sealapi.PublicKey()
-        self._generator.create_public_key(key)
-        return _residues(saved(key))
+    def public_key(self) -> Seeded:
+        """A fresh public key, [primes + 1, N], the special prime last: an encryption of zero modulo all primes."""
+        level = self._parameters.context.key_parms_id()
+        return _seeded(_content(saved(self._encryptor.encrypt_zero_symmetric(level))))
 
     def relinearisation_keys(self) -> list[Seeded]:
         """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
@@ -195,11 +194,11 @@ class SecretKey:
             kernels.add(message[index], prime, zero.residues[index])
         return zero
 
-    def decrypt(self, residues: Residues, scale: float) -> NDArray[np.float64]:
+    def decrypt(self, residues: Residues, scale: float) -> NDArray[np.complex128]:
         """Slots [N/2] of a ciphertext [components, l, N] at a scale; l primes of the modulus are left."""
         ciphertext, plaintext = _load_ciphertext(self._parameters, residues, scale), sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plaintext)
-        return np.array(self._encoder.decode_double(plaintext))
+        return np.array(self._encoder.decode_complex(plaintext))
 
 
 class PublicKey:
@@ -212,23 +211,24 @@ class PublicKey:
 
     def __init__(self, parameters: Parameters, residues: Residues) -> None:
         key = sealapi.PublicKey()
-        with scratch_file(_serialize(parameters.context.key_parms_id(), residues, 1.0)) as path:
+        with scratch_file(*_serialize(parameters.context.key_parms_id(), residues, 1.0)) as path:
             key.load(parameters.context, path)
+        self._parameters = parameters
         self._encryptor = sealapi.Encryptor(parameters.context, key)
-        self._evaluator = sealapi.Evaluator(parameters.context)
 
     def encrypt_zero(self, components: int = 2) -> Residues:
-        """A sum of products of 1, 2, … components - 1 fresh encryptions of zero, [components, primes, N]."""
-        total = self._product_of_zeros(components - 1)
-        for factors in range(1, components - 1):
-            self._evaluator.add_inplace(total, self._product_of_zeros(factors))
-        return _residues(saved(total))
+        """Fresh encryptions of zero z_j to Σ_j z_j·s^j, s the secret key, j < components - 1: [components, primes, N].
 
-    def _product_of_zeros(self, factors: int) -> Any:
-        product = self._fresh_zero()
-        for _ in range(factors - 1):
-            self._evaluator.multiply_inplace(product, self._fresh_zero())
-        return product
+        z·s is z one component further on.
+        """
+        primes = self._parameters.primes
+        total = np.zeros((components, len(primes), self._parameters.degree), dtype=np.uint32)
+        for power in range(components - 1):
+            zero = _residues(saved(self._fresh_zero()))
+            for component, addends in enumerate(zero, start=power):
+                for index, prime in enumerate(primes):
+                    kernels.add(addends[index], prime, total[component, index])
+        return total
 
     def _fresh_zero(self) -> Any:
         ciphertext = sealapi.Ciphertext()
@@ -285,13 +285,13 @@ class Automorphisms:
             self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
 
-    def rotations(self, residues: Residues, turns: Sequence[int], count: int) -> list[Residues]:
-        """A ciphertext [2, l, N] rotated by 0, 1, … count - 1 times the sum of some turns, each of which has a key."""
-        found, ciphertext = [residues], _load_ciphertext(self._parameters, residues, 1.0)
-        for _ in range(count - 1):
+    def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
+        """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
+        yield residues
+        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
+        while True:
             self._rotate(ciphertext, turns)
-            found.append(_residues(saved(ciphertext)))
-        return found
+            yield _residues(saved(ciphertext))
 
     def rotated_sum(self, parts: Sequence[Residues], turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
         """Σ_i of part i rotated i times by the turns; then, fold by fold, the sum of that and its rotation."""
@@ -327,14 +327,16 @@ def rotation_element(rotation: int, degree: int) -> int:
     return pow(3, rotation, 2 * degree)
 
 
-def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> list[bytes]:
+def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> list[Buffer]:
     """Key-switching keys by place as SEAL reads them, without compression, in pieces."""
     identifier = parameters.context.key_parms_id()
-    pieces = [_KEYS.pack(*identifier, places)]
+    pieces: list[Buffer] = [_KEYS.pack(*identifier, places)]
     for place in range(places):
         found = keys.get(place, ())
-        pieces += [_COUNT.pack(len(found)), *(_serialize(identifier, key, 1.0) for key in found)]
-    return [_header(sum(map(len, pieces))), *pieces]
+        pieces.append(_COUNT.pack(len(found)))
+        for key in found:
+            pieces += _serialize(identifier, key, 1.0)
+    return [_header(_length(pieces)), *pieces]
 
 
 def _read_keys(content: bytes) -> list[list[Seeded]]:
@@ -370,17 +372,22 @@ def _load_ciphertext(parameters: Parameters, residues: Residues, scale: float) -
     for _ in range(len(parameters.primes) - residues.shape[1]):
         level = level.next_context_data()
     ciphertext = sealapi.Ciphertext()
-    with scratch_file(_serialize(level.parms_id(), residues, scale)) as path:
+    with scratch_file(*_serialize(level.parms_id(), residues, scale)) as path:
         ciphertext.load(parameters.context, path)
     return ciphertext
 
 
-def _serialize(identifier: list[int], residues: Residues, scale: float) -> bytes:
+def _serialize(identifier: list[int], residues: Residues, scale: float) -> list[Buffer]:
+    """Residues [components, primes, N] as SEAL reads them, in pieces."""
     components, primes, degree = residues.shape
     fields = _FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
-    values = _COUNT.pack(residues.size) + residues.astype("<u8").tobytes()
-    inner = _header(len(values)) + values
-    return _header(len(fields) + len(inner)) + fields + inner
+    values: list[Buffer] = [_COUNT.pack(residues.size), residues.astype("<u8", order="C").data.cast("B")]
+    inner: list[Buffer] = [_header(_length(values)), *values]
+    return [_header(len(fields) + _length(inner)), fields, *inner]
+
+
+def _length(pieces: Sequence[Buffer]) -> int:
+    return sum(map(len, pieces))
 
 
 def _header(content_bytes: int) -> bytes:

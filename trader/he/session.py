@@ -18,7 +18,7 @@ from trader.he.errors import PlanError, SessionError
 from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.sampling import round_at_random
-from trader.he.types import Buffer, Progress, Residues
+from trader.he.types import Buffer, Progress
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
@@ -61,7 +61,7 @@ class ClientSession:
             self._samples, self._request_digest = _KEPT.unpack_from(kept)
             # What the seller needs, it was sent.
             secret = seal.SecretKey(self._parameters, kept[_KEPT.size :])
-            self._keys = _Keys(secret, np.empty(0, dtype=np.uint32), ())
+            self._keys = _Keys(secret, seal.Seeded(np.empty(0, dtype=np.uint32), b""), ())
 
     def generate_keys(self, samples: int) -> None:
         """Make fresh keys for a test of so many samples; `encrypt` does it where it was not done before.
@@ -185,12 +185,12 @@ class _Keys:
 
     Attributes:
         secret: never leaves the session.
-        public: [2, primes + 1, N], for the seller.
+        public: for the seller.
         switching: for the seller: for relinearisation, if the plan refreshes, then by Galois element.
     """
 
     secret: seal.SecretKey
-    public: Residues = field(repr=False)
+    public: seal.Seeded = field(repr=False)
     switching: tuple[list[seal.Seeded], ...] = field(repr=False)
 
     @classmethod
@@ -203,7 +203,7 @@ class _Keys:
 
     def write(self, request: RequestParts) -> None:
         """Put what the seller needs into a request."""
-        request.public_key[:] = self.public
+        request.write_public_key(self.public)
         for index, key in enumerate(self.switching):
             request.write_key(index, key)
 

@@ -1,8 +1,11 @@
-"""Two samples per slot, as real and imaginary parts, and how they come apart.
+"""Two values per slot, as real and imaginary parts: how samples come apart, and outputs together.
 
 With J = X^(N/2), whose square is -1, a ciphertext of m + J·m' under conjugation X → 1/X becomes one of m - J·m', if the
 slots of m and m' are real. Their sum is 2m, and J times their difference 2m'. What was linear before is linear in both
 samples; biases, which belong to both, are added here.
+
+Outputs are joined two by two, m + J·m', before they are protected: that halves the response, and what it costs to
+protect it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,27 @@ from trader.he.seal import Automorphisms
 from trader.he.types import Advance, Residues
 from trader.model.bounds import evaluate_values
 from trader.model.canonical import CanonicalModel
+
+
+def imaginary_unit(primes: Sequence[int], degree: int) -> Residues:
+    """J in NTT form, [primes, N]."""
+    unit = np.zeros((len(primes), degree), dtype=np.uint32)
+    unit[:, degree // 2] = 1
+    for residues, prime in zip(unit, primes, strict=True):
+        prime_tables(degree, prime).forward(residues)
+    return unit
+
+
+def join(ciphertexts: Residues, primes: Sequence[int]) -> Residues:
+    """Ciphertexts [k, components, primes, N] two by two, m + J·m': [⌈k/2⌉, components, primes, N]."""
+    joined = ciphertexts[::2].copy()
+    unit = imaginary_unit(primes, ciphertexts.shape[-1])
+    for real, imaginary in zip(joined, ciphertexts[1::2], strict=False):
+        for component in range(len(real)):
+            for index, prime in enumerate(primes):
+                total = real[component, index]
+                kernels.multiply_accumulate(imaginary[component, index], unit[index], total, prime, total)
+    return joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +75,7 @@ class Splitter:
             step.name: [round(Fraction(value) * scales[step.name]) for value in values[step.inputs[0]][0].tolist()]
             for step in program.splits
         }
-        imaginary = np.zeros((len(primes), degree), dtype=np.uint32)
-        imaginary[:, degree // 2] = 1
-        for residues, prime in zip(imaginary, primes, strict=True):
-            prime_tables(degree, prime).forward(residues)
+        imaginary = imaginary_unit(primes, degree)
         automorphisms = Automorphisms(parts.parameters, parts.read_galois_keys())
         return cls(primes, program.splits, offsets, imaginary, automorphisms)
 

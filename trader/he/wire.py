@@ -4,13 +4,14 @@ A container is `MAGIC`, the header's length (u32, little-endian), the header (ca
 one after the other. The header says which plan the container belongs to and holds length and SHA-256 of every part, so
 its keccak256 (`digest`) stands for the whole container, and parts can be fetched and checked one at a time.
 
-Parts hold residues as u32, little-endian. A request has the public key [2, primes + 1, N], the special prime last; the
-seeds of everything that follows, 64 bytes each; then, if the plan refreshes ciphertexts, relinearisation keys
+Parts hold residues as u32, little-endian. A request has the public key [primes + 1, N], the special prime last; the
+seeds of everything, 64 bytes each; then, if the plan refreshes ciphertexts, relinearisation keys
 [primes, primes + 1, N], and Galois keys of the same form for each rotation that the plan needs; then for each batch and
-prime the ciphertexts [F, N]. Of seeded keys and ciphertexts these are the first components; seeds stand for the second
-ones, which is half the bytes, and what is left is random to all but its maker, so that nothing would compress it.
-A response has one part [O, components, primes, N] per batch. Secret keys have no place in this format, and SEAL's own
-serialization is never read from a peer.
+prime the ciphertexts [F, N]. Of all of them these are the first components; seeds stand for the second ones, which is
+half the bytes, and keeps a buyer from choosing them (`trader.he.privacy`). What is left is random to all but its maker,
+so that nothing would compress it.
+A response has one part [ciphertexts, components, primes, N] per batch. Secret keys have no place in this format, and
+SEAL's own serialization is never read from a peer.
 
 `read_container` checks, in this order: magic and lengths; header form and canonicity; kind; plan; samples; number,
 sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to

@@ -62,7 +62,7 @@ class ZeroProcess:
 
 
 @contextmanager
-def scratch_file(*content: bytes) -> Iterator[str]:
+def scratch_file(*content: bytes | bytearray | memoryview) -> Iterator[str]:
     """A file that holds the pieces of content, in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("ciphertext")

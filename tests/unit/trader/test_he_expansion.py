@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trader.he import expansion, seal
-from trader.he.expansion import SEED_BYTES, expand_seed
+from trader.he.expansion import SEED_BYTES, Expansion, expand_seed
 
 
 def _expanded(seed, primes, degree):
@@ -73,14 +73,17 @@ def _blake2xb(seed, counter):
     return b"".join(_compress(state, root, 64) for state in leaves)
 
 
+def _words_of(seed):
+    return np.frombuffer(seed, dtype="<u8")
+
+
 def test_leaves_are_those_of_the_definition():
     seed = bytes(range(SEED_BYTES))
-    words = np.empty(3 * expansion._BUFFER_BYTES // 8, dtype=np.uint64)
-    expansion._expand_roots(expansion._roots(seed, 5, 8), words)
+    words = expansion._words(_words_of(seed), 5, 8)
     assert words.tobytes() == b"".join(_blake2xb(seed, counter) for counter in (5, 6, 7))
 
 
-def test_words_too_large_are_drawn_again():
+def test_words_too_large_are_drawn_again(monkeypatch):
     """They are one in 2^33, so that only a limit that is too small shows what becomes of them."""
     prime, degree, seed = seal.parameters(1024, (27, 14)).primes[0], 1024, bytes(SEED_BYTES)
     words = np.frombuffer(b"".join(_blake2xb(seed, counter) for counter in range(4)), dtype="<u8")
@@ -89,27 +92,32 @@ def test_words_too_large_are_drawn_again():
     fitting = iter(words[degree:][words[degree:] < limit])
     for position in np.flatnonzero(words[:degree] >= limit):
         expected[position] = next(fitting) % prime
-    residues = (words[:degree] % prime).astype(np.uint32)[np.newaxis]
-    expansion._draw_again(seed, 2, (prime,), np.array([limit], dtype=np.uint64), residues)
+    residues = np.empty((1, degree), dtype=np.uint32)
+    expand_seed(seed, (prime,), residues)
+    assert (residues[0] == words[:degree] % prime).all()
+    monkeypatch.setattr(expansion, "_limit", lambda _: int(limit))
+    expand_seed(seed, (prime,), residues)
     assert (residues[0] == expected).all()
     assert (residues[0] != words[:degree] % prime).sum() == 2
-    flagged = [
-        expansion._expand_reduced(
-            expansion._roots(seed, 0, 2),
-            np.array([prime], dtype=np.uint64),
-            np.array([bound], dtype=np.uint64),
-            np.empty((1, degree), dtype=np.uint32),
-        )
-        for bound in (limit, 2**64 - 1)
-    ]
-    assert flagged == [True, False]
+    second_half = np.empty((1, degree // 2), dtype=np.uint32)
+    Expansion.of([seed], (prime,), degree).write(0, degree // 2, second_half)
+    assert (second_half == residues[:, degree // 2 :]).all()
+
+
+def test_parts_are_those_of_the_whole(ring):
+    primes, degree = ring[0].primes, ring[0].degree
+    seeds = [bytes([byte]) * SEED_BYTES for byte in range(3)]
+    polynomials, whole = Expansion.of(seeds, primes, degree), [_expanded(seed, primes, degree) for seed in seeds]
+    for index in range(len(primes)):
+        part = np.empty((3, 512), dtype=np.uint32)
+        polynomials.write(index, 512, part)
+        assert (part == np.stack(whole)[:, index, 512:1024]).all()
 
 
 @pytest.mark.parametrize("prime", [12289, 134176769, 2147352577])
 def test_words_are_reduced_exactly(prime):
     seed, degree = bytes([7]) * SEED_BYTES, 4096
-    words = np.empty(degree, dtype=np.uint64)
-    expansion._expand_roots(expansion._roots(seed, 0, degree // 512), words)
+    words = expansion._words(_words_of(seed), 0, degree // 512)
     assert (_expanded(seed, (prime,), degree)[0] == words % np.uint64(prime)).all()
 
 

@@ -96,7 +96,7 @@ def test_plan_survives_the_manifest(plan):
         {"modulus_bits": [28]},
         {"modulus_bits": [40, 40, 17]},
         {"flooding_bits": 900},
-        {"output_scale": 2.0**168},
+        {"output_scale": 2.0**180},
         {"expected_error": "nan"},
         {"input_magnitude": float("nan")},
         {"unknown": 1},

@@ -15,10 +15,10 @@ from trader.he.arithmetic import BLOCK
 from trader.he.packing import MapLayout, Packing
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
-from trader.he.privacy import Protection
+from trader.he.privacy import Cover, Protection
 from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
-from trader.he.seal import SecretKey
+from trader.he.seal import PublicKey, SecretKey
 from trader.he.session import plan_parameters
 from trader.he.wire import ContainerWriter, read_container
 
@@ -26,7 +26,7 @@ from trader.he.wire import ContainerWriter, read_container
 @pytest.fixture(params=[False, True], ids=["unprotected", "protected"])
 def protected(request, monkeypatch):
     if not request.param:
-        monkeypatch.setattr(Protection, "protect", lambda *_: None)
+        monkeypatch.setattr(Cover, "apply", lambda *_: None)
     return request.param
 
 
@@ -44,18 +44,18 @@ class CuriousBuyer:
         layout = self.plan.request_layout(claimed, self.parameters.all_primes)
         writer = ContainerWriter("request", self.plan.digest, claimed, layout)
         request = RequestParts(self.plan, claimed, self.parameters, writer.parts)
-        request.public_key[:] = self.key.public_key()
+        request.write_public_key(self.key.public_key())
         values, scale = np.ldexp(inputs, -self.plan.scale_bits), 2.0**self.plan.input_scale_bits
         for index, column in enumerate(values.T):
             request.write_ciphertext(0, index, self.key.encrypt(column, scale))
-        self.second_halves = np.stack([second for _, second in request.read_ciphertexts(0)], axis=1)
+        self.second_halves = request.read_ciphertexts(0).expand()[:, 1]
         response = evaluate(self.plan, model, writer.finish(os.urandom(32)), claimed)
         layout = self.plan.response_layout(claimed, primes)
         return read_container(response, "response", self.plan.digest, claimed, layout).parts[0]
 
     def slots(self, part, protected):
         scale = self.plan.output_scale_bits - (0 if protected else self.plan.mask_scale_bits)
-        return np.stack([self.key.decrypt(ciphertext, 2.0**scale) for ciphertext in part], axis=1)
+        return self.plan.separate(np.stack([self.key.decrypt(ciphertext, 2.0**scale) for ciphertext in part])).T
 
     def uniform_halves(self, prime_index):
         """The known second halves [F, N] of what was asked last."""
@@ -132,6 +132,28 @@ def test_second_component_of_a_linear_model_gives_its_weights_away(protected):
     assert (found == model.weights(0)[:, 0].tolist()) != protected
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_a_public_key_of_the_buyers_choice_would_hide_nothing(chosen, monkeypatch):
+    """With p1 = 0 encryptions of zero are (e0, e1): c1 is the weights' combination but for a small e1."""
+    if chosen:
+        expanded = RequestParts.read_public_key
+        monkeypatch.setattr(
+            RequestParts,
+            "read_public_key",
+            lambda self: expanded(self) * np.array([1, 0], dtype=np.uint32)[:, None, None],
+        )
+    model = random_network(6, 1)
+    buyer = CuriousBuyer(plan_for(model, random_inputs(model, 4)))
+    component = buyer.ask(model, random_inputs(model, buyer.plan.slots), claimed=buyer.plan.slots)[0, 1, 0]
+    prime = buyer.parameters.primes[0]
+    combined = model.weights(0)[:, 0].astype(object) @ buyer.uniform_halves(0).astype(object)
+    rest = ((component - (combined << buyer.plan.mask_scale_bits)) % prime).astype(np.uint32)
+    prime_tables(buyer.plan.ring_degree, prime).inverse(rest)
+    error = np.abs(np.where(rest > prime // 2, rest.astype(np.int64) - prime, rest.astype(np.int64)))
+    assert (error.max() < 64) == chosen
+    assert (error.mean() > prime / 5) != chosen
+
+
 def _quadratic_form(buyer, component):
     """Coefficients of Σ_{i<=j} g_ij·a_i·a_j = c2, from as many positions as there are unknowns."""
     prime = buyer.parameters.primes[0]
@@ -162,8 +184,8 @@ def test_third_component_of_a_network_gives_its_quadratic_form_away(protected):
 
 
 def test_encryptions_of_zero_with_two_components_would_not_be_enough(monkeypatch):
-    """Why products of encryptions of zero are added: the usual ones leave the third component as it is."""
-    whole = Protection._zero
+    """Why a second one is added, times the key: the usual ones leave the third component as it is."""
+    whole = PublicKey.encrypt_zero
 
     def two_components(self, components):
         zero = whole(self, 2)
@@ -172,7 +194,7 @@ def test_encryptions_of_zero_with_two_components_would_not_be_enough(monkeypatch
     def without_mask(self, used):
         return self._transform([(np.eye(1, self.plan.ring_degree, dtype=np.int64)[0], 0)])
 
-    monkeypatch.setattr(Protection, "_zero", two_components)
+    monkeypatch.setattr(PublicKey, "encrypt_zero", two_components)
     monkeypatch.setattr(Protection, "_mask", without_mask)
     model = random_network(3, 2, 1)
     inputs = random_inputs(model, 4)
@@ -188,7 +210,7 @@ def test_flooding_hides_the_noise_by_the_stated_bits(monkeypatch):
     expected = exact_outputs(model, inputs)
     flooded = CuriousBuyer(plan)
     noise = flooded.slots(flooded.ask(model, inputs, claimed=4096), protected=True) - expected
-    monkeypatch.setattr(Protection, "protect", lambda *_: None)
+    monkeypatch.setattr(Cover, "apply", lambda *_: None)
     bare = CuriousBuyer(plan)
     hidden = bare.slots(bare.ask(model, inputs, claimed=4096), protected=False) - expected
     assert np.log2(noise.std() / hidden.std()) > plan.statistical_bits
@@ -254,7 +276,7 @@ class CuriousPackingBuyer:
             self.plan.request_layout(self.CLAIMED, self.parameters.all_primes),
         )
         request = RequestParts(self.plan, self.CLAIMED, self.parameters, writer.parts)
-        request.public_key[:] = self.key.public_key()
+        request.write_public_key(self.key.public_key())
         elements = self.plan.galois_elements(self.CLAIMED)
         for index, key in enumerate([self.key.relinearisation_keys(), *self.key.galois_keys(elements)]):
             request.write_key(index, key)
@@ -264,7 +286,7 @@ class CuriousPackingBuyer:
         response = evaluate(self.whole, model, writer.finish(os.urandom(32)), self.CLAIMED)
         layout = self.plan.response_layout(self.CLAIMED, self.parameters.primes)
         part = read_container(response, "response", self.plan.digest, self.CLAIMED, layout).parts[0]
-        return np.stack([self.key.decrypt(ciphertext, self.plan.output_scale) for ciphertext in part])
+        return np.stack([self.key.decrypt(ciphertext, self.plan.output_scale).real for ciphertext in part])
 
 
 @pytest.fixture(params=[False, True], ids=["unmasked", "masked"])
@@ -273,7 +295,7 @@ def masked(request, monkeypatch):
     if not request.param:
         whole = MapLayout.slots
         monkeypatch.setattr(MapLayout, "slots", lambda self, blocks, masked: whole(self, blocks, masked=False))
-        monkeypatch.setattr(Protection, "protect", lambda *_: None)
+        monkeypatch.setattr(Cover, "apply", lambda *_: None)
     return request.param
 
 
