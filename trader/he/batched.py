@@ -104,7 +104,7 @@ class BatchedEvaluator:
             _Stage.prepare(plan, model, program, level, scales, parameters.primes, arithmetic)
             for level in range(program.depth + 1)
         )
-        refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
+        refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
         splitter = Splitter.prepare(model, program, scales, parts) if plan.paired else None
         return cls(plan, program, parameters.primes, stages, refresher, splitter)
 

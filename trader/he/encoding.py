@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trader.he import kernels
 from trader.he.errors import SessionError
-from trader.he.ring import prime_tables
+from trader.he.ring import ring_tables
 from trader.he.types import Residues
 
 Floats: TypeAlias = NDArray[np.float64] | NDArray[np.longdouble]
@@ -109,15 +109,15 @@ def round_to_integers(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.rint(values).astype(np.int64)
 
 
-def to_residues(polynomial: Floats, primes: tuple[int, ...]) -> Residues:
-    """NTT form [primes, N] of a polynomial [N] with its coefficients, below 2^100, rounded to integers."""
-    rounded = np.rint(polynomial)
-    high = np.floor(np.ldexp(rounded, -LIMB_BITS))
+def to_residues(polynomials: Floats, primes: tuple[int, ...]) -> Residues:
+    """NTT form [..., primes, N] of polynomials [..., N] with coefficients, below 2^100, rounded to integers."""
+    rounded = np.rint(polynomials).reshape(-1, polynomials.shape[-1])
+    high = np.rint(np.ldexp(rounded, -LIMB_BITS))
     low = (rounded - np.ldexp(high, LIMB_BITS)).astype(np.int64)
-    residues = np.zeros((len(primes), polynomial.size), dtype=np.uint32)
-    for index, prime in enumerate(primes):
-        kernels.add_integers(low, prime, 1, residues[index])
-        if high.any():
-            kernels.add_integers(high.astype(np.int64), prime, (1 << LIMB_BITS) % prime, residues[index])
-        prime_tables(polynomial.size, prime).forward(residues[index])
-    return residues
+    count, degree = rounded.shape
+    residues = np.empty((count, len(primes), degree), dtype=np.uint32)
+    factors = np.array([(1 << LIMB_BITS) % prime for prime in primes], dtype=np.int64)
+    upper = high.astype(np.int64) if high.any() else np.empty((0, 0), dtype=np.int64)
+    tables = ring_tables(degree, primes)
+    kernels.transform_integers(low, upper, factors, tables.primes, tables.roots, tables.quotients, residues)
+    return residues.reshape(*polynomials.shape[:-1], len(primes), degree)

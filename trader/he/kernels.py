@@ -135,6 +135,30 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
 
 
 @_kernel
+def transform_integers(
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    factors: NDArray[np.int64],
+    primes: NDArray[np.int64],
+    roots: Residues,
+    quotients: Residues,
+    residues: Residues,
+) -> None:
+    """Polynomials low + factor·high [k, N] in NTT form [k, primes, N], the factor by prime; `high` may be empty.
+
+    One call for all of them, so that threads don't wait for the interpreter lock in between.
+    """
+    for k in range(residues.shape[0]):
+        for index in range(primes.size):
+            row = residues[k, index]
+            row[:] = 0
+            add_integers(low[k], primes[index], 1, row)
+            if high.size:
+                add_integers(high[k], primes[index], factors[index], row)
+            forward_transform(row, primes[index], roots[index], quotients[index])
+
+
+@_kernel
 def add(addend: Residues, prime: int, result: Residues) -> None:
     """Add one vector of residues to another, in place."""
     q = np.uint32(prime)
@@ -169,6 +193,14 @@ def add_product(left: Residues, right: Residues, prime: int, total: NDArray[np.u
     for i in range(total.size):
         value = total[i] + np.uint64(left[i]) * np.uint64(right[i])
         total[i] = min(value, value - limit)
+
+
+@_kernel
+def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], total: NDArray[np.uint64]) -> None:
+    """`add_product` for a ciphertext [components, primes, N] and a polynomial [primes, N]."""
+    for component in range(left.shape[0]):
+        for index in range(primes.size):
+            add_product(left[component, index], right[index], primes[index], total[component, index])
 
 
 @_kernel

@@ -29,6 +29,8 @@ from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
 
+ENCODED_BYTES = 256 << 20
+"""Encoded diagonals at a time."""
 OFFSET_BITS = 48
 """Precision at which offsets are encoded; the rest of their scale is a factor."""
 
@@ -66,7 +68,7 @@ class PackedEvaluator:
         """Read the keys."""
         plan, parameters = parts.plan, parts.parameters
         rotator = Automorphisms(parameters, parts.read_galois_keys())
-        refresher = Refresher(parameters, parts.read_key(0)) if plan.refreshes else None
+        refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
         maps, packing = affine_maps(model, program), plan.packing(parts.samples)
         return cls(plan, model, program, scales, packing, parameters.primes, maps, rotator, refresher)
 
@@ -124,12 +126,31 @@ class PackedEvaluator:
             for ciphertext in source:
                 rotations = self.rotator.rotations(ciphertext, turns(layout.baby_rotation))
                 babies.append([rotating.submit(next, rotations) for _ in range(layout.baby_steps)])
-            run_tasks(lambda place: product.write_sum(babies, *place, sums[place]), places)
+            # So many at a time as memory allows: who waits for a rotation encodes nothing.
+            count = max(1, ENCODED_BYTES // (layout.sources * layout.baby_steps * sums[0, 0, 0].nbytes))
+            for start in range(0, len(places), count):
+                self._write_sums(product, babies, places[start : start + count], sums)
         giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
         made = np.stack([self.rotator.rotated_sum(parts, giant, folds) for parts in sums])
         for target, ciphertext in enumerate(made):
             product.add_offset(ciphertext[0], target, self.scales[step.name])
         return made
+
+    @staticmethod
+    def _write_sums(
+        product: "_MapProduct",
+        babies: Sequence[Sequence[Future[Residues]]],
+        places: Sequence[tuple[int, int]],
+        sums: Residues,
+    ) -> None:
+        """Write the sums of some (target, giant step) to `sums` [targets, giant steps, 2, primes, N]."""
+        diagonals: dict[tuple[int, int], Sequence[Residues]] = {}
+
+        def encode(place: tuple[int, int]) -> None:
+            diagonals[place] = product.encode(*place)
+
+        run_tasks(encode, places, spared=1)
+        run_tasks(lambda place: product.write_sum(babies, diagonals[place], sums[place]), places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,38 +163,41 @@ class _MapProduct:
     primes: tuple[int, ...]
     masked: bool
 
+    def encode(self, target: int, giant: int) -> list[Residues]:
+        """The diagonals of one giant step, for each source [baby steps, primes, N]."""
+        count = self.layout.baby_steps
+        indices = range(giant * count, (giant + 1) * count)
+        matrix = self.numbers.matrix
+        entries = (
+            np.stack([self.layout.diagonal(matrix, target, source, index) for index in indices])
+            for source in range(self.layout.sources)
+        )
+        return [self._encode(blocks, self.plan.weight_scale_bits) for blocks in entries]
+
     def write_sum(
-        self, babies: Sequence[Sequence[Future[Residues]]], target: int, giant: int, result: Residues
+        self, babies: Sequence[Sequence[Future[Residues]]], diagonals: Sequence[Residues], result: Residues
     ) -> None:
         """Write to `result` [2, primes, N] the products of one giant step, over all sources and baby steps."""
         total = np.zeros(result.shape, dtype=np.uint64)
-        for source, rotated in enumerate(babies):
-            for baby, ciphertext in enumerate(rotated):
-                index = giant * self.layout.baby_steps + baby
-                entries = self.layout.diagonal(self.numbers.matrix, target, source, index)
-                if entries.any():
-                    diagonal = self._encode(entries, self.plan.weight_scale_bits)
-                    self._add_product(ciphertext.result(), diagonal, total)
+        primes = np.array(self.primes, dtype=np.int64)
+        for rotated, encoded in zip(babies, diagonals, strict=True):
+            for ciphertext, diagonal in zip(rotated, encoded, strict=True):
+                kernels.add_products(ciphertext.result(), diagonal, primes, total)
         for component in range(len(total)):
             for index, prime in enumerate(self.primes):
                 kernels.reduce_words(total[component, index], prime, result[component, index])
 
-    def _add_product(self, ciphertext: Residues, diagonal: Residues, total: NDArray[np.uint64]) -> None:
-        for component in range(len(total)):
-            for index, prime in enumerate(self.primes):
-                kernels.add_product(ciphertext[component, index], diagonal[index], prime, total[component, index])
-
     def add_offset(self, first: Residues, target: int, scale: Fraction) -> None:
         """Add the offset to a first component [primes, N]."""
         bits = min(OFFSET_BITS, int(log2(scale)))
-        offset = self._encode(self.numbers.offset[self.layout.rows(target)], bits)
+        (offset,) = self._encode(self.numbers.offset[np.newaxis, self.layout.rows(target)], bits)
         factor = round(scale / (1 << bits))
         for index, prime in enumerate(self.primes):
             factors = np.full(offset.shape[1], factor % prime, dtype=np.uint32)
             kernels.multiply_accumulate(offset[index], factors, first[index], prime, first[index])
 
     def _encode(self, blocks: NDArray[np.float64], scale_bits: int) -> Residues:
-        """Values by block as an encoded polynomial, NTT form [primes, N]."""
+        """Values by block [k, B] as encoded polynomials, NTT form [k, primes, N]."""
         slots = self.layout.slots(blocks, masked=self.masked)
-        polynomial = np.ldexp(coefficients(slots[np.newaxis], self.plan.ring_degree)[0], scale_bits)
-        return to_residues(round_at_random(polynomial).astype(np.float64) if self.masked else polynomial, self.primes)
+        polynomials = np.ldexp(coefficients(slots, self.plan.ring_degree), scale_bits)
+        return to_residues(round_at_random(polynomials).astype(np.float64) if self.masked else polynomials, self.primes)

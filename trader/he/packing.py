@@ -182,11 +182,11 @@ class MapLayout:
         return rows
 
     def slots(self, blocks: NDArray[np.float64], *, masked: bool) -> NDArray[np.float64]:
-        """Values by block as slots [N/2]; if masked, zero for samples that don't exist."""
-        values = np.repeat(blocks[:, np.newaxis], self.packing.stride, axis=1)
+        """Values by block [..., B] as slots [..., N/2]; if masked, zero for samples that don't exist."""
+        values = np.repeat(blocks[..., np.newaxis], self.packing.stride, axis=-1)
         if masked:
-            values[:, self.packing.samples :] = 0.0
-        return values.reshape(-1)
+            values[..., self.packing.samples :] = 0.0
+        return values.reshape(*blocks.shape[:-1], -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

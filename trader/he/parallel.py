@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from typing import Generic, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from trader.he.types import Progress
 
@@ -42,9 +43,20 @@ def worker_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_tasks(task: Callable[[Item], None], items: Iterable[Item], progress: Progress | None = None) -> None:
-    """Run `task` on every item; the first exception is raised after the running tasks have ended."""
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(worker_count()) as pool:
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """NumPy's BLAS; to look for it takes a millisecond, as long as some tasks."""
+    return ThreadpoolController()
+
+
+def run_tasks(
+    task: Callable[[Item], None], items: Iterable[Item], progress: Progress | None = None, *, spared: int = 0
+) -> None:
+    """Run `task` on every item; the first exception is raised after the running tasks have ended.
+
+    Some cores are spared if a thread of the caller's needs them: it would wait for tasks that wait for it.
+    """
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max(1, worker_count() - spared)) as pool:
         futures = [pool.submit(task, item) for item in items]
         try:
             for done, future in enumerate(as_completed(futures), start=1):

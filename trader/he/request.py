@@ -1,14 +1,16 @@
 """What is in a request, for the one who fills it and the one who reads it; `trader.he.wire` says how it looks."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trader.he.expansion import SEED_BYTES, Expansion
+from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.seal import Parameters, Seeded
-from trader.he.types import Residues
+from trader.he.types import Residues, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +92,27 @@ class RequestParts:
             self.parts[2 + index][digit] = seeded.residues
             self._write_seed(1 + index * self.plan.primes + digit, seeded)
 
-    def read_key(self, index: int) -> list[Residues]:
-        """A key-switching key, one [2, primes + 1, N] per prime."""
-        primes = self.parameters.all_primes
-        first = 1 + index * self.plan.primes
-        return [
-            Seeded(residues, self._seed(first + digit)).expand(primes)
-            for digit, residues in enumerate(self.parts[2 + index])
-        ]
+    def read_relinearisation_key(self) -> Words:
+        """One [2, primes + 1, N] per prime."""
+        (key,) = self._read_keys(range(1))
+        return key
 
-    def read_galois_keys(self) -> dict[int, list[Residues]]:
-        """Keys by Galois element."""
-        elements = self.plan.galois_elements(self.samples)
-        return {element: self.read_key(self.plan.refreshes + index) for index, element in enumerate(elements)}
+    def read_galois_keys(self) -> dict[int, Words]:
+        """By Galois element one [2, primes + 1, N] per prime."""
+        keys = self._read_keys(range(int(self.plan.refreshes), self.keys))
+        return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
+
+    def _read_keys(self, indices: range) -> list[Words]:
+        primes, degree = self.parameters.all_primes, self.parameters.degree
+        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype="<u8") for index in indices}
+
+        def expand(place: tuple[int, int]) -> None:
+            index, digit = place
+            seeded = Seeded(self.parts[2 + index][digit], self._seed(1 + index * self.plan.primes + digit))
+            keys[index][digit] = seeded.expand(primes)
+
+        run_tasks(expand, itertools.product(indices, range(self.plan.primes)))
+        return list(keys.values())
 
     def write_ciphertext(self, batch: int, index: int, ciphertext: Seeded) -> None:
         """Put a ciphertext in its place."""

@@ -51,6 +51,32 @@ def prime_tables(degree: int, prime: int) -> PrimeTables:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RingTables:
+    """Tables of several primes, for kernels that go through all of them.
+
+    Attributes:
+        primes: [l].
+        roots: [l, N].
+        quotients: Shoup quotients, [l, N].
+    """
+
+    primes: NDArray[np.int64]
+    roots: Residues
+    quotients: Residues
+
+
+@lru_cache(maxsize=8)
+def ring_tables(degree: int, primes: tuple[int, ...]) -> RingTables:
+    """Tables for a ring degree N and some primes."""
+    tables = [prime_tables(degree, prime) for prime in primes]
+    return RingTables(
+        np.array(primes, dtype=np.int64),
+        np.stack([table.roots for table in tables]),
+        np.stack([table.root_quotients for table in tables]),
+    )
+
+
 def _minimal_root(degree: int, prime: int) -> int:
     """The smallest primitive 2N-th root of unity modulo the prime: the least odd power of any of them."""
     base = next(

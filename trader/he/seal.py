@@ -12,9 +12,9 @@ keys, one per prime: relinearisation keys have one place, Galois keys N, most of
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from trader.he.encoding import Slots, encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
-from trader.he.types import Buffer, Progress, Residues
+from trader.he.types import Buffer, Progress, Residues, Words
 from trader.he.zeros import ZeroProcess, make_context, saved, scratch_file
 
 _HEADER = struct.Struct("<HBBBBHQ")
@@ -38,6 +38,8 @@ _BLAKE2XB = 1
 _MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
 SMALLEST_SHARED_COUNT = 128
 """From so many encryptions on it pays to start processes for them."""
+SMALLEST_SHARED_KEYS = 4 * 8192
+"""From so many Galois keys, times N, on it pays to start a process for half of them."""
 MAXIMUM_PRIME_BITS = 31
 """The kernels keep residues in 32-bit words."""
 ERROR_DEVIATION = 10.5**0.5
@@ -139,14 +141,36 @@ class SecretKey:
 
     def relinearisation_keys(self) -> list[Seeded]:
         """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
-        (keys,) = _read_keys(_content(saved(self._generator.create_relin_keys())))
+        (keys,) = self.switching_keys(relinearise=True)
         return keys
 
     def galois_keys(self, elements: Sequence[int]) -> list[list[Seeded]]:
         """Fresh keys for automorphisms X → X^e, odd e < 2N: for each element one [primes + 1, N] per prime."""
-        found = _read_keys(_content(saved(self._generator.create_galois_keys(list(elements)))))
-        by_element = dict(zip(sorted(elements), found, strict=True))
-        return [by_element[element] for element in elements]
+        return self.switching_keys(elements)
+
+    def switching_keys(self, elements: Sequence[int] = (), *, relinearise: bool = False) -> list[list[Seeded]]:
+        """Keys for relinearisation, if asked for, then Galois keys by element; half of these by another process.
+
+        Raises:
+            SessionError: the process has ended before its time.
+        """
+        shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
+        own = -(-len(elements) // 2) if shared else len(elements)
+        with ExitStack() as stack, _raised_as_session_error():
+            process = self._start_process(stack, elements[own:]) if shared else None
+            made = [saved(self._generator.create_relin_keys())] if relinearise else []
+            made += [saved(self._generator.create_galois_keys([element])) for element in elements[:own]]
+            found = [_read_keys(_content(key)) for key in made]
+            if process is not None:
+                found += [_read_keys(_content(process.read())) for _ in elements[own:]]
+        return [keys for (keys,) in found]
+
+    def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> ZeroProcess:
+        """A process that makes encryptions of zero, or keys; it ends with the stack."""
+        bits = [prime.bit_length() for prime in self._parameters.all_primes]
+        process = ZeroProcess(self._parameters.degree, bits, self.to_bytes(), elements)
+        stack.callback(process.close)
+        return process
 
     def encrypt(self, slots: Slots, scale: float) -> Seeded:
         """A fresh symmetric encryption of up to N/2 slots at a scale, [primes, N]: SEAL's of zero, plus the message."""
@@ -169,22 +193,13 @@ class SecretKey:
             run_tasks(lambda index: take(index, self.encrypt(slots_of(index), scale)), range(count), progress)
             return
         with ExitStack() as stack:
-
-            def start() -> ZeroProcess:
-                bits = [prime.bit_length() for prime in self._parameters.all_primes]
-                process = ZeroProcess(self._parameters.degree, bits, self.to_bytes())
-                stack.callback(process.close)
-                return process
-
-            processes = PerThread(start)
+            processes = PerThread(lambda: self._start_process(stack))
 
             def encrypt(index: int) -> None:
                 take(index, self._add_message(processes.get().read(), slots_of(index), scale))
 
-            try:
+            with _raised_as_session_error():
                 run_tasks(encrypt, range(count), progress)
-            except EOFError as error:
-                raise SessionError(f"{error}; run the test again") from error
 
     def _add_message(self, saved_zero: bytes, slots: Slots, scale: float) -> Seeded:
         """Add the encoded slots to an encryption of zero."""
@@ -199,6 +214,14 @@ class SecretKey:
         ciphertext, plaintext = _load_ciphertext(self._parameters, residues, scale), sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plaintext)
         return np.array(self._encoder.decode_complex(plaintext))
+
+
+@contextmanager
+def _raised_as_session_error() -> Iterator[None]:
+    try:
+        yield
+    except EOFError as error:
+        raise SessionError(f"{error}; run the test again") from error
 
 
 class PublicKey:
@@ -247,7 +270,7 @@ class Refresher:
         keys: one [2, primes + 1, N] per prime, the special prime last.
     """
 
-    def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
+    def __init__(self, parameters: Parameters, keys: Words) -> None:
         self._parameters = parameters
         self._keys = sealapi.RelinKeys()
         with scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
@@ -277,13 +300,19 @@ class Automorphisms:
         keys: by Galois element, one [2, primes + 1, N] per prime, the special prime last.
     """
 
-    def __init__(self, parameters: Parameters, keys: Mapping[int, Sequence[Residues]]) -> None:
+    def __init__(self, parameters: Parameters, keys: Mapping[int, Words]) -> None:
         self._parameters = parameters
-        self._keys = sealapi.GaloisKeys()
-        places = {(element - 1) // 2: key for element, key in keys.items()}
-        with scratch_file(*_key_bytes(parameters, parameters.degree, places)) as path:
-            self._keys.load(parameters.context, path)
         self._evaluator = sealapi.Evaluator(parameters.context)
+        self._given = keys
+
+    @cached_property
+    def _keys(self) -> Any:
+        """SEAL's object, which takes a while to make: when it is used, by the thread that uses it."""
+        keys = sealapi.GaloisKeys()
+        places = {(element - 1) // 2: key for element, key in self._given.items()}
+        with scratch_file(*_key_bytes(self._parameters, self._parameters.degree, places)) as path:
+            keys.load(self._parameters.context, path)
+        return keys
 
     def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
         """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
@@ -327,7 +356,7 @@ def rotation_element(rotation: int, degree: int) -> int:
     return pow(3, rotation, 2 * degree)
 
 
-def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Sequence[Residues]]) -> list[Buffer]:
+def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Words]) -> list[Buffer]:
     """Key-switching keys by place as SEAL reads them, without compression, in pieces."""
     identifier = parameters.context.key_parms_id()
     pieces: list[Buffer] = [_KEYS.pack(*identifier, places)]
@@ -377,11 +406,11 @@ def _load_ciphertext(parameters: Parameters, residues: Residues, scale: float) -
     return ciphertext
 
 
-def _serialize(identifier: list[int], residues: Residues, scale: float) -> list[Buffer]:
+def _serialize(identifier: list[int], residues: Residues | Words, scale: float) -> list[Buffer]:
     """Residues [components, primes, N] as SEAL reads them, in pieces."""
     components, primes, degree = residues.shape
     fields = _FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
-    values: list[Buffer] = [_COUNT.pack(residues.size), residues.astype("<u8", order="C").data.cast("B")]
+    values: list[Buffer] = [_COUNT.pack(residues.size), residues.astype("<u8", order="C", copy=False).data.cast("B")]
     inner: list[Buffer] = [_header(_length(values)), *values]
     return [_header(len(fields) + _length(inner)), fields, *inner]
 

@@ -197,8 +197,7 @@ class _Keys:
     def generate(cls, plan: HePlan, samples: int) -> "_Keys":
         secret = seal.SecretKey(plan_parameters(plan))
         elements = plan.galois_elements(samples)
-        switching = [secret.relinearisation_keys()] if plan.refreshes else []
-        switching += secret.galois_keys(elements) if elements else []
+        switching = secret.switching_keys(elements, relinearise=plan.refreshes)
         return cls(secret, secret.public_key(), tuple(switching))
 
     def write(self, request: RequestParts) -> None:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Residues: TypeAlias = NDArray[np.uint32]
 """Residues modulo word-sized primes, each in [0, q)."""
 
+Words: TypeAlias = NDArray[np.uint64]
+"""Residues in 64-bit words, as SEAL stores them."""
+
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 

@@ -1,8 +1,8 @@
-"""Encryptions of zero from processes of their own.
+"""Encryptions of zero, and Galois keys, from processes of their own.
 
 The bindings hold the interpreter lock while SEAL encrypts and compresses, so that threads don't help. Run as a script
-this module makes seeded encryptions of zero until nobody reads them any more. It imports nothing of the project, which
-would take longer than what it saves.
+this module makes the Galois keys that it is asked for, or seeded encryptions of zero until nobody reads them any more.
+It imports nothing of the project, and of TenSEAL the raw bindings alone, so that it starts in no time.
 """
 
 import os
@@ -15,32 +15,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tenseal import sealapi
+import _sealapi_cpp as sealapi
 
-_JOB = struct.Struct("<III")
-"""Ring degree, number of prime sizes, bytes of the secret key."""
+_JOB = struct.Struct("<4I")
+"""Ring degree, number of prime sizes, bytes of the secret key, number of Galois elements."""
+_ELEMENT = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 
 
 class ZeroProcess:
-    """A process that makes seeded encryptions of zero under a secret key, one ahead of the reader.
+    """A process that makes seeded encryptions of zero under a secret key, one ahead of the reader; or Galois keys.
 
     Args:
         degree: N.
         modulus_bits: sizes of the primes, the special prime last.
-        key: the secret key in SEAL's serialization; it goes through a pipe.
+        key: the secret key in SEAL's serialization; it goes through a file in memory, where there are such files.
+        elements: Galois elements whose keys are made, one after the other, instead of encryptions of zero.
     """
 
-    def __init__(self, degree: int, modulus_bits: Sequence[int], key: bytes) -> None:
+    def __init__(self, degree: int, modulus_bits: Sequence[int], key: bytes, elements: Sequence[int] = ()) -> None:
         # -P: the script's folder has modules with names of the standard library's, which must not be found first.
         command = [sys.executable, "-P", __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        head = _JOB.pack(degree, len(modulus_bits), len(key), len(elements)) + bytes(modulus_bits)
+        # A pipe holds less than a key, and would have to wait for the process to start.
+        with scratch_file(head, key, *map(_ELEMENT.pack, elements)) as path, Path(path).open("rb") as job:
+            self._process = subprocess.Popen(command, stdin=job, stdout=subprocess.PIPE)  # noqa: S603 - our own
         self._output = cast("IO[bytes]", self._process.stdout)
-        with cast("IO[bytes]", self._process.stdin) as job:
-            job.write(_JOB.pack(degree, len(modulus_bits), len(key)) + bytes(modulus_bits) + key)
 
     def read(self) -> bytes:
-        """The next encryption, as SEAL writes it.
+        """The next encryption or key, as SEAL writes it.
 
         Raises:
             EOFError: the process has ended.
@@ -86,29 +89,44 @@ def saved(serializable: Any) -> bytes:
         return Path(path).read_bytes()
 
 
-def make_context(degree: int, modulus_bits: Sequence[int]) -> Any:
-    """SEAL's context for CKKS with primes of these sizes, the special prime last; what it refuses raises."""
+def make_context(degree: int, modulus_bits: Sequence[int], *, levels: bool = True) -> Any:
+    """SEAL's context for CKKS with primes of these sizes, the special prime last; what it refuses raises.
+
+    Without levels below that of fresh ciphertexts it takes a third of the time.
+    """
     settings = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.CKKS)
     settings.set_poly_modulus_degree(degree)
     settings.set_coeff_modulus(sealapi.CoeffModulus.Create(degree, list(modulus_bits)))
-    return sealapi.SEALContext(settings, True, sealapi.SEC_LEVEL_TYPE.NONE)
+    return sealapi.SEALContext(settings, levels, sealapi.SEC_LEVEL_TYPE.NONE)
 
 
 def _main() -> None:
-    degree, count, key_bytes = _JOB.unpack(sys.stdin.buffer.read(_JOB.size))
-    context = make_context(degree, sys.stdin.buffer.read(count))
+    source = sys.stdin.buffer
+    degree, count, key_bytes, element_count = _JOB.unpack(source.read(_JOB.size))
+    context = make_context(degree, source.read(count), levels=False)
     key = sealapi.SecretKey()
-    with scratch_file(sys.stdin.buffer.read(key_bytes)) as path:
+    with scratch_file(source.read(key_bytes)) as path:
         key.load(context, path)
-    encryptor = sealapi.Encryptor(context, key)
+    elements = [_ELEMENT.unpack(source.read(_ELEMENT.size))[0] for _ in range(element_count)]
     try:
-        while True:
-            zero = saved(encryptor.encrypt_zero_symmetric())
-            sys.stdout.buffer.write(_LENGTH.pack(len(zero)) + zero)
+        for item in _galois_keys(context, key, elements) if elements else _zeros(context, key):
+            sys.stdout.buffer.write(_LENGTH.pack(len(item)) + item)
             sys.stdout.buffer.flush()
     except BrokenPipeError:
         # Nobody reads any more; Python would flush once more at exit.
         os._exit(0)
+
+
+def _galois_keys(context: Any, key: Any, elements: Sequence[int]) -> list[bytes]:
+    """All of them before the first is written: a pipe holds less than one, and the reader is busy."""
+    generator = sealapi.KeyGenerator(context, key)
+    return [saved(generator.create_galois_keys([element])) for element in elements]
+
+
+def _zeros(context: Any, key: Any) -> Iterator[bytes]:
+    encryptor = sealapi.Encryptor(context, key)
+    while True:
+        yield saved(encryptor.encrypt_zero_symmetric())
 
 
 if __name__ == "__main__":

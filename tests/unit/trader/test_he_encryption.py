@@ -119,3 +119,35 @@ def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch
     with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
         key.encrypt_all(20, lambda _: np.zeros(1), SCALE, lambda *_: None)
     assert all(process.poll() is not None for process in started)
+
+
+def test_galois_keys_of_another_process_rotate(monkeypatch):
+    degree, parameters = 4096, seal.parameters(4096, (27, 26, 31))
+    key = seal.SecretKey(parameters)
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 3 * degree)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    steps = (1, 4, 16)
+    elements = [seal.rotation_element(step, degree) for step in steps]
+    _, *keys = key.switching_keys(elements, relinearise=True)
+    expanded = {e: np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)}
+    rotator = seal.Automorphisms(parameters, expanded)
+    slots = np.random.default_rng(4).normal(size=degree // 2)
+    ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
+    for step in steps:
+        rotations = rotator.rotations(ciphertext, [step])
+        next(rotations)
+        assert np.abs(key.decrypt(next(rotations), SCALE).real - np.roll(slots, -step)).max() < 0.05
+
+
+def test_a_process_that_makes_keys_and_dies_is_an_error(key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 0)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+
+    class Dying(seal.ZeroProcess):
+        def __init__(self, *job):
+            super().__init__(*job)
+            self._process.kill()
+
+    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
+        key.galois_keys([seal.rotation_element(step, DEGREE) for step in (1, 2)])

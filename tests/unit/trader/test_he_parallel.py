@@ -1,0 +1,42 @@
+import threading
+
+import pytest
+
+from trader.he.parallel import run_ahead
+
+
+def test_results_come_in_order_and_few_are_made_before_they_are_asked_for():
+    made = []
+
+    def square(value):
+        made.append(value)
+        return value * value
+
+    with run_ahead(square, range(10), 3) as take:
+        found = []
+        for index in range(10):
+            found.append(take())
+            assert len(made) <= index + 4
+    assert found == [value * value for value in range(10)]
+
+
+def test_errors_reach_the_one_who_asks():
+    def fail(value):
+        raise ValueError(f"no {value}")
+
+    with run_ahead(fail, range(2), 2) as take, pytest.raises(ValueError, match="no 0"):
+        take()
+
+
+def test_what_nobody_asks_for_is_not_made():
+    started, go_on, made = threading.Event(), threading.Event(), []
+
+    def wait(value):
+        started.set()
+        go_on.wait(10)
+        made.append(value)
+
+    with run_ahead(wait, range(100), 50):
+        started.wait(10)
+        threading.Timer(0.2, go_on.set).start()
+    assert len(made) == 1
