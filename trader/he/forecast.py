@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from trader.he import kernels, seal
 from trader.he.arithmetic import BLOCK
-from trader.he.packing import MapLayout, Packing
+from trader.he.packing import Packing
 from trader.he.parallel import worker_count
 from trader.he.plan import HePlan
 from trader.he.program import Affine, Normalise, Program, Stage
@@ -116,13 +116,13 @@ def _protection_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> float:
     """Masks and noise, and encryptions of zero under the public key."""
     outputs = plan.response_bytes(samples) / 4
     ciphertexts = outputs / (plan.response_primes * plan.ring_degree * plan.components)
-    zeros = ciphertexts * math.comb(plan.components, 2) * 2 * plan.primes * plan.ring_degree
+    zeros = ciphertexts * (plan.components - 1) * 2 * plan.primes * plan.ring_degree
     return outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros * ZERO_ENCRYPTIONS * speeds.encrypt
 
 
 def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, float]:
     """Affine maps of a packed plan: products with encoded diagonals, which cores share; rotations, which they don't."""
-    layouts = [MapLayout(plan.packing(samples), *sizes) for sizes in plan.maps]
+    layouts = plan.map_layouts(samples)
     residues = plan.primes * plan.ring_degree
     products = sum(layout.products for layout in layouts) * residues * (2 * speeds.residue + 2 * speeds.transform)
     return products, sum(layout.switchings for layout in layouts) * _switching_seconds(plan, plan.primes, speeds)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trader.he import kernels
 from trader.he.batched import Values, run_tiles
 from trader.he.encoding import coefficients, to_residues
-from trader.he.packing import AffineMap, MapLayout, Packing, affine_maps
+from trader.he.packing import AffineMap, MapLayout, affine_maps
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.program import Affine, Program, Refresh, Stage, Step
@@ -44,7 +44,7 @@ class PackedEvaluator:
         model: its parameters.
         program: steps that are carried out one after the other.
         scales: of every value.
-        packing: of the request.
+        layouts: of the affine maps.
         primes: of fresh ciphertexts.
         maps: numbers of the affine maps.
         rotator: the buyer's Galois keys.
@@ -55,7 +55,7 @@ class PackedEvaluator:
     model: CanonicalModel
     program: Program
     scales: Mapping[str, Fraction]
-    packing: Packing
+    layouts: Mapping[str, MapLayout]
     primes: tuple[int, ...]
     maps: Mapping[str, AffineMap] = field(repr=False)
     rotator: Automorphisms
@@ -69,8 +69,9 @@ class PackedEvaluator:
         plan, parameters = parts.plan, parts.parameters
         rotator = Automorphisms(parameters, parts.read_galois_keys())
         refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
-        maps, packing = affine_maps(model, program), plan.packing(parts.samples)
-        return cls(plan, model, program, scales, packing, parameters.primes, maps, rotator, refresher)
+        maps = affine_maps(model, program)
+        layouts = dict(zip(maps, plan.map_layouts(parts.samples), strict=True))
+        return cls(plan, model, program, scales, layouts, parameters.primes, maps, rotator, refresher)
 
     @property
     def steps(self) -> int:
@@ -114,10 +115,10 @@ class PackedEvaluator:
     def _affine(self, step: Affine, source: Residues) -> Residues:
         """Baby steps of the source, products with diagonals, giant steps and folds of their sums."""
         numbers = self.maps[step.name]
-        layout = MapLayout(self.packing, *numbers.matrix.shape)
+        layout = self.layouts[step.name]
         masked = step.name == self.program.graph.output and not self.plan.mask_scale_bits
         product = _MapProduct(layout, numbers, self.plan, self.primes[: source.shape[2]], masked)
-        turns = self.packing.turns
+        turns = layout.packing.turns
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
         # SEAL rotates in one thread; meanwhile the others encode diagonals and multiply by what is rotated already.

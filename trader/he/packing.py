@@ -9,20 +9,27 @@ rotations shared between baby and giant steps, and wide matrices folded (Juvekar
     y_β = Σ_f Σ_k W[β + k mod p, β mod r]·x_(β + k),    k < min(p, r),
 
 where f stands for rotations by multiples of r, if p > r. The output has period r, in every block.
+
+If the input stands in several copies, c of them share the work: copy j is rotated by j·r/c blocks, so that it serves
+the diagonals from j·r/c on with k < r/c, and folds add up the copies too. The buyer rotates them, which costs nothing.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.program import Affine, Program
-from trader.model.bounds import evaluate_node
+from trader.model.bounds import evaluate_node, real_parameters
 from trader.model.canonical import CanonicalModel
+from trader.model.nodes import Linear
 
 UNIT_VECTORS = 64
+SWITCHINGS_PER_KEY = 6
+"""A key takes as much time as so many rotations, on both sides together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,15 @@ class Packing:
         """Blocks after which a vector of `size` elements is repeated."""
         return min(self.blocks, 1 << (size - 1).bit_length())
 
-    def elements(self, size: int) -> NDArray[np.int64]:
-        """Which element stands in each block, [ciphertexts, B]; `size` or more where none does."""
+    def elements(self, size: int, copies: int = 1, apart: int = 0) -> NDArray[np.int64]:
+        """Which element stands in each block, [ciphertexts, B]; `size` or more where none does.
+
+        The first of every so many copies is not rotated, each other one by some blocks more than the one before.
+        """
         count, period = self.ciphertexts(size), self.period(size)
-        return np.arange(count)[:, np.newaxis] * self.blocks + np.arange(self.blocks) % period
+        blocks = np.arange(self.blocks)
+        rotated = (blocks + apart * (blocks // period % copies)) % period
+        return np.arange(count)[:, np.newaxis] * self.blocks + rotated
 
     def turns(self, rotation: int) -> tuple[int, ...]:
         """Rotations that have keys, whose sum is a rotation by a power of two of blocks: itself, or twice its half.
@@ -70,15 +82,15 @@ class Packing:
         odd = ((rotation // self.stride).bit_length() - 1) % 2
         return (rotation >> odd,) * (1 + odd)
 
-    def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Samples [n, d] as slots [ciphertexts, N/2].
+    def pack(self, values: NDArray[np.float64], copies: int = 1, apart: int = 0) -> NDArray[np.float64]:
+        """Samples [n, d] as slots [ciphertexts, N/2]; copies may be rotated, see `elements`.
 
         Slots where nothing stands hold copies: what a polynomial makes of zero could be larger than the modulus, and
         spoil the whole ciphertext.
         """
         samples, size = values.shape
         columns = values[np.arange(self.stride) % samples].T
-        slots: NDArray[np.float64] = columns[self.elements(size) % size]
+        slots: NDArray[np.float64] = columns[self.elements(size, copies, apart) % size]
         return slots.reshape(len(slots), -1)
 
     def unpack(self, slots: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -99,6 +111,20 @@ class MapLayout:
     packing: Packing
     inputs: int
     outputs: int
+    copies: int = 1
+
+    def spread(self) -> "MapLayout":
+        """With the work shared by as many copies of the input as takes least rotations, keys included."""
+        period = self.packing.period(self.outputs)
+        if self.sources > 1 or period > self.packing.period(self.inputs):
+            return self
+        most = min(self.packing.blocks // self.packing.period(self.inputs), period)
+        options = (replace(self, copies=1 << bits) for bits in range(most.bit_length()))
+        return min(options, key=lambda layout: layout.switchings + SWITCHINGS_PER_KEY * len(layout.rotations))
+
+    def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Samples [n, inputs] as the slots [ciphertexts, N/2] that are read."""
+        return self.packing.pack(values, self.copies, self.diagonals)
 
     @property
     def sources(self) -> int:
@@ -112,8 +138,8 @@ class MapLayout:
 
     @property
     def diagonals(self) -> int:
-        """Diagonals per pair of ciphertexts."""
-        return min(self.packing.period(self.inputs), self.packing.period(self.outputs))
+        """Diagonals per pair of ciphertexts, and copy."""
+        return min(self.packing.period(self.inputs), self.packing.period(self.outputs)) // self.copies
 
     @property
     def baby_steps(self) -> int:
@@ -145,7 +171,8 @@ class MapLayout:
     def folds(self) -> tuple[int, ...]:
         """Slots by which a target is rotated and added to itself, one after the other."""
         ratio = self.packing.period(self.inputs) // self.diagonals
-        return tuple((self.diagonals << bit) * self.packing.stride for bit in range(ratio.bit_length() - 1))
+        first = self.diagonals * self.copies * self.packing.stride
+        return tuple(first << bit for bit in range(ratio.bit_length() - 1))
 
     @property
     def rotations(self) -> frozenset[int]:
@@ -171,7 +198,7 @@ class MapLayout:
 
         Blocks in which no output stands get copies of others.
         """
-        columns = np.roll(self.packing.elements(self.inputs)[source], -index)
+        columns = np.roll(self.packing.elements(self.inputs, self.copies, self.diagonals)[source], -index)
         held = columns < self.inputs
         entries = np.where(held, matrix[np.where(held, columns, 0), self.rows(target)], 0.0)
         return np.roll(entries, index - index % self.baby_steps)
@@ -187,6 +214,13 @@ class MapLayout:
         if masked:
             values[..., self.packing.samples :] = 0.0
         return values.reshape(*blocks.shape[:-1], -1)
+
+
+@lru_cache(maxsize=64)
+def map_layouts(packing: Packing, maps: tuple[tuple[int, int], ...], spread: bool) -> tuple[MapLayout, ...]:
+    """Layouts of affine maps of these (inputs, outputs); whether the first one's copies share its work."""
+    layouts = [MapLayout(packing, inputs, outputs) for inputs, outputs in maps]
+    return (layouts[0].spread(), *layouts[1:]) if spread else tuple(layouts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,6 +242,11 @@ def affine_maps(model: CanonicalModel, program: Program) -> dict[str, AffineMap]
 
 
 def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
+    match step.chain:
+        case (Linear() as node,) if model.graph.parameters[node.parameter].inputs == step.size:
+            weights, bias = real_parameters(model, node.parameter)
+            return AffineMap(weights[0], bias[0])
+
     def through_chain(values: NDArray[np.float64]) -> NDArray[np.float64]:
         for node in step.chain:
             values = evaluate_node(model, node, [values])
@@ -222,9 +261,8 @@ def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
     return AffineMap(matrix, offset)
 
 
-def needed_rotations(packing: Packing, maps: Iterable[tuple[int, int]]) -> tuple[int, ...]:
-    """All rotations that affine maps of these (inputs, outputs) need, in ascending order."""
-    layouts = (MapLayout(packing, inputs, outputs) for inputs, outputs in maps)
+def needed_rotations(layouts: Iterable[MapLayout]) -> tuple[int, ...]:
+    """All rotations that affine maps need, in ascending order."""
     return tuple(sorted(frozenset[int]().union(*(layout.rotations for layout in layouts))))
 
 

@@ -19,7 +19,7 @@ from trader.he.activations import Polynomial
 from trader.he.encoding import Slots
 from trader.he.errors import PlanError, SecurityError
 from trader.he.expansion import SEED_BYTES
-from trader.he.packing import Packing, needed_rotations
+from trader.he.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.program import Program, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS, conjugation_element, rotation_element
 from trader.he.wire import PartLayout
@@ -87,6 +87,8 @@ class HePlan(BaseModel):
             (`trader.he.packing`); 0 in others, whose weights are integers.
         maps: of a packed plan, (inputs, outputs) of its affine maps: they say which rotations need keys.
         paired: whether two samples share each slot, as real and imaginary parts, up to the first products.
+        spread: whether copies of the features in a packed request are rotated against each other, so that each serves a
+            part of the first map's diagonals.
         joined: whether two outputs share each slot of the response, as real and imaginary parts.
         few_samples: a packed plan for small tests, where that pays.
         few_samples_limit: largest number of samples that it serves.
@@ -116,6 +118,7 @@ class HePlan(BaseModel):
     weight_scale_bits: Annotated[int, Field(ge=0, le=48)] = 0
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(max_length=256)] = ()
     paired: bool = False
+    spread: bool = False
     joined: bool = False
     few_samples: "HePlan | None" = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
@@ -165,6 +168,10 @@ class HePlan(BaseModel):
         packed = self.packed
         return Packing.tight(self.ring_degree, in_batch) if packed else Packing(self.ring_degree, self.slots, in_batch)
 
+    def map_layouts(self, samples: int) -> tuple[MapLayout, ...]:
+        """How the affine maps of a packed plan are evaluated for so many samples."""
+        return map_layouts(self.packing(samples), self.maps, self.spread)
+
     def program(self, graph: Graph) -> Program:
         """What is carried out under this plan."""
         return build_program(graph, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
@@ -176,6 +183,8 @@ class HePlan(BaseModel):
 
     def pack(self, values: NDArray[np.float64]) -> Slots:
         """Samples [n, F] of a batch as slots [ciphertexts, N/2]."""
+        if self.spread:
+            return self.map_layouts(len(values))[0].pack(values)
         slots = self.packing(len(values)).pack(values[: self.slots])
         if not self.paired:
             return slots
@@ -205,7 +214,7 @@ class HePlan(BaseModel):
 
     def galois_elements(self, samples: int) -> tuple[int, ...]:
         """Automorphisms that need keys: rotations, in ascending order, or conjugation."""
-        rotations = needed_rotations(self.packing(samples), self.maps)
+        rotations = needed_rotations(self.map_layouts(samples))
         elements = tuple(rotation_element(rotation, self.ring_degree) for rotation in rotations)
         return (*elements, conjugation_element(self.ring_degree)) if self.paired else elements
 
@@ -333,7 +342,7 @@ def _check_layouts(plan: HePlan) -> None:
 
 def _check_consistency(plan: HePlan) -> None:
     """Parts of a plan that could contradict each other."""
-    if plan.packed != bool(plan.maps) or (plan.packed and (plan.paired or plan.joined)):
+    if plan.packed != bool(plan.maps) or (plan.packed and (plan.paired or plan.joined)) or plan.spread > plan.packed:
         raise PlanError("the plan's packing, maps and pairs don't fit each other")
     if not (plan.packed or plan.mask_scale_bits):
         raise PlanError("the plan's packing, maps and mask don't fit each other")

@@ -37,6 +37,7 @@ from trader.he.propagation import (
 )
 from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.model.canonical import CanonicalModel
+from trader.model.graph import INPUT
 from trader.model.nodes import Activation
 
 ERROR_BUDGET = 2.0**-12
@@ -191,8 +192,7 @@ def _few_samples_limit(plan: HePlan, packed: HePlan) -> int:
     """The largest power of two of samples at which packing pays, or 0."""
     found, batched = 0, plan.features * plan.primes * plan.ring_degree * PRODUCTS_PER_CIPHERTEXT
     for bits in range(packed.samples_per_batch.bit_length()):
-        packing = Packing.tight(packed.ring_degree, 1 << bits)
-        layouts = [MapLayout(packing, *sizes) for sizes in packed.maps]
+        layouts = packed.map_layouts(1 << bits)
         products = sum(layout.products + PRODUCTS_PER_SWITCHING * layout.switchings for layout in layouts)
         sent = packed.request_ciphertexts(1 << bits) + packed.switching_keys(1 << bits) * packed.primes
         work = (products + PRODUCTS_PER_CIPHERTEXT * sent) * packed.primes * packed.ring_degree
@@ -344,6 +344,12 @@ class _Request:
         return bool(self.maps)
 
     @property
+    def spread(self) -> bool:
+        """Whether nothing but the first affine map reads the inputs."""
+        readers = [step.name for step in self.program.steps if INPUT in step.inputs]
+        return self.packed and readers == list(self.maps)[:1]
+
+    @property
     def masked_weights(self) -> bool:
         """Whether the last step's weights blank unused slots."""
         return self.program.graph.output in self.maps
@@ -412,6 +418,7 @@ class _Request:
         largest = 0.0
         for bits in range((degree // 2).bit_length()):
             layout = MapLayout(Packing.tight(degree, 1 << bits), *matrix.shape)
+            layout = layout.spread() if self.spread and INPUT in step.inputs else layout
             # Every rotation is at most two switchings, and a fold adds up what was there before.
             giants = 2 * layout.giant_steps << len(layout.folds)
             baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
@@ -571,6 +578,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         weight_scale_bits=choice.weight_scale_bits,
         maps=tuple(numbers.matrix.shape for numbers in request.maps.values()),
         paired=bool(request.program.splits),
+        spread=request.spread,
         joined=request.joined,
     )
 

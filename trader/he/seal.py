@@ -1,6 +1,6 @@
 """SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption, relinearisation, rescaling.
 
-Nothing else imports TenSEAL, but for the processes of `trader.he.zeros`.
+Nothing else imports TenSEAL's bindings, but for `trader.he.seal_process`.
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
 `trader.he.wire` or was made by this process. SEAL's serialization, version 4: a 16-byte header, then, as a whole
 compressed by Zstandard where SEAL writes it, the fields below, little-endian, one more header, and the residues as u64
@@ -27,8 +27,9 @@ from trader.he.encoding import Slots, encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
+from trader.he.seal_process import make_context, saved, scratch_file
 from trader.he.types import Buffer, Progress, Residues, Words
-from trader.he.zeros import ZeroProcess, make_context, saved, scratch_file
+from trader.he.zeros import ZeroProcess
 
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
@@ -155,7 +156,8 @@ class SecretKey:
             SessionError: the process has ended before its time.
         """
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
-        own = -(-len(elements) // 2) if shared else len(elements)
+        # The process takes about as long to start as a key or two.
+        own = len(elements) - max(1, (len(elements) - 1) // 2) if shared else len(elements)
         with ExitStack() as stack, _raised_as_session_error():
             process = self._start_process(stack, elements[own:]) if shared else None
             made = [saved(self._generator.create_relin_keys())] if relinearise else []

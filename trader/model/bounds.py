@@ -40,7 +40,7 @@ def evaluate_node(
     """One node on what it reads, real units: [n, size] each to [n, size]."""
     match node:
         case Linear():
-            weights, bias = _real_parameters(model, node.parameter)
+            weights, bias = real_parameters(model, node.parameter)
             return _linear(read[0], weights, bias)
         case Square():
             return read[0] ** 2
@@ -69,7 +69,7 @@ def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, 
         read = [bounds[name] for name in node.inputs]
         match node:
             case Linear():
-                weights, bias = _real_parameters(model, node.parameter)
+                weights, bias = real_parameters(model, node.parameter)
                 bound = _linear(read[0][np.newaxis], np.abs(weights), np.abs(bias))[0]
             case Square():
                 bound = read[0] ** 2
@@ -94,7 +94,7 @@ def _linear(x: NDArray[np.float64], weights: NDArray[np.float64], bias: NDArray[
     return np.asarray((by_group.swapaxes(0, 1) + bias).reshape(len(x), -1))
 
 
-def _real_parameters(model: CanonicalModel, parameter: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def real_parameters(model: CanonicalModel, parameter: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights [groups, a, b] and bias [groups, b] in real units."""
     spec = model.graph.parameters[parameter]
     weights = model.weights(parameter).reshape(spec.groups, spec.inputs, spec.outputs)

@@ -1,5 +1,7 @@
 """Layouts of packed ciphertexts, on plain vectors: rotations of NumPy arrays stand for those of ciphertexts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,10 +49,33 @@ def test_diagonals_give_the_product(samples, shape):
     assert np.abs(in_samples).max() <= np.abs(values @ matrix).max() * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("copies", [2, 4, 8])
+@pytest.mark.parametrize("shape", [(5, 3), (16, 16), (13, 8), (1, 1)])
+def test_copies_share_the_work(copies, shape):
+    random = np.random.default_rng(0)
+    values, matrix = random.normal(size=(1, shape[0])), random.normal(size=shape)
+    whole = MapLayout(Packing.tight(DEGREE, 1), *shape)
+    copies = min(copies, whole.diagonals)
+    layout = replace(whole, copies=copies)
+    assert layout.diagonals * copies == whole.diagonals
+    slots = _evaluate(layout, matrix, layout.pack(values))
+    expected = whole.packing.pack(values @ matrix)
+    assert np.allclose(slots[whole.packing.used(shape[1])], expected[whole.packing.used(shape[1])])
+    assert np.allclose(whole.packing.unpack(slots, shape[1]), values @ matrix)
+
+
+def test_copies_are_used_where_they_save_rotations():
+    layout = MapLayout(Packing.tight(8192, 1), 784, 64)
+    assert layout.spread().copies == 4
+    assert layout.spread().switchings < layout.switchings
+    assert MapLayout(Packing.tight(8192, 50), 784, 64).spread().copies == 1
+    assert MapLayout(Packing.tight(8192, 1), 64, 784).spread().copies == 1
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rotations_are_those_that_have_keys(shape):
     packing = Packing.tight(DEGREE, 4)
-    layout, keys = MapLayout(packing, *shape), needed_rotations(packing, [shape])
+    layout, keys = MapLayout(packing, *shape), needed_rotations([MapLayout(packing, *shape)])
     rotations = [layout.baby_rotation] * (layout.baby_steps > 1)
     rotations += [layout.giant_rotation] * (layout.giant_steps > 1)
     for rotation in (*rotations, *layout.folds):

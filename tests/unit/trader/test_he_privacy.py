@@ -281,7 +281,7 @@ class CuriousPackingBuyer:
         for index, key in enumerate([self.key.relinearisation_keys(), *self.key.galois_keys(elements)]):
             request.write_key(index, key)
         values = np.ldexp(inputs, -self.plan.scale_bits)
-        for index, slots in enumerate(Packing.tight(self.plan.ring_degree, self.SENT).pack(values)):
+        for index, slots in enumerate(self.plan.map_layouts(self.SENT)[0].pack(values)):
             request.write_ciphertext(0, index, self.key.encrypt(slots, 2.0**self.plan.input_scale_bits))
         response = evaluate(self.whole, model, writer.finish(os.urandom(32)), self.CLAIMED)
         layout = self.plan.response_layout(self.CLAIMED, self.parameters.primes)
