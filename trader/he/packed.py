@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,10 @@ from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
 
-ENCODED_BYTES = 256 << 20
-"""Encoded diagonals at a time."""
+ENCODED_BYTES = 32 << 20
+"""Encoded diagonals at a time, about."""
+_Diagonals: TypeAlias = dict[int, Residues]
+"""Encoded diagonals [primes, N] by baby step."""
 OFFSET_BITS = 48
 """Precision at which offsets are encoded; the rest of their scale is a factor."""
 
@@ -145,7 +148,7 @@ class PackedEvaluator:
         sums: Residues,
     ) -> None:
         """Write the sums of some (target, giant step) to `sums` [targets, giant steps, 2, primes, N]."""
-        diagonals: dict[tuple[int, int], Sequence[Residues]] = {}
+        diagonals: dict[tuple[int, int], Sequence[_Diagonals]] = {}
 
         def encode(place: tuple[int, int]) -> None:
             diagonals[place] = product.encode(*place)
@@ -164,26 +167,28 @@ class _MapProduct:
     primes: tuple[int, ...]
     masked: bool
 
-    def encode(self, target: int, giant: int) -> list[Residues]:
-        """The diagonals of one giant step, for each source [baby steps, primes, N]."""
+    def encode(self, target: int, giant: int) -> list[_Diagonals]:
+        """The diagonals of one giant step, for each source; convolutions leave most of them empty."""
         count = self.layout.baby_steps
         indices = range(giant * count, (giant + 1) * count)
-        matrix = self.numbers.matrix
-        entries = (
-            np.stack([self.layout.diagonal(matrix, target, source, index) for index in indices])
-            for source in range(self.layout.sources)
-        )
-        return [self._encode(blocks, self.plan.weight_scale_bits) for blocks in entries]
+        found = []
+        for source in range(self.layout.sources):
+            matrix = self.numbers.matrix
+            entries = np.stack([self.layout.diagonal(matrix, target, source, index) for index in indices])
+            babies = np.flatnonzero(entries.any(axis=1))
+            encoded = self._encode(entries[babies], self.plan.weight_scale_bits) if babies.size else ()
+            found.append(dict(zip(babies.tolist(), encoded, strict=True)))
+        return found
 
     def write_sum(
-        self, babies: Sequence[Sequence[Future[Residues]]], diagonals: Sequence[Residues], result: Residues
+        self, babies: Sequence[Sequence[Future[Residues]]], diagonals: Sequence[_Diagonals], result: Residues
     ) -> None:
         """Write to `result` [2, primes, N] the products of one giant step, over all sources and baby steps."""
         total = np.zeros(result.shape, dtype=np.uint64)
         primes = np.array(self.primes, dtype=np.int64)
         for rotated, encoded in zip(babies, diagonals, strict=True):
-            for ciphertext, diagonal in zip(rotated, encoded, strict=True):
-                kernels.add_products(ciphertext.result(), diagonal, primes, total)
+            for baby, diagonal in encoded.items():
+                kernels.add_products(rotated[baby].result(), diagonal, primes, total)
         for component in range(len(total)):
             for index, prime in enumerate(self.primes):
                 kernels.reduce_words(total[component, index], prime, result[component, index])
