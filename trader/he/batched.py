@@ -66,6 +66,7 @@ def run_tiles(
     per_thread = PerThread(scratch)
 
     def run_tile(place: tuple[int, int]) -> None:
+        """One tile: prime by index, and the first of its positions."""
         index, start = place
         columns, evaluator, memory = slice(start, start + block), evaluators[index], per_thread.get()
         inputs = {

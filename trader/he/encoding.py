@@ -44,15 +44,19 @@ def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> 
     """
     if scale > 2.0**DOUBLE_SCALE_BITS and np.finfo(np.longdouble).nmant + 1 < EXTENDED_BITS:
         raise SessionError("inputs at this plan's scale take floats of 64 bits' precision: use an x86-64 machine")
-    parts = np.stack([slots.real, slots.imag] if np.iscomplexobj(slots) else [slots])
     if scale <= 2.0**DOUBLE_SCALE_BITS:
-        return to_residues(_join(coefficients(parts.astype(np.float64), degree)) * scale, primes)
-    return to_residues(_join(coefficients(parts.astype(np.longdouble), degree)) * scale, primes)
+        return to_residues(polynomial(slots, degree) * scale, primes)
+    return to_residues(_join(coefficients(_parts(slots).astype(np.longdouble), degree)) * scale, primes)
 
 
-def complex_coefficients(slots: NDArray[np.complex128], degree: int) -> NDArray[np.float64]:
-    """The polynomial [N], not rounded, whose slots hold the given values [n], n <= N/2."""
-    return _join(coefficients(np.stack([slots.real, slots.imag]), degree))
+def polynomial(slots: Slots, degree: int) -> NDArray[np.float64]:
+    """The polynomial [N], not rounded, whose slots hold the given values [n], n <= N/2; see `encode`."""
+    return _join(coefficients(_parts(slots).astype(np.float64), degree))
+
+
+def _parts(slots: Slots) -> NDArray[np.float64]:
+    """Real and, if there are any, imaginary parts [1 or 2, n]."""
+    return np.stack([slots.real, slots.imag] if np.iscomplexobj(slots) else [slots])
 
 
 def _join(parts: _Floats) -> _Floats:

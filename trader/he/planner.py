@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from trader.he import seal
 from trader.he.activations import DEGREES, Polynomial, approximation_error, fit_activations
 from trader.he.errors import PlanError
-from trader.he.packing import AffineMap, MapLayout, Packing, affine_maps, encoding_error
+from trader.he.packing import AffineMap, Packing, affine_maps, encoding_error, map_layouts
 from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, ActivationPlan, HePlan, SecurityPolicy
 from trader.he.program import Affine, Program, build_program
 from trader.he.propagation import (
@@ -344,6 +344,11 @@ class _Request:
         return bool(self.maps)
 
     @property
+    def map_sizes(self) -> tuple[tuple[int, int], ...]:
+        """(inputs, outputs) of the affine maps."""
+        return tuple(numbers.matrix.shape for numbers in self.maps.values())
+
+    @property
     def spread(self) -> bool:
         """Whether nothing but the first affine map reads the inputs."""
         readers = [step.name for step in self.program.steps if INPUT in step.inputs]
@@ -417,8 +422,8 @@ class _Request:
         norm = float(np.sqrt((matrix**2).sum(axis=0).max(initial=0.0)))
         largest = 0.0
         for bits in range((degree // 2).bit_length()):
-            layout = MapLayout(Packing.tight(degree, 1 << bits), *matrix.shape)
-            layout = layout.spread() if self.spread and INPUT in step.inputs else layout
+            layouts = map_layouts(Packing.tight(degree, 1 << bits), self.map_sizes, self.spread)
+            layout = dict(zip(self.maps, layouts, strict=True))[step.name]
             # Every rotation is at most two switchings, and a fold adds up what was there before.
             giants = 2 * layout.giant_steps << len(layout.folds)
             baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
@@ -576,7 +581,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         approximation_error=request.approximation.error,
         expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, mask, encoding),
         weight_scale_bits=choice.weight_scale_bits,
-        maps=tuple(numbers.matrix.shape for numbers in request.maps.values()),
+        maps=request.map_sizes,
         paired=bool(request.program.splits),
         spread=request.spread,
         joined=request.joined,

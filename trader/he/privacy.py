@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.encoding import coefficients, complex_coefficients, round_to_integers
+from trader.he.encoding import coefficients, polynomial, round_to_integers
 from trader.he.plan import HePlan
 from trader.he.planner import GUARD_BITS
 from trader.he.ring import prime_tables
@@ -120,8 +120,8 @@ class Protection:
         position = max(0, room - DOUBLE_BITS)
         noise = 2 * random_fractions((1 + self.plan.joined, *used.shape)) - 1
         slots = np.where(used, 0.0, noise[0] + (1j * noise[1] if self.plan.joined else 0))
-        polynomial = complex_coefficients(slots, self.plan.ring_degree)
-        return [(round_to_integers(polynomial * 2.0 ** (room - position)), position)]
+        exact = polynomial(slots, self.plan.ring_degree)
+        return [(round_to_integers(exact * 2.0 ** (room - position)), position)]
 
     def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:
         """Σ limb·2^position in NTT form, [primes, N]."""

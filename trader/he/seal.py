@@ -312,6 +312,7 @@ class Automorphisms:
         """SEAL's object, which takes a while to make: when it is used, by the thread that uses it."""
         keys = sealapi.GaloisKeys()
         places = {(element - 1) // 2: key for element, key in self._given.items()}
+        self._given = {}  # SEAL has a copy of its own
         with scratch_file(*_key_bytes(self._parameters, self._parameters.degree, places)) as path:
             keys.load(self._parameters.context, path)
         return keys

@@ -11,6 +11,7 @@ protect it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from trader.model.bounds import evaluate_values
 from trader.model.canonical import CanonicalModel
 
 
-def imaginary_unit(primes: Sequence[int], degree: int) -> Residues:
+@lru_cache(maxsize=8)
+def imaginary_unit(primes: tuple[int, ...], degree: int) -> Residues:
     """J in NTT form, [primes, N]."""
     unit = np.zeros((len(primes), degree), dtype=np.uint32)
     unit[:, degree // 2] = 1
@@ -34,7 +36,7 @@ def imaginary_unit(primes: Sequence[int], degree: int) -> Residues:
     return unit
 
 
-def join(ciphertexts: Residues, primes: Sequence[int]) -> Residues:
+def join(ciphertexts: Residues, primes: tuple[int, ...]) -> Residues:
     """Ciphertexts [k, components, primes, N] two by two, m + J·m': [⌈k/2⌉, components, primes, N]."""
     joined = ciphertexts[::2].copy()
     unit = imaginary_unit(primes, ciphertexts.shape[-1])

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import evaluate
 from trader.he.arithmetic import BLOCK
+from trader.he.expansion import BUFFER_WORDS
 from trader.he.packing import MapLayout, Packing
 from trader.he.plan import HePlan
 from trader.he.planner import mask_deviation
@@ -254,6 +255,7 @@ def test_mask_is_rounded_at_random():
 
 def test_tiles_divide_every_ring():
     assert 1024 % BLOCK == 0
+    assert BLOCK % BUFFER_WORDS == 0
 
 
 class CuriousPackingBuyer:
