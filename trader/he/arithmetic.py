@@ -14,7 +14,7 @@ from trader.he import kernels, residues
 from trader.he.types import Residues
 
 BLOCK = 512
-"""Positions in a tile of the CPU's; divides every ring degree, and is made of whole buffers of `trader.he.expansion`."""
+"""Positions in a tile of the CPU's; divides every ring degree, and is whole buffers of `trader.he.expansion`."""
 
 
 class Arithmetic(Protocol):

@@ -13,9 +13,8 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import kernels
 from trader.he.errors import SessionError
-from trader.he.ring import ring_tables
+from trader.he.ring import transform
 from trader.he.types import Residues
 
 Floats: TypeAlias = NDArray[np.float64] | NDArray[np.longdouble]
@@ -117,11 +116,7 @@ def to_residues(polynomials: Floats, primes: tuple[int, ...]) -> Residues:
     """NTT form [..., primes, N] of polynomials [..., N] with coefficients, below 2^100, rounded to integers."""
     rounded = np.rint(polynomials).reshape(-1, polynomials.shape[-1])
     high = np.rint(np.ldexp(rounded, -LIMB_BITS))
-    low = (rounded - np.ldexp(high, LIMB_BITS)).astype(np.int64)
-    count, degree = rounded.shape
-    residues = np.empty((count, len(primes), degree), dtype=np.uint32)
-    factors = np.array([(1 << LIMB_BITS) % prime for prime in primes], dtype=np.int64)
-    upper = high.astype(np.int64) if high.any() else np.empty((0, 0), dtype=np.int64)
-    tables = ring_tables(degree, primes)
-    kernels.transform_integers(low, upper, factors, tables.primes, tables.roots, tables.quotients, residues)
-    return residues.reshape(*polynomials.shape[:-1], len(primes), degree)
+    limbs = [rounded - np.ldexp(high, LIMB_BITS), *([high] if high.any() else [])]
+    positions = range(0, LIMB_BITS * len(limbs), LIMB_BITS)
+    residues = transform(np.stack(limbs, axis=1).astype(np.int64), positions, primes)
+    return residues.reshape(*polynomials.shape[:-1], *residues.shape[1:])

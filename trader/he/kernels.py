@@ -136,15 +136,14 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
 
 @_kernel
 def transform_integers(
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
+    limbs: NDArray[np.int64],
     factors: NDArray[np.int64],
     primes: NDArray[np.int64],
     roots: Residues,
     quotients: Residues,
     residues: Residues,
 ) -> None:
-    """Polynomials low + factor·high [k, N] in NTT form [k, primes, N], the factor by prime; `high` may be empty.
+    """Polynomials Σ_m factor_m·limb_m, limbs [k, m, N], in NTT form [k, primes, N]; factors [primes, m].
 
     One call for all of them, so that threads don't wait for the interpreter lock in between.
     """
@@ -152,9 +151,8 @@ def transform_integers(
         for index in range(primes.size):
             row = residues[k, index]
             row[:] = 0
-            add_integers(low[k], primes[index], 1, row)
-            if high.size:
-                add_integers(high[k], primes[index], factors[index], row)
+            for limb in range(limbs.shape[1]):
+                add_integers(limbs[k, limb], primes[index], factors[index, limb], row)
             forward_transform(row, primes[index], roots[index], quotients[index])
 
 

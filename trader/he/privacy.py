@@ -27,7 +27,7 @@ from trader.he import kernels
 from trader.he.encoding import coefficients, polynomial, round_to_integers
 from trader.he.plan import HePlan
 from trader.he.planner import GUARD_BITS
-from trader.he.ring import prime_tables
+from trader.he.ring import transform
 from trader.he.sampling import random_fractions, random_words, round_at_random
 from trader.he.seal import Parameters, PublicKey
 from trader.he.types import Residues
@@ -125,10 +125,6 @@ class Protection:
 
     def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:
         """Σ limb·2^position in NTT form, [primes, N]."""
-        degree = self.parameters.degree
-        result = np.zeros((len(self._primes), degree), dtype=np.uint32)
-        for index, prime in enumerate(self._primes):
-            for integers, position in limbs:
-                kernels.add_integers(integers, prime, pow(2, position, prime), result[index])
-            prime_tables(degree, prime).forward(result[index])
+        integers, positions = zip(*limbs, strict=True)
+        result: Residues = transform(np.stack(integers)[np.newaxis], positions, self._primes)[0]
         return result

@@ -4,6 +4,7 @@ SEAL takes the smallest primitive 2N-th root of unity modulo each prime and stor
 (Longa and Naehrig, 2016); whoever does the same gets the same NTT form, residue by residue.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -75,6 +76,16 @@ def ring_tables(degree: int, primes: tuple[int, ...]) -> RingTables:
         np.stack([table.roots for table in tables]),
         np.stack([table.root_quotients for table in tables]),
     )
+
+
+def transform(limbs: NDArray[np.int64], positions: Sequence[int], primes: tuple[int, ...]) -> Residues:
+    """NTT form [k, primes, N] of the polynomials Σ_m limb_m·2^position_m, limbs [k, m, N] below 2^62."""
+    count, _, degree = limbs.shape
+    factors = np.array([[pow(2, position, prime) for position in positions] for prime in primes], dtype=np.int64)
+    residues = np.empty((count, len(primes), degree), dtype=np.uint32)
+    tables = ring_tables(degree, primes)
+    kernels.transform_integers(limbs, factors, tables.primes, tables.roots, tables.quotients, residues)
+    return residues
 
 
 def _minimal_root(degree: int, prime: int) -> int:

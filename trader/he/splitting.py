@@ -19,7 +19,7 @@ from trader.he import kernels
 from trader.he.parallel import run_tasks
 from trader.he.program import Program, Split
 from trader.he.request import RequestParts
-from trader.he.ring import prime_tables
+from trader.he.ring import transform
 from trader.he.seal import Automorphisms
 from trader.he.types import Advance, Residues
 from trader.model.bounds import evaluate_values
@@ -29,10 +29,7 @@ from trader.model.canonical import CanonicalModel
 @lru_cache(maxsize=8)
 def imaginary_unit(primes: tuple[int, ...], degree: int) -> Residues:
     """J in NTT form, [primes, N]."""
-    unit = np.zeros((len(primes), degree), dtype=np.uint32)
-    unit[:, degree // 2] = 1
-    for residues, prime in zip(unit, primes, strict=True):
-        prime_tables(degree, prime).forward(residues)
+    unit: Residues = transform(np.eye(1, degree, degree // 2, dtype=np.int64)[np.newaxis], (0,), primes)[0]
     return unit
 
 

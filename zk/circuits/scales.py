@@ -110,6 +110,7 @@ class _ScaleAligner:
         self._readable = self._merge_constants(uses)
 
     def append(self, node: onnx.NodeProto) -> None:
+        """Add a node, and before it whatever brings its inputs to one scale; reading what nobody made is refused."""
         inputs = [self._readable.get(name, name) for name in node.input]
         if unknown := [name for name in inputs if name not in self.degrees]:
             raise UnsupportedArchitecture(f"{node.op_type} {node.name} reads {unknown[0]}, which is not made before it")
