@@ -63,7 +63,11 @@ class RunArguments:
     lookup_bound: int = 2
 
     def as_json(self) -> dict[str, Any]:
-        """Ezkl's run arguments; parameters have the inputs' scale."""
+        """Ezkl's run arguments; parameters have the inputs' scale.
+
+        Freivalds' check is off: ezkl 23 makes it on a copy of a product's result, so that whatever reads the result
+        reads values of the prover's choice.
+        """
         return {
             "input_scale": self.input_scale,
             "param_scale": self.input_scale,
@@ -73,6 +77,7 @@ class RunArguments:
             "decomp_base": self.decomp_base,
             "decomp_legs": self.decomp_legs,
             "lookup_range": [-self.lookup_bound, self.lookup_bound],
+            "disable_freivalds": True,
         }
 
 
@@ -153,6 +158,7 @@ def read_settings(data: bytes) -> CircuitSettings:
         for name in _SETS:
             settings[name] = sorted(settings[name], key=json.dumps)
         run_args = settings["run_args"] | {"lookup_bound": settings["run_args"]["lookup_range"][1]}
+        _require_constrained_products(settings)
         for name, (low, high) in _BOUNDS.items():
             if not low <= _integer(run_args[name]) <= high:
                 raise ValueError(f"{name} is {run_args[name]}, not in {low}…{high}")
@@ -182,6 +188,15 @@ def _flat(data: bytes) -> bytes:
         if depth > MAX_NESTING:
             raise ValueError(f"nested deeper than {MAX_NESTING}")
     return data
+
+
+def _require_constrained_products(settings: dict[str, Any]) -> None:
+    """Refuse circuits in which ezkl leaves the results of matrix products to the prover (Freivalds' check)."""
+    if settings["run_args"]["disable_freivalds"] is not True or settings["einsum_params"]["total_einsum_col_size"]:
+        raise SettingsMismatch(
+            "the circuit leaves matrix products to the prover (Freivalds' check is on), so its proofs prove nothing: "
+            "the package must be prepared again with this release"
+        )
 
 
 def _integer(value: object) -> int:

@@ -48,8 +48,8 @@ def test_points_of_other_parameters_do_not_bind(bound, statement):
 
 def test_tensor_longer_than_a_column_binds(statement):
     """ezkl continues it in further columns, at the same rows as the layout does."""
-    tensor = np.random.default_rng(0).integers(-(2**23), 2**23, (55, 13)).astype(np.int32)
     capacity = statement.circuit.column_capacity
+    tensor = np.random.default_rng(0).integers(-(2**23), 2**23, 2 * capacity + 200).astype(np.int32)
     layout = ColumnLayout(statement.circuit.logrows, (capacity, capacity, tensor.size - 2 * capacity))
 
     def commit(elements):
