@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from eth_account import Account
 
+from benchmarks.statement import CONTEXT
 from contracts import ETH, Terms, Windows, bind_verifier, layout_hash
 from trader.chain import Chain
 from trader.delivery.cipher import key_hash
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from benchmarks.disputes import Dispute
     from benchmarks.statement import Statement
     from contracts import Layout
-    from zk import Proof
 
 PRICE_WEI, BOND_WEI, FEE_WEI = 10**18, 2 * 10**17, 10**15
 FUNDS_WEI = 1000 * PRICE_WEI
@@ -30,14 +30,14 @@ TRANSACTION_GAS = 21_000
 
 
 class Escrow:
-    """One market, one statement and its proof, a seller and a buyer.
+    """One market, one statement, a seller and a buyer; the statement is proven anew in every trade.
 
     Roots that no move looks into are the hashes of their names.
     """
 
-    def __init__(self, statement: Statement, proof: Proof) -> None:
-        self._statement, self._proof = statement, proof
-        self._outputs = statement.committed_outputs(proof)
+    def __init__(self, statement: Statement) -> None:
+        self._statement, self._proof = statement, statement.prove().proof
+        self._outputs = statement.committed_outputs(self._proof)
         chain = Chain.embedded()
         self._seller, self._buyer = _funded(chain), _funded(chain)
         self._market = Market(chain, chain.deploy(self._seller))
@@ -46,8 +46,9 @@ class Escrow:
     def verify(self) -> int:
         """Gas of a bare call of the verifier with the proof."""
         verifier = bind_verifier(self._market.chain.web3, self._market.deployment.verifier)
-        proof, vka = self._proof, list(self._statement.circuit.vka)
-        function = verifier.functions.verifyProof(proof.data, list(proof.instances), vka)
+        circuit, proof = self._statement.circuit, self._proof
+        instances = proof.public_instances(circuit, CONTEXT)
+        function = verifier.functions.verifyProof(proof.data, list(instances), list(circuit.vka))
         return self._market.chain.send(function, self._seller).gas_used
 
     def trade(self) -> dict[str, int]:
@@ -68,13 +69,14 @@ class Escrow:
 
     def _reveal(self, terms: Terms, layout: Layout, ciphertext_root: bytes) -> tuple[int, dict[str, int]]:
         """List and trade up to the revealed key: the trade's number, and the gas of each move."""
-        market, seller, buyer, proof = self._market, self._seller, self._buyer, self._proof
+        market, seller, buyer = self._market, self._seller, self._buyer
         listed = market.list(seller, terms)
         listing = listed.events[0].arguments["listingId"]
         fee = market.session_fee(listing, buyer.address)
         opened = market.open_session(buyer, listing, SAMPLES, keccak256(b"request"), fee, lambda _: None)
         trade = opened.events[0].arguments["tradeId"]
-        offer = ProofOffer(proof, self._statement.circuit.vka, layout, self._outputs, ciphertext_root, key_hash(KEY))
+        proof = self._statement.prove(market.proof_context(trade)).proof
+        offer = ProofOffer(proof, self._statement.circuit, layout, self._outputs, ciphertext_root, key_hash(KEY))
         receipts = {
             "list": listed,
             "openSession": opened,
@@ -93,10 +95,12 @@ class Escrow:
 
     def _terms(self, layout: Layout, weights_root: bytes, sums_root: bytes) -> Terms:
         circuit = self._statement.circuit
+        first = circuit.input_columns
+        points = self._proof.points(circuit)[first : first + circuit.parameter_columns]
         return Terms(
             manifest_hash=keccak256(b"manifest"),
             circuit_digest=circuit.digest,
-            parameter_commitment=commitment_digest(self._proof.points(circuit)[circuit.input_columns :]),
+            parameter_commitment=commitment_digest(points),
             weights_root=weights_root,
             sums_root=sums_root,
             layout_hash=layout_hash(layout),

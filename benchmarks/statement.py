@@ -13,6 +13,7 @@ from benchmarks.he import SCALE_BITS, random_network
 from contracts import Layout
 from trader.demo.training import train_demo_model
 from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
+from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.commitment import input_elements, parameter_elements
 from zk.proofs.prover import ProvingRun, prove_tensors
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 COMMIT_SCALE_BITS = 12
 """Scale of the outputs that a buyer commits to."""
+
+CONTEXT = bytes(CONTEXT_BYTES)
+"""Proofs of benchmarks are used nowhere."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,11 @@ class Statement:
         )
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 
-    def prove(self) -> ProvingRun:
+    def prove(self, context: bytes = CONTEXT) -> ProvingRun:
         """A verified proof, made anew each time, and what it took."""
         tensors = [input_elements(self.circuit, self.inputs, self.salt)]
         tensors += parameter_elements(self.circuit, self.model.tensors)
-        return prove_tensors(self.circuit, tensors, self.srs)
+        return prove_tensors(self.circuit, tensors, self.srs, context)
 
     @property
     def layout(self) -> Layout:
@@ -80,6 +84,7 @@ class Statement:
         return Layout(
             input_columns=self.circuit.input_columns,
             parameter_columns=self.circuit.parameter_columns,
+            hidden_columns=self.circuit.hidden_columns,
             proof_bytes=self.circuit.proof_bytes,
             outputs=self.circuit.outputs,
             output_shift_bits=self.circuit.output_scale_bits - COMMIT_SCALE_BITS,

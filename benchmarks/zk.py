@@ -23,7 +23,7 @@ from benchmarks.ezkl_defaults import PeerCost, measure_defaults
 from benchmarks.gas import MODEL_SIZES
 from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK, random_network
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
-from benchmarks.statement import Statement
+from benchmarks.statement import CONTEXT, Statement
 from trader.proving import verify_in_contract
 from zk.circuits.key_files import keys_of
 
@@ -115,7 +115,7 @@ def measure_proof(network: tuple[int, ...], audit_samples: int, runs: int) -> Au
         peak_memory_bytes=max(run.took.peak_memory_bytes for run in made),
         proving_key_bytes=keys_of(statement.circuit, statement.srs).proving_key.stat().st_size,
         proof_bytes=statement.circuit.proof_bytes,
-        verification_gas=verify_in_contract(statement.circuit, made[-1].proof),
+        verification_gas=verify_in_contract(statement.circuit, made[-1].proof, CONTEXT),
     )
 
 

@@ -18,7 +18,7 @@ ETH = "0x0000000000000000000000000000000000000000"
 """The token field of terms in ETH, the only currency so far."""
 
 _WORD_BYTES = 32
-_LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
+_LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Terms:
     sums_root: bytes
     layout_hash: bytes
     token: str
+    fee_wei: int
     price_wei: int
     bond_wei: int
-    fee_wei: int
-    buyer_quota_samples: int
-    listing_quota_samples: int
-    audit_samples: int
     tolerance: int
     """In units of the proof's instances."""
+    audit_samples: int
+    buyer_quota_samples: int
+    listing_quota_samples: int
     windows: Windows
 
     def as_abi(self) -> tuple[Any, ...]:
@@ -80,13 +80,13 @@ class Terms:
             self.sums_root,
             self.layout_hash,
             self.token,
+            self.fee_wei,
             self.price_wei,
             self.bond_wei,
-            self.fee_wei,
+            self.tolerance,
+            self.audit_samples,
             self.buyer_quota_samples,
             self.listing_quota_samples,
-            self.audit_samples,
-            self.tolerance,
             self.windows.as_abi(),
         )
 
@@ -102,6 +102,8 @@ class Layout:
 
     input_columns: int
     parameter_columns: int
+    hidden_columns: int
+    """Committed columns of layers' results; 0 if no layer is proven by a random check."""
     proof_bytes: int
     outputs: int
     """Per sample."""
@@ -116,6 +118,7 @@ class Layout:
         return (
             self.input_columns,
             self.parameter_columns,
+            self.hidden_columns,
             self.proof_bytes,
             self.outputs,
             self.output_shift_bits,

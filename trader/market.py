@@ -31,6 +31,7 @@ from trader.trade import (
     Slashed,
     State,
 )
+from zk import trade_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from web3.contract import Contract
 
     from trader.chain import Chain, LogEvent, Receipt
-    from zk import Proof
+    from zk import AuditCircuit, Proof
 
 E = TypeVar("E", bound=Event)
 
@@ -92,7 +93,7 @@ class ProofOffer:
 
     Attributes:
         proof: The audit proof.
-        vka: The circuit's verification key artifact.
+        circuit: Its circuit, for challenge and verification key artifact.
         layout: The listing's layout.
         outputs: The outputs that the buyer committed to.
         ciphertext_root: Root of the tree over the ciphertext chunks.
@@ -100,7 +101,7 @@ class ProofOffer:
     """
 
     proof: Proof
-    vka: tuple[bytes, ...]
+    circuit: AuditCircuit
     layout: Layout
     outputs: tuple[int, ...]
     ciphertext_root: bytes
@@ -267,12 +268,16 @@ class Market:
         """Lock the price and commit to the audit samples."""
         return self._send(account, price_wei, "purchase", trade_id, input_commitment, list(outputs))
 
+    def proof_context(self, trade_id: int) -> bytes:
+        """What the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
+        return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
+
     def prove(self, account: LocalAccount, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
         """Prove the audit samples and lock the bond."""
         audit = (
             offer.proof.data,
-            list(offer.proof.instances),
-            list(offer.vka),
+            list(offer.proof.public_instances(offer.circuit, self.proof_context(trade_id))),
+            list(offer.circuit.vka),
             offer.layout.as_abi(),
             list(offer.outputs),
         )

@@ -12,7 +12,7 @@ from eth_account import Account
 
 from contracts import bind_verifier, register_vka
 from trader.chain import Chain
-from trader.errors import PeerFaultError
+from trader.errors import PeerFaultError, TransactionRefusedError
 from zk import AuditCircuit, Proof, Srs, draw_input_salt, input_commitment, parameter_commitment, prove, verify
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trader.model import CanonicalModel
 
 FUNDS_WEI = 10**18
+TRIAL_CONTEXT = bytes(32)
+"""A proof that is never used."""
 
 
 def prove_and_verify(
@@ -35,7 +37,7 @@ def prove_and_verify(
     """
     salt = draw_input_salt(circuit)
     started = time.perf_counter()
-    proof = prove(circuit, inputs, salt, model.tensors, srs)
+    proof = prove(circuit, inputs, salt, model.tensors, srs, context=TRIAL_CONTEXT)
     proven = time.perf_counter()
     verify(
         circuit,
@@ -43,6 +45,7 @@ def prove_and_verify(
         srs,
         input_points=input_commitment(circuit, inputs, salt, srs),
         parameter_points=parameter_commitment(circuit, model.tensors, srs),
+        context=TRIAL_CONTEXT,
     )
     verified = time.perf_counter()
     return {
@@ -51,13 +54,18 @@ def prove_and_verify(
         "proof_bytes": len(proof.data),
         "prove_seconds": round(proven - started, 3),
         "verify_seconds": round(verified - proven, 3),
-        "verifier_gas": verify_in_contract(circuit, proof),
+        "verifier_gas": verify_in_contract(circuit, proof, TRIAL_CONTEXT),
         "verified": True,
     }
 
 
-def verify_in_contract(circuit: AuditCircuit, proof: Proof) -> int:
+def verify_in_contract(circuit: AuditCircuit, proof: Proof, context: bytes) -> int:
     """Verify a proof in the verifier contract, on a fresh embedded chain; the gas that it takes.
+
+    Args:
+        circuit: the circuit of the statement.
+        proof: the proof.
+        context: what its challenge was made for, 32 bytes.
 
     Raises:
         PeerFaultError: the contract refuses the proof, or takes it for another circuit.
@@ -67,8 +75,13 @@ def verify_in_contract(circuit: AuditCircuit, proof: Proof) -> int:
     chain.fund(account.address, FUNDS_WEI)
     verifier = chain.deploy(account).verifier
     chain.send(register_vka(chain.web3, verifier, circuit.vka), account)
-    call = bind_verifier(chain.web3, verifier).functions.verifyProof(proof.data, proof.instances, circuit.vka)
-    accepted, digest = chain.call(call)
+    call = bind_verifier(chain.web3, verifier).functions.verifyProof(
+        proof.data, proof.public_instances(circuit, context), circuit.vka
+    )
+    try:
+        accepted, digest = chain.call(call)
+    except TransactionRefusedError as error:
+        raise PeerFaultError("the verifier contract refuses the proof: it does not hold in this context.") from error
     if not accepted or digest != circuit.digest:
         raise PeerFaultError("the verifier contract refuses the proof. Don't list this model; report it.")
     return chain.send(call, account).gas_used

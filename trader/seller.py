@@ -214,7 +214,12 @@ class Seller(Party):
         self.package.budget.reserve([purchase.input_commitment])
         with self._working("prove"):
             proof = prove(
-                self.circuit, order.inputs.samples, order.inputs.salt, self.package.canonical.tensors, self.srs
+                self.circuit,
+                order.inputs.samples,
+                order.inputs.salt,
+                self.package.canonical.tensors,
+                self.srs,
+                context=self.market.proof_context(trade_id),
             )
         key = self._delivery_key(trade_id)
         ciphertext = encrypt_artifact(self._delivered_artifact(), key)
@@ -226,7 +231,7 @@ class Seller(Party):
             details={"bytes": len(proof.data), "samples": len(purchase.outputs)},
         )
         offer = ProofOffer(
-            proof, self.circuit.vka, self.layout, purchase.outputs, ciphertext_tree(ciphertext).root, key_hash(key)
+            proof, self.circuit, self.layout, purchase.outputs, ciphertext_tree(ciphertext).root, key_hash(key)
         )
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))

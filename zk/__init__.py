@@ -8,6 +8,7 @@ from zk.ceremony import cached_srs, ceremony_srs, fetch_srs, import_srs
 from zk.circuits.audit import AuditCircuit
 from zk.circuits.build import build_audit_circuit, rebuild_audit_circuit
 from zk.errors import ZkError
+from zk.proofs.challenge import trade_context
 from zk.proofs.commitment import (
     commit_elements,
     commitment_digest,
@@ -49,6 +50,7 @@ __all__ = [
     "prove",
     "read_srs",
     "rebuild_audit_circuit",
+    "trade_context",
     "verify",
     "write_reusable_verifier",
 ]

@@ -184,7 +184,9 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requirePayment(bond);
         audit.requireCommitments(terms, trade_.digest);
         audit.requireOutputs(terms);
-        _requireAccepted(audit, terms.circuitDigest);
+        bytes32 circuitDigest = terms.circuitDigest;
+        audit.requireChallenge(_proofContext(tradeId), circuitDigest);
+        _requireAccepted(audit, circuitDigest);
 
         trade_.digest = ciphertextRoot;
         trade_.keyHash = keyHash;
@@ -339,6 +341,11 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
 
     function _requireVerifier(address verifier, bytes32 expected) private view {
         require(verifier.codehash == expected, UnexpectedVerifier(verifier, verifier.codehash, expected));
+    }
+
+    /// @dev What the challenge of a trade's proof depends on, beside the statement.
+    function _proofContext(uint256 tradeId) private view returns (bytes32) {
+        return keccak256(abi.encode(block.chainid, address(this), tradeId));
     }
 
     /// @dev The pinned verifier accepts the proof, for the listed circuit.

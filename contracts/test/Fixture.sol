@@ -47,6 +47,7 @@ abstract contract Fixture {
         audit.layout = Layout({
             inputColumns: 1,
             parameterColumns: 1,
+            hiddenColumns: 0,
             proofBytes: uint32(audit.proof.length),
             outputs: uint32(VM.parseJsonUint(vectors, ".outputs")),
             outputShiftBits: uint8(VM.parseJsonUint(vectors, ".output_shift_bits")),
@@ -72,7 +73,7 @@ abstract contract Fixture {
     }
 
     /// @dev A listing whose trees have one leaf, which is not that of the (all-zero) delivered chunk: every dispute wins.
-    function terms(uint128 price, uint128 bond, uint128 fee) internal view returns (Terms memory listed) {
+    function terms(uint128 price, uint128 bond, uint96 fee) internal view returns (Terms memory listed) {
         listed.circuitDigest = keccak256(abi.encodePacked(audit.vka));
         listed.parameterCommitment = keccak256(slice(audit.proof, 64, 128));
         listed.weightsRoot = WEIGHTS_LEAF;

@@ -31,7 +31,7 @@ contract Parties is Fixture {
     // --------------------------------------------------------------------------------------------------- actions
 
     function list(uint256 who, uint128 price, uint128 bond, uint128 fee) public {
-        attempt(who, 0, abi.encodeCall(market.list, (terms(price % 1e20, bond % 1e20, fee % 1e18))));
+        attempt(who, 0, abi.encodeCall(market.list, (terms(price % 1e20, bond % 1e20, uint96(fee % 1e18)))));
     }
 
     function delist(uint256 who, uint256 listing) external {

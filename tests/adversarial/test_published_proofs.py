@@ -13,7 +13,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 import zk
-from tests.simulators.dense_model import SCALE_BITS, dense_architecture, random_inputs, random_parameters
+from tests.simulators.dense_model import CONTEXT, SCALE_BITS, dense_architecture, random_inputs, random_parameters
 from tests.simulators.lattice import reduce_lattice
 from tests.simulators.trading import FEE, Trading
 from trader.model import (
@@ -110,7 +110,9 @@ def sold_twice() -> tuple[zk.AuditCircuit, NDArray[np.int32], list[zk.Proof]]:
     )
     srs, parameters = zk.development_srs(circuit.logrows), random_parameters(rng, *WIDTHS)
     proofs = [
-        zk.prove(circuit, random_inputs(rng, 1, WIDTHS[0]), zk.draw_input_salt(circuit), parameters, srs)
+        zk.prove(
+            circuit, random_inputs(rng, 1, WIDTHS[0]), zk.draw_input_salt(circuit), parameters, srs, context=CONTEXT
+        )
         for _ in range(PROOFS)
     ]
     return circuit, parameters[0].ravel(), proofs

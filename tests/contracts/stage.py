@@ -58,7 +58,7 @@ class Audit:
         instances = [int(instance) for instance in VECTORS[statement]["instances"]]
         shift = VECTORS["output_shift_bits"]
         layout = Layout(
-            1, 1, len(proof), VECTORS["outputs"], shift, VECTORS["logrows"], tuple(VECTORS["column_lengths"])
+            1, 1, 0, len(proof), VECTORS["outputs"], shift, VECTORS["logrows"], tuple(VECTORS["column_lengths"])
         )
         words = [bytes.fromhex(element) for element in VECTORS[vka]]
         return cls(proof, instances, words, layout, committed_outputs(instances, shift))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SALT_ROWS = 12
 SCALE_BITS = 13
+CONTEXT = bytes(range(32))
+"""Where the tests' proofs are used."""
 
 
 def dense_architecture(*widths: int) -> onnx.ModelProto:

@@ -69,6 +69,7 @@ def run_arguments() -> ezkl.PyRunArgs:
     arguments.input_scale = arguments.param_scale = SCALE_BITS
     arguments.logrows, arguments.decomp_base, arguments.decomp_legs = LOGROWS, 512, 3
     arguments.scale_rebase_multiplier = 10
+    arguments.disable_freivalds = True
     return arguments
 
 

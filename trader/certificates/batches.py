@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from eth_utils.crypto import keccak
 
 from trader.certificates.errors import CertificationError
 from trader.model import DataError, quantise_inputs
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from trader.certificates.dataset import Dataset
     from trader.model import Graph, Manifest
     from zk import AuditCircuit, Proof, Srs
+
+
+CERTIFICATE_DOMAIN = b"modelseal/certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
     )
     padded = np.pad(inputs, ((0, -len(inputs) % k), (0, 0)))
     return padded.reshape(-1, k, model.circuit.features)
+
+
+def batch_context(dataset: Dataset, index: int) -> bytes:
+    """What the challenge of a batch's proof depends on, beside the statement; 32 bytes."""
+    return keccak(CERTIFICATE_DOMAIN + dataset.data_digest + dataset.labels_digest + index.to_bytes(32, "big"))
 
 
 def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel) -> int:

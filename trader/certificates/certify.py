@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
 
-from trader.certificates.batches import batches_of, check_labels, count_correct
+from trader.certificates.batches import batch_context, batches_of, check_labels, count_correct
 from trader.certificates.certificate import BatchProof, Certificate, DatasetSection
 from zk import prove
 
@@ -54,7 +54,8 @@ def certify(
     proofs = []
     for done, batch in enumerate(batches):
         on_batch(done, len(batches))
-        proofs.append(prove(model.circuit, batch, model.input_salt, canonical.tensors, model.srs))
+        context = batch_context(dataset, done)
+        proofs.append(prove(model.circuit, batch, model.input_salt, canonical.tensors, model.srs, context=context))
     on_batch(len(batches), len(batches))
     return Certificate(
         dataset=DatasetSection(

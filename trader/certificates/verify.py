@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trader.certificates.batches import PublicModel, batches_of, check_labels, count_correct
+from trader.certificates.batches import PublicModel, batch_context, batches_of, check_labels, count_correct
 from trader.certificates.certificate import Certificate, parse_certificate
 from trader.certificates.errors import (
     CertificateCircuitError,
@@ -111,7 +111,14 @@ def _check_proofs(
         on_batch(index, len(proofs))
         points = input_commitment(model.circuit, batch, model.input_salt, model.srs)
         try:
-            verify(model.circuit, proof, model.srs, input_points=points, parameter_points=model.parameter_points)
+            verify(
+                model.circuit,
+                proof,
+                model.srs,
+                input_points=points,
+                parameter_points=model.parameter_points,
+                context=batch_context(dataset, index),
+            )
         except ProofError as error:
             first = index * len(batch)
             raise CertificateProofError(

@@ -94,6 +94,7 @@ class Layout(_Part):
 
     input_columns: Count
     parameter_columns: Count
+    hidden_columns: Count
     proof_bytes: Count
     outputs: Count
     output_shift_bits: Annotated[int, Field(ge=0, lt=256)]

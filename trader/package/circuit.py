@@ -37,11 +37,13 @@ def open_circuit(public: PublicPackage, srs: Srs) -> AuditCircuit:
     Raises:
         CircuitError: the package doesn't give that circuit.
     """
-    circuit = parse_manifest(public.manifest).circuit
+    manifest = parse_manifest(public.manifest)
+    circuit = manifest.circuit
     return rebuild_audit_circuit(
         onnx.load_from_string(public.architecture),
         public.settings,
         audit_samples=circuit.audit_samples,
+        scale_bits=manifest.scale_bits,
         srs=srs,
         expected_digest=bytes.fromhex(circuit.circuit_digest[2:]),
     )

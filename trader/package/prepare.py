@@ -209,6 +209,7 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
         layout=manifests.Layout(
             input_columns=circuit.input_columns,
             parameter_columns=circuit.parameter_columns,
+            hidden_columns=circuit.hidden_columns,
             proof_bytes=circuit.proof_bytes,
             outputs=circuit.outputs,
             output_shift_bits=circuit.output_scale_bits - commit_scale_bits,

@@ -218,6 +218,7 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
             onnx.load_from_string(architecture_bytes(graph)),
             settings,
             audit_samples=terms.audit_samples,
+            scale_bits=manifest.scale_bits,
             srs=srs,
             expected_digest=terms.circuit_digest,
         )
@@ -225,8 +226,6 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
         raise ListingColumnError(f"{error}. Choose another listing.") from error
     except (CircuitError, SrsError) as error:
         raise ListingCircuitError(f"{error}. Choose another listing.") from error
-    if circuit.scale_bits != manifest.scale_bits:
-        raise ListingCircuitError(f"the circuit has scale 2^{circuit.scale_bits}, the manifest 2^{manifest.scale_bits}")
     return circuit
 
 
@@ -234,6 +233,7 @@ def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> La
     layout = Layout(
         input_columns=circuit.input_columns,
         parameter_columns=circuit.parameter_columns,
+        hidden_columns=circuit.hidden_columns,
         proof_bytes=circuit.proof_bytes,
         outputs=circuit.outputs,
         output_shift_bits=circuit.output_scale_bits - manifest.circuit.commit_scale_bits,

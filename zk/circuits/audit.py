@@ -1,15 +1,21 @@
 """The audit circuit: what is proven about a model, and where its committed values stand in the proof.
 
 Statement: *the committed parameters give the public outputs on the k committed inputs*. The circuit's tensors are
-tensor 0, ``[1, k·F + salt]`` (the k samples, row-major, then salt elements that no operation reads), and one tensor per
-parameter input of ``architecture.onnx``, in its order. Tensors go row-major into columns of ``2^logrows - 6`` values, a
-longer one continues in further columns, and the proof begins with one commitment (64 bytes) per column.
+tensor 0, ``[1, k·F + salt]`` (the k samples, row-major, then salt elements that no operation reads), one tensor per
+parameter input of ``architecture.onnx``, in its order, and, if layers of many rows are proven by a random check
+(:mod:`zk.circuits.batching`), a tensor with these layers' results and one with the challenge. Tensors go row-major into
+columns of ``2^logrows - 6`` values, a longer one continues in further columns, and the proof begins with one commitment
+(64 bytes) per column. The public instances are the k·O outputs and, with a random check, the challenge and a zero.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 BLINDING_ROWS = 6
 """Rows at the end of each column that ezkl sets to 1 (halo2's blinding factors + 1)."""
@@ -19,6 +25,63 @@ SALT_ELEMENTS = 27
 samples and salt: 27 random 24-bit values leave 128 bits unknown after both, and guessed samples can't be confirmed."""
 
 
+VALUE_BITS = 24
+"""Inputs and parameters are below 2^24 in magnitude, so that float32 holds them."""
+
+HIDDEN_SALT_ELEMENTS = 5
+"""Salt elements at the end of each column of the hidden tensor (one fewer where the last column would be full).
+
+They are uniform in the field: two of them hide the column behind its commitment and its one evaluation in the proof."""
+
+
+@dataclass(frozen=True)
+class HiddenTensor:
+    """The committed tensor of layers' results: values, and salt at the end of each of its columns.
+
+    Attributes:
+        products: Names of the layers, in order, as the integer graph calls them.
+        values: Number of values.
+        capacity: Of a column.
+    """
+
+    products: tuple[str, ...]
+    values: int
+    capacity: int
+
+    @property
+    def _room(self) -> int:
+        return self.capacity - HIDDEN_SALT_ELEMENTS
+
+    @property
+    def columns(self) -> int:
+        """Number of columns."""
+        return -(-self.values // self._room)
+
+    @property
+    def elements(self) -> int:
+        """Values and salt."""
+        full = self.values % self._room == 0
+        return self.values + HIDDEN_SALT_ELEMENTS * self.columns - full
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """Where values stand in the tensor: half-open ranges, one per column."""
+        starts = range(0, self.values, self._room)
+        return [
+            (column * self.capacity, column * self.capacity + min(self._room, self.values - start))
+            for column, start in enumerate(starts)
+        ]
+
+    def lay_out(self, values: Sequence[int], salt: Callable[[], int]) -> list[int]:
+        """The tensor of some values, with salt drawn where it belongs."""
+        tensor = [salt() for _ in range(self.elements)]
+        done = 0
+        for start, end in self.runs:
+            tensor[start:end] = values[done : done + end - start]
+            done += end - start
+        return tensor
+
+
 @dataclass(frozen=True)
 class AuditCircuit:
     """An audit circuit: all that is public about it.
@@ -26,6 +89,8 @@ class AuditCircuit:
     Attributes:
         digest: keccak256 over the words of ``vka``: what the on-chain verifier returns.
         onnx: The batched architecture that ezkl compiles.
+        integers: The same computation without committed results, as ONNX on integers; empty if it is rounded.
+        hidden: The tensor of committed results, if layers are proven by a random check.
         settings: Canonical JSON; with the architecture and k all that a rebuild needs.
         vka: The verifying key artifact for the reusable verifier: 32-byte words.
         srs_digest: Digest of the SRS that the keys were made with.
@@ -43,6 +108,8 @@ class AuditCircuit:
 
     digest: bytes
     onnx: bytes = field(repr=False)
+    integers: bytes = field(repr=False)
+    hidden: HiddenTensor | None
     settings: bytes = field(repr=False)
     vka: tuple[bytes, ...] = field(repr=False)
     srs_digest: bytes
@@ -87,6 +154,21 @@ class AuditCircuit:
     def parameter_columns(self) -> int:
         """Committed columns of all parameter tensors."""
         return len(self.column_lengths)
+
+    @property
+    def hidden_columns(self) -> int:
+        """Committed columns of layers' results; 0 if no layer is proven by a random check."""
+        return self.hidden.columns if self.hidden else 0
+
+    @property
+    def committed_columns(self) -> int:
+        """All committed columns, in the order of their commitments: inputs, parameters, hidden, and the challenge's."""
+        return self.input_columns + self.parameter_columns + self.hidden_columns + (self.hidden is not None)
+
+    @property
+    def output_count(self) -> int:
+        """k·O."""
+        return self.audit_samples * self.outputs
 
 
 def column_capacity(logrows: int) -> int:

@@ -13,7 +13,7 @@ from zk.circuits.audit import AuditCircuit
 from zk.circuits.graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
-from zk.circuits.planner import audit_architecture, plan_circuit, verify_scale
+from zk.circuits.planner import audit_architecture, plan_circuit, verify_bounds, verify_scale
 from zk.circuits.settings import CircuitSettings, read_settings, regenerate
 from zk.errors import SrsError, UnsupportedArchitecture
 
@@ -55,18 +55,32 @@ def build_audit_circuit(
         scale_bits=scale_bits,
         activation_magnitude=activation_magnitude,
     )
-    return _finish(graph, settings, shapes, srs(settings.run_arguments.logrows), digest=None)
+    return _finish(graph, settings, shapes, scale_bits, srs(settings.run_arguments.logrows), digest=None)
 
 
 def rebuild_audit_circuit(
-    architecture: onnx.ModelProto, settings: bytes, *, audit_samples: int, srs: Srs, expected_digest: bytes
+    architecture: onnx.ModelProto,
+    settings: bytes,
+    *,
+    audit_samples: int,
+    scale_bits: int,
+    srs: Srs,
+    expected_digest: bytes,
 ) -> AuditCircuit:
     """Rebuild a listed circuit from what is public; never recalibrates.
 
     ezkl's keys depend on hash-map order, so the build is repeated in fresh processes, a bounded number of times.
 
+    Args:
+        architecture: The listed ``architecture.onnx``.
+        settings: The listed settings.
+        audit_samples: k, as listed.
+        scale_bits: Scale of inputs and parameters, as listed.
+        srs: Of the size that the settings ask for.
+        expected_digest: The listed ``circuitDigest``.
+
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention.
+        UnsupportedArchitecture: The architecture breaks the convention, or values can wrap around the field's modulus.
         SettingsMismatch: The settings are malformed or those of another statement.
         SrsError: ``srs`` has another size than the settings ask for.
         CircuitMismatch: No build gave ``expected_digest``.
@@ -78,23 +92,32 @@ def rebuild_audit_circuit(
     logrows = given.run_arguments.logrows
     if srs.logrows != logrows:
         raise SrsError(f"the circuit needs an SRS of 2^{logrows} rows, {srs.path} has 2^{srs.logrows}: get that size")
-    graph = audit_architecture(architecture, shapes, audit_samples, logrows)
+    graph = audit_architecture(architecture, shapes, audit_samples, scale_bits, logrows)
     derived = regenerate(graph.onnx, given)
-    verify_scale(graph, derived)
-    return _finish(graph, derived, shapes, srs, digest=expected_digest)
+    verify_scale(graph, derived, scale_bits)
+    verify_bounds(graph, derived)
+    return _finish(graph, derived, shapes, scale_bits, srs, digest=expected_digest)
 
 
 def _finish(
-    graph: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, srs: Srs, *, digest: bytes | None
+    graph: AuditGraph,
+    settings: CircuitSettings,
+    shapes: ArchitectureShapes,
+    scale_bits: int,
+    srs: Srs,
+    *,
+    digest: bytes | None,
 ) -> AuditCircuit:
     """Make the keys, check them, and gather what is public about the circuit."""
     files = obtain_keys(graph.onnx, settings.canonical, srs, digest)
     vka = read_vka(files.vka.read_bytes())
     tensor_0, *lengths = settings.tensor_lengths
-    samples, *_ = settings.output_shape
+    samples, *_ = settings.output_shapes[0]
     made = AuditCircuit(
         digest=vka_digest(vka),
         onnx=graph.onnx,
+        integers=graph.integers,
+        hidden=graph.hidden,
         settings=settings.canonical,
         vka=vka,
         srs_digest=srs.digest,
@@ -103,25 +126,27 @@ def _finish(
         features=shapes.features,
         outputs=shapes.outputs,
         salt_elements=tensor_0 - samples * shapes.features,
-        scale_bits=settings.run_arguments.input_scale,
-        output_scale_bits=settings.output_scale_bits,
+        scale_bits=scale_bits,
+        output_scale_bits=graph.output_degree * scale_bits,
         is_exact=graph.is_exact,
         parameter_shapes=shapes.parameters,
         proof_bytes=proof_bytes(vka),
     )
     _verify_shapes(made, lengths, settings)
     verify_srs_points(vka, srs)
-    columns = made.input_columns + made.parameter_columns
-    verify_linked_columns(files.verifying_key.read_bytes(), vka, columns, srs)
+    verify_linked_columns(files.verifying_key.read_bytes(), vka, made.committed_columns, srs)
     return made
 
 
 def _verify_shapes(circuit: AuditCircuit, lengths: list[int], settings: CircuitSettings) -> None:
     """Ezkl may see tensors otherwise than the architecture declares them: the layout relies on these."""
     declared = list(circuit.parameter_lengths)
-    outputs = circuit.audit_samples * circuit.outputs
-    if lengths != declared or settings.instances != outputs:
+    instances = circuit.output_count
+    if circuit.hidden:
+        declared += [circuit.hidden.elements, 1]
+        instances += 2
+    if lengths != declared or settings.instances != instances:
         raise UnsupportedArchitecture(
-            f"ezkl commits to tensors of {lengths} values and gives {settings.instances} outputs, "
-            f"the architecture declares {declared} and {outputs}: prepare the model again"
+            f"ezkl commits to tensors of {lengths} values and gives {settings.instances} instances, "
+            f"the architecture declares {declared} and {instances}: prepare the model again"
         )

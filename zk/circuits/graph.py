@@ -6,22 +6,44 @@ salt elements behind them, because ezkl makes one commitment per input tensor:
 
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
-Besides, :mod:`zk.circuits.scales` keeps the scales of sums exact where all operators are, and
-:mod:`zk.circuits.functions` rewrites the others. The bytes depend on architecture, k and salt alone.
+Where all operators are exact, :mod:`zk.circuits.scales` makes a graph of integers of it, whose layers
+:mod:`zk.circuits.batching` proves for all samples at once; :mod:`zk.circuits.functions` rewrites the others. The bytes
+depend on architecture, k, scale, salt and the capacity of a column alone.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from zk.circuits.audit import VALUE_BITS, HiddenTensor
+from zk.circuits.batching import (
+    CHALLENGE,
+    CHALLENGE_INSTANCE,
+    CHECK,
+    HIDDEN,
+    ShapedGraph,
+    find_products,
+    replace_products,
+)
 from zk.circuits.functions import TABLE_OPERATORS, lower_functions
+from zk.circuits.integers import SLACK, Magnitudes, run
 from zk.circuits.scales import align_scales, is_exact
 from zk.errors import UnsupportedArchitecture
+from zk.field import MODULUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+MAX_DECOMPOSED_BITS = 126
+"""ezkl decomposes 128-bit integers."""
 
 _PREFIX = "audit/"
 _FLAT = f"{_PREFIX}flat"
@@ -83,31 +105,44 @@ class AuditGraph:
     """The graph of an audit circuit.
 
     Attributes:
-        onnx: A serialized model.
+        onnx: A serialized model: what ezkl compiles.
         output_degree: The output's scale is 2^(output_degree · scale_bits).
         is_exact: Nothing is rounded; otherwise every product is, to the scale 2^scale_bits.
         has_tables: Some function is looked up.
+        integers: Exact graphs: the computation on integers, before layers are replaced by committed results.
+        hidden: The committed results, if there are any.
+        checked: Names of results that are decomposed into limbs, so that nothing that follows can wrap around p.
+        decomposed_degree: Largest degree of a value that is decomposed, by Relu or because it is checked; 0 if none is.
     """
 
     onnx: bytes
     output_degree: int
     is_exact: bool
     has_tables: bool
+    integers: bytes = b""
+    hidden: HiddenTensor | None = None
+    checked: tuple[str, ...] = ()
+    decomposed_degree: int = 0
 
 
-def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_elements: int) -> AuditGraph:
+def audit_graph(
+    architecture: onnx.ModelProto, *, audit_samples: int, scale_bits: int, salt_elements: int, capacity: int
+) -> AuditGraph:
     """Derive the ONNX file that ezkl compiles.
 
     Args:
         architecture: See the module's docstring.
         audit_samples: k.
+        scale_bits: Scale of inputs and parameters.
         salt_elements: Elements of tensor 0 behind the samples, read by nothing.
+        capacity: Values in a committed column.
 
     Returns:
         The graph; equal arguments give equal bytes.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention, or an operator has no circuit.
+        UnsupportedArchitecture: The architecture breaks the convention, an operator has no circuit, or values can wrap
+            around the field's modulus.
     """
     shapes = read_shapes(architecture)
     source = architecture.graph.input[0].name
@@ -115,29 +150,99 @@ def audit_graph(architecture: onnx.ModelProto, *, audit_samples: int, salt_eleme
     tensor_0 = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, values + salt_elements])
     unpacking, shape_constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
     nodes = [_read_samples(node, source) for node in architecture.graph.node]
-    exact = is_exact(nodes)
-    inputs = [_SAMPLES, *(value.name for value in architecture.graph.input[1:])]
-    if exact:
-        made = align_scales(nodes, architecture.graph.initializer, inputs, _FLAT)
-    else:
-        made = lower_functions(nodes, architecture.graph.initializer)
+    names = [value.name for value in architecture.graph.input[1:]]
     parameters = [
-        helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape)
-        for value, shape in zip(architecture.graph.input[1:], shapes.parameters, strict=True)
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip(names, shapes.parameters, strict=True)
     ]
     output = helper.make_tensor_value_info(
         architecture.graph.output[0].name, TensorProto.FLOAT, [audit_samples, *shapes.output]
     )
-    graph = helper.make_graph(
-        [*unpacking, *made.nodes], "audit", [tensor_0, *parameters], [output], [*shape_constants, *made.constants]
+    if not is_exact(nodes):
+        made = lower_functions(nodes, architecture.graph.initializer)
+        nodes, constants = [*unpacking, *made.nodes], [*shape_constants, *made.constants]
+        model = _model(architecture, nodes, [tensor_0, *parameters], [output], constants)
+        tables = any(node.op_type in TABLE_OPERATORS for node in nodes)
+        return AuditGraph(model, output_degree=1, is_exact=False, has_tables=tables)
+    aligned = align_scales(nodes, architecture.graph.initializer, [_SAMPLES, *names], _FLAT, scale_bits)
+    nodes, constants = [*unpacking, *aligned.nodes], [*shape_constants, *aligned.constants]
+    integers = _model(architecture, nodes, [tensor_0, *parameters], [output], constants)
+    # Relu's own limbs bound what follows it: what the largest decomposition allows is enough to decide.
+    bounds = magnitudes(integers, 2.0**MAX_DECOMPOSED_BITS)
+    shaped = ShapedGraph(
+        nodes,
+        {name: bound.shape for name, bound in bounds.items()},
+        {tensor.name: numpy_helper.to_array(tensor) for tensor in constants if tensor.data_type == TensorProto.INT64},
+        aligned.zero,
     )
-    model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
+    fits = stays_below_half(bounds)
+    # A result of one row is committed only in order to be checked.
+    products = find_products(shaped, names, least_rows=2 if fits else 1)
+    results = tuple(product.name for product in products)
+    checked = () if fits else tuple(name for name in results if name != output.name)
+    hidden = HiddenTensor(results, sum(math.prod(p.shape) for p in products), capacity) if products else None
+    decomposed = [*checked, *(node.input[0] for node in nodes if node.op_type == "Relu")]
+    degrees = {source: 1, _FLAT: 1, **aligned.degrees}
+    inputs, outputs, compiled = [tensor_0, *parameters], [output], integers
+    if hidden:
+        nodes, more = replace_products(shaped, products, hidden, checked)
+        inputs += [_row(HIDDEN, hidden.elements), _row(CHALLENGE, 1)]
+        outputs += [_row(CHALLENGE_INSTANCE, 1), _row(CHECK, 1)]
+        compiled = _model(architecture, nodes, inputs, outputs, [*constants, *more])
     return AuditGraph(
-        onnx=model.SerializeToString(deterministic=True),
-        output_degree=made.degrees[architecture.graph.output[0].name] if exact else 1,
-        is_exact=exact,
-        has_tables=any(node.op_type in TABLE_OPERATORS for node in nodes),
+        onnx=compiled,
+        output_degree=aligned.degrees[output.name],
+        is_exact=True,
+        has_tables=False,
+        integers=integers,
+        hidden=hidden,
+        checked=checked,
+        decomposed_degree=max((degrees[name] for name in decomposed), default=0),
     )
+
+
+def magnitudes(integers: bytes, decomposed: float, checked: Iterable[str] = ()) -> dict[str, NDArray[np.float64]]:
+    """Upper bounds of every value of an integer graph, for any inputs and parameters below 2^24 in magnitude.
+
+    Args:
+        integers: See :class:`AuditGraph`.
+        decomposed: Values that are decomposed into limbs are below this.
+        checked: Names of values that are decomposed without being Relu's.
+    """
+    model, bounded = onnx.load_from_string(integers), set(checked)
+    feeds = {
+        value.name: np.full([d.dim_value for d in value.type.tensor_type.shape.dim], 2.0**VALUE_BITS - 1)
+        for value in model.graph.input
+    }
+    return run(
+        model.graph.node,
+        {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer},
+        feeds,
+        Magnitudes(decomposed),
+        lambda name, bound: np.minimum(bound, decomposed) if name in bounded else bound,
+    )
+
+
+def stays_below_half(bounds: Mapping[str, NDArray[np.float64]]) -> bool:
+    """Whether no value can leave (-p/2, p/2): then the circuit's arithmetic modulo p is that of the integers."""
+    return all(bound.max(initial=0.0) * SLACK < MODULUS // 2 for bound in bounds.values() if bound.dtype.kind == "f")
+
+
+def _row(name: str, length: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, length])
+
+
+def _model(
+    architecture: onnx.ModelProto,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    constants: Sequence[onnx.TensorProto],
+) -> bytes:
+    graph = helper.make_graph(nodes, "audit", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
 
 
 def _read_samples(node: onnx.NodeProto, source: str) -> onnx.NodeProto:

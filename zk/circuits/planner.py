@@ -1,30 +1,42 @@
 """Choose the settings of a new audit circuit.
 
-What was measured with ezkl 23 on two cores, proving time in core seconds:
+What was measured with ezkl 23 on two cores, proving time in core seconds, on a circuit of 784-64-10 for four samples:
 
-====================  =======  =======  ===========  ============
-784-64-10, k = 4      columns  logrows  time         proof bytes
-====================  =======  =======  ===========  ============
-one block             2        15       15.3         5,920
-one block             1        16       17.9         5,088
-two blocks            2        14       12.7         11,200
-two blocks            4        14       13.6         8,384
-====================  =======  =======  ===========  ============
+============  =======  =======  ===========  ============
+blocks        columns  logrows  time         proof bytes
+============  =======  =======  ===========  ============
+one           2        15       15.3         5,920
+one           1        16       17.9         5,088
+two           2        14       12.7         11,200
+two           4        14       13.6         8,384
+============  =======  =======  ===========  ============
 
-So two inner columns and the smallest number of rows that holds the layout in one block it is: more blocks would save a
-sixth of the time and double proof and gas. Without activations the decomposition is not used and costs nothing; with
-Relu, a value is cut into limbs below ``decomp_base``, and the choice is the base that gives the smallest circuit.
+So time goes with rows times columns, and one block it is: more blocks double proof and gas. The choice is the number of
+inner columns that makes the smallest product (:func:`count_cells`). Without activations the decomposition is not used
+and costs nothing; with Relu, or where values are checked, a value is cut into limbs below ``decomp_base``, and the
+choice is the base that gives the smallest circuit.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zk.circuits.audit import SALT_ELEMENTS, column_capacity, leaves_empty_column
-from zk.circuits.graph import ArchitectureShapes, AuditGraph, audit_graph
-from zk.circuits.settings import CircuitSettings, RunArguments, generate
+import onnx
+
+from zk.circuits.audit import SALT_ELEMENTS, column_capacity, leaves_empty_column, split_columns
+from zk.circuits.graph import (
+    MAX_DECOMPOSED_BITS,
+    ArchitectureShapes,
+    AuditGraph,
+    audit_graph,
+    magnitudes,
+    stays_below_half,
+)
+from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitecture
 from zk.proofs.worker import physical_memory_bytes
 from zk.srs import MAX_LOGROWS
@@ -32,28 +44,30 @@ from zk.srs import MAX_LOGROWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import onnx
-
 MIN_LOGROWS = 8
 """Smaller circuits save nothing, and at fewer rows ezkl's constant overhead doesn't fit."""
-
-MAX_OUTPUT_SCALE_BITS = 216
-"""Signed values have 253 bits: this leaves outputs a magnitude of 2^37."""
 
 MAGNITUDE_BITS = 16
 """Values that meet an activation are below 2^16 in real units; a proof about larger ones can't be made."""
 
+LEAST_MAGNITUDE_BITS = 6
+"""Where limbs for 2^16 let later values wrap around the modulus, fewer are tried, down to real values of 2^6."""
+
+INNER_COLUMNS = (2, 3, 4)
+SMALL_LOGROWS = 12
+"""Up to here a proof takes a second or less, and more columns would only make it larger."""
+
 MAX_TABLE_COLUMNS = 4
 """A table of twice the range goes into at most this many columns: more of them cost more than more rows."""
 
-PROVER_BYTES_PER_ROW = 16 << 10
-"""Peak memory of the prover per row, measured from 2^14 to 2^16 rows."""
+PROVER_BYTES_PER_CELL = 1400
+"""Peak memory of the prover over rows times columns (:func:`count_cells`), measured from 2^14 to 2^16 rows."""
 
 UNSALTED_COLUMN = 1 << 12
 """Parameters in a column without salt, at least: what proofs tell of so many, lattice reduction does not solve."""
 
-_MAX_DECOMPOSED_BITS = 126
-"""ezkl decomposes 128-bit integers."""
+FIXED_COLUMNS = 3
+"""What rows cost beside their columns, in columns; from the table above."""
 
 _BASE_BITS = range(7, 15)
 _DRAFT_LOGROWS = 17
@@ -72,90 +86,165 @@ def plan_circuit(
     Raises:
         UnsupportedArchitecture: There is no circuit, or none of a size that an SRS exists for or this machine proves.
     """
-    draft = audit_architecture(architecture, shapes, audit_samples, _DRAFT_LOGROWS)
-    output_scale_bits = draft.output_degree * scale_bits
-    if output_scale_bits > MAX_OUTPUT_SCALE_BITS:
-        raise UnsupportedArchitecture(
-            f"outputs at scale 2^{output_scale_bits} leave no room in the field: prepare the model with fewer than "
-            f"{scale_bits} scale bits ({MAX_OUTPUT_SCALE_BITS // draft.output_degree} fit)"
-        )
+    draft = audit_architecture(architecture, shapes, audit_samples, scale_bits, _DRAFT_LOGROWS)
     lookup_bound = math.ceil(activation_magnitude * 2**scale_bits) if draft.has_tables else 2
-    candidates = _candidates(draft, shapes, scale_bits, lookup_bound)
-    logrows, arguments = min(candidates, key=lambda candidate: candidate[0])
-    _verify_memory(logrows)
-    graph = audit_architecture(architecture, shapes, audit_samples, logrows)
+    candidates = list(_candidates(draft, shapes, scale_bits, lookup_bound))
+    if not candidates:
+        raise _wraps_around(_fewer_scale_bits(architecture, shapes, scale_bits))
+    _, arguments = min(candidates, key=lambda candidate: candidate[0])
+    graph = audit_architecture(architecture, shapes, audit_samples, scale_bits, arguments.logrows)
     settings = generate(graph.onnx, arguments)
-    verify_scale(graph, settings)
+    _verify_memory(settings)
+    verify_scale(graph, settings, scale_bits)
+    verify_bounds(graph, settings)
     return graph, settings
 
 
 def audit_architecture(
-    architecture: onnx.ModelProto, shapes: ArchitectureShapes, audit_samples: int, logrows: int
+    architecture: onnx.ModelProto, shapes: ArchitectureShapes, audit_samples: int, scale_bits: int, logrows: int
 ) -> AuditGraph:
     """The audit graph with the usual salt, or one element more where ezkl would append an empty column."""
-    salt = SALT_ELEMENTS
-    salt += leaves_empty_column(audit_samples * shapes.features + salt, column_capacity(logrows))
-    return audit_graph(architecture, audit_samples=audit_samples, salt_elements=salt)
+    salt, capacity = SALT_ELEMENTS, column_capacity(logrows)
+    salt += leaves_empty_column(audit_samples * shapes.features + salt, capacity)
+    return audit_graph(
+        architecture, audit_samples=audit_samples, scale_bits=scale_bits, salt_elements=salt, capacity=capacity
+    )
 
 
-def verify_scale(graph: AuditGraph, settings: CircuitSettings) -> None:
-    """Check that outputs have the scale that the graph says, and that nothing is rounded in exact ones.
+def verify_scale(graph: AuditGraph, settings: CircuitSettings, scale_bits: int) -> None:
+    """Check that ezkl's scales are those of the graph, and that nothing is rounded in exact ones.
 
     Raises:
         UnsupportedArchitecture: It is otherwise.
     """
-    expected = graph.output_degree * settings.run_arguments.input_scale
-    if (graph.is_exact and settings.has_lookups) or settings.output_scale_bits != expected:
+    # Exact graphs compute on integers; where products are rounded, every value has the scale of the inputs.
+    expected = 0 if graph.is_exact else scale_bits
+    found = (settings.run_arguments.input_scale, settings.output_scale_bits)
+    if (graph.is_exact and settings.has_lookups) or found != (expected, expected):
         raise UnsupportedArchitecture(
-            f"ezkl gives the circuit's outputs the scale 2^{settings.output_scale_bits}, not 2^{expected}: "
+            f"ezkl gives the circuit's inputs the scale 2^{found[0]} and its outputs 2^{found[1]}, not 2^{expected}: "
             "a constant of the architecture has a scale of its own; prepare the model again"
         )
 
 
+def verify_bounds(graph: AuditGraph, settings: CircuitSettings) -> None:
+    """Check that no value of an exact circuit can wrap around the modulus, whatever inputs and parameters are.
+
+    Inputs and parameters are below 2^24 in magnitude; what the circuit decomposes is below base^legs.
+
+    Raises:
+        UnsupportedArchitecture: One can.
+    """
+    if graph.is_exact and not _fits(graph, settings.run_arguments):
+        raise _wraps_around("choose another listing")
+
+
+def _fits(graph: AuditGraph, arguments: RunArguments) -> bool:
+    limit = float(arguments.decomp_base) ** arguments.decomp_legs
+    return stays_below_half(magnitudes(graph.integers, limit, graph.checked))
+
+
+def _wraps_around(advice: str) -> UnsupportedArchitecture:
+    return UnsupportedArchitecture(
+        "with parameters and inputs below 2^24, values of this network can exceed the field's modulus, and a proof "
+        f"would show remainders: {advice}"
+    )
+
+
+def _fewer_scale_bits(architecture: onnx.ModelProto, shapes: ArchitectureShapes, scale_bits: int) -> str:
+    """The largest scale at which the network fits, for the seller that asked for too much."""
+    for fewer in range(scale_bits - 1, 0, -1):
+        draft = audit_architecture(architecture, shapes, 1, fewer, _DRAFT_LOGROWS)
+        if _draft_arguments(draft, fewer, _BASE_BITS[0], INNER_COLUMNS[0], 2) is not None:
+            return f"prepare the model with fewer than {scale_bits} scale bits ({fewer} fit)"
+    return "it has too many squares in a row"
+
+
 def _candidates(
     draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int, lookup_bound: int
-) -> Iterator[tuple[int, RunArguments]]:
-    """Settings and their number of rows, for each base that is worth a try; smaller bases first."""
-    # Where products are rounded, the largest values to decompose are products before they are.
-    degree = draft.output_degree if draft.is_exact else 2
-    bits = min(degree * scale_bits + MAGNITUDE_BITS, _MAX_DECOMPOSED_BITS)
-    for base_bits in _BASE_BITS:
-        arguments = RunArguments(
-            scale_bits,
-            _DRAFT_LOGROWS,
-            decomp_base=1 << base_bits,
-            decomp_legs=math.ceil(bits / base_bits),
-            scale_rebase_multiplier=64 if draft.is_exact else 1,
-            lookup_bound=lookup_bound,
-        )
-        settings = generate(draft.onnx, arguments)
-        at_least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
-        if settings.decomposes:
-            at_least = max(at_least, base_bits + 1)
-        logrows = _fitting_logrows(settings, shapes, at_least)
-        yield logrows, replace(arguments, logrows=logrows)
-        if not settings.decomposes:
+) -> Iterator[tuple[tuple[int, int], RunArguments]]:
+    """Settings and their work, for each base and number of columns that is worth a try; smaller ones first."""
+    decomposed = True
+    for base_bits, inner in itertools.product(_BASE_BITS, INNER_COLUMNS):
+        if not decomposed and base_bits > _BASE_BITS[0]:
             return
+        arguments = _draft_arguments(draft, scale_bits, base_bits, inner, lookup_bound)
+        if arguments is None:
+            continue
+        settings = generate(draft.onnx, arguments)
+        decomposed = settings.decomposes
+        at_least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
+        if decomposed:
+            at_least = max(at_least, base_bits + 1)
+        logrows = _fitting_logrows(draft, settings, shapes, at_least)
+        yield _work(settings, logrows), replace(arguments, logrows=logrows)
 
 
-def _fitting_logrows(settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
+def _draft_arguments(
+    draft: AuditGraph, scale_bits: int, base_bits: int, inner: int, lookup_bound: int
+) -> RunArguments | None:
+    """Arguments with limbs for real values of 2^16, or for smaller ones where those could wrap around p later."""
+    arguments = RunArguments(
+        0 if draft.is_exact else scale_bits,
+        _DRAFT_LOGROWS,
+        num_inner_cols=inner,
+        decomp_base=1 << base_bits,
+        scale_rebase_multiplier=64 if draft.is_exact else 1,
+        lookup_bound=lookup_bound,
+    )
+    # Where products are rounded, the largest values to decompose are products before they are.
+    degree = draft.decomposed_degree if draft.is_exact else 2
+    for magnitude_bits in range(MAGNITUDE_BITS, LEAST_MAGNITUDE_BITS - 1, -1):
+        bits = min(degree * scale_bits + magnitude_bits, MAX_DECOMPOSED_BITS)
+        legs = MAX_DECOMPOSED_BITS // base_bits if bits == MAX_DECOMPOSED_BITS else math.ceil(bits / base_bits)
+        arguments = replace(arguments, decomp_legs=legs)
+        if not draft.is_exact or _fits(draft, arguments):
+            return arguments
+    return None
+
+
+def count_cells(settings: CircuitSettings, logrows: int) -> int:
+    """What proving goes with: rows times columns, three advice columns for each inner one, and the committed ones."""
+    capacity = column_capacity(logrows)
+    committed = sum(len(split_columns(length, capacity)) for length in settings.tensor_lengths)
+    return (3 * settings.run_arguments.num_inner_cols + committed + FIXED_COLUMNS) << logrows
+
+
+def _work(settings: CircuitSettings, logrows: int) -> tuple[int, int]:
+    """What is to be small: cells where a proof takes long, the columns alone where it doesn't, then rows."""
+    return count_cells(settings, logrows) << max(SMALL_LOGROWS - logrows, 0), logrows
+
+
+def _fitting_logrows(draft: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
     """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column.
 
     Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long.
     """
     lengths = [math.prod(shape) for shape in shapes.parameters]
     salted = max(min(length, UNSALTED_COLUMN) for length in lengths)
-    needed = max(settings.rows, settings.instances, salted)
+    cells = settings.counted_assignments - _counted_twice(draft)
+    needed = max(-(-cells // settings.run_arguments.num_inner_cols) + UNUSED_ROWS, settings.instances, salted)
     for logrows in range(at_least, MAX_LOGROWS + 1):
         capacity = column_capacity(logrows)
-        if needed <= capacity and not any(leaves_empty_column(length, capacity) for length in lengths):
+        if needed <= 1 << logrows and not any(leaves_empty_column(length, capacity) for length in lengths):
             return logrows
     raise UnsupportedArchitecture(f"the circuit needs {needed} rows: at most 2^{MAX_LOGROWS}; audit fewer samples")
 
 
-def _verify_memory(logrows: int) -> None:
+def _counted_twice(draft: AuditGraph) -> int:
+    """Cells that ezkl counts and does not use: each input once, and once more for each Slice of it."""
+    graph = onnx.load_from_string(draft.onnx).graph
+    sliced = Counter(node.input[0] for node in graph.node if node.op_type == "Slice")
+    return sum(
+        math.prod(d.dim_value for d in value.type.tensor_type.shape.dim) * (1 + sliced[value.name])
+        for value in graph.input
+    )
+
+
+def _verify_memory(settings: CircuitSettings) -> None:
     """Refuse what this machine can't prove before it tries."""
-    needed, available = PROVER_BYTES_PER_ROW << logrows, physical_memory_bytes()
+    logrows = settings.run_arguments.logrows
+    needed, available = PROVER_BYTES_PER_CELL * count_cells(settings, logrows), physical_memory_bytes()
     if needed > available:
         raise UnsupportedArchitecture(
             f"a circuit of 2^{logrows} rows takes about {needed >> 30} GiB to prove, this machine has "

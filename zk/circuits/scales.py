@@ -1,15 +1,20 @@
-"""Keep every value of a circuit at an exact power of the scale.
+"""Make every value of an exact circuit an integer, at a power of the scale that this module keeps.
 
-ezkl computes on integers at scale 2^(d·s), where s is the scale of inputs and constants; the *degree* d adds up in
-products. Two of its habits would cost exactness, or fail, in deeper networks:
+ezkl computes on integers at scales of its own, which it changes where it likes. Exact circuits therefore have scale 1
+as far as ezkl knows: their graphs compute on integers, and an integer stands for a real number at scale 2^(d·s), where
+s is the scale of inputs and parameters. The *degree* d adds up in products. What follows from it:
 
-- Where a sum's operands have different degrees, it multiplies one by a constant 2^(…), of at most 127 bits. Here the
-  operand is multiplied by a *unit* instead, unless it is a constant that fits: a computed 1 at degree d, u^d with
-  u = 1 + zero.
+- A float constant c becomes the integer round(c·2^s), of degree 1.
+- Where a sum's operands have different degrees, one is multiplied by 2^(s·missing): a constant at once, a value by a
+  *unit*, the constant 2^(s·missing). ezkl reads constants of at most 127 bits, float32 holds powers of two up to
+  2^127: larger units are products, of a constant plus zero, so that nothing is folded.
 - A constant that several operations read (the optimiser merges equal ones) is decomposed into limbs of limited range.
   Here such a constant gets one reader: constant + zero, which the others read.
 
-Zero is x - x for some input x: a computed value, so that nothing is folded. All of it is exact and costs a few rows.
+Zero is x - x for some input x: a computed value. All of it is exact and costs a few rows.
+
+Example, s = 4: Add(x·θ, c) with c = 0.5 has operands of degrees 2 and 1; c becomes 0.5·2^4·2^4 = 128, and the sum
+x·θ + 128 stands for (x·θ + 128)/2^8.
 """
 
 from __future__ import annotations
@@ -31,8 +36,10 @@ if TYPE_CHECKING:
 
 _PRODUCTS = {"MatMul", "Mul"}
 _ALIGNED = {"Add", "Sub", "Concat"}
-_MAX_CONSTANT_DEGREE = 5
-"""Up to here (5 · 24 bits) ezkl scales a constant with one reader exactly, and without any row."""
+MAX_CONSTANT_BITS = 120
+"""Constants are below 2^120: float32 and ezkl hold integers below 2^127."""
+
+MAX_UNIT_BITS = 96
 
 _KEEPING = {
     "Flatten",
@@ -62,11 +69,13 @@ class AlignedGraph:
         nodes: In order.
         constants: Initializers.
         degrees: Degree of every value by name.
+        zero: Name of the zero of shape [1, 1].
     """
 
     nodes: list[onnx.NodeProto]
     constants: list[onnx.TensorProto]
     degrees: dict[str, int]
+    zero: str = ""
 
 
 def is_exact(nodes: Iterable[onnx.NodeProto]) -> bool:
@@ -75,39 +84,52 @@ def is_exact(nodes: Iterable[onnx.NodeProto]) -> bool:
 
 
 def align_scales(
-    nodes: Sequence[onnx.NodeProto], constants: Sequence[onnx.TensorProto], inputs: Iterable[str], some_input: str
+    nodes: Sequence[onnx.NodeProto],
+    constants: Sequence[onnx.TensorProto],
+    inputs: Iterable[str],
+    some_input: str,
+    scale_bits: int,
 ) -> AlignedGraph:
-    """Rewrite a graph so that operands of sums have equal degrees and float constants one reader.
+    """Rewrite a graph into integers: operands of sums have equal degrees, float constants one reader.
 
     Args:
         nodes: The graph in order.
         constants: Its initializers.
         inputs: Names of the values that it takes: samples and parameters.
         some_input: A value of shape [1, n] that depends on an input.
+        scale_bits: s.
 
     Raises:
         UnsupportedArchitecture: A node reads what is not made before it.
     """
-    aligner = _ScaleAligner(constants, inputs, some_input, Counter(name for node in nodes for name in node.input))
+    uses = Counter(name for node in nodes for name in node.input)
+    aligner = _ScaleAligner(constants, inputs, some_input, uses, scale_bits)
     for node in nodes:
         aligner.append(node)
-    return AlignedGraph(aligner.nodes, aligner.constants, aligner.degrees)
+    zero = aligner.make_zero()
+    return AlignedGraph(aligner.nodes, aligner.constants, aligner.degrees, zero)
 
 
 class _ScaleAligner:
     """Copies nodes in order; ``nodes`` and ``constants`` are the graph so far."""
 
     def __init__(
-        self, constants: Sequence[onnx.TensorProto], inputs: Iterable[str], some_input: str, uses: Counter[str]
+        self,
+        constants: Sequence[onnx.TensorProto],
+        inputs: Iterable[str],
+        some_input: str,
+        uses: Counter[str],
+        scale_bits: int,
     ) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self.constants = list(constants)
+        self.constants = [_as_integers(tensor, scale_bits) for tensor in constants]
         self._some_input = some_input
+        self._scale_bits = scale_bits
         self.degrees = dict.fromkeys([*inputs, *(tensor.name for tensor in constants), ""], 1)
         self._units: dict[int, str] = {}
         self._zero = ""
-        self._given_constants = {tensor.name for tensor in constants}
         self._readable = self._merge_constants(uses)
+        self._given_constants = {tensor.name: index for index, tensor in enumerate(constants)}
 
     def append(self, node: onnx.NodeProto) -> None:
         """Add a node, and before it whatever brings its inputs to one scale; reading what nobody made is refused."""
@@ -123,6 +145,14 @@ class _ScaleAligner:
         self.nodes.append(copy)
         self.degrees |= dict.fromkeys(node.output, degree)
 
+    def make_zero(self) -> str:
+        """Zero as x - x for some input x, which no optimiser takes for a constant; shape [1, 1]."""
+        if not self._zero:
+            bounds = [self._constant(n, np.array([v], np.int64)) for n, v in (("start", 0), ("end", 1), ("axis", 1))]
+            x = self._emit("Slice", self._some_input, *bounds)
+            self._zero = self._emit("Sub", x, x)
+        return self._zero
+
     def _merge_constants(self, uses: Counter[str]) -> dict[str, str]:
         """What to read instead of a float constant that is read more than once, under one name or several."""
         readers: Counter[tuple[object, ...]] = Counter()
@@ -134,33 +164,37 @@ class _ScaleAligner:
         for name, value in values.items():
             if value and readers[value] > 1:
                 if value not in made:
-                    made[value] = self._emit("Add", name, self._make_zero())
+                    made[value] = self._emit("Add", name, self.make_zero())
                 readable[name] = made[value]
         return readable
 
     def _raise(self, name: str, degree: int) -> str:
-        missing = degree - self.degrees[name]
-        if not missing or (name in self._given_constants and degree <= _MAX_CONSTANT_DEGREE):
+        bits = (degree - self.degrees[name]) * self._scale_bits
+        if not bits:
             return name
-        return self._emit("Mul", name, self._unit(missing), degree=degree)
+        if name in self._given_constants and self._shift_constant(name, bits):
+            self.degrees[name] = degree
+            return name
+        return self._emit("Mul", name, self._unit(bits), degree=degree)
 
-    def _unit(self, degree: int) -> str:
-        """1 at the given degree: a product of two smaller ones."""
-        if degree not in self._units:
-            half = degree // 2
-            if half:
-                self._units[degree] = self._emit("Mul", self._unit(half), self._unit(degree - half), degree=degree)
+    def _shift_constant(self, name: str, bits: int) -> bool:
+        """Multiply a constant with one reader by 2^bits, which float32 does exactly; False where it gets too large."""
+        index = self._given_constants[name]
+        value = numpy_helper.to_array(self.constants[index]).astype(np.float64)
+        fits = bool(np.all(np.abs(np.ldexp(value, bits)) < 2.0**MAX_CONSTANT_BITS))
+        if fits:
+            self.constants[index] = numpy_helper.from_array(np.ldexp(value, bits).astype(np.float32), name)
+        return fits
+
+    def _unit(self, bits: int) -> str:
+        """2^bits."""
+        if bits not in self._units:
+            if bits <= MAX_UNIT_BITS:
+                power = self._constant(f"power/{bits}", np.full((1, 1), 2.0**bits, np.float32))
+                self._units[bits] = self._emit("Add", self.make_zero(), power)
             else:
-                one = self._constant("one", np.ones((1, 1), np.float32))
-                self._units[degree] = self._emit("Add", self._make_zero(), one)
-        return self._units[degree]
-
-    def _make_zero(self) -> str:
-        if not self._zero:
-            bounds = [self._constant(n, np.array([v], np.int64)) for n, v in (("start", 0), ("end", 1), ("axis", 1))]
-            x = self._emit("Slice", self._some_input, *bounds)
-            self._zero = self._emit("Sub", x, x)
-        return self._zero
+                self._units[bits] = self._emit("Mul", self._unit(MAX_UNIT_BITS), self._unit(bits - MAX_UNIT_BITS))
+        return self._units[bits]
 
     def _constant(self, name: str, value: NDArray[np.generic]) -> str:
         tensor = numpy_helper.from_array(value, _PREFIX + name)
@@ -172,6 +206,17 @@ class _ScaleAligner:
         self.nodes.append(helper.make_node(operator, inputs, [output]))
         self.degrees[output] = degree
         return output
+
+
+def _as_integers(tensor: onnx.TensorProto, scale_bits: int) -> onnx.TensorProto:
+    """A float constant at scale 2^scale_bits, rounded; others, which are shapes and indices, as they are.
+
+    The result is exact in float32: it has at most 24 bits, or the constant's own bits.
+    """
+    if tensor.data_type != TensorProto.FLOAT:
+        return tensor
+    value = np.rint(np.ldexp(numpy_helper.to_array(tensor).astype(np.float64), scale_bits))
+    return numpy_helper.from_array(value.astype(np.float32), tensor.name)
 
 
 def _value(tensor: onnx.TensorProto) -> tuple[object, ...]:

@@ -3,7 +3,9 @@
 Settings are a function of the circuit's ONNX and of ezkl's *run arguments*. The seller chooses the run arguments;
 whoever rebuilds lets ezkl derive the settings again from these arguments (:func:`regenerate`) and compares, so that
 nothing else in the file needs trust. The canonical bytes are JSON (RFC 8785) with a timestamp of 0 and
-sorted sets.
+sorted sets, and with at most as many assignments as one block of columns holds: ezkl counts the cells of inputs
+several times (each operation that reads an input counts it as unassigned; when keys are made it is not), and would add
+blocks that stay empty. A layout that needs more has no keys, so the number is no claim.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import math
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,15 @@ from zk.srs import MAX_LOGROWS
 MAX_SETTINGS_BYTES = 1 << 20
 MAX_NESTING = 16
 
+UNUSED_ROWS = 8
+"""Rows at the end of each column that no assignment goes to: blinding factors, and what ezkl keeps for duplicates."""
+
 _SETS = ("required_lookups", "required_range_checks")
 """Lists that ezkl writes in hash-map order: another one in every process."""
 
 _BOUNDS = {
-    "input_scale": (1, 24),
-    "param_scale": (1, 24),
+    "input_scale": (0, 24),
+    "param_scale": (0, 24),
     "scale_rebase_multiplier": (1, 64),
     "logrows": (5, MAX_LOGROWS),
     "num_inner_cols": (1, 64),
@@ -45,9 +50,9 @@ class RunArguments:
     """The choices that make a circuit, under ezkl's names for them.
 
     Attributes:
-        input_scale: Bits of the fixed-point inputs.
+        input_scale: Bits of the fixed-point inputs; 0 in exact circuits, which compute on integers.
         logrows: log2 of the number of rows.
-        num_inner_cols: Columns that an operation is laid out over; 2 was the fastest in every measurement on 2 cores.
+        num_inner_cols: Columns that an operation is laid out over.
         decomp_base: Base of the decompositions behind range checks; polynomial models have none.
         decomp_legs: Digits of a decomposition.
         scale_rebase_multiplier: ezkl rescales once a scale exceeds this many times ``input_scale``; never, at 64.
@@ -88,27 +93,27 @@ class CircuitSettings:
     Attributes:
         canonical: The canonical bytes.
         run_arguments: The choices.
-        rows: Rows that the layout needs.
         tensor_lengths: Elements of each committed tensor: tensor 0, then the parameters.
-        output_shape: Shape of the instances, first dimension k.
-        output_scale_bits: Instances are integers at scale 2^output_scale_bits.
+        output_shapes: Shapes of the instances: the model's output, first dimension k, and what a random check adds.
+        output_scale_bits: ezkl's scale of the instances; 0 in exact circuits.
         decomposes: Some values are decomposed into limbs.
         has_lookups: Some function is looked up in a table, rounded.
+        counted_assignments: Cells as ezkl counts them, where it was asked: more than there are.
     """
 
     canonical: bytes
     run_arguments: RunArguments
-    rows: int
     tensor_lengths: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
     output_scale_bits: int
     decomposes: bool
     has_lookups: bool
+    counted_assignments: int = 0
 
     @property
     def instances(self) -> int:
-        """Number of public outputs."""
-        return math.prod(self.output_shape)
+        """Number of public instances."""
+        return sum(math.prod(shape) for shape in self.output_shapes)
 
 
 def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
@@ -125,7 +130,12 @@ def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
             run_job("make_settings", job)
         except WorkerFailed as error:
             raise UnsupportedArchitecture(f"no circuit for this architecture: {error}") from error
-        return read_settings(settings.read_bytes())
+        made = json.loads(settings.read_bytes())
+    counted = made["total_assignments"]
+    rows = (1 << run_arguments.logrows) - UNUSED_ROWS
+    made["total_assignments"] = min(counted, run_arguments.num_inner_cols * rows)
+    made["num_rows"] = min(made["num_rows"], rows)
+    return replace(read_settings(json.dumps(made).encode()), counted_assignments=counted)
 
 
 def regenerate(circuit: bytes, given: CircuitSettings) -> CircuitSettings:
@@ -167,9 +177,8 @@ def read_settings(data: bytes) -> CircuitSettings:
             run_arguments=RunArguments(
                 **{name: _integer(run_args[name]) for name in RunArguments.__dataclass_fields__}
             ),
-            rows=_integer(settings["num_rows"]),
             tensor_lengths=tuple(_integer(n) for n in settings["module_sizes"]["polycommit"]),
-            output_shape=tuple(_integer(n) for n in settings["model_instance_shapes"][0]),
+            output_shapes=tuple(tuple(_integer(n) for n in shape) for shape in settings["model_instance_shapes"]),
             output_scale_bits=_integer(settings["model_output_scales"][0]),
             decomposes=bool(settings["required_range_checks"]),
             has_lookups=bool(settings["required_lookups"]),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from eth_utils.crypto import keccak
 
-from zk.circuits.audit import split_columns
+from zk.circuits.audit import VALUE_BITS, split_columns
 from zk.circuits.key_files import keys_of
 from zk.errors import StatementError
 from zk.field import MODULUS
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from zk.srs import Srs
 
 SALT_BITS = 24
-VALUE_BITS = 24
-"""Inputs and parameters are below 2^24 in magnitude, so that float32 holds them."""
 
 
 def draw_input_salt(circuit: AuditCircuit) -> tuple[int, ...]:

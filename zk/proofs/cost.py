@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from zk.circuits.key_files import keys_of
 from zk.circuits.keys import WORD_BYTES, count_evaluations
-from zk.circuits.planner import PROVER_BYTES_PER_ROW
+from zk.circuits.planner import PROVER_BYTES_PER_CELL, count_cells
+from zk.circuits.settings import read_settings
 from zk.field import to_field
+from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.proof import POINT_BYTES
 from zk.proofs.prover import prove_tensors
 from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 GAS_BASE, GAS_PER_POINT, GAS_PER_WORD, GAS_PER_INSTANCE = 27_300, 10_800, 2_600, 1_700
 """Least-squares fit to nine circuits on py-evm (19 to 45 points, 133 to 294 words), within 0.5 % of each."""
 
-PROVER_CORE_SECONDS_PER_ROW = 5e-4
-"""Measured from 2^14 to 2^16 rows: 0.46 to 0.48 ms, half of it where every weight is used for one sample."""
+PROVER_CORE_SECONDS_PER_CELL = 4e-5
+"""Measured from 2^14 to 2^16 rows, over rows times columns."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def measure_cost(circuit: AuditCircuit, srs: Srs, limits: WorkerLimits = DEFAULT
         WorkerKilled: Its memory does not suffice.
     """
     lengths = [circuit.input_elements, *circuit.parameter_lengths]
-    took = prove_tensors(circuit, [_small_values(length, circuit.scale_bits) for length in lengths], srs, limits).took
+    tensors = [_small_values(length, circuit.scale_bits) for length in lengths]
+    took = prove_tensors(circuit, tensors, srs, bytes(CONTEXT_BYTES), limits).took
     return ProofCost(
         seconds=took.seconds,
         peak_memory_bytes=took.peak_memory_bytes,
@@ -65,10 +68,10 @@ def measure_cost(circuit: AuditCircuit, srs: Srs, limits: WorkerLimits = DEFAULT
 
 def estimate_cost(circuit: AuditCircuit, srs: Srs) -> ProofCost:
     """Estimate what a proof costs on an idle machine, within a factor of two; the figures for the chain are closer."""
-    rows = 1 << circuit.logrows
+    cells = count_cells(read_settings(circuit.settings), circuit.logrows)
     return ProofCost(
-        seconds=PROVER_CORE_SECONDS_PER_ROW * rows / (os.cpu_count() or 1),
-        peak_memory_bytes=PROVER_BYTES_PER_ROW * rows,
+        seconds=PROVER_CORE_SECONDS_PER_CELL * cells / (os.cpu_count() or 1),
+        peak_memory_bytes=PROVER_BYTES_PER_CELL * cells,
         proving_key_bytes=keys_of(circuit, srs).proving_key.stat().st_size,
         proof_bytes=circuit.proof_bytes,
         verification_gas=estimate_verification_gas(circuit),
@@ -78,7 +81,7 @@ def estimate_cost(circuit: AuditCircuit, srs: Srs) -> ProofCost:
 def estimate_verification_gas(circuit: AuditCircuit) -> int:
     """Gas of verifying a proof with the reusable verifier, calldata included; see :data:`GAS_BASE`."""
     points = (circuit.proof_bytes - WORD_BYTES * count_evaluations(circuit.vka)) // POINT_BYTES
-    instances = circuit.audit_samples * circuit.outputs
+    instances = circuit.output_count + 2 * (circuit.hidden is not None)
     return GAS_BASE + GAS_PER_POINT * points + GAS_PER_WORD * len(circuit.vka) + GAS_PER_INSTANCE * instances
 
 

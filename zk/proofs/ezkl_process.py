@@ -114,15 +114,12 @@ def check_lookups(witness: str, settings: str) -> None:
         )
 
 
-def prove(
-    tensors: str, compiled: str, vk: str, pk: str, settings: str, srs: str, witness: str, proof: str
-) -> list[list[list[str]]]:
-    """Write a verified proof about tensors of field elements; returns their commitments, computed apart."""
+def prove(tensors: str, compiled: str, vk: str, pk: str, settings: str, srs: str, witness: str, proof: str) -> None:
+    """Write a verified proof about tensors of field elements."""
     ezkl.gen_witness(tensors, compiled, witness, vk, srs)
     check_lookups(witness, settings)
     ezkl.prove(witness, compiled, pk, proof, srs)
     verify(proof, settings, vk, srs)
-    return commit(tensors, vk, settings, srs)
 
 
 def verify(proof: str, settings: str, vk: str, srs: str) -> None:

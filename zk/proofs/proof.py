@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from zk.errors import CommitmentMismatch, MalformedProof
 from zk.field import MODULUS, to_signed
+from zk.proofs.challenge import public_instances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +30,8 @@ class Proof:
 
     Attributes:
         data: Exactly the circuit's ``proof_bytes``; 64 bytes per committed column come first.
-        instances: The k·O outputs, row-major, as canonical field elements.
+        instances: The k·O outputs, row-major, as canonical field elements. The instances of a random check are left
+            out: whoever verifies derives them (:mod:`zk.proofs.challenge`).
     """
 
     data: bytes = field(repr=False)
@@ -41,9 +43,13 @@ class Proof:
         return tuple(to_signed(instance) for instance in self.instances)
 
     def points(self, circuit: AuditCircuit) -> tuple[bytes, ...]:
-        """The commitments at its beginning: tensor 0's columns, then the parameters'."""
-        count = circuit.input_columns + circuit.parameter_columns
+        """The commitments at its beginning: tensor 0's columns, the parameters', and those of layers' results."""
+        count = circuit.input_columns + circuit.parameter_columns + circuit.hidden_columns
         return tuple(self.data[at : at + POINT_BYTES] for at in range(0, count * POINT_BYTES, POINT_BYTES))
+
+    def public_instances(self, circuit: AuditCircuit, context: bytes) -> tuple[int, ...]:
+        """What the verifier takes beside the proof, derived from the proof's own beginning."""
+        return public_instances(circuit, context, self.points(circuit), self.instances)
 
 
 def verify_form(circuit: AuditCircuit, proof: Proof) -> None:
@@ -56,7 +62,7 @@ def verify_form(circuit: AuditCircuit, proof: Proof) -> None:
     """
     if len(proof.data) != circuit.proof_bytes:
         raise MalformedProof(f"the proof has {len(proof.data)} bytes, proofs of this circuit {circuit.proof_bytes}")
-    expected = circuit.audit_samples * circuit.outputs
+    expected = circuit.output_count
     if len(proof.instances) != expected:
         raise MalformedProof(f"the proof has {len(proof.instances)} instances, proofs of this circuit {expected}")
     for index, instance in enumerate(proof.instances):
@@ -73,10 +79,10 @@ def verify_commitments(
         CommitmentMismatch: It isn't.
     """
     found = proof.points(circuit)
-    split = circuit.input_columns
+    split, end = circuit.input_columns, circuit.input_columns + circuit.parameter_columns
     for what, expected, actual in (
         ("inputs", tuple(input_points), found[:split]),
-        ("parameters", tuple(parameter_points), found[split:]),
+        ("parameters", tuple(parameter_points), found[split:end]),
     ):
         if expected != actual:
             raise CommitmentMismatch(
@@ -88,19 +94,27 @@ def _hex(points: Iterable[bytes]) -> str:
     return "0x" + b"".join(points).hex()
 
 
-def read_ezkl_proof(text: str) -> Proof:
-    """Read what ezkl wrote, from its canonical fields."""
+def read_ezkl_proof(text: str, circuit: AuditCircuit, context: bytes) -> Proof:
+    """Read what ezkl wrote, from its canonical fields.
+
+    Raises:
+        MalformedProof: Its instances are not those of a true statement in this context.
+    """
     content = json.loads(text)
-    (instances,) = content["instances"]
-    return Proof(bytes(content["proof"]), tuple(element_from_hex(element) for element in instances))
+    (instances,) = ([element_from_hex(element) for element in column] for column in content["instances"])
+    proof = Proof(bytes(content["proof"]), tuple(instances[: circuit.output_count]))
+    expected = proof.public_instances(circuit, context)
+    if tuple(instances) != expected:
+        raise MalformedProof(f"the proof's instances end in {instances[-2:]}, not in {expected[-2:]}: report it")
+    return proof
 
 
-def write_ezkl_proof(proof: Proof) -> str:
-    """Write a proof for ``ezkl.verify``."""
+def write_ezkl_proof(proof: Proof, instances: Iterable[int]) -> str:
+    """Write a proof and all its instances for ``ezkl.verify``."""
     return json.dumps(
         {
             "protocol": None,
-            "instances": [[element_to_hex(instance) for instance in proof.instances]],
+            "instances": [[element_to_hex(instance) for instance in instances]],
             "proof": list(proof.data),
             "hex_proof": "0x" + proof.data.hex(),
             "split": None,
@@ -109,6 +123,17 @@ def write_ezkl_proof(proof: Proof) -> str:
             "version": None,
         }
     )
+
+
+def proof_to_json(proof: Proof) -> str:
+    """Write a proof to keep it; secret as long as it is not published."""
+    return json.dumps({"proof": proof.data.hex(), "instances": [element_to_hex(value) for value in proof.instances]})
+
+
+def proof_from_json(text: str) -> Proof:
+    """Inverse of :func:`proof_to_json`."""
+    content = json.loads(text)
+    return Proof(bytes.fromhex(content["proof"]), tuple(element_from_hex(value) for value in content["instances"]))
 
 
 def element_to_hex(element: int) -> str:

@@ -7,6 +7,7 @@ Provers of the same user take turns (:mod:`zk.proofs.queue`); a killed one's job
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +16,20 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 
 from zk.circuits.key_files import keys_of
-from zk.errors import ProofError
-from zk.field import to_signed
-from zk.proofs.commitment import (
-    commit_tensors,
-    input_elements,
-    parameter_elements,
-    read_commitments,
-    split_points,
-    write_tensors,
+from zk.errors import ProofError, StatementError
+from zk.field import MODULUS, to_signed
+from zk.proofs.challenge import CONTEXT_BYTES, audit_challenge
+from zk.proofs.commitment import commit_tensors, input_elements, parameter_elements, split_points, write_tensors
+from zk.proofs.integers import layer_results
+from zk.proofs.proof import (
+    Proof,
+    element_from_hex,
+    proof_from_json,
+    proof_to_json,
+    read_ezkl_proof,
+    verify_commitments,
+    verify_form,
 )
-from zk.proofs.proof import Proof, element_from_hex, read_ezkl_proof, verify_commitments, verify_form, write_ezkl_proof
 from zk.proofs.queue import ProofQueue
 from zk.proofs.verifier import verify
 from zk.proofs.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
@@ -47,6 +51,8 @@ def prove(
     input_salt: Sequence[int],
     parameters: Sequence[NDArray[np.int32]],
     srs: Srs,
+    *,
+    context: bytes,
     limits: WorkerLimits = DEFAULT_LIMITS,
     on_progress: OnProgress | None = None,
 ) -> Proof:
@@ -58,6 +64,7 @@ def prove(
         input_salt: The buyer's salt.
         parameters: The canonical tensors.
         srs: The circuit's SRS.
+        context: 32 bytes: where the proof is used (:func:`~zk.proofs.challenge.trade_context`).
         limits: Time and memory.
         on_progress: Called with the seconds so far; an exception raised in it cancels.
 
@@ -67,22 +74,22 @@ def prove(
         WorkerError: ezkl failed, ran out of memory or of time, or the job was cancelled.
     """
     tensors = [input_elements(circuit, inputs, input_salt), *parameter_elements(circuit, parameters)]
-    digest = _statement_digest(circuit, tensors).hex()
+    digest = _statement_digest(circuit, tensors, context).hex()
     path = cache_folder("proofs", f"{digest}.json")
-    kept = _recall(path, circuit, tensors, srs)
+    kept = _recall(path, circuit, tensors, srs, context)
     if kept is not None:
         return kept
     watch = on_progress or _ignore
     with ProofQueue.of_user().turn(digest, lambda: watch(0.0)) as lease:
         # Whoever had the turn before may have proven the same.
-        proof = _recall(path, circuit, tensors, srs)
+        proof = _recall(path, circuit, tensors, srs, context)
         if proof is None:
 
             def on_time(seconds: float) -> None:
                 lease.renew()
                 watch(seconds)
 
-            proof = prove_tensors(circuit, tensors, srs, limits, on_time).proof
+            proof = prove_tensors(circuit, tensors, srs, context, limits, on_time).proof
             _keep(path, proof)
     return proof
 
@@ -94,7 +101,7 @@ def _ignore(_seconds: float) -> None:
 def _keep(path: Path, proof: Proof) -> None:
     with scratch_folder(path) as scratch:
         made = scratch / path.name
-        made.write_text(write_ezkl_proof(proof))
+        made.write_text(proof_to_json(proof))
         made.replace(path)
 
 
@@ -107,9 +114,11 @@ def evaluate(
         StatementError: Shapes or ranges do not fit the circuit.
         WorkerError: ezkl failed, or a value is outside the table of a function.
     """
-    keys = keys_of(circuit, srs)
     salt = [0] * circuit.salt_elements
     tensors = [input_elements(circuit, inputs, salt), *parameter_elements(circuit, parameters)]
+    if circuit.is_exact:
+        return layer_results(circuit, tensors).outputs
+    keys = keys_of(circuit, srs)
     with tempfile.TemporaryDirectory(prefix="modelseal-evaluate-") as folder:
         job = {
             "tensors": write_tensors(Path(folder), tensors),
@@ -133,15 +142,19 @@ def prove_tensors(
     circuit: AuditCircuit,
     tensors: Sequence[Sequence[int]],
     srs: Srs,
+    context: bytes,
     limits: WorkerLimits = DEFAULT_LIMITS,
     on_progress: OnProgress | None = None,
 ) -> ProvingRun:
-    """Prove and check a statement about tensors of field elements, without the cache."""
+    """Prove and check a statement about tensors of field elements (inputs, then parameters), without the cache."""
+    if len(context) != CONTEXT_BYTES:
+        raise StatementError(f"a context has {CONTEXT_BYTES} bytes, not {len(context)}")
     keys = keys_of(circuit, srs)
+    whole, points = _with_results(circuit, tensors, srs, context)
     with tempfile.TemporaryDirectory(prefix="modelseal-prove-") as folder:
         proof_path = Path(folder, "proof.json")
         job = {
-            "tensors": write_tensors(Path(folder), tensors),
+            "tensors": write_tensors(Path(folder), whole),
             "compiled": keys.compiled,
             "vk": keys.verifying_key,
             "pk": keys.proving_key,
@@ -151,24 +164,40 @@ def prove_tensors(
             "proof": proof_path,
         }
         took = run_job("prove", job, limits, on_progress)
-        proof = read_ezkl_proof(proof_path.read_text())
+        proof = read_ezkl_proof(proof_path.read_text(), circuit, context)
     verify_form(circuit, proof)
-    verify_commitments(circuit, proof, *split_points(read_commitments(took.value, tensors, circuit)))
+    verify_commitments(circuit, proof, *split_points(points[: len(tensors)]))
     return ProvingRun(proof, took)
 
 
-def _recall(path: Path, circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs) -> Proof | None:
+def _with_results(
+    circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs, context: bytes
+) -> tuple[list[Sequence[int]], list[tuple[bytes, ...]]]:
+    """All tensors of a statement, layers' results and challenge included, and the commitments to all but the last."""
+    if circuit.hidden is None:
+        return list(tensors), commit_tensors(circuit, tensors, srs)
+    results = layer_results(circuit, tensors)
+    hidden = circuit.hidden.lay_out([value % MODULUS for value in results.hidden], lambda: secrets.randbelow(MODULUS))
+    points = commit_tensors(circuit, [*tensors, hidden], srs)
+    outputs = [output % MODULUS for output in results.outputs]
+    challenge = audit_challenge(circuit, context, (point for column in points for point in column), outputs)
+    return [*tensors, hidden, [challenge]], points
+
+
+def _recall(
+    path: Path, circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs, context: bytes
+) -> Proof | None:
     """A kept proof, checked like any other; None where there is none that holds."""
     try:
-        proof = read_ezkl_proof(path.read_text())
+        proof = proof_from_json(path.read_text())
         input_points, parameter_points = split_points(commit_tensors(circuit, tensors, srs))
-        verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points)
+        verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points, context=context)
     except (OSError, ValueError, KeyError, TypeError, ProofError):
         return None
     return proof
 
 
-def _statement_digest(circuit: AuditCircuit, tensors: Sequence[Sequence[int]]) -> bytes:
+def _statement_digest(circuit: AuditCircuit, tensors: Sequence[Sequence[int]], context: bytes) -> bytes:
     """Names a statement without giving it away: the salts in its tensors can't be guessed."""
     elements = (element.to_bytes(32, "big") for tensor in tensors for element in tensor)
-    return keccak(circuit.digest + b"".join(elements))
+    return keccak(circuit.digest + context + b"".join(elements))

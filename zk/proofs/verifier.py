@@ -25,6 +25,7 @@ def verify(
     *,
     input_points: Sequence[bytes],
     parameter_points: Sequence[bytes],
+    context: bytes,
     limits: WorkerLimits = DEFAULT_LIMITS,
 ) -> None:
     """Check a proof and that it is about the given commitments; silent on success.
@@ -37,12 +38,13 @@ def verify(
         srs: The circuit's SRS.
         input_points: The commitment to the samples, one point per column.
         parameter_points: The commitment to the parameters, one point per column.
+        context: 32 bytes: where the proof is used.
         limits: Time and memory.
 
     Raises:
         MalformedProof: Wrong length, wrong number of instances, or an instance outside the field.
         CommitmentMismatch: The proof's prefix is not the given commitments.
-        InvalidProof: The proof does not hold.
+        InvalidProof: The proof does not hold, or not in this context.
         WorkerError: The verifying process died.
     """
     verify_form(circuit, proof)
@@ -50,7 +52,7 @@ def verify(
     keys = keys_of(circuit, srs)
     with tempfile.TemporaryDirectory(prefix="modelseal-verify-") as folder:
         path = Path(folder, "proof.json")
-        path.write_text(write_ezkl_proof(proof))
+        path.write_text(write_ezkl_proof(proof, proof.public_instances(circuit, context)))
         job = {"proof": path, "settings": keys.settings, "vk": keys.verifying_key, "srs": srs.path}
         try:
             run_job("verify", job, limits)

@@ -71,6 +71,10 @@ interface IModelMarket {
     error InstanceOutsideField(uint256 index, uint256 instance);
     /// @notice The proven output differs from the committed one by more than the tolerance.
     error OutputOutsideTolerance(uint256 index, int256 proven, int256 committed);
+    /// @notice The proof is for another challenge than the one that follows from what it is about, or another trade.
+    error UnexpectedChallenge(uint256 challenge, uint256 expected);
+    /// @notice The circuit's random check of its layers does not give zero: some committed result is false.
+    error FailedCheck(uint256 check);
     /// @notice The proof is about another circuit than the listed one.
     error UnexpectedCircuit(bytes32 circuitDigest, bytes32 expected);
     error ProofRejected();

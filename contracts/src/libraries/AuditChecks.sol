@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
-
 import {IModelMarket} from "../interfaces/IModelMarket.sol";
-import {AuditProof, Terms} from "../types/Types.sol";
+import {AuditProof, Layout, Terms} from "../types/Types.sol";
 import {Field} from "./Field.sol";
 import {Layouts} from "./Layouts.sol";
 
@@ -15,6 +13,8 @@ library AuditChecks {
     using Layouts for *;
 
     uint256 private constant POINT_BYTES = 64;
+    /// @dev Challenge and result of a random check, behind the outputs.
+    uint256 private constant CHECK_INSTANCES = 2;
 
     /// @notice The proof has its canonical length, and begins with the commitments of the buyer's inputs and of the
     /// listed parameters.
@@ -47,7 +47,8 @@ library AuditChecks {
         uint256 count = uint256(terms.auditSamples) * audit.layout.outputs;
         uint256[] calldata instances = audit.instances;
         int64[] calldata outputs = audit.outputs;
-        require(instances.length == count, IModelMarket.UnexpectedInstanceCount(instances.length, count));
+        uint256 expected = audit.layout.hiddenColumns == 0 ? count : count + CHECK_INSTANCES;
+        require(instances.length == expected, IModelMarket.UnexpectedInstanceCount(instances.length, expected));
         require(outputs.length == count, IModelMarket.UnexpectedOutputCount(outputs.length, count));
 
         uint256 shiftBits = audit.layout.outputShiftBits;
@@ -57,16 +58,39 @@ library AuditChecks {
             if (instance >= Field.MODULUS) revert IModelMarket.InstanceOutsideField(i, instance);
             int256 proven = Field.toSigned(instance);
             int256 committed = int256(outputs[i]) << shiftBits;
-            if (_distance(proven, committed) > tolerance) {
+            if (!_isWithin(proven, committed, tolerance)) {
                 revert IModelMarket.OutputOutsideTolerance(i, proven, committed);
             }
         }
     }
 
-    /// @dev Of two integers that are less than 2^255 apart.
-    function _distance(int256 a, int256 b) private pure returns (uint256) {
+    /// @notice Where layers' results are committed, the proof is for the challenge that follows from everything that
+    /// the circuit's random check is about, and this check gives zero.
+    /// @dev The challenge is a hash (Fiat-Shamir) of the context, the circuit, the commitments to inputs, parameters and
+    /// results, and the outputs. The prover fixes all of them before it can know it, or it would choose them to fit.
+    /// Warning: the outputs must have been found canonical, the proof's length exact.
+    /// @param context Where the proof is used: it is valid there alone.
+    function requireChallenge(AuditProof calldata audit, bytes32 context, bytes32 circuitDigest) internal pure {
+        Layout calldata layout = audit.layout;
+        if (layout.hiddenColumns == 0) return;
+
+        uint256 count = audit.outputs.length;
+        uint256 columns = uint256(layout.inputColumns) + layout.parameterColumns + layout.hiddenColumns;
+        bytes32 commitments = keccak256(audit.proof[:POINT_BYTES * columns]);
+        bytes32 outputs = keccak256(abi.encode(audit.instances[:count]));
+        bytes memory transcript = abi.encodePacked("modelseal/audit", context, circuitDigest, commitments, outputs);
+        uint256 expected = uint256(keccak256(transcript)) % Field.MODULUS;
+        uint256 challenge = audit.instances[count];
+        require(challenge == expected, IModelMarket.UnexpectedChallenge(challenge, expected));
+        uint256 check = audit.instances[count + 1];
+        require(check == 0, IModelMarket.FailedCheck(check));
+    }
+
+    /// @dev Whether |a - b| <= tolerance, for integers that are less than 2^255 apart: a difference below -tolerance
+    /// becomes a huge number.
+    function _isWithin(int256 a, int256 b, uint256 tolerance) private pure returns (bool) {
         unchecked {
-            return SignedMath.abs(a - b);
+            return uint256(a - b) + tolerance <= 2 * tolerance;
         }
     }
 }

@@ -67,20 +67,20 @@ struct Terms {
     bytes32 layoutHash;
     /// Currency of price, bond and fee; zero is ETH, the only one so far.
     address token;
+    /// Fee of a buyer's first session; its n-th session costs n times as much.
+    uint96 fee;
     /// What the buyer locks at `purchase`.
     uint128 price;
     /// What the seller locks at `prove`.
     uint128 bond;
-    /// Fee of a buyer's first session; its n-th session costs n times as much.
-    uint128 fee;
+    /// Largest accepted distance between a committed output and the proven one, in units of the instances.
+    uint128 tolerance;
+    /// Samples in an audit proof (k).
+    uint16 auditSamples;
     /// Test samples that one buyer may have evaluated.
     uint32 buyerQuota;
     /// Test samples that all buyers together may have evaluated.
     uint32 listingQuota;
-    /// Samples in an audit proof (k).
-    uint16 auditSamples;
-    /// Largest accepted distance between a committed output and the proven one, in units of the instances.
-    uint128 tolerance;
     Windows windows;
 }
 
@@ -90,6 +90,8 @@ struct Layout {
     uint32 inputColumns;
     /// Committed columns of the parameters; their commitments follow.
     uint32 parameterColumns;
+    /// Committed columns of layers' results; their commitments follow. Zero if no layer is proven by a random check.
+    uint32 hiddenColumns;
     /// Length of the canonical proof.
     uint32 proofBytes;
     /// Outputs per sample.
@@ -139,7 +141,8 @@ struct Trade {
 /// @dev An audit proof and what it is checked against.
 struct AuditProof {
     bytes proof;
-    /// Public instances of the proof: the outputs of the k samples, row by row.
+    /// Public instances of the proof: the outputs of the k samples, row by row; where layers' results are committed,
+    /// the challenge of the circuit's random check and the zero that it gives follow.
     uint256[] instances;
     /// Verification key artifact of the audit circuit.
     bytes32[] vka;

@@ -12,7 +12,7 @@ from contracts import ETH, ChunkEvidence, Layout, MarketEvent, SumStepEvidence, 
 from contracts.published import read_artifacts
 
 ABI = read_artifacts().contracts["ModelMarket"].abi
-LAYOUT = Layout(1, 2, 5504, 10, 14, 15, (32762, 17))
+LAYOUT = Layout(1, 2, 1, 5504, 10, 14, 15, (32762, 17))
 WINDOWS = Windows(1, 2, 3, 4, 5, 6)
 TERMS = Terms(*(bytes([i]) * 32 for i in range(6)), ETH, 7, 8, 9, 10, 11, 12, 13, WINDOWS)
 CHUNK = ChunkEvidence(bytes(32), 1, bytes(1024), [bytes(32)], bytes(32), [], LAYOUT)

@@ -15,7 +15,7 @@ import rfc8785
 
 import zk
 from tests.simulators.classifier import CLASSES, FEATURES, write_classifier
-from tests.simulators.dense_model import dense_architecture, random_inputs, random_parameters
+from tests.simulators.dense_model import CONTEXT, dense_architecture, random_inputs, random_parameters
 from trader.certificates import (
     Certificate,
     CertificateCircuitError,
@@ -213,7 +213,9 @@ def test_foreign_circuit(certified: Certified) -> None:
     )
     inputs = random_inputs(rng, AUDIT_SAMPLES, FEATURES)
     srs = zk.development_srs(circuit.logrows)
-    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), random_parameters(rng, *widths), srs)
+    proof = zk.prove(
+        circuit, inputs, zk.draw_input_salt(circuit), random_parameters(rng, *widths), srs, context=CONTEXT
+    )
     with pytest.raises(CertificateProofError, match="proof 0"):
         verify_certificate(certified.forge(proofs=(BatchProof.of(proof),) * 3), certified.model, certified.dataset)
 

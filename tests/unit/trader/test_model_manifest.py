@@ -29,6 +29,7 @@ def example(**changes):
             "layout": {
                 "input_columns": 1,
                 "parameter_columns": 2,
+                "hidden_columns": 1,
                 "proof_bytes": 3000,
                 "outputs": 2,
                 "output_shift_bits": 53,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zk
-from tests.simulators.dense_model import SCALE_BITS, dense_architecture, random_inputs, random_parameters
+from tests.simulators.dense_model import CONTEXT, SCALE_BITS, dense_architecture, random_inputs, random_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def statement(cache: Path) -> Iterator[Statement]:
             inputs=inputs,
             salt=salt,
             parameters=parameters,
-            proof=zk.prove(circuit, inputs, salt, parameters, srs),
+            proof=zk.prove(circuit, inputs, salt, parameters, srs, context=CONTEXT),
             input_points=zk.input_commitment(circuit, inputs, salt, srs),
             parameter_points=zk.parameter_commitment(circuit, parameters, srs),
         )

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import zk
-from tests.simulators.dense_model import SCALE_BITS, dense_architecture, random_parameters
+from tests.simulators.dense_model import CONTEXT, SCALE_BITS, dense_architecture, random_parameters
 from zk.circuits.audit import leaves_empty_column, split_columns
 from zk.circuits.graph import audit_graph, read_shapes
 from zk.circuits.key_files import MAX_BUILDS, keys_of, obtain_keys
@@ -40,6 +40,7 @@ def rebuild(statement, **changes):
         "architecture": statement.architecture,
         "settings": statement.circuit.settings,
         "audit_samples": statement.circuit.audit_samples,
+        "scale_bits": SCALE_BITS,
         "srs": statement.srs,
         "expected_digest": statement.circuit.digest,
     } | changes
@@ -52,13 +53,21 @@ def test_layout_facts(statement):
     assert circuit.output_scale_bits == 5 * SCALE_BITS
     assert circuit.parameter_shapes == ((19, 4), (17, 2))
     assert circuit.column_lengths == (76, 34)
-    assert (circuit.input_columns, circuit.parameter_columns) == (1, 2)
+    assert (circuit.input_columns, circuit.parameter_columns, circuit.hidden_columns) == (1, 2, 1)
+    assert circuit.committed_columns == 5
+    assert circuit.hidden.values == 3 * (4 + 2)
 
 
-def test_the_graph_is_a_function_of_architecture_samples_and_salt(statement):
-    again = audit_graph(dense_architecture(6, 4, 2), audit_samples=3, salt_elements=27)
-    assert again.onnx == statement.circuit.onnx
-    assert again.onnx != audit_graph(statement.architecture, audit_samples=4, salt_elements=27).onnx
+def test_the_graph_is_a_function_of_architecture_samples_scale_salt_and_capacity(statement):
+    given = {
+        "audit_samples": 3,
+        "scale_bits": SCALE_BITS,
+        "salt_elements": 27,
+        "capacity": statement.circuit.column_capacity,
+    }
+    assert audit_graph(dense_architecture(6, 4, 2), **given).onnx == statement.circuit.onnx
+    for other in ({"audit_samples": 4}, {"scale_bits": 12}, {"salt_elements": 28}, {"capacity": 20}):
+        assert audit_graph(statement.architecture, **given | other).onnx != statement.circuit.onnx
 
 
 def test_rebuild_in_a_fresh_cache_gives_the_listed_circuit(statement, tmp_path, monkeypatch):
@@ -70,13 +79,14 @@ def test_rebuild_in_a_fresh_cache_gives_the_listed_circuit(statement, tmp_path, 
 def test_the_vk_does_not_depend_on_the_weights(statement):
     """Parameters are inputs: one circuit serves every model of the architecture."""
     other = random_parameters(np.random.default_rng(9), 6, 4, 2)
-    proof = zk.prove(statement.circuit, statement.inputs, statement.salt, other, statement.srs)
+    proof = zk.prove(statement.circuit, statement.inputs, statement.salt, other, statement.srs, context=CONTEXT)
     zk.verify(
         statement.circuit,
         proof,
         statement.srs,
         input_points=statement.input_points,
         parameter_points=zk.parameter_commitment(statement.circuit, other, statement.srs),
+        context=CONTEXT,
     )
 
 
@@ -229,7 +239,9 @@ def test_ezkl_appends_an_empty_column_at_the_capacity_and_circuits_avoid_it():
     assert circuit.column_lengths == (250,)
     architecture = dense_architecture(223, 1)
     for logrows, elements in ((8, 223 + 28), (9, 223 + 27)):  # 223 + 27 = 250
-        graph = onnx.load_from_string(audit_architecture(architecture, read_shapes(architecture), 1, logrows).onnx)
+        graph = onnx.load_from_string(
+            audit_architecture(architecture, read_shapes(architecture), 1, SCALE_BITS, logrows).onnx
+        )
         assert graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == elements
 
 
@@ -270,7 +282,7 @@ def test_architectures_that_break_the_convention_are_refused(defect):
 
 
 def test_outputs_that_outgrow_the_field_are_refused_with_the_scale_that_fits():
-    with pytest.raises(UnsupportedArchitecture, match=r"scale 2\^299 .* than 13 scale bits \(9 fit\)"):
+    with pytest.raises(UnsupportedArchitecture, match=r"modulus, .* than 13 scale bits \(9 fit\)"):
         build(dense_architecture(2, 2, 2, 2, 1))
 
 
@@ -289,14 +301,20 @@ def test_what_the_machine_can_not_prove_is_refused_before_it_tries(monkeypatch):
         build(dense_architecture(3, 2))
 
 
-def test_a_constant_factor_that_ezkl_gives_a_scale_of_its_own_is_refused():
-    """The output would not have the scale that the layout says."""
+def test_a_constant_factor_has_the_scale_of_any_other():
+    """ezkl would give it one of its own; exact circuits compute on integers, and scales are the graph's."""
     architecture = dense_architecture(3, 2)
     architecture.graph.node[-1].output[0] = "product"
     architecture.graph.node.append(helper.make_node("Mul", ["product", "quarter"], ["output"]))
     architecture.graph.initializer.append(numpy_helper.from_array(np.array(0.25, np.float32), "quarter"))
-    with pytest.raises(UnsupportedArchitecture, match="a scale of its own"):
-        zk.build_audit_circuit(architecture, audit_samples=1, scale_bits=4, srs=zk.development_srs)
+    circuit = zk.build_audit_circuit(architecture, audit_samples=1, scale_bits=4, srs=zk.development_srs)
+    assert circuit.output_scale_bits == 3 * 4
+    inputs, (parameters,) = np.array([[1, 2, 3]]), circuit.parameter_shapes
+    srs = zk.development_srs(circuit.logrows)
+    proof = zk.prove(
+        circuit, inputs, zk.draw_input_salt(circuit), [np.ones(parameters, np.int32)], srs, context=CONTEXT
+    )
+    assert proof.outputs == ((1 + 2 + 3 + 16) * 4,) * 2
 
 
 def test_a_truncated_vka_is_refused(statement):

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import zk
+from tests.simulators.dense_model import CONTEXT
 from zk.circuits.planner import MAGNITUDE_BITS
 from zk.errors import WorkerError
 
@@ -158,7 +159,9 @@ def test_instances_are_exact(name):
     rng = np.random.default_rng(len(name))
     inputs = rng.integers(-16, 17, size=(SAMPLES, circuit.features))
     parameters = [rng.integers(-16, 17, size=shape).astype(np.int32) for shape in circuit.parameter_shapes]
-    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, zk.development_srs(circuit.logrows))
+    proof = zk.prove(
+        circuit, inputs, zk.draw_input_salt(circuit), parameters, zk.development_srs(circuit.logrows), context=CONTEXT
+    )
     feeds = {"input": np.ldexp(inputs, -SCALE_BITS)} | {
         f"p{index}": np.ldexp(tensor.astype(float), -SCALE_BITS) for index, tensor in enumerate(parameters)
     }
@@ -172,7 +175,9 @@ def test_a_relu_network_at_full_scale_is_exact():
     rng = np.random.default_rng(3)
     inputs = rng.integers(-(1 << 15), 1 << 15, size=(1, 4))
     parameters = [rng.integers(-(1 << 14), 1 << 14, size=s).astype(np.int32) for s in circuit.parameter_shapes]
-    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, zk.development_srs(circuit.logrows))
+    proof = zk.prove(
+        circuit, inputs, zk.draw_input_salt(circuit), parameters, zk.development_srs(circuit.logrows), context=CONTEXT
+    )
     first, second, third = (tensor.astype(object) for tensor in parameters)
     hidden = np.maximum(np.maximum(inputs.astype(object) @ first, 0) @ second, 0)
     assert list(proof.outputs) == (hidden @ third).ravel().tolist()
@@ -190,6 +195,7 @@ def test_values_beyond_the_relus_range_are_not_proven():
             zk.draw_input_salt(circuit),
             huge,
             zk.development_srs(circuit.logrows),
+            context=CONTEXT,
         )
 
 
@@ -232,7 +238,7 @@ def test_other_functions_are_proven_up_to_rounding(name):
     inputs = rng.integers(-(1 << bits), 1 << bits, size=(SAMPLES, 4))
     parameters = [rng.integers(-(1 << bits), 1 << bits, size=s).astype(np.int32) for s in circuit.parameter_shapes]
     srs = zk.development_srs(circuit.logrows)
-    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs, context=CONTEXT)
     assert zk.evaluate(circuit, inputs, parameters, srs) == proof.outputs
     feeds = {"input": np.ldexp(inputs, -bits)} | {
         f"p{index}": np.ldexp(tensor.astype(float), -bits) for index, tensor in enumerate(parameters)
@@ -249,10 +255,10 @@ def test_a_value_outside_the_table_is_refused_and_ezkls_prover_does_not_hang_on_
     big = [np.full(shape, 64, np.int32) for shape in circuit.parameter_shapes]
     srs = zk.development_srs(circuit.logrows)
     salt = zk.draw_input_salt(circuit)
-    assert len(zk.prove(circuit, np.full((1, 4), 32), salt, big, srs).outputs) == 2
+    assert len(zk.prove(circuit, np.full((1, 4), 32), salt, big, srs, context=CONTEXT).outputs) == 2
     for outside in (33, -33, 1000):
         with pytest.raises(WorkerError, match=r"its table holds -128 to 128: .* a larger activation magnitude"):
-            zk.prove(circuit, np.full((1, 4), outside), salt, big, srs)
+            zk.prove(circuit, np.full((1, 4), outside), salt, big, srs, context=CONTEXT)
         with pytest.raises(WorkerError, match="its table holds"):
             zk.evaluate(circuit, np.full((1, 4), outside), big, srs)
 
@@ -284,4 +290,7 @@ def test_random_networks_are_exact(seed):
     srs = zk.development_srs(circuit.logrows)
     assert list(zk.evaluate(circuit, inputs, parameters, srs)) == expected
     if seed % 5 == 0:
-        assert list(zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs).outputs) == expected
+        assert (
+            list(zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs, context=CONTEXT).outputs)
+            == expected
+        )

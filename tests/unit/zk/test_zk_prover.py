@@ -7,6 +7,7 @@ import pytest
 
 import zk
 from tests.simulators.dense_model import (
+    CONTEXT,
     SCALE_BITS,
     dense_architecture,
     integer_outputs,
@@ -15,7 +16,7 @@ from tests.simulators.dense_model import (
 )
 from zk.circuits.audit import SALT_ELEMENTS
 from zk.errors import StatementError
-from zk.proofs.proof import read_ezkl_proof, write_ezkl_proof
+from zk.proofs.proof import proof_from_json, proof_to_json
 
 
 def test_instances_are_the_integer_evaluation_to_the_bit(statement):
@@ -31,7 +32,7 @@ def test_random_models_are_exact(widths, samples):
     srs = zk.development_srs(circuit.logrows)
     for _ in range(2):
         inputs, parameters = random_inputs(rng, samples, widths[0]), random_parameters(rng, *widths)
-        proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+        proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs, context=CONTEXT)
         assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
@@ -61,7 +62,7 @@ def test_deep_networks_of_equal_widths_are_exact(widths):
     )
     srs = zk.development_srs(circuit.logrows)
     inputs, parameters = random_inputs(rng, 2, widths[0]), random_parameters(rng, *widths)
-    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs)
+    proof = zk.prove(circuit, inputs, zk.draw_input_salt(circuit), parameters, srs, context=CONTEXT)
     assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
@@ -69,7 +70,7 @@ def test_extreme_values_are_exact(statement):
     limit = (1 << 24) - 1
     inputs = np.full_like(statement.inputs, -limit)
     parameters = [np.full_like(tensor, limit) for tensor in statement.parameters]
-    proof = zk.prove(statement.circuit, inputs, statement.salt, parameters, statement.srs)
+    proof = zk.prove(statement.circuit, inputs, statement.salt, parameters, statement.srs, context=CONTEXT)
     assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
@@ -90,7 +91,7 @@ def test_salt_hides_inputs_and_parameters(statement):
     other = zk.parameter_commitment(statement.circuit, salted, statement.srs)
     assert other[0] != statement.parameter_points[0]
     assert other[1:] == statement.parameter_points[1:]
-    resalted = zk.prove(statement.circuit, statement.inputs, other_salt, salted, statement.srs)
+    resalted = zk.prove(statement.circuit, statement.inputs, other_salt, salted, statement.srs, context=CONTEXT)
     assert resalted.instances == statement.proof.instances
 
 
@@ -133,7 +134,7 @@ def test_commitment_digest_is_keccak_of_the_points():
 def test_statements_that_do_not_fit_are_refused(statement, change, cause):
     bad = dataclasses.replace(statement, **change)
     with pytest.raises(StatementError, match=cause):
-        zk.prove(bad.circuit, bad.inputs, bad.salt, bad.parameters, bad.srs)
+        zk.prove(bad.circuit, bad.inputs, bad.salt, bad.parameters, bad.srs, context=CONTEXT)
 
 
 def test_elements_outside_the_field_are_refused(statement):
@@ -150,22 +151,26 @@ def test_secrets_and_bulk_stay_out_of_repr(statement):
 
 def test_a_proven_statement_is_recalled_and_checked_again(statement, cache, monkeypatch):
     arguments = (statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs)
-    kept = zk.prove(*arguments)
+    kept = zk.prove(*arguments, context=CONTEXT)
     monkeypatch.setattr("zk.proofs.prover.prove_tensors", None)  # proving again would fail
-    assert zk.prove(*arguments) == kept
+    assert zk.prove(*arguments, context=CONTEXT) == kept
 
 
 def test_a_forged_proof_in_the_cache_is_not_handed_out(statement, cache):
     arguments = (statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs)
-    zk.prove(*arguments)
+    zk.prove(*arguments, context=CONTEXT)
     for path in (cache / "modelseal" / "proofs").glob("*.json"):
-        proof = read_ezkl_proof(path.read_text())
+        proof = proof_from_json(path.read_text())
         forged = dataclasses.replace(proof, instances=tuple(reversed(proof.instances)))
-        path.write_text(write_ezkl_proof(forged))
-    assert list(zk.prove(*arguments).outputs) == integer_outputs(statement.inputs, statement.parameters)
+        path.write_text(proof_to_json(forged))
+    assert list(zk.prove(*arguments, context=CONTEXT).outputs) == integer_outputs(
+        statement.inputs, statement.parameters
+    )
     for path in (cache / "modelseal" / "proofs").glob("*.json"):
         path.write_text("{")
-    assert list(zk.prove(*arguments).outputs) == integer_outputs(statement.inputs, statement.parameters)
+    assert list(zk.prove(*arguments, context=CONTEXT).outputs) == integer_outputs(
+        statement.inputs, statement.parameters
+    )
 
 
 def test_the_cost_of_a_proof_is_measured(statement):

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 import zk
+from tests.simulators.dense_model import CONTEXT
 from zk.errors import JobLost, WorkerError, WorkerKilled
 from zk.proofs import prover, queue
 from zk.proofs.queue import MAX_ATTEMPTS, ProofQueue
@@ -221,7 +222,15 @@ def own_queue(tmp_path, monkeypatch):
 
 
 def _prove(statement, **options):
-    return zk.prove(statement.circuit, statement.inputs, statement.salt, statement.parameters, statement.srs, **options)
+    return zk.prove(
+        statement.circuit,
+        statement.inputs,
+        statement.salt,
+        statement.parameters,
+        statement.srs,
+        **options,
+        context=CONTEXT,
+    )
 
 
 def test_two_provers_of_a_statement_make_one_proof(statement, own_queue, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import pytest
 
 import zk
+from tests.simulators.dense_model import CONTEXT
 from zk.circuits.key_files import keys_of
 from zk.errors import CommitmentMismatch, InvalidProof, MalformedProof, SrsError
 from zk.field import MODULUS
@@ -13,7 +14,7 @@ from zk.proofs.proof import read_ezkl_proof, write_ezkl_proof
 from zk.proofs.worker import run_job
 
 
-def check(statement, **changes):
+def check(statement, context=CONTEXT, **changes):
     given = dataclasses.replace(statement, **changes)
     zk.verify(
         given.circuit,
@@ -21,6 +22,7 @@ def check(statement, **changes):
         given.srs,
         input_points=given.input_points,
         parameter_points=given.parameter_points,
+        context=context,
     )
 
 
@@ -42,7 +44,9 @@ def test_a_true_proof_is_accepted_silently(statement):
 
 def test_trailing_bytes_that_ezkl_ignores_are_refused(statement, tmp_path):
     longer = altered(statement, data=statement.proof.data + b"\x00")
-    ezkl_verify(statement, tmp_path, write_ezkl_proof(longer))  # ezkl is content
+    ezkl_verify(
+        statement, tmp_path, write_ezkl_proof(longer, longer.public_instances(statement.circuit, CONTEXT))
+    )  # ezkl is content
     with pytest.raises(
         MalformedProof, match=f"{len(longer.data)} bytes, proofs of this circuit {len(longer.data) - 1}"
     ):
@@ -50,11 +54,13 @@ def test_trailing_bytes_that_ezkl_ignores_are_refused(statement, tmp_path):
 
 
 def test_a_forged_hex_proof_that_ezkl_ignores_is_never_read(statement, tmp_path):
-    content = json.loads(write_ezkl_proof(statement.proof))
+    content = json.loads(
+        write_ezkl_proof(statement.proof, statement.proof.public_instances(statement.circuit, CONTEXT))
+    )
     content["hex_proof"] = "0x" + "ab" * len(statement.proof.data)
     content["pretty_public_inputs"] = None
     ezkl_verify(statement, tmp_path, json.dumps(content))  # ezkl is content
-    assert read_ezkl_proof(json.dumps(content)) == statement.proof
+    assert read_ezkl_proof(json.dumps(content), statement.circuit, CONTEXT) == statement.proof
 
 
 def test_a_short_proof_is_refused(statement):

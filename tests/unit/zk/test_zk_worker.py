@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import zk
+from tests.simulators.dense_model import CONTEXT
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
 from zk.proofs.worker import WorkerLimits, run_job
 
@@ -70,7 +71,7 @@ def test_a_job_says_what_it_took(tmp_path):
 def test_nothing_is_left_behind(statement, tmp_path, monkeypatch):
     """Tensors on disk are secret: they live in a private folder that is removed."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    zk.prove(statement.circuit, -statement.inputs, statement.salt, statement.parameters, statement.srs)
+    zk.prove(statement.circuit, -statement.inputs, statement.salt, statement.parameters, statement.srs, context=CONTEXT)
     assert list(tmp_path.iterdir()) == []
 
 
