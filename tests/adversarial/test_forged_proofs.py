@@ -1,94 +1,317 @@
-"""False statements proven with ezkl as it is installed, under the listed circuit's keys."""
+"""False statements proven with ezkl as it is installed, under the listed circuit's keys.
+
+The rule for all of them: what is accepted is true. A forgery that changes no value (a zero taken for another zero) is
+accepted with the true instances, and is no forgery.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 import zk
 from tests.simulators.dense_model import (
+    CONTEXT,
     SCALE_BITS,
     dense_architecture,
     integer_outputs,
     random_inputs,
     random_parameters,
 )
-from tests.simulators.forging import forge
+from tests.simulators.forging import ASSIGNING, Forgery, forge_all, mutations
+from tests.unit.zk.test_zk_operators import FUNCTIONS, MODELS, architecture
+from trader.errors import PeerFaultError
 from trader.proving import verify_in_contract
 from zk.circuits import settings as circuit_settings
 from zk.errors import InvalidProof, SettingsMismatch
+from zk.field import MODULUS
 from zk.proofs.commitment import commit_tensors, input_elements, parameter_elements, split_points
+from zk.proofs.prover import _with_results
 from zk.proofs.verifier import verify
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
 WIDTHS, SAMPLES = (6, 4, 2), 3
-EINSUM_RUN_ARGUMENTS = circuit_settings.RunArguments.as_json
+RUN_ARGUMENTS = circuit_settings.RunArguments.as_json
 
 
-def with_freivalds(monkeypatch):
-    """Settings as this project made them before it knew: ezkl's default."""
-    monkeypatch.setattr(
-        circuit_settings.RunArguments,
-        "as_json",
-        lambda arguments: EINSUM_RUN_ARGUMENTS(arguments) | {"disable_freivalds": False},
+@dataclass(frozen=True)
+class Statement:
+    """A statement whose prover does what it likes.
+
+    Attributes:
+        tensors: Inputs and parameters.
+        whole: All tensors of the circuit, as an honest prover fills them.
+    """
+
+    circuit: zk.AuditCircuit
+    srs: zk.Srs
+    tensors: list[list[int]]
+    whole: list[Sequence[int]]
+
+    @classmethod
+    def about(cls, circuit: zk.AuditCircuit, inputs: np.ndarray, parameters: list[np.ndarray]) -> Statement:
+        srs = zk.development_srs(circuit.logrows)
+        tensors = [
+            input_elements(circuit, inputs, zk.draw_input_salt(circuit)),
+            *parameter_elements(circuit, parameters),
+        ]
+        whole, _ = _with_results(circuit, tensors, srs, CONTEXT)
+        return cls(circuit, srs, tensors, whole)
+
+    @classmethod
+    def random(cls, circuit: zk.AuditCircuit, bound: int) -> Statement:
+        rng = np.random.default_rng(1)
+        inputs = rng.integers(-bound, bound + 1, size=(circuit.audit_samples, circuit.features))
+        shapes = circuit.parameter_shapes
+        parameters = [rng.integers(-bound, bound + 1, size=shape).astype(np.int32) for shape in shapes]
+        return cls.about(circuit, inputs, parameters)
+
+    def forge(self, graph: onnx.ModelProto | None = None, whole: list[Sequence[int]] | None = None) -> Forgery:
+        """Prove another graph, or about other tensors."""
+        graph = graph or onnx.load_from_string(self.circuit.onnx)
+        return forge_all(self.circuit, {"": graph}, whole or self.whole, self.srs)[""]
+
+    def verify(self, forgery: Forgery) -> None:
+        """As a buyer does."""
+        assert forgery.proof is not None
+        input_points, parameter_points = split_points(commit_tensors(self.circuit, self.tensors, self.srs))
+        verify(
+            self.circuit,
+            forgery.proof,
+            self.srs,
+            input_points=input_points,
+            parameter_points=parameter_points,
+            context=CONTEXT,
+        )
+
+
+def dense_circuit(samples: int = SAMPLES) -> zk.AuditCircuit:
+    return zk.build_audit_circuit(
+        dense_architecture(*WIDTHS), audit_samples=samples, scale_bits=SCALE_BITS, srs=zk.development_srs
     )
-    monkeypatch.setattr(circuit_settings, "_require_constrained_products", lambda _settings: None)
 
 
-def with_constant_outputs(circuit):
-    """The listed graph, but its outputs are constants: behind the true ones in a concatenation, picked by a Gather."""
-    graph = onnx.load_from_string(circuit.onnx)
-    (output,), count = graph.graph.output, circuit.outputs
-    graph.graph.node[-1].output[0] = "honest"
-    chosen = 1000.0 * np.arange(1, SAMPLES * count + 1, dtype=np.float32).reshape(SAMPLES, count)
-    graph.graph.initializer.append(numpy_helper.from_array(chosen, "chosen"))
-    graph.graph.initializer.append(numpy_helper.from_array(np.arange(count, 2 * count, dtype=np.int64), "pick"))
-    graph.graph.node.append(helper.make_node("Concat", ["honest", "chosen"], ["both"], axis=1))
-    graph.graph.node.append(helper.make_node("Gather", ["both", "pick"], [output.name], axis=1))
-    return graph
-
-
-def forgery():
-    """A circuit, a forged proof of chosen outputs under its keys, the true outputs and the true commitments."""
+def dense_statement() -> tuple[Statement, list[int]]:
+    """A statement, and its true outputs."""
     rng = np.random.default_rng(1)
-    architecture = dense_architecture(*WIDTHS)
-    circuit = zk.build_audit_circuit(architecture, audit_samples=SAMPLES, scale_bits=SCALE_BITS, srs=zk.development_srs)
-    srs = zk.development_srs(circuit.logrows)
     inputs, parameters = random_inputs(rng, SAMPLES, WIDTHS[0]), random_parameters(rng, *WIDTHS)
-    tensors = [
-        input_elements(circuit, inputs, zk.draw_input_salt(circuit)),
-        *parameter_elements(circuit, parameters),
-    ]
-    points = split_points(commit_tensors(circuit, tensors, srs))
-    return circuit, srs, forge(circuit, with_constant_outputs(circuit), tensors, srs), inputs, parameters, points
+    return Statement.about(dense_circuit(), inputs, parameters), integer_outputs(inputs, parameters)
 
 
-def test_with_freivalds_check_a_seller_proves_outputs_of_its_choice(monkeypatch):
-    with_freivalds(monkeypatch)
-    circuit, srs, proof, inputs, parameters, (input_points, parameter_points) = forgery()
-    assert proof is not None
-    assert list(proof.outputs) != integer_outputs(inputs, parameters)
-    verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points)
-    verify_in_contract(circuit, proof)
+# ------------------------------------------------------------------------------------------ ezkl's own check of batches
 
 
-def test_the_same_forgery_is_refused():
-    circuit, srs, proof, _inputs, _parameters, (input_points, parameter_points) = forgery()
-    assert proof is not None
+def laid_out(monkeypatch: pytest.MonkeyPatch, *, freivalds: bool) -> None:
+    """Circuits that lay out every product, as this project made them before it proved batches by a check of its own."""
+    monkeypatch.setattr("zk.circuits.graph.find_products", lambda *_args, **_options: [])
+    if freivalds:
+        monkeypatch.setattr(
+            circuit_settings.RunArguments,
+            "as_json",
+            lambda arguments: RUN_ARGUMENTS(arguments) | {"disable_freivalds": False},
+        )
+        monkeypatch.setattr(circuit_settings, "_require_constrained_products", lambda _settings: None)
+
+
+def forge_product(statement: Statement) -> Forgery:
+    """The last product's result is taken for another one."""
+    *_, mutation = (mutation for label, mutation in mutations(statement.circuit).items() if "MatMul" in label)
+    return statement.forge(mutation.false["reversed"])
+
+
+def test_with_ezkls_freivalds_check_a_seller_proves_outputs_of_its_choice(monkeypatch):
+    laid_out(monkeypatch, freivalds=True)
+    statement, true_outputs = dense_statement()
+    forgery = forge_product(statement)
+    statement.verify(forgery)
+    assert forgery.proof is not None
+    assert list(forgery.proof.outputs) != true_outputs
+    verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
+
+
+def test_without_it_the_same_forgery_is_refused(monkeypatch):
+    laid_out(monkeypatch, freivalds=False)
+    statement, _ = dense_statement()
+    forgery = forge_product(statement)
     with pytest.raises(InvalidProof):
-        verify(circuit, proof, srs, input_points=input_points, parameter_points=parameter_points)
+        statement.verify(forgery)
 
 
 def test_packages_whose_circuits_have_freivalds_check_are_refused_in_one_line(monkeypatch):
     with monkeypatch.context() as before:
-        with_freivalds(before)
-        circuit, srs, *_ = forgery()
+        laid_out(before, freivalds=True)
+        circuit = dense_circuit()
     with pytest.raises(SettingsMismatch, match=r"^[^\n]*its proofs prove nothing[^\n]*prepared again[^\n]*$"):
         zk.rebuild_audit_circuit(
             dense_architecture(*WIDTHS),
             circuit.settings,
             audit_samples=SAMPLES,
-            srs=srs,
+            scale_bits=SCALE_BITS,
+            srs=zk.development_srs(circuit.logrows),
             expected_digest=circuit.digest,
         )
+
+
+# ------------------------------------------------------------------------------------------------- our check of batches
+
+
+def altered(statement: Statement, position: int, change: int) -> list[Sequence[int]]:
+    """The tensors with another result of a layer; the challenge is the one of the true statement."""
+    *rest, hidden, challenge = statement.whole
+    hidden = [*hidden[:position], (hidden[position] + change) % MODULUS, *hidden[position + 1 :]]
+    return [*rest, hidden, challenge]
+
+
+@pytest.mark.parametrize("position", [0, 5, 12, 17], ids=["first", "hidden", "output", "last output"])
+def test_a_false_result_of_a_layer_makes_the_check_non_zero(position):
+    statement, true_outputs = dense_statement()
+    forgery = statement.forge(whole=altered(statement, position, 1))
+    # The circuit's own constraints hold: what it says is that the check is not zero.
+    assert forgery.accepted
+    assert forgery.instances[-1] != 0
+    assert (list(forgery.proof.outputs) == true_outputs) == (position < SAMPLES * WIDTHS[1])
+    with pytest.raises(InvalidProof):
+        statement.verify(forgery)
+    with pytest.raises(PeerFaultError):
+        verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
+
+
+def test_a_challenge_of_the_provers_choice_would_hide_a_false_output():
+    """At challenge 0 the check sees the first entry of the first layer alone: why the challenge is a hash."""
+    statement, true_outputs = dense_statement()
+    *rest, _ = altered(statement, 12, 1 << 40)
+    forgery = statement.forge(whole=[*rest, [0]])
+    assert forgery.accepted
+    assert forgery.instances[-2:] == (0, 0)
+    assert list(forgery.proof.outputs) != true_outputs
+    with pytest.raises(InvalidProof):
+        statement.verify(forgery)
+    with pytest.raises(PeerFaultError):
+        verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
+
+
+def test_results_can_not_be_fitted_to_a_challenge():
+    """Two false entries that cancel at the true statement's challenge: they change the commitment, and with it that."""
+    statement, true_outputs = dense_statement()
+    *_, (challenge,) = statement.whole
+    # Outputs of samples 0 and 1 for the same class stand in rows 0 and 1: their weights differ by one power.
+    *rest, hidden, _ = altered(statement, 12, challenge * -(1 << 40))
+    forged = altered(replace(statement, whole=[*rest, hidden, [challenge]]), 14, 1 << 40)
+    forgery = statement.forge(whole=forged)
+    assert forgery.accepted
+    assert forgery.instances[-2:] == (challenge, 0)
+    assert list(forgery.proof.outputs) != true_outputs
+    with pytest.raises(InvalidProof):
+        statement.verify(forgery)
+
+
+def test_a_proof_holds_in_its_context_alone():
+    statement, _ = dense_statement()
+    forgery = statement.forge()
+    statement.verify(forgery)
+    verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
+    with pytest.raises(PeerFaultError):
+        verify_in_contract(statement.circuit, forgery.proof, bytes(32))
+
+
+# --------------------------------------------------------------------------------------------- every value of a circuit
+
+
+CHECKED = architecture(
+    [
+        onnx.helper.make_node("MatMul", ["input", "p0"], ["a"]),
+        onnx.helper.make_node("Mul", ["a", "a"], ["b"]),
+        onnx.helper.make_node("MatMul", ["b", "p1"], ["c"]),
+        onnx.helper.make_node("Mul", ["c", "c"], ["d"]),
+        onnx.helper.make_node("MatMul", ["d", "p2"], ["output"]),
+    ],
+    5,
+    [(5, 3), (3, 3), (3, 2)],
+    2,
+)
+"""Two squares: the hidden results are cut into limbs, so that nothing wraps around the modulus."""
+
+
+def build(model: onnx.ModelProto, scale_bits: int = 4, magnitude: float = 4.0) -> zk.AuditCircuit:
+    return zk.build_audit_circuit(
+        model, audit_samples=2, scale_bits=scale_bits, srs=zk.development_srs, activation_magnitude=magnitude
+    )
+
+
+def with_settings(
+    monkeypatch: pytest.MonkeyPatch, model: onnx.ModelProto, choose: Callable[..., object]
+) -> zk.AuditCircuit:
+    """A circuit with settings that a seller chose itself."""
+    monkeypatch.setattr("zk.circuits.planner._candidates", choose)
+    return build(model)
+
+
+def assert_only_the_truth_is_accepted(statement: Statement, covered: Mapping[str, int]) -> None:
+    """Try every mutation.
+
+    Args:
+        statement: What is proven.
+        covered: Operators that the circuit must have, and how many uses of them at least are covered by a control.
+    """
+    made = mutations(statement.circuit)
+    graphs = {"honest": onnx.load_from_string(statement.circuit.onnx)}
+    for label, mutation in made.items():
+        graphs[f"control {label}"] = mutation.control
+        graphs |= {f"{kind} {label}": graph for kind, graph in mutation.false.items()}
+    forgeries = forge_all(statement.circuit, graphs, statement.whole, statement.srs)
+    truth = forgeries["honest"]
+    assert truth.accepted
+    false = [name for name, forgery in forgeries.items() if forgery.accepted and forgery.instances != truth.instances]
+    assert not false
+    controls = [label.split()[1] for label in made if forgeries[f"control {label}"].accepted]
+    for operator, least in covered.items():
+        assert operator in ASSIGNING
+        assert controls.count(operator) >= least, f"{operator}: {controls.count(operator)} of {len(made)} covered"
+
+
+def test_no_value_of_a_dense_network_can_be_replaced():
+    statement, _ = dense_statement()
+    assert_only_the_truth_is_accepted(statement, {"Add": 4, "MatMul": 7, "Mul": 6, "ReduceSum": 2, "Sub": 3})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_no_value_of_an_exact_circuit_can_be_replaced(name):
+    wanted = {"MatMul": 3, "Relu": 1} if "relu" in name else {"MatMul": 3}
+    assert_only_the_truth_is_accepted(Statement.random(build(MODELS[name]), 16), wanted)
+
+
+@pytest.mark.slow
+def test_no_value_of_a_circuit_whose_results_are_cut_into_limbs_can_be_replaced():
+    circuit = build(CHECKED)
+    assert b"Abs" in circuit.onnx
+    assert_only_the_truth_is_accepted(Statement.random(circuit, 16), {"Abs": 2, "MatMul": 9, "Mul": 10, "Sub": 5})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_value_of_a_rounded_circuit_can_be_replaced_by_one_that_is_not_a_rounding(name):
+    assert_only_the_truth_is_accepted(Statement.random(build(FUNCTIONS[name], 6), 32), {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"logrows": 10, "num_inner_cols": 1},
+        {"logrows": 9, "num_inner_cols": 4},
+        {"logrows": 9, "num_inner_cols": 2, "decomp_base": 16, "decomp_legs": 9},
+        {"logrows": 12, "num_inner_cols": 3, "decomp_base": 2048, "decomp_legs": 3},
+    ],
+    ids=["one column", "four columns", "many limbs", "few limbs"],
+)
+def test_odd_settings_open_no_hole(monkeypatch, arguments):
+    choice = circuit_settings.RunArguments(**{"input_scale": 0} | arguments)
+    circuit = with_settings(monkeypatch, MODELS["relu and square"], lambda *_: [(0, choice)])
+    assert_only_the_truth_is_accepted(Statement.random(circuit, 16), {"MatMul": 3, "Mul": 3})

@@ -1,8 +1,8 @@
-"""A prover that proves under a listed circuit's keys what another graph computes.
+"""A prover that proves under a listed circuit's keys what other graphs compute.
 
 halo2's prover fills the cells of the listed layout with whatever values it is given. A graph of the same layout that
-takes some value from elsewhere (a `Gather` assigns no cells) therefore gives a witness of the forger's choice at that
-place; whether the proof of it holds is what the listed constraints say.
+takes some value from elsewhere (`Concat` and `Gather` assign no cells) therefore gives a witness of the forger's choice
+at that place; whether the proof of it holds is what the listed constraints say.
 """
 
 from __future__ import annotations
@@ -11,54 +11,174 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+
 from zk.circuits.key_files import keys_of
 from zk.proofs.commitment import write_tensors
-from zk.proofs.proof import Proof, read_ezkl_proof
+from zk.proofs.proof import Proof, element_from_hex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import onnx
+    from collections.abc import Mapping, Sequence
 
     from zk import AuditCircuit, Srs
 
-FORGER = """
-import json, os, sys
+ASSIGNING = {
+    *("Abs", "Add", "Clip", "Elu", "Erf", "Exp", "HardSigmoid", "LeakyRelu", "Log", "MatMul", "Mul", "Neg"),
+    *("ReduceSum", "Relu", "Sigmoid", "Sub", "Tanh"),
+}
+"""Operators that put values into cells; the others only say which cells are meant."""
+
+SECONDS_OF_THE_FIRST = 120
+"""ezkl's prover waits forever for a value that is in no table: each graph gets ten times what the first one took."""
+
+_FORGER = """
+import json, os, signal, sys, time
 import ezkl
+
 job = json.load(sys.stdin)
-try:
-    ezkl.compile_circuit(job["circuit"], job["compiled"], job["settings"])
-    ezkl.gen_witness(job["tensors"], job["compiled"], job["witness"], job["vk"], job["srs"])
-    ezkl.prove(job["witness"], job["compiled"], job["pk"], job["proof"], job["srs"])
-except BaseException as error:
-    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+
+def forge(name):
+    here = {kind: os.path.join(job["folder"], name + "." + kind) for kind in ("onnx", "compiled", "witness", "proof")}
+    ezkl.compile_circuit(here["onnx"], here["compiled"], job["settings"])
+    ezkl.gen_witness(job["tensors"], here["compiled"], here["witness"], job["vk"], job["srs"])
+    try:
+        ezkl.prove(here["witness"], here["compiled"], job["pk"], here["proof"], job["srs"])
+    except BaseException:
+        pass  # ezkl writes a proof before it finds that the proof does not hold
+    accepted = ezkl.verify(here["proof"], job["settings"], job["vk"], job["srs"], False)
+    open(here["proof"] + ".accepted", "w").write(str(accepted))
+
+limit = job["seconds"]
+for index, name in enumerate(job["names"]):
+    started = time.monotonic()
+    child = os.fork()
+    if not child:
+        signal.alarm(limit)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        try:
+            forge(name)
+        except BaseException:
+            pass
+        os._exit(0)
+    os.waitpid(child, 0)
+    if index == 0:
+        limit = min(limit, 5 + int(10 * (time.monotonic() - started)))
 os._exit(0)
 """
 
 
-def forge(
-    circuit: AuditCircuit, graph: onnx.ModelProto, tensors: Sequence[Sequence[int]], srs: Srs, seconds: float = 60
-) -> Proof | None:
-    """A proof under the circuit's keys of what `graph` computes from the tensors; None where ezkl makes none."""
+@dataclass(frozen=True)
+class Forgery:
+    """What became of a graph.
+
+    Attributes:
+        proof: The proof, if one was made; its instances are the outputs.
+        instances: All of its instances.
+        accepted: Whether ezkl's verifier accepts it with these, under the listed keys.
+    """
+
+    proof: Proof | None
+    instances: tuple[int, ...]
+    accepted: bool
+
+
+def forge_all(
+    circuit: AuditCircuit, graphs: Mapping[str, onnx.ModelProto], tensors: Sequence[Sequence[int]], srs: Srs
+) -> dict[str, Forgery]:
+    """Prove under the circuit's keys what each graph computes from the tensors (all of the circuit's inputs)."""
     keys = keys_of(circuit, srs)
     with tempfile.TemporaryDirectory(prefix="modelseal-forge-") as folder:
-        paths = {name: str(Path(folder, name)) for name in ("circuit", "compiled", "witness", "proof")}
-        Path(paths["circuit"]).write_bytes(graph.SerializeToString())
-        paths |= {
+        files = {name: f"{index}" for index, name in enumerate(graphs)}
+        for name, graph in graphs.items():
+            Path(folder, f"{files[name]}.onnx").write_bytes(graph.SerializeToString())
+        job = {
+            "folder": folder,
+            "names": list(files.values()),
+            "seconds": SECONDS_OF_THE_FIRST,
             "settings": str(keys.settings),
             "tensors": str(write_tensors(Path(folder), tensors)),
             "vk": str(keys.verifying_key),
             "pk": str(keys.proving_key),
             "srs": str(srs.path),
         }
-        command = [sys.executable, "-I", "-c", FORGER]
-        try:
-            subprocess.run(command, input=json.dumps(paths).encode(), stderr=subprocess.DEVNULL, timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        # ezkl writes a proof before it finds that the proof does not hold.
-        proof = Path(paths["proof"])
-        return read_ezkl_proof(proof.read_text()) if proof.is_file() else None
+        command = [sys.executable, "-I", "-c", _FORGER]
+        subprocess.run(command, input=json.dumps(job).encode(), stderr=subprocess.DEVNULL, check=True)
+        return {name: _read(circuit, Path(folder, f"{file}.proof")) for name, file in files.items()}
+
+
+def _read(circuit: AuditCircuit, path: Path) -> Forgery:
+    if not path.is_file():
+        return Forgery(None, (), accepted=False)
+    content = json.loads(path.read_text())
+    instances = tuple(element_from_hex(element) for (*column,) in content["instances"] for element in column)
+    verdict = path.with_name(path.name + ".accepted")
+    accepted = verdict.is_file() and verdict.read_text() == "True"
+    return Forgery(Proof(bytes(content["proof"]), instances[: circuit.output_count]), instances, accepted)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A value of a circuit that is taken another way.
+
+    Attributes:
+        control: A graph in which it goes another way, unchanged. If its proof holds, that way has the listed layout,
+            and a false graph is refused for its values.
+        false: By kind, graphs in which the value is another one.
+    """
+
+    control: onnx.ModelProto
+    false: dict[str, onnx.ModelProto]
+
+
+def mutations(circuit: AuditCircuit) -> dict[str, Mutation]:
+    """A mutation of every value that the circuit assigns, by what it is."""
+    plain = onnx.load_from_string(circuit.onnx)
+    shapes = _shapes(plain)
+    made = {}
+    for index, node in enumerate(plain.graph.node):
+        shape = shapes.get(node.output[0])
+        if node.op_type not in ASSIGNING or not shape:
+            continue
+        axis = max(range(len(shape)), key=lambda dimension: shape[dimension])
+        kept = np.arange(shape[axis])
+        constant = np.concatenate([[shape[axis]], kept[1:]])
+        false = {"constant": constant}
+        if shape[axis] > 1:
+            false |= {"reversed": kept[::-1], "shifted": np.roll(kept, 1)}
+        made[f"{index} {node.op_type} {list(shape)}"] = Mutation(
+            _picked(plain, index, shape, axis, kept),
+            {kind: _picked(plain, index, shape, axis, picked) for kind, picked in false.items()},
+        )
+    return made
+
+
+def _picked(
+    plain: onnx.ModelProto, index: int, shape: tuple[int, ...], axis: int, picked: np.ndarray
+) -> onnx.ModelProto:
+    """A node's result becomes a choice from its true result and, one position behind it, a constant."""
+    graph = onnx.ModelProto()
+    graph.CopyFrom(plain)
+    node = graph.graph.node[index]
+    name, node.output[0] = node.output[0], "forged/true"
+    constant = np.full([1 if dimension == axis else size for dimension, size in enumerate(shape)], 3, np.float32)
+    graph.graph.initializer.append(numpy_helper.from_array(constant, "forged/constant"))
+    graph.graph.initializer.append(numpy_helper.from_array(picked.astype(np.int64), "forged/picked"))
+    both = helper.make_node("Concat", ["forged/true", "forged/constant"], ["forged/both"], axis=axis)
+    choice = helper.make_node("Gather", ["forged/both", "forged/picked"], [name], axis=axis)
+    graph.graph.node.insert(index + 1, both)
+    graph.graph.node.insert(index + 2, choice)
+    return graph
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    inferred = shape_inference.infer_shapes(model, data_prop=True).graph
+    return {
+        value.name: tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim)
+        for value in [*inferred.value_info, *inferred.output]
+    }
