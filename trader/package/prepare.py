@@ -8,7 +8,6 @@ delivered; (7) the manifest says all of it; (8) the folder is written as a whole
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from trader.package.leakage import check_quota, safe_quota
 from trader.package.planning import planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
+from trader.tolerance import commit_scale_bits, needed_tolerance
 from zk import (
     AuditCircuit,
     Srs,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_AUDIT_SAMPLES = 8
-COMMIT_SCALE_BITS = 12
-"""Committed outputs are multiples of 2^-12."""
 BUYERS_PER_LISTING = 10
 
 Step = Callable[[str], None]
@@ -200,7 +198,7 @@ def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifes
 
 
 def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests.CircuitSection:
-    commit_scale_bits = min(COMMIT_SCALE_BITS, circuit.output_scale_bits)
+    commit_bits = commit_scale_bits(circuit.output_scale_bits)
     return manifests.CircuitSection(
         audit_samples=circuit.audit_samples,
         settings_digest=_hex(keccak(circuit.settings)),
@@ -211,18 +209,13 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
             parameter_columns=circuit.parameter_columns,
             proof_bytes=circuit.proof_bytes,
             outputs=circuit.outputs,
-            output_shift_bits=circuit.output_scale_bits - commit_scale_bits,
+            output_shift_bits=circuit.output_scale_bits - commit_bits,
             logrows=circuit.logrows,
             column_lengths=circuit.column_lengths,
         ),
-        commit_scale_bits=commit_scale_bits,
-        tolerance=hex(_tolerance(circuit, plan, commit_scale_bits)),
+        commit_scale_bits=commit_bits,
+        tolerance=hex(needed_tolerance(plan, circuit.output_scale_bits)),
     )
-
-
-def _tolerance(circuit: AuditCircuit, plan: HePlan, commit_scale_bits: int) -> int:
-    """In instance units: the encryption's error, and the one grid step by which dithered rounding moves a value."""
-    return math.ceil((plan.largest_error + 2.0**-commit_scale_bits) * 2.0**circuit.output_scale_bits)
 
 
 def _bound_fields(bound: BoundParameters) -> dict[str, Any]:
