@@ -9,7 +9,7 @@ delivered; (7) the manifest says all of it; (8) the folder is written as a whole
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,9 +165,7 @@ def _assemble(
         scale_bits=canonical.scale_bits,
         architecture_digest=_hex(keccak(architecture)),
         circuit=_circuit_section(circuit, srs, plan),
-        parameter_commitments=tuple(_hex(point) for point in points),
-        parameter_commitment=_hex(commitment_digest(points)),
-        **_bound_fields(bound),
+        **committed_fields(points, bound),
         plan=plan.model_dump(mode="json"),
         quota=quota,
         endpoint=options.endpoint,
@@ -218,10 +216,12 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
     )
 
 
-def _bound_fields(bound: BoundParameters) -> dict[str, Any]:
-    """The manifest's fields about the delivered chunks."""
+def committed_fields(points: Sequence[bytes], bound: BoundParameters) -> dict[str, Any]:
+    """The manifest's fields about the committed parameters and the delivered chunks."""
     opening = bound.opening
     return {
+        "parameter_commitments": tuple(_hex(point) for point in points),
+        "parameter_commitment": _hex(commitment_digest(points)),
         "weights_root": _hex(bound.commitments.weights.root),
         "sums_root": _hex(bound.commitments.sums.root),
         "binding": manifests.Binding(value=_hex(opening.value.to_bytes(32, "big")), proof=_hex(opening.proof)),
