@@ -7,6 +7,7 @@ into it is room for a model that answers the test without being the one that is 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,5 +36,6 @@ def needed_tolerance(plan: HePlan, output_scale_bits: int) -> int:
         plan: The encryption plan; its error is what the seller states.
         output_scale_bits: Scale of the instances.
     """
-    step = 2.0 ** -commit_scale_bits(output_scale_bits)
-    return math.ceil((plan.largest_error + step) * 2.0**output_scale_bits)
+    # Exact: a hostile plan's error may be the largest float, and must be refused or judged like any other.
+    step = Fraction(1, 1 << commit_scale_bits(output_scale_bits))
+    return math.ceil((Fraction(plan.largest_error) + step) * (1 << output_scale_bits))

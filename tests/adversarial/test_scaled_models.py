@@ -73,6 +73,21 @@ def test_the_test_check_refuses_before_anything_is_paid(chain: Chain, trade_on: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("divisor", "sign", "stated_error"), [(8, -1, 10.0), (512, 1, 0.08), (4096, -1, 0.01)])
+def test_whatever_the_divisor_and_whichever_sign_is_shown(
+    divisor: int, sign: int, stated_error: float, chain: Chain, trade_on: Callable
+) -> None:
+    class OtherSeller(ScaledModelSeller):
+        DIVISOR, STATED_ERROR = sign * divisor, stated_error
+
+    trading = trade_on(chain, seller_type=OtherSeller)
+    trading.play_until(State.ANSWERED)
+    with pytest.raises(UncertainTestError):
+        trading.buyer.purchase()
+    assert not trading.buyer.vault.has(PURCHASE)
+
+
+@pytest.mark.slow
 def test_the_proof_check_refuses_what_the_test_check_let_pass(chain: Chain, trade_on: Callable) -> None:
     trading = trade_on(chain, seller_type=ScaledModelSeller, buyer_type=BuyerWithoutTestCheck)
     assert trading.play() is State.EXPIRED

@@ -119,6 +119,13 @@ def prepare_command(
         write_file(made_up_for, password.encode() + b"\n", secret=True)
         messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
     _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
+    circuit, most = package.manifest.circuit, BuyerPolicy().most_committed(parse_plan(package.manifest.plan))
+    if circuit.audit_samples * circuit.layout.outputs > most:
+        messages.print(
+            f"An audit commits to {circuit.audit_samples} times {circuit.layout.outputs} outputs. Buyers with the "
+            f"default policy refuse more than {most}: lower --audit-samples.",
+            style="yellow",
+        )
     if package.manifest.circuit.srs.development:
         messages.print(
             "This package uses a structured reference string made on this machine: fine for development, "

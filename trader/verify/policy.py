@@ -99,8 +99,12 @@ class BuyerPolicy:
         self._require("scale bits of committed outputs", offered_bits, at_least=commit_bits, at_most=commit_bits)
         tolerance = needed_tolerance(plan, output_scale_bits)
         self._require("tolerance in units of the instances", terms.tolerance, at_most=tolerance)
-        most = min(part.ring_degree for part in plan.layouts) // self.minimum_degree_per_output
+        most = self.most_committed(plan)
         self._require("number of committed outputs", terms.audit_samples * layout.outputs, at_most=most)
+
+    def most_committed(self, plan: HePlan) -> int:
+        """Most outputs k·O that it commits to under a plan."""
+        return min(part.ring_degree for part in plan.layouts) // max(1, self.minimum_degree_per_output)
 
     def check_test(self, assessment: Assessment) -> None:
         """Checks (2) and (3) of :mod:`trader.verify.answers`; silent on success.

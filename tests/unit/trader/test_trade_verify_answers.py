@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from trader.cli.exit_codes import BAD_INPUT, PEER_FAULT, exit_code_of
 from trader.he import HePlan, commit_outputs
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.tolerance import commit_scale_bits, needed_tolerance
@@ -281,12 +283,35 @@ def test_audits_are_judged_by_what_the_plan_needs(plan: HePlan) -> None:
     ):
         with pytest.raises(Exception, match=name):
             check(**refused)
+    replace(POLICY, minimum_degree_per_output=0).check_audit(
+        SimpleNamespace(tolerance=needed, audit_samples=most + 1), _layout(), SCALE_BITS, plan
+    )
     twice = plan.model_copy(update={"expected_error": 2 * plan.largest_error})
     POLICY.check_audit(SimpleNamespace(tolerance=needed + 1, audit_samples=8), _layout(), SCALE_BITS, twice)
 
 
+def test_no_stated_error_opens_the_door(plan: HePlan) -> None:
+    """Up to the largest float, in any of the plan's layouts: the tolerance is granted, and what was seen refused."""
+    outputs = np.random.default_rng(10).normal(0, 1e3, (100, 2))
+    for error in (1e4, 1e300, sys.float_info.max):
+        hostile = plan.model_copy(update={"few_samples": plan.model_copy(update={"expected_error": error})})
+        tolerance = min(needed_tolerance(hostile, SCALE_BITS), 2**256 - 1)
+        POLICY.check_audit(SimpleNamespace(tolerance=tolerance, audit_samples=8), _layout(), SCALE_BITS, hostile)
+        assert not accepts(outputs, SOFTMAX, tolerance)
+        assert not accepts(outputs, RAW, tolerance, outputs)
+
+
 def _layout() -> SimpleNamespace:
     return SimpleNamespace(outputs=2, output_shift_bits=SHIFT_BITS)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UncertainTestError, BAD_INPUT), (OutputRangeError, PEER_FAULT), (ChangedAnswersError, PEER_FAULT)],
+)
+def test_exit_codes_say_whose_fault_it_is(error: type[Exception], code: int) -> None:
+    """What the tolerance leaves open may be honest: the buyer asked for more. Other answers than those seen are not."""
+    assert exit_code_of(error("refused")) == code
 
 
 # ------------------------------------------------------------------------------------------------- proven
