@@ -231,9 +231,11 @@ def _uses(post_processing: PostProcessing, outputs: int, labels: NDArray[np.gene
 
 def _score_error(outputs: NDArray[np.float64], distance: float) -> float:
     """Distance against the spread of scores; what all classes have in common tells none from another."""
-    if outputs.shape[1] == 1:
+    count = outputs.shape[1]
+    if count == 1:
         return _relative(distance, outputs)
-    return _relative(2 * distance, outputs - outputs.mean(axis=1, keepdims=True))
+    # An output moves one way, and the mean the other way as all others do.
+    return _relative(2 * (1 - 1 / count) * distance, outputs - outputs.mean(axis=1, keepdims=True))
 
 
 def _relative(distance: float, values: NDArray[np.float64]) -> float:

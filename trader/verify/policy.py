@@ -45,7 +45,7 @@ class BuyerPolicy:
     minimum_window_seconds: int = 600
     maximum_window_seconds: int = 7 * 24 * 3600
     maximum_changeable_share: float = 0.01
-    maximum_score_error: float = 0.1
+    maximum_score_error: float = 0.25
     maximum_value_error: float = 0.01
     maximum_changed_answers: int = 0
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)

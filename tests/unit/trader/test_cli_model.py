@@ -111,7 +111,7 @@ def test_a_seller_learns_what_buyers_will_refuse(package: Path, tmp_path: Path, 
     tried = modelseal("model", "try", package, "--data", tmp_path / "same.csv", "--json")
     assert tried.code == 0
     assert "Buyers with the default policy will refuse: a model whose scores differ by" in " ".join(tried.err.split())
-    assert json.loads(tried.out)["score_error"] > 0.1
+    assert json.loads(tried.out)["score_error"] > 0.25
 
 
 @pytest.mark.parametrize("missing", ["nowhere.onnx", "a-folder"])
