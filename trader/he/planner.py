@@ -99,7 +99,7 @@ def plan_encryption(
         policy: security that the seller itself asks for.
 
     Raises:
-        PlanError: no parameters within the table of security levels serve this model.
+        PlanError: no parameters within the standard's table serve this model.
     """
     found = candidates(
         model,
@@ -210,7 +210,7 @@ class Candidate:
         depth: refreshes on the longest path.
         activation_degree: of the polynomials that stand for activations, 0 where there are none.
         modulus_bits: what precision, masking and flooding ask for in this ring.
-        room_bits: what the security level allows, the special prime left out.
+        room_bits: what the standard allows, the special prime left out.
         plan: the plan, if there is one.
         rejected: why there is none, or empty.
     """
@@ -560,7 +560,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         mask = outputs * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
     encoding = request.encoding_error(choice.degree, choice.weight_scale_bits) if request.packed else 0.0
     return HePlan(
-        ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the table
+        ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
         modulus_bits=modulus_bits,
         parameters_id=parameters.parameters_id,
         features=graph.features,
