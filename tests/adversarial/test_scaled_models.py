@@ -5,6 +5,8 @@ Each attack first succeeds against a buyer without the checks of `trader.verify.
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,8 +100,11 @@ def test_the_proof_check_refuses_what_the_test_check_let_pass(chain: Chain, trad
     assert kinds.count(EntryKind.PROOF_REFUSED) == 1
     assert EntryKind.ACCEPTED not in kinds
     assert not trading.buyer.has_model
-    assert "8 of 8 audit samples" in trading.buyer.refusal
-    assert "were right as seen, 0 are right as proven" in trading.buyer.refusal
+    # Which samples are audited is chance, and one or two may lie closer to the other class than the test's noise.
+    told = re.search(
+        r"gives (\d) of 8 audit .*\(\d were right as seen, \d are right as proven\)", trading.buyer.refusal
+    )
+    assert int(told.group(1)) >= 6
 
 
 def test_a_tolerance_beyond_the_stated_error_is_refused(package: object, package_srs: object) -> None:
@@ -136,7 +141,9 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     assert list(proven) == evaluate_exact(trading.package.canonical, audited.inputs).ravel().tolist()
     compared = buyer.compare_proven()
     assert (compared.samples, compared.changed) == (8, 0)
-    assert compared.right_seen == compared.right_proven > 4
+    rows = json.loads(buyer.vault.read(PURCHASE))["rows"]
+    right = buyer.read_test().predictions[rows] == trading.model.test_labels[rows]
+    assert compared.right_seen == compared.right_proven == right.sum()
 
     log = market._logs([market._topic(type(market.events(trade_id)[-1]))])[-1]
     call = chain.calldata(market.contract, log.transaction_hash)
