@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -270,8 +271,11 @@ def test_the_range_ends_where_the_escrow_would_mistake_signs(plan: HePlan) -> No
 @pytest.mark.parametrize(("output_scale_bits", "commit_bits"), [(8, 8), (12, 12), (13, 12), (216, 12)])
 def test_the_tolerance_is_error_and_grid(output_scale_bits: int, commit_bits: int, plan: HePlan) -> None:
     assert commit_scale_bits(output_scale_bits) == commit_bits
-    real = needed_tolerance(plan, output_scale_bits) / 2.0**output_scale_bits
-    assert 0 <= real - plan.largest_error - 2.0**-commit_bits <= 2.0**-output_scale_bits
+    unit = Fraction(1, 2**output_scale_bits)
+    excess = (
+        needed_tolerance(plan, output_scale_bits) * unit - Fraction(plan.largest_error) - Fraction(1, 2**commit_bits)
+    )
+    assert 0 <= excess < unit
 
 
 def test_audits_are_judged_by_what_the_plan_needs(plan: HePlan) -> None:
