@@ -17,7 +17,9 @@ import numpy as np
 
 from ledger import AuditLog
 from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account
+from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
+from trader.verify import UncertainTestError
 
 
 def main() -> None:
@@ -32,8 +34,13 @@ def main() -> None:
         policy = BuyerPolicy(development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
         samples = read_samples(arguments.data, buyer.listing.graph.features)
+        buyer.labels = read_labels(arguments.labels, len(samples))
         while not buyer.is_over:
-            if not buyer.step(samples):
+            try:
+                moved = buyer.step(samples)
+            except (AnswerError, UncertainTestError) as refusal:
+                sys.exit(f"{refusal} Start again after the deadline: what was locked comes back.")
+            if not moved:
                 time.sleep(0.5)
         buyer.withdraw()
         if not buyer.has_model:
@@ -45,9 +52,9 @@ def main() -> None:
 def is_good(test: TestResult, arguments: argparse.Namespace) -> bool:
     """Whether the encrypted test was good enough to buy."""
     labels = read_labels(arguments.labels, len(test.predictions))
-    accuracy = float(np.mean(test.predictions == labels))
-    print(f"accuracy {accuracy:.1%} on {len(labels)} encrypted samples")
-    return accuracy >= arguments.least_accuracy
+    accuracy, checked = float(np.mean(test.predictions == labels)), test.assessment
+    print(f"accuracy {accuracy:.1%} on {len(labels)} encrypted samples, {checked.changeable} could change")
+    return accuracy >= float(arguments.least_accuracy)
 
 
 def parse_arguments() -> argparse.Namespace:

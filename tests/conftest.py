@@ -5,7 +5,7 @@ Packages are imported by the fixtures that need them: unit tests of one package 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -67,8 +67,8 @@ def trade_on(package: SellerPackage, trained_model: DemoModel, tmp_path: Path) -
 
     tables: list[Trading] = []
 
-    def set_table(chain: Chain, **parties: type) -> Trading:
-        tables.append(Trading(chain, package, trained_model, tmp_path / f"table-{len(tables)}", **parties))
+    def set_table(chain: Chain, *, listed: SellerPackage = package, **parties: Any) -> Trading:
+        tables.append(Trading(chain, listed, trained_model, tmp_path / f"table-{len(tables)}", **parties))
         return tables[-1]
 
     yield set_table

@@ -3,7 +3,8 @@
 Methods stand in the order of the protocol. One buyer object makes one purchase and keeps what it needs in its folder.
 :meth:`Buyer.step` looks at the chain and the mailbox and does whatever the trade needs next; a killed process goes on
 with the next call of a buyer with the same folder. What a buyer will not do: send anything before the listing passed
-every check of :mod:`trader.verify.listing`, show raw decryptions to anybody, or confirm what it has not checked.
+every check of :mod:`trader.verify.listing`, show raw decryptions to anybody, pay for answers or accept a proof that
+fail those of :mod:`trader.verify.answers`, or confirm what it has not checked.
 """
 
 from __future__ import annotations
@@ -31,14 +32,33 @@ from trader.delivery import (
     trade_channel,
     verify_ciphertext,
 )
-from trader.errors import CallerError, ListingError, PartyFolderError, PolicyError, TransactionRefusedError
+from trader.errors import (
+    AnswerError,
+    CallerError,
+    ListingError,
+    PartyFolderError,
+    PolicyError,
+    TransactionRefusedError,
+)
 from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
 from trader.trade import Accepted, Confirmed, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
-from trader.verify import AuditedSamples, BuyerPolicy, Sources, VerifiedListing, verify_delivery, verify_listing
+from trader.verify import (
+    Assessment,
+    AuditedSamples,
+    BuyerPolicy,
+    Comparison,
+    Sources,
+    VerifiedListing,
+    assess_test,
+    check_range,
+    compare_proven,
+    verify_delivery,
+    verify_listing,
+)
 from zk import Srs, ceremony_srs, commitment_digest, draw_input_salt, input_commitment, read_srs
 
 if TYPE_CHECKING:
@@ -68,19 +88,22 @@ class TestResult:
     Attributes:
         outputs: float64 [n, O], raw outputs. They come from decryption and must not be shown to anybody.
         predictions: What the post-processing makes of them: classes, or values.
+        assessment: What the test says for certain, whatever the audit lets pass.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
     outputs: NDArray[np.float64] = field(repr=False)
     predictions: NDArray[np.generic] = field(repr=False)
+    assessment: Assessment
 
 
 class Buyer(Party):
     """A buyer of one model.
 
     Attributes:
-        policy: What it asks of a listing.
+        policy: What it asks of a listing and its answers.
+        labels: True labels of the test set, if it has them; may be set until the test is read.
     """
 
     role = Role.BUYER
@@ -92,6 +115,7 @@ class Buyer(Party):
         equipment: Equipment,
         *,
         decide: Callable[[TestResult], bool] = lambda _: True,
+        labels: NDArray[np.generic] | None = None,
         srs: SrsProvider = ceremony_srs,
     ) -> None:
         """Go to a listing.
@@ -101,6 +125,8 @@ class Buyer(Party):
             policy: What is asked of it.
             equipment: Account, market, mailbox, log, folder.
             decide: Whether to buy, given the test's result.
+            labels: True labels of the test set, [n]: say whether classes or values are bought, and how many of the
+                audit samples are right as proven. They never leave.
             srs: Gives the ceremony's reference string for listings that name one.
 
         Raises:
@@ -110,6 +136,7 @@ class Buyer(Party):
         self.policy = policy
         self._listing_id = listing_id
         self._decide = decide
+        self.labels = labels
         self._find_srs = srs
         self.vault = Vault(self.folder)
         if self.vault.has(LISTING) and self.vault.read(LISTING) != self._purchase_name:
@@ -237,11 +264,16 @@ class Buyer(Party):
         Raises:
             NotDeliveredError: It has not arrived.
             TransferError, WireError: It is not the answer that the seller committed to, or no answer to the request.
+            CallerError: There are not as many labels as samples.
         """
         if not self.vault.has(OUTPUTS):
             self.vault.write_arrays(OUTPUTS, self._decrypt())
         (outputs,) = self.vault.read_arrays(OUTPUTS)
-        return TestResult(outputs, self.listing.manifest.output.post_processing.predict(outputs))
+        if self.labels is not None and len(self.labels) != len(outputs):
+            raise CallerError(f"there are {len(self.labels)} labels for {len(outputs)} samples: give one for each")
+        post_processing = self.listing.manifest.output.post_processing
+        assessment = assess_test(outputs, self.listing.audit_distance, post_processing, self.labels)
+        return TestResult(outputs, post_processing.predict(outputs), assessment)
 
     def _decrypt(self) -> NDArray[np.float64]:
         trade = self.market.trade(self.trade_id)
@@ -262,9 +294,12 @@ class Buyer(Party):
         Raises:
             IllegalMoveError: The seller has not answered, or the deadline has passed.
             WireError: The answer does not decrypt.
+            AnswerError: It holds outputs that are no model's; nothing was committed to.
+            UncertainTestError: The tolerance leaves room for a model with other classes or values; nothing was paid.
         """
         trade = self._require_legal(Purchased, self.trade_id)
         if not self.vault.has(PURCHASE):
+            self._check_test(trade)
             self._commit()
         purchase = json.loads(self.vault.read(PURCHASE))
         self._note(
@@ -283,6 +318,35 @@ class Buyer(Party):
             ),
         )
         self._send_order(trade.trade_id)
+
+    def _check_test(self, trade: Trade) -> None:
+        """Checks (1) to (3) of the answers.
+
+        Raises:
+            AnswerError, UncertainTestError: One fails.
+        """
+        listing, result = self.listing, self.read_test()
+        try:
+            plan = listing.plan.for_samples(trade.samples)
+            check_range(result.outputs, plan, listing.circuit.output_scale_bits, listing.terms.tolerance)
+            self.policy.check_test(result.assessment)
+        except (AnswerError, PolicyError) as error:
+            self._note_refusal(EntryKind.TEST_REFUSED, trade, error)
+            raise
+
+    def _note_refusal(self, kind: EntryKind, trade: Trade, error: Exception) -> None:
+        """Log why the buyer does not go on, once: the next step looks again, as its policy may be another one."""
+        if not self.vault.has(kind.value):
+            self._note(kind, trade_id=trade.trade_id, details={"reason": as_reason(error)})
+            self.vault.write(kind.value, str(error).encode())
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the buyer did not pay after the test, or did not accept the proof; None where it refused neither."""
+        for kind in (EntryKind.PROOF_REFUSED, EntryKind.TEST_REFUSED):
+            if self.vault.has(kind.value):
+                return self.vault.read(kind.value).decode()
+        return None
 
     def _commit(self) -> None:
         """Choose the audit samples, commit to them, and keep everything that the rest of the trade needs."""
@@ -320,15 +384,42 @@ class Buyer(Party):
 
     # ---------------------------------------------------------------------------------------------------- delivery
 
+    def compare_proven(self) -> Comparison:
+        """The proven outputs of the audit samples beside those seen.
+
+        Raises:
+            AnswerError: They can't be read from the chain, or are not ones that the escrow accepts.
+            CallerError: Nothing was proven.
+        """
+        trade_id = self.trade_id
+        rows = json.loads(self.vault.read(PURCHASE))["rows"]
+        proven = self.market.proven_outputs(trade_id)
+        labels = None if self.labels is None else self.labels[rows]
+        return compare_proven(self.listing, proven, self._audited_samples(), self.read_test().outputs[rows], labels)
+
+    def _check_proven(self, trade: Trade) -> None:
+        """Checks (4) and (5) of the answers.
+
+        Raises:
+            AnswerError: One fails.
+        """
+        try:
+            self.policy.check_proven(self.compare_proven())
+        except AnswerError as error:
+            self._note_refusal(EntryKind.PROOF_REFUSED, trade, error)
+            raise
+
     def accept(self) -> None:
-        """Download the encrypted model, check it against the proven root, and ask for its key.
+        """Check the proven outputs, download the encrypted model, check it against the proven root, ask for its key.
 
         Raises:
             IllegalMoveError: The seller has not proven, or the deadline has passed.
+            AnswerError: The proven outputs are not what was tested: don't accept; the price comes back.
             NotDeliveredError: The model has not arrived.
             EnvelopeError, CiphertextError: It is not what the seller proved: don't accept; the price comes back.
         """
         trade = self._require_legal(Accepted, self.trade_id)
+        self._check_proven(trade)
         chunk_count = self.listing.columns.chunk_count
         with self._working("download"):
             sealed = self.mailbox.get(trade_channel(trade.trade_id), Kind.MODEL, delivery_bytes(chunk_count))
@@ -422,7 +513,7 @@ class Buyer(Party):
             after the buyer declined to buy.
 
         Raises:
-            ListingError, PolicyError: The listing is not good.
+            ListingError, PolicyError: The listing is not good, or its tolerance too large for what the test showed.
             PeerFaultError, HeError, DeliveryError: The seller's answer or delivery is not good; don't go on. The
                 deadlines return what was locked.
             ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.

@@ -55,11 +55,13 @@ class LogEvent:
         name: As in the ABI.
         arguments: By name.
         block_number: Block that holds it.
+        transaction_hash: 0x-hex, of the transaction that caused it.
     """
 
     name: str
     arguments: dict[str, Any]
     block_number: int
+    transaction_hash: str
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,16 @@ class Chain:
             )
             return _decode(contract, {"logs": found})
 
+    def calldata(self, contract: Contract, transaction_hash: str) -> bytes | None:
+        """What a transaction called a contract with; None if it called another account, which may have called it then.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, or does not know the transaction.
+        """
+        with self.reachable():
+            transaction = self.web3.eth.get_transaction(HexBytes(transaction_hash))
+            return bytes(HexBytes(transaction["input"])) if transaction.get("to") == contract.address else None
+
     def _confirmed_block(self) -> BlockIdentifier:
         """The newest block with as many confirmations as :meth:`send` waits for."""
         if self._confirmations <= 1:
@@ -406,7 +418,10 @@ def _decode(contract: Contract, receipt: Any) -> list[LogEvent]:
     events: Any = contract.events  # iterable, though its annotation says otherwise
     decoded = [found for event in events for found in event().process_receipt(own, errors=DISCARD)]
     decoded.sort(key=lambda log: (log["blockNumber"], log["logIndex"]))
-    return [LogEvent(log["event"], dict(log["args"]), log["blockNumber"]) for log in decoded]
+    return [
+        LogEvent(log["event"], dict(log["args"]), log["blockNumber"], "0x" + bytes(log["transactionHash"]).hex())
+        for log in decoded
+    ]
 
 
 def _revert_data(error: BaseException) -> bytes | None:

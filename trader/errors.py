@@ -11,6 +11,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
     ├── PeerFaultError               the other side's: do not pay, do not deliver, do not trust
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
+    │   ├── AnswerError                answers of a test, or proven ones, fail a numbered check (trader.verify.answers)
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
     │   ├── RequestError               a request that the seller refuses before it parses it
     │   └── LyingBuyerError            the buyer committed outputs that the listed model does not give
@@ -57,6 +58,10 @@ class PeerFaultError(TraderError):
 
 class ListingError(PeerFaultError):
     """A listing is not what its terms on the chain promise; one subclass per check in :mod:`trader.verify.listing`."""
+
+
+class AnswerError(PeerFaultError):
+    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`."""
 
 
 class DeliveryCheckError(PeerFaultError):

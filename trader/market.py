@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from eth_abi.exceptions import DecodingError
 from eth_utils.address import is_address, to_checksum_address
 
 import contracts
 from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
 from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
-from trader.errors import CallerError
+from trader.errors import AnswerError, CallerError
 from trader.trade import (
     Accepted,
     Answered,
@@ -32,6 +33,7 @@ from trader.trade import (
     State,
 )
 from zk import trade_context
+from zk.field import to_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -207,6 +209,38 @@ class Market:
             if isinstance(found, kind):
                 return found
         raise CallerError(f"trade {trade_id} is not {kind.__name__}")
+
+    def proven_outputs(self, trade_id: int) -> tuple[int, ...]:
+        """The k·O exact outputs that the proof of a trade shows, row by row: signed, in units of the instances.
+
+        The escrow checks them and keeps none, so they are read from what the seller called `prove` with. That call made
+        the event: a trade is proven once, and the transaction called nothing before.
+
+        Raises:
+            CallerError: Nothing was proven.
+            AnswerError: The seller reached the market through another contract, or by a call that is no plain one, so
+                that nobody can tell what it proved.
+        """
+        topics = [self._topic(Proven), "0x" + trade_id.to_bytes(32, "big").hex()]
+        logs = self._logs(topics)
+        if not logs:
+            raise CallerError(f"trade {trade_id} is not Proven")
+        calldata = self.chain.calldata(self.contract, logs[0].transaction_hash)
+        unreadable = AnswerError(
+            f"transaction {logs[0].transaction_hash} is no plain call of `prove` for trade {trade_id}: the proven "
+            "outputs can't be read. Don't accept; the price comes back after the deadline."
+        )
+        if calldata is None:
+            raise unreadable
+        try:
+            function, arguments = self.contract.decode_function_input(calldata)
+            audit = arguments["audit"]
+            if function.fn_name != "prove" or arguments["tradeId"] != trade_id:
+                raise unreadable
+            # The instances of a random check stand behind them.
+            return tuple(to_signed(instance) for instance in audit["instances"][: len(audit["outputs"])])
+        except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
+            raise unreadable from error
 
     def find_session(self, buyer: str, request_digest: bytes) -> int | None:
         """The trade that a buyer opened with a request, if there is one."""

@@ -37,7 +37,9 @@ class Verifier:
     ) -> VerifiedListing:
         return verify_listing(7, SELLER, terms or self.terms, public or self.public, policy, sources or self.sources)
 
-    def listed(self, *, terms: dict[str, Any] | None = None, **changes: Any) -> VerifiedListing:
+    def listed(
+        self, *, terms: dict[str, Any] | None = None, policy: BuyerPolicy = POLICY, **changes: Any
+    ) -> VerifiedListing:
         """With a manifest that differs, and terms that list it: a seller can lie in both."""
         manifest = json.loads(self.public.manifest)
         for path, value in changes.items():
@@ -48,4 +50,4 @@ class Verifier:
             part[name] = value
         data = rfc8785.dumps(manifest)
         listed = replace(self.terms, manifest_hash=keccak(data), **(terms or {}))
-        return self(replace(self.public, manifest=data), listed)
+        return self(replace(self.public, manifest=data), listed, policy)

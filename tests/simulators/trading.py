@@ -69,6 +69,7 @@ class Trading:
     folder: Path
     seller_type: type[Seller] = Seller
     buyer_type: type[Buyer] = Buyer
+    policy: BuyerPolicy = POLICY
     steps: list[Step] = field(default_factory=list)
     refusals: list[TraderError] = field(default_factory=list)
 
@@ -98,7 +99,8 @@ class Trading:
 
     def new_buyer(self) -> Buyer:
         """The buyer, as a fresh process would make it from its folder."""
-        return self.buyer_type(self.listing_id, POLICY, self.equipment(Role.BUYER))
+        equipment = self.equipment(Role.BUYER)
+        return self.buyer_type(self.listing_id, self.policy, equipment, labels=self.model.test_labels)
 
     def open(self) -> int:
         return self.buyer.open_session(self.model.test_samples)

@@ -84,7 +84,13 @@ def _rows(report: DemoReport) -> list[tuple[str, str]]:
         rows += [
             ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),
             ("largest output error", f"{report.max_output_error:.1e} over {report.samples} samples"),
+            ("within the tolerance", f"{report.changeable_samples} of {report.samples} classes could change"),
         ]
+    if report.proven_changes is not None:
+        same = report.audit_samples - report.proven_changes
+        rows.append(("proven classes", f"{same} of {report.audit_samples} are those that the test showed"))
+    if report.refusal is not None:
+        rows.append(("the buyer refused", escape(report.refusal)))
     balances = ", ".join(f"{role} {wei / WEI_PER_ETHER:+.3f} ETH" for role, wei in report.balances.items())
     rows += [
         ("audit", f"a half-wrong seller fails it with probability {report.detection_probability:.1%}"),

@@ -29,7 +29,7 @@ CHECKS = (
     "no committed column is unconstrained",
     "the opening binds what is proven to what will be delivered",
     "the encryption plan is secure and fits the model",
-    "price, bond, windows, audit size and tolerance meet your policy",
+    "price, bond, windows, audit size, tolerance and committed outputs meet your policy",
 )
 
 
@@ -65,6 +65,7 @@ def verify(
         return
     for number, check in enumerate(CHECKS, start=1):
         results.print(f"[green]✓[/] ({number}) {check}", highlight=False)
+    results.print(_room(verified), style="dim", highlight=False)
     _print_certificates(proven, package)
     results.print("Nobody vouches for the model card: make sure that the seller is the one you mean.", style="dim")
 
@@ -109,6 +110,14 @@ def _find_srs(package: PublicPackage, folder: Path, logrows: int) -> Srs:
     return read_package_srs(folder) if package.development_srs else ceremony_srs(logrows)
 
 
+def _room(verified: VerifiedListing) -> str:
+    """What the tolerance leaves open until the test has shown how far outputs lie apart."""
+    return (
+        f"An audit lets outputs move by {verified.audit_distance:.2g}: after your test, samples whose class that could "
+        "change are counted, and values are held against it, before you pay."
+    )
+
+
 def _summary(verified: VerifiedListing) -> dict[str, object]:
     return {
         "verified": True,
@@ -117,5 +126,6 @@ def _summary(verified: VerifiedListing) -> dict[str, object]:
         "price_wei": verified.terms.price_wei,
         "audit_samples": verified.terms.audit_samples,
         "detection_probability": detection_probability(verified.terms.audit_samples),
+        "audit_distance": verified.audit_distance,
         "development": verified.manifest.circuit.srs.development,
     }

@@ -44,6 +44,7 @@ from trader.package import (
 )
 from trader.proving import prove_and_verify
 from trader.trial import Trial, run_trial
+from trader.verify import BuyerPolicy, UncertainTestError, assess_test, audit_distance
 from zk import WorkerLimits, ceremony_srs, development_srs
 
 
@@ -118,6 +119,13 @@ def prepare_command(
         write_file(made_up_for, password.encode() + b"\n", secret=True)
         messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
     _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
+    circuit, most = package.manifest.circuit, BuyerPolicy().most_committed(parse_plan(package.manifest.plan))
+    if circuit.audit_samples * circuit.layout.outputs > most:
+        messages.print(
+            f"An audit commits to {circuit.audit_samples} times {circuit.layout.outputs} outputs. Buyers with the "
+            f"default policy refuse more than {most}: lower --audit-samples.",
+            style="yellow",
+        )
     if package.manifest.circuit.srs.development:
         messages.print(
             "This package uses a structured reference string made on this machine: fine for development, "
@@ -191,7 +199,7 @@ def try_command(
     trial = _run_with_bars(parse_plan(manifest.plan), canonical, inputs, device)
     exact = _exact_outputs(canonical, inputs)
     predictions = manifest.output.post_processing.predict(trial.outputs)
-    report = _trial_report(trial, exact)
+    report = _trial_report(trial, exact) | _certainty(manifest, trial.outputs, truth)
     if truth is not None:
         report["accuracy_encrypted"] = _accuracy(manifest.output.post_processing.classify(trial.outputs), truth)
         report["accuracy_plain"] = _accuracy(manifest.output.post_processing.classify(exact), truth)
@@ -235,6 +243,20 @@ def _trial_report(trial: Trial, exact: Any) -> dict[str, Any]:
         "request_bytes": trial.request_bytes,
         "response_bytes": trial.response_bytes,
     }
+
+
+def _certainty(manifest: Manifest, outputs: Any, truth: Any) -> dict[str, Any]:
+    """What buyers see of the tolerance: how far outputs may move, and what that could change in this test."""
+    circuit = manifest.circuit
+    scale_bits = circuit.commit_scale_bits + circuit.layout.output_shift_bits
+    distance = audit_distance(int(circuit.tolerance, 16), scale_bits, circuit.layout.output_shift_bits)
+    assessment = assess_test(outputs, distance, manifest.output.post_processing, truth)
+    try:
+        BuyerPolicy().check_test(assessment)
+    except UncertainTestError as error:
+        messages.print(f"Buyers with the default policy will refuse: {error}", style="yellow", markup=False)
+    figures = {name: value for name, value in asdict(assessment).items() if value is not None}
+    return {name: figures[name] for name in figures if name != "samples"}
 
 
 @app.command(name="prove")

@@ -9,19 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trader.buyer import Buyer
 from trader.delivery import generate_key
 from trader.errors import TransactionRefusedError
+from trader.he import parse_plan
+from trader.package.prepare import committed_fields
 from trader.seller import Seller
+from trader.tolerance import needed_tolerance
 from trader.trade import State
+from zk import parameter_commitment
+from zk.commitments import bind_parameters
 from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_columns, stored_sums, with_sums
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from trader.market import Trade
     from trader.model import CanonicalModel
+    from trader.package import SellerPackage
+    from trader.party import Equipment
+    from zk import AuditCircuit, Srs
 
 
 def other_model(model: CanonicalModel) -> CanonicalModel:
@@ -83,6 +92,56 @@ class SilentSeller(Seller):
         return trade.position.state is not State.TESTING and super()._advance(trade)
 
 
+def scaled_outputs(model: CanonicalModel, factor: float) -> CanonicalModel:
+    """The model with its last layer, and so its outputs, times a factor, as far as its grid allows."""
+    last, spec = model.tensors[-1].copy(), model.graph.parameters[-1]
+    used = slice(spec.inputs + 1)  # weights and bias; salt rows follow
+    last[used] = np.rint(last[used] * factor).astype(last.dtype)
+    return replace(model, tensors=(*model.tensors[:-1], last))
+
+
+def listed_with(
+    package: SellerPackage, model: CanonicalModel, stated_error: float, circuit: AuditCircuit, srs: Srs
+) -> SellerPackage:
+    """The package with other parameters of the same architecture, and a plan that states another error.
+
+    Everything that a listing is checked for is right: commitments, opening, a tolerance that derives from that error.
+    """
+    points = parameter_commitment(circuit, model.tensors, srs)
+    bound = bind_parameters(circuit, model.tensors, points, srs)
+    plan = parse_plan(package.manifest.plan).model_copy(update={"expected_error": stated_error})
+    tolerance = hex(needed_tolerance(plan, circuit.output_scale_bits))
+    manifest = package.manifest.model_copy(
+        update=committed_fields(points, bound)
+        | {
+            "plan": plan.model_dump(mode="json"),
+            "circuit": package.manifest.circuit.model_copy(update={"tolerance": tolerance}),
+        }
+    )
+    public = replace(package.public, manifest=manifest.to_bytes(), leaves=bound.commitments.to_bytes())
+    return replace(package, public=public, canonical=model, artifact=bound.artifact)
+
+
+class ScaledModelSeller(Seller):
+    """Shows a model and sells its opposite, both with outputs so small that no audit tells them apart.
+
+    The listed model is the honest one divided by `DIVISOR`, the signs reversed; the encrypted test is answered with the
+    right signs. The plan states an error, hence a tolerance, that hides the difference.
+    """
+
+    DIVISOR = 1024
+    STATED_ERROR = 0.05
+
+    def __init__(self, package: SellerPackage, equipment: Equipment, device: str = "cpu") -> None:
+        super().__init__(package, equipment, device)
+        listed = scaled_outputs(package.canonical, -1 / self.DIVISOR)
+        forged = listed_with(package, listed, self.STATED_ERROR, self.circuit, self.srs)
+        super().__init__(forged, equipment, device)
+
+    def _tested_model(self) -> CanonicalModel:
+        return scaled_outputs(self.package.canonical, -1)
+
+
 class LyingBuyer(Buyer):
     """Commits to outputs that it did not see, hoping for a proof that fails at the seller's cost."""
 
@@ -124,6 +183,7 @@ CHEATS = {
     "wrong-key": Casting(WrongKeySeller, Buyer, State.EXPIRED),
     "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED),
     "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
+    "scaled-model": Casting(ScaledModelSeller, Buyer, State.EXPIRED),
     "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED),
     "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED),
 }

@@ -40,6 +40,9 @@ class DemoReport:
         accuracy_encrypted: on the held-out rows, from the encrypted test; None if the seller never answered.
         accuracy_plain: of the canonical model in clear.
         max_output_error: largest difference between decrypted and canonical outputs; None if never answered.
+        changeable_samples: test samples whose class could be another one within the tolerance; None if never answered.
+        proven_changes: audit samples whose proven class differs from the class seen; None if nothing was proven.
+        refusal: why the buyer did not pay after the test, or did not accept the proof; None where it refused neither.
         detection_probability: that an audit of k samples finds out a seller who answered with another model.
         seconds: wall time by phase.
         bytes: sizes of the messages.
@@ -57,6 +60,9 @@ class DemoReport:
     accuracy_encrypted: float | None
     accuracy_plain: float
     max_output_error: float | None
+    changeable_samples: int | None
+    proven_changes: int | None
+    refusal: str | None
     detection_probability: float
     seconds: dict[str, float]
     bytes: dict[str, int]
@@ -95,7 +101,8 @@ def make_report(
 ) -> DemoReport:
     """Compare what was tested and delivered with the model itself, and sum up the timeline."""
     exact = _exact_outputs(trained, package)
-    seen = _seen_outputs(buyer)
+    test = buyer.read_test() if buyer.was_answered else None
+    seen = None if test is None else test.outputs
     predict = package.manifest.output.post_processing.predict
     audit_samples = package.manifest.circuit.audit_samples
     return DemoReport(
@@ -106,6 +113,9 @@ def make_report(
         accuracy_encrypted=None if seen is None else _accuracy(predict(seen), trained),
         accuracy_plain=_accuracy(predict(exact), trained),
         max_output_error=None if seen is None else float(np.abs(seen - exact).max()),
+        changeable_samples=None if test is None else test.assessment.changeable,
+        proven_changes=buyer.compare_proven().changed if "prove" in timeline.gas() else None,
+        refusal=buyer.refusal,
         detection_probability=detection_probability(audit_samples),
         seconds={phase: round(timeline.seconds(phase), 4) for phase in _PHASES} | {"total": round(ending.seconds, 4)},
         bytes={
@@ -129,10 +139,6 @@ def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.flo
     )
     scale = 2.0 ** output_scale_bits(canonical.graph, canonical.scale_bits)
     return evaluate_exact(canonical, inputs).astype(np.float64) / scale
-
-
-def _seen_outputs(buyer: Buyer) -> NDArray[np.float64] | None:
-    return buyer.read_test().outputs if buyer.was_answered else None
 
 
 def _accuracy(predictions: NDArray[Any], trained: DemoModel) -> float:

@@ -105,7 +105,8 @@ def run_demo(
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
         listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows()))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
-        buyer = buyer_driver(listing_id, policy, equip(accounts[Role.BUYER], out / "buyer"))
+        buyer_equipment = equip(accounts[Role.BUYER], out / "buyer")
+        buyer = buyer_driver(listing_id, policy, buyer_equipment, labels=trained.test_labels)
         state = _trade(seller, buyer, trained, timeline)
         gains = {
             role: chain.balance(account.address) - before[role] + timeline.gas_cost_wei(role)
@@ -192,7 +193,7 @@ def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
     """A cheat's move may be refused, and a party may refuse to go on: the trade goes on without it."""
     try:
         return move()
-    except (TransactionRefusedError, PeerFaultError, HeError, DeliveryError) as error:
+    except (TransactionRefusedError, PeerFaultError, PolicyError, HeError, DeliveryError) as error:
         timeline.say(f"refused: {error}")
         return False
 

@@ -64,6 +64,7 @@ class Timeline(AbstractContextManager["Timeline"]):
 
     def __init__(self, console: Console) -> None:
         self.steps: list[Step] = []
+        self._remark = ""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._tasks: dict[str, TaskID] = {}
@@ -78,7 +79,10 @@ class Timeline(AbstractContextManager["Timeline"]):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A remark between steps; plain text, since errors quote the other party."""
+        """A remark between steps, once; plain text, since errors quote the other party."""
+        if text == self._remark:
+            return
+        self._remark = text
         self._progress.console.print(escape(text), style=_NARRATOR, highlight=False)
 
     def observe(self, step: Step) -> None:

@@ -1,8 +1,10 @@
 """The encryption plan: every public choice about an encrypted test, made once by the seller and checked by the buyer.
 
 `HePlan` is what the manifest holds, `SecurityPolicy.check` is what a buyer asks of it before any key is made;
-`trader.he.planner` chooses. Security levels are those of the Homomorphic Encryption Standard (Albrecht et al., 2018,
-table 1: ternary secrets, classical attacks), whose 128-bit row is also SEAL's.
+`trader.he.planner` chooses. Security levels are those of Bossuat et al., "Security Guidelines for Implementing
+Homomorphic Encryption", IACR Communications in Cryptology 1(4), 2025 (ePrint 2024/463), table 5.2: uniform ternary
+secrets, errors of deviation 3.19, classical attacks. Nowhere do they allow more than the Homomorphic Encryption
+Standard (Albrecht et al., 2018, table 1), by which SEAL checks parameters: newer attacks cost up to 14 bits of modulus.
 """
 
 import math
@@ -26,15 +28,15 @@ from trader.he.wire import PartLayout
 from trader.model.graph import Graph
 
 MAXIMUM_MODULUS_BITS = {
-    128: {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881},
-    192: {1024: 19, 2048: 37, 4096: 75, 8192: 152, 16384: 305, 32768: 611},
-    256: {1024: 14, 2048: 29, 4096: 58, 8192: 118, 16384: 237, 32768: 476},
+    128: {1024: 26, 2048: 53, 4096: 106, 8192: 214, 16384: 430, 32768: 868},
+    192: {2048: 36, 4096: 73, 8192: 147, 16384: 297, 32768: 597},
+    256: {2048: 27, 4096: 56, 8192: 114, 16384: 230, 32768: 462},
 }
-"""Largest total modulus (special prime included) by security bits and ring degree."""
+"""Largest total modulus (special prime included) by security bits and ring degree; missing degrees have none."""
 
 
 def security_level(ring_degree: int, total_modulus_bits: int) -> int:
-    """Bits of security by the standard's table; 0 where it is below 128."""
+    """Bits of security by the table of the guidelines; 0 where it is below 128."""
     levels = (bits for bits, table in MAXIMUM_MODULUS_BITS.items() if total_modulus_bits <= table.get(ring_degree, 0))
     return max(levels, default=0)
 
@@ -249,7 +251,7 @@ class HePlan(BaseModel):
 
     @property
     def security_bits(self) -> int:
-        """Level by the standard's table, recomputed; 0 where it is below 128."""
+        """Level by the table of the guidelines, recomputed; 0 where it is below 128."""
         return security_level(self.ring_degree, sum(self.modulus_bits))
 
     @property

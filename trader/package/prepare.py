@@ -8,9 +8,8 @@ delivered; (7) the manifest says all of it; (8) the folder is written as a whole
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from trader.package.leakage import check_quota, safe_quota
 from trader.package.planning import planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
+from trader.tolerance import commit_scale_bits, needed_tolerance
 from zk import (
     AuditCircuit,
     Srs,
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_AUDIT_SAMPLES = 8
-COMMIT_SCALE_BITS = 12
-"""Committed outputs are multiples of 2^-12."""
 BUYERS_PER_LISTING = 10
 
 Step = Callable[[str], None]
@@ -167,9 +165,7 @@ def _assemble(
         scale_bits=canonical.scale_bits,
         architecture_digest=_hex(keccak(architecture)),
         circuit=_circuit_section(circuit, srs, plan),
-        parameter_commitments=tuple(_hex(point) for point in points),
-        parameter_commitment=_hex(commitment_digest(points)),
-        **_bound_fields(bound),
+        **committed_fields(points, bound),
         plan=plan.model_dump(mode="json"),
         quota=quota,
         endpoint=options.endpoint,
@@ -200,7 +196,7 @@ def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifes
 
 
 def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests.CircuitSection:
-    commit_scale_bits = min(COMMIT_SCALE_BITS, circuit.output_scale_bits)
+    commit_bits = commit_scale_bits(circuit.output_scale_bits)
     return manifests.CircuitSection(
         audit_samples=circuit.audit_samples,
         settings_digest=_hex(keccak(circuit.settings)),
@@ -212,24 +208,21 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
             hidden_columns=circuit.hidden_columns,
             proof_bytes=circuit.proof_bytes,
             outputs=circuit.outputs,
-            output_shift_bits=circuit.output_scale_bits - commit_scale_bits,
+            output_shift_bits=circuit.output_scale_bits - commit_bits,
             logrows=circuit.logrows,
             column_lengths=circuit.column_lengths,
         ),
-        commit_scale_bits=commit_scale_bits,
-        tolerance=hex(_tolerance(circuit, plan, commit_scale_bits)),
+        commit_scale_bits=commit_bits,
+        tolerance=hex(needed_tolerance(plan, circuit.output_scale_bits)),
     )
 
 
-def _tolerance(circuit: AuditCircuit, plan: HePlan, commit_scale_bits: int) -> int:
-    """In instance units: the encryption's error, and the one grid step by which dithered rounding moves a value."""
-    return math.ceil((plan.largest_error + 2.0**-commit_scale_bits) * 2.0**circuit.output_scale_bits)
-
-
-def _bound_fields(bound: BoundParameters) -> dict[str, Any]:
-    """The manifest's fields about the delivered chunks."""
+def committed_fields(points: Sequence[bytes], bound: BoundParameters) -> dict[str, Any]:
+    """The manifest's fields about the committed parameters and the delivered chunks."""
     opening = bound.opening
     return {
+        "parameter_commitments": tuple(_hex(point) for point in points),
+        "parameter_commitment": _hex(commitment_digest(points)),
         "weights_root": _hex(bound.commitments.weights.root),
         "sums_root": _hex(bound.commitments.sums.root),
         "binding": manifests.Binding(value=_hex(opening.value.to_bytes(32, "big")), proof=_hex(opening.proof)),

@@ -1,11 +1,14 @@
 """What a buyer checks, in numbered pipelines: :func:`verify_listing` before it pays, :func:`verify_delivery` after.
 
-No IO: bytes and objects come in, a result or the error of the failed check goes out. Read `listing`, `delivery`, and
-`policy` for what a buyer may ask for.
+In between, `answers` holds the encrypted test and the proof against each other. No IO: bytes and objects come in, a
+result or the error of the failed check goes out. Read `listing`, `answers`, `delivery`, and `policy` for what a buyer
+may ask for.
 """
 
+from trader.verify.answers import Assessment, Comparison, assess_test, audit_distance, check_range, compare_proven
 from trader.verify.delivery import AuditedSamples, output_distance, verify_delivery
 from trader.verify.errors import (
+    ChangedAnswersError,
     DeliveredModelError,
     DeliveryKeyError,
     ListingBindingError,
@@ -15,13 +18,19 @@ from trader.verify.errors import (
     ListingManifestError,
     ListingPlanError,
     ListingSetupError,
+    OutputRangeError,
+    ProvenOutputsError,
+    UncertainTestError,
 )
 from trader.verify.listing import Sources, VerifiedListing, verify_listing
 from trader.verify.policy import BuyerPolicy
 
 __all__ = [
+    "Assessment",
     "AuditedSamples",
     "BuyerPolicy",
+    "ChangedAnswersError",
+    "Comparison",
     "DeliveredModelError",
     "DeliveryKeyError",
     "ListingBindingError",
@@ -31,8 +40,15 @@ __all__ = [
     "ListingManifestError",
     "ListingPlanError",
     "ListingSetupError",
+    "OutputRangeError",
+    "ProvenOutputsError",
     "Sources",
+    "UncertainTestError",
     "VerifiedListing",
+    "assess_test",
+    "audit_distance",
+    "check_range",
+    "compare_proven",
     "output_distance",
     "verify_delivery",
     "verify_listing",

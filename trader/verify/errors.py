@@ -12,14 +12,19 @@
     │   │   ├── ListingColumnError        (5) committed columns
     │   │   ├── ListingBindingError       (6) parameters bound to chunks
     │   │   └── ListingPlanError          (7) encryption plan
+    │   ├── AnswerError                 the checks of trader.verify.answers
+    │   │   ├── OutputRangeError          (1) outputs of the test
+    │   │   ├── ProvenOutputsError        (4) outputs of the proof
+    │   │   └── ChangedAnswersError       (5) proven classes
     │   └── DeliveryCheckError          the checks of trader.verify.delivery
     │       ├── DeliveryKeyError          (1) key
     │       └── DeliveredModelError       (5), (6) what the delivered model is and computes
     └── CallerError
         └── PolicyError                 (8) the listing is honest, the buyer asked for more
+            └── UncertainTestError        (2), (3) of the answers: the tolerance leaves room for other ones
 """
 
-from trader.errors import DeliveryCheckError, ListingError
+from trader.errors import AnswerError, DeliveryCheckError, ListingError, PolicyError
 
 
 class ListingManifestError(ListingError):
@@ -48,6 +53,22 @@ class ListingBindingError(ListingError):
 
 class ListingPlanError(ListingError):
     """(7) The encryption plan is malformed, for another model, or less secure than the buyer's policy asks."""
+
+
+class OutputRangeError(AnswerError):
+    """(1) An output of the test is larger than any of a model that suits the plan; nothing was committed to."""
+
+
+class UncertainTestError(PolicyError):
+    """(2), (3) Within the tolerance, another model could give other classes or values; nothing was paid."""
+
+
+class ProvenOutputsError(AnswerError):
+    """(4) The proven outputs are not ones that the escrow accepts for this trade."""
+
+
+class ChangedAnswersError(AnswerError):
+    """(5) The proven model gives audit samples other classes than the encrypted test did; don't accept."""
 
 
 class DeliveryKeyError(DeliveryCheckError):

@@ -11,7 +11,7 @@ structured reference string. In this order:
 (5) no committed column of that circuit is unconstrained;
 (6) the published leaves have the listed roots, and the KZG opening binds the parameter commitments to the sums tree;
 (7) the encryption plan is for this model and meets the buyer's security policy;
-(8) price, bond, windows, k and tolerance meet the buyer's policy.
+(8) price, bond, windows, k, tolerance and the number of committed outputs meet the buyer's policy.
 
 What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
 model card), that the chain is the one it means, and after the purchase everything in :mod:`trader.verify.delivery`.
@@ -37,6 +37,7 @@ from trader.model import (
     parse_architecture,
     parse_manifest,
 )
+from trader.verify.answers import audit_distance
 from trader.verify.errors import (
     ListingBindingError,
     ListingCircuitError,
@@ -99,6 +100,11 @@ class VerifiedListing:
     plan: HePlan
 
     @property
+    def audit_distance(self) -> float:
+        """Largest distance of a proven output from the decrypted one that an audit lets pass, real units."""
+        return audit_distance(self.terms.tolerance, self.circuit.output_scale_bits, self.layout.output_shift_bits)
+
+    @property
     def columns(self) -> ColumnLayout:
         """The layout's part that says how parameters are cut into chunks."""
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
@@ -137,7 +143,8 @@ def verify_listing(
     # (7) The test data will be safe under the plan.
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
-    policy.check_terms(terms, circuit.output_scale_bits)
+    policy.check_terms(terms)
+    policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 
 
@@ -230,6 +237,11 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
 
 
 def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> Layout:
+    if manifest.circuit.commit_scale_bits > circuit.output_scale_bits:
+        raise ListingCircuitError(
+            f"outputs are to be committed to at scale 2^{manifest.circuit.commit_scale_bits}, the circuit's have only "
+            f"2^{circuit.output_scale_bits}. Choose another listing."
+        )
     layout = Layout(
         input_columns=circuit.input_columns,
         parameter_columns=circuit.parameter_columns,

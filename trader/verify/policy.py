@@ -1,4 +1,4 @@
-"""What a buyer asks of a listing before it pays: check (8), and the policies that checks (3) and (7) apply."""
+"""What a buyer asks of a listing and of its answers: check (8), and the limits that other checks apply."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from trader.errors import PolicyError
 from trader.he import SecurityPolicy
+from trader.tolerance import commit_scale_bits, needed_tolerance
+from trader.verify.errors import ChangedAnswersError, UncertainTestError
 
 if TYPE_CHECKING:
-    from contracts import Terms
+    from contracts import Layout, Terms
+    from trader.he import HePlan
+    from trader.verify.answers import Assessment, Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +25,14 @@ class BuyerPolicy:
         maximum_fee_wei: Most that it pays for a test session; None for any fee.
         minimum_bond_percent: Least bond in percent of the price: what a cheating seller loses.
         minimum_audit_samples: Least k.
-        maximum_output_distance: Largest accepted distance between a committed and a proven output, in real units.
+        minimum_degree_per_output: Least N/(k·O): ring degree per committed output. All are decryptions under one key,
+            rounded and dithered, and stay far fewer than the key's coefficients.
         minimum_window_seconds: Least time for the buyer's own moves (decide, accept, dispute).
         maximum_window_seconds: Most time that each of the seller's moves may take while the buyer's money is locked.
+        maximum_changeable_share: Largest share of test samples whose class could be another one within the tolerance.
+        maximum_score_error: Largest tolerance against the spread of the scores that classes are taken from.
+        maximum_value_error: Largest tolerance against the spread of an output that is used as a value (regression).
+        maximum_changed_answers: Most audit samples whose proven class may differ from the class seen.
         encryption: What is asked of the encryption plan.
         development: Accept a locally made structured reference string, whose maker can forge proofs.
     """
@@ -32,18 +41,21 @@ class BuyerPolicy:
     maximum_fee_wei: int | None = None
     minimum_bond_percent: int = 10
     minimum_audit_samples: int = 4
-    maximum_output_distance: float = 0.05
+    minimum_degree_per_output: int = 16
     minimum_window_seconds: int = 600
     maximum_window_seconds: int = 7 * 24 * 3600
+    maximum_changeable_share: float = 0.01
+    maximum_score_error: float = 0.25
+    maximum_value_error: float = 0.01
+    maximum_changed_answers: int = 0
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
     development: bool = False
 
-    def check_terms(self, terms: Terms, output_scale_bits: int) -> None:
-        """Check (8); silent on success.
+    def check_terms(self, terms: Terms) -> None:
+        """Check (8), as far as it concerns money and time; silent on success.
 
         Args:
             terms: As on the chain.
-            output_scale_bits: Scale of the circuit's instances, in which the tolerance is given.
 
         Raises:
             PolicyError: Names the first term that falls short, with what is offered and what is asked for.
@@ -66,8 +78,73 @@ class BuyerPolicy:
         # Rounded up: a bond just below the share must not pass.
         self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
-        tolerance = int(self.maximum_output_distance * 2**output_scale_bits)
+
+    def check_audit(self, terms: Terms, layout: Layout, output_scale_bits: int, plan: HePlan) -> None:
+        """Check (8), as far as it concerns what an audit compares; silent on success.
+
+        The tolerance may be what the plan's error and the commit grid need, and no more. What a plan states of its
+        error is the seller's word: `check_test` holds what was seen against it.
+
+        Args:
+            terms: As on the chain.
+            layout: The circuit's, whose hash is listed.
+            output_scale_bits: Scale of the instances, in which the tolerance is given.
+            plan: The encryption plan.
+
+        Raises:
+            PolicyError: As `check_terms`.
+        """
+        commit_bits = commit_scale_bits(output_scale_bits)
+        offered_bits = output_scale_bits - layout.output_shift_bits
+        self._require("scale bits of committed outputs", offered_bits, at_least=commit_bits, at_most=commit_bits)
+        tolerance = needed_tolerance(plan, output_scale_bits)
         self._require("tolerance in units of the instances", terms.tolerance, at_most=tolerance)
+        most = self.most_committed(plan)
+        self._require("number of committed outputs", terms.audit_samples * layout.outputs, at_most=most)
+
+    def most_committed(self, plan: HePlan) -> int:
+        """Most outputs k·O that it commits to under a plan."""
+        return min(part.ring_degree for part in plan.layouts) // max(1, self.minimum_degree_per_output)
+
+    def check_test(self, assessment: Assessment) -> None:
+        """Checks (2) and (3) of :mod:`trader.verify.answers`; silent on success.
+
+        Raises:
+            UncertainTestError: The tolerance leaves room for a model with other classes or values.
+        """
+        share = assessment.changeable_share
+        if share > self.maximum_changeable_share:
+            raise UncertainTestError(
+                f"{assessment.changeable} of {assessment.samples} test samples ({share:.1%}) could have another class "
+                f"in a model that the audit takes for this one, your policy asks for at most "
+                f"{self.maximum_changeable_share:.1%}. {_ask_for(assessment)}"
+            )
+        for name, error, limit in (
+            ("scores", assessment.score_error, self.maximum_score_error),
+            ("values", assessment.value_error, self.maximum_value_error),
+        ):
+            if error is not None and error > limit:
+                raise UncertainTestError(
+                    f"a model whose {name} differ by {error:.1%} of their spread would pass the audit as this one, "
+                    f"your policy asks for at most {limit:.1%}. {_ask_for(assessment)}"
+                )
+
+    def check_proven(self, comparison: Comparison) -> None:
+        """Check (5) of :mod:`trader.verify.answers`; silent on success.
+
+        Raises:
+            ChangedAnswersError: More proven classes than allowed differ from those seen.
+        """
+        if comparison.changed <= self.maximum_changed_answers:
+            return
+        right = ""
+        if comparison.right_seen is not None:
+            right = f" ({comparison.right_seen} were right as seen, {comparison.right_proven} are right as proven)"
+        raise ChangedAnswersError(
+            f"the proven model gives {comparison.changed} of {comparison.samples} audit samples another class than the "
+            f"encrypted test did{right}: it is not the model that was tested. Don't accept; the price comes back after "
+            "the deadline. Ask the seller for a listing whose proof gives what its test shows."
+        )
 
     def check_fee(self, fee_wei: int) -> None:
         """Check the fee of a session: it grows with each that a buyer opens on a listing.
@@ -84,3 +161,10 @@ class BuyerPolicy:
         if too_little or too_much:
             asked = f"at least {at_least}" if too_little else f"at most {at_most}"
             raise PolicyError(f"the listing's {name}: {offered}, your policy asks for {asked}. Choose another listing.")
+
+
+def _ask_for(assessment: Assessment) -> str:
+    return (
+        "Nothing was paid for the model. Ask the seller for a listing whose tolerance is far below "
+        f"{assessment.distance:.2g} (by a smaller error of its encryption plan), or whose outputs lie further apart."
+    )

@@ -122,6 +122,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
     claimed = modelseal(*verify)
     assert claimed.code == 0, claimed.err
     assert "not verified" in claimed.out
+    assert "An audit lets outputs move by 0.000" in claimed.out
     dataset = ("--certificate-data", files.data, "--certificate-labels", files.labels)
     proven = modelseal(*verify, "--certificate", certificate, *dataset)
     assert proven.code == 0, proven.err

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 
 import onnxruntime
 import pytest
@@ -17,6 +18,9 @@ REPORT = {
     "accuracy_encrypted": float,
     "accuracy_plain": float,
     "max_output_error": float,
+    "changeable_samples": int,
+    "proven_changes": int,
+    "refusal": NoneType,
     "detection_probability": float,
     "seconds": dict,
     "bytes": dict,
@@ -39,6 +43,8 @@ def test_demo_reports_the_whole_trade_and_leaves_a_log(tmp_path: Path, modelseal
     assert report["outcome"] == "settled"
     assert report["accuracy_encrypted"] == report["accuracy_plain"] > 0.95
     assert report["max_output_error"] <= 0.01
+    assert report["changeable_samples"] <= 0.01 * report["samples"]
+    assert report["proven_changes"] == 0
     assert set(report["seconds"]) == {"keygen", "encrypt", "evaluate", "decrypt", "prove", "verify", "total"}
     assert all(seconds > 0 for seconds in report["seconds"].values())
     assert all(size > 0 for size in report["bytes"].values())

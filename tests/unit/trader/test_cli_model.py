@@ -78,6 +78,10 @@ def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, mod
     report = json.loads(tried.out)
     assert report["samples"] == 20
     assert report["max_output_error"] < 0.01
+    assert report["max_output_error"] + 2**-12 <= report["distance"] < 0.001
+    assert report["changeable"] == 0
+    assert 0 < report["score_error"] < 0.1
+    assert "will refuse" not in tried.err
     assert report["accuracy_encrypted"] == report["accuracy_plain"]
     classes = np.loadtxt(predictions, dtype=int)
     assert classes.shape == (20,)
@@ -99,6 +103,15 @@ def refuses(ran: object, code: int, *words: str) -> None:
     assert "Traceback" not in ran.err
     for word in words:
         assert word in diagnosis[0], diagnosis[0]
+
+
+def test_a_seller_learns_what_buyers_will_refuse(package: Path, tmp_path: Path, modelseal: Callable) -> None:
+    """Twenty samples that are one and the same: nothing tells their scores apart."""
+    np.savetxt(tmp_path / "same.csv", np.zeros((20, FEATURES)), delimiter=",")
+    tried = modelseal("model", "try", package, "--data", tmp_path / "same.csv", "--json")
+    assert tried.code == 0
+    assert "Buyers with the default policy will refuse: a model whose scores differ by" in " ".join(tried.err.split())
+    assert json.loads(tried.out)["score_error"] > 0.25
 
 
 @pytest.mark.parametrize("missing", ["nowhere.onnx", "a-folder"])

@@ -41,6 +41,15 @@ def test_the_table_is_never_laxer_than_seals(security_bits):
         assert bits <= sealapi.CoeffModulus.MaxBitCount(degree, level)
 
 
+@pytest.mark.parametrize(
+    ("degree", "bits", "level"),
+    [(8192, 214, 128), (8192, 215, 0), (8192, 147, 192), (8192, 148, 128), (4096, 106, 128), (4096, 107, 0)],
+)
+def test_levels_are_those_of_the_newer_guidelines(degree, bits, level):
+    """What the 2018 table still allowed (218 and 109 bits, 152 for 192) is refused or counts for less."""
+    assert security_level(degree, bits) == level
+
+
 def test_plan_is_secure_and_small(plan):
     assert plan.security_bits >= 128
     assert plan.ring_degree == 8192

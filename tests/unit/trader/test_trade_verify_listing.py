@@ -228,7 +228,7 @@ def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -
         ({"maximum_fee_wei": 0}, "fee in wei"),
         ({"minimum_bond_percent": 21}, "bond in wei"),
         ({"minimum_audit_samples": 9}, "number of audit samples"),
-        ({"maximum_output_distance": 1e-6}, "tolerance"),
+        ({"minimum_degree_per_output": 513}, "number of committed outputs"),
         ({"minimum_window_seconds": 3601}, "seconds to decide"),
         ({"maximum_window_seconds": 3599}, "seconds for the seller to answer"),
     ],
@@ -240,9 +240,9 @@ def test_8_terms_below_the_buyers_policy_are_refused(policy: dict[str, Any], nam
 
 def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
     terms = replace(TERMS_AT_THE_EDGE, bond_wei=100)
-    BuyerPolicy(maximum_price_wei=999, minimum_bond_percent=10).check_terms(terms, 39)
+    BuyerPolicy(maximum_price_wei=999, minimum_bond_percent=10).check_terms(terms)
     with pytest.raises(PolicyError, match="bond in wei: 99, your policy asks for at least 100"):
-        BuyerPolicy(minimum_bond_percent=10).check_terms(replace(terms, bond_wei=99), 39)
+        BuyerPolicy(minimum_bond_percent=10).check_terms(replace(terms, bond_wei=99))
 
 
 TERMS_AT_THE_EDGE = Terms(
