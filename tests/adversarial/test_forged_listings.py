@@ -46,7 +46,7 @@ from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import read_vka, vka_digest
 from zk.circuits.planner import plan_circuit
 from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import encode_chunks, salt_of, split_columns, with_sums
+from zk.commitments.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
 from zk.commitments.kzg import open_columns
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ class Forger:
             self.srs,
             lambda elements: zk.commit_elements(self.circuit, elements, self.srs)[0],
         )
-        commitments = ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, self.layout.chunk_count - 1))
+        last_sum_salt = sum_salt(salt_of(artifact, self.layout.chunk_count - 1))
+        commitments = ChunkCommitments(weights, sums_tree(artifact), last_sum_salt)
         return replace(
             self.tampered(
                 leaves=commitments.to_bytes(),

@@ -103,7 +103,7 @@ class Model:
 
     def sums_tree(self, sums: Sequence[int] | None = None) -> Tree:
         sums = self.sums if sums is None else sums
-        return Tree([keccak(word(j) + word(s) + self.salt(j)) for j, s in enumerate(sums)])
+        return Tree([keccak(word(j) + word(s) + keccak(self.salt(j))) for j, s in enumerate(sums)])
 
     def chunk(self, index: int) -> bytes:
         return word(self.sums[index]) + self.salt(index) + self.parameters(index)

@@ -46,16 +46,16 @@ class Judge:
             self._require(self.weights_root, evidence.leaf, evidence.index, evidence.path)
             return hash_words(salt, values) != evidence.leaf
         self._require(self.sums_root, evidence.leaf, evidence.index, evidence.path)
-        return hash_words(evidence.index, stored, salt) != evidence.leaf
+        return hash_words(evidence.index, stored, hash_words(salt)) != evidence.leaf
 
     def _convicts_step(self, evidence: SumStepEvidence) -> bool:
         index, current, before = evidence.index, evidence.current, 0
-        leaf = hash_words(index, current.running_sum, current.salt)
+        leaf = hash_words(index, current.running_sum, hash_words(current.salt))
         self._require(self.sums_root, leaf, index, current.path)
         self._require(self.weights_root, hash_words(current.salt, evidence.parameters), index, evidence.weights_path)
         if index:
             previous = evidence.previous
-            leaf = hash_words(index - 1, previous.running_sum, previous.salt)
+            leaf = hash_words(index - 1, previous.running_sum, hash_words(previous.salt))
             self._require(self.sums_root, leaf, index - 1, previous.path)
             before = previous.running_sum
         return current.running_sum != (before + self._contribution(index, evidence.parameters)) % P

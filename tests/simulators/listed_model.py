@@ -22,7 +22,7 @@ from trader.delivery import (
     encrypt_artifact,
 )
 from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, values_of, with_sums
+from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, sum_salt, values_of, with_sums
 from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def list_model(
     for index, forged in (forged_sums or {}).items():
         sums[index] = forged
     artifact = with_sums(blank, sums)
-    last_salt = salt_of(artifact, layout.chunk_count - 1)
+    last_sum_salt = sum_salt(salt_of(artifact, layout.chunk_count - 1))
     terms = DeliveryTerms(
-        layout, SHAPES, parameter_commitment, ChunkCommitments(weights, sums_tree(artifact), last_salt)
+        layout, SHAPES, parameter_commitment, ChunkCommitments(weights, sums_tree(artifact), last_sum_salt)
     )
     return ListedModel(layout, columns, artifact, terms)

@@ -24,7 +24,7 @@ from zk.commitments import (
     verify_opening,
 )
 from zk.commitments.binding import bind_columns
-from zk.commitments.chunks import encode_chunks, salt_of, stored_sums, weights_tree, with_sums
+from zk.commitments.chunks import encode_chunks, salt_of, stored_sums, sum_salt, values_of, weights_tree, with_sums
 from zk.commitments.kzg import open_columns
 from zk.commitments.merkle import ChunkTree, keccak256
 from zk.commitments.sums import Challenge, derive_challenge, last_sum_of, root_of_unity, row_weights, value_at_challenge
@@ -182,7 +182,7 @@ def forge(chunk_columns, proven_points, opened_columns, layout, simulator):
     artifact = with_sums(blank, running_sums(chunk_columns, layout, challenge))
     opened_sum = running_sums(opened_columns, layout, challenge)[-1]
     opening = open_columns(opened_columns, opened_sum, layout, challenge, simulator.srs, simulator.commit)
-    return ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, layout.chunk_count - 1)), opening
+    return ChunkCommitments(weights, sums_tree(artifact), sum_salt(salt_of(artifact, layout.chunk_count - 1))), opening
 
 
 @pytest.mark.parametrize("opened", ["the chunks'", "the proof's"])
@@ -229,10 +229,35 @@ def test_wrong_last_sum_is_caught_before_payment(bound, points, layout, simulato
         verify_binding(layout, points, forged, bound.opening, simulator.srs)
 
 
-def test_wrong_last_salt_is_caught(bound, points, layout, simulator):
-    forged = dataclasses.replace(bound.commitments, last_salt=bytes(32))
+def test_wrong_last_sum_salt_is_caught(bound, points, layout, simulator):
+    forged = dataclasses.replace(bound.commitments, last_sum_salt=bytes(32))
     with pytest.raises(BindingError, match="the sums tree ends in"):
         verify_binding(layout, points, forged, bound.opening, simulator.srs)
+
+
+def try_values(leaf, salt, guesses):
+    """The attack on a last chunk of one value whose salt is known: which of the guesses gives the public leaf."""
+    rest = bytes(4 * 239)
+    return next((value for value in guesses if keccak256(salt + value.to_bytes(4, "big") + rest) == leaf), None)
+
+
+def test_a_last_chunk_of_one_value_is_not_found_by_trying(simulator):
+    """What is published opens the last sum, and not the leaf of the chunk's values: 24 bits are tried in a minute.
+
+    The same search with the chunk's salt, which used to be published, finds the value.
+    """
+    lengths, value = (6, 241), 5_000_123
+    columns = [*random_columns(lengths[:1]), np.append(random_columns((240,))[0], np.int32(value))]
+    layout = ColumnLayout(LOGROWS, lengths)
+    bound = bind_columns(columns, layout, [simulator.commit(c) for c in columns], simulator.srs, simulator.commit)
+    leaf, guesses = bound.commitments.weights.leaves[-1], range(value - 500, value + 500)
+    public = bound.commitments.to_bytes()
+    words = [public[at : at + 32] for at in range(0, len(public), 32)]
+    assert all(try_values(leaf, word, guesses) is None for word in words)
+    salt = salt_of(bound.artifact, layout.chunk_count - 1)
+    assert salt not in public
+    assert try_values(leaf, salt, guesses) == value
+    assert values_of(bound.artifact, layout.chunk_count - 1)[:4] == value.to_bytes(4, "big")
 
 
 def test_opening_of_another_weights_tree_is_caught(bound, points, layout, simulator):
