@@ -31,9 +31,10 @@ from trader.delivery import (
     seal,
     trade_channel,
 )
-from trader.errors import LyingBuyerError, PeerFaultError, RequestError
+from trader.errors import CallerError, LyingBuyerError, PeerFaultError, RequestError
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
+from trader.model.manifest import NOBODY
 from trader.package import ProofBudgetError, open_circuit
 from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
@@ -113,9 +114,11 @@ class Seller(Party):
         What is offered already on these terms is not listed again; other terms make a new listing.
 
         Raises:
+            CallerError: The package is another account's, or nobody's: buyers would refuse the listing.
             TransactionRefusedError: The market refuses the terms.
             TransferError: The package can't be published.
         """
+        self._require_own_package()
         terms = offer.terms(self._manifest)
         self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
         listed = self.market.find_listing(self.address, terms)
@@ -124,6 +127,15 @@ class Seller(Party):
         self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
         receipt = self._transact("list", lambda: self.market.list(self.account, terms))
         return int(receipt.events[0].arguments["listingId"])
+
+    def _require_own_package(self) -> None:
+        seller = self._manifest.seller
+        if seller != self.address.lower():
+            whose = "no account" if seller == NOBODY else f"the account {seller}"
+            raise CallerError(
+                f"this package was prepared for {whose}, you are {self.address}: no buyer would take it from you. "
+                "Prepare it again with your account as --seller."
+            )
 
     # ------------------------------------------------------------------------------------------------------- trade
 

@@ -25,6 +25,7 @@ class Judge:
     logrows: int
     lengths: tuple[int, ...]
     parameter_commitment: bytes
+    seller: bytes
     weights_root: bytes
     sums_root: bytes
     ciphertext_root: bytes
@@ -61,7 +62,7 @@ class Judge:
         return current.running_sum != (before + self._contribution(index, evidence.parameters)) % P
 
     def _contribution(self, index: int, values: bytes) -> int:
-        transcript = self.weights_root + self.parameter_commitment
+        transcript = self.weights_root + self.parameter_commitment + self.seller
         r = int.from_bytes(hash_words(b"modelseal/r", transcript), "big") % P
         gamma = int.from_bytes(hash_words(b"modelseal/gamma", transcript), "big") % P
         omega = pow(7, (P - 1) // 2**self.logrows, P)

@@ -63,6 +63,7 @@ def certify(
             data_digest=f"0x{dataset.data_digest.hex()}",
             labels_digest=f"0x{dataset.labels_digest.hex()}",
         ),
+        seller=model.manifest.seller,
         circuit_digest=model.manifest.circuit.circuit_digest,
         parameter_commitment=model.manifest.parameter_commitment,
         audit_samples=model.circuit.audit_samples,

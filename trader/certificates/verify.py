@@ -2,7 +2,7 @@
 
 (1) It is a certificate in canonical form whose numbers agree with each other: every row is in one proof.
 (2) Its proofs are about the listing's audit circuit, k samples each.
-(3) They are about the listed parameters.
+(3) They are about the listed parameters, and the certificate names the seller who lists them.
 (4) The data set is the given one: the same rows in the same order, the same labels.
 (5) Each proof begins with the commitments to its rows and to the listed parameters, and holds.
 (6) The proven outputs, post-processed as the manifest says, give the claimed number of correct answers.
@@ -80,6 +80,11 @@ def _check_circuit(certificate: Certificate, model: PublicModel) -> None:
 
 
 def _check_parameters(certificate: Certificate, model: PublicModel) -> None:
+    if certificate.seller != model.manifest.seller:
+        raise CertificateModelError(
+            f"the certificate is {certificate.seller}'s, the model {model.manifest.seller}'s. "
+            "Ask for a certificate of this listing."
+        )
     listed = model.manifest.parameter_commitment
     if certificate.parameter_commitment != listed:
         raise CertificateModelError(

@@ -109,6 +109,7 @@ def facts_of(certificate: Certificate) -> dict[str, Any]:
     """What a certificate says, for tables and JSON."""
     return {
         "dataset": certificate.dataset.name,
+        "seller": certificate.seller,
         "samples": certificate.dataset.samples,
         "correct": certificate.correct,
         "accuracy": certificate.accuracy,

@@ -22,12 +22,12 @@ from zk import Srs, ceremony_srs
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
 CHECKS = (
-    "the manifest is the listed one and repeats the terms on the chain",
+    "the manifest is the listed one, repeats the terms on the chain and names the seller that listed it",
     "market and verifier run the published code",
     "the reference string is the named one",
     "the rebuilt audit circuit and its layout are the listed ones",
     "no committed column is unconstrained",
-    "the opening binds what is proven to what will be delivered",
+    "the opening, valid for this seller alone, binds what is proven to what will be delivered",
     "the encryption plan is secure and fits the model",
     "price, bond, windows, audit size and tolerance meet your policy",
 )

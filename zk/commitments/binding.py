@@ -106,7 +106,12 @@ class BoundParameters:
 
 
 def bind_parameters(
-    circuit: AuditCircuit, parameters: Sequence[NDArray[np.int32]], points: Sequence[bytes], srs: Srs
+    circuit: AuditCircuit,
+    parameters: Sequence[NDArray[np.int32]],
+    points: Sequence[bytes],
+    srs: Srs,
+    *,
+    seller: bytes,
 ) -> BoundParameters:
     """Cut parameters into salted chunks, compute running sums and trees, and open the commitments.
 
@@ -115,6 +120,7 @@ def bind_parameters(
         parameters: The canonical tensors.
         points: Their commitments, from :func:`zk.parameter_commitment`.
         srs: The circuit's SRS.
+        seller: Address of the account that will list them, 20 bytes: the opening is valid for it alone.
 
     Raises:
         ChunkError: The tensors do not fit the circuit.
@@ -122,7 +128,9 @@ def bind_parameters(
     """
     layout = ColumnLayout(circuit.logrows, circuit.column_lengths)
     columns = split_columns(parameters, layout)
-    return bind_columns(columns, layout, points, srs, lambda elements: commit_elements(circuit, elements, srs)[0])
+    return bind_columns(
+        columns, layout, points, srs, lambda elements: commit_elements(circuit, elements, srs)[0], seller=seller
+    )
 
 
 def bind_columns(
@@ -131,31 +139,40 @@ def bind_columns(
     points: Sequence[bytes],
     srs: Srs,
     commit: Callable[[Sequence[int]], bytes],
+    *,
+    seller: bytes,
 ) -> BoundParameters:
     """Do what :func:`bind_parameters` does, with any ``commit`` that :func:`~zk.commitments.kzg.open_columns` takes."""
     blank = encode_chunks(columns, secrets.token_bytes(SALT_BYTES * layout.chunk_count))
     weights = weights_tree(blank)
-    challenge = derive_challenge(weights.root, commitment_digest(points))
+    challenge = derive_challenge(weights.root, commitment_digest(points), seller)
     sums = running_sums(columns, layout, challenge)
     opening = open_columns(columns, sums[-1], layout, challenge, srs, commit)
     artifact = with_sums(blank, sums)
     commitments = ChunkCommitments(weights, sums_tree(artifact), sum_salt(salt_of(artifact, layout.chunk_count - 1)))
-    verify_binding(layout, points, commitments, opening, srs)
+    verify_binding(layout, points, commitments, opening, srs, seller=seller)
     return BoundParameters(artifact, layout, commitments, opening)
 
 
 def verify_binding(
-    layout: ColumnLayout, points: Sequence[bytes], commitments: ChunkCommitments, opening: KzgOpening, srs: Srs
+    layout: ColumnLayout,
+    points: Sequence[bytes],
+    commitments: ChunkCommitments,
+    opening: KzgOpening,
+    srs: Srs,
+    *,
+    seller: bytes,
 ) -> None:
     """Check before paying that the sums tree ends in the sum that the proof's commitments open to; silent on success.
 
-    Not checked: that ``points`` and the trees' roots are the listed ones, and that ``layout`` is the circuit's.
+    Not checked: that ``points``, the trees' roots and ``seller`` (20 bytes) are the listed ones, and that ``layout`` is
+    the circuit's.
 
     Raises:
         BindingError: The opening is false, or the last sum is not the one in the sums tree.
         SrsError: The SRS file is truncated.
     """
-    challenge = derive_challenge(commitments.weights.root, commitment_digest(points))
+    challenge = derive_challenge(commitments.weights.root, commitment_digest(points), seller)
     verify_opening(points, layout, challenge, opening, srs)
     last_sum = last_sum_of(opening.value, layout, challenge)
     leaf = sums_leaf(layout.chunk_count - 1, last_sum.to_bytes(SUM_BYTES, "big"), commitments.last_sum_salt)

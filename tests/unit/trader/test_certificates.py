@@ -196,6 +196,13 @@ def test_proofs_about_other_parameters(certified: Certified) -> None:
         verify_certificate(certified.forge(proofs=proofs), certified.model, certified.dataset)
 
 
+def test_another_sellers_certificate(certified: Certified) -> None:
+    """A certificate that was copied together with the listing it refers to."""
+    copied = certified.model.manifest.model_copy(update={"seller": "0x" + "c0" * 20})
+    with pytest.raises(CertificateModelError, match=f"the certificate is {certified.certificate.seller}'s"):
+        verify_certificate(certified.forge(), replace(certified.model, manifest=copied), certified.dataset)
+
+
 def test_other_number_of_samples_per_proof(certified: Certified) -> None:
     data = certified.forge(audit_samples=5, padding=0, proofs=certified.certificate.proofs[:2])
     with pytest.raises(CertificateCircuitError, match="5 samples each, the listed circuit 4"):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 7
 PASSWORD = "test"
+SELLER = Account.create()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Files:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("prepared")
-    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4)
+    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4, seller=SELLER.address)
     prepare(write_classifier(folder / "model.onnx"), folder / "package", options, password=PASSWORD)
     np.savetxt(folder / "data.csv", np.random.default_rng(5).normal(0, 1, (SAMPLES, FEATURES)), delimiter=",")
     np.savetxt(folder / "labels.csv", np.zeros(SAMPLES), fmt="%d")
@@ -108,7 +109,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
     files: Files, anvil_url: str, tmp_path: Path, modelseal: Callable
 ) -> None:
     certificate = certify(files, modelseal)["certificate"]
-    chain, account = Chain.connect(anvil_url), Account.create()
+    chain, account = Chain.connect(anvil_url), SELLER
     chain.fund(account.address, 10**19)
     market = Market(chain, chain.deploy(account))
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
