@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from eth_utils.crypto import keccak
 
 from contracts import ETH, Layout, Terms, Windows, layout_hash
 from ledger import EntryKind, as_reason
@@ -40,7 +41,7 @@ from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, output_distance
-from zk import AuditCircuit, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
+from zk import AuditCircuit, Proof, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
@@ -223,11 +224,8 @@ class Seller(Party):
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
         self._check_committed(order, purchase)
-        self.package.budget.reserve([purchase.input_commitment])
         with self._working("prove"):
-            proof = prove(
-                self.circuit, order.inputs.samples, order.inputs.salt, self.package.canonical.tensors, self.srs
-            )
+            proof = self.package.budget.publish(self._statement(trade_id, purchase), lambda: self._prove(order))
         key = self._delivery_key(trade_id)
         ciphertext = encrypt_artifact(self._delivered_artifact(), key)
         context = Context(self._manifest.manifest_hash(), trade_id, Purpose.MODEL)
@@ -347,6 +345,14 @@ class Seller(Party):
                 f"the buyer committed to outputs that differ by {distance} from the model's, {tolerance} is allowed: "
                 "no proof is made; the trade expires and the price goes back"
             )
+
+    def _statement(self, trade_id: int, purchase: Purchased) -> bytes:
+        """Digest of what a trade's proof depends on; names the trade in which it is used."""
+        terms = self._manifest.manifest_hash() + keccak(self._place.encode())
+        return keccak(terms + trade_id.to_bytes(32, "big") + purchase.input_commitment)
+
+    def _prove(self, order: Order) -> Proof:
+        return prove(self.circuit, order.inputs.samples, order.inputs.salt, self.package.canonical.tensors, self.srs)
 
     def _delivery_key(self, trade_id: int) -> bytes:
         """The trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""

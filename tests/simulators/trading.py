@@ -82,6 +82,7 @@ class Trading:
         self.folder.mkdir()
         # Each table has its own list of published proofs: the package is shared by many tests.
         self.package = replace(self.package, folder=self.folder / "package")
+        self.package.budget.create()
         deployer = Account.create()
         self.accounts: dict[Role, LocalAccount] = {Role.SELLER: SELLER, Role.BUYER: Account.create()}
         for account in (deployer, *self.accounts.values()):

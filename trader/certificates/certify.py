@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
@@ -33,7 +34,8 @@ def certify(
 ) -> Certificate:
     """Prove the model's outputs on all rows of a data set, and count the correct ones.
 
-    Interrupted, it goes on where it was when it is called again: proofs are kept in the user's cache.
+    Interrupted, it goes on where it was when it is called again, and rows that were proven before get their old proofs:
+    proofs are kept with the package.
 
     Args:
         model: the public half of a package.
@@ -50,11 +52,12 @@ def certify(
     """
     check_labels(dataset, model)
     batches = batches_of(dataset, model)
-    budget.reserve([_statement(model, batch) for batch in batches])
+    budget.require([_statement(model, batch) for batch in batches])
     proofs = []
     for done, batch in enumerate(batches):
         on_batch(done, len(batches))
-        proofs.append(prove(model.circuit, batch, model.input_salt, canonical.tensors, model.srs))
+        make = partial(prove, model.circuit, batch, model.input_salt, canonical.tensors, model.srs)
+        proofs.append(budget.publish(_statement(model, batch), make))
     on_batch(len(batches), len(batches))
     return Certificate(
         dataset=DatasetSection(

@@ -6,6 +6,7 @@ Attacks forge as much as an attacker can: a field that the verifier could be sat
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,10 @@ class Certified:
 
     def proofs_of(self, dataset: Dataset, canonical: CanonicalModel | None = None) -> tuple[BatchProof, ...]:
         """What an attacker proves about any data and parameters, who does not care for its budget."""
-        budget = ProofBudget(self.budget.path.with_name("attacker"), proofs=1000)
+        budget = ProofBudget(
+            self.budget.path.parent.with_name("attacker") / secrets.token_hex(8) / "proven", proofs=1000
+        )
+        budget.create()
         return certify(self.model, canonical or self.canonical, dataset, budget).proofs
 
 
@@ -326,12 +330,17 @@ def test_what_cannot_be_certified(certified: Certified) -> None:
         _ = replace(certified.dataset, labels=np.array([1 << 60])).labels_digest
 
 
-def test_a_budget_that_the_proofs_exceed(certified: Certified) -> None:
-    """The salt hides so many proofs; nothing is proven beyond, and proving the same again costs nothing."""
+def test_a_budget_that_the_proofs_exceed(certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The salt hides so many proofs; nothing is proven beyond, and who asks again gets the proofs that are public.
+
+    Also where the user's cache was removed: another proof of the same statement would be another equation.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert certified.budget.left == certified.budget.proofs - 3
     again = certify(certified.model, certified.canonical, certified.dataset, certified.budget)
     assert again == certified.certificate
     assert certified.budget.left == certified.budget.proofs - 3
+    assert {path.suffix for path in (certified.budget.path.parent / "proofs").iterdir()} == {".json"}
     many = np.random.default_rng(6).normal(0, 1, (AUDIT_SAMPLES * certified.budget.left + 1, FEATURES))
     with pytest.raises(ProofBudgetError, match=f"the salt of this package hides {certified.budget.proofs}"):
         certify(certified.model, certified.canonical, Dataset("many", many, np.zeros(len(many), int)), certified.budget)
