@@ -6,14 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from eth_utils.crypto import keccak
 
 from trader.certificates.batches import batches_of, check_labels, count_correct
 from trader.certificates.certificate import BatchProof, Certificate, DatasetSection
+from trader.model import evaluate_exact
+from trader.package import check_published
 from zk import prove
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from trader.certificates.batches import PublicModel
@@ -31,6 +33,8 @@ def certify(
     dataset: Dataset,
     budget: ProofBudget,
     on_batch: OnBatch = lambda _done, _all: None,
+    *,
+    insist: bool = False,
 ) -> Certificate:
     """Prove the model's outputs on all rows of a data set, and count the correct ones.
 
@@ -43,21 +47,28 @@ def certify(
         dataset: public; everybody who verifies the certificate needs it.
         budget: the package's; every batch is a published proof.
         on_batch: sees the progress; a proof takes as long as one of a trade.
+        insist: publish exact outputs from which the model could be rebuilt.
 
     Raises:
         CertificationError: the model is no classifier, or the labels are of another type.
+        QuotaError: the outputs would give the model away, and the seller doesn't insist; nothing was proven.
         ProofBudgetError: so many proofs would say something about the parameters; nothing was proven.
         DataError: a value is out of the model's input range.
         ZkError: a proof can't be made.
     """
     check_labels(dataset, model)
     batches = batches_of(dataset, model)
-    budget.require([_statement(model, batch) for batch in batches])
+    statements = [_statement(model, batch) for batch in batches]
+    budget.require(statements)
+    new = set(budget.unproven(statements))
+    if new and not insist:
+        rows = [batch for batch, statement in zip(batches, statements, strict=True) if statement in new]
+        _check_leakage(canonical, np.concatenate(rows), budget.published * model.circuit.audit_samples)
     proofs = []
-    for done, batch in enumerate(batches):
+    for done, (batch, statement) in enumerate(zip(batches, statements, strict=True)):
         on_batch(done, len(batches))
         make = partial(prove, model.circuit, batch, model.input_salt, canonical.tensors, model.srs)
-        proofs.append(budget.publish(_statement(model, batch), make))
+        proofs.append(budget.publish(statement, make))
     on_batch(len(batches), len(batches))
     return Certificate(
         dataset=DatasetSection(
@@ -74,6 +85,13 @@ def certify(
         correct=count_correct(proofs, dataset, model),
         proofs=tuple(BatchProof.of(proof) for proof in proofs),
     )
+
+
+def _check_leakage(canonical: CanonicalModel, inputs: NDArray[np.int64], earlier: int) -> None:
+    """What will be public once these rows are proven, after so many earlier ones, must not give the model away."""
+    distinct = np.unique(inputs, axis=0)
+    largest = max(abs(int(output)) for output in evaluate_exact(canonical, distinct).ravel())
+    check_published(canonical, earlier + len(distinct), largest.bit_length() + 1)
 
 
 def _statement(model: PublicModel, batch: NDArray[np.int64]) -> bytes:

@@ -63,7 +63,9 @@ def files(prepared: Files, tmp_path: Path) -> Files:
 
 
 def certify(files: Files, modelseal: Callable, *more: object) -> dict:
-    ran = modelseal("model", "certify", files.package, *files.dataset, "--dataset", "seven rows", "--json", *more)
+    ran = modelseal(
+        "model", "certify", files.package, *files.dataset, "--dataset", "seven rows", "--insist", "--json", *more
+    )
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
 
@@ -85,6 +87,13 @@ def test_certify_show_and_verify(files: Files, modelseal: Callable) -> None:
     verified = modelseal(*arguments, "--development", "--json")
     assert verified.code == 0, verified.err
     assert json.loads(verified.out) == shown | {"verified": True}
+
+
+def test_a_certificate_that_gives_the_model_away_takes_insistence(files: Files, modelseal: Callable) -> None:
+    ran = modelseal("model", "certify", files.package, *files.dataset, "--dataset", "seven rows")
+    assert ran.code == 2, ran.err
+    assert "anyone could rebuild the model" in ran.err
+    assert not (files.public / "certificates").exists()
 
 
 def test_other_data_and_damaged_files_are_named(files: Files, tmp_path: Path, modelseal: Callable) -> None:
