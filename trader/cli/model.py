@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from rich.table import Table
 
 from trader.accounts import read_address
@@ -146,8 +146,10 @@ def _seller_address(given: str) -> str:
     """
     if not given.startswith("0x"):
         return read_address(Path(given))
-    if not is_address(given):
-        raise CallerError(f"{given} is no address: give the account's address, or its keyfile, as --seller.")
+    if not is_hex_address(given) or (given != given.lower() and not is_checksum_address(given)):
+        raise CallerError(
+            f"{given} is no address, or has a typing error: give the account's address, or its keyfile, as --seller."
+        )
     return given
 
 
