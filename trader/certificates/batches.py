@@ -72,6 +72,19 @@ def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel)
     return int(np.count_nonzero(predictions == dataset.labels))
 
 
+def check_exact(model: PublicModel) -> None:
+    """Check that proofs of the model leave its outputs no play; silent on success.
+
+    Raises:
+        CertificationError: they are of a rounded computation, in which the prover chooses between floor and ceiling.
+    """
+    if not model.circuit.is_exact:
+        raise CertificationError(
+            "this model's proofs are of a rounded computation, whose outputs their maker may shift: they prove no "
+            "accuracy. Certify a model of polynomial activations or ReLU."
+        )
+
+
 def check_labels(dataset: Dataset, model: PublicModel) -> None:
     """Check that the model predicts classes of the kind that the labels are; silent on success.
 

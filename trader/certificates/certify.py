@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from eth_utils.crypto import keccak
 
-from trader.certificates.batches import batches_of, check_labels, count_correct
+from trader.certificates.batches import batches_of, check_exact, check_labels, count_correct
 from trader.certificates.certificate import BatchProof, Certificate, DatasetSection
 from trader.model import evaluate_exact
 from trader.package import check_published
@@ -50,12 +50,13 @@ def certify(
         insist: publish exact outputs from which the model could be rebuilt.
 
     Raises:
-        CertificationError: the model is no classifier, or the labels are of another type.
+        CertificationError: the model is no classifier or its proofs are rounded, or the labels are of another type.
         QuotaError: the outputs would give the model away, and the seller doesn't insist; nothing was proven.
         ProofBudgetError: so many proofs would say something about the parameters; nothing was proven.
         DataError: a value is out of the model's input range.
         ZkError: a proof can't be made.
     """
+    check_exact(model)
     check_labels(dataset, model)
     batches = batches_of(dataset, model)
     statements = [_statement(model, batch) for batch in batches]

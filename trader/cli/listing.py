@@ -29,7 +29,7 @@ CHECKS = (
     "no committed column is unconstrained",
     "the opening, valid for this seller alone, binds what is proven to what will be delivered",
     "the encryption plan is secure and fits the model",
-    "price, bond, windows, audit size and tolerance meet your policy",
+    "price, bond, windows, audit size, tolerance and the proofs' exactness meet your policy",
 )
 
 
@@ -47,6 +47,9 @@ def verify(
     development: Annotated[
         bool, typer.Option("--development", help="Accept a reference string that the seller made.")
     ] = False,
+    rounded_circuits: Annotated[
+        bool, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations, whose outputs have play.")
+    ] = False,
     certificate: Annotated[Path | None, typer.Option(help="Also verify this certificate of accuracy.")] = None,
     certificate_data: Annotated[
         Path | None, typer.Option(help="The data set that the certificate names, from its source.")
@@ -56,7 +59,7 @@ def verify(
 ) -> None:
     """Run the eight numbered checks of a LISTING; the first that fails is named."""
     claim = _read_claim(certificate, certificate_data, certificate_labels)
-    policy = BuyerPolicy(development=development)
+    policy = BuyerPolicy(rounded_circuits=rounded_circuits, development=development)
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain), market, policy)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)

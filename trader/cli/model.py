@@ -124,6 +124,13 @@ def prepare_command(
         write_file(made_up_for, password.encode() + b"\n", secret=True)
         messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
     _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
+    if rounded := package.canonical.graph.rounded_activations:
+        messages.print(
+            f"Proofs of this model are rounded, because of {', '.join(kind.value for kind in rounded)}: at each "
+            "rounding the prover has a choice. Buyers refuse the listing unless they ask for such, and its accuracy "
+            "can't be certified. Squares, products and ReLU are proven exactly.",
+            style="yellow",
+        )
     if package.manifest.seller == NOBODY:
         messages.print(
             "This package names no seller: it can be tried and proven, but not listed. "

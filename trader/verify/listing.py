@@ -13,7 +13,7 @@ structured reference string. In this order:
 (6) the published leaves have the listed roots, and the KZG opening, valid for this seller alone, binds the parameter
     commitments to the sums tree;
 (7) the encryption plan is for this model and meets the buyer's security policy;
-(8) price, bond, windows, k and tolerance meet the buyer's policy.
+(8) price, bond, windows, k, tolerance and the proofs' exactness meet the buyer's policy.
 
 What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
 model card), that the chain is the one it means, and after the purchase everything in :mod:`trader.verify.delivery`.
@@ -140,6 +140,7 @@ def verify_listing(
     # (7) The test data will be safe under the plan.
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
+    policy.check_circuit(is_exact=circuit.is_exact)
     policy.check_terms(terms, circuit.output_scale_bits)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 

@@ -25,6 +25,8 @@ class BuyerPolicy:
         minimum_window_seconds: Least time for the buyer's own moves (decide, accept, dispute).
         maximum_window_seconds: Most time that each of the seller's moves may take while the buyer's money is locked.
         encryption: What is asked of the encryption plan.
+        rounded_circuits: Accept proofs of rounded computations: at each rounding the prover chooses floor or ceiling,
+            and large weights behind it amplify the choice (see docs/decisions/0013).
         development: Accept a locally made structured reference string, whose maker can forge proofs.
     """
 
@@ -36,6 +38,7 @@ class BuyerPolicy:
     minimum_window_seconds: int = 600
     maximum_window_seconds: int = 7 * 24 * 3600
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
+    rounded_circuits: bool = False
     development: bool = False
 
     def check_terms(self, terms: Terms, output_scale_bits: int) -> None:
@@ -68,6 +71,18 @@ class BuyerPolicy:
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
         tolerance = int(self.maximum_output_distance * 2**output_scale_bits)
         self._require("tolerance in units of the instances", terms.tolerance, at_most=tolerance)
+
+    def check_circuit(self, *, is_exact: bool) -> None:
+        """Check what the listing's proofs are worth.
+
+        Raises:
+            PolicyError: They are about rounded computations, and the policy doesn't accept these.
+        """
+        if not is_exact and not self.rounded_circuits:
+            raise PolicyError(
+                "the listing's proofs are of a rounded computation: its seller may shift outputs, by more than the "
+                "tolerance where weights are large. Choose another listing, or accept it with rounded_circuits."
+            )
 
     def check_fee(self, fee_wei: int) -> None:
         """Check the fee of a session: it grows with each that a buyer opens on a listing.
