@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zk.commitments import BoundParameters
 
 KEY = keccak256(b"delivery key")
+SELLER = bytes(20)
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,17 @@ def measure_binding(statement: Statement, parameters: int) -> BindingCost:
         return commit_elements(circuit, elements, srs)[0]
 
     def bind() -> None:
-        bound.append(bind_columns(columns, layout, points, srs, commit))
+        bound.append(bind_columns(columns, layout, points, srs, commit, seller=SELLER))
 
     seconds = measure(bind, 1, warm_up=False).median
     (made,) = bound
-    verify = measure(lambda: verify_binding(layout, points, made.commitments, made.opening, srs), 1, warm_up=False)
+    verify = measure(
+        lambda: verify_binding(layout, points, made.commitments, made.opening, srs, seller=SELLER), 1, warm_up=False
+    )
     return BindingCost(parameters, seconds, verify.median, _delivery_seconds(made, points, values))
 
 
 def _delivery_seconds(bound: BoundParameters, points: Sequence[bytes], values: NDArray[np.int32]) -> float:
     ciphertext = encrypt_artifact(bound.artifact, KEY)
-    terms = DeliveryTerms(bound.layout, (values.shape,), commitment_digest(points), bound.commitments)
+    terms = DeliveryTerms(bound.layout, (values.shape,), commitment_digest(points), bound.commitments, SELLER)
     return measure(lambda: check_delivery(ciphertext, KEY, terms), 1, warm_up=False).median

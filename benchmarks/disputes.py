@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from contracts import ChunkEvidence, SumStepEvidence
 from zk.circuits.audit import column_capacity, split_columns
 from zk.commitments import ColumnLayout
-from zk.commitments.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sums_leaf
+from zk.commitments.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sum_salt, sums_leaf
 from zk.commitments.merkle import HASH_BYTES, keccak256, path_length
 from zk.field import MODULUS
 
@@ -83,7 +83,7 @@ def _step_dispute(generator: random.Random, layout: Layout, index: int, path: Se
     parameters = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
     before, after = generator.randrange(MODULUS), generator.randrange(MODULUS)
     leaf_before, leaf_after = (
-        sums_leaf(at, value.to_bytes(32, "big"), salt) for at, value in ((index - 1, before), (index, after))
+        sums_leaf(at, value.to_bytes(32, "big"), sum_salt(salt)) for at, value in ((index - 1, before), (index, after))
     )
     evidence = SumStepEvidence(
         index=index,

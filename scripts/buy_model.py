@@ -31,7 +31,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
         equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
-        policy = BuyerPolicy(development=arguments.development)
+        policy = BuyerPolicy(rounded_circuits=arguments.rounded_circuits, development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
         samples = read_samples(arguments.data, buyer.listing.graph.features)
         buyer.labels = read_labels(arguments.labels, len(samples))
@@ -72,6 +72,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="test samples: .csv, .npy or .npz")
     parser.add_argument("--labels", type=Path, required=True, help="their true classes")
     parser.add_argument("--least-accuracy", type=float, default=0.9, help="buy from this accuracy on")
+    parser.add_argument("--rounded-circuits", action="store_true", help="accept proofs of rounded computations")
     parser.add_argument("--development", action="store_true", help="accept a reference string that the seller made")
     parser.add_argument("--out", type=Path, default=Path("bought.onnx"), help="where the model goes")
     return parser.parse_args()

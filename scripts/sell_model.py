@@ -1,7 +1,8 @@
 """Sell a model: list a package and serve buyers until enough trades have ended.
 
     modelseal keys new seller.json
-    modelseal model prepare model.onnx --out package --calibration samples.csv
+    modelseal model prepare model.onnx --out package --calibration samples.csv --seller seller.json \
+        --endpoint file:///srv/exchange
     python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
 
 The market's address and the listing's number are printed: buyers need them. Without --market a market is deployed.

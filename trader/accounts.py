@@ -1,7 +1,8 @@
 """Accounts: private keys in standard encrypted keyfiles (Web3 Secret Storage v3), as geth and other wallets keep them.
 
-:func:`create_account` and :func:`load_account` give what :class:`trader.chain.Chain` signs with. A private key is never
-printed, logged or taken from an argument; a password comes from the caller, who asks for it or reads it from a file.
+:func:`create_account` and :func:`load_account` give what :class:`trader.chain.Chain` signs with;
+:func:`read_address` says whose a keyfile is and takes no password. A private key is never printed, logged or taken from
+an argument; a password comes from the caller, who asks for it or reads it from a file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from eth_account import Account
+from eth_utils.address import is_address, to_checksum_address
 
 from trader.errors import AccountError
 from trader.files import write_file
@@ -62,6 +64,18 @@ def load_account(path: Path, password: str) -> LocalAccount:
         raise AccountError(f"{path} is no keyfile of version 3: name the file that holds the account") from error
     account: LocalAccount = Account.from_key(key)
     return account
+
+
+def read_address(path: Path) -> str:
+    """Read the address of the account in a keyfile, as the file states it: this takes no password.
+
+    Raises:
+        AccountError: The file is missing, is no keyfile, or states no address.
+    """
+    stated = str(_read_keyfile(path).get("address", ""))
+    if not is_address(stated):
+        raise AccountError(f"{path} states no address: name the account by its address")
+    return str(to_checksum_address(stated))
 
 
 def _read_keyfile(path: Path) -> dict[str, object]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from eth_utils.crypto import keccak
 
 from contracts import ETH, Layout, Terms, Windows, layout_hash
 from ledger import EntryKind, as_reason
@@ -31,15 +32,16 @@ from trader.delivery import (
     seal,
     trade_channel,
 )
-from trader.errors import LyingBuyerError, PeerFaultError, RequestError
+from trader.errors import CallerError, LyingBuyerError, PeerFaultError, RequestError
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
+from trader.model.manifest import NOBODY
 from trader.package import ProofBudgetError, open_circuit
 from trader.party import Party
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, output_distance
-from zk import AuditCircuit, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
+from zk import AuditCircuit, Proof, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
@@ -113,9 +115,11 @@ class Seller(Party):
         What is offered already on these terms is not listed again; other terms make a new listing.
 
         Raises:
+            CallerError: The package is another account's, or nobody's: buyers would refuse the listing.
             TransactionRefusedError: The market refuses the terms.
             TransferError: The package can't be published.
         """
+        self._require_own_package()
         terms = offer.terms(self._manifest)
         self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
         listed = self.market.find_listing(self.address, terms)
@@ -124,6 +128,15 @@ class Seller(Party):
         self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
         receipt = self._transact("list", lambda: self.market.list(self.account, terms))
         return int(receipt.events[0].arguments["listingId"])
+
+    def _require_own_package(self) -> None:
+        seller = self._manifest.seller
+        if seller != self.address.lower():
+            whose = "no account" if seller == NOBODY else f"the account {seller}"
+            raise CallerError(
+                f"this package was prepared for {whose}, you are {self.address}: no buyer would take it from you. "
+                "Prepare it again with your account as --seller."
+            )
 
     # ------------------------------------------------------------------------------------------------------- trade
 
@@ -211,15 +224,9 @@ class Seller(Party):
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
         self._check_committed(order, purchase)
-        self.package.budget.reserve([purchase.input_commitment])
         with self._working("prove"):
-            proof = prove(
-                self.circuit,
-                order.inputs.samples,
-                order.inputs.salt,
-                self.package.canonical.tensors,
-                self.srs,
-                context=self.market.proof_context(trade_id),
+            proof = self.package.budget.publish(
+                self._statement(trade_id, purchase), lambda: self._prove(trade_id, order)
             )
         key = self._delivery_key(trade_id)
         ciphertext = encrypt_artifact(self._delivered_artifact(), key)
@@ -340,6 +347,21 @@ class Seller(Party):
                 f"the buyer committed to outputs that differ by {distance} from the model's, {tolerance} is allowed: "
                 "no proof is made; the trade expires and the price goes back"
             )
+
+    def _statement(self, trade_id: int, purchase: Purchased) -> bytes:
+        """Digest of what a trade's proof depends on; names the trade in which it is used."""
+        context = self.market.proof_context(trade_id)
+        return keccak(self._manifest.manifest_hash() + context + purchase.input_commitment)
+
+    def _prove(self, trade_id: int, order: Order) -> Proof:
+        return prove(
+            self.circuit,
+            order.inputs.samples,
+            order.inputs.salt,
+            self.package.canonical.tensors,
+            self.srs,
+            context=self.market.proof_context(trade_id),
+        )
 
     def _delivery_key(self, trade_id: int) -> bytes:
         """The trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""

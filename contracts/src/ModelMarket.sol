@@ -251,7 +251,8 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     function disputeSumStep(uint256 tradeId, SumStepEvidence calldata evidence) external {
         (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
         _requireCommitted(terms, evidence);
-        require(!evidence.isStep(terms), DisputeUnfounded(tradeId, evidence.index));
+        address seller = _listings[trade_.listingId].seller;
+        require(!evidence.isStep(terms, seller), DisputeUnfounded(tradeId, evidence.index));
 
         _slash(tradeId, trade_, terms, Dispute.SumStep);
     }

@@ -32,6 +32,7 @@ def reveal(stage: Stage, delivery: dict[str, str]) -> None:
         layout_hash=layout_hash(AUDIT.layout),
     )
     assert VECTORS["parameter_commitment"] == "0x" + terms.parameter_commitment.hex()
+    assert VECTORS["seller"] == stage.seller.lower()
     assert VECTORS["key"] == "0x" + KEY.hex()
     stage.offer(terms)
     stage.bring_to("Revealed", listing=2, audit=AUDIT, root=roots["ciphertext_root"])

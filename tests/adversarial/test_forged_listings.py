@@ -12,6 +12,7 @@ sums, opening, circuit. What each kind of forgery meets first:
 | the right weights in another order | as other weights |
 | other weights in the proof | the escrow, which refuses the proof |
 | a wrong opening | the pairing, before payment |
+| a copy of an honest listing | its seller, or the pairing, before payment |
 | a verifying key with an unlinked column | the check of each column's permutation, before payment |
 | a verifying key artifact with foreign SRS points | the rebuild, before payment |
 """
@@ -26,27 +27,29 @@ import numpy as np
 import onnx
 import pytest
 import rfc8785
+from eth_account import Account
 from eth_utils.crypto import keccak
 
 import zk
 from contracts import bind_market
 from tests.adversarial.test_cheats import payoff
-from tests.simulators.trading import FEE, Trading
+from tests.simulators.trading import ETHER, FEE, Trading
 from trader.demo.cheats import Casting, other_model
-from trader.errors import TransactionRefusedError
+from trader.errors import CallerError, TransactionRefusedError
 from trader.model.architecture import architecture_bytes, parse_architecture
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
+from trader.model.manifest import NOBODY
 from trader.model.nodes import Linear
 from trader.package import open_circuit
 from trader.seller import Seller
 from trader.trade import Role, State
-from trader.verify import ListingBindingError, ListingCircuitError, ListingColumnError
+from trader.verify import ListingBindingError, ListingCircuitError, ListingColumnError, ListingManifestError
 from zk.circuits.graph import read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import read_vka, vka_digest
 from zk.circuits.planner import plan_circuit
 from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import encode_chunks, salt_of, split_columns, with_sums
+from zk.commitments.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
 from zk.commitments.kzg import open_columns
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ class Forger:
         blank = encode_chunks(columns, rng.bytes(32 * self.layout.chunk_count))
         weights = weights_tree(blank)
         commitment = bytes.fromhex(manifest.parameter_commitment[2:])
-        challenge = derive_challenge(weights.root, commitment)
+        challenge = derive_challenge(weights.root, commitment, bytes.fromhex(manifest.seller[2:]))
         true_sums = running_sums(self.proven, self.layout, challenge)
         artifact = with_sums(blank, forge_sums(running_sums(columns, self.layout, challenge), true_sums))
         opening = open_columns(
@@ -105,7 +108,8 @@ class Forger:
             self.srs,
             lambda elements: zk.commit_elements(self.circuit, elements, self.srs)[0],
         )
-        commitments = ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, self.layout.chunk_count - 1))
+        last_sum_salt = sum_salt(salt_of(artifact, self.layout.chunk_count - 1))
+        commitments = ChunkCommitments(weights, sums_tree(artifact), last_sum_salt)
         return replace(
             self.tampered(
                 leaves=commitments.to_bytes(),
@@ -199,6 +203,38 @@ def test_a_wrong_opening_is_not_bought(forger: Forger, play_forged, field: str) 
     honest = json.loads(forger.package.public.manifest)["binding"]
     trading = play_forged(forger.tampered(binding=honest | {field: other[field]}))
     assert_refused_unpaid(trading, ListingBindingError, "the opening of the parameter commitments is false")
+
+
+class Copier(Seller):
+    """Lists somebody's model again from an account of its own, for the test fees of buyers that it can't serve."""
+
+    def _require_own_package(self) -> None:
+        """It knows that the package is not its own."""
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_copied_listing_is_not_bought(forger: Forger, play_forged, renamed: bool) -> None:
+    """The honest package word by word, or with the copier's account in the manifest: it has no opening for that."""
+    copier = Account.create()
+
+    class ForeignSeller(Copier):
+        def __init__(self, package: SellerPackage, equipment: Any) -> None:
+            equipment.market.chain.fund(copier.address, ETHER)
+            super().__init__(package, replace(equipment, account=copier))
+
+    package = forger.tampered(seller=copier.address.lower()) if renamed else forger.package
+    trading = play_forged(package, seller=ForeignSeller)
+    if renamed:
+        assert_refused_unpaid(trading, ListingBindingError, "the opening of the parameter commitments is false")
+    else:
+        assert_refused_unpaid(trading, ListingManifestError, "the seller 0x")
+
+
+@pytest.mark.parametrize("whose", ["another's", "nobody's"])
+def test_an_honest_seller_lists_no_package_but_its_own(forger: Forger, play_forged, whose: str) -> None:
+    seller = NOBODY if whose == "nobody's" else "0x" + "c0" * 20
+    with pytest.raises(CallerError, match="Prepare it again with your account as --seller"):
+        play_forged(forger.tampered(seller=seller))
 
 
 def listing_of(forger: Forger, vka: Sequence[bytes]) -> type[Seller]:

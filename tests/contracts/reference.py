@@ -51,8 +51,8 @@ def apply_cipher(key: bytes, index: int, chunk: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(chunk, pad(key, index), strict=True))
 
 
-def challenge(domain: bytes, weights_root: bytes, parameter_commitment: bytes) -> int:
-    return int.from_bytes(keccak(domain + weights_root + parameter_commitment), "big") % MODULUS
+def challenge(domain: bytes, weights_root: bytes, parameter_commitment: bytes, seller: bytes) -> int:
+    return int.from_bytes(keccak(domain + weights_root + parameter_commitment + seller), "big") % MODULUS
 
 
 def root_of_unity(logrows: int) -> int:
@@ -66,6 +66,7 @@ class Model:
     columns: Sequence[Sequence[int]]
     logrows: int
     parameter_commitment: bytes
+    seller: bytes
 
     @cached_property
     def pieces(self) -> list[tuple[int, int, Sequence[int]]]:
@@ -89,8 +90,8 @@ class Model:
 
     @cached_property
     def sums(self) -> list[int]:
-        r = challenge(b"modelseal/r", self.weights_tree.root, self.parameter_commitment)
-        gamma = challenge(b"modelseal/gamma", self.weights_tree.root, self.parameter_commitment)
+        r = challenge(b"modelseal/r", self.weights_tree.root, self.parameter_commitment, self.seller)
+        gamma = challenge(b"modelseal/gamma", self.weights_tree.root, self.parameter_commitment, self.seller)
         omega = root_of_unity(self.logrows)
         total, sums = 0, []
         for column, first_row, values in self.pieces:
@@ -103,7 +104,7 @@ class Model:
 
     def sums_tree(self, sums: Sequence[int] | None = None) -> Tree:
         sums = self.sums if sums is None else sums
-        return Tree([keccak(word(j) + word(s) + self.salt(j)) for j, s in enumerate(sums)])
+        return Tree([keccak(word(j) + word(s) + keccak(self.salt(j))) for j, s in enumerate(sums)])
 
     def chunk(self, index: int) -> bytes:
         return word(self.sums[index]) + self.salt(index) + self.parameters(index)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
+from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from web3 import EthereumTesterProvider, Web3
@@ -39,6 +40,8 @@ STATES = read_artifacts().enums["State"]
 PRICE, BOND, FEE = 10**18, 2 * 10**17, 10**15
 WINDOWS = Windows(600, 700, 800, 900, 1000, 1100)
 KEY = keccak(b"delivery key")
+SELLER = to_canonical_address("0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF")
+"""eth-tester's second account; sums are valid for one seller alone."""
 GAS = 12_000_000
 
 
@@ -83,7 +86,7 @@ FIRST = Audit.of("first")
 
 
 def model_of(audit: Audit, columns: Sequence[Sequence[int]]) -> Model:
-    return Model(columns, audit.layout.logrows, audit.parameter_commitment)
+    return Model(columns, audit.layout.logrows, audit.parameter_commitment, SELLER)
 
 
 MODEL = model_of(FIRST, [list(range(-16, 16))])
@@ -122,6 +125,7 @@ class Stage:
         self._refusing = False
         self.web3 = Web3(EthereumTesterProvider(self.tester))
         deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
+        assert to_canonical_address(self.seller) == SELLER
         self.deployment = deploy(self.web3, deployer)
         self.market = bind_market(self.web3, self.deployment.market)
         self.verifier = bind_verifier(self.web3, self.deployment.verifier)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
 from contracts import layout_hash
@@ -45,6 +46,14 @@ def test_a_sum_that_is_not_below_the_modulus_convicts(stage: Stage, honest: Deli
     delivery = stage.reveal_model(honest.model, sums=[honest.sums[0] + MODULUS, *honest.sums[1:]])
     with stage.refused("DisputeUnfounded", index=1):
         stage.dispute(DISPUTE, delivery.step_evidence(1))
+    stage.dispute(DISPUTE, delivery.step_evidence(0))
+    assert stage.state() == "Slashed"
+
+
+def test_the_sums_of_another_seller_convict(stage: Stage, honest: Delivery) -> None:
+    """A listing that was copied word by word: its sums follow from a challenge that is not the copier's."""
+    copied = replace(honest.model, seller=to_canonical_address(stage.stranger))
+    delivery = stage.reveal_model(honest.model, sums=copied.sums)
     stage.dispute(DISPUTE, delivery.step_evidence(0))
     assert stage.state() == "Slashed"
 

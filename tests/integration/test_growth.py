@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LOGROWS = 13
 SMALL = 40_000
+SELLER = bytes(20)
 FACTOR = 4
 SLACK = 1.6
 """Time and memory may grow so much faster than the size before a test fails."""
@@ -50,11 +51,11 @@ class Model:
         self.ciphertext = encrypt_artifact(self.bound.artifact, self.key)
 
     def bind(self) -> BoundParameters:
-        return bind_columns(self.columns, self.layout, self.points, self.srs.srs, self.srs.commit)
+        return bind_columns(self.columns, self.layout, self.points, self.srs.srs, self.srs.commit, seller=SELLER)
 
     def check(self) -> tuple[NDArray[np.int32], ...]:
         digest = commitment_digest(self.points)
-        terms = DeliveryTerms(self.layout, ((sum(self.layout.lengths),),), digest, self.bound.commitments)
+        terms = DeliveryTerms(self.layout, ((sum(self.layout.lengths),),), digest, self.bound.commitments, SELLER)
         return check_delivery(self.ciphertext, self.key, terms)
 
 

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from eth_account import Account
 
 from ledger import verify_log
 from tests.simulators.killing import KilledError, killing
-from tests.simulators.trading import ETHER, FEE, OFFER, POLICY, PRICE, Trading
+from tests.simulators.trading import FEE, OFFER, POLICY, PRICE, Trading
 from trader.buyer import Buyer
 from trader.chain import Chain
 from trader.errors import CallerError, PartyFolderError, PolicyError
@@ -63,18 +62,16 @@ def test_a_model_is_listed_once_whenever_the_seller_is_killed(
     chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trading = trade_on(chain)
-    account = Account.create()
-    chain.fund(account.address, ETHER)
-    equipment = replace(trading.equipment(Role.SELLER), account=account)
+    equipment, dearer = trading.equipment(Role.SELLER), replace(OFFER, price_wei=2 * PRICE)
     with killing(monkeypatch) as points:
         for _ in range(MAX_DEATHS):
             try:
-                listing_id = Seller(trading.package, equipment).list_model(OFFER)
+                listing_id = Seller(trading.package, equipment).list_model(dearer)
                 break
             except KilledError:
                 continue
     assert "after Chain.send list" in points
-    assert trading.market.listing(listing_id).seller == account.address
+    assert trading.market.listing(listing_id).terms.price_wei == 2 * PRICE
     assert trading.market.contract.functions.listingCount().call() == listing_id == trading.listing_id + 1
 
 

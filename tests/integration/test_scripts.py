@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from eth_account import Account
 
-from trader.accounts import save_account
+from trader.accounts import create_account, read_address
 from trader.chain import Chain
 from trader.demo.training import train_demo_model
 from trader.model.manifest import ModelCard
@@ -44,9 +43,7 @@ def read_listing(seller: subprocess.Popen[str]) -> re.Match[str]:
 
 
 def fund(chain: Chain, keyfile: Path) -> None:
-    account = Account.create()
-    chain.fund(account.address, 10**19)
-    save_account(account, keyfile, PASSWORD)
+    chain.fund(read_address(keyfile), 10**19)
 
 
 @pytest.mark.slow
@@ -58,7 +55,15 @@ def test_sell_buy_and_audit(anvil_url: str, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "test.csv", trained.test_samples, delimiter=",")
     np.savetxt(tmp_path / "labels.csv", trained.test_labels, fmt="%d")
     exchange = (tmp_path / "exchange").as_uri()
-    options = PrepareOptions(card=ModelCard(name="tumours"), buyer_quota_samples=200, insist=True, endpoint=exchange)
+    for name in ("seller", "buyer"):
+        create_account(tmp_path / f"{name}.json", PASSWORD)
+    options = PrepareOptions(
+        card=ModelCard(name="tumours"),
+        buyer_quota_samples=200,
+        seller=read_address(tmp_path / "seller.json"),
+        insist=True,
+        endpoint=exchange,
+    )
     prepare(
         tmp_path / "model.onnx",
         tmp_path / "package",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,28 @@ def write_classifier(path: Path) -> Path:
         "classifier",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", FEATURES])],
         [helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", CLASSES])],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+def write_dense(path: Path, *widths: int) -> Path:
+    """Dense layers with squares between them; the last layer's outputs are scores."""
+    rng, nodes, constants, source = np.random.default_rng(4), [], {}, "x"
+    for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
+        if layer:
+            nodes.append(helper.make_node("Mul", [source, source], [f"a{layer}"]))
+            source = f"a{layer}"
+        constants[f"w{layer}"] = rng.normal(0, 0.3, (rows, columns))
+        constants[f"b{layer}"] = rng.normal(0, 0.1, columns)
+        nodes.append(helper.make_node("Gemm", [source, f"w{layer}", f"b{layer}"], [f"y{layer}"]))
+        source = f"y{layer}"
+    graph = helper.make_graph(
+        nodes,
+        "dense",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", widths[0]])],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, ["N", widths[-1]])],
         [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)

@@ -25,6 +25,7 @@ class Judge:
     logrows: int
     lengths: tuple[int, ...]
     parameter_commitment: bytes
+    seller: bytes
     weights_root: bytes
     sums_root: bytes
     ciphertext_root: bytes
@@ -46,22 +47,22 @@ class Judge:
             self._require(self.weights_root, evidence.leaf, evidence.index, evidence.path)
             return hash_words(salt, values) != evidence.leaf
         self._require(self.sums_root, evidence.leaf, evidence.index, evidence.path)
-        return hash_words(evidence.index, stored, salt) != evidence.leaf
+        return hash_words(evidence.index, stored, hash_words(salt)) != evidence.leaf
 
     def _convicts_step(self, evidence: SumStepEvidence) -> bool:
         index, current, before = evidence.index, evidence.current, 0
-        leaf = hash_words(index, current.running_sum, current.salt)
+        leaf = hash_words(index, current.running_sum, hash_words(current.salt))
         self._require(self.sums_root, leaf, index, current.path)
         self._require(self.weights_root, hash_words(current.salt, evidence.parameters), index, evidence.weights_path)
         if index:
             previous = evidence.previous
-            leaf = hash_words(index - 1, previous.running_sum, previous.salt)
+            leaf = hash_words(index - 1, previous.running_sum, hash_words(previous.salt))
             self._require(self.sums_root, leaf, index - 1, previous.path)
             before = previous.running_sum
         return current.running_sum != (before + self._contribution(index, evidence.parameters)) % P
 
     def _contribution(self, index: int, values: bytes) -> int:
-        transcript = self.weights_root + self.parameter_commitment
+        transcript = self.weights_root + self.parameter_commitment + self.seller
         r = int.from_bytes(hash_words(b"modelseal/r", transcript), "big") % P
         gamma = int.from_bytes(hash_words(b"modelseal/gamma", transcript), "big") % P
         omega = pow(7, (P - 1) // 2**self.logrows, P)

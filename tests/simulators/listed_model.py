@@ -22,7 +22,7 @@ from trader.delivery import (
     encrypt_artifact,
 )
 from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, values_of, with_sums
+from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, sum_salt, values_of, with_sums
 from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ LOGROWS = 9
 SHAPES = ((253, 2), (241, 1), (1, 3))
 LENGTHS = (506, 241, 3)
 PARAMETER_COMMITMENT = bytes(range(32))
+SELLER = bytes.fromhex("2b5ad5c4795c026514f8317c7a215e218dccd6cf")
+"""eth-tester's account that sells in the tests of the contract."""
 KEY = keccak256(b"delivery key")
 
 
@@ -67,6 +69,7 @@ class ListedModel:
             self.layout.logrows,
             self.layout.lengths,
             self.terms.parameter_commitment,
+            SELLER,
             commitments.weights.root,
             commitments.sums.root,
             ciphertext_tree(ciphertext).root,
@@ -96,12 +99,12 @@ def list_model(
     layout = ColumnLayout(LOGROWS, LENGTHS)
     blank = encode_chunks(columns, salts())
     weights = weights_tree(blank)
-    sums = running_sums(columns, layout, derive_challenge(weights.root, parameter_commitment))
+    sums = running_sums(columns, layout, derive_challenge(weights.root, parameter_commitment, SELLER))
     for index, forged in (forged_sums or {}).items():
         sums[index] = forged
     artifact = with_sums(blank, sums)
-    last_salt = salt_of(artifact, layout.chunk_count - 1)
+    last_sum_salt = sum_salt(salt_of(artifact, layout.chunk_count - 1))
     terms = DeliveryTerms(
-        layout, SHAPES, parameter_commitment, ChunkCommitments(weights, sums_tree(artifact), last_salt)
+        layout, SHAPES, parameter_commitment, ChunkCommitments(weights, sums_tree(artifact), last_sum_salt), SELLER
     )
     return ListedModel(layout, columns, artifact, terms)

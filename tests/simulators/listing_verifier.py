@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 from eth_utils.crypto import keccak
 
-from tests.simulators.trading import OFFER, POLICY
+from tests.simulators.trading import OFFER, POLICY, SELLER
 from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
 
 if TYPE_CHECKING:
     from contracts import Terms
     from trader.package import PublicPackage, SellerPackage
     from zk import Srs
-
-SELLER = "0x" + "11" * 20
 
 
 class Verifier:
@@ -34,8 +32,9 @@ class Verifier:
         terms: Terms | None = None,
         policy: BuyerPolicy = POLICY,
         sources: Sources | None = None,
+        seller: str = SELLER.address,
     ) -> VerifiedListing:
-        return verify_listing(7, SELLER, terms or self.terms, public or self.public, policy, sources or self.sources)
+        return verify_listing(7, seller, terms or self.terms, public or self.public, policy, sources or self.sources)
 
     def listed(
         self, *, terms: dict[str, Any] | None = None, policy: BuyerPolicy = POLICY, **changes: Any

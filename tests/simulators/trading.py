@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from eth_account import Account
+from eth_utils.crypto import keccak
 
 from contracts import Windows
 from ledger import AuditLog
@@ -28,6 +29,8 @@ from trader.verify import BuyerPolicy
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from eth_account.signers.local import LocalAccount
+
     from trader.chain import Chain
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
@@ -36,6 +39,8 @@ ETHER = 10**18
 PRICE, BOND, FEE = ETHER, ETHER // 5, ETHER // 1000
 WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
+SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
+"""A package is one account's."""
 OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6))
 
 
@@ -48,6 +53,7 @@ def make_package(model: DemoModel, folder: Path) -> SellerPackage:
         buyer_quota_samples=300,
         listing_quota_samples=600,
         fee_wei=FEE,
+        seller=SELLER.address,
         insist=True,
     )
     calibration = folder / "calibration.npy"
@@ -77,8 +83,9 @@ class Trading:
         self.folder.mkdir()
         # Each table has its own list of published proofs: the package is shared by many tests.
         self.package = replace(self.package, folder=self.folder / "package")
+        self.package.budget.create()
         deployer = Account.create()
-        self.accounts = {role: Account.create() for role in Role}
+        self.accounts: dict[Role, LocalAccount] = {Role.SELLER: SELLER, Role.BUYER: Account.create()}
         for account in (deployer, *self.accounts.values()):
             self.chain.fund(account.address, 10 * ETHER)
         self.market = Market(self.chain, self.chain.deploy(deployer))

@@ -3,7 +3,7 @@
 Run `python -m tests.vectors.make_commitments` from the repository's root. The outcomes come from
 `tests.simulators.escrow_judge`, a slow reading of the protocol that shares no code with the product; the tests replay
 them on the product (paths) and on the contract (disputes). Deterministic; the parameter commitment is that of
-`audit_proofs.json`, so that a market can bring these deliveries to a dispute.
+`audit_proofs.json`, the seller eth-tester's, so that a market can bring these deliveries to a dispute.
 
 - `paths`: `holds` says whether the leaf stands at the index of the tree with so many leaves.
 - `deliveries`: what a seller has listed and delivered, and disputes about it: `convicts`, `unfounded` (authentic, but
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulators.escrow_judge import RefusedError
-from tests.simulators.listed_model import KEY, ListedModel, list_model, random_columns
+from tests.simulators.listed_model import KEY, SELLER, ListedModel, list_model, random_columns
 from trader.delivery import (
     CiphertextChunk,
     Evidence,
@@ -196,7 +196,7 @@ def make() -> str:
     layout = list_model(random_columns()).layout
     head = {"logrows": layout.logrows, "column_lengths": layout.lengths, "key": KEY}
     document = {
-        **to_json(head | {"parameter_commitment": parameter_commitment()}),
+        **to_json(head | {"parameter_commitment": parameter_commitment(), "seller": SELLER}),
         "paths": list(make_paths()),
         "deliveries": list(make_deliveries()),
     }

@@ -65,9 +65,10 @@ def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
     return padded.reshape(-1, k, model.circuit.features)
 
 
-def batch_context(dataset: Dataset, index: int) -> bytes:
+def batch_context(dataset: Dataset, model: PublicModel, index: int) -> bytes:
     """What the challenge of a batch's proof depends on, beside the statement; 32 bytes."""
-    return keccak(CERTIFICATE_DOMAIN + dataset.data_digest + dataset.labels_digest + index.to_bytes(32, "big"))
+    digests = dataset.data_digest + dataset.labels_digest
+    return keccak(CERTIFICATE_DOMAIN + bytes.fromhex(model.manifest.seller[2:]) + digests + index.to_bytes(32, "big"))
 
 
 def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel) -> int:
@@ -79,6 +80,19 @@ def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel)
     outputs = np.array(raw).reshape(-1, model.circuit.outputs)[: len(dataset)]
     predictions = model.manifest.output.post_processing.classify(outputs)
     return int(np.count_nonzero(predictions == dataset.labels))
+
+
+def check_exact(model: PublicModel) -> None:
+    """Check that proofs of the model leave its outputs no play; silent on success.
+
+    Raises:
+        CertificationError: they are of a rounded computation, in which the prover chooses between floor and ceiling.
+    """
+    if not model.circuit.is_exact:
+        raise CertificationError(
+            "this model's proofs are of a rounded computation, whose outputs their maker may shift: they prove no "
+            "accuracy. Certify a model of polynomial activations or ReLU."
+        )
 
 
 def check_labels(dataset: Dataset, model: PublicModel) -> None:

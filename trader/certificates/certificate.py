@@ -13,7 +13,7 @@ from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trader.certificates.errors import CertificateFormError
-from trader.model.manifest import Digest
+from trader.model.manifest import Address, Digest
 from zk import Proof
 
 MAX_CERTIFICATE_BYTES = 256 << 20
@@ -78,6 +78,7 @@ class Certificate(_Part):
     Attributes:
         version: of this format.
         dataset: on which the model was measured.
+        seller: the account that lists the model.
         circuit_digest: of the listing's audit circuit, which all proofs are about.
         parameter_commitment: of the listing.
         audit_samples: k, samples in one proof.
@@ -88,6 +89,7 @@ class Certificate(_Part):
 
     version: Literal[1] = 1
     dataset: DatasetSection
+    seller: Address
     circuit_digest: Digest
     parameter_commitment: Digest
     audit_samples: Annotated[int, Field(ge=1, lt=1 << 16)]

@@ -1,8 +1,8 @@
 """Verify a certificate: nothing in it is believed, everything is recomputed from the data set and the listing.
 
 (1) It is a certificate in canonical form whose numbers agree with each other: every row is in one proof.
-(2) Its proofs are about the listing's audit circuit, k samples each.
-(3) They are about the listed parameters.
+(2) Its proofs are about the listing's audit circuit, k samples each, and that circuit is exact.
+(3) They are about the listed parameters, and the certificate names the seller who lists them.
 (4) The data set is the given one: the same rows in the same order, the same labels.
 (5) Each proof begins with the commitments to its rows and to the listed parameters, and holds.
 (6) The proven outputs, post-processed as the manifest says, give the claimed number of correct answers.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trader.certificates.batches import PublicModel, batch_context, batches_of, check_labels, count_correct
+from trader.certificates.batches import PublicModel, batch_context, batches_of, check_exact, check_labels, count_correct
 from trader.certificates.certificate import Certificate, parse_certificate
 from trader.certificates.errors import (
     CertificateCircuitError,
@@ -46,13 +46,14 @@ def verify_certificate(
 
     Raises:
         CertificateError: the check that failed, one subclass for each of (1) to (6).
-        CertificationError: the labels are not classes that this model predicts.
+        CertificationError: the listing's proofs are rounded, or the labels are not classes that this model predicts.
         DataError: a value is out of the model's input range.
         WorkerError: a check could not be run; nothing is known.
     """
     # (1) The bytes are a certificate, and say one thing.
     certificate = parse_certificate(data)
-    # (2) and (3) It is about the listed model.
+    # (2) and (3) It is about the listed model, whose proofs are exact.
+    check_exact(model)
     _check_circuit(certificate, model)
     _check_parameters(certificate, model)
     # (4) It is about the given data set.
@@ -80,6 +81,11 @@ def _check_circuit(certificate: Certificate, model: PublicModel) -> None:
 
 
 def _check_parameters(certificate: Certificate, model: PublicModel) -> None:
+    if certificate.seller != model.manifest.seller:
+        raise CertificateModelError(
+            f"the certificate is {certificate.seller}'s, the model {model.manifest.seller}'s. "
+            "Ask for a certificate of this listing."
+        )
     listed = model.manifest.parameter_commitment
     if certificate.parameter_commitment != listed:
         raise CertificateModelError(
@@ -117,7 +123,7 @@ def _check_proofs(
                 model.srs,
                 input_points=points,
                 parameter_points=model.parameter_points,
-                context=batch_context(dataset, index),
+                context=batch_context(dataset, model, index),
             )
         except ProofError as error:
             first = index * len(batch)

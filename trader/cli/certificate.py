@@ -43,13 +43,17 @@ def certify_command(
     labels: LabelsFile,
     dataset: Annotated[str, typer.Option(help="Name under which people find the data set.")],
     out: Annotated[Path | None, typer.Option(help="The certificate; in DIR/public/certificates if not given.")] = None,
+    insist: Annotated[
+        bool, typer.Option("--insist", help="Publish outputs from which the model could be rebuilt.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove how many samples of a public data set the model classifies correctly: one proof for every k rows."""
     model = open_public_model(folder / "public")
     rows = Dataset.read(dataset, data, labels, model.graph.features)
     with progress_bar("proving") as update:
-        certificate = certify(model, read_canonical(folder), rows, proof_budget(folder, model.graph), update)
+        budget = proof_budget(folder, model.graph)
+        certificate = certify(model, read_canonical(folder), rows, budget, update, insist=insist)
     path = out or folder / "public" / CERTIFICATES / f"{rows.data_digest.hex()[:16]}.json"
     write_file(path, certificate.to_bytes())
     _print(certificate, {"certificate": str(path)}, as_json)
@@ -109,6 +113,7 @@ def facts_of(certificate: Certificate) -> dict[str, Any]:
     """What a certificate says, for tables and JSON."""
     return {
         "dataset": certificate.dataset.name,
+        "seller": certificate.seller,
         "samples": certificate.dataset.samples,
         "correct": certificate.correct,
         "accuracy": certificate.accuracy,

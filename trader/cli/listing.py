@@ -22,14 +22,14 @@ from zk import Srs, ceremony_srs
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
 CHECKS = (
-    "the manifest is the listed one and repeats the terms on the chain",
+    "the manifest is the listed one, repeats the terms on the chain and names the seller that listed it",
     "market and verifier run the published code",
     "the reference string is the named one",
     "the rebuilt audit circuit and its layout are the listed ones",
     "no committed column is unconstrained",
-    "the opening binds what is proven to what will be delivered",
+    "the opening, valid for this seller alone, binds what is proven to what will be delivered",
     "the encryption plan is secure and fits the model",
-    "price, bond, windows, audit size, tolerance and committed outputs meet your policy",
+    "price, bond, windows, audit size, tolerance, committed outputs and exactness meet your policy",
 )
 
 
@@ -47,6 +47,9 @@ def verify(
     development: Annotated[
         bool, typer.Option("--development", help="Accept a reference string that the seller made.")
     ] = False,
+    rounded_circuits: Annotated[
+        bool, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations, whose outputs have play.")
+    ] = False,
     certificate: Annotated[Path | None, typer.Option(help="Also verify this certificate of accuracy.")] = None,
     certificate_data: Annotated[
         Path | None, typer.Option(help="The data set that the certificate names, from its source.")
@@ -56,7 +59,7 @@ def verify(
 ) -> None:
     """Run the eight numbered checks of a LISTING; the first that fails is named."""
     claim = _read_claim(certificate, certificate_data, certificate_labels)
-    policy = BuyerPolicy(development=development)
+    policy = BuyerPolicy(rounded_circuits=rounded_circuits, development=development)
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain), market, policy)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from rich.table import Table
 
+from trader.accounts import read_address
 from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
 from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.cli.proof_cost import ProofCostFinder
@@ -31,7 +33,7 @@ from trader.model import (
     read_labels,
     read_samples,
 )
-from trader.model.manifest import ModelCard
+from trader.model.manifest import NOBODY, ModelCard
 from trader.package import (
     DEFAULT_AUDIT_SAMPLES,
     PrepareOptions,
@@ -71,6 +73,9 @@ def prepare_command(
     name: Annotated[str, typer.Option(help="Name on the listing; the file's name if empty.")] = "",
     description: Annotated[str, typer.Option(help="What the listing says of the model.")] = "",
     licence: Annotated[str, typer.Option(help="Licence that the buyer gets.")] = "",
+    seller: Annotated[
+        str, typer.Option(metavar="ADDRESS|KEYFILE", help="Account that will list the model; without one it can't be.")
+    ] = "",
     audit_samples: Annotated[int, typer.Option(min=1, max=1024, help="Samples that one audit proves.")] = (
         DEFAULT_AUDIT_SAMPLES
     ),
@@ -106,6 +111,7 @@ def prepare_command(
         buyer_quota_samples=quota,
         insist=insist,
         proofs=proofs,
+        seller=_seller_address(seller) if seller else NOBODY,
         srs=ceremony_srs if srs is SrsSource.CEREMONY else development_srs,
         endpoint=endpoint,
         inspect=cost.find,
@@ -126,12 +132,40 @@ def prepare_command(
             f"default policy refuse more than {most}: lower --audit-samples.",
             style="yellow",
         )
+    if rounded := package.canonical.graph.rounded_activations:
+        messages.print(
+            f"Proofs of this model are rounded, because of {', '.join(kind.value for kind in rounded)}: at each "
+            "rounding the prover has a choice. Buyers refuse the listing unless they ask for such, and its accuracy "
+            "can't be certified. Squares, products and ReLU are proven exactly.",
+            style="yellow",
+        )
+    if package.manifest.seller == NOBODY:
+        messages.print(
+            "This package names no seller: it can be tried and proven, but not listed. "
+            "To sell the model, prepare it with --seller and the account that will list it.",
+            style="yellow",
+        )
     if package.manifest.circuit.srs.development:
         messages.print(
             "This package uses a structured reference string made on this machine: fine for development, "
             "refused by buyers who don't ask for development.",
             style="yellow",
         )
+
+
+def _seller_address(given: str) -> str:
+    """The address that was given, or that of the keyfile.
+
+    Raises:
+        CallerError: an address with a typing error, as its checksum tells, or neither an address nor a keyfile.
+    """
+    if not given.startswith("0x"):
+        return read_address(Path(given))
+    if not is_hex_address(given) or (given != given.lower() and not is_checksum_address(given)):
+        raise CallerError(
+            f"{given} is no address, or has a typing error: give the account's address, or its keyfile, as --seller."
+        )
+    return given
 
 
 def _package_password(password_file: Path | None, out: Path) -> tuple[str, Path | None]:
@@ -159,6 +193,7 @@ def _summary(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dic
     return {
         "package": str(folder),
         "manifest_hash": "0x" + manifest.manifest_hash().hex(),
+        "seller": "none" if manifest.seller == NOBODY else to_checksum_address(manifest.seller),
         "parameters": canonical.graph.parameter_count,
         "scale_bits": manifest.scale_bits,
         "ring_degree": plan.ring_degree,

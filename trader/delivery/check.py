@@ -29,12 +29,14 @@ class DeliveryTerms:
         shapes: Shape of each parameter tensor.
         parameter_commitment: keccak256 over the proof's parameter points.
         commitments: Published leaves under the listed roots.
+        seller: The listing's seller, 20 bytes.
     """
 
     layout: ColumnLayout
     shapes: tuple[tuple[int, ...], ...]
     parameter_commitment: bytes
     commitments: ChunkCommitments
+    seller: bytes
 
 
 def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple[NDArray[np.int32], ...]:
@@ -61,7 +63,7 @@ def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple
     delivered.check_sums(terms.commitments.sums)
     # (3) Each running sum follows from the one before and the values.
     columns = decode_columns(delivered.artifact, terms.layout)
-    challenge = derive_challenge(terms.commitments.weights.root, terms.parameter_commitment)
+    challenge = derive_challenge(terms.commitments.weights.root, terms.parameter_commitment, terms.seller)
     delivered.check_steps(running_sums(columns, terms.layout, challenge))
     return join_columns(columns, terms.shapes)
 

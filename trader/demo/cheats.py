@@ -108,7 +108,7 @@ def listed_with(
     Everything that a listing is checked for is right: commitments, opening, a tolerance that derives from that error.
     """
     points = parameter_commitment(circuit, model.tensors, srs)
-    bound = bind_parameters(circuit, model.tensors, points, srs)
+    bound = bind_parameters(circuit, model.tensors, points, srs, seller=bytes.fromhex(package.manifest.seller[2:]))
     plan = parse_plan(package.manifest.plan).model_copy(update={"expected_error": stated_error})
     tolerance = hex(needed_tolerance(plan, circuit.output_scale_bits))
     manifest = package.manifest.model_copy(

@@ -97,9 +97,9 @@ def run_demo(
     _clear(out)
     timeline.say(f"training a square-activation network on {dataset}")
     trained = train_demo_model(dataset)
-    package = _prepare(trained, out, timeline)
+    market, accounts = _open_market(chain, wallets or Wallets())
+    package = _prepare(trained, accounts[Role.SELLER].address, out, timeline)
     with AuditLog.open(out / AUDIT_LOG) as log:
-        market, accounts = _open_market(chain, wallets or Wallets())
         equip = partial(_equip, market, Mailbox(out / "mailbox"), log, timeline)
         seller = seller_driver(package, equip(accounts[Role.SELLER], out / "seller"))
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
@@ -125,7 +125,7 @@ def _clear(out: Path) -> None:
     write_file(out / _MARKER, b"")
 
 
-def _prepare(trained: DemoModel, out: Path, timeline: Timeline) -> SellerPackage:
+def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> SellerPackage:
     model, calibration = out / "model.onnx", out / "calibration.npy"
     write_file(model, trained.onnx_bytes, secret=True)
     np.save(calibration, trained.training_samples)
@@ -134,6 +134,7 @@ def _prepare(trained: DemoModel, out: Path, timeline: Timeline) -> SellerPackage
         audit_samples=AUDIT_SAMPLES,
         buyer_quota_samples=len(trained.test_samples),
         fee_wei=FEE_WEI,
+        seller=seller,
         endpoint=Mailbox(out / "mailbox").endpoint,
         insist=True,  # so small a model is given away by its whole test set: fine for a demo
     )

@@ -98,6 +98,12 @@ class Graph:
         """Number of weights and biases, salt left out."""
         return sum(spec.groups * (spec.inputs + 1) * spec.outputs for spec in self.parameters)
 
+    @property
+    def rounded_activations(self) -> tuple[ActivationKind, ...]:
+        """Kinds of activations whose proofs are rounded: all but ReLU. Graphs without any are proven exactly."""
+        kinds = (node.kind for node in self.nodes if isinstance(node, Activation))
+        return tuple(dict.fromkeys(kind for kind in kinds if kind is not ActivationKind.RELU))
+
     def __post_init__(self) -> None:
         sizes = {INPUT: self.features}
         used = []

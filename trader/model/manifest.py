@@ -26,10 +26,16 @@ Point = Annotated[str, Field(pattern=r"^0x[0-9a-f]{128}$")]
 """A BN254 G1 point, x‖y big-endian, as hex."""
 Quantity = Annotated[str, Field(pattern=r"^0x(0|[1-9a-f][0-9a-f]{0,63})$")]
 """An unsigned integer below 2^256 as minimal hex."""
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
+"""An account's address, in lower case."""
 HexBytes = Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})*$", max_length=1 << 16)]
 """Bytes as hex."""
 Text = Annotated[str, Field(max_length=4096)]
 Count = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
+NOBODY = "0x" + "00" * 20
+"""The seller of a package that was made without one: such a package can be tried, but not listed."""
 
 
 class _Part(BaseModel):
@@ -149,6 +155,7 @@ class Manifest(_Part):
 
     Attributes:
         version: of this format.
+        seller: the account that may list the model; `binding` is valid for this one alone.
         card: what the seller says.
         input: what a sample looks like.
         output: what comes out.
@@ -168,6 +175,7 @@ class Manifest(_Part):
     """
 
     version: Literal[1] = 1
+    seller: Address
     card: ModelCard
     input: InputSchema
     output: OutputSchema

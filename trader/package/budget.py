@@ -1,66 +1,141 @@
-"""How many proofs about a model a seller publishes: never more than its salt hides.
+"""Which proofs about a model a seller has published: never more of them than its salt hides.
 
 Proofs of a sale stand on the chain, those of a certificate in public. Each gives an equation in the parameters away
-(:func:`trader.model.hidden_proofs`), so a package keeps a list of the statements that proofs were made of. Making the
-same proof again, after a crash, costs nothing.
+(:func:`trader.model.hidden_proofs`), and two proofs of one statement give two. So what is counted are proofs, before
+they are published: a proof is kept with the package, and a statement that was proven before gets its old proof again.
+
+A list beside the kept proofs says what was made. A proof counts if it is on the list or kept, so that neither of the
+two can be lost alone without notice; a package without the list is refused.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eth_utils.crypto import keccak
+
 from trader.files import write_file
 from trader.package.errors import PackageError, ProofBudgetError
+from zk import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+PROOFS_FOLDER = "proofs"
+"""Beside the list: a file for each kept proof, named by its statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProofBudget:
-    """The list of proven statements, and how long it may get.
+    """The published proofs, and how many there may be.
 
     Attributes:
-        path: the list: a digest in hex per line.
-        proofs: most statements on it.
+        path: the list: the digests of a statement and of its proof, in hex, on a line for each proof.
+        proofs: most proofs.
     """
 
     path: Path
     proofs: int
+
+    def create(self) -> None:
+        """Begin the list of a new package.
+
+        Raises:
+            EnvironmentFaultError: it can't be written.
+        """
+        write_file(self.path, b"", secret=True)
+
+    @property
+    def published(self) -> int:
+        """Proofs that were made to be published.
+
+        Raises:
+            PackageError: list or proofs can't be read.
+        """
+        return len(self._published())
 
     @property
     def left(self) -> int:
         """Proofs that may still be published.
 
         Raises:
-            PackageError: the list can't be read.
+            PackageError: list or proofs can't be read.
         """
-        return self.proofs - len(self._read())
+        return self.proofs - self.published
 
-    def reserve(self, statements: Sequence[bytes]) -> None:
-        """Note statements before they are proven; those that were noted before count once.
+    def unproven(self, statements: Sequence[bytes]) -> list[bytes]:
+        """Those of some statements, each once, whose proofs are not kept."""
+        return [statement for statement in dict.fromkeys(statements) if not self._file(statement).exists()]
+
+    def require(self, statements: Sequence[bytes]) -> None:
+        """Check that all of the statements may be proven; silent on success.
 
         Raises:
-            ProofBudgetError: they would be too many; nothing was noted.
-            PackageError: the list can't be read.
-            EnvironmentFaultError: it can't be written.
+            ProofBudgetError: it would be too many proofs.
+            PackageError: list or proofs can't be read.
         """
-        noted = self._read()
-        wanted = list(dict.fromkeys([*noted, *(statement.hex() for statement in statements)]))
-        if len(wanted) > self.proofs:
+        published, more = self.published, len(self.unproven(statements))
+        if more and published + more > self.proofs:
             raise ProofBudgetError(
-                f"{len(wanted) - len(noted)} more proofs, after {len(noted)}: the salt of this package hides "
-                f"{self.proofs}, more would give the parameters away. Prepare the model again with "
-                f"--proofs {len(wanted)} or more."
+                f"{more} more proofs, after {published}: the salt of this package hides {self.proofs}, more would give "
+                f"the parameters away. Prepare the model again with --proofs {published + more} or more."
             )
-        write_file(self.path, "".join(f"{digest}\n" for digest in wanted).encode(), secret=True)
 
-    def _read(self) -> list[str]:
+    def publish(self, statement: bytes, prove: Callable[[], Proof]) -> Proof:
+        """The proof of a statement that may be published: the one that was made before, or else a new one, then kept.
+
+        Args:
+            statement: digest of everything that the proof depends on but its randomness.
+            prove: makes the proof.
+
+        Raises:
+            ProofBudgetError: one more would be too many; none was made.
+            PackageError: list or proofs can't be read.
+            EnvironmentFaultError: the proof can't be kept.
+        """
+        if not self.unproven([statement]):
+            return self._read(self._file(statement))
+        self.require([statement])
+        proof = prove()
+        lines = [*self._lines(), f"{statement.hex()} {_digest(proof)}"]
+        write_file(self.path, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode(), secret=True)
+        write_file(self._file(statement), _encode(proof), secret=True)
+        return proof
+
+    def _file(self, statement: bytes) -> Path:
+        return self.path.with_name(PROOFS_FOLDER) / f"{statement.hex()}.json"
+
+    def _published(self) -> set[str]:
+        """Digests of all proofs on the list, and of all that are kept."""
+        kept = self.path.with_name(PROOFS_FOLDER).glob("*.json")
+        return {line.split()[-1] for line in self._lines()} | {_digest(self._read(file)) for file in kept}
+
+    def _lines(self) -> list[str]:
         try:
-            return self.path.read_text().split() if self.path.exists() else []
+            return self.path.read_text().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise PackageError(
-                f"{self.path} can't be read: {error}. Restore it: it says what was published."
+                f"{self.path} can't be read: {error}. Restore it: it says which proofs were published, and without it "
+                "too many could be. If it is lost, prepare the model again."
             ) from error
+
+    def _read(self, file: Path) -> Proof:
+        try:
+            kept = json.loads(file.read_bytes())
+            return Proof(bytes.fromhex(kept["proof"]), tuple(int(instance, 16) for instance in kept["instances"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PackageError(
+                f"{file} is no proof: {error}. Restore it: another one must not be published."
+            ) from error
+
+
+def _encode(proof: Proof) -> bytes:
+    instances = [f"{instance:x}" for instance in proof.instances]
+    return json.dumps({"proof": proof.data.hex(), "instances": instances}).encode()
+
+
+def _digest(proof: Proof) -> str:
+    return keccak(proof.data).hex()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
+from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
 from trader.delivery import EncryptionKey
@@ -71,6 +72,7 @@ class PrepareOptions:
         fee_wei: of a buyer's first session.
         endpoint: URL where buyers reach the seller.
         proofs: that may be published about the model: one per sale, and one per k rows of a certificate.
+        seller: address of the account that will list the model; without one, the package can be tried but not listed.
         insist: allow a quota that could give the model away.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         policy: the security that the seller asks of the encryption.
@@ -84,6 +86,7 @@ class PrepareOptions:
     fee_wei: int = 10**15
     endpoint: str = ""
     proofs: int = DEFAULT_PROOFS
+    seller: str = manifests.NOBODY
     insist: bool = False
     srs: SrsProvider = development_srs
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
@@ -154,9 +157,11 @@ def _assemble(
     options.inspect(circuit, srs)
     step("committing to the parameters")
     points = parameter_commitment(circuit, canonical.tensors, srs)
-    bound = bind_parameters(circuit, canonical.tensors, points, srs)
+    seller = to_canonical_address(options.seller)
+    bound = bind_parameters(circuit, canonical.tensors, points, srs, seller=seller)
     key = EncryptionKey.generate()
     manifest = manifests.Manifest(
+        seller=_hex(seller),
         card=options.card,
         input=manifests.InputSchema(
             shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=data.input_magnitude

@@ -2,8 +2,8 @@
 
 Folder: `public/` (see `trader.package.public`), and `secret/` with `parameters.npz` (the canonical tensors),
 `chunks.bin` (salts, running sums and parameters as they will be delivered), `model.onnx` (the plain model that buyers
-will hold in the end), `encryption_key` (an encrypted key file, to which buyers seal their audit samples) and, in time,
-`proven` (what proofs were published about, see `trader.package.budget`).
+will hold in the end), `encryption_key` (an encrypted key file, to which buyers seal their audit samples), `proven` and,
+in time, `proofs/` (which proofs were published, see `trader.package.budget`).
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class SellerPackage:
         write_file(secret / "parameters.npz", tensors.getvalue(), secret=True)
         write_file(secret / "chunks.bin", self.artifact, secret=True)
         write_file(secret / "model.onnx", self.plain_model, secret=True)
+        proof_budget(folder, self.canonical.graph).create()
         self.encryption_key.save(secret / "encryption_key", password)
 
     @classmethod

@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
 from trader.delivery import DeliveryTerms, check_delivery
@@ -70,7 +71,13 @@ def verify_delivery(
         raise DeliveryKeyError(f"the revealed key has hash 0x{keccak(key).hex()}, 0x{key_hash.hex()} was proven")
     # (2), (3) and (4) Chunk by chunk, the decrypted bytes are the listed and proven ones.
     shapes = tuple(spec.shape for spec in listing.graph.parameters)
-    terms = DeliveryTerms(listing.columns, shapes, listing.terms.parameter_commitment, listing.commitments)
+    terms = DeliveryTerms(
+        listing.columns,
+        shapes,
+        listing.terms.parameter_commitment,
+        listing.commitments,
+        to_canonical_address(listing.seller),
+    )
     tensors = check_delivery(ciphertext, key, terms)
     # (5) They fit the architecture. The chunks hold 32-bit integers and the circuit asks for no less: a parameter of
     # more than 24 bits was tested and proven like any other, so it is bought, and no reason to refuse after paying.

@@ -3,15 +3,18 @@
 The buyer trusts nothing but its own code, the chain's consensus, and (outside development) the ceremony that made the
 structured reference string. In this order:
 
-(1) the manifest's bytes hash to the listed `manifestHash`, it is consistent, and it repeats the terms on the chain;
+(1) the manifest's bytes hash to the listed `manifestHash`, it is consistent, repeats the terms on the chain, and names
+    the account that listed it;
 (2) market and verifier run the published code;
 (3) the structured reference string is the named one, and no locally made one outside development;
 (4) the audit circuit rebuilt from `architecture.onnx` and the published settings gives the listed `circuitDigest`, and
     its layout the listed `layoutHash`;
 (5) no committed column of that circuit is unconstrained;
-(6) the published leaves have the listed roots, and the KZG opening binds the parameter commitments to the sums tree;
+(6) the published leaves have the listed roots, and the KZG opening, valid for this seller alone, binds the parameter
+    commitments to the sums tree;
 (7) the encryption plan is for this model and meets the buyer's security policy;
-(8) price, bond, windows, k, tolerance and the number of committed outputs meet the buyer's policy.
+(8) price, bond, windows, k, tolerance, the number of committed outputs and the proofs' exactness meet the buyer's
+    policy.
 
 What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
 model card), that the chain is the one it means, and after the purchase everything in :mod:`trader.verify.delivery`.
@@ -23,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import onnx
+from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
 from contracts import Layout, Terms, UnexpectedCodeError, layout_hash
@@ -129,7 +133,7 @@ def verify_listing(
         WorkerError, ChainUnavailableError: A check could not be run; nothing is known.
     """
     # (1) The manifest is the listed one, and says what the chain says.
-    manifest = _check_manifest(package.manifest, terms)
+    manifest = _check_manifest(package.manifest, terms, seller)
     # (2) Market and verifier run the published code.
     _check_code(sources)
     # (3) The structured reference string is the named one.
@@ -143,12 +147,13 @@ def verify_listing(
     # (7) The test data will be safe under the plan.
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
+    policy.check_circuit(is_exact=circuit.is_exact)
     policy.check_terms(terms)
     policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 
 
-def _check_manifest(data: bytes, terms: Terms) -> Manifest:
+def _check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
     if keccak(data) != terms.manifest_hash:
         raise ListingManifestError(_differs("manifest.json", terms.manifest_hash, keccak(data), "the listed manifest"))
     try:
@@ -156,6 +161,7 @@ def _check_manifest(data: bytes, terms: Terms) -> Manifest:
     except ManifestError as error:
         raise ListingManifestError(f"{error}. Choose another listing.") from error
     promised: dict[str, tuple[bytes | int, bytes | int]] = {
+        "seller": (_bytes(manifest.seller), to_canonical_address(seller)),
         "circuit digest": (_bytes(manifest.circuit.circuit_digest), terms.circuit_digest),
         "parameter commitment": (_bytes(manifest.parameter_commitment), terms.parameter_commitment),
         "weights root": (_bytes(manifest.weights_root), terms.weights_root),
@@ -271,7 +277,7 @@ def _check_binding(
             leaves, columns, weights_root=terms.weights_root, sums_root=terms.sums_root
         )
         points = [_bytes(point) for point in manifest.parameter_commitments]  # hash to the listed digest: see (1)
-        verify_binding(columns, points, commitments, opening, srs)
+        verify_binding(columns, points, commitments, opening, srs, seller=_bytes(manifest.seller))  # see (1)
     except CommitmentError as error:
         raise ListingBindingError(f"{error}. Choose another listing.") from error
     return commitments

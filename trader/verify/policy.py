@@ -34,6 +34,8 @@ class BuyerPolicy:
         maximum_value_error: Largest tolerance against the spread of an output that is used as a value (regression).
         maximum_changed_answers: Most audit samples whose proven class may differ from the class seen.
         encryption: What is asked of the encryption plan.
+        rounded_circuits: Accept proofs of rounded computations: at each rounding the prover chooses floor or ceiling,
+            and large weights behind it amplify the choice (see docs/decisions/0013).
         development: Accept a locally made structured reference string, whose maker can forge proofs.
     """
 
@@ -49,6 +51,7 @@ class BuyerPolicy:
     maximum_value_error: float = 0.01
     maximum_changed_answers: int = 0
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
+    rounded_circuits: bool = False
     development: bool = False
 
     def check_terms(self, terms: Terms) -> None:
@@ -145,6 +148,18 @@ class BuyerPolicy:
             f"encrypted test did{right}: it is not the model that was tested. Don't accept; the price comes back after "
             "the deadline. Ask the seller for a listing whose proof gives what its test shows."
         )
+
+    def check_circuit(self, *, is_exact: bool) -> None:
+        """Check what the listing's proofs are worth.
+
+        Raises:
+            PolicyError: They are about rounded computations, and the policy doesn't accept these.
+        """
+        if not is_exact and not self.rounded_circuits:
+            raise PolicyError(
+                "the listing's proofs are of a rounded computation: its seller may shift outputs, by more than the "
+                "tolerance where weights are large. Choose another listing, or accept it with rounded_circuits."
+            )
 
     def check_fee(self, fee_wei: int) -> None:
         """Check the fee of a session: it grows with each that a buyer opens on a listing.

@@ -13,6 +13,7 @@ from zk.circuits.audit import AuditCircuit
 from zk.circuits.graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
+from zk.circuits.limits import verify_chain_limits, verify_settings_limits
 from zk.circuits.planner import audit_architecture, plan_circuit, verify_bounds, verify_scale
 from zk.circuits.settings import CircuitSettings, read_settings, regenerate
 from zk.errors import SrsError, UnsupportedArchitecture
@@ -80,8 +81,9 @@ def rebuild_audit_circuit(
         expected_digest: The listed ``circuitDigest``.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention, or values can wrap around the field's modulus.
-        SettingsMismatch: The settings are malformed or those of another statement.
+        UnsupportedArchitecture: The architecture breaks the convention, values can wrap around the field's modulus, or
+            proofs are beyond what the chain takes.
+        SettingsMismatch: The settings are malformed, those of another statement, or ask for too much work.
         SrsError: ``srs`` has another size than the settings ask for.
         CircuitMismatch: No build gave ``expected_digest``.
         UnlinkedColumn: A committed column is not tied to the computation.
@@ -89,6 +91,7 @@ def rebuild_audit_circuit(
     """
     shapes = read_shapes(architecture)
     given = read_settings(settings)
+    verify_settings_limits(given)
     logrows = given.run_arguments.logrows
     if srs.logrows != logrows:
         raise SrsError(f"the circuit needs an SRS of 2^{logrows} rows, {srs.path} has 2^{srs.logrows}: get that size")
@@ -133,6 +136,7 @@ def _finish(
         proof_bytes=proof_bytes(vka),
     )
     _verify_shapes(made, lengths, settings)
+    verify_chain_limits(made)
     verify_srs_points(vka, srs)
     verify_linked_columns(files.verifying_key.read_bytes(), vka, made.committed_columns, srs)
     return made

@@ -21,6 +21,7 @@ from zk.commitments.chunks import (
     encode_chunks,
     salt_of,
     split_columns,
+    sum_salt,
     sums_leaf,
     sums_tree,
     weights_tree,
@@ -47,22 +48,22 @@ if TYPE_CHECKING:
 class ChunkCommitments:
     """The public half of the chunks: both trees' leaves, and the salt that opens the last sum.
 
-    The last salt also stands before the last chunk's values in the weights tree. They stay hidden: a tensor ends in
-    its salt rows, at least 12 random 24-bit values, and a chunk that reaches further back holds all of these.
+    What is published of the last chunk's salt is its hash. The salt itself stands before the chunk's values in the
+    weights tree: were it public, a last column of one value more than whole chunks would leave 24 bits to try.
 
     Attributes:
         weights: Tree whose root is ``weightsRoot``.
         sums: Tree whose root is ``sumsRoot``.
-        last_salt: Salt of the last chunk, with which the buyer finds S_last in ``sums`` before it pays.
+        last_sum_salt: Hash of the last chunk's salt, with which the buyer finds S_last in ``sums`` before it pays.
     """
 
     weights: ChunkTree
     sums: ChunkTree
-    last_salt: bytes
+    last_sum_salt: bytes
 
     def to_bytes(self) -> bytes:
-        """The form in which the package publishes them: ``last_salt ‖ weights leaves ‖ sums leaves``."""
-        return b"".join((self.last_salt, *self.weights.leaves, *self.sums.leaves))
+        """The form in which the package publishes them: ``last_sum_salt ‖ weights leaves ‖ sums leaves``."""
+        return b"".join((self.last_sum_salt, *self.weights.leaves, *self.sums.leaves))
 
     @classmethod
     def from_bytes(
@@ -84,7 +85,7 @@ class ChunkCommitments:
         for tree, root, name in zip(trees, (weights_root, sums_root), ("weights", "sums"), strict=True):
             if tree.root != root:
                 raise MerkleError(f"the {name} leaves have the root 0x{tree.root.hex()}, listed is 0x{root.hex()}")
-        return cls(*trees, last_salt=data[:SALT_BYTES])
+        return cls(*trees, last_sum_salt=data[:SALT_BYTES])
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,12 @@ class BoundParameters:
 
 
 def bind_parameters(
-    circuit: AuditCircuit, parameters: Sequence[NDArray[np.int32]], points: Sequence[bytes], srs: Srs
+    circuit: AuditCircuit,
+    parameters: Sequence[NDArray[np.int32]],
+    points: Sequence[bytes],
+    srs: Srs,
+    *,
+    seller: bytes,
 ) -> BoundParameters:
     """Cut parameters into salted chunks, compute running sums and trees, and open the commitments.
 
@@ -114,6 +120,7 @@ def bind_parameters(
         parameters: The canonical tensors.
         points: Their commitments, from :func:`zk.parameter_commitment`.
         srs: The circuit's SRS.
+        seller: Address of the account that will list them, 20 bytes: the opening is valid for it alone.
 
     Raises:
         ChunkError: The tensors do not fit the circuit.
@@ -121,7 +128,9 @@ def bind_parameters(
     """
     layout = ColumnLayout(circuit.logrows, circuit.column_lengths)
     columns = split_columns(parameters, layout)
-    return bind_columns(columns, layout, points, srs, lambda elements: commit_elements(circuit, elements, srs)[0])
+    return bind_columns(
+        columns, layout, points, srs, lambda elements: commit_elements(circuit, elements, srs)[0], seller=seller
+    )
 
 
 def bind_columns(
@@ -130,34 +139,43 @@ def bind_columns(
     points: Sequence[bytes],
     srs: Srs,
     commit: Callable[[Sequence[int]], bytes],
+    *,
+    seller: bytes,
 ) -> BoundParameters:
     """Do what :func:`bind_parameters` does, with any ``commit`` that :func:`~zk.commitments.kzg.open_columns` takes."""
     blank = encode_chunks(columns, secrets.token_bytes(SALT_BYTES * layout.chunk_count))
     weights = weights_tree(blank)
-    challenge = derive_challenge(weights.root, commitment_digest(points))
+    challenge = derive_challenge(weights.root, commitment_digest(points), seller)
     sums = running_sums(columns, layout, challenge)
     opening = open_columns(columns, sums[-1], layout, challenge, srs, commit)
     artifact = with_sums(blank, sums)
-    commitments = ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, layout.chunk_count - 1))
-    verify_binding(layout, points, commitments, opening, srs)
+    commitments = ChunkCommitments(weights, sums_tree(artifact), sum_salt(salt_of(artifact, layout.chunk_count - 1)))
+    verify_binding(layout, points, commitments, opening, srs, seller=seller)
     return BoundParameters(artifact, layout, commitments, opening)
 
 
 def verify_binding(
-    layout: ColumnLayout, points: Sequence[bytes], commitments: ChunkCommitments, opening: KzgOpening, srs: Srs
+    layout: ColumnLayout,
+    points: Sequence[bytes],
+    commitments: ChunkCommitments,
+    opening: KzgOpening,
+    srs: Srs,
+    *,
+    seller: bytes,
 ) -> None:
     """Check before paying that the sums tree ends in the sum that the proof's commitments open to; silent on success.
 
-    Not checked: that ``points`` and the trees' roots are the listed ones, and that ``layout`` is the circuit's.
+    Not checked: that ``points``, the trees' roots and ``seller`` (20 bytes) are the listed ones, and that ``layout`` is
+    the circuit's.
 
     Raises:
         BindingError: The opening is false, or the last sum is not the one in the sums tree.
         SrsError: The SRS file is truncated.
     """
-    challenge = derive_challenge(commitments.weights.root, commitment_digest(points))
+    challenge = derive_challenge(commitments.weights.root, commitment_digest(points), seller)
     verify_opening(points, layout, challenge, opening, srs)
     last_sum = last_sum_of(opening.value, layout, challenge)
-    leaf = sums_leaf(layout.chunk_count - 1, last_sum.to_bytes(SUM_BYTES, "big"), commitments.last_salt)
+    leaf = sums_leaf(layout.chunk_count - 1, last_sum.to_bytes(SUM_BYTES, "big"), commitments.last_sum_salt)
     if commitments.sums.leaves[-1] != leaf:
         raise BindingError(
             f"the sums tree ends in 0x{commitments.sums.leaves[-1].hex()}, the opened sum needs 0x{leaf.hex()}: "

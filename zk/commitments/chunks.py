@@ -4,7 +4,8 @@ Tensors go row-major into columns of 2^logrows - 6 values, as in the circuit; ea
 values. A chunk is 1024 bytes: ``S_j (32, big-endian) ‖ salt_j (32) ‖ 240 x int32 (big-endian)``. A column starts a new
 chunk; the last chunk of a column is padded with zeros that no sum reads. All chunks in a row are the *artifact*.
 
-Leaf of chunk j in the weights tree: keccak256(salt_j ‖ values); in the sums tree: keccak256(uint256(j) ‖ S_j ‖ salt_j).
+Leaf of chunk j in the weights tree: keccak256(salt_j ‖ values); in the sums tree, with the chunk's *sum salt*
+keccak256(salt_j): keccak256(uint256(j) ‖ S_j ‖ keccak256(salt_j)).
 
 In the order of use: :class:`ColumnLayout`, :func:`split_columns`, :func:`encode_chunks`, :func:`weights_tree`,
 :func:`with_sums`, :func:`sums_tree`; a reader takes :func:`decode_columns`, :func:`stored_sums`,
@@ -174,15 +175,20 @@ def sums_tree(artifact: bytes) -> ChunkTree:
     """The tree over the running sums, whose root is ``sumsRoot``."""
     return ChunkTree(
         [
-            sums_leaf(index, chunk[:SUM_BYTES], chunk[SUM_BYTES:_VALUES_AT])
+            sums_leaf(index, chunk[:SUM_BYTES], sum_salt(chunk[SUM_BYTES:_VALUES_AT]))
             for index, chunk in enumerate(cut_chunks(artifact))
         ]
     )
 
 
-def sums_leaf(index: int, running_sum: bytes, salt: bytes) -> bytes:
-    """Leaf ``index`` of the sums tree: the salt hides the sum; the length sets it apart from other hashes."""
-    return keccak256(index.to_bytes(32, "big") + running_sum + salt)
+def sum_salt(salt: bytes) -> bytes:
+    """What hides a chunk's sum; it may be published without its preimage, the salt that hides the chunk's values."""
+    return keccak256(salt)
+
+
+def sums_leaf(index: int, running_sum: bytes, sum_salt: bytes) -> bytes:
+    """Leaf ``index`` of the sums tree: the sum salt hides the sum; the length sets it apart from other hashes."""
+    return keccak256(index.to_bytes(32, "big") + running_sum + sum_salt)
 
 
 def cut_chunks(artifact: bytes) -> list[bytes]:

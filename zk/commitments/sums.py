@@ -6,10 +6,13 @@ interpolation the columns, combined by powers of gamma, take at r the value
 
     y = (r^n - 1)/n · Σ_c gamma^c (Σ_t θ_{c,t} · w_t + Σ_{last 6 rows} w_t),   w_t = ω^t/(r - ω^t).
 
-S_j is the sum over θ alone up to chunk j. r and gamma are hashes of both commitments to the parameters: of the weights
-tree and of the KZG points (Fiat-Shamir). Parameters that differ anywhere give sums that agree with probability below
-2^-220: the difference is a non-zero rational function of r with a pole at every row that differs. The poles also rule
-out commitments of a higher degree, which a longer SRS would allow: their difference is a polynomial and has none.
+S_j is the sum over θ alone up to chunk j. r and gamma are hashes of both commitments to the parameters, of the weights
+tree and of the KZG points, and of the seller's account (Fiat-Shamir). So an opening at r is valid for one account, and
+one that merely copies a listing has none to show: to make its own it would have to know the polynomials.
+
+Parameters that differ anywhere give sums that agree with probability below 2^-220: the difference is a non-zero
+rational function of r with a pole at every row that differs. The poles also rule out commitments of a higher degree,
+which a longer SRS would allow: their difference is a polynomial and has none.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ADDRESS_BYTES = 20
+
 _GENERATOR = 7
 """Generator of the scalar field's multiplicative group, from which halo2 derives its roots of unity."""
 
@@ -48,9 +53,15 @@ class Challenge:
     gamma: int
 
 
-def derive_challenge(weights_root: bytes, parameter_commitment: bytes) -> Challenge:
-    """Derive r and gamma from the two commitments to the parameters, 32 bytes each."""
-    transcript = weights_root + parameter_commitment
+def derive_challenge(weights_root: bytes, parameter_commitment: bytes, seller: bytes) -> Challenge:
+    """Derive r and gamma from the two commitments to the parameters (32 bytes each) and the seller's address (20).
+
+    Raises:
+        BindingError: The address has another length.
+    """
+    if len(seller) != ADDRESS_BYTES:
+        raise BindingError(f"a seller's address has {ADDRESS_BYTES} bytes, not {len(seller)}")
+    transcript = weights_root + parameter_commitment + seller
     r = int.from_bytes(keccak256(b"modelseal/r" + transcript), "big") % MODULUS
     gamma = int.from_bytes(keccak256(b"modelseal/gamma" + transcript), "big") % MODULUS
     return Challenge(r, gamma)

@@ -8,21 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zk.circuits.key_files import keys_of
-from zk.circuits.keys import WORD_BYTES, count_evaluations
+from zk.circuits.limits import estimate_verification_gas
 from zk.circuits.planner import PROVER_BYTES_PER_CELL, count_cells
 from zk.circuits.settings import read_settings
 from zk.field import to_field
 from zk.proofs.challenge import CONTEXT_BYTES
-from zk.proofs.proof import POINT_BYTES
 from zk.proofs.prover import prove_tensors
 from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits
 
 if TYPE_CHECKING:
     from zk.circuits.audit import AuditCircuit
     from zk.srs import Srs
-
-GAS_BASE, GAS_PER_POINT, GAS_PER_WORD, GAS_PER_INSTANCE = 27_300, 10_800, 2_600, 1_700
-"""Least-squares fit to nine circuits on py-evm (19 to 45 points, 133 to 294 words), within 0.5 % of each."""
 
 PROVER_CORE_SECONDS_PER_CELL = 4e-5
 """Measured from 2^14 to 2^16 rows, over rows times columns."""
@@ -76,13 +72,6 @@ def estimate_cost(circuit: AuditCircuit, srs: Srs) -> ProofCost:
         proof_bytes=circuit.proof_bytes,
         verification_gas=estimate_verification_gas(circuit),
     )
-
-
-def estimate_verification_gas(circuit: AuditCircuit) -> int:
-    """Gas of verifying a proof with the reusable verifier, calldata included; see :data:`GAS_BASE`."""
-    points = (circuit.proof_bytes - WORD_BYTES * count_evaluations(circuit.vka)) // POINT_BYTES
-    instances = circuit.output_count + 2 * (circuit.hidden is not None)
-    return GAS_BASE + GAS_PER_POINT * points + GAS_PER_WORD * len(circuit.vka) + GAS_PER_INSTANCE * instances
 
 
 def _small_values(length: int, scale_bits: int) -> list[int]:

@@ -27,8 +27,10 @@ library Chunks {
         return keccak256(abi.encode(salt, parameters));
     }
 
+    /// @dev The sum is salted with a hash of the chunk's salt: that of the last chunk is public before anyone pays, and
+    /// the salt itself must go on hiding the few parameters that a last chunk may hold.
     function sumsLeaf(uint256 index, uint256 sum, bytes32 salt) internal pure returns (bytes32) {
-        return keccak256(abi.encode(index, sum, salt));
+        return keccak256(abi.encode(index, sum, keccak256(abi.encode(salt))));
     }
 
     function _pad(bytes32 key, uint256 index, uint256 i) private pure returns (bytes32) {

@@ -10,7 +10,7 @@ import {Layouts} from "./Layouts.sol";
 /// @title One step of the running sum that binds the delivered bytes to the proven commitments
 /// @dev Parameter θ at row t of column c contributes γᶜ · θ · ωᵗ / (r - ωᵗ): the barycentric form of the value at r of
 /// the columns' polynomials, combined by powers of γ. Both points are derived from the roots that were fixed before
-/// them (Fiat–Shamir). S_j is the sum over all parameters up to those of chunk j.
+/// them, and from the account that listed them (Fiat–Shamir). S_j is the sum over all parameters up to those of chunk j.
 library RunningSums {
     using Layouts for Layout;
 
@@ -18,10 +18,16 @@ library RunningSums {
     /// @dev Fractions are added over a common denominator and the equation is multiplied by it: no inversion. It would
     /// vanish only if the hash r hit one of the 2^logrows powers of ω.
     /// Warning: the evidence's index must be in range, its layout the listed one, its leaves in the trees.
-    function isStep(SumStepEvidence calldata evidence, Terms storage terms) internal view returns (bool) {
+    /// @param seller Of the listing: sums and opening are valid for this account alone.
+    function isStep(SumStepEvidence calldata evidence, Terms storage terms, address seller)
+        internal
+        view
+        returns (bool)
+    {
         if (evidence.sum >= Field.MODULUS) return false;
-        (uint256 numerator, uint256 denominator) =
-            _contribution(evidence, _challenge("modelseal/r", terms), _challenge("modelseal/gamma", terms));
+        (uint256 numerator, uint256 denominator) = _contribution(
+            evidence, _challenge("modelseal/r", terms, seller), _challenge("modelseal/gamma", terms, seller)
+        );
         uint256 previous = evidence.index == 0 ? 0 : evidence.previousSum % Field.MODULUS;
         return Field.mul(Field.sub(evidence.sum, previous), denominator) == numerator;
     }
@@ -58,8 +64,8 @@ library RunningSums {
         }
     }
 
-    function _challenge(string memory domain, Terms storage terms) private view returns (uint256) {
-        return
-            uint256(keccak256(abi.encodePacked(domain, terms.weightsRoot, terms.parameterCommitment))) % Field.MODULUS;
+    function _challenge(string memory domain, Terms storage terms, address seller) private view returns (uint256) {
+        bytes memory transcript = abi.encodePacked(domain, terms.weightsRoot, terms.parameterCommitment, seller);
+        return uint256(keccak256(transcript)) % Field.MODULUS;
     }
 }

@@ -8,7 +8,7 @@ from benchmarks.disputes import Dispute, disputes
 from benchmarks.gas import trade_gas
 from contracts import Layout
 from zk.commitments import ColumnLayout, verify_path
-from zk.commitments.chunks import sums_leaf
+from zk.commitments.chunks import sum_salt, sums_leaf
 from zk.commitments.merkle import keccak256
 
 AUDITED = Layout(1, 1, 5000, 10, 26, 10, (32,))
@@ -57,7 +57,7 @@ def test_step_evidence_leads_to_the_roots(parameters: int) -> None:
         (evidence.index, evidence.sum, evidence.salt, evidence.sum_path),
         (evidence.index - 1, evidence.previous_sum, evidence.previous_salt, evidence.previous_path),
     ):
-        leaf = sums_leaf(index, value.to_bytes(32, "big"), salt)
+        leaf = sums_leaf(index, value.to_bytes(32, "big"), sum_salt(salt))
         verify_path(dispute.sums_root, leaf, index, path, count)
 
 

@@ -6,6 +6,7 @@ Attacks forge as much as an attacker can: a field that the verifier could be sat
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 import rfc8785
 
 import zk
-from tests.simulators.classifier import CLASSES, FEATURES, write_classifier
+from tests.simulators.classifier import CLASSES, FEATURES, write_classifier, write_dense
 from tests.simulators.dense_model import CONTEXT, dense_architecture, random_inputs, random_parameters
 from trader.certificates import (
     Certificate,
@@ -34,7 +35,7 @@ from trader.certificates import (
 from trader.certificates.certificate import BatchProof
 from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
-from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, open_circuit, prepare
+from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, QuotaError, open_circuit, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +70,11 @@ class Certified:
 
     def proofs_of(self, dataset: Dataset, canonical: CanonicalModel | None = None) -> tuple[BatchProof, ...]:
         """What an attacker proves about any data and parameters, who does not care for its budget."""
-        budget = ProofBudget(self.budget.path.with_name("attacker"), proofs=1000)
-        return certify(self.model, canonical or self.canonical, dataset, budget).proofs
+        budget = ProofBudget(
+            self.budget.path.parent.with_name("attacker") / secrets.token_hex(8) / "proven", proofs=1000
+        )
+        budget.create()
+        return certify(self.model, canonical or self.canonical, dataset, budget, insist=True).proofs
 
 
 def forged(certificate: Certificate, **fields: object) -> bytes:
@@ -88,7 +92,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     labels = predictions(model, package.canonical, samples)
     labels[[1, 6, 9]] = (labels[[1, 6, 9]] + 1) % CLASSES
     dataset = Dataset("ten rows", samples, labels)
-    certificate = certify(model, package.canonical, dataset, package.budget)
+    certificate = certify(model, package.canonical, dataset, package.budget, insist=True)
     return Certified(model, package.canonical, package.budget, dataset, certificate)
 
 
@@ -194,6 +198,13 @@ def test_proofs_about_other_parameters(certified: Certified) -> None:
         )
     with pytest.raises(CertificateProofError, match="other parameters"):
         verify_certificate(certified.forge(proofs=proofs), certified.model, certified.dataset)
+
+
+def test_another_sellers_certificate(certified: Certified) -> None:
+    """A certificate that was copied together with the listing it refers to."""
+    copied = certified.model.manifest.model_copy(update={"seller": "0x" + "c0" * 20})
+    with pytest.raises(CertificateModelError, match=f"the certificate is {certified.certificate.seller}'s"):
+        verify_certificate(certified.forge(), replace(certified.model, manifest=copied), certified.dataset)
 
 
 def test_other_number_of_samples_per_proof(certified: Certified) -> None:
@@ -321,13 +332,84 @@ def test_what_cannot_be_certified(certified: Certified) -> None:
         _ = replace(certified.dataset, labels=np.array([1 << 60])).labels_digest
 
 
-def test_a_budget_that_the_proofs_exceed(certified: Certified) -> None:
-    """The salt hides so many proofs; nothing is proven beyond, and proving the same again costs nothing."""
+def test_a_budget_that_the_proofs_exceed(certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The salt hides so many proofs; nothing is proven beyond, and who asks again gets the proofs that are public.
+
+    Also where the user's cache was removed: another proof of the same statement would be another equation.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert certified.budget.left == certified.budget.proofs - 3
     again = certify(certified.model, certified.canonical, certified.dataset, certified.budget)
     assert again == certified.certificate
     assert certified.budget.left == certified.budget.proofs - 3
+    assert {path.suffix for path in (certified.budget.path.parent / "proofs").iterdir()} == {".json"}
     many = np.random.default_rng(6).normal(0, 1, (AUDIT_SAMPLES * certified.budget.left + 1, FEATURES))
     with pytest.raises(ProofBudgetError, match=f"the salt of this package hides {certified.budget.proofs}"):
-        certify(certified.model, certified.canonical, Dataset("many", many, np.zeros(len(many), int)), certified.budget)
+        certify(
+            certified.model,
+            certified.canonical,
+            Dataset("many", many, np.zeros(len(many), int)),
+            certified.budget,
+            insist=True,
+        )
     assert certified.budget.left == certified.budget.proofs - 3
+
+
+# ------------------------------------------------------------------------------------------ what certificates give away
+
+
+def certified_model(folder: Path, *widths: int, audit_samples: int) -> tuple[PublicModel, CanonicalModel, ProofBudget]:
+    """A package of dense layers with squares between them."""
+    model = write_dense(folder / "model.onnx", *widths)
+    options = PrepareOptions(card=ModelCard(name="dense"), audit_samples=audit_samples)
+    package = prepare(model, folder / "package", options, password="test")
+    srs = zk.development_srs(package.manifest.circuit.srs.logrows)
+    return (
+        PublicModel(package.manifest, package.canonical.graph, open_circuit(package.public, srs), srs),
+        package.canonical,
+        package.budget,
+    )
+
+
+def test_a_linear_model_is_solved_from_its_certificate(tmp_path: Path) -> None:
+    """Anyone who has the certificate and its data set has weights and biases: F + 1 equations for F + 1 unknowns."""
+    model, canonical, budget = certified_model(tmp_path, FEATURES, CLASSES, audit_samples=3)
+    samples = np.random.default_rng(8).normal(0, 1, (FEATURES + 1, FEATURES))
+    dataset = Dataset("as many rows as unknowns", samples, np.zeros(len(samples), dtype=np.int64))
+    with pytest.raises(QuotaError, match="anyone could rebuild the model"):
+        certify(model, canonical, dataset, budget)
+    assert budget.published == 0
+
+    certificate = certify(model, canonical, dataset, budget, insist=True)
+    outputs = [output for proof in certificate.proofs for output in proof.decode().outputs]
+    inputs = quantise_inputs(samples, model.graph, model.manifest.scale_bits).astype(np.float64)
+    unknowns = np.hstack([inputs, np.full((len(inputs), 1), 2.0**model.manifest.scale_bits)])
+    solved = np.rint(np.linalg.solve(unknowns, np.array(outputs, dtype=np.float64).reshape(-1, CLASSES)))
+    np.testing.assert_array_equal(solved[:FEATURES], canonical.weights(0))
+    np.testing.assert_array_equal(solved[FEATURES], canonical.bias(0))
+
+
+def test_certificates_are_counted_together(tmp_path: Path) -> None:
+    """Rows that are safe one certificate at a time are not safe when all certificates are read."""
+    model, canonical, budget = certified_model(tmp_path, 12, 2, audit_samples=2)
+    rng = np.random.default_rng(9)
+    first, second, third = (
+        Dataset(name, rng.normal(0, 1, (rows, 12)), np.zeros(rows, dtype=np.int64))
+        for name, rows in (("first", 2), ("second", 2), ("third", 4))
+    )
+    made = certify(model, canonical, first, budget)
+    certify(model, canonical, second, budget)
+    with pytest.raises(QuotaError, match=r"exact outputs on 8 public samples .*all published proofs together"):
+        certify(model, canonical, third, budget)
+    assert certify(model, canonical, first, budget) == made  # nothing new is published
+
+
+def test_a_network_of_many_parameters_may_be_certified(tmp_path: Path) -> None:
+    """2,307 parameters: a few rows say little about them."""
+    model, canonical, budget = certified_model(tmp_path, 32, 64, 3, audit_samples=4)
+    samples = np.random.default_rng(10).normal(0, 1, (12, 32))
+    certificate = certify(model, canonical, Dataset("few rows", samples, np.zeros(12, dtype=np.int64)), budget)
+    assert len(certificate.proofs) == 3
+    more = np.random.default_rng(11).normal(0, 1, (36, 32))
+    with pytest.raises(QuotaError, match="exact outputs on 48 public samples"):
+        certify(model, canonical, Dataset("more rows", more, np.zeros(36, dtype=np.int64)), budget)

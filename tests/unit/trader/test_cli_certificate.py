@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 7
 PASSWORD = "test"
+SELLER = Account.create()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Files:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("prepared")
-    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4)
+    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4, seller=SELLER.address)
     prepare(write_classifier(folder / "model.onnx"), folder / "package", options, password=PASSWORD)
     np.savetxt(folder / "data.csv", np.random.default_rng(5).normal(0, 1, (SAMPLES, FEATURES)), delimiter=",")
     np.savetxt(folder / "labels.csv", np.zeros(SAMPLES), fmt="%d")
@@ -62,7 +63,9 @@ def files(prepared: Files, tmp_path: Path) -> Files:
 
 
 def certify(files: Files, modelseal: Callable, *more: object) -> dict:
-    ran = modelseal("model", "certify", files.package, *files.dataset, "--dataset", "seven rows", "--json", *more)
+    ran = modelseal(
+        "model", "certify", files.package, *files.dataset, "--dataset", "seven rows", "--insist", "--json", *more
+    )
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
 
@@ -84,6 +87,13 @@ def test_certify_show_and_verify(files: Files, modelseal: Callable) -> None:
     verified = modelseal(*arguments, "--development", "--json")
     assert verified.code == 0, verified.err
     assert json.loads(verified.out) == shown | {"verified": True}
+
+
+def test_a_certificate_that_gives_the_model_away_takes_insistence(files: Files, modelseal: Callable) -> None:
+    ran = modelseal("model", "certify", files.package, *files.dataset, "--dataset", "seven rows")
+    assert ran.code == 2, ran.err
+    assert "anyone could rebuild the model" in ran.err
+    assert not (files.public / "certificates").exists()
 
 
 def test_other_data_and_damaged_files_are_named(files: Files, tmp_path: Path, modelseal: Callable) -> None:
@@ -108,7 +118,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
     files: Files, anvil_url: str, tmp_path: Path, modelseal: Callable
 ) -> None:
     certificate = certify(files, modelseal)["certificate"]
-    chain, account = Chain.connect(anvil_url), Account.create()
+    chain, account = Chain.connect(anvil_url), SELLER
     chain.fund(account.address, 10**19)
     market = Market(chain, chain.deploy(account))
     with AuditLog.open(tmp_path / "audit.sqlite") as log:

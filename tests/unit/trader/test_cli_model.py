@@ -95,6 +95,25 @@ def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, mod
     assert report["audit_samples"] == 8
 
 
+def test_a_package_is_one_sellers(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
+    """Named by its keyfile or its address; without one the package can be tried, and says that it can't be listed."""
+    model, keyfile = make_model(tmp_path / "m.onnx"), tmp_path / "seller.json"
+    address = json.loads(modelseal("keys", "new", keyfile, "--json").out)["address"]
+    for number, given in enumerate((keyfile, address, address.lower())):
+        out = tmp_path / f"package-{number}"
+        ran = modelseal("model", "prepare", model, "--out", out, "--calibration", samples, "--seller", given, "--json")
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["seller"] == address
+        assert "names no seller" not in ran.err
+        assert parse_manifest((out / "public" / "manifest.json").read_bytes()).seller == address.lower()
+    wrong = address[:-1] + ("0" if address[-1] != "0" else "1")
+    for given in (wrong, "0x1234", tmp_path / "nobody.json"):
+        refuses(modelseal("model", "prepare", model, "--out", tmp_path / "other", "--seller", given), 2, str(given))
+    assert not (tmp_path / "other").exists()
+    ran = modelseal("model", "prepare", model, "--out", tmp_path / "nobodys", "--calibration", samples)
+    assert (ran.code, "names no seller" in ran.err) == (0, True)
+
+
 def refuses(ran: object, code: int, *words: str) -> None:
     """One line that names the cause, and no traceback."""
     assert ran.code == code, (ran.code, ran.err)

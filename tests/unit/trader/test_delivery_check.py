@@ -117,7 +117,9 @@ def test_model_that_was_proven_is_not_the_one_in_the_chunks():
     """Sums that lead to the proven model's opening can't follow from the other model's chunks."""
     proven, delivered = list_model(random_columns()), random_columns(seed=1)
     cheat = list_model(delivered)
-    challenge = derive_challenge(cheat.terms.commitments.weights.root, cheat.terms.parameter_commitment)
+    challenge = derive_challenge(
+        cheat.terms.commitments.weights.root, cheat.terms.parameter_commitment, cheat.terms.seller
+    )
     proven_sum = running_sums(proven.columns, cheat.layout, challenge)[-1]
     cheat = list_model(delivered, forged_sums={CHUNKS - 1: proven_sum})
     evidence = fault(cheat, cheat.ciphertext())

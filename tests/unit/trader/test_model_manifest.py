@@ -16,6 +16,7 @@ def example(**changes):
     digest = "0x" + "11" * 32
     document = {
         "version": 1,
+        "seller": "0x" + "5e" * 20,
         "card": {"name": "Credit risk", "description": "Überblick ✓", "licence": "MIT", "author": ""},
         "input": {"shape": [4], "feature_names": [], "exponents": [0, 1, -2, 3], "magnitude": 8.5},
         "output": {"count": 2, "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0}},
@@ -110,6 +111,9 @@ def test_other_encodings_of_the_same_manifest_are_refused(rewrite):
         ({"version": 2}, "version"),
         ({"surprise": 1}, "surprise"),
         ({"circuit__layout__surprise": 1}, "circuit.layout.surprise"),
+        ({"seller": "0x" + "5E" * 20}, "seller"),
+        ({"seller": "0x" + "5e" * 21}, "seller"),
+        ({"seller": None}, "seller"),
         ({"scale_bits": "13"}, "scale_bits"),
         ({"scale_bits": 13.5}, "scale_bits"),
         ({"scale_bits": True}, "scale_bits"),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from trader.accounts import create_account, load_account
+from trader.accounts import create_account, load_account, read_address
 from trader.errors import AccountError
 
 
@@ -20,6 +20,16 @@ def test_keyfile_is_of_the_standard_form(tmp_path: Path) -> None:
     keyfile = json.loads((tmp_path / "account.json").read_text())
     assert keyfile["version"] == 3
     assert set(keyfile["crypto"]) >= {"cipher", "ciphertext", "kdf", "mac"}
+
+
+def test_whose_a_keyfile_is_takes_no_password(tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    account = create_account(path, "password")
+    assert read_address(path) == account.address
+    for stated in ({}, {"address": "c0" * 19}, {"address": None}):
+        path.write_text(json.dumps({"version": 3} | stated))
+        with pytest.raises(AccountError, match="states no address"):
+            read_address(path)
 
 
 def test_wrong_password_says_so_and_shows_no_key(tmp_path: Path) -> None:

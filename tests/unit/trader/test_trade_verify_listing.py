@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rfc8785
 from eth_utils.crypto import keccak
 
 from contracts import Terms, UnexpectedCodeError, Windows
-from tests.simulators.listing_verifier import SELLER, Verifier
-from tests.simulators.trading import ETHER, POLICY
+from tests.simulators.listing_verifier import Verifier
+from tests.simulators.trading import ETHER, POLICY, SELLER
 from trader.errors import ListingError, PolicyError
 from trader.he import SecurityPolicy
 from trader.verify import (
@@ -35,7 +37,7 @@ def verify(package: SellerPackage, package_srs: Srs) -> Verifier:
 
 def test_an_honest_listing_passes_and_gives_what_the_trade_needs(verify: Verifier, package: SellerPackage) -> None:
     verified = verify()
-    assert (verified.listing_id, verified.seller, verified.terms) == (7, SELLER, verify.terms)
+    assert (verified.listing_id, verified.seller, verified.terms) == (7, SELLER.address, verify.terms)
     assert verified.manifest == package.manifest
     assert verified.graph == package.canonical.graph
     assert verified.circuit.digest == verify.terms.circuit_digest
@@ -83,6 +85,15 @@ def test_1_a_listed_manifest_that_is_none_is_refused(data: bytes, verify: Verifi
 def test_1_terms_that_the_manifest_contradicts_are_refused(term: str, value: object, verify: Verifier) -> None:
     with pytest.raises(ListingManifestError, match="the terms on the chain"):
         verify(terms=replace(verify.terms, **{term: value}))
+
+
+def test_1_a_listing_that_another_account_copied_is_refused(verify: Verifier) -> None:
+    """Word by word the honest listing, and the copier's account on the chain."""
+    copier = "0x" + "c0" * 20
+    with pytest.raises(
+        ListingManifestError, match=f"the seller {SELLER.address.lower()}, the terms on the chain {copier}"
+    ):
+        verify(seller=copier)
 
 
 # (2)
@@ -181,6 +192,15 @@ def test_6_a_listing_without_an_opening_is_refused(verify: Verifier) -> None:
 def test_6_a_false_opening_is_refused(verify: Verifier) -> None:
     with pytest.raises(ListingBindingError):
         verify.listed(binding__value="0x" + "00" * 31 + "01")
+
+
+def test_6_an_opening_under_another_sellers_name_is_refused(verify: Verifier) -> None:
+    """The copier writes its own account into the manifest: the opening is not valid for it, and it can't make one."""
+    copier = "0x" + "c0" * 20
+    manifest = rfc8785.dumps(json.loads(verify.public.manifest) | {"seller": copier})
+    terms = replace(verify.terms, manifest_hash=keccak(manifest))
+    with pytest.raises(ListingBindingError, match="opening of the parameter commitments is false"):
+        verify(replace(verify.public, manifest=manifest), terms, seller=copier)
 
 
 def test_6_commitments_in_another_order_are_refused(verify: Verifier, package: SellerPackage) -> None:

@@ -24,7 +24,7 @@ from zk.commitments import (
     verify_opening,
 )
 from zk.commitments.binding import bind_columns
-from zk.commitments.chunks import encode_chunks, salt_of, stored_sums, weights_tree, with_sums
+from zk.commitments.chunks import encode_chunks, salt_of, stored_sums, sum_salt, values_of, weights_tree, with_sums
 from zk.commitments.kzg import open_columns
 from zk.commitments.merkle import ChunkTree, keccak256
 from zk.commitments.sums import Challenge, derive_challenge, last_sum_of, root_of_unity, row_weights, value_at_challenge
@@ -33,6 +33,7 @@ from zk.field import MODULUS
 
 LOGROWS = 9
 LENGTHS = (506, 241, 3)
+SELLER = bytes(range(20))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def layout():
 
 @pytest.fixture(scope="module")
 def bound(simulator, columns, points, layout):
-    return bind_columns(columns, layout, points, simulator.srs, simulator.commit)
+    return bind_columns(columns, layout, points, simulator.srs, simulator.commit, seller=SELLER)
 
 
 def reference_sums(columns, challenge, logrows):
@@ -141,8 +142,8 @@ def test_extreme_parameters_do_not_overflow(layout):
 
 
 def test_honest_listing_binds(bound, points, layout, simulator):
-    verify_binding(layout, points, bound.commitments, bound.opening, simulator.srs)
-    challenge = derive_challenge(bound.commitments.weights.root, keccak256(b"".join(points)))
+    verify_binding(layout, points, bound.commitments, bound.opening, simulator.srs, seller=SELLER)
+    challenge = derive_challenge(bound.commitments.weights.root, keccak256(b"".join(points)), SELLER)
     assert stored_sums(bound.artifact)[-1] == last_sum_of(bound.opening.value, layout, challenge)
 
 
@@ -150,11 +151,11 @@ def test_honest_listing_binds(bound, points, layout, simulator):
 def test_any_number_of_columns_of_any_length_binds(lengths, simulator):
     layout, columns = ColumnLayout(LOGROWS, lengths), random_columns(lengths, 3)
     points = [simulator.commit(column) for column in columns]
-    bind_columns(columns, layout, points, simulator.srs, simulator.commit)
+    bind_columns(columns, layout, points, simulator.srs, simulator.commit, seller=SELLER)
 
 
 def test_salts_are_fresh(columns, layout, points, simulator, bound):
-    again = bind_columns(columns, layout, points, simulator.srs, simulator.commit)
+    again = bind_columns(columns, layout, points, simulator.srs, simulator.commit, seller=SELLER)
     salts = {salt_of(artifact, j) for artifact in (bound.artifact, again.artifact) for j in range(layout.chunk_count)}
     assert len(salts) == 2 * layout.chunk_count
 
@@ -168,7 +169,7 @@ def test_seller_cannot_bind_commitments_of_other_parameters(columns, layout, poi
     other = [column.copy() for column in columns]
     other[1][5] += 1
     with pytest.raises(BindingError, match="false"):
-        bind_columns(other, layout, points, simulator.srs, simulator.commit)
+        bind_columns(other, layout, points, simulator.srs, simulator.commit, seller=SELLER)
 
 
 # Forged listings: a seller makes chunks of its own and everything else as well as it can.
@@ -178,11 +179,11 @@ def forge(chunk_columns, proven_points, opened_columns, layout, simulator):
     """Chunks of some columns, the proof's commitments, and an honest opening of yet others."""
     blank = encode_chunks(chunk_columns, bytes(range(32)) * layout.chunk_count)
     weights = weights_tree(blank)
-    challenge = derive_challenge(weights.root, keccak256(b"".join(proven_points)))
+    challenge = derive_challenge(weights.root, keccak256(b"".join(proven_points)), SELLER)
     artifact = with_sums(blank, running_sums(chunk_columns, layout, challenge))
     opened_sum = running_sums(opened_columns, layout, challenge)[-1]
     opening = open_columns(opened_columns, opened_sum, layout, challenge, simulator.srs, simulator.commit)
-    return ChunkCommitments(weights, sums_tree(artifact), salt_of(artifact, layout.chunk_count - 1)), opening
+    return ChunkCommitments(weights, sums_tree(artifact), sum_salt(salt_of(artifact, layout.chunk_count - 1))), opening
 
 
 @pytest.mark.parametrize("opened", ["the chunks'", "the proof's"])
@@ -202,7 +203,7 @@ def test_other_weights_in_the_chunks_than_in_the_proof_are_caught(change, opened
     opened_columns = other if opened == "the chunks'" else columns
     commitments, opening = forge(other, points, opened_columns, layout, simulator)
     with pytest.raises(BindingError):
-        verify_binding(layout, points, commitments, opening, simulator.srs)
+        verify_binding(layout, points, commitments, opening, simulator.srs, seller=SELLER)
 
 
 def test_proof_that_uses_the_blinding_rows_is_caught(columns, layout, simulator):
@@ -212,13 +213,13 @@ def test_proof_that_uses_the_blinding_rows_is_caught(columns, layout, simulator)
     points[0] = simulator.commit_rows(rows)
     commitments, opening = forge(columns, points, columns, layout, simulator)
     with pytest.raises(BindingError, match="false"):
-        verify_binding(layout, points, commitments, opening, simulator.srs)
+        verify_binding(layout, points, commitments, opening, simulator.srs, seller=SELLER)
 
 
 def test_points_in_another_order_are_caught(bound, points, layout, simulator):
     swapped = [points[1], points[0], *points[2:]]
     with pytest.raises(BindingError):
-        verify_binding(layout, swapped, bound.commitments, bound.opening, simulator.srs)
+        verify_binding(layout, swapped, bound.commitments, bound.opening, simulator.srs, seller=SELLER)
 
 
 def test_wrong_last_sum_is_caught_before_payment(bound, points, layout, simulator):
@@ -226,26 +227,65 @@ def test_wrong_last_sum_is_caught_before_payment(bound, points, layout, simulato
     artifact = with_sums(bound.artifact, [*sums[:-1], (sums[-1] + 1) % MODULUS])
     forged = dataclasses.replace(bound.commitments, sums=sums_tree(artifact))
     with pytest.raises(BindingError, match="the sums tree ends in"):
-        verify_binding(layout, points, forged, bound.opening, simulator.srs)
+        verify_binding(layout, points, forged, bound.opening, simulator.srs, seller=SELLER)
 
 
-def test_wrong_last_salt_is_caught(bound, points, layout, simulator):
-    forged = dataclasses.replace(bound.commitments, last_salt=bytes(32))
+def test_wrong_last_sum_salt_is_caught(bound, points, layout, simulator):
+    forged = dataclasses.replace(bound.commitments, last_sum_salt=bytes(32))
     with pytest.raises(BindingError, match="the sums tree ends in"):
-        verify_binding(layout, points, forged, bound.opening, simulator.srs)
+        verify_binding(layout, points, forged, bound.opening, simulator.srs, seller=SELLER)
+
+
+def try_values(leaf, salt, guesses):
+    """The attack on a last chunk of one value whose salt is known: which of the guesses gives the public leaf."""
+    rest = bytes(4 * 239)
+    return next((value for value in guesses if keccak256(salt + value.to_bytes(4, "big") + rest) == leaf), None)
+
+
+def test_a_last_chunk_of_one_value_is_not_found_by_trying(simulator):
+    """What is published opens the last sum, and not the leaf of the chunk's values: 24 bits are tried in a minute.
+
+    The same search with the chunk's salt, which used to be published, finds the value.
+    """
+    lengths, value = (6, 241), 5_000_123
+    columns = [*random_columns(lengths[:1]), np.append(random_columns((240,))[0], np.int32(value))]
+    layout = ColumnLayout(LOGROWS, lengths)
+    bound = bind_columns(
+        columns, layout, [simulator.commit(c) for c in columns], simulator.srs, simulator.commit, seller=SELLER
+    )
+    leaf, guesses = bound.commitments.weights.leaves[-1], range(value - 500, value + 500)
+    public = bound.commitments.to_bytes()
+    words = [public[at : at + 32] for at in range(0, len(public), 32)]
+    assert all(try_values(leaf, word, guesses) is None for word in words)
+    salt = salt_of(bound.artifact, layout.chunk_count - 1)
+    assert salt not in public
+    assert try_values(leaf, salt, guesses) == value
+    assert values_of(bound.artifact, layout.chunk_count - 1)[:4] == value.to_bytes(4, "big")
 
 
 def test_opening_of_another_weights_tree_is_caught(bound, points, layout, simulator):
     leaves = (bytes(32), *bound.commitments.weights.leaves[1:])
     forged = dataclasses.replace(bound.commitments, weights=ChunkTree(leaves))
     with pytest.raises(BindingError, match="false"):
-        verify_binding(layout, points, forged, bound.opening, simulator.srs)
+        verify_binding(layout, points, forged, bound.opening, simulator.srs, seller=SELLER)
+
+
+def test_another_sellers_opening_is_caught(bound, points, layout, simulator):
+    """Whoever lists somebody's commitments, trees and opening again has no opening of its own."""
+    with pytest.raises(BindingError, match="false"):
+        verify_binding(layout, points, bound.commitments, bound.opening, simulator.srs, seller=bytes(20))
+
+
+@pytest.mark.parametrize("size", [0, 19, 21, 32])
+def test_an_address_of_another_length_is_refused(bound, size):
+    with pytest.raises(BindingError, match=f"20 bytes, not {size}"):
+        derive_challenge(bound.commitments.weights.root, bytes(32), bytes(size))
 
 
 def test_lengths_are_the_circuits_business(bound, points, simulator):
     """Rows past a column's end are 0: openings hold whatever the lengths, and buyers take them from the circuit."""
     longer = ColumnLayout(LOGROWS, (506, 242, 3))
-    verify_binding(longer, points, bound.commitments, bound.opening, simulator.srs)
+    verify_binding(longer, points, bound.commitments, bound.opening, simulator.srs, seller=SELLER)
 
 
 def opening_case(name, points, layout, challenge, opening, simulator):
@@ -299,7 +339,7 @@ def opening_case(name, points, layout, challenge, opening, simulator):
     ],
 )
 def test_false_openings_are_refused(name, bound, points, layout, simulator):
-    challenge = derive_challenge(bound.commitments.weights.root, keccak256(b"".join(points)))
+    challenge = derive_challenge(bound.commitments.weights.root, keccak256(b"".join(points)), SELLER)
     with pytest.raises(BindingError):
         verify_opening(*opening_case(name, points, layout, challenge, bound.opening, simulator))
 
@@ -307,14 +347,14 @@ def test_false_openings_are_refused(name, bound, points, layout, simulator):
 def test_opening_against_a_foreign_srs_is_refused(bound, points, layout, tmp_path):
     foreign = TrapdoorSrs.make(tmp_path, LOGROWS, trapdoor=77)
     with pytest.raises(BindingError, match="false"):
-        verify_binding(layout, points, bound.commitments, bound.opening, foreign.srs)
+        verify_binding(layout, points, bound.commitments, bound.opening, foreign.srs, seller=SELLER)
 
 
 def test_truncated_srs_is_named(bound, points, layout, simulator, tmp_path):
     short = dataclasses.replace(simulator.srs, path=tmp_path / "short.srs")
     short.path.write_bytes(simulator.srs.path.read_bytes()[:-1])
     with pytest.raises(SrsError, match="truncated"):
-        verify_binding(layout, points, bound.commitments, bound.opening, short)
+        verify_binding(layout, points, bound.commitments, bound.opening, short, seller=SELLER)
 
 
 # Published leaves.
@@ -330,7 +370,7 @@ def read(data, layout, bound):
 def test_published_leaves_read_back(bound, points, layout, simulator):
     commitments = read(bound.commitments.to_bytes(), layout, bound)
     assert commitments.to_bytes() == bound.commitments.to_bytes()
-    verify_binding(layout, points, commitments, bound.opening, simulator.srs)
+    verify_binding(layout, points, commitments, bound.opening, simulator.srs, seller=SELLER)
 
 
 @pytest.mark.parametrize("size_change", [-1, 1, -32, 32])

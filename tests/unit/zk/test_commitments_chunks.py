@@ -80,7 +80,8 @@ def test_leaves_are_those_of_the_dispute_contract():
     for j in range(2):
         chunk = artifact[j * CHUNK_BYTES : (j + 1) * CHUNK_BYTES]
         weights = keccak.new(digest_bits=256, data=chunk[32:]).digest()
-        sums = keccak.new(digest_bits=256, data=bytes(31) + bytes([j]) + chunk[:64]).digest()
+        salt = keccak.new(digest_bits=256, data=chunk[32:64]).digest()
+        sums = keccak.new(digest_bits=256, data=bytes(31) + bytes([j]) + chunk[:32] + salt).digest()
         assert weights_tree(artifact).leaves[j] == weights
         assert sums_tree(artifact).leaves[j] == sums
         assert salt_of(artifact, j) == chunk[32:64]

@@ -16,10 +16,14 @@ from zk.commitments import (
 from zk.commitments.binding import bind_columns
 from zk.field import MODULUS
 
+SELLER = bytes(range(20))
+
 
 @pytest.fixture(scope="module")
 def bound(statement):
-    return bind_parameters(statement.circuit, statement.parameters, statement.parameter_points, statement.srs)
+    return bind_parameters(
+        statement.circuit, statement.parameters, statement.parameter_points, statement.srs, seller=SELLER
+    )
 
 
 def test_listing_binds_what_the_proof_commits_to(bound, statement):
@@ -27,7 +31,7 @@ def test_listing_binds_what_the_proof_commits_to(bound, statement):
     start = 64 * circuit.input_columns
     prefix = statement.proof.data[start : start + 64 * circuit.parameter_columns]
     points = [prefix[at : at + 64] for at in range(0, len(prefix), 64)]
-    verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs)
+    verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs, seller=SELLER)
 
 
 def test_chunks_hold_the_tensors(bound, statement):
@@ -41,9 +45,9 @@ def test_points_of_other_parameters_do_not_bind(bound, statement):
     other[1][0, 0] += 1
     points = parameter_commitment(statement.circuit, other, statement.srs)
     with pytest.raises(BindingError, match="false"):
-        verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs)
+        verify_binding(bound.layout, points, bound.commitments, bound.opening, statement.srs, seller=SELLER)
     with pytest.raises(BindingError, match="false"):
-        bind_parameters(statement.circuit, statement.parameters, points, statement.srs)
+        bind_parameters(statement.circuit, statement.parameters, points, statement.srs, seller=SELLER)
 
 
 def test_tensor_longer_than_a_column_binds(statement):
@@ -57,7 +61,7 @@ def test_tensor_longer_than_a_column_binds(statement):
 
     points = commit(tensor.ravel().tolist())
     columns = split_columns([tensor], layout)
-    bind_columns(columns, layout, points, statement.srs, lambda elements: commit(elements)[0])
+    bind_columns(columns, layout, points, statement.srs, lambda elements: commit(elements)[0], seller=SELLER)
 
 
 def test_vector_of_a_whole_column_has_one_commitment(statement):

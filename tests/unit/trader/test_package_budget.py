@@ -1,0 +1,87 @@
+"""Published proofs: counted one by one, kept, sent again; and what a lost file does to the count."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trader.package import PackageError, ProofBudget, ProofBudgetError
+from zk import Proof
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FIRST, SECOND, THIRD = (bytes([number]) * 32 for number in (1, 2, 3))
+
+
+@pytest.fixture
+def budget(tmp_path: Path) -> ProofBudget:
+    budget = ProofBudget(tmp_path / "secret" / "proven", proofs=2)
+    budget.create()
+    return budget
+
+
+@pytest.fixture
+def prove() -> Callable[[], Proof]:
+    """A prover with fresh randomness: it never gives the same proof twice."""
+    numbers: Iterator[int] = itertools.count()
+    return lambda: Proof(next(numbers).to_bytes(64, "big"), (1, 2**253))
+
+
+def never() -> Proof:
+    pytest.fail("a second proof was made")
+
+
+def test_a_statement_has_one_proof(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    first = budget.publish(FIRST, prove)
+    assert budget.publish(FIRST, never) == first
+    assert ProofBudget(budget.path, 2).publish(FIRST, never) == first
+    assert (budget.published, budget.left) == (1, 1)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in budget.path.parent.rglob("*") if path.is_file())
+
+
+def test_no_more_proofs_are_made_than_the_salt_hides(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    kept = [budget.publish(statement, prove) for statement in (FIRST, SECOND)]
+    with pytest.raises(ProofBudgetError, match="1 more proofs, after 2: the salt of this package hides 2"):
+        budget.publish(THIRD, never)
+    with pytest.raises(ProofBudgetError, match="--proofs 3 or more"):
+        budget.require([FIRST, THIRD, THIRD])
+    assert [budget.publish(statement, never) for statement in (FIRST, SECOND)] == kept
+
+
+def test_proofs_are_counted_and_not_statements(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    """A kept proof that is gone can't be sent again, and what replaces it is one more."""
+    budget.publish(FIRST, prove)
+    (budget.path.parent / "proofs" / f"{FIRST.hex()}.json").unlink()
+    budget.publish(FIRST, prove)
+    assert budget.published == 2
+    with pytest.raises(ProofBudgetError):
+        budget.publish(SECOND, never)
+
+
+def test_an_emptied_list_forgets_no_proof_that_is_kept(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    budget.publish(FIRST, prove)
+    budget.create()
+    assert budget.published == 1
+
+
+def test_a_package_without_its_list_publishes_nothing(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    """It used to begin again at nothing."""
+    budget.publish(FIRST, prove)
+    budget.path.unlink()
+    for use in (lambda: budget.left, lambda: budget.publish(SECOND, never), lambda: budget.require([SECOND])):
+        with pytest.raises(PackageError, match="Restore it: it says which proofs were published"):
+            use()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b'{"proof": "x", "instances": []}', b'{"proof": "00", "instances": [1]}']
+)
+def test_a_damaged_proof_is_not_replaced(budget: ProofBudget, prove: Callable[[], Proof], data: bytes) -> None:
+    budget.publish(FIRST, prove)
+    (budget.path.parent / "proofs" / f"{FIRST.hex()}.json").write_bytes(data)
+    with pytest.raises(PackageError, match="another one must not be published"):
+        budget.publish(FIRST, never)
