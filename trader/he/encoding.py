@@ -8,7 +8,7 @@ polynomials are computed in extended precision (64 bits).
 """
 
 from functools import lru_cache
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,24 +99,27 @@ def _cosine_transform(values: _Floats) -> _Floats:
     """Σ_k x_k·cos(π(2k + 1)t/2n) along the last axis, through a real FFT of the same length (Makhoul, 1980)."""
     length = values.shape[-1]
     spectrum = np.fft.rfft(np.concatenate([values[:, ::2], values[:, ::-2]], axis=1))
-    angles = (_PI / 2 * np.arange(spectrum.shape[-1]) / length).astype(values.dtype)
-    twiddled = spectrum * np.exp(-1j * angles)
+    twiddled = spectrum * _twiddles(length, values.dtype)
     cosines = np.empty_like(values)
     cosines[:, : spectrum.shape[-1]] = twiddled.real
     cosines[:, spectrum.shape[-1] :] = -twiddled.imag[:, -2:0:-1]
     return cosines
 
 
-def round_to_integers(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest integers; |values| must be below 2^62."""
-    return np.rint(values).astype(np.int64)
+@lru_cache(maxsize=16)
+def _twiddles(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """exp(-iπt/2n), t <= n/2, in the precision of a type of real numbers."""
+    angles = (_PI / 2 * np.arange(length // 2 + 1) / length).astype(dtype)
+    turns: NDArray[Any] = np.exp(-1j * angles)
+    return turns
 
 
 def to_residues(polynomials: Floats, primes: tuple[int, ...]) -> Residues:
     """NTT form [..., primes, N] of polynomials [..., N] with coefficients, below 2^100, rounded to integers."""
     rounded = np.rint(polynomials).reshape(-1, polynomials.shape[-1])
-    high = np.rint(np.ldexp(rounded, -LIMB_BITS))
-    limbs = [rounded - np.ldexp(high, LIMB_BITS), *([high] if high.any() else [])]
+    limb = rounded.dtype.type(2.0**LIMB_BITS)
+    high = np.rint(rounded / limb)
+    limbs = [rounded - high * limb, *([high] if high.any() else [])]
     positions = range(0, LIMB_BITS * len(limbs), LIMB_BITS)
     residues = transform(np.stack(limbs, axis=1).astype(np.int64), positions, primes)
     return residues.reshape(*polynomials.shape[:-1], *residues.shape[1:])
