@@ -244,3 +244,24 @@ def test_without_hiding_it_would_not_be(trade, monkeypatch):
     monkeypatch.setattr(Protection, "_hiding", hide_nothing)
     assert _hidden_uniformity(trade, "other samples") > 50
     assert _hidden_uniformity(trade, "honest samples") > 50
+
+
+def test_two_sessions_with_the_same_samples_hide_as_much_as_one():
+    """Differences of what two responses hide are uniform too: nothing of it is the same in both.
+
+    What is visible is answered twice, each time with noise of its own; a session counts in quotas like any other.
+    """
+    model = random_network(30, 16, 3)
+    plan, inputs = plan_for(model, random_inputs(model, 256)), random_inputs(model, 50)
+    first, second = CuriousBuyer(plan, 50), CuriousBuyer(plan, 50)
+    second.key = first.key
+    parts = [buyer.ask(model, first.honest(inputs)) for buyer in (first, second)]
+    for ciphertexts, visible in zip(zip(*parts, strict=True), first.visible, strict=True):
+        pair = [first.coefficients(ciphertext).astype(np.int64) for ciphertext in ciphertexts]
+        difference = (pair[0] - pair[1]) % np.array(first.primes)[:, np.newaxis]
+        hidden = np.ones(plan.ring_degree, dtype=bool)
+        hidden[:: visible.gap(plan.ring_degree)] = False
+        modulus = float(np.prod([float(prime) for prime in first.primes]))
+        assert abs(_uniformity(centre(difference[:, hidden], first.primes) / modulus % 1.0)) < 6
+    outputs = [first.read(part) for part in parts]
+    assert 0 < np.abs(outputs[0] - outputs[1]).max() < 2 * plan.expected_error

@@ -17,7 +17,7 @@ from trader.he.plan import HePlan
 from trader.he.privacy import Cover, _uniform_integers
 from trader.he.request import RequestParts
 from trader.he.ring import prime_tables
-from trader.he.seal import PublicKey
+from trader.he.seal import PublicKey, Seeded
 from trader.he.visible import Visible
 from trader.model import evaluate_exact
 from trader.model.graph import output_scale_bits
@@ -104,6 +104,40 @@ def test_a_public_key_of_the_buyers_choice_would_hide_nothing(chosen, monkeypatc
     error = np.abs(np.where(rest > prime // 2, rest.astype(np.int64) - prime, rest.astype(np.int64)))
     assert (error.max() < 64) == chosen
     assert (error.mean() > prime / 5) != chosen
+
+
+class _Repeating(CuriousBuyer):
+    """All of its ciphertexts, and its public key, have the same second component."""
+
+    def _encrypt(self, message):
+        second = Seeded(np.zeros_like(self._first.residues[:-1]), self._first.seed).expand(self.parameters.primes)[1]
+        encrypted = super()._encrypt(message)
+        own = encrypted.expand(self.parameters.primes)[1]
+        # Under another c1 the same message and error: c0 = phase - c1·s, so that only c1·s has to be exchanged.
+        first = self.key.phase(np.stack([encrypted.residues, own])).astype(np.int64)
+        times_key = self.key.phase(np.stack([np.zeros_like(second), second]))
+        columns = np.array(self.parameters.primes)[:, np.newaxis]
+        return Seeded(((first - times_key) % columns).astype(np.uint32), self._first.seed)
+
+    def _write_keys(self, request):
+        self._first = self.key.public_key()
+        request.write_public_key(self._first)
+
+
+def test_seeds_that_collide_tell_no_combination_of_weights(protected):
+    """With one a for all features c1 is (Σ W)·a; under a public key with the same a besides, (Σ W + u)·a + e."""
+    model = random_network(6, 1)
+    inputs = random_inputs(model, 4)
+    plan = plan_for(model, inputs).batched
+    buyer = _Repeating(plan, 4)
+    part = buyer.ask(model, buyer.honest(inputs))
+    limit = buyer.plan.expected_error if protected else 1e-3
+    assert np.abs(buyer.read(part) - exact_outputs(model, inputs)).max() < limit
+    prime, second = buyer.parameters.primes[0], _halves(buyer)[0]
+    inverses = np.array([pow(int(value), -1, prime) if value else 0 for value in second[:50]], dtype=object)
+    quotients = set(_centred((part[0, 1, 0, :50].astype(object) * inverses).tolist(), prime))
+    assert (quotients == {int(model.weights(0).astype(int).sum())}) != protected
+    assert len(quotients) == (50 if protected else 1)
 
 
 def _quadratic_form(buyer, component):
