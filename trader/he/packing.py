@@ -8,7 +8,8 @@ rotations shared between baby and giant steps, and wide matrices folded (Juvekar
 
     y_β = Σ_f Σ_k W[β + k mod p, β mod r]·x_(β + k),    k < min(p, r),
 
-where f stands for rotations by multiples of r, if p > r. The output has period r, in every block.
+where f stands for rotations by multiples of r, if p > r. The output has period r, in every block. The last map of a
+program leaves out the sum over f, which the reader's average over blocks takes instead (`MapLayout.unfolded`).
 
 If the input stands in several copies, c of them share the work: copy j is rotated by j·r/c blocks, so that it serves
 the diagonals from j·r/c on with k < r/c, and folds add up the copies too. The buyer rotates them, which costs nothing.
