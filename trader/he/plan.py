@@ -86,6 +86,7 @@ class HePlan(BaseModel):
             see `visible_flooding_bits`.
         statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides, where all
             coefficients are visible: least of all. `trader.he.planner` says how many it aims at, and when it is fewer.
+            The rounding of a packed plan's weights doesn't count: it is part of the model that is answered.
         approximation_error: part of the expected error that polynomials for activations make.
         expected_error: bound on the output's error against the canonical model, noise at six standard deviations.
         weight_scale_bits: scale of encoded weights in a packed plan, where ciphertexts hold several features each
