@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PRICE_WEI, BOND_WEI, FEE_WEI = 10**18, 2 * 10**17, 10**15
 FUNDS_WEI = 1000 * PRICE_WEI
-SAMPLES = 100
+SAMPLES = 128
 KEY = keccak256(b"delivery key")
 TRANSACTION_GAS = 21_000
 """What every transaction costs, whatever it does."""

@@ -176,7 +176,8 @@ class Buyer(Party):
     def open_session(self, samples: NDArray[np.generic]) -> int:
         """Encrypt a test set under fresh keys, pay the fee and send the request; returns the trade's number.
 
-        A repeated call goes on with the session that was begun: the fee is paid once.
+        A repeated call goes on with the session that was begun: the fee is paid once. What counts in the quotas is the
+        power of two at or above the number of samples, so that a test of 142 may as well be one of 256.
 
         Args:
             samples: [n, …], real numbers as the model's card describes them.
@@ -220,7 +221,7 @@ class Buyer(Party):
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
         digest = he.digest(self.vault.map(Kind.REQUEST.value))
-        samples = len(self._inputs)
+        samples = he.charged_samples(len(self._inputs))
         fee_wei = self.market.session_fee(self._listing_id, self.address)
         self.policy.check_fee(fee_wei)
         receipt = self._transact(

@@ -72,7 +72,7 @@ class Trade:
         trade_id: Its number.
         listing_id: What is traded.
         buyer: Address of its buyer.
-        samples: Test samples that the session asked for.
+        samples: Test samples that the session is charged, a power of two.
         fee_wei: Fee paid for the session.
         position: State and deadline.
         digest: What the last move committed to: request (Testing), response (Answered), ciphertext root (from Proven).

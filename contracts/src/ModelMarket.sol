@@ -123,7 +123,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     {
         Listing storage listing_ = _listings[listingId];
         require(listing_.open, ListingNotOpen(listingId));
-        require(samples > 0, NoSamples());
+        require(samples > 0 && samples & (samples - 1) == 0, SamplesNotPowerOfTwo(samples));
         uint256 left = samplesLeft(listingId, msg.sender);
         require(samples <= left, QuotaExceeded(listingId, samples, left));
         uint128 fee = sessionFee(listingId, msg.sender).toUint128();

@@ -42,7 +42,9 @@ contract Parties is Fixture {
     function openSession(uint256 who, uint256 listing, uint32 samples) external {
         uint256 listingId = pickListing(listing);
         uint256 fee = market.sessionFee(listingId, address(account(who)));
-        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, samples % 60, keccak256("request"))));
+        // Mostly powers of two; others are refused.
+        uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
+        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, asked, keccak256("request"))));
     }
 
     /// @dev The move that is due, by the party whose turn it is: without it, random moves would seldom get far.
@@ -198,7 +200,9 @@ contract MarketInvariants {
             uint256 granted = 0;
             for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) {
                 if (market.trade(tradeId).listingId == listingId && !wasTakenBack(tradeId)) {
-                    granted += market.trade(tradeId).samples;
+                    uint256 samples = market.trade(tradeId).samples;
+                    require(samples > 0 && samples & (samples - 1) == 0, "a session is not charged as a power of two");
+                    granted += samples;
                 }
             }
             require(market.listing(listingId).samplesGranted == granted, "samples were lost or invented");

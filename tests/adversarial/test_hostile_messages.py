@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.simulators.trading import FEE, PRICE, Trading
+from trader import he
 from trader.buyer import Buyer
 from trader.delivery import (
     AuditInputs,
@@ -77,6 +78,21 @@ def test_another_request_than_the_paid_one_is_refused(chain: Chain, trade_on: Ca
     type(trading.buyer).message = other.buyer.vault.read(Kind.REQUEST.value)
     assert trading.play() is State.EXPIRED
     assert "paid for was" in refusal(trading, trading.buyer.trade_id)
+    assert trading.gains() == EVEN
+
+
+def test_a_request_for_more_samples_than_were_paid_for_is_refused(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session pays for 16, a power of two, and the request says what it holds."""
+    trading = trade_on(chain)
+    samples = len(trading.model.test_samples)
+    assert he.charged_samples(samples) > 16
+    monkeypatch.setattr(he, "charged_samples", lambda _: 16)
+    trade_id = trading.open()
+    assert trading.seller.market.trade(trade_id).samples == 16
+    assert trading.play() is State.EXPIRED
+    assert f"number of samples is {samples}, expected 16" in refusal(trading, trade_id)
     assert trading.gains() == EVEN
 
 

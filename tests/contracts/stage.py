@@ -105,8 +105,8 @@ def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = No
         price_wei=PRICE,
         bond_wei=BOND,
         fee_wei=FEE,
-        buyer_quota_samples=100,
-        listing_quota_samples=150,
+        buyer_quota_samples=96,
+        listing_quota_samples=160,
         audit_samples=VECTORS["audit_samples"],
         tolerance=1 << audit.layout.output_shift_bits,
         windows=WINDOWS,
@@ -189,7 +189,7 @@ class Stage:
     def offer(self, terms: Terms, sender: str | None = None) -> Any:
         return self.send(self.market.functions.list(terms.as_abi()), sender or self.seller)
 
-    def open_session(self, listing: int = 1, samples: int = 10, value: int = FEE, sender: str | None = None) -> Any:
+    def open_session(self, listing: int = 1, samples: int = 16, value: int = FEE, sender: str | None = None) -> Any:
         function = self.market.functions.openSession(listing, samples, keccak(b"request"))
         return self.send(function, sender or self.buyer, value)
 

@@ -4,19 +4,19 @@ from tests.contracts.stage import FEE, FIRST, WINDOWS, Stage, terms_of
 
 
 def test_a_session_locks_its_fee(stage: Stage) -> None:
-    receipt = stage.open_session(samples=10)
+    receipt = stage.open_session(samples=16)
     opened = stage.event(receipt, "SessionOpened")
     assert opened == {
         "tradeId": 1,
         "listingId": 1,
         "buyer": stage.buyer,
-        "samples": 10,
+        "samples": 16,
         "requestDigest": keccak(b"request"),
         "fee": FEE,
         "deadline": stage.now + WINDOWS.answer_seconds,
     }
     trade = stage.trade()
-    assert (trade["buyer"], trade["listing_id"], trade["fee"], trade["samples"]) == (stage.buyer, 1, FEE, 10)
+    assert (trade["buyer"], trade["listing_id"], trade["fee"], trade["samples"]) == (stage.buyer, 1, FEE, 16)
     assert (stage.state(), trade["deadline"]) == ("Testing", opened["deadline"])
     assert stage.web3.eth.get_balance(stage.deployment.market) == FEE
 
@@ -35,29 +35,38 @@ def test_the_fee_must_be_exact(stage: Stage) -> None:
 
 
 def test_a_buyer_cannot_exceed_its_quota(stage: Stage) -> None:
-    stage.open_session(samples=60)
-    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 40
-    with stage.refused("QuotaExceeded", listingId=1, samples=41, samplesLeft=40):
-        stage.open_session(samples=41, value=2 * FEE)
-    stage.open_session(samples=40, value=2 * FEE)
+    stage.open_session(samples=64)
+    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 32
+    with stage.refused("QuotaExceeded", listingId=1, samples=64, samplesLeft=32):
+        stage.open_session(samples=64, value=2 * FEE)
+    stage.open_session(samples=32, value=2 * FEE)
+    with stage.refused("QuotaExceeded", listingId=1, samples=1, samplesLeft=0):
+        stage.open_session(samples=1, value=3 * FEE)
 
 
 def test_all_buyers_together_cannot_exceed_the_listing_quota(stage: Stage) -> None:
-    stage.open_session(samples=100)
-    with stage.refused("QuotaExceeded", listingId=1, samples=51, samplesLeft=50):
-        stage.open_session(samples=51, sender=stage.stranger)
-    stage.open_session(samples=50, sender=stage.stranger)
+    stage.open_session(samples=64)
+    stage.open_session(samples=32, value=2 * FEE)
+    stage.open_session(samples=32, sender=stage.stranger)
+    with stage.refused("QuotaExceeded", listingId=1, samples=64, samplesLeft=32):
+        stage.open_session(samples=64, value=2 * FEE, sender=stage.stranger)
+    stage.open_session(samples=32, value=2 * FEE, sender=stage.stranger)
 
 
 def test_quotas_are_kept_per_listing(stage: Stage) -> None:
-    stage.open_session(samples=100)
+    stage.open_session(samples=64)
     stage.offer(terms_of(FIRST))
-    stage.open_session(listing=2, samples=100)
+    stage.open_session(listing=2, samples=64)
 
 
-def test_a_session_has_samples(stage: Stage) -> None:
-    with stage.refused("NoSamples"):
-        stage.open_session(samples=0)
+def test_a_session_is_charged_as_a_power_of_two(stage: Stage) -> None:
+    """A response shows as many answers as the power of two at or above the number of samples."""
+    stage.offer(terms_of(FIRST, buyer_quota_samples=2**32 - 1, listing_quota_samples=2**32 - 1, fee_wei=0))
+    for samples in (0, 3, 5, 6, 7, 63, 65, 142, 2**31 - 1, 2**31 + 1, 2**32 - 1):
+        with stage.refused("SamplesNotPowerOfTwo", samples=samples):
+            stage.open_session(listing=2, samples=samples, value=0)
+    for samples in (1, 2, 4, 64, 2**20, 2**31):
+        stage.open_session(listing=2, samples=samples, value=0)
 
 
 def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:

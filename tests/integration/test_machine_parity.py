@@ -54,7 +54,7 @@ class Both:
         self.accounts = {Role.SELLER: self.stage.seller, Role.BUYER: self.stage.buyer}
         windows = Terms.from_abi(self.stage.market.functions.listing(1).call()[3]).windows
         self.stage.open_session()
-        opened = SessionOpened(self.stage.now, 1, 10, bytes(32), 0)
+        opened = SessionOpened(self.stage.now, 1, 16, bytes(32), 0)
         self.machines = {role: TradeMachine(role, windows) for role in Role}
         self.machines[Role.BUYER].send(opened)
         self.machines[Role.SELLER].receive(opened)

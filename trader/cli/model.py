@@ -20,7 +20,7 @@ from trader.cli.proof_cost import ProofCostFinder
 from trader.detection import detection_probability
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
-from trader.he import HePlan, candidates, forecast, parse_plan
+from trader.he import STATISTICAL_BITS, HePlan, candidates, charged_samples, forecast, parse_plan
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -203,6 +203,7 @@ def _summary(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dic
         "audit_samples": circuit.audit_samples,
         "chunks": manifest.chunk_count,
         "quota_samples": manifest.quota.buyer_samples,
+        "answer_bits": plan.answer_bits,
         "development": circuit.srs.development,
     }
 
@@ -332,6 +333,7 @@ def plan_command(
         return
     chosen = {
         "samples": samples,
+        "charged_samples": charged_samples(samples),
         "layout": _layout_name(plan),
         "ring_degree": plan.ring_degree,
         "modulus_bits": " ".join(map(str, plan.modulus_bits)),
@@ -339,9 +341,17 @@ def plan_command(
         "activation_degree": max((len(a.coefficients) - 1 for a in plan.activations), default=0),
         "security_bits": plan.security_bits,
         "statistical_bits": plan.statistical_bits,
+        "capacity_bits": plan.capacity_bits,
+        "answer_bits": plan.answer_bits,
         "approximation_error": plan.approximation_error,
     }
     _print_summary(chosen | cost, as_json)
+    if plan.statistical_bits < STATISTICAL_BITS:
+        messages.print(
+            f"flooding exceeds what it hides by {plan.statistical_bits} bits; a ring of degree {plan.ring_degree} has "
+            f"no room for the {STATISTICAL_BITS} that are the aim",
+            style="yellow",
+        )
     _print_rows(layouts)
     _print_rows(alternatives)
 

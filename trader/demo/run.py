@@ -24,7 +24,7 @@ from trader.demo.report import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
 from trader.files import write_file
-from trader.he import HeError
+from trader.he import HeError, charged_samples
 from trader.market import Market
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
@@ -132,7 +132,7 @@ def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> 
     options = PrepareOptions(
         card=ModelCard(name=f"{trained.dataset} classifier", description="demo", licence="CC0-1.0"),
         audit_samples=AUDIT_SAMPLES,
-        buyer_quota_samples=len(trained.test_samples),
+        buyer_quota_samples=charged_samples(len(trained.test_samples)),
         fee_wei=FEE_WEI,
         seller=seller,
         endpoint=Mailbox(out / "mailbox").endpoint,

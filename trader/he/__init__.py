@@ -9,11 +9,13 @@ from trader.he.errors import DeviceError, HeError, PlanError, SecurityError, Ses
 from trader.he.evaluation import evaluate
 from trader.he.forecast import Forecast, forecast
 from trader.he.plan import HePlan, SecurityPolicy, parse_plan
-from trader.he.planner import Candidate, candidates, plan_encryption
+from trader.he.planner import STATISTICAL_BITS, Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
+from trader.he.visible import charged_samples
 from trader.he.wire import digest, fetch_container
 
 __all__ = [
+    "STATISTICAL_BITS",
     "Candidate",
     "ClientSession",
     "DeviceError",
@@ -26,6 +28,7 @@ __all__ = [
     "SessionError",
     "WireError",
     "candidates",
+    "charged_samples",
     "commit_outputs",
     "digest",
     "evaluate",

@@ -133,7 +133,7 @@ class BatchedEvaluator:
             stage.run(values)
             advance()
             stage.refresh(values, self.refresher, advance)
-        outputs = values.kept[self.program.graph.output]
+        outputs = values.kept[self.program.graph.output][:, :, : self.plan.response_primes]
         return join(outputs, self.primes[: outputs.shape[2]]) if self.plan.joined else outputs
 
 

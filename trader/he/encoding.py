@@ -7,8 +7,9 @@ Errors of encoding must stay below those of encryption, some 2^7, whatever the s
 polynomials are computed in extended precision (64 bits).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from trader.he.types import Residues
 Floats: TypeAlias = NDArray[np.float64] | NDArray[np.longdouble]
 Slots: TypeAlias = NDArray[np.float64] | NDArray[np.complex128]
 _Floats = TypeVar("_Floats", NDArray[np.float64], NDArray[np.longdouble])
+_Numbers = TypeVar("_Numbers", NDArray[np.int64], NDArray[np.float64], NDArray[np.longdouble])
 
 DOUBLE_SCALE_BITS = 50
 EXTENDED_BITS = 64
@@ -41,26 +43,27 @@ def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> 
     Raises:
         SessionError: the scale asks for extended precision, which this machine lacks.
     """
-    if scale > 2.0**DOUBLE_SCALE_BITS and np.finfo(np.longdouble).nmant + 1 < EXTENDED_BITS:
-        raise SessionError("inputs at this plan's scale take floats of 64 bits' precision: use an x86-64 machine")
+    parts, factor = _parts(slots), scale / (degree // 2)
+    # Rounded before they are put together, as sums of integers are cheaper than those of extended floats.
     if scale <= 2.0**DOUBLE_SCALE_BITS:
-        return to_residues(polynomial(slots, degree) * scale, primes)
-    return to_residues(_join(coefficients(_parts(slots).astype(np.longdouble), degree)) * scale, primes)
-
-
-def polynomial(slots: Slots, degree: int) -> NDArray[np.float64]:
-    """The polynomial [N], not rounded, whose slots hold the given values [n], n <= N/2; see `encode`."""
-    return _join(coefficients(_parts(slots).astype(np.float64), degree))
+        limbs = _limbs(_cosines(parts, degree) * factor)
+    elif np.finfo(np.longdouble).nmant + 1 >= EXTENDED_BITS:
+        limbs = _limbs(_cosines(parts.astype(np.longdouble), degree) * np.longdouble(factor))
+    else:
+        raise SessionError("inputs at this plan's scale take floats of 64 bits' precision: use an x86-64 machine")
+    polynomials = np.stack([_join(_extend(limb)) for limb in limbs])
+    residues: Residues = transform(polynomials[np.newaxis], _positions(limbs), primes)[0]
+    return residues
 
 
 def _parts(slots: Slots) -> NDArray[np.float64]:
     """Real and, if there are any, imaginary parts [1 or 2, n]."""
-    return np.stack([slots.real, slots.imag] if np.iscomplexobj(slots) else [slots])
+    return np.stack([slots.real, slots.imag] if np.iscomplexobj(slots) else [slots]).astype(np.float64)
 
 
-def _join(parts: _Floats) -> _Floats:
+def _join(parts: _Numbers) -> _Numbers:
     """Polynomials [1 or 2, N]: the first, plus X^(N/2) times the second."""
-    joined: _Floats = parts[0]
+    joined: _Numbers = parts[0]
     half = joined.size // 2
     for part in parts[1:]:
         joined[half:] += part[:half]
@@ -85,13 +88,22 @@ def coefficients(slots: _Floats, degree: int) -> _Floats:
 
     The precision is that of the slots' type.
     """
-    count = degree // 2
-    ordered = np.zeros((slots.shape[0], count), dtype=slots.dtype)
+    return _extend(_cosines(slots, degree) / (degree // 2))
+
+
+def _cosines(slots: _Floats, degree: int) -> _Floats:
+    """The first half of the coefficients, times N/2, [k, N/2]."""
+    ordered = np.zeros((slots.shape[0], degree // 2), dtype=slots.dtype)
     ordered[:, _slot_positions(degree)[: slots.shape[1]]] = slots
-    cosines = _cosine_transform(ordered) / count
-    polynomials = np.zeros((slots.shape[0], degree), dtype=slots.dtype)
-    polynomials[:, :count] = cosines
-    polynomials[:, count + 1 :] = -cosines[:, :0:-1]
+    return _cosine_transform(ordered)
+
+
+def _extend(halves: _Numbers) -> _Numbers:
+    """Polynomials [k, N] of real slots from their first halves [k, N/2]: m_(N - t) = -m_t."""
+    count = halves.shape[1]
+    polynomials = np.zeros((len(halves), 2 * count), dtype=halves.dtype)
+    polynomials[:, :count] = halves
+    polynomials[:, count + 1 :] = -halves[:, :0:-1]
     return polynomials
 
 
@@ -99,24 +111,34 @@ def _cosine_transform(values: _Floats) -> _Floats:
     """Σ_k x_k·cos(π(2k + 1)t/2n) along the last axis, through a real FFT of the same length (Makhoul, 1980)."""
     length = values.shape[-1]
     spectrum = np.fft.rfft(np.concatenate([values[:, ::2], values[:, ::-2]], axis=1))
-    angles = (_PI / 2 * np.arange(spectrum.shape[-1]) / length).astype(values.dtype)
-    twiddled = spectrum * np.exp(-1j * angles)
+    twiddled = spectrum * _twiddles(length, values.dtype)
     cosines = np.empty_like(values)
     cosines[:, : spectrum.shape[-1]] = twiddled.real
     cosines[:, spectrum.shape[-1] :] = -twiddled.imag[:, -2:0:-1]
     return cosines
 
 
-def round_to_integers(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Nearest integers; |values| must be below 2^62."""
-    return np.rint(values).astype(np.int64)
+@lru_cache(maxsize=16)
+def _twiddles(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """exp(-iπt/2n), t <= n/2, in the precision of a type of real numbers."""
+    angles = (_PI / 2 * np.arange(length // 2 + 1) / length).astype(dtype)
+    turns: NDArray[Any] = np.exp(-1j * angles)
+    return turns
 
 
-def to_residues(polynomials: Floats, primes: tuple[int, ...]) -> Residues:
+def to_residues(polynomials: NDArray[np.float64], primes: tuple[int, ...]) -> Residues:
     """NTT form [..., primes, N] of polynomials [..., N] with coefficients, below 2^100, rounded to integers."""
-    rounded = np.rint(polynomials).reshape(-1, polynomials.shape[-1])
-    high = np.rint(np.ldexp(rounded, -LIMB_BITS))
-    limbs = [rounded - np.ldexp(high, LIMB_BITS), *([high] if high.any() else [])]
-    positions = range(0, LIMB_BITS * len(limbs), LIMB_BITS)
-    residues = transform(np.stack(limbs, axis=1).astype(np.int64), positions, primes)
+    limbs = _limbs(polynomials.reshape(-1, polynomials.shape[-1]))
+    residues = transform(np.stack(limbs, axis=1), _positions(limbs), primes)
     return residues.reshape(*polynomials.shape[:-1], *residues.shape[1:])
+
+
+def _limbs(values: Floats) -> list[NDArray[np.int64]]:
+    """Integers nearest to numbers below 2^100, as limbs of `LIMB_BITS`, the lowest first; one if they are small."""
+    high = np.rint((values * 2.0**-LIMB_BITS).astype(np.float64))
+    low = np.rint((values - high * 2.0**LIMB_BITS).astype(np.float64))
+    return [low.astype(np.int64), *([high.astype(np.int64)] if high.any() else [])]
+
+
+def _positions(limbs: Sequence[object]) -> range:
+    return range(0, LIMB_BITS * len(limbs), LIMB_BITS)

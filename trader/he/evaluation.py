@@ -4,6 +4,7 @@ A plan says where samples and features stand in ciphertexts, and with that who e
 `trader.he.packed`. Then each output is protected (`trader.he.privacy`).
 """
 
+import itertools
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Protocol
 
 from trader.he.arithmetic import CPU
 from trader.he.batched import BatchedEvaluator
-from trader.he.errors import PlanError
+from trader.he.errors import PlanError, WireError
 from trader.he.gpu import TorchArithmetic
 from trader.he.packed import PackedEvaluator
 from trader.he.parallel import run_ahead
@@ -24,7 +25,8 @@ from trader.he.request import Inputs, RequestParts
 from trader.he.seal import PublicKey
 from trader.he.session import plan_parameters
 from trader.he.types import Advance, Buffer, Progress, Residues
-from trader.he.wire import ContainerWriter, read_container
+from trader.he.visible import charged_samples
+from trader.he.wire import ContainerWriter, read_container, stated_samples
 from trader.model.canonical import CanonicalModel
 
 COVERS_AHEAD = 32
@@ -43,15 +45,15 @@ def evaluate(
 ) -> memoryview:
     """Evaluate the model on an encrypted test set.
 
-    The response holds n = `samples` outputs and nothing else of the model: unused slots are blanked, every ciphertext
-    is re-randomised with fresh encryptions of zero under the buyer's public key and flooded with noise of
-    `plan.flooding_bits`.
+    Whatever was sent, the response shows at most `charged_samples(samples)` · `plan.values_per_answer` numbers of
+    `plan.capacity_bits` each (`HePlan.visible`, `trader.he.privacy`): all other coefficients are hidden, and every
+    ciphertext is re-randomised with fresh encryptions of zero under the buyer's public key, and flooded.
 
     Args:
         plan: the listing's plan.
         model: the canonical model that the plan was made for.
         request: container from the buyer; checked before it is parsed.
-        samples: number of samples that the buyer paid for.
+        samples: number of samples that the buyer paid for. The request may be for fewer, if as many are charged.
         progress: called as work is done.
         path: of the file to which the response is written; without one it is in memory.
         device: where linear layers and products are computed: the CPU, or one of PyTorch's devices, `cuda` for
@@ -61,10 +63,11 @@ def evaluate(
         A container; `digest` of it is the `responseDigest`.
 
     Raises:
-        WireError: the request is malformed, made for another plan, or holds another number of samples.
+        WireError: the request is malformed, made for another plan, or for a number of samples that costs another one.
         PlanError: the plan doesn't fit the model.
         DeviceError: the device isn't there.
     """
+    samples = _asked_samples(request, samples)
     plan = plan.for_samples(samples)
     parameters = plan_parameters(plan)
     program = plan.program(model.graph)
@@ -85,13 +88,21 @@ def evaluate(
     size, batches = plan.samples_per_batch, plan.batches(samples)
     advance = _counter(progress, batches * evaluator.steps)
     lefts = [samples - batch * size for batch in range(batches)]
-    used = (slots for left in lefts for slots in plan.used_slots(left))
-    with run_ahead(protection.draw, used, COVERS_AHEAD) as next_cover:
+    visible = itertools.chain.from_iterable(plan.visible(samples))
+    with run_ahead(protection.draw, visible, COVERS_AHEAD) as next_cover:
         for batch, (part, left) in enumerate(zip(writer.parts, lefts, strict=True)):
             part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
             for ciphertext in part:
                 next_cover().apply(ciphertext)
     return writer.finish(container.digest)
+
+
+def _asked_samples(request: Buffer, paid: int) -> int:
+    """The number of samples that a request is for, which `read_container` checks once more."""
+    samples = stated_samples(request)
+    if charged_samples(samples) != charged_samples(paid):
+        raise WireError(f"number of samples is {samples}, expected {paid}, or as many as are charged alike")
+    return samples
 
 
 class _Evaluator(Protocol):
@@ -135,7 +146,7 @@ def _check_fit(plan: HePlan, model: CanonicalModel, program: Program, scales: Ma
     output = graph.output
     found = (
         *(graph.features, graph.outputs, model.scale_bits, program.components[output], program.depth),
-        float(scales[output] * (1 << plan.mask_scale_bits)),
+        float(scales[output]),
     )
     expected = (
         *(plan.features, plan.outputs, plan.scale_bits, plan.components, len(plan.dropped_primes)),

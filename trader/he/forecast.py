@@ -113,11 +113,12 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
 
 
 def _protection_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> float:
-    """Masks and noise, and encryptions of zero under the public key."""
-    outputs = plan.response_bytes(samples) / 4
-    ciphertexts = outputs / (plan.response_primes * plan.ring_degree * plan.components)
+    """Noise for the phase, and encryptions of zero under the public key for all components."""
+    ciphertexts = sum(map(len, plan.visible(samples)))
+    polynomials = ciphertexts * plan.ring_degree * plan.response_primes
     zeros = ciphertexts * (plan.components - 1) * 2 * plan.primes * plan.ring_degree
-    return outputs * (4 * speeds.transform + 8 * speeds.residue) + zeros * ZERO_ENCRYPTIONS * speeds.encrypt
+    noise = polynomials * (2 * speeds.transform + plan.components * speeds.residue)
+    return noise + zeros * ZERO_ENCRYPTIONS * speeds.encrypt
 
 
 def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, float]:

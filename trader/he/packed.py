@@ -2,7 +2,7 @@
 
 Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.packing`); SEAL rotates under the
 buyer's Galois keys, the products are pointwise and ours. What is computed element by element is computed as in
-`trader.he.batched`. Weights of the last map are zero for samples that the buyer didn't pay for, rounded at random.
+`trader.he.batched`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from trader.he import kernels
 from trader.he.batched import Values, run_tiles
 from trader.he.encoding import coefficients, to_residues
-from trader.he.packing import AffineMap, MapLayout, affine_maps
+from trader.he.packing import AffineMap, MapLayout, affine_maps, map_supports
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.program import Affine, Program, Refresh, Stage, Step
 from trader.he.propagation import log2
 from trader.he.request import Inputs, RequestParts
-from trader.he.sampling import round_at_random
 from trader.he.seal import Automorphisms, Refresher
 from trader.he.tiles import TileEvaluator
 from trader.he.types import Advance, Residues
@@ -50,6 +49,7 @@ class PackedEvaluator:
         layouts: of the affine maps.
         primes: of fresh ciphertexts.
         maps: numbers of the affine maps.
+        supports: which of their entries can be other than zero.
         rotator: the buyer's Galois keys.
         refresher: the buyer's relinearisation keys.
     """
@@ -61,6 +61,7 @@ class PackedEvaluator:
     layouts: Mapping[str, MapLayout]
     primes: tuple[int, ...]
     maps: Mapping[str, AffineMap] = field(repr=False)
+    supports: Mapping[str, NDArray[np.float64]] = field(repr=False)
     rotator: Automorphisms
     refresher: Refresher | None
 
@@ -72,9 +73,9 @@ class PackedEvaluator:
         plan, parameters = parts.plan, parts.parameters
         rotator = Automorphisms(parameters, parts.read_galois_keys())
         refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
-        maps = affine_maps(model, program)
+        maps, supports = affine_maps(model, program), map_supports(model, program)
         layouts = dict(zip(maps, plan.map_layouts(parts.samples), strict=True))
-        return cls(plan, model, program, scales, layouts, parameters.primes, maps, rotator, refresher)
+        return cls(plan, model, program, scales, layouts, parameters.primes, maps, supports, rotator, refresher)
 
     @property
     def steps(self) -> int:
@@ -93,7 +94,7 @@ class PackedEvaluator:
                 case _:
                     self._pointwise(step, values)
             advance()
-        return values.kept[self.program.graph.output]
+        return values.kept[self.program.graph.output][:, :, : self.plan.response_primes]
 
     def _read(self, values: Values, name: str) -> Residues:
         """Ciphertexts [size, components, primes, N] at the level at which they were made."""
@@ -119,8 +120,8 @@ class PackedEvaluator:
         """Baby steps of the source, products with diagonals, giant steps and folds of their sums."""
         numbers = self.maps[step.name]
         layout = self.layouts[step.name]
-        masked = step.name == self.program.graph.output and not self.plan.mask_scale_bits
-        product = _MapProduct(layout, numbers, self.plan, self.primes[: source.shape[2]], masked)
+        primes = self.primes[: source.shape[2]]
+        product = _MapProduct(layout, numbers, self.supports[step.name], self.plan, primes)
         turns = layout.packing.turns
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
@@ -163,20 +164,22 @@ class _MapProduct:
 
     layout: MapLayout
     numbers: AffineMap
+    support: NDArray[np.float64]
     plan: HePlan
     primes: tuple[int, ...]
-    masked: bool
 
     def encode(self, target: int, giant: int) -> list[_Diagonals]:
         """The diagonals of one giant step, for each source; convolutions leave most of them empty."""
         count = self.layout.baby_steps
         indices = range(giant * count, (giant + 1) * count)
+        scale_bits = self.plan.weight_scale_bits + self.layout.folded_bits * self.layout.unfolded
         found = []
         for source in range(self.layout.sources):
             matrix = self.numbers.matrix
             entries = np.stack([self.layout.diagonal(matrix, target, source, index) for index in indices])
-            babies = np.flatnonzero(entries.any(axis=1))
-            encoded = self._encode(entries[babies], self.plan.weight_scale_bits) if babies.size else ()
+            held = [self.layout.diagonal(self.support, target, source, index).any() for index in indices]
+            babies = np.flatnonzero(held)
+            encoded = self._encode(entries[babies], scale_bits) if babies.size else ()
             found.append(dict(zip(babies.tolist(), encoded, strict=True)))
         return found
 
@@ -204,6 +207,5 @@ class _MapProduct:
 
     def _encode(self, blocks: NDArray[np.float64], scale_bits: int) -> Residues:
         """Values by block [k, B] as encoded polynomials, NTT form [k, primes, N]."""
-        slots = self.layout.slots(blocks, masked=self.masked)
-        polynomials = np.ldexp(coefficients(slots, self.plan.ring_degree), scale_bits)
-        return to_residues(round_at_random(polynomials).astype(np.float64) if self.masked else polynomials, self.primes)
+        polynomials = coefficients(self.layout.slots(blocks), self.plan.ring_degree)
+        return to_residues(np.ldexp(polynomials, scale_bits), self.primes)

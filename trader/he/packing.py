@@ -8,7 +8,8 @@ rotations shared between baby and giant steps, and wide matrices folded (Juvekar
 
     y_β = Σ_f Σ_k W[β + k mod p, β mod r]·x_(β + k),    k < min(p, r),
 
-where f stands for rotations by multiples of r, if p > r. The output has period r, in every block.
+where f stands for rotations by multiples of r, if p > r. The output has period r, in every block. The last map of a
+program leaves out the sum over f, which the reader's average over blocks takes instead (`MapLayout.unfolded`).
 
 If the input stands in several copies, c of them share the work: copy j is rotated by j·r/c blocks, so that it serves
 the diagonals from j·r/c on with k < r/c, and folds add up the copies too. The buyer rotates them, which costs nothing.
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.program import Affine, Program
+from trader.he.visible import period_of
 from trader.model.bounds import evaluate_node, real_parameters
 from trader.model.canonical import CanonicalModel
 from trader.model.nodes import Linear
@@ -49,7 +51,7 @@ class Packing:
     @classmethod
     def tight(cls, degree: int, samples: int) -> "Packing":
         """As many blocks as there is room for."""
-        return cls(degree, 1 << (samples - 1).bit_length(), samples)
+        return cls(degree, period_of(samples), samples)
 
     @property
     def blocks(self) -> int:
@@ -62,7 +64,7 @@ class Packing:
 
     def period(self, size: int) -> int:
         """Blocks after which a vector of `size` elements is repeated."""
-        return min(self.blocks, 1 << (size - 1).bit_length())
+        return min(self.blocks, period_of(size))
 
     def elements(self, size: int, copies: int = 1, apart: int = 0) -> NDArray[np.int64]:
         """Which element stands in each block, [ciphertexts, B]; `size` or more where none does.
@@ -85,33 +87,34 @@ class Packing:
     def pack(self, values: NDArray[np.float64], copies: int = 1, apart: int = 0) -> NDArray[np.float64]:
         """Samples [n, d] as slots [ciphertexts, N/2]; copies may be rotated, see `elements`.
 
-        Slots where nothing stands hold copies: what a polynomial makes of zero could be larger than the modulus, and
-        spoil the whole ciphertext.
+        Samples are repeated with the period of their number, which a response is read by (`trader.he.visible`); those
+        that lack for a whole period are the first ones once more. Blocks where nothing stands hold copies: what a
+        polynomial makes of zero could be larger than the modulus, and spoil the whole ciphertext.
         """
         samples, size = values.shape
-        columns = values[np.arange(self.stride) % samples].T
+        columns = values[np.arange(self.stride) % period_of(samples) % samples].T
         slots: NDArray[np.float64] = columns[self.elements(size, copies, apart) % size]
         return slots.reshape(len(slots), -1)
-
-    def unpack(self, slots: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-        """Slots [ciphertexts, N/2] as samples [n, size], read from where each element stands first."""
-        blocks: NDArray[np.float64] = slots.reshape(-1, self.stride)[:size, : self.samples].T
-        return blocks
-
-    def used(self, size: int) -> NDArray[np.bool_]:
-        """Slots of a vector's ciphertexts that hold an element of a sample, [ciphertexts, N/2]."""
-        held = (self.elements(size) < size)[:, :, np.newaxis] & (np.arange(self.stride) < self.samples)
-        return held.reshape(len(held), -1)
 
 
 @dataclass(frozen=True, slots=True)
 class MapLayout:
-    """How an affine map of `inputs` to `outputs` elements is evaluated under a packing."""
+    """How an affine map of `inputs` to `outputs` elements is evaluated under a packing.
+
+    Attributes:
+        packing: how samples share ciphertexts.
+        inputs: elements that are read.
+        outputs: elements that are made.
+        copies: of the input that share the work.
+        unfolded: whether the folds are left to who reads the coefficients that are visible then: these average the
+            blocks that folds would add up (`trader.he.visible`), and weights are encoded the larger for it.
+    """
 
     packing: Packing
     inputs: int
     outputs: int
     copies: int = 1
+    unfolded: bool = False
 
     def spread(self) -> "MapLayout":
         """With the work shared by as many copies of the input as takes least rotations, keys included."""
@@ -168,11 +171,15 @@ class MapLayout:
         return self.baby_steps * self.packing.stride
 
     @property
+    def folded_bits(self) -> int:
+        """Every output is the sum of 2^b blocks."""
+        return (self.packing.period(self.inputs) // self.diagonals).bit_length() - 1
+
+    @property
     def folds(self) -> tuple[int, ...]:
         """Slots by which a target is rotated and added to itself, one after the other."""
-        ratio = self.packing.period(self.inputs) // self.diagonals
         first = self.diagonals * self.copies * self.packing.stride
-        return tuple(first << bit for bit in range(ratio.bit_length() - 1))
+        return () if self.unfolded else tuple(first << bit for bit in range(self.folded_bits))
 
     @property
     def rotations(self) -> frozenset[int]:
@@ -208,18 +215,21 @@ class MapLayout:
         rows: NDArray[np.int64] = self.packing.elements(self.outputs)[target] % self.outputs
         return rows
 
-    def slots(self, blocks: NDArray[np.float64], *, masked: bool) -> NDArray[np.float64]:
-        """Values by block [..., B] as slots [..., N/2]; if masked, zero for samples that don't exist."""
-        values = np.repeat(blocks[..., np.newaxis], self.packing.stride, axis=-1)
-        if masked:
-            values[..., self.packing.samples :] = 0.0
-        return values.reshape(*blocks.shape[:-1], -1)
+    def slots(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values by block [..., B] as slots [..., N/2]."""
+        return np.repeat(blocks, self.packing.stride, axis=-1)
 
 
 @lru_cache(maxsize=64)
-def map_layouts(packing: Packing, maps: tuple[tuple[int, int], ...], spread: bool) -> tuple[MapLayout, ...]:
-    """Layouts of affine maps of these (inputs, outputs); whether the first one's copies share its work."""
+def map_layouts(
+    packing: Packing, maps: tuple[tuple[int, int], ...], *, spread: bool, unfolded: bool
+) -> tuple[MapLayout, ...]:
+    """Layouts of affine maps of these (inputs, outputs).
+
+    Whether the first one's copies share its work, and whether the last one's folds are left to the reader.
+    """
     layouts = [MapLayout(packing, inputs, outputs) for inputs, outputs in maps]
+    layouts[-1:] = [replace(layout, unfolded=unfolded) for layout in layouts[-1:]]
     return (layouts[0].spread(), *layouts[1:]) if spread else tuple(layouts)
 
 
@@ -239,6 +249,15 @@ class AffineMap:
 def affine_maps(model: CanonicalModel, program: Program) -> dict[str, AffineMap]:
     """The maps of a packed program by name, as their chains map zero and the unit vectors."""
     return {step.name: _affine_map(model, step) for step in program.steps if isinstance(step, Affine)}
+
+
+def map_supports(model: CanonicalModel, program: Program) -> dict[str, NDArray[np.float64]]:
+    """Matrices [inputs, outputs] that are 1 where those of the maps are not zero for all weights, else 0.
+
+    What an evaluation leaves out must follow from the architecture alone: its time would tell which weights are zero.
+    """
+    ones = CanonicalModel(model.graph, tuple(np.ones_like(tensor) for tensor in model.tensors), 0)
+    return {name: np.sign(numbers.matrix) for name, numbers in affine_maps(ones, program).items()}
 
 
 def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:

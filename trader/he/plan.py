@@ -8,6 +8,7 @@ Standard (Albrecht et al., 2018, table 1), by which SEAL checks parameters: newe
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ from trader.he.expansion import SEED_BYTES
 from trader.he.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.program import Program, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS, conjugation_element, rotation_element
+from trader.he.visible import Visible, period_of
 from trader.he.wire import PartLayout
 from trader.model.graph import Graph
 
@@ -75,14 +77,18 @@ class HePlan(BaseModel):
         components: polynomials per ciphertext of the response: 2, one more for each squaring.
         scale_bits: s, the grid of inputs and parameters.
         input_scale_bits: scale at which inputs are encrypted.
-        mask_scale_bits: scale of the polynomial that blanks unused slots; 0 where the last layer's weights do.
-        output_scale: scale of the decrypted outputs, mask included.
+        output_scale: scale of the decrypted outputs.
         dropped_primes: how many primes each level's refresh drops, the last ones first; empty where nothing is
             refreshed and no evaluation keys are sent.
+        response_primes: number of primes of a ciphertext of the response, the first ones: as few as hold an output,
+            since what a modulus holds beyond that only serves who sends something else than samples.
         activations: polynomials, in the order of the graph.
         input_magnitude: largest |input| that the plan allows, real units.
-        flooding_bits: flooding noise is uniform in [-2^b, 2^b) per coefficient.
-        statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides.
+        flooding_bits: flooding noise is uniform in [-2^b, 2^b) per coefficient, where all coefficients are visible;
+            see `visible_flooding_bits`.
+        statistical_bits: log2 of the ratio between the flooding noise and the noise that it hides, where all
+            coefficients are visible: least of all. `trader.he.planner` says how many it aims at, and when it is fewer.
+            The rounding of a packed plan's weights doesn't count: it is part of the model that is answered.
         approximation_error: part of the expected error that polynomials for activations make.
         expected_error: bound on the output's error against the canonical model, noise at six standard deviations.
         weight_scale_bits: scale of encoded weights in a packed plan, where ciphertexts hold several features each
@@ -92,6 +98,8 @@ class HePlan(BaseModel):
         spread: whether copies of the features in a packed request are rotated against each other, so that each serves a
             part of the first map's diagonals.
         joined: whether two outputs share each slot of the response, as real and imaginary parts.
+        unfolded: whether a packed plan ends with an affine map, whose folds are left to the reader: the visible
+            coefficients average what they would add up.
         few_samples: a packed plan for small tests, where that pays.
         few_samples_limit: largest number of samples that it serves.
         many_samples: a paired plan for tests that fill more than a batch of this one, where that pays.
@@ -107,10 +115,10 @@ class HePlan(BaseModel):
     outputs: Annotated[int, Field(ge=1, le=1 << 16)]
     components: Annotated[int, Field(ge=2, le=17)]
     scale_bits: Annotated[int, Field(ge=0, le=24)]
-    input_scale_bits: Annotated[int, Field(ge=1, le=70)]
-    mask_scale_bits: Annotated[int, Field(ge=0, le=60)]
+    input_scale_bits: Annotated[int, Field(ge=1, le=80)]
     output_scale: Annotated[float, Field(ge=1.0, le=2.0**900)]
     dropped_primes: Annotated[tuple[Annotated[int, Field(ge=0, le=39)], ...], Field(max_length=39)] = ()
+    response_primes: Annotated[int, Field(ge=1, le=39)]
     activations: Annotated[tuple[ActivationPlan, ...], Field(max_length=256)] = ()
     input_magnitude: Annotated[float, Field(gt=0)]
     flooding_bits: Annotated[int, Field(ge=1, le=840)]
@@ -122,6 +130,7 @@ class HePlan(BaseModel):
     paired: bool = False
     spread: bool = False
     joined: bool = False
+    unfolded: bool = False
     few_samples: "HePlan | None" = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
     many_samples: "HePlan | None" = None
@@ -172,7 +181,7 @@ class HePlan(BaseModel):
 
     def map_layouts(self, samples: int) -> tuple[MapLayout, ...]:
         """How the affine maps of a packed plan are evaluated for so many samples."""
-        return map_layouts(self.packing(samples), self.maps, self.spread)
+        return map_layouts(self.packing(samples), self.maps, spread=self.spread, unfolded=self.unfolded)
 
     def program(self, graph: Graph) -> Program:
         """What is carried out under this plan."""
@@ -193,26 +202,62 @@ class HePlan(BaseModel):
         second = values[self.slots :] if len(values) > self.slots else values
         return slots + 1j * self.packing(len(second)).pack(second)
 
-    def unpack(self, slots: NDArray[np.complex128], samples: int) -> NDArray[np.float64]:
-        """Slots [ciphertexts, N/2] of a response as outputs [n, O] of the samples of a batch."""
+    def unpack(self, values: Sequence[NDArray[np.float64]], samples: int) -> NDArray[np.float64]:
+        """What the ciphertexts of the response to a batch show, [1 or 2, period] each, as outputs [n, O]."""
         counts = self.parts_of_batch(samples)
-        by_part = zip(counts, np.split(slots, len(counts)), strict=True)
-        return np.concatenate(
-            [self.packing(count).unpack(self.separate(part), self.outputs) for count, part in by_part]
-        )
+        found = []
+        for part, count in enumerate(counts):
+            rows = np.concatenate(values[part * len(values) // len(counts) :][: len(values) // len(counts)])
+            found.append(rows.reshape(-1, period_of(count))[: self.outputs, :count].T)
+        return np.concatenate(found)
 
-    def separate(self, slots: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Slots [ciphertexts, N/2] of one part with one real value each, [outputs or ciphertexts, N/2]."""
-        if not self.joined:
-            return slots.real
-        # Outputs were joined by X^(N/2), whose slots are i and -i by turns (`trader.he.encoding`).
-        imaginary = slots.imag * np.tile([1.0, -1.0], self.slots // 2)
-        return np.stack([slots.real, imaginary], axis=1).reshape(-1, self.slots)[: self.outputs]
+    def visible(self, samples: int) -> list[list[Visible]]:
+        """What each ciphertext of the response to so many samples shows, by batch: all that a response says.
 
-    def used_slots(self, samples: int) -> NDArray[np.bool_]:
-        """Which slots [ciphertexts, N/2] of the response to a batch hold outputs."""
-        used = (self.packing(count).used(self.outputs) for count in self.parts_of_batch(samples))
-        return np.concatenate([part[:: 1 + self.joined] for part in used])
+        How responses are protected and read follows from it, their size, and what a session costs.
+        """
+        starts = range(0, samples, self.samples_per_batch)
+        return [
+            [shown for count in self.parts_of_batch(samples - start) for shown in self._visible_of_part(count)]
+            for start in starts
+        ]
+
+    def _visible_of_part(self, count: int) -> list[Visible]:
+        if self.packed:
+            packing = self.packing(count)
+            blocks = packing.period(self.outputs)
+            return [Visible(blocks * packing.stride, joined=False)] * packing.ciphertexts(self.outputs)
+        pairs, single = divmod(self.outputs, 2) if self.joined else (0, self.outputs)
+        period = period_of(count)
+        return [Visible(period, joined=True)] * pairs + [Visible(period, joined=False)] * single
+
+    @property
+    def values_per_answer(self) -> int:
+        """Most numbers that a response shows per sample that is charged: the outputs; in a packed plan, their period.
+
+        In an honest packed response the numbers beyond the outputs are copies of these.
+        """
+        return period_of(self.outputs) if self.packed else self.outputs
+
+    def visible_flooding_bits(self, visible: Visible) -> int:
+        """Bits of the flooding noise of a coefficient: half a bit more for every halving of their number.
+
+        A slot has the sum of all visible coefficients' noise, so that this leaves its deviation as it is.
+        """
+        return self.flooding_bits + (visible.gap(self.ring_degree).bit_length() - 1) // 2
+
+    @property
+    def capacity_bits(self) -> int:
+        """Most bits that one visible number can carry, whatever was sent: what the noise leaves of the modulus.
+
+        A number modulo Q has an entropy of log2 Q at most, and b + 1 bits of it are the flooding noise's.
+        """
+        return sum(self.modulus_bits[: self.response_primes]) - self.flooding_bits - 1
+
+    @property
+    def answer_bits(self) -> int:
+        """Most bits that the answer to one charged sample can carry, all its outputs together, in any layout."""
+        return max(layout.values_per_answer * layout.capacity_bits for layout in self.layouts)
 
     def galois_elements(self, samples: int) -> tuple[int, ...]:
         """Automorphisms that need keys: rotations, in ascending order, or conjugation."""
@@ -224,11 +269,6 @@ class HePlan(BaseModel):
     def primes(self) -> int:
         """Number of primes of a ciphertext; the special prime is of keys only."""
         return len(self.modulus_bits) - 1
-
-    @property
-    def response_primes(self) -> int:
-        """Number of primes of a ciphertext of the response."""
-        return self.primes - sum(self.dropped_primes)
 
     @property
     def refreshes(self) -> bool:
@@ -267,11 +307,6 @@ class HePlan(BaseModel):
         """Ciphertexts per batch of a request."""
         return self.packing(samples).ciphertexts(self.features)
 
-    def response_ciphertexts(self, samples: int) -> int:
-        """Ciphertexts of the response to a batch of so many samples."""
-        counts = (self.packing(count).ciphertexts(self.outputs) for count in self.parts_of_batch(samples))
-        return sum(-(-count // (1 + self.joined)) for count in counts)
-
     def request_bytes(self, samples: int) -> int:
         """Bytes of a request, its header left out."""
         return sum(part.byte_count for part in self.request_layout(samples, (0,) * (self.primes + 1)))
@@ -299,9 +334,9 @@ class HePlan(BaseModel):
 
     def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
         """Parts of a response: one per batch. `primes` are those of a fresh ciphertext."""
-        kept, size = primes[: self.response_primes], self.samples_per_batch
-        counts = [self.response_ciphertexts(samples - start) for start in range(0, samples, size)]
-        return [PartLayout((count, self.components, len(kept), self.ring_degree), kept) for count in counts]
+        kept = primes[: self.response_primes]
+        form = (self.components, len(kept), self.ring_degree)
+        return [PartLayout((len(batch), *form), kept) for batch in self.visible(samples)]
 
 
 def parse_plan(data: Any) -> HePlan:
@@ -346,17 +381,21 @@ def _check_consistency(plan: HePlan) -> None:
     """Parts of a plan that could contradict each other."""
     if plan.packed != bool(plan.maps) or (plan.packed and (plan.paired or plan.joined)) or plan.spread > plan.packed:
         raise PlanError("the plan's packing, maps and pairs don't fit each other")
-    if not (plan.packed or plan.mask_scale_bits):
-        raise PlanError("the plan's packing, maps and mask don't fit each other")
+    if plan.unfolded > plan.packed:
+        raise PlanError("the plan leaves folds to the reader, and has none")
     if plan.paired and (not plan.dropped_primes or plan.dropped_primes[0]):
         raise PlanError("the plan drops primes where it splits samples")
-    if plan.response_primes < 1:
-        raise PlanError(f"the plan drops {sum(plan.dropped_primes)} of {plan.primes} primes")
-    data_bits = sum(plan.modulus_bits[: plan.response_primes])
+    if plan.response_primes > plan.level_primes(len(plan.dropped_primes)):
+        raise PlanError(
+            f"the plan drops {sum(plan.dropped_primes)} of {plan.primes} primes, and responds with "
+            f"{plan.response_primes}"
+        )
+    response_bits = sum(plan.modulus_bits[: plan.response_primes])
     if max(plan.modulus_bits) > MAXIMUM_PRIME_BITS:
         raise PlanError(f"the plan has a prime of {max(plan.modulus_bits)} bits, more than {MAXIMUM_PRIME_BITS}")
-    if max(plan.output_scale_bits, plan.flooding_bits) >= data_bits:
-        raise PlanError(f"the plan's outputs or noise don't fit into its modulus of {data_bits} bits")
+    most_flooding_bits = max(plan.visible_flooding_bits(shown) for shown in plan.visible(1)[0])
+    if max(plan.output_scale_bits, most_flooding_bits) >= response_bits:
+        raise PlanError(f"the plan's outputs or noise don't fit into its modulus of {response_bits} bits")
 
 
 @dataclass(frozen=True, slots=True)

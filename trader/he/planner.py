@@ -1,18 +1,23 @@
-"""Chooses the encryption plan of a model: as little modulus as precision, masking and flooding ask for.
+"""Chooses the encryption plan of a model: as little modulus as precision and flooding ask for.
 
 Inputs stand at scale 2^a, a linear layer adds s bits, a product adds the scales of its factors. Where nothing is
 refreshed, the modulus only has to hold the output:
 
-    log2 Q >= output scale + mask scale + log2(output bound) + guard.
+    log2 Q >= output scale + log2(output bound) + guard.
 
 That serves one product, or two. Deeper programs are staged (`trader.he.program`): each refresh drops as many primes as
 bring the smallest scale at its level back to about 2^w, the working scale, and the modulus holds what all refreshes
 drop besides. One number decides both: a = w, or a little less, and w is the least at which noise is so far below the
 flooding noise as was asked for. `trader.he.activations` says how activations become polynomials; a degree is better the
 cheaper it is, as long as it meets the approximation budget, and else the more exact it is.
+
+The ring is the smallest in which the flooding noise exceeds what it hides by `LEAST_STATISTICAL_BITS`; in this ring it
+does so by up to `STATISTICAL_BITS`, as far as there is room. A plan states how many bits it came to.
 """
 
+import itertools
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -44,17 +49,19 @@ ERROR_BUDGET = 2.0**-12
 """Bound on the error of an output that noise makes, real units: the grid on which outputs are committed."""
 APPROXIMATION_BUDGET = 2.0**-6
 """Error that polynomials for activations may make, relative to the largest output."""
-STATISTICAL_BITS = 20
-"""Default distance between flooding noise and the noise that it hides."""
+STATISTICAL_BITS = 40
+"""Distance between flooding noise and the noise that it hides, where the ring has room for it."""
+LEAST_STATISTICAL_BITS = 20
+"""For a larger distance than this no larger ring is taken, unless it is asked for."""
 DEVIATIONS = 6.0
 """Bounds are stated at this many standard deviations: exceeded by one normal value in 2^28."""
 GUARD_BITS = 2
-"""Outputs stay this far below the modulus, which leaves room for the noise in unused slots."""
+"""Outputs stay this far below the modulus: one for the sign, one as two of their coefficients are read as a sum."""
 RANGE_BITS = 3
 """Outputs may exceed their bound by this factor before they wrap around."""
 SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
 """Where no key is switched, the smallest prime that SEAL finds for the ring serves."""
-LARGEST_COEFFICIENT_BITS = 68
+LARGEST_COEFFICIENT_BITS = 69
 """Larger inputs would be encoded with more error than encryption makes (`trader.he.encoding`)."""
 SMALLEST_DROPPED_BITS = 25
 """There are enough primes of so many bits in every ring."""
@@ -83,7 +90,7 @@ def plan_encryption(
     input_magnitude: float,
     calibration: NDArray[np.int64] | None = None,
     error_budget: float = ERROR_BUDGET,
-    statistical_bits: int = STATISTICAL_BITS,
+    statistical_bits: int = LEAST_STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
 ) -> HePlan:
     """Choose encryption parameters for a model.
@@ -95,7 +102,8 @@ def plan_encryption(
         calibration: quantised inputs [n, F] like those of buyers; models with activations need them.
         error_budget: bound on the part of an output's error that noise makes, real units; where polynomials stand for
             activations, a quarter of their error if that is larger.
-        statistical_bits: least distance between flooding noise and the noise that it hides.
+        statistical_bits: least distance between flooding noise and the noise that it hides; it is larger, up to
+            `STATISTICAL_BITS`, where the ring has room.
         policy: security that the seller itself asks for.
 
     Raises:
@@ -133,7 +141,7 @@ def plan_few_samples(
     *,
     input_magnitude: float,
     error_budget: float = ERROR_BUDGET,
-    statistical_bits: int = STATISTICAL_BITS,
+    statistical_bits: int = LEAST_STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
 ) -> HePlan:
     """The plan with a packed one for small tests, or as it is where that doesn't pay or can't be done.
@@ -167,7 +175,7 @@ def plan_many_samples(
     *,
     input_magnitude: float,
     error_budget: float = ERROR_BUDGET,
-    statistical_bits: int = STATISTICAL_BITS,
+    statistical_bits: int = LEAST_STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
 ) -> HePlan:
     """The plan with a paired one for tests that fill more than a batch, or as it is where that doesn't pay.
@@ -209,7 +217,7 @@ class Candidate:
         ring_degree: N.
         depth: refreshes on the longest path.
         activation_degree: of the polynomials that stand for activations, 0 where there are none.
-        modulus_bits: what precision, masking and flooding ask for in this ring.
+        modulus_bits: what precision and flooding ask for in this ring.
         room_bits: what the standard allows, the special prime left out.
         plan: the plan, if there is one.
         rejected: why there is none, or empty.
@@ -231,7 +239,7 @@ def candidates(
     input_magnitude: float,
     calibration: NDArray[np.int64] | None = None,
     error_budget: float = ERROR_BUDGET,
-    statistical_bits: int = STATISTICAL_BITS,
+    statistical_bits: int = LEAST_STATISTICAL_BITS,
     policy: SecurityPolicy = DEFAULT_POLICY,
 ) -> list[Candidate]:
     """Every way with its plan, or with the reason why it has none, best first; arguments as for `plan_encryption`.
@@ -289,6 +297,7 @@ def _approximations(
 
 def _consider(request: "_Request", degree: int, policy: SecurityPolicy) -> Candidate:
     """With outputs joined if that can be, which asks for a little more precision, else one by one."""
+    request = replace(request, statistical_bits=max(request.statistical_bits, policy.statistical_bits))
     if not request.packed and request.model.graph.outputs > 1:
         joined = _consider_as_is(replace(request, joined=True), degree, policy)
         if joined.plan is not None:
@@ -300,7 +309,7 @@ def _consider_as_is(request: "_Request", degree: int, policy: SecurityPolicy) ->
     switches = request.program.depth > 0 or request.packed
     special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[policy.security_bits][degree] - special_bits
-    choice = _choose(request, degree)
+    choice = _choose_flooding(request, degree, room)
 
     def candidate(plan: HePlan | None, rejected: str = "") -> Candidate:
         program, approximation = request.program, request.approximation
@@ -313,16 +322,35 @@ def _consider_as_is(request: "_Request", degree: int, policy: SecurityPolicy) ->
             f"{policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger error "
             "budget.",
         )
-    magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
-    # Rotations leave more noise than two bits more of encoding do.
-    largest_bits = LARGEST_COEFFICIENT_BITS + 2 * request.packed
-    if choice.input_scale_bits + magnitude_bits > largest_bits:
+    if not _encodes_exactly(request, choice):
         return candidate(
             None,
             f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} can't be encoded "
             "exactly enough. Scale the inputs down, or allow a larger error or less flooding.",
         )
     return candidate(_plan(request, choice, room, special_bits))
+
+
+def _choose_flooding(request: "_Request", degree: int, room: int) -> "_Choice":
+    """Scales for as much flooding as the ring has room for, up to `STATISTICAL_BITS`; for the least if for none."""
+    least = request.statistical_bits
+    found, low, high = _choose(request, degree), least + 1, max(least, STATISTICAL_BITS)
+    # Mostly there is room for all of it, or not even for the least.
+    middle = high
+    while low <= high and found.total_bits <= room:
+        choice = _choose(replace(request, statistical_bits=middle), degree)
+        if choice.total_bits <= room and _encodes_exactly(request, choice):
+            found, low = choice, middle + 1
+        else:
+            high = middle - 1
+        middle = (low + high) // 2
+    return found
+
+
+def _encodes_exactly(request: "_Request", choice: "_Choice") -> bool:
+    """Whether inputs are encoded with less error than encryption makes; rotations leave more by some two bits."""
+    magnitude_bits = math.ceil(math.log2(max(request.input_magnitude, 1.0)))
+    return choice.input_scale_bits + magnitude_bits <= LARGEST_COEFFICIENT_BITS + 2 * request.packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,8 +383,8 @@ class _Request:
         return self.packed and readers == list(self.maps)[:1]
 
     @property
-    def masked_weights(self) -> bool:
-        """Whether the last step's weights blank unused slots."""
+    def unfolded(self) -> bool:
+        """Whether an affine map gives the outputs, so that its folds can be left to the reader."""
         return self.program.graph.output in self.maps
 
     def weight_scale_bits(self, degree: int) -> int:
@@ -422,9 +450,11 @@ class _Request:
         norm = float(np.sqrt((matrix**2).sum(axis=0).max(initial=0.0)))
         largest = 0.0
         for bits in range((degree // 2).bit_length()):
-            layouts = map_layouts(Packing.tight(degree, 1 << bits), self.map_sizes, self.spread)
+            packing = Packing.tight(degree, 1 << bits)
+            layouts = map_layouts(packing, self.map_sizes, spread=self.spread, unfolded=self.unfolded)
             layout = dict(zip(self.maps, layouts, strict=True))[step.name]
-            # Every rotation is at most two switchings, and a fold adds up what was there before.
+            # Every rotation is at most two switchings, and a fold adds up what was there before; a fold that is left
+            # to the reader averages it.
             giants = 2 * layout.giant_steps << len(layout.folds)
             baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
             giant = math.sqrt(giants) / float(scales[step.name])
@@ -440,15 +470,15 @@ class _Choice:
         degree: N.
         input_scale_bits: a.
         weight_scale_bits: of encoded weights, 0 where there are none.
-        mask_scale_bits: scale of the mask, 0 where there is none.
-        base_bits: modulus of the response.
+        output_bits: modulus that holds an output.
+        base_bits: modulus that is never dropped.
         dropped_bits: sizes of the primes that each level drops.
     """
 
     degree: int
     input_scale_bits: int
     weight_scale_bits: int
-    mask_scale_bits: int
+    output_bits: int
     base_bits: int
     dropped_bits: tuple[tuple[int, ...], ...]
 
@@ -463,22 +493,13 @@ def _choose(request: _Request, degree: int) -> _Choice:
     low, high = request.model.scale_bits, 2 * LARGEST_COEFFICIENT_BITS
     while low < high:
         middle = (low + high) // 2
-        # One bit more, as flooding is rounded down to a power of two.
-        if _noise_at(request, degree, middle, weight_bits) <= math.ldexp(
-            request.flooding, -request.statistical_bits - 1
-        ):
+        if _is_hidden(request, degree, middle, weight_bits):
             high = middle
         else:
             low = middle + 1
-    mask_bits = 0 if request.masked_weights else _mask_scale_bits(request, degree)
     dropped_bits = _dropped_bits(request, low, weight_bits)
-    base_bits = _base_bits(request, low, weight_bits, mask_bits, dropped_bits)
-    return _Choice(degree, _input_scale_bits(request, low), weight_bits, mask_bits, base_bits, dropped_bits)
-
-
-def _mask_scale_bits(request: _Request, degree: int) -> int:
-    mask_error = 0.4 * request.error_budget / DEVIATIONS
-    return max(1, math.ceil(math.log2(request.joining * request.output_bound * mask_deviation(degree) / mask_error)))
+    output_bits, base_bits = _held_bits(request, low, weight_bits, dropped_bits)
+    return _Choice(degree, _input_scale_bits(request, low), weight_bits, output_bits, base_bits, dropped_bits)
 
 
 def _input_scale_bits(request: _Request, working_bits: int) -> int:
@@ -487,12 +508,24 @@ def _input_scale_bits(request: _Request, working_bits: int) -> int:
     return max(working_bits - lead, request.model.scale_bits)
 
 
-def _noise_at(request: _Request, degree: int, working_bits: int, weight_bits: int) -> float:
+def _is_hidden(request: _Request, degree: int, working_bits: int, weight_bits: int) -> bool:
+    """Whether the noise of the evaluation is so far below the flooding noise as is asked for."""
     dropped_bits = _dropped_bits(request, working_bits, weight_bits)
     input_bits = _input_scale_bits(request, working_bits)
     scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
     primes = MAXIMUM_MODULUS_BITS[128][degree] // MAXIMUM_PRIME_BITS
-    return request.noise(degree, input_bits, scales, primes)
+    noise = request.noise(degree, input_bits, scales, primes)
+    # Where primes are dropped, scales will be a little different, and rounding may take a whole bit.
+    output_scale = scales[request.program.graph.output]
+    flooding = request.flooding / 2 if any(dropped_bits) else _round_flooding(request, degree, output_scale)[1]
+    return noise <= math.ldexp(flooding, -request.statistical_bits)
+
+
+def _round_flooding(request: _Request, degree: int, output_scale: Fraction) -> tuple[int, float]:
+    """Bits of the flooding noise per coefficient, rounded down, and the deviation that it has then, real units."""
+    per_slot = math.sqrt(degree / 6)
+    bits = math.floor(math.log2(request.flooding / per_slot) + log2(output_scale))
+    return bits, 2.0 ** (bits - log2(output_scale)) * per_slot
 
 
 def _dropped_bits(request: _Request, working_bits: int, weight_bits: int) -> tuple[tuple[int, ...], ...]:
@@ -514,26 +547,22 @@ def _typical_products(dropped_bits: "tuple[tuple[int, ...], ...] | list[tuple[in
     return [math.prod((1 << bits) - (1 << (bits - 10)) + 1 for bits in level) for level in dropped_bits]
 
 
-def _base_bits(
-    request: _Request,
-    working_bits: int,
-    weight_bits: int,
-    mask_scale_bits: int,
-    dropped_bits: tuple[tuple[int, ...], ...],
-) -> int:
-    """Modulus that holds the masked outputs, and with what is dropped later on, whatever is refreshed."""
+def _held_bits(
+    request: _Request, working_bits: int, weight_bits: int, dropped_bits: tuple[tuple[int, ...], ...]
+) -> tuple[int, int]:
+    """Modulus that holds the outputs; and one that, with what is dropped later on, holds whatever is refreshed too."""
     input_bits = _input_scale_bits(request, working_bits)
     scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
     bounds, program = request.value_bounds(), request.program
-    output_bits = _magnitude_bits(request.joining * request.output_bound)
-    needed = [log2(scales[program.graph.output]) + mask_scale_bits + output_bits]
+    output_bits = log2(scales[program.graph.output]) + _magnitude_bits(request.output_bound)
+    needed = [output_bits]
     for level in range(program.depth):
         room = sum(map(sum, dropped_bits[level:])) - sum(map(len, dropped_bits[level:])) / 100
         needed += [
             log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]]) - room
             for step in program.refreshes(level)
         ]
-    return math.ceil(max(needed))
+    return math.ceil(output_bits), math.ceil(max(needed))
 
 
 def _magnitude_bits(bound: float) -> int:
@@ -549,15 +578,8 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
     dropped = dropped_products(parameters.primes, dropped_primes)
     scales = request.value_scales(choice.input_scale_bits, choice.weight_scale_bits, dropped)
     graph = request.model.graph
-    output_scale = float(scales[graph.output] * (1 << choice.mask_scale_bits))
     noise = request.noise(choice.degree, choice.input_scale_bits, scales, len(parameters.primes))
-    flooding_bits = math.floor(math.log2(request.flooding / math.sqrt(choice.degree / 6)) + math.log2(output_scale))
-    flooding = 2.0**flooding_bits / output_scale * math.sqrt(choice.degree / 6)
-    if request.masked_weights:
-        mask = 0.0
-    else:
-        outputs = request.joining * request.output_bound
-        mask = outputs * mask_deviation(choice.degree) * 2.0**-choice.mask_scale_bits
+    flooding_bits, flooding = _round_flooding(request, choice.degree, scales[graph.output])
     encoding = request.encoding_error(choice.degree, choice.weight_scale_bits) if request.packed else 0.0
     return HePlan(
         ring_degree=choice.degree,  # type: ignore[arg-type]  # a key of the standard's table
@@ -568,9 +590,9 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         components=request.program.components[graph.output],
         scale_bits=request.model.scale_bits,
         input_scale_bits=choice.input_scale_bits,
-        mask_scale_bits=choice.mask_scale_bits,
-        output_scale=output_scale,
+        output_scale=float(scales[graph.output]),
         dropped_primes=dropped_primes,
+        response_primes=_response_primes(parameters.primes[: len(base)], choice.output_bits),
         activations=tuple(
             ActivationPlan(node=name, coefficients=p.coefficients, unit_bits=p.unit_bits, radius=p.radius)
             for name, p in request.approximation.polynomials.items()
@@ -579,12 +601,13 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         flooding_bits=flooding_bits,
         statistical_bits=max(0, math.floor(math.log2(flooding / noise))),
         approximation_error=request.approximation.error,
-        expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, mask, encoding),
+        expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, encoding),
         weight_scale_bits=choice.weight_scale_bits,
         maps=request.map_sizes,
         paired=bool(request.program.splits),
         spread=request.spread,
         joined=request.joined,
+        unfolded=request.unfolded,
     )
 
 
@@ -597,6 +620,13 @@ def _base_primes(choice: _Choice, room: int) -> tuple[int, ...]:
     return (smaller + 1,) * larger + (smaller,) * (count - larger)
 
 
+def _response_primes(primes: tuple[int, ...], output_bits: int) -> int:
+    """How many of the primes hold an output; all of them where primes a little below powers of two fall short."""
+    products = itertools.accumulate(primes, operator.mul)
+    holding = (count for count, product in enumerate(products, start=1) if math.log2(product) >= output_bits)
+    return next(holding, len(primes))
+
+
 def dropped_products(primes: tuple[int, ...], dropped_primes: tuple[int, ...]) -> list[int]:
     """Product of the primes that each level drops; `primes` are those of a fresh ciphertext."""
     products, left = [], len(primes)
@@ -604,11 +634,3 @@ def dropped_products(primes: tuple[int, ...], dropped_primes: tuple[int, ...]) -
         products.append(math.prod(primes[left - count : left]))
         left -= count
     return products
-
-
-def mask_deviation(degree: int) -> float:
-    """Deviation of a slot of the mask from 0 or 1, in units of the mask's last place.
-
-    Randomised rounding of a uniform fraction has variance 1/6 per coefficient.
-    """
-    return math.sqrt(degree / 12)

@@ -1,14 +1,21 @@
-"""What keeps the seller's model private in a response: masked slots, fresh randomness, flooding noise.
+"""What keeps the seller's model private in a response: hidden coefficients, fresh randomness, flooding noise.
 
 Without them a response gives the model away, since the buyer holds the secret key and knows every second half of its
 own ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a network is a quadratic form of known a.
 `Protection` turns a ciphertext into one whose components are pseudo-random but for its phase, and whose phase holds
 
-- in the n used slots the output, and noise that is uniform in [-2^flooding_bits, 2^flooding_bits) per coefficient,
-  under which the noise of the evaluation disappears (smudging: Asharov et al., 2012, Lemma 2.1);
-- in the other slots the value times a random complex factor (the mask's own randomised rounding, about
-  2^-mask_scale_bits of it) plus uniform noise that is larger than any honest output. A buyer who puts samples there to
-  get more than it paid for learns at most roughly how large the values are, however much it scales them up.
+- in the visible coefficients (`trader.he.visible`), n' for each output of n' samples that were paid for, the output
+  and noise that is uniform in [-2^b, 2^b), under which the noise of the evaluation disappears (smudging: Asharov et
+  al., 2012, Lemma 2.1);
+- in every other coefficient a number that is uniform modulo the response's modulus Q, and independent of all else.
+
+The second needs no assumption on what was sent. Whatever the phase p is, p + r with r uniform and secret is uniform
+(a one-time pad), be p an honest result, one of other samples in slots that nobody paid for, of plaintexts beyond their
+range, or what evaluation made of forged keys. Where nothing is joined to an output, the pairs p_gk and p_(N - gk) get
+the same r: of both together nothing but their difference is left. So a response says no more than its n' visible
+numbers per output do, and each of these at most log2 Q - b - 1 bits (`HePlan.capacity_bits`): what is left of log2 Q,
+the most that a number modulo Q can say, after the b + 1 bits that the noise takes up. Among hostile inputs, it is these
+bits that are the limit; among honest ones, the flooding also hides all that is not the output.
 
 A ciphertext of components c0 … cd is re-randomised with Σ_j z_j·s^j, j < d, where each z_j = (a, b) is a fresh
 encryption of zero and s the secret key: adding a to c_j and b to c_(j + 1) takes no key. So every component but c0 gets
@@ -17,25 +24,20 @@ second component p1 is uniform: b = u·p1 + e with secret u and e is a sample of
 request holds the seed of p1, and its maker has no choice of p1 itself.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import kernels
-from trader.he.encoding import coefficients, polynomial, round_to_integers
 from trader.he.plan import HePlan
-from trader.he.planner import GUARD_BITS
-from trader.he.ring import transform
-from trader.he.sampling import random_fractions, random_words, round_at_random
+from trader.he.ring import prime_tables
+from trader.he.sampling import random_residues, random_words
 from trader.he.seal import Parameters, PublicKey
 from trader.he.types import Residues
+from trader.he.visible import Visible
 
 LIMB_BITS = 60
-DOUBLE_BITS = 52
-UNUSED_HEADROOM_BITS = 24
-"""Noise in unused slots exceeds the outputs' scale by this at most: more would cost the used slots double precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,17 @@ class Cover:
 
     Attributes:
         primes: of the response.
-        mask: by which it is multiplied, NTT form [primes, N]; None for weights that were masked.
-        noise: what is added then: encryptions of zero, flooding, [components, primes, N].
+        noise: encryptions of zero, hiding and flooding, [components, primes, N].
     """
 
     primes: tuple[int, ...]
-    mask: Residues | None = field(repr=False)
     noise: Residues = field(repr=False)
 
     def apply(self, ciphertext: Residues) -> None:
-        """Mask, re-randomise and flood a ciphertext [components, primes, N], in place."""
+        """Re-randomise, hide and flood a ciphertext [components, primes, N], in place."""
         for component, noise in zip(ciphertext, self.noise, strict=True):
             for index, prime in enumerate(self.primes):
-                if self.mask is None:
-                    kernels.add(noise[index], prime, component[index])
-                else:
-                    mask = self.mask[index]
-                    kernels.multiply_accumulate(component[index], mask, noise[index], prime, component[index])
+                kernels.add(noise[index], prime, component[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,50 +77,46 @@ class Protection:
     def _primes(self) -> tuple[int, ...]:
         return self.parameters.primes[: self.plan.response_primes]
 
-    def draw(self, used: NDArray[np.bool_]) -> Cover:
-        """What protects one ciphertext whose slots [N/2] hold outputs where `used` says so.
-
-        Without a mask scale, the last layer's weights were masked.
-        """
+    def draw(self, visible: Visible) -> Cover:
+        """What protects one ciphertext that shows so much."""
         # Leaving out residues switches encryptions of zero to the response's level.
         noise = self.public_key.encrypt_zero(self.plan.components)[:, : len(self._primes)]
-        limbs = [*self._flooding(), *self._unused_noise(used)]
-        for addend, total, prime in zip(self._transform(limbs), noise[0], self._primes, strict=True):
+        for addend, total, prime in zip(self._noise(visible), noise[0], self._primes, strict=True):
+            prime_tables(self.plan.ring_degree, prime).forward(addend)
             kernels.add(addend, prime, total)
-        return Cover(self._primes, self._mask(used) if self.plan.mask_scale_bits else None, noise)
+        return Cover(self._primes, noise)
 
-    def _mask(self, used: NDArray[np.bool_]) -> Residues:
-        """NTT form [primes, N] of 2^mask_scale_bits in used and 0 in other slots, rounded at random."""
-        exact = coefficients(used[np.newaxis].astype(np.float64), self.plan.ring_degree)[0]
-        return self._transform([(round_at_random(np.ldexp(exact, self.plan.mask_scale_bits)), 0)])
+    def _noise(self, visible: Visible) -> Residues:
+        """What is added to the phase, coefficients [primes, N]."""
+        noise = self._hiding(visible)
+        limbs = _uniform_integers(2 * visible.period, self.plan.visible_flooding_bits(visible))
+        shown = np.ascontiguousarray(noise[:, :: visible.gap(self.plan.ring_degree)])
+        for row, prime in zip(shown, self._primes, strict=True):
+            for integers, position in limbs:
+                kernels.add_integers(integers, prime, pow(2, position, prime), row)
+        noise[:, :: visible.gap(self.plan.ring_degree)] = shown
+        return noise
 
-    def _flooding(
-        self,
-    ) -> list[tuple[NDArray[np.int64], int]]:
-        """Uniform integers in [-2^b, 2^b) as (limb, position in bits)."""
-        limbs = []
-        position = 0
-        bits = self.plan.flooding_bits + 1
-        while bits - position > LIMB_BITS:
-            words = random_words((self.plan.ring_degree,)) >> np.uint64(64 - LIMB_BITS)
-            limbs.append((words.astype(np.int64), position))
-            position += LIMB_BITS
-        words = random_words((self.plan.ring_degree,)) >> np.uint64(64 - (bits - position))
-        limbs.append((words.astype(np.int64) - (1 << (bits - position - 1)), position))
-        return limbs
+    def _hiding(self, visible: Visible) -> Residues:
+        """Uniform coefficients [primes, N]; zero, or in equal pairs, in places that show something."""
+        degree, period = self.plan.ring_degree, visible.period
+        hiding = np.stack([random_residues(degree, prime) for prime in self._primes])
+        shown = hiding[:, :: visible.gap(degree)]
+        if visible.joined:
+            shown[:] = 0
+        else:
+            # p_(N/2), the one in the middle, shows nothing.
+            shown[:, 0] = 0
+            shown[:, period + 1 :] = shown[:, period - 1 : 0 : -1]
+        return hiding
 
-    def _unused_noise(self, used: NDArray[np.bool_]) -> list[tuple[NDArray[np.int64], int]]:
-        """Zero in used slots, uniform over the room that the modulus leaves in the others, as (integers, position)."""
-        modulus_bits = math.prod(self._primes).bit_length() - 1
-        room = min(modulus_bits - GUARD_BITS, self.plan.output_scale_bits + UNUSED_HEADROOM_BITS)
-        position = max(0, room - DOUBLE_BITS)
-        noise = 2 * random_fractions((1 + self.plan.joined, *used.shape)) - 1
-        slots = np.where(used, 0.0, noise[0] + (1j * noise[1] if self.plan.joined else 0))
-        exact = polynomial(slots, self.plan.ring_degree)
-        return [(round_to_integers(exact * 2.0 ** (room - position)), position)]
 
-    def _transform(self, limbs: list[tuple[NDArray[np.int64], int]]) -> Residues:
-        """Σ limb·2^position in NTT form, [primes, N]."""
-        integers, positions = zip(*limbs, strict=True)
-        result: Residues = transform(np.stack(integers)[np.newaxis], positions, self._primes)[0]
-        return result
+def _uniform_integers(count: int, bits: int) -> list[tuple[NDArray[np.int64], int]]:
+    """Uniform integers [count] in [-2^bits, 2^bits) as (limb, position in bits)."""
+    limbs = []
+    position, left = 0, bits + 1
+    while left > LIMB_BITS:
+        limbs.append(((random_words((count,)) >> np.uint64(64 - LIMB_BITS)).astype(np.int64), position))
+        position, left = position + LIMB_BITS, left - LIMB_BITS
+    top = random_words((count,)) >> np.uint64(64 - left)
+    return [*limbs, (top.astype(np.int64) - (1 << (left - 1)), position)]

@@ -1,10 +1,12 @@
-"""Randomness for flooding, masks and dithering, from the operating system. Keys and encryption errors are SEAL's."""
+"""Randomness for hiding, flooding and dithering, from the operating system. Keys and encryption errors are SEAL's."""
 
 import math
 import os
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trader.he.types import Residues
 
 
 def random_words(shape: tuple[int, ...]) -> NDArray[np.uint64]:
@@ -16,6 +18,18 @@ def random_fractions(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Uniform multiples of 2^-53 in [0, 1)."""
     fractions: NDArray[np.float64] = (random_words(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return fractions
+
+
+def random_residues(count: int, prime: int) -> Residues:
+    """Uniform residues [count] modulo a prime below 2^32.
+
+    Words modulo the prime would favour small residues, so that those beyond its largest multiple are drawn again.
+    """
+    words = np.frombuffer(os.urandom(4 * count), dtype=np.uint32).copy()
+    last = np.uint32((1 << 32) // prime * prime - 1)
+    while (beyond := words > last).any():
+        words[beyond] = np.frombuffer(os.urandom(4 * int(beyond.sum())), dtype=np.uint32)
+    return words % np.uint32(prime)
 
 
 def round_at_random(values: NDArray[np.float64]) -> NDArray[np.int64]:

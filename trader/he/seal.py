@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import zstandard
-from numpy.typing import NDArray
 from tenseal import sealapi
 
 from trader.he import kernels
@@ -33,6 +32,7 @@ from trader.he.zeros import ZeroProcess
 
 _HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
+_PLAINTEXT = struct.Struct("<4QQd")
 _COUNT = struct.Struct("<Q")
 _KEYS = struct.Struct("<4QQ")
 _BLAKE2XB = 1
@@ -126,7 +126,6 @@ class SecretKey:
         self._generator = sealapi.KeyGenerator(context, key)
         self._encryptor = sealapi.Encryptor(context, key)
         self._decryptor = sealapi.Decryptor(context, key)
-        self._encoder = sealapi.CKKSEncoder(context)
 
     def __repr__(self) -> str:
         return "SecretKey(...)"
@@ -211,11 +210,12 @@ class SecretKey:
             kernels.add(message[index], prime, zero.residues[index])
         return zero
 
-    def decrypt(self, residues: Residues, scale: float) -> NDArray[np.complex128]:
-        """Slots [N/2] of a ciphertext [components, l, N] at a scale; l primes of the modulus are left."""
-        ciphertext, plaintext = _load_ciphertext(self._parameters, residues, scale), sealapi.Plaintext()
+    def phase(self, residues: Residues) -> Residues:
+        """Σ c_j·s^j of a ciphertext [components, l, N], NTT form [l, N]; l primes of the modulus are left."""
+        ciphertext, plaintext = _load_ciphertext(self._parameters, residues, 1.0), sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plaintext)
-        return np.array(self._encoder.decode_complex(plaintext))
+        form = _values(_content(saved(plaintext)), residues[0].size, _PLAINTEXT)
+        return form.reshape(residues.shape[1:])
 
 
 @contextmanager
@@ -448,6 +448,6 @@ def _seeded(content: bytes) -> Seeded:
     return Seeded(_values(content, degree * primes).reshape(primes, degree), content[-SEED_BYTES:])
 
 
-def _values(content: bytes, count: int) -> Residues:
-    start = _FIELDS.size + _HEADER.size + _COUNT.size
+def _values(content: bytes, count: int, fields: struct.Struct = _FIELDS) -> Residues:
+    start = fields.size + _HEADER.size + _COUNT.size
     return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)

@@ -19,6 +19,7 @@ from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.sampling import round_at_random
 from trader.he.types import Buffer, Progress
+from trader.he.visible import read_values
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
@@ -170,10 +171,14 @@ class ClientSession:
         self._response_digest = container.digest
         slots = plan.samples_per_batch
         outputs = np.empty((self._samples, plan.outputs))
-        for batch, part in enumerate(container.parts):
+        part_primes = self._parameters.primes[: plan.response_primes]
+        for batch, (part, shown) in enumerate(zip(container.parts, plan.visible(self._samples), strict=True)):
             rows = outputs[batch * slots : (batch + 1) * slots]
-            decrypted = np.stack([secret.decrypt(ciphertext, plan.output_scale) for ciphertext in part])
-            rows[:] = plan.unpack(decrypted, len(rows))
+            values = [
+                read_values(secret.phase(ciphertext), part_primes, visible) / plan.output_scale
+                for ciphertext, visible in zip(part, shown, strict=True)
+            ]
+            rows[:] = plan.unpack(values, len(rows))
             if progress is not None:
                 progress(batch + 1, len(container.parts))
         return outputs

@@ -197,6 +197,15 @@ def digest(container: Buffer) -> bytes:
     return keccak(bytes(_header_frame(memoryview(container))))
 
 
+def stated_samples(container: Buffer) -> int:
+    """Number of samples that a container's header states.
+
+    Raises:
+        WireError: not a container.
+    """
+    return _parse_header(_header_frame(memoryview(container).cast("B"))).samples
+
+
 def read_container(
     container: Buffer,
     kind: Literal["request", "response"],

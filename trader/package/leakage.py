@@ -1,37 +1,79 @@
-"""How many answers give a model away, and how many exact outputs that are published.
+"""How many answers and published outputs give a model away: two limits, of which the tighter one rules.
 
-The criteria are those of the protocol that this one extends (Amorós, Hafiz, Lee, Tol, "Gimme That Model! A Trusted ML
-Model Trading Protocol"): a linear model of F features is solved from F + 1 answers; for networks, attacks in the
-literature need on the order of one answer per hundred parameters.
+The first counts answers as the protocol does that this one extends (Amorós, Hafiz, Lee, Tol, "Gimme That Model! A
+Trusted ML Model Trading Protocol", §3.4): a linear model of F features is solved from F + 1 answers; for networks,
+attacks in the literature need on the order of one answer per hundred parameters.
+
+The second counts bits, since an answer can be worth several equations (inputs x_i = Bⁱ write all weights of a row one
+behind the other). An answer carries `HePlan.answer_bits` at most, whatever was sent; a proof publishes the exact
+outputs of its k samples, for everybody to read. Both together must not be more bits than the parameters have.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.model import CanonicalModel, Graph, Linear
+from trader.model import Linear
+from trader.model.graph import output_scale_bits
 from trader.package.errors import QuotaError
+
+if TYPE_CHECKING:
+    from trader.he import HePlan
+    from trader.model import CanonicalModel
 
 PARAMETERS_PER_QUERY = 100
 
 
-def safe_quota(graph: Graph) -> int:
-    """Test samples that one buyer may have without being able to rebuild the model; 0 where even one is too many."""
+def safe_quota(model: CanonicalModel, plan: HePlan, published_bits: int) -> int:
+    """Test samples that one buyer may have without being able to rebuild the model; 0 where even one is too many.
+
+    Args:
+        model: the model.
+        plan: of its encrypted tests.
+        published_bits: of exact outputs in all proofs that are planned, see `proof_bits`.
+    """
+    safe_bits = (parameter_bits(model) - published_bits) // plan.answer_bits
+    return max(0, min(_safe_answers(model), safe_bits))
+
+
+def _safe_answers(model: CanonicalModel) -> int:
+    """By the number of answers alone."""
+    graph = model.graph
     layers = [node for node in graph.nodes if isinstance(node, Linear)]
-    if len(layers) == len(graph.nodes) and len(layers) <= 1:
-        return max(0, graph.features - 2)
-    return graph.parameter_count // PARAMETERS_PER_QUERY
+    linear = len(layers) == len(graph.nodes) and len(layers) <= 1
+    return max(0, graph.features - 2) if linear else graph.parameter_count // PARAMETERS_PER_QUERY
 
 
-def check_quota(graph: Graph, buyer_quota_samples: int) -> None:
+def parameter_bits(model: CanonicalModel) -> int:
+    """Bits that weights and biases are written in, salt left out: as many for each of a tensor as its largest takes."""
+    bits = 0
+    for index in range(len(model.tensors)):
+        values = np.concatenate([model.weights(index).ravel(), model.bias(index).ravel()]).astype(np.int64)
+        bits += values.size * (int(np.abs(values).max(initial=0)).bit_length() + 1)
+    return bits
+
+
+def proof_bits(model: CanonicalModel, plan: HePlan, audit_samples: int) -> int:
+    """Bits of the exact outputs of k samples, which a proof publishes."""
+    magnitude_bits = sum(plan.modulus_bits[: plan.response_primes]) - plan.output_scale_bits
+    return audit_samples * model.graph.outputs * (output_scale_bits(model.graph, model.scale_bits) + magnitude_bits)
+
+
+def check_quota(model: CanonicalModel, plan: HePlan, published_bits: int, buyer_quota_samples: int) -> None:
     """Refuse a quota that gives the model away.
 
     Raises:
         QuotaError: with the safe quota.
     """
-    safe = safe_quota(graph)
+    safe = safe_quota(model, plan, published_bits)
     if buyer_quota_samples > safe:
         raise QuotaError(
-            f"{buyer_quota_samples} test samples per buyer could give this model of {graph.parameter_count} parameters "
-            f"away; up to {safe} are safe. Lower the quota, or insist if the price covers the risk."
+            f"{buyer_quota_samples} test samples per buyer could give this model of {model.graph.parameter_count} "
+            f"parameters away; up to {safe} are safe. Its parameters have {parameter_bits(model)} bits; an answer can "
+            f"carry {plan.answer_bits}, and the planned proofs publish {published_bits}. Lower the quota or the number "
+            "of proofs, or insist if the price covers the risk."
         )
 
 
@@ -50,20 +92,11 @@ def check_published(model: CanonicalModel, rows: int, output_bits: int) -> None:
         QuotaError: it says which criterion fails, and what would be safe.
     """
     graph = model.graph
-    published, hidden = rows * graph.outputs * output_bits, _parameter_bits(model)
-    safe = min(safe_quota(graph), hidden // (graph.outputs * output_bits))
+    published, hidden = rows * graph.outputs * output_bits, parameter_bits(model)
+    safe = min(_safe_answers(model), hidden // (graph.outputs * output_bits))
     if rows > safe:
         raise QuotaError(
             f"exact outputs on {rows} public samples have {published} bits, this model's {graph.parameter_count} "
             f"parameters {hidden}: anyone could rebuild the model from them. Up to {safe} samples are safe, all "
             "published proofs together. Certify fewer, or insist if the price covers the risk."
         )
-
-
-def _parameter_bits(model: CanonicalModel) -> int:
-    """Bits of weights and biases without salt; each counts as many as the largest of its tensor takes, and a sign."""
-    bits = 0
-    for index in range(len(model.tensors)):
-        values = np.concatenate([model.weights(index).ravel(), model.bias(index).ravel()])
-        bits += values.size * (int(np.abs(values.astype(np.int64)).max()).bit_length() + 1)
-    return bits

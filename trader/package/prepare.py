@@ -1,9 +1,10 @@
 """From an ONNX file to a package that can be listed.
 
 In this order: (1) the model is read in a sandbox and lowered to its public graph; (2) its parameters become canonical
-integers; (3) the quota is checked; (4) the encrypted test is planned from the magnitudes that calibration data
-reaches; (5) the audit circuit is built; (6) the parameters are committed to and bound to the chunks that will be
-delivered; (7) the manifest says all of it; (8) the folder is written as a whole, or not at all.
+integers; (3) the encrypted test is planned from the magnitudes that calibration data reaches; (4) the quota is checked
+against what the answers, and the proofs, can tell; (5) the audit circuit is built; (6) the parameters are committed to
+and bound to the chunks that will be delivered; (7) the manifest says all of it; (8) the folder is written as a whole,
+or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from trader.delivery import EncryptionKey
 from trader.errors import CallerError
-from trader.he import HePlan, SecurityPolicy, plan_encryption
+from trader.he import HePlan, SecurityPolicy, charged_samples, plan_encryption
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -31,7 +32,7 @@ from trader.model import (
     read_samples,
 )
 from trader.model import manifest as manifests
-from trader.package.leakage import check_quota, safe_quota
+from trader.package.leakage import check_quota, proof_bits, safe_quota
 from trader.package.planning import planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
@@ -67,7 +68,8 @@ class PrepareOptions:
     Attributes:
         card: what the listing says of the model.
         audit_samples: k, samples in one audit proof.
-        buyer_quota_samples: test samples per buyer; None for as many as are safe (at least k).
+        buyer_quota_samples: test samples per buyer; None for as many as are safe (at least what k are charged). Each
+            session counts as a power of two.
         listing_quota_samples: test samples of all buyers together; None for ten buyers' worth.
         fee_wei: of a buyer's first session.
         endpoint: URL where buyers reach the seller.
@@ -134,7 +136,6 @@ def _assemble(
     lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, out: Path, step: Step
 ) -> SellerPackage:
     canonical = canonicalise(lowered, proofs=options.proofs)
-    quota = _decide_quota(canonical, options)
     step("planning the encrypted test")
     data = planning_data(canonical, lowered.input_exponents, samples)
     plan = plan_encryption(
@@ -144,6 +145,7 @@ def _assemble(
         calibration=data.calibration,
         policy=options.policy,
     )
+    quota = _decide_quota(canonical, plan, options)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
     circuit = build_audit_circuit(
@@ -186,16 +188,20 @@ def _assemble(
     return SellerPackage(public, canonical, bound.artifact, key, out)
 
 
-def _decide_quota(canonical: CanonicalModel, options: PrepareOptions) -> manifests.Quota:
-    safe = safe_quota(canonical.graph)
-    buyer = max(safe, options.audit_samples) if options.buyer_quota_samples is None else options.buyer_quota_samples
-    if buyer < options.audit_samples:
+def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptions) -> manifests.Quota:
+    published_bits = options.proofs * proof_bits(canonical, plan, options.audit_samples)
+    needed = charged_samples(options.audit_samples)
+    if options.buyer_quota_samples is None:
+        buyer = max(safe_quota(canonical, plan, published_bits), needed)
+    else:
+        buyer = options.buyer_quota_samples
+    if buyer < needed:
         raise CallerError(
-            f"a quota of {buyer} test samples is less than the {options.audit_samples} samples of an audit. "
-            "Raise the quota or lower the number of audit samples."
+            f"a quota of {buyer} test samples is less than the {needed} that a test with the {options.audit_samples} "
+            "samples of an audit is charged. Raise the quota or lower the number of audit samples."
         )
     if options.buyer_quota_samples is not None and not options.insist:
-        check_quota(canonical.graph, buyer)
+        check_quota(canonical, plan, published_bits, buyer)
     listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
     return manifests.Quota(buyer_samples=buyer, listing_samples=listing, fee_wei=hex(options.fee_wei))
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """The buyer paid the query fee for an encrypted test of `samples` samples."""
+    """The buyer paid the query fee for an encrypted test that is charged as `samples` samples, a power of two."""
 
     at_seconds: int
     listing_id: int

@@ -52,7 +52,8 @@ interface IModelMarket {
     error ListingNotOpen(uint256 listingId);
     error NotSeller(address caller, address seller);
     error NotBuyer(address caller, address buyer);
-    error NoSamples();
+    /// @notice Sessions are charged as powers of two, since a response shows as many answers.
+    error SamplesNotPowerOfTwo(uint256 samples);
     error QuotaExceeded(uint256 listingId, uint256 samples, uint256 samplesLeft);
     error UnexpectedPayment(uint256 paid, uint256 due);
     error UnexpectedState(uint256 tradeId, State current, State expected);
@@ -120,7 +121,8 @@ interface IModelMarket {
 
     // ----------------------------------------------------------------------------------------------------- trade
 
-    /// @notice Opens a test session of `samples` samples, paying `sessionFee`. The caller is the buyer.
+    /// @notice Opens a test session of up to `samples` samples, paying `sessionFee`. The caller is the buyer.
+    /// @param samples What counts in the quotas, a power of two: the request says how many samples there are really.
     /// @param requestDigest keccak256 of the encrypted request, which travels off-chain.
     function openSession(uint256 listingId, uint32 samples, bytes32 requestDigest)
         external

@@ -129,7 +129,7 @@ struct Trade {
     uint48 listingId;
     /// Fee paid for the session.
     uint128 fee;
-    /// Test samples that the session asked for.
+    /// Test samples that the session is charged, a power of two.
     uint32 samples;
     /// What the last move committed to: the request (Testing), the response (Answered), keccak256(abi.encode(
     /// inputCommitment, outputs)) (Purchased), the root of the ciphertext (from Proven on).

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import HePlan, plan_encryption
+from trader.he.seal import SecretKey
+from trader.he.types import Residues
+from trader.he.visible import Visible, read_values
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, evaluate_exact, measured_bounds
 from trader.model.graph import output_scale_bits
 
@@ -43,6 +46,14 @@ def random_inputs(model: CanonicalModel, samples: int, seed: int = 1) -> NDArray
 def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> HePlan:
     """The default plan, with bounds measured on the inputs."""
     return plan_encryption(model, measured_bounds(model, inputs), input_magnitude=1.0)
+
+
+def decrypt_slots(key: SecretKey, ciphertext: Residues, scale: float) -> NDArray[np.complex128]:
+    """All slots [N/2] of a ciphertext [components, l, N], whatever it was meant to show."""
+    _, count, degree = ciphertext.shape
+    primes = key._parameters.primes[:count]
+    real, imaginary = read_values(key.phase(ciphertext), primes, Visible(degree // 2, joined=True)) / scale
+    return real + 1j * imaginary * np.tile([1, -1], degree // 4)  # SEAL's order: the slots of X^(N/2) are i and -i
 
 
 def exact_outputs(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.float64]:

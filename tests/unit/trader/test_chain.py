@@ -103,10 +103,10 @@ def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
 def test_a_kept_transaction_takes_effect_once_however_often_it_is_sent(market: Market, account: LocalAccount) -> None:
     market.list(account, TERMS)
     kept: list[bytes] = []
-    first = market.open_session(account, 1, 10, b"d" * 32, 1000, kept.append)
+    first = market.open_session(account, 1, 16, b"d" * 32, 1000, kept.append)
     again = market.resend_session(kept[0])
     assert again == first
-    assert market.samples_left(1, account.address) == TERMS.buyer_quota_samples - 10
+    assert market.samples_left(1, account.address) == TERMS.buyer_quota_samples - 16
     assert market.find_session(account.address, b"d" * 32) == 1
     assert market.find_session(account.address, b"e" * 32) is None
 
@@ -124,7 +124,7 @@ def test_a_kept_transaction_whose_place_was_taken_is_refused(market: Market, acc
         raise CrashError
 
     with pytest.raises(CrashError):
-        market.open_session(account, 1, 10, b"d" * 32, 1000, crash)
+        market.open_session(account, 1, 16, b"d" * 32, 1000, crash)
     market.list(account, TERMS)  # takes the number of the transaction that was not sent
     with pytest.raises(TransactionRefusedError, match="another transaction of 0x"):
         market.resend_session(kept[0])

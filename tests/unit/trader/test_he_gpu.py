@@ -24,7 +24,7 @@ def test_a_device_without_pytorch_is_named(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_torch)
     model = random_network(4, 2)
     inputs = random_inputs(model, 3)
-    plan = plan_for(model, inputs)
+    plan = plan_for(model, inputs).batched
     request = ClientSession(plan).encrypt(inputs)
     with pytest.raises(DeviceError, match="'cuda' takes PyTorch: pip install torch, or evaluate on the CPU"):
         evaluate(plan, model, request, 3, device="cuda")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.unit.trader.he_models import SALT_ROWS, SCALE_BITS, exact_outputs, plan_for, random_inputs
-from trader.he import ClientSession, PlanError, evaluate, plan_encryption
+from tests.unit.trader.he_models import SALT_ROWS, SCALE_BITS, exact_outputs, plan_for, random_inputs, random_network
+from trader.he import ClientSession, PlanError, evaluate, kernels, plan_encryption
+from trader.he.packing import affine_maps, map_supports
 from trader.he.program import build_program
 from trader.he.propagation import value_scales
 from trader.he.tiles import TileEvaluator
@@ -156,3 +157,38 @@ def test_staged_programs_are_within_the_predicted_error(name):
     assert np.abs(outputs - exact).max() <= plan.expected_error
     assert np.abs(outputs - moved).max() <= plan.expected_error - plan.approximation_error + 2**-14
     assert plan.statistical_bits >= 20
+
+
+def _pruned(model):
+    """Half of the weights zero."""
+    tensors = [tensor.copy() for tensor in model.tensors]
+    for index, spec in enumerate(model.graph.parameters):
+        tensors[index][..., : spec.inputs // 2, :] = 0
+    return CanonicalModel(model.graph, tuple(tensors), model.scale_bits)
+
+
+@pytest.mark.parametrize("model", [_convolution(), random_network(60, 8, 3)], ids=["convolution", "dense"])
+def test_what_is_left_out_follows_from_the_architecture(model):
+    program = build_program(model.graph, {}, staged=True, packed=True)
+    supports = map_supports(model, program)
+    for name, numbers in affine_maps(model, program).items():
+        assert (supports[name] == (numbers.matrix != 0)).all()
+    pruned = map_supports(_pruned(model), program)
+    assert all((pruned[name] == support).all() for name, support in supports.items())
+    assert (model.graph.features == 36) == any((support == 0).any() for support in supports.values())
+
+
+def test_weights_of_zero_take_as_many_products(monkeypatch):
+    model = random_network(100, 16, 3)
+    inputs = random_inputs(model, 3)
+    plan = plan_for(model, inputs)
+    assert plan.for_samples(3).packed
+    counts = []
+    whole = kernels.add_products
+    monkeypatch.setattr(kernels, "add_products", lambda *arguments: (counts.append(1), whole(*arguments)))
+    for candidate in (model, _pruned(model)):
+        counts.append("model")
+        evaluate(plan, candidate, ClientSession(plan).encrypt(inputs), 3)
+    first, second = " ".join(map(str, counts)).split("model")[1:]
+    assert first.split() == second.split()
+    assert len(first.split()) >= 16

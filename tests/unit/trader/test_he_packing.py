@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from trader.he.packing import MapLayout, Packing, needed_rotations
+from trader.he.packing import MapLayout, Packing, map_layouts, needed_rotations
 
 DEGREE = 256
 SHAPES = [(5, 3), (128, 2), (3, 40), (64, 64), (1, 1), (200, 30), (130, 129), (17, 200)]
@@ -13,6 +13,17 @@ SHAPES = [(5, 3), (128, 2), (3, 40), (64, 64), (1, 1), (200, 30), (130, 129), (1
 
 def _rotated(slots, turns):
     return np.roll(slots, -sum(turns))
+
+
+def _unpack(packing, slots, size):
+    """Samples [n, size] of slots, read from where each element stands first."""
+    return slots.reshape(-1, packing.stride)[:size, : packing.samples].T
+
+
+def _used(packing, size):
+    """Slots [ciphertexts, N/2] that hold an element of a sample."""
+    held = (packing.elements(size) < size)[:, :, np.newaxis] & (np.arange(packing.stride) < packing.samples)
+    return held.reshape(len(held), -1)
 
 
 def _evaluate(layout, matrix, slots):
@@ -23,7 +34,7 @@ def _evaluate(layout, matrix, slots):
         for source, giant, baby in np.ndindex(layout.sources, layout.giant_steps, layout.baby_steps):
             rotated = _rotated(slots[source], packing.turns(layout.baby_rotation) * baby)
             entries = layout.diagonal(matrix, target, source, giant * layout.baby_steps + baby)
-            sums[giant] += layout.slots(entries, masked=False) * rotated
+            sums[giant] += layout.slots(entries) * rotated
         total = sums[-1]
         for part in sums[-2::-1]:
             total = _rotated(total, packing.turns(layout.giant_rotation)) + part
@@ -40,9 +51,9 @@ def test_diagonals_give_the_product(samples, shape):
     values, matrix = random.normal(size=(samples, shape[0])), random.normal(size=shape)
     packing = Packing.tight(DEGREE, samples)
     slots = _evaluate(MapLayout(packing, *shape), matrix, packing.pack(values))
-    assert np.allclose(packing.unpack(slots, shape[1]), values @ matrix)
+    assert np.allclose(_unpack(packing, slots, shape[1]), values @ matrix)
     # In every place where an output is repeated, so that the next map can read it.
-    used = packing.used(shape[1])
+    used = _used(packing, shape[1])
     assert np.allclose(slots[used], packing.pack(values @ matrix)[used])
     # Other blocks hold copies, which are within whatever range the outputs are in.
     in_samples = slots.reshape(len(slots), packing.blocks, packing.stride)[:, :, :samples]
@@ -60,8 +71,23 @@ def test_copies_share_the_work(copies, shape):
     assert layout.diagonals * copies == whole.diagonals
     slots = _evaluate(layout, matrix, layout.pack(values))
     expected = whole.packing.pack(values @ matrix)
-    assert np.allclose(slots[whole.packing.used(shape[1])], expected[whole.packing.used(shape[1])])
-    assert np.allclose(whole.packing.unpack(slots, shape[1]), values @ matrix)
+    used = _used(whole.packing, shape[1])
+    assert np.allclose(slots[used], expected[used])
+    assert np.allclose(_unpack(whole.packing, slots, shape[1]), values @ matrix)
+
+
+@pytest.mark.parametrize("samples", [1, 3, 16])
+@pytest.mark.parametrize("spread", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_not_folded_is_the_average_of_the_repeats(samples, spread, shape):
+    random = np.random.default_rng(0)
+    values, matrix = random.normal(size=(samples, shape[0])), random.normal(size=shape)
+    packing = Packing.tight(DEGREE, samples)
+    (layout,) = map_layouts(packing, (shape,), spread=spread, unfolded=True)
+    assert layout.folds == ()
+    slots = _evaluate(layout, matrix * 2.0**layout.folded_bits, layout.pack(values))
+    repeats = slots.reshape(len(slots), -1, packing.period(shape[1]) * packing.stride)
+    assert np.allclose(_unpack(packing, repeats.mean(axis=1), shape[1]), values @ matrix)
 
 
 def test_copies_are_used_where_they_save_rotations():
@@ -89,9 +115,8 @@ def test_packing_and_unpacking_are_inverse(samples):
     packing = Packing.tight(DEGREE, samples)
     slots = packing.pack(values)
     assert slots.shape == (packing.ciphertexts(37), DEGREE // 2)
-    assert (packing.unpack(slots, 37) == values).all()
+    assert (_unpack(packing, slots, 37) == values).all()
     assert np.isin(slots, values).all()
-    assert packing.used(37).sum() % samples == 0
 
 
 def test_one_block_is_one_feature_per_ciphertext():
@@ -101,11 +126,14 @@ def test_one_block_is_one_feature_per_ciphertext():
     assert (slots[:, 100:] == values[:28].T).all()
 
 
-def test_masked_entries_leave_out_samples_that_do_not_exist():
-    layout = MapLayout(Packing.tight(DEGREE, 5), 4, 4)
-    slots = layout.slots(np.ones(layout.packing.blocks), masked=True).reshape(-1, 8)
-    assert (slots[:, :5] == 1).all()
-    assert (slots[:, 5:] == 0).all()
+@pytest.mark.parametrize("samples", [1, 5, 20, 64])
+def test_samples_repeat_with_a_power_of_two(samples):
+    values = np.random.default_rng(2).normal(size=(samples, 3))
+    slots = Packing(DEGREE, DEGREE // 2, samples).pack(values)
+    period = 1 << (samples - 1).bit_length()
+    assert (slots == np.tile(slots[:, :period], DEGREE // 2 // period)).all()
+    assert (slots[:, :samples] == values.T).all()
+    assert (slots[:, samples:period] == values[: period - samples].T).all()
 
 
 def test_few_rotations_for_wide_maps():

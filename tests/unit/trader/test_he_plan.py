@@ -82,9 +82,26 @@ def test_stricter_policy_gives_a_stricter_plan(model):
 
 def test_more_flooding_takes_more_modulus(model, plan):
     bounds = measured_bounds(model, random_inputs(model, 64))
-    flooded = plan_encryption(model, bounds, input_magnitude=1.0, statistical_bits=30)
-    assert flooded.statistical_bits >= 30
+    flooded = plan_encryption(model, bounds, input_magnitude=1.0, statistical_bits=41)
+    assert flooded.statistical_bits >= 41
     assert sum(flooded.modulus_bits) > sum(plan.modulus_bits)
+
+
+def test_a_policy_asks_for_flooding_too(model):
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    policy = SecurityPolicy(statistical_bits=41)
+    policy.check(plan_encryption(model, bounds, input_magnitude=1.0, policy=policy))
+
+
+def test_flooding_takes_what_the_ring_has_room_for():
+    """At least 20 bits, up to 40, and no larger ring for it; the plan says how many it came to."""
+    for widths in [(30, 16, 2), (200, 20, 20), (8, 6, 5, 2), (100, 3)]:
+        model = random_network(*widths)
+        for layout in plan_for(model, random_inputs(model, 64)).layouts:
+            assert layout.statistical_bits >= 20
+            unused = MAXIMUM_MODULUS_BITS[128][layout.ring_degree] - sum(layout.modulus_bits)
+            # One more bit of flooding takes several of modulus where values are multiplied.
+            assert layout.statistical_bits >= 40 or unused < 20 or layout.input_scale_bits >= 69
 
 
 def test_huge_inputs_are_refused(model):
@@ -105,7 +122,7 @@ def test_plan_survives_the_manifest(plan):
         {"modulus_bits": [28]},
         {"modulus_bits": [40, 40, 17]},
         {"flooding_bits": 900},
-        {"output_scale": 2.0**180},
+        {"output_scale": 2.0**190},
         {"expected_error": "nan"},
         {"input_magnitude": float("nan")},
         {"unknown": 1},
@@ -133,7 +150,7 @@ def test_a_weak_plan_is_refused_before_any_key_is_made(plan, monkeypatch):
 
 def test_a_plan_that_floods_too_little_is_refused(plan):
     with pytest.raises(SecurityError, match="statistical bits"):
-        SecurityPolicy(statistical_bits=40).check(plan)
+        SecurityPolicy(statistical_bits=60).check(plan)
 
 
 def test_parameters_are_compared_by_hash(plan):
@@ -210,7 +227,9 @@ def test_layouts_follow_the_number_of_samples(layered):
         ("many_samples", {"paired": False, "dropped_primes": []}),
         ("many_samples", {"dropped_primes": [1]}),
         ("many_samples", {"features": 199}),
-        ("many_samples", {"mask_scale_bits": 0}),
+        ("many_samples", {"unfolded": True}),
+        ("many_samples", {"response_primes": 8}),
+        ("few_samples", {"response_primes": 5}),
     ],
 )
 def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, SessionError, commit_outputs, evaluate
+from trader.he import ClientSession, PlanError, SecurityPolicy, SessionError, commit_outputs, evaluate, seal
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec
 
 
@@ -47,7 +47,7 @@ def test_leading_axes_are_carried_along():
     graph = Graph((4, 3), (Linear("y", ("input",), (4, 2), 0),), "y", dense.graph.parameters)
     model = CanonicalModel(graph, dense.tensors, dense.scale_bits)
     inputs = random_inputs(model, 6)
-    plan = plan_for(dense, random_inputs(dense, 64)).model_copy(update={"features": 12, "outputs": 8})
+    plan = plan_for(dense, random_inputs(dense, 64)).batched.model_copy(update={"features": 12, "outputs": 8})
     outputs, _ = _encrypted_outputs(model, inputs, plan)
     rows = exact_outputs(dense, inputs.reshape(24, 3)).reshape(6, 8)
     assert np.abs(outputs - rows).max() <= plan.expected_error
@@ -158,3 +158,21 @@ def test_parameter_spec_is_respected():
     inputs = np.array([[1 << 13, 0], [0, 1 << 13]])
     outputs, plan = _encrypted_outputs(model, inputs)
     assert np.abs(outputs - [[4.0], [5.0]]).max() <= plan.expected_error
+
+
+@pytest.mark.parametrize("widths", [(30, 2), (30, 16, 3)])
+def test_a_response_leaves_out_primes_that_no_output_needs(widths):
+    """What a modulus holds beyond an output would only serve who sends something else than samples."""
+    model = random_network(*widths)
+    inputs = random_inputs(model, 20)
+    plan = plan_for(model, inputs).batched
+    assert plan.response_primes == plan.primes
+    *kept, special = plan.modulus_bits
+    modulus_bits = (*kept, 25, special)
+    identifier = seal.parameters(plan.ring_degree, modulus_bits).parameters_id
+    roomy = plan.model_copy(update={"modulus_bits": modulus_bits, "parameters_id": identifier})
+    assert roomy.capacity_bits == plan.capacity_bits
+    session = ClientSession(roomy, SecurityPolicy(security_bits=0))
+    response = evaluate(roomy, model, session.encrypt(inputs), 20)
+    assert len(response) < 1.01 * plan.response_bytes(20) + 4000
+    assert np.abs(session.decrypt(response) - exact_outputs(model, inputs)).max() <= plan.expected_error

@@ -1,17 +1,13 @@
 """Two samples per slot: tests that fill more than one batch."""
 
-import os
-
 import numpy as np
 import pytest
 
+from tests.simulators.curious_buyer import CuriousBuyer
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import ClientSession, PlanError, evaluate
+from trader.he.privacy import Protection
 from trader.he.program import Split, build_program
-from trader.he.request import RequestParts
-from trader.he.seal import SecretKey, conjugation_element
-from trader.he.session import plan_parameters
-from trader.he.wire import ContainerWriter, read_container
 from trader.model import INPUT, Add, Graph, Linear, ParameterSpec, Square
 
 
@@ -78,39 +74,35 @@ def test_a_layer_as_wide_as_the_input_is_not_worth_it():
     assert plan_for(model, random_inputs(model, 64)).many_samples is None
 
 
-def _answer(plan, model, inputs, claimed):
-    """Raw slots of the response to a request with more samples than it claims."""
-    paired = plan.for_samples(claimed)
-    parameters = plan_parameters(paired)
-    key = SecretKey(parameters)
-    layout = paired.request_layout(claimed, parameters.all_primes)
-    writer = ContainerWriter("request", paired.digest, claimed, layout)
-    request = RequestParts(paired, claimed, parameters, writer.parts)
-    request.write_public_key(key.public_key())
-    (switching,) = key.galois_keys([conjugation_element(paired.ring_degree)])
-    request.write_key(0, switching)
-    for index, slots in enumerate(paired.pack(np.ldexp(inputs, -paired.scale_bits))):
-        request.write_ciphertext(0, index, key.encrypt(slots, 2.0**paired.input_scale_bits))
-    response = evaluate(plan, model, writer.finish(os.urandom(32)), claimed)
-    layout = paired.response_layout(claimed, parameters.primes)
-    part = read_container(response, "response", paired.digest, claimed, layout).parts[0]
-    return np.stack([key.decrypt(ciphertext, paired.output_scale).real for ciphertext in part])
-
-
 def test_extra_samples_in_imaginary_parts_stay_unanswered():
+    """10 more samples than a batch, paid as 16 more; 600 in the imaginary parts, where a response shows 16 numbers."""
     model = _wide(20, 1)
     inputs = random_inputs(model, 4096 + 600)
-    slots = _answer(plan_for(model, inputs[:256]), model, inputs, claimed=4096 + 10)
+    buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)
+    assert [visible.period for visible in buyer.visible] == [4096, 16]
+    part = buyer.ask(model, buyer.honest(inputs))
     expected = exact_outputs(model, inputs[4096:])[:, 0]
-    assert np.abs(slots[1, :10] - expected[:10]).max() < 1e-3
-    assert abs(np.corrcoef(slots[1, 10:600], expected[10:])[0, 1]) < 0.2
-    assert slots[1, 10:].std() > 10 * np.abs(expected).max()
+    found = buyer.slots(part)[1].real[:600]
+    assert abs(np.corrcoef(found, expected)[0, 1]) < 0.2
+    assert found.std() > 2**10 * expected.std()
+    assert np.abs(buyer.read(part)[:4096] - exact_outputs(model, inputs[:4096])).max() < buyer.plan.expected_error
+
+
+def test_without_hiding_they_would_be_answered(monkeypatch):
+    """The test above can fail."""
+    monkeypatch.setattr(Protection, "_hiding", lambda self, _: np.zeros((len(self._primes), 8192), dtype=np.uint32))
+    model = _wide(20, 1)
+    inputs = random_inputs(model, 4096 + 600)
+    buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)
+    found = buyer.slots(buyer.ask(model, buyer.honest(inputs)))[1].real[:600]
+    assert np.abs(found - exact_outputs(model, inputs[4096:])[:, 0]).max() < 1e-3
 
 
 def test_a_split_without_conjugation_would_mix_samples(monkeypatch):
-    """The test above can fail: products of unsplit samples are mixtures."""
+    """Products of unsplit samples are mixtures."""
     monkeypatch.setattr("trader.he.seal.Automorphisms.conjugate", lambda _, residues: residues.copy())
     model = _wide(20, 1)
-    inputs = random_inputs(model, 4096 + 600)
-    slots = _answer(plan_for(model, inputs[:256]), model, inputs, claimed=4096 + 10)
-    assert np.abs(slots[1, :10] - exact_outputs(model, inputs[4096:4106])[:, 0]).max() > 0.1
+    inputs = random_inputs(model, 4096 + 10)
+    buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)
+    outputs = buyer.read(buyer.ask(model, buyer.honest(inputs)))
+    assert np.abs(outputs - exact_outputs(model, inputs))[4096:].max() > 0.1

@@ -68,7 +68,7 @@ def test_we_accept_neither_nothing_nor_a_claimed_size():
     with pytest.raises(WireError):
         evaluate(plan, model, b"", 4)
     with pytest.raises(WireError):
-        evaluate(plan, model, request, 3)
+        evaluate(plan, model, request, 2)
 
 
 def test_tenseal_contexts_carry_secret_keys_and_we_refuse_them():

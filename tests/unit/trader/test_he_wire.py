@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from eth_utils.crypto import keccak
 
-from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import ClientSession, WireError, digest, evaluate
 from trader.he.wire import MAGIC, MAX_HEADER_BYTES
 
@@ -17,7 +17,7 @@ HEADER_START = len(MAGIC) + 4
 def trade():
     model = random_network(3, 2)
     inputs = random_inputs(model, SAMPLES)
-    plan = plan_for(model, inputs)
+    plan = plan_for(model, inputs).batched
     session = ClientSession(plan)
     request = bytes(session.encrypt(inputs))
     return model, plan, session, request, bytes(evaluate(plan, model, request, SAMPLES))
@@ -145,8 +145,17 @@ def test_response_to_another_request_is_refused(trade):
 
 def test_more_samples_than_were_paid_for_are_refused(trade):
     model, plan, _, request, _ = trade
-    with pytest.raises(WireError, match="number of samples is 4, expected 3"):
-        evaluate(plan, model, request, SAMPLES - 1)
+    with pytest.raises(WireError, match="number of samples is 4, expected 2"):
+        evaluate(plan, model, request, SAMPLES // 2)
+    with pytest.raises(WireError, match="number of samples is 4, expected 8"):
+        evaluate(plan, model, request, 2 * SAMPLES)
+
+
+def test_samples_that_are_charged_alike_are_answered(trade):
+    model, plan, _, _, _ = trade
+    inputs, session = random_inputs(model, 5), ClientSession(plan)
+    outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), 8))
+    assert np.abs(outputs - exact_outputs(model, inputs)).max() < plan.expected_error
 
 
 def test_fuzzed_headers_are_refused_or_mean_the_same(trade):
@@ -159,7 +168,7 @@ def test_fuzzed_headers_are_refused_or_mean_the_same(trade):
         for _ in range(generator.randint(1, 4)):
             forged[generator.randrange(start)] = generator.randrange(256)
         cut = bytes(forged) if generator.random() < 0.8 else bytes(forged[: generator.randrange(len(forged))])
-        if cut == request or digest_or_none(cut) is None or _differs_in_nonce_alone(cut, request):
+        if cut == request or digest_or_none(cut) is None or _is_a_valid_request_too(cut, request):
             continue
         with pytest.raises(WireError):
             evaluate(plan, model, cut, SAMPLES)
@@ -172,10 +181,12 @@ def digest_or_none(container):
         return None
 
 
-def _differs_in_nonce_alone(forged, request):
-    """Another nonce makes another, valid request."""
+def _is_a_valid_request_too(forged, request):
+    """Another nonce makes another, valid request; so does another number of samples that is charged alike."""
     try:
-        return _header(forged) | {"reference": ""} == _header(request) | {"reference": ""}
+        header = _header(forged)
+        samples = SAMPLES if header["samples"] == SAMPLES - 1 else header["samples"]
+        return header | {"reference": "", "samples": samples} == _header(request) | {"reference": ""}
     except ValueError:
         return False
 

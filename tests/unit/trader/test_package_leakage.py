@@ -1,0 +1,97 @@
+"""How many answers are safe: by the paper's criteria, and by bits."""
+
+import numpy as np
+import pytest
+
+from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from trader.package import QuotaError, safe_quota
+from trader.package.leakage import check_quota, parameter_bits, proof_bits
+
+
+def _planned(*widths):
+    model = random_network(*widths)
+    return model, plan_for(model, random_inputs(model, 64))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return _planned(784, 64, 10)
+
+
+def test_parameters_have_the_bits_of_the_largest_of_their_tensor():
+    model = random_network(3, 2)
+    model.tensors[0][:4] = [[1, -2], [3, 4], [-1000, 0], [511, 5]]
+    assert parameter_bits(model) == 8 * (10 + 1)
+
+
+def test_salt_is_not_counted():
+    model = random_network(3, 2)
+    before = parameter_bits(model)
+    model.tensors[0][4:] = 2**30
+    assert parameter_bits(model) == before
+
+
+def test_an_answer_carries_what_its_visible_numbers_do(network):
+    _, plan = network
+    packed, batched = plan.few_samples, plan.batched
+    assert plan.answer_bits == max(16 * packed.capacity_bits, 10 * batched.capacity_bits)
+    for layout in plan.layouts:
+        bits = sum(layout.modulus_bits[: layout.response_primes])
+        assert layout.capacity_bits == bits - layout.flooding_bits - 1
+        assert 20 <= layout.capacity_bits <= 34
+
+
+def test_large_networks_are_limited_by_the_papers_criterion(network):
+    model, plan = network
+    published = 16 * proof_bits(model, plan, 8)
+    assert safe_quota(model, plan, published) == model.graph.parameter_count // 100
+
+
+def test_proofs_use_up_what_answers_could_tell(network):
+    model, plan = network
+    per_proof = proof_bits(model, plan, 8)
+    assert per_proof == 8 * 10 * (13 * 5 + sum(plan.modulus_bits[:-1]) - plan.output_scale_bits)
+    most = parameter_bits(model) // per_proof
+    assert 0 < safe_quota(model, plan, (most - 2) * per_proof) < model.graph.parameter_count // 100
+    assert safe_quota(model, plan, (most + 1) * per_proof) == 0
+
+
+def test_linear_models_are_limited_by_their_features_or_by_bits():
+    model, plan = _planned(100, 1)
+    by_bits = parameter_bits(model) // plan.answer_bits
+    assert safe_quota(model, plan, 0) == min(98, by_bits) == by_bits
+    assert safe_quota(model, plan, proof_bits(model, plan, 8)) < by_bits
+    assert safe_quota(*_planned(1, 1), 0) == 0
+
+
+def test_a_quota_stays_within_the_bits_of_the_parameters():
+    """Whatever is asked: the answers of a safe quota, all visible numbers at their capacity, can't hold the model."""
+    for widths in [(100, 1), (100, 3), (30, 16, 2), (200, 20, 20)]:
+        model, plan = _planned(*widths)
+        for published in (0, proof_bits(model, plan, 4)):
+            quota = safe_quota(model, plan, published)
+            for layout in plan.layouts:
+                for session in {1, 2, 4, 8, quota} - {0}:
+                    if session > quota:
+                        continue
+                    shown = sum(visible.values for batch in layout.visible(session) for visible in batch)
+                    charged = 1 << (session - 1).bit_length()
+                    sessions = quota // charged
+                    assert sessions * shown * layout.capacity_bits + published <= parameter_bits(model) or not sessions
+
+
+def test_a_knapsack_of_inputs_is_worth_more_than_one_equation():
+    """Why bits are counted: inputs x_i = B^i write a row of small weights into one exact output."""
+    weights = np.random.default_rng(0).integers(-50, 50, 6)
+    output, found = int(sum(int(w) * 101**i for i, w in enumerate(weights))), []
+    for _ in weights:
+        found.append((output + 50) % 101 - 50)
+        output = (output - found[-1]) // 101
+    assert found == weights.tolist()
+
+
+def test_a_quota_that_gives_the_model_away_is_refused(network):
+    model, plan = network
+    check_quota(model, plan, 0, 500)
+    with pytest.raises(QuotaError, match=r"508 are safe. Its parameters have \d+ bits; an answer can carry \d+, and"):
+        check_quota(model, plan, 0, 600)
