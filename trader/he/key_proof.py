@@ -17,10 +17,10 @@ challenge of 2N at most in each repetition: (2N)^-K <= 2^-128 for each hash that
 this key has to be doubled (`trader.he.seal.PublicKey.encrypt_zero`).
 
 Zero knowledge. Let |w_i| <= b_i per coefficient, y_i uniform in [-(B_i + b_i), B_i + b_i], and z_i shown only if it
-lies in a set S of polynomials within [-B_i, B_i]; S is fixed by the statement's form. For every c and every z in S there
-is exactly one y = z - X^c·w, and it is within the mask's box since |X^c·w| <= b_i. So each z in S is shown with the same
-probability, and a try succeeds with probability |S| / |box of masks|, whatever w is. With H a random oracle, a simulator
-draws c and z in S, sets t, and programs H. Rejected tries never leave `prove`.
+lies in a set S of polynomials within [-B_i, B_i]; S is fixed by the statement's form. For every c and every z in S
+there is exactly one y = z - X^c·w, and it is within the mask's box since |X^c·w| <= b_i. So each z in S is shown with
+the same probability, and a try succeeds with probability |S| / |box of masks|, whatever w is. With H a random oracle, a
+simulator draws c and z in S, sets t, and programs H. Rejected tries never leave `prove`.
 
 The masks' box is 2·N·K times as large as the witness, which makes the chance of a try e^-1.
 """
@@ -243,7 +243,7 @@ class Statement:
         return [int(word) for word in words]
 
     def commitments(self, first: _Integers, second: _Integers, challenges: list[int]) -> Residues:
-        """t = p1·z1 + z2 - X^c·p0, [K, primes, N]."""
+        """T = p1·z1 + z2 - X^c·p0, [K, primes, N]."""
         images = self._images(first, second)
         one = np.zeros(self.form.degree, dtype=np.int64)
         one[0] = 1

@@ -102,7 +102,7 @@ class ClientSession:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
             progress: called as ciphertexts are made.
             path: of the file to which the request is written; without one it is in memory.
-            context: what the request is for; the seller refuses it in another one. A trade's is `trade_context`.
+            context: what the request is for; the seller refuses it in another one.
 
         Returns:
             A container (see `trader.he.wire`); `digest` of it is the `requestDigest`.

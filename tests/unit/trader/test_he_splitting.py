@@ -1,11 +1,9 @@
 """Two samples per slot: tests that fill more than one batch."""
 
-import os
-
 import numpy as np
 import pytest
 
-from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
+from tests.unit.trader.he_models import exact_outputs, finish_request, plan_for, random_inputs, random_network
 from trader.he import ClientSession, PlanError, evaluate
 from trader.he.program import Split, build_program
 from trader.he.request import RequestParts
@@ -86,12 +84,11 @@ def _answer(plan, model, inputs, claimed):
     layout = paired.request_layout(claimed, parameters.all_primes)
     writer = ContainerWriter("request", paired.digest, claimed, layout)
     request = RequestParts(paired, claimed, parameters, writer.parts)
-    request.write_public_key(key.public_key())
     (switching,) = key.galois_keys([conjugation_element(paired.ring_degree)])
     request.write_key(0, switching)
     for index, slots in enumerate(paired.pack(np.ldexp(inputs, -paired.scale_bits))):
         request.write_ciphertext(0, index, key.encrypt(slots, 2.0**paired.input_scale_bits))
-    response = evaluate(plan, model, writer.finish(os.urandom(32)), claimed)
+    response = evaluate(plan, model, finish_request(writer, request, key), claimed)
     layout = paired.response_layout(claimed, parameters.primes)
     part = read_container(response, "response", paired.digest, claimed, layout).parts[0]
     return np.stack([key.decrypt(ciphertext, paired.output_scale).real for ciphertext in part])
