@@ -279,8 +279,8 @@ class Statement:
         for bounds in form.bounds:
             hasher.update(struct.pack("<Qdd", bounds.largest, bounds.l2, bounds.canonical))
         hasher.update(struct.pack("<I", len(self.seed)) + self.seed + self.binding)
-        hasher.update(np.ascontiguousarray(self.first, dtype="<u4"))
-        hasher.update(np.ascontiguousarray(commitments, dtype="<u4"))
+        hasher.update(np.ascontiguousarray(self.first, dtype="<u4").data)
+        hasher.update(np.ascontiguousarray(commitments, dtype="<u4").data)
         return hasher.digest()
 
 
