@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, evaluate, plan_encryption
+from trader.he.key_proof import Form, Statement
+from trader.he.seal import SecretKey
+from trader.he.session import plan_parameters
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
 from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
 
@@ -28,6 +31,7 @@ QUICK_NETWORK = (196, 32, 10)
 TABLE_NETWORK = (30, 16, 2)
 SCALE_BITS = 13
 OVERHEAD_SAMPLES = 2048
+PROOF_SAMPLES = 50
 THROUGHPUT_SAMPLES = 8192
 """As many as the test sets that people have, and two per slot."""
 
@@ -124,6 +128,7 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _throughput(network, runs, tenseal)
     yield _latency(network, runs, tenseal)
     yield from _overheads(network, runs)
+    yield from _request_proof(network, runs)
     yield _memory(network)
     yield _error(IMAGE_NETWORK)
     yield _error(TABLE_NETWORK)
@@ -163,6 +168,28 @@ def _overheads(network: tuple[int, ...], runs: int) -> list[Row]:
         peer = "NumPy float64"
         found.append(Row(name, timing.median, "s", peer, plain.median, ratio, bar, holds, runs, timing.spread))
     return found
+
+
+def _request_proof(network: tuple[int, ...], runs: int) -> Iterator[Row]:
+    """Seconds and bytes of the public key's proof, made and checked, against the rest of a test of 50 samples."""
+    task = Task.make(network, PROOF_SAMPLES)
+    plan = task.plan.for_samples(PROOF_SAMPLES)
+    ring = plan_parameters(plan)
+    key = SecretKey(ring)
+    public = key.public_key()
+    first, second = public.expand(ring.all_primes)
+    statement = Statement(Form(ring.degree, ring.all_primes), first, second, public.seed, bytes(32))
+    proof = measure(lambda: statement.verify(statement.prove(-key.coefficients(), key.error(public))), 5 * runs)
+    rest = measure(task.run, runs).median - proof.median
+    size = statement.form.byte_count
+    others = plan.request_bytes(PROOF_SAMPLES) + plan.response_bytes(PROOF_SAMPLES) - size
+    peer = "the rest of a test of 50 samples"
+    for name, unit, value, whole in (
+        ("he.request_proof", "s", proof.median, rest),
+        ("he.request_proof.bytes", "bytes", float(size), float(others)),
+    ):
+        bar, holds = at_most(value / whole, 0.1)
+        yield Row(name, value, unit, peer, whole, value / whole, bar, holds, runs, proof.spread)
 
 
 def _memory(network: tuple[int, ...]) -> Row:

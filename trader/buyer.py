@@ -208,7 +208,12 @@ class Buyer(Party):
             session.generate_keys(len(inputs))
         with self.vault.staged(Kind.REQUEST.value) as path:
             with self._working("encrypt"):
-                session.encrypt(inputs, lambda done, total: self._progress("encrypt", done, total), path)
+                session.encrypt(
+                    inputs,
+                    lambda done, total: self._progress("encrypt", done, total),
+                    path,
+                    context=self._request_context(self._listing_id, self.address),
+                )
             self.vault.write_arrays(INPUTS, inputs)
             self.vault.write(SESSION, session.export_secret())
 

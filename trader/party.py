@@ -105,6 +105,15 @@ class Party:
         """Where this party trades, as a file name: trades of different markets have the same numbers."""
         return f"{self.market.chain.chain_id}-{self.market.deployment.market.lower()}"
 
+    def _request_context(self, listing_id: int, buyer: str) -> bytes:
+        """What the request of a buyer is bound to: chain, market, listing and account, each of one length.
+
+        The trade's number isn't known yet when a request is made; the request's digest is on the chain with it.
+        """
+        market = bytes.fromhex(self.market.deployment.market[2:])
+        numbers = self.market.chain.chain_id.to_bytes(32, "big"), listing_id.to_bytes(32, "big")
+        return b"".join((b"modelseal request", *numbers, market, bytes.fromhex(buyer[2:])))
+
     def expire(self, trade_id: int) -> None:
         """End a trade whose deadline passed before the key was revealed: everybody gets back what it had locked.
 

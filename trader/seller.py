@@ -204,6 +204,7 @@ class Seller(Party):
                 lambda done, total: self._progress("evaluate", done, total),
                 path,
                 device=self.device,
+                context=self._request_context(trade.listing_id, trade.buyer),
             )
         vault.forget(Kind.REQUEST.value)
         digest = he.digest(response)

@@ -1,13 +1,12 @@
 """A buyer who holds the keys, encrypts what it likes, and looks at all that a response holds."""
 
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.unit.trader.he_models import decrypt_slots
+from tests.unit.trader.he_models import decrypt_slots, finish_request
 from trader.he import HePlan, evaluate
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring import prime_tables
@@ -45,12 +44,11 @@ class CuriousBuyer:
             for batch in range(self.plan.batches(self.samples)):
                 request.write_ciphertext(batch, index, self._encrypt(message))
         self.inputs = request.read_ciphertexts(0)
-        response = evaluate(self.whole, model, writer.finish(os.urandom(32)), self.samples)
+        response = evaluate(self.whole, model, finish_request(writer, request, self.key), self.samples)
         layout = self.plan.response_layout(self.samples, self.parameters.primes)
         return read_container(response, "response", self.plan.digest, self.samples, layout).parts[0]
 
     def _write_keys(self, request: RequestParts) -> None:
-        request.write_public_key(self.key.public_key())
         elements = self.plan.galois_elements(self.samples)
         for index, key in enumerate(self.key.switching_keys(elements, relinearise=self.plan.refreshes)):
             request.write_key(index, [self._forge(digit) for digit in key] if self.forges_keys else key)

@@ -16,7 +16,7 @@ from trader.he.errors import PlanError, WireError
 from trader.he.gpu import TorchArithmetic
 from trader.he.packed import PackedEvaluator
 from trader.he.parallel import run_ahead
-from trader.he.plan import HePlan
+from trader.he.plan import HePlan, check_flooding
 from trader.he.planner import dropped_products
 from trader.he.privacy import Protection
 from trader.he.program import Program
@@ -42,6 +42,7 @@ def evaluate(
     path: Path | None = None,
     *,
     device: str = "cpu",
+    context: bytes = b"",
 ) -> memoryview:
     """Evaluate the model on an encrypted test set.
 
@@ -58,17 +59,21 @@ def evaluate(
         path: of the file to which the response is written; without one it is in memory.
         device: where linear layers and products are computed: the CPU, or one of PyTorch's devices, `cuda` for
             instance. The results are the same; tests of few samples and refreshes stay on the CPU.
+        context: what the request must have been made for, as the buyer gave it to `ClientSession.encrypt`.
 
     Returns:
         A container; `digest` of it is the `responseDigest`.
 
     Raises:
-        WireError: the request is malformed, made for another plan, or for a number of samples that costs another one.
+        WireError: the request is malformed, made for another plan or context, for a number of samples that costs another
+            one, or doesn't prove its public key; nothing was evaluated.
         PlanError: the plan doesn't fit the model.
+        SecurityError: the plan's flooding doesn't cover what a proven public key can bring in.
         DeviceError: the device isn't there.
     """
     samples = _asked_samples(request, samples)
     plan = plan.for_samples(samples)
+    check_flooding(plan)
     parameters = plan_parameters(plan)
     program = plan.program(model.graph)
     scales = value_scales(
@@ -81,6 +86,7 @@ def evaluate(
     layout = plan.request_layout(samples, parameters.all_primes)
     container = read_container(request, "request", plan.digest, samples, layout)
     parts = RequestParts(plan, samples, parameters, container.parts)
+    parts.statement(container.reference, context).verify(parts.read_proof())
     protection = Protection(plan, parameters, PublicKey(parameters, parts.read_public_key()))
     evaluator = _evaluator(model, program, scales, parts, device)
     layout = plan.response_layout(samples, parameters.primes)

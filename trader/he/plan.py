@@ -22,6 +22,7 @@ from trader.he.activations import Polynomial
 from trader.he.encoding import Slots
 from trader.he.errors import PlanError, SecurityError
 from trader.he.expansion import SEED_BYTES
+from trader.he.key_proof import Form
 from trader.he.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.program import Program, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS, conjugation_element, rotation_element
@@ -107,7 +108,7 @@ class HePlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     ring_degree: Literal[1024, 2048, 4096, 8192, 16384, 32768]
     modulus_bits: Annotated[tuple[Annotated[int, Field(ge=14, le=60)], ...], Field(min_length=2, max_length=40)]
     parameters_id: Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
@@ -328,6 +329,7 @@ class HePlan(BaseModel):
         return [
             PartLayout((len(primes), self.ring_degree), primes),
             PartLayout((seeds, SEED_BYTES // 4), ()),
+            PartLayout((Form(self.ring_degree, primes).byte_count // 4,), ()),
             *[switching_key] * keys,
             *by_prime * self.batches(samples),
         ]
@@ -398,6 +400,25 @@ def _check_consistency(plan: HePlan) -> None:
         raise PlanError(f"the plan's outputs or noise don't fit into its modulus of {response_bits} bits")
 
 
+FLOODING_MARGIN_BITS = 5
+"""Flooding exceeds the largest noise that a proven public key can bring in by this at least."""
+
+
+def check_flooding(plan: HePlan) -> None:
+    """Refuse a plan whose flooding doesn't hide the noise of encryptions of zero under every key that can be proven.
+
+    Raises:
+        SecurityError: with both sizes.
+    """
+    for layout in plan.layouts:
+        hidden_bits = Form(layout.ring_degree, ()).hidden_noise_bits(layout.components)
+        if layout.flooding_bits < hidden_bits + FLOODING_MARGIN_BITS:
+            raise SecurityError(
+                f"the plan floods with {layout.flooding_bits} bits, but a proven public key can bring in noise of "
+                f"{hidden_bits:.1f} bits, and {FLOODING_MARGIN_BITS} more must cover it. Prepare the model again."
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityPolicy:
     """What a party asks of a plan.
@@ -416,6 +437,7 @@ class SecurityPolicy:
         Raises:
             SecurityError: with the level found and the level asked for.
         """
+        check_flooding(plan)
         for layout in plan.layouts[1:]:
             self.check(layout)
         if plan.security_bits < self.security_bits:

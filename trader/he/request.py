@@ -7,10 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from trader.he.expansion import SEED_BYTES, Expansion
+from trader.he.key_proof import Form, Statement
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.seal import Parameters, Seeded
 from trader.he.types import Residues, Words
+
+_PROOF, _KEYS = 2, 3
+"""Parts of the public key's proof and of the first key-switching key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,26 @@ class RequestParts:
         """
         return Seeded(self.parts[0], self._seed(0)).expand(self.parameters.all_primes)
 
+    def statement(self, nonce: bytes, context: bytes) -> Statement:
+        """What the proof of the public key says, of the key that is in its place.
+
+        Args:
+            nonce: the request's.
+            context: what the caller binds requests to.
+        """
+        first, second = self.read_public_key()
+        own = bytes.fromhex(self.plan.digest[2:]) + self.samples.to_bytes(8, "big") + nonce
+        form = Form(self.parameters.degree, self.parameters.all_primes)
+        return Statement(form, first, second, self._seed(0), own + context)
+
+    def write_proof(self, proof: bytes) -> None:
+        """Put the public key's proof in its place."""
+        self.parts[_PROOF][:] = np.frombuffer(proof, dtype="<u4")
+
+    def read_proof(self) -> bytes:
+        """The public key's proof; `statement(...).verify` says whether it is one."""
+        return self.parts[_PROOF].tobytes()
+
     @property
     def keys(self) -> int:
         """Number of key-switching keys: for relinearisation, if the plan refreshes, then by Galois element."""
@@ -89,7 +113,7 @@ class RequestParts:
     def write_key(self, index: int, key: Sequence[Seeded]) -> None:
         """Put a key-switching key in its place."""
         for digit, seeded in enumerate(key):
-            self.parts[2 + index][digit] = seeded.residues
+            self.parts[_KEYS + index][digit] = seeded.residues
             self._write_seed(1 + index * self.plan.primes + digit, seeded)
 
     def read_relinearisation_key(self) -> Words:
@@ -108,7 +132,7 @@ class RequestParts:
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place
-            seeded = Seeded(self.parts[2 + index][digit], self._seed(1 + index * self.plan.primes + digit))
+            seeded = Seeded(self.parts[_KEYS + index][digit], self._seed(1 + index * self.plan.primes + digit))
             keys[index][digit] = seeded.expand(primes)
 
         run_tasks(expand, itertools.product(indices, range(self.plan.primes)))
@@ -126,7 +150,7 @@ class RequestParts:
         return Inputs(self._batch(batch), Expansion.of(seeds, self.parameters.primes, self.parameters.degree))
 
     def _batch(self, batch: int) -> Sequence[Residues]:
-        start = 2 + self.keys + batch * self.plan.primes
+        start = _KEYS + self.keys + batch * self.plan.primes
         return self.parts[start : start + self.plan.primes]
 
     def _seed_index(self, batch: int, index: int) -> int:

@@ -36,3 +36,14 @@ def round_at_random(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Integers below or above, each with probability equal to the distance from the other; |values| below 2^62."""
     rounded: NDArray[np.int64] = np.floor(values + random_fractions(values.shape)).astype(np.int64)
     return rounded
+
+
+def random_integers(limit: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Uniform integers in [-limit, limit], limit below 2^31; by rejection, so that no value is more likely."""
+    count, width = math.prod(shape), 2 * limit + 1
+    mask = np.uint32((1 << width.bit_length()) - 1)
+    found = np.empty(0, dtype=np.uint32)
+    while found.size < count:
+        words = np.frombuffer(os.urandom(4 * 2 * (count - found.size) + 64), dtype=np.uint32) & mask
+        found = np.concatenate([found, words[words < width]])
+    return found[:count].astype(np.int64).reshape(shape) - limit

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import zstandard
+from numpy.typing import NDArray
 from tenseal import sealapi
 
 from trader.he import kernels
@@ -26,6 +27,7 @@ from trader.he.encoding import Slots, encode
 from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
+from trader.he.ring import prime_tables, transform
 from trader.he.seal_process import make_context, saved, scratch_file
 from trader.he.types import Buffer, Progress, Residues, Words
 from trader.he.zeros import ZeroProcess
@@ -139,6 +141,21 @@ class SecretKey:
         level = self._parameters.context.key_parms_id()
         return _seeded(_content(saved(self._encryptor.encrypt_zero_symmetric(level))))
 
+    def coefficients(self) -> NDArray[np.int64]:
+        """The key s as ternary integers [N]. Secret."""
+        degree, prime = self._parameters.degree, self._parameters.primes[0]
+        count = degree * len(self._parameters.all_primes)
+        residues = np.frombuffer(_content(self.to_bytes())[-8 * count :], dtype="<u8", count=degree).astype(np.uint32)
+        return _centred(residues, degree, prime)
+
+    def error(self, public: Seeded) -> NDArray[np.int64]:
+        """The error p0 + p1·s of a public key of this key's, integers [N]. Secret."""
+        degree, prime = self._parameters.degree, self._parameters.primes[0]
+        key = transform(self.coefficients()[np.newaxis, np.newaxis], (0,), (prime,))[0, 0]
+        first, second = public.expand(self._parameters.all_primes)[:, 0]
+        kernels.multiply_accumulate(second, key, first, prime, key)
+        return _centred(key, degree, prime)
+
     def relinearisation_keys(self) -> list[Seeded]:
         """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
         (keys,) = self.switching_keys(relinearise=True)
@@ -244,7 +261,8 @@ class PublicKey:
     def encrypt_zero(self, components: int = 2) -> Residues:
         """Fresh encryptions of zero z_j to Σ_j z_j·s^j, s the secret key, j < components - 1: [components, primes, N].
 
-        z·s is z one component further on.
+        z·s is z one component further on. z_j is multiplied by 2^(j + 1): of p0 only its double is proven
+        (`trader.he.key_proof`), and a single z would leak under p0 = p1/(1 - X), for instance.
         """
         primes = self._parameters.primes
         total = np.zeros((components, len(primes), self._parameters.degree), dtype=np.uint32)
@@ -252,7 +270,8 @@ class PublicKey:
             zero = _residues(saved(self._fresh_zero()))
             for component, addends in enumerate(zero, start=power):
                 for index, prime in enumerate(primes):
-                    kernels.add(addends[index], prime, total[component, index])
+                    for _ in range(2 << power):
+                        kernels.add(addends[index], prime, total[component, index])
         return total
 
     def _fresh_zero(self) -> Any:
@@ -431,6 +450,13 @@ def _content(saved: bytes) -> bytes:
     compression = _HEADER.unpack_from(saved)[4]
     content = saved[_HEADER.size :]
     return zstandard.ZstdDecompressor().decompressobj().decompress(content) if compression == _ZSTANDARD else content
+
+
+def _centred(residues: Residues, degree: int, prime: int) -> NDArray[np.int64]:
+    """Coefficients in (-q/2, q/2) of a polynomial in NTT form [N], which is overwritten."""
+    prime_tables(degree, prime).inverse(residues)
+    integers = residues.astype(np.int64)
+    return np.where(integers > prime // 2, integers - prime, integers)
 
 
 def _residues(saved: bytes) -> Residues:

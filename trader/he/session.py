@@ -90,7 +90,12 @@ class ClientSession:
         return _KEPT.pack(self._samples, self._request_digest) + secret
 
     def encrypt(
-        self, inputs: NDArray[np.int64], progress: Progress | None = None, path: Path | None = None
+        self,
+        inputs: NDArray[np.int64],
+        progress: Progress | None = None,
+        path: Path | None = None,
+        *,
+        context: bytes = b"",
     ) -> memoryview:
         """The request for a test set, under fresh keys; a session makes one.
 
@@ -98,6 +103,7 @@ class ClientSession:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
             progress: called as ciphertexts are made.
             path: of the file to which the request is written; without one it is in memory.
+            context: what the request is for; the seller refuses it in another one.
 
         Returns:
             A container (see `trader.he.wire`); `digest` of it is the `requestDigest`.
@@ -112,7 +118,8 @@ class ClientSession:
         layout = plan.request_layout(self._samples, parameters.all_primes)
         writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
         request = RequestParts(plan, self._samples, parameters, writer.parts)
-        keys.write(request)
+        nonce = os.urandom(NONCE_BYTES)
+        keys.write(request, nonce, context)
         values, size = np.ldexp(inputs, -plan.scale_bits), plan.samples_per_batch
         packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
         places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
@@ -123,7 +130,7 @@ class ClientSession:
             lambda place, ciphertext: request.write_ciphertext(*places[place], ciphertext),
             progress,
         )
-        container = writer.finish(os.urandom(NONCE_BYTES))
+        container = writer.finish(nonce)
         self._request_digest = digest(container)
         return container
 
@@ -205,9 +212,11 @@ class _Keys:
         switching = secret.switching_keys(elements, relinearise=plan.refreshes)
         return cls(secret, secret.public_key(), tuple(switching))
 
-    def write(self, request: RequestParts) -> None:
-        """Put what the seller needs into a request."""
+    def write(self, request: RequestParts, nonce: bytes, context: bytes) -> None:
+        """Put what the seller needs into a request, with the proof that the public key is one."""
         request.write_public_key(self.public)
+        proof = request.statement(nonce, context).prove(-self.secret.coefficients(), self.secret.error(self.public))
+        request.write_proof(proof)
         for index, key in enumerate(self.switching):
             request.write_key(index, key)
 

@@ -5,7 +5,8 @@ one after the other. The header says which plan the container belongs to and hol
 its keccak256 (`digest`) stands for the whole container, and parts can be fetched and checked one at a time.
 
 Parts hold residues as u32, little-endian. A request has the public key [primes + 1, N], the special prime last; the
-seeds of everything, 64 bytes each; then, if the plan refreshes ciphertexts, relinearisation keys
+seeds of everything, 64 bytes each; the public key's proof (`trader.he.key_proof`);
+then, if the plan refreshes ciphertexts, relinearisation keys
 [primes, primes + 1, N], and Galois keys of the same form for each rotation that the plan needs; then for each batch and
 prime the ciphertexts [F, N]. Of all of them these are the first components; seeds stand for the second ones, which is
 half the bytes, and keeps a buyer from choosing them (`trader.he.privacy`). What is left is random to all but its maker,

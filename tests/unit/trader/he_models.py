@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he import HePlan, plan_encryption
+from trader.he.request import RequestParts
 from trader.he.seal import SecretKey
 from trader.he.types import Residues
 from trader.he.visible import Visible, read_values
+from trader.he.wire import ContainerWriter
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, evaluate_exact, measured_bounds
 from trader.model.graph import output_scale_bits
 
@@ -60,3 +62,14 @@ def exact_outputs(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[n
     """The integer reference in real units, rounded once."""
     scale = 1 << output_scale_bits(model.graph, model.scale_bits)
     return np.array([[value / scale for value in row] for row in evaluate_exact(model, inputs)])
+
+
+NONCE = bytes(range(32))
+
+
+def finish_request(writer: ContainerWriter, request: RequestParts, key: SecretKey, context: bytes = b"") -> memoryview:
+    """A request with a public key of the secret key, and the proof of it, in their places."""
+    public = key.public_key()
+    request.write_public_key(public)
+    request.write_proof(request.statement(NONCE, context).prove(-key.coefficients(), key.error(public)))
+    return writer.finish(NONCE)
