@@ -65,8 +65,8 @@ def evaluate(
         A container; `digest` of it is the `responseDigest`.
 
     Raises:
-        WireError: the request is malformed, made for another plan or context, for a number of samples that costs another
-            one, or doesn't prove its public key; nothing was evaluated.
+        WireError: the request is malformed, made for another plan or context, for a number of samples that costs
+            another one, or doesn't prove its public key; nothing was evaluated.
         PlanError: the plan doesn't fit the model.
         SecurityError: the plan's flooding doesn't cover what a proven public key can bring in.
         DeviceError: the device isn't there.

@@ -13,6 +13,7 @@ from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, 
 from trader.he.arithmetic import BLOCK
 from trader.he.encoding import _join, coefficients
 from trader.he.expansion import BUFFER_WORDS
+from trader.he.key_proof import Statement
 from trader.he.plan import HePlan
 from trader.he.privacy import Cover, _uniform_integers
 from trader.he.request import RequestParts
