@@ -1,8 +1,8 @@
 """Audit proofs: time, memory, sizes and gas, against ezkl with its own settings; binding and checking of deliveries.
 
 - `zk.per_sample`: seconds of one proof about 16 samples of the 784-64-10 network, divided by 16: from field elements to
-  a proof that was verified and whose commitments were computed again. The peer proves one sample (`ezkl_defaults`);
-  only its witness and its proof are counted. Keys are made before the clock starts, on both sides.
+  a proof that was verified, the integer evaluation and all commitments included. The peer proves one sample
+  (`ezkl_defaults`); only its witness and its proof are counted. Keys are made before the clock starts, on both sides.
 - `zk.per_sample.processor`: the same in seconds of processor time, which other work on the machine disturbs less.
 - `zk.marginal_sample`: what one more sample costs, from proofs about 1 and about 16.
 - `zk.bind`, `zk.verify_binding`, `zk.check_delivery`: see `binding`; 10⁶ parameters.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AUDIT_SAMPLES = 16
-SAMPLES = (1, 4, 16)
+SAMPLES = (1, 4, 16, 64, 256)
 WIDTHS = (16, 64, 256)
 WIDTHS_SAMPLES = 4
 QUICK_PARAMETERS = 10**4
@@ -48,6 +48,8 @@ def rows(quick: bool = False) -> Iterator[Row]:
     marginal = (many.seconds.median - one.seconds.median) / (AUDIT_SAMPLES - 1)
     yield Row("zk.marginal_sample", marginal, "s", "the first sample", one.seconds.median)
     yield Row("zk.peak_memory", many.peak_memory_bytes, "bytes", runs=runs)
+    yield Row("zk.rows", many.rows, "rows")
+    yield Row("zk.proof_bytes", many.proof_bytes, "bytes")
     yield Row("zk.verification_gas", many.verification_gas, "gas")
     yield from _binding_rows(network, QUICK_PARAMETERS if quick else MODEL_SIZES[-1])
 
@@ -81,6 +83,7 @@ class AuditCost:
         peak_memory_bytes: Of the proving process.
         proving_key_bytes: Size of the proving key.
         proof_bytes: Size of a proof.
+        rows: Of the circuit.
         verification_gas: Of a bare transaction that calls the verifier.
     """
 
@@ -89,6 +92,7 @@ class AuditCost:
     peak_memory_bytes: int
     proving_key_bytes: int
     proof_bytes: int
+    rows: int
     verification_gas: int
 
 
@@ -115,6 +119,7 @@ def measure_proof(network: tuple[int, ...], audit_samples: int, runs: int) -> Au
         peak_memory_bytes=max(run.took.peak_memory_bytes for run in made),
         proving_key_bytes=keys_of(statement.circuit, statement.srs).proving_key.stat().st_size,
         proof_bytes=statement.circuit.proof_bytes,
+        rows=1 << statement.circuit.logrows,
         verification_gas=verify_in_contract(statement.circuit, made[-1].proof, CONTEXT),
     )
 
@@ -145,6 +150,7 @@ def _sweep(name: str, axis: str, points: tuple[int, ...], costs: list[AuditCost]
         Series(PEER, "s", tuple(peer_seconds)),
         Series("peak memory", "bytes", tuple(cost.peak_memory_bytes for cost in costs)),
         Series("proving key", "bytes", tuple(cost.proving_key_bytes for cost in costs)),
+        Series("circuit", "rows", tuple(cost.rows for cost in costs)),
         Series("proof size", "bytes", tuple(cost.proof_bytes for cost in costs)),
         Series("verification", "gas", tuple(cost.verification_gas for cost in costs)),
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +133,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class ProvingRun:
-    """A checked proof, and what it took: seconds and memory of the proving process."""
+    """A checked proof, and what it took: seconds in all, and memory of the proving process."""
 
     proof: Proof
     took: JobResult
@@ -150,6 +151,7 @@ def prove_tensors(
     if len(context) != CONTEXT_BYTES:
         raise StatementError(f"a context has {CONTEXT_BYTES} bytes, not {len(context)}")
     keys = keys_of(circuit, srs)
+    started = time.monotonic()
     whole, points = _with_results(circuit, tensors, srs, context)
     with tempfile.TemporaryDirectory(prefix="modelseal-prove-") as folder:
         proof_path = Path(folder, "proof.json")
@@ -167,7 +169,7 @@ def prove_tensors(
         proof = read_ezkl_proof(proof_path.read_text(), circuit, context)
     verify_form(circuit, proof)
     verify_commitments(circuit, proof, *split_points(points[: len(tensors)]))
-    return ProvingRun(proof, took)
+    return ProvingRun(proof, replace(took, seconds=time.monotonic() - started))
 
 
 def _with_results(

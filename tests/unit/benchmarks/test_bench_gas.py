@@ -11,7 +11,7 @@ from zk.commitments import ColumnLayout, verify_path
 from zk.commitments.chunks import sum_salt, sums_leaf
 from zk.commitments.merkle import keccak256
 
-AUDITED = Layout(1, 1, 5000, 10, 26, 10, (32,))
+AUDITED = Layout(1, 1, 0, 5000, 10, 26, 10, (32,))
 KEY = bytes(range(32))
 
 
