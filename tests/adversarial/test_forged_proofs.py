@@ -22,7 +22,7 @@ from tests.simulators.dense_model import (
     random_inputs,
     random_parameters,
 )
-from tests.simulators.forging import ASSIGNING, Forgery, forge_all, mutations
+from tests.simulators.forging import ASSIGNING, INPUT, Forgery, forge_all, mutations
 from tests.unit.zk.test_zk_operators import FUNCTIONS, MODELS, architecture
 from trader.errors import PeerFaultError
 from trader.proving import verify_in_contract
@@ -271,13 +271,15 @@ def assert_only_the_truth_is_accepted(statement: Statement, covered: Mapping[str
     assert not false
     controls = [label.split()[1] for label in made if forgeries[f"control {label}"].accepted]
     for operator, least in covered.items():
-        assert operator in ASSIGNING
+        assert operator in {*ASSIGNING, INPUT}
         assert controls.count(operator) >= least, f"{operator}: {controls.count(operator)} of {len(made)} covered"
 
 
 def test_no_value_of_a_dense_network_can_be_replaced():
     statement, _ = dense_statement()
-    assert_only_the_truth_is_accepted(statement, {"Add": 4, "MatMul": 7, "Mul": 6, "ReduceSum": 2, "Sub": 3})
+    # Inputs, two layers' parameters, results, challenge.
+    wanted = {INPUT: 5, "Add": 4, "MatMul": 7, "Mul": 6, "ReduceSum": 2, "Sub": 3}
+    assert_only_the_truth_is_accepted(statement, wanted)
 
 
 @pytest.mark.slow

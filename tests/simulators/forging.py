@@ -34,6 +34,9 @@ ASSIGNING = {
 }
 """Operators that put values into cells; the others only say which cells are meant."""
 
+INPUT = "Identity"
+"""Marks committed tensors; circuits have no such operator of their own."""
+
 SECONDS_OF_THE_FIRST = 120
 """ezkl's prover waits forever for a value that is in no table: each graph gets ten times what the first one took."""
 
@@ -138,12 +141,12 @@ class Mutation:
 
 def mutations(circuit: AuditCircuit) -> dict[str, Mutation]:
     """A mutation of every value that the circuit assigns, by what it is."""
-    plain = onnx.load_from_string(circuit.onnx)
+    plain = _with_input_nodes(onnx.load_from_string(circuit.onnx))
     shapes = _shapes(plain)
     made = {}
     for index, node in enumerate(plain.graph.node):
         shape = shapes.get(node.output[0])
-        if node.op_type not in ASSIGNING or not shape:
+        if node.op_type not in {*ASSIGNING, INPUT} or not shape:
             continue
         axis = max(range(len(shape)), key=lambda dimension: shape[dimension])
         kept = np.arange(shape[axis])
@@ -156,6 +159,16 @@ def mutations(circuit: AuditCircuit) -> dict[str, Mutation]:
             {kind: _picked(plain, index, shape, axis, picked) for kind, picked in false.items()},
         )
     return made
+
+
+def _with_input_nodes(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in which each committed tensor goes through a node, so that it can be mutated like any value."""
+    names = [value.name for value in graph.graph.input]
+    for node in graph.graph.node:
+        node.input[:] = [f"{name}/read" if name in names else name for name in node.input]
+    for name in reversed(names):
+        graph.graph.node.insert(0, helper.make_node(INPUT, [name], [f"{name}/read"]))
+    return graph
 
 
 def _picked(

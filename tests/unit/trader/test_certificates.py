@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +33,7 @@ from trader.certificates import (
     parse_certificate,
     verify_certificate,
 )
+from trader.certificates.batches import batch_context
 from trader.certificates.certificate import BatchProof
 from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
@@ -171,12 +173,17 @@ def test_one_batch_proven_twice(certified: Certified) -> None:
         verify_certificate(certified.forge(proofs=(first, second, first)), certified.model, certified.dataset)
 
 
-def test_padding_is_zeros_and_counts_for_nothing(certified: Certified) -> None:
-    """Rows of the seller's choice in the padding are other inputs than the agreed ones."""
+def test_padding_is_zeros_and_counts_for_nothing(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the seller's choice in the padding are other inputs than the agreed ones, even in the right context."""
+    monkeypatch.setattr("trader.certificates.certify.batch_context", partial(_context_of, certified.dataset))
     extra = np.concatenate([certified.dataset.samples, certified.dataset.samples[:2]])
     longer = Dataset("ten rows", extra, np.zeros(len(extra), dtype=np.int64))
     with pytest.raises(CertificateProofError, match="proof 2"):
         verify_certificate(certified.forge(proofs=certified.proofs_of(longer)), certified.model, certified.dataset)
+
+
+def _context_of(dataset: Dataset, _other: Dataset, model: PublicModel, index: int) -> bytes:
+    return batch_context(dataset, model, index)
 
 
 def test_replayed_proofs_of_another_dataset(certified: Certified) -> None:

@@ -1,6 +1,9 @@
 """Proofs say exactly what an integer evaluation says, about exactly the committed inputs and parameters."""
 
 import dataclasses
+import secrets
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +18,13 @@ from tests.simulators.dense_model import (
     random_parameters,
 )
 from zk.circuits.audit import SALT_ELEMENTS
+from zk.circuits.key_files import keys_of
 from zk.errors import StatementError
-from zk.proofs.proof import proof_from_json, proof_to_json
+from zk.field import MODULUS
+from zk.proofs.commitment import input_elements, parameter_elements, write_tensors
+from zk.proofs.integers import layer_results
+from zk.proofs.proof import element_from_hex, proof_from_json, proof_to_json
+from zk.proofs.worker import run_job
 
 
 def test_instances_are_the_integer_evaluation_to_the_bit(statement):
@@ -36,10 +44,31 @@ def test_random_models_are_exact(widths, samples):
         assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
+def circuit_instances(circuit, inputs, parameters, srs, challenge):
+    """The instances that ezkl's witness of the compiled circuit has."""
+    tensors = [
+        input_elements(circuit, inputs, zk.draw_input_salt(circuit)),
+        *parameter_elements(circuit, parameters),
+    ]
+    if circuit.hidden:
+        values = [value % MODULUS for value in layer_results(circuit, tensors).hidden]
+        tensors += [circuit.hidden.lay_out(values, lambda: secrets.randbelow(MODULUS)), [challenge]]
+    keys = keys_of(circuit, srs)
+    with tempfile.TemporaryDirectory() as folder:
+        job = {
+            "tensors": write_tensors(Path(folder), tensors),
+            "compiled": keys.compiled,
+            "settings": keys.settings,
+            "witness": Path(folder, "witness.json"),
+        }
+        outputs = run_job("evaluate", job).value
+    return [element_from_hex(value) for tensor in outputs for value in tensor]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_thousand_random_models_are_exact(seed):
-    """`zk.evaluate` gives what a proof would have as instances, without proving: ten architectures, 100 models each."""
+    """What ezkl's circuit computes, without a proof: outputs, challenge, a check that is zero; 100 models of each."""
     rng = np.random.default_rng(seed)
     widths = tuple(rng.integers(1, 9, size=rng.integers(2, 5)).tolist())
     samples = int(rng.integers(1, 5))
@@ -49,8 +78,13 @@ def test_a_thousand_random_models_are_exact(seed):
     srs = zk.development_srs(circuit.logrows)
     for _ in range(100):
         inputs, parameters = random_inputs(rng, samples, widths[0]), random_parameters(rng, *widths)
-        outputs = list(zk.evaluate(circuit, inputs, parameters, srs))
-        assert outputs == integer_outputs(inputs, parameters)
+        outputs = integer_outputs(inputs, parameters)
+        assert list(zk.evaluate(circuit, inputs, parameters, srs)) == outputs
+        challenge = secrets.randbelow(MODULUS)
+        checked = [challenge, 0] if circuit.hidden else []
+        assert (
+            circuit_instances(circuit, inputs, parameters, srs, challenge) == [v % MODULUS for v in outputs] + checked
+        )
 
 
 @pytest.mark.parametrize("widths", [(4, 3, 3, 2), (3, 3, 3), (14, 14, 14, 1), (5, 4, 3, 2)], ids=str)
