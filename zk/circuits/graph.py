@@ -160,8 +160,8 @@ def audit_graph(
     )
     if not is_exact(nodes):
         made = lower_functions(nodes, architecture.graph.initializer)
-        nodes, constants = [*unpacking, *made.nodes], [*shape_constants, *made.constants]
-        model = _model(architecture, nodes, [tensor_0, *parameters], [output], constants)
+        constants = [*shape_constants, *made.constants]
+        model = _model(architecture, [*unpacking, *made.nodes], [tensor_0, *parameters], [output], constants)
         tables = any(node.op_type in TABLE_OPERATORS for node in nodes)
         return AuditGraph(model, output_degree=1, is_exact=False, has_tables=tables)
     aligned = align_scales(nodes, architecture.graph.initializer, [_SAMPLES, *names], _FLAT, scale_bits)
