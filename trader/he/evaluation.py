@@ -19,7 +19,7 @@ from trader.he.parallel import run_ahead
 from trader.he.plan import HePlan, check_flooding
 from trader.he.planner import dropped_products
 from trader.he.privacy import Protection
-from trader.he.program import Program
+from trader.he.program import Affine, Program
 from trader.he.propagation import value_scales
 from trader.he.request import Inputs, RequestParts
 from trader.he.seal import PublicKey
@@ -158,6 +158,9 @@ def _check_fit(plan: HePlan, model: CanonicalModel, program: Program, scales: Ma
         *(plan.features, plan.outputs, plan.scale_bits, plan.components, len(plan.dropped_primes)),
         plan.output_scale,
     )
+    ends_in_map = any(isinstance(step, Affine) and step.name == output for step in program.steps)
+    if plan.unfolded > ends_in_map:
+        raise PlanError("the plan leaves the folds of a last affine map to the reader, the model doesn't end with one")
     if found != expected:
         raise PlanError(
             f"the plan is for (features, outputs, scale, components, refreshes, output scale) {expected}, the model "

@@ -18,7 +18,7 @@ from trader.trade import State
 _WORDS: Final[Mapping[EntryKind, str]] = {
     EntryKind.LISTED: "listed the model for {terms_price}",
     EntryKind.DELISTED: "took the listing off the market",
-    EntryKind.SESSION_OPENED: "opened a test session of {samples} samples for {fee}",
+    EntryKind.SESSION_OPENED: "opened a test session of up to {samples} samples for {fee}",
     EntryKind.ANSWERED: "committed to the answer",
     EntryKind.PURCHASED: "locked the price of {price}",
     EntryKind.PROVEN: "proved the audit samples, locked a bond of {bond}",

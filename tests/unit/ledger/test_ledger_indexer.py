@@ -62,7 +62,7 @@ def test_each_event_is_logged_once_with_its_place_and_price(stage: Stage, log: A
     assert record.chain.gas_used == opened["gasUsed"]
     assert record.details == {
         "buyer": stage.buyer.lower(),
-        "samples": 10,
+        "samples": 16,
         "request_digest": "0x" + keccak(b"request").hex(),
         "fee": str(FEE),
         "deadline": stage.deadline(),

@@ -192,3 +192,22 @@ def test_weights_of_zero_take_as_many_products(monkeypatch):
     first, second = " ".join(map(str, counts)).split("model")[1:]
     assert first.split() == second.split()
     assert len(first.split()) >= 16
+
+
+def test_folds_are_left_to_the_reader_only_where_a_map_gives_the_outputs():
+    """After a square, the average over what would be folded is another function."""
+    nodes = [Linear("hidden", ("input",), (4,), 0), Square("scores", ("hidden",), (4,))]
+    model = _model(60, nodes, (1, 60, 4))
+    inputs = random_inputs(model, 3)
+    plan = plan_for(model, random_inputs(model, 64))
+    assert plan.for_samples(3).packed
+    assert not plan.for_samples(3).unfolded
+    session = ClientSession(plan)
+    request = session.encrypt(inputs)
+    outputs = session.decrypt(evaluate(plan, model, request, 3))
+    assert np.abs(outputs - exact_outputs(model, inputs)).max() <= plan.for_samples(3).expected_error
+    few = plan.few_samples.model_copy(update={"unfolded": True})
+    with pytest.raises(PlanError, match="doesn't end with one"):
+        evaluate(plan.model_copy(update={"few_samples": few}), model, request, 3)
+    linear = random_network(60, 8, 4)
+    assert plan_for(linear, random_inputs(linear, 64)).few_samples.unfolded

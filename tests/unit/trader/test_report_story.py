@@ -29,7 +29,7 @@ OPENED = contract_event(
     8,
     kind=EntryKind.SESSION_OPENED,
     role=Role.BUYER,
-    details={"samples": 142, "fee": str(10**15), "deadline": 1},
+    details={"samples": 256, "fee": str(10**15), "deadline": 1},
 )
 
 
