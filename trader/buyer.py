@@ -204,7 +204,7 @@ class Buyer(Party):
             samples, self.listing.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
         )
         with self._working("keygen"):
-            session = he.ClientSession(self.listing.plan, self.policy.encryption)
+            session = self._new_session()
             session.generate_keys(len(inputs))
         with self.vault.staged(Kind.REQUEST.value) as path:
             with self._working("encrypt"):
@@ -216,6 +216,9 @@ class Buyer(Party):
                 )
             self.vault.write_arrays(INPUTS, inputs)
             self.vault.write(SESSION, session.export_secret())
+
+    def _new_session(self) -> he.ClientSession:
+        return he.ClientSession(self.listing.plan, self.policy.encryption)
 
     def _pay_session(self) -> int:
         """Open the session on the chain. The signed transaction is kept first: a crash must not pay the fee twice."""

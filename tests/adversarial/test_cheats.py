@@ -14,7 +14,7 @@ from trader.market import Market
 from trader.seller import Seller
 from trader.trade import Role, State
 
-CHEATERS = {kind: Role.BUYER if kind.endswith("buyer") else Role.SELLER for kind in CHEATS}
+CHEATERS = {kind: Role.SELLER if cast.buyer is Buyer else Role.BUYER for kind, cast in CHEATS.items()}
 
 
 def play(trading: Trading, kind: str) -> None:

@@ -21,8 +21,9 @@ from trader.delivery import (
     seal,
     trade_channel,
 )
+from trader.demo.cheats import HostileRequestBuyer
 from trader.errors import TransactionRefusedError
-from trader.he import WireError
+from trader.he import WireError, evaluation
 from trader.messages import Order
 from trader.seller import Seller
 from trader.trade import Role, State
@@ -68,6 +69,16 @@ def test_a_request_that_is_none_is_refused_and_the_fee_goes_back(
     Garbage.message = message
     trading = trade_on(chain, buyer_type=Garbage)
     assert trading.play() is State.EXPIRED
+    assert trading.gains() == EVEN
+
+
+def test_a_public_key_that_is_none_is_refused_before_anything_is_evaluated(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "_evaluator", lambda *_: pytest.fail("the request is evaluated"))
+    trading = trade_on(chain, buyer_type=HostileRequestBuyer)
+    assert trading.play() is State.EXPIRED
+    assert "the public key isn't proven" in refusal(trading, trading.buyer.trade_id)
     assert trading.gains() == EVEN
 
 

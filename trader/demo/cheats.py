@@ -6,15 +6,16 @@ honest side more than that fee and its gas; the adversarial tests assert it for 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trader import he
 from trader.buyer import Buyer
 from trader.delivery import generate_key
 from trader.errors import TransactionRefusedError
-from trader.he import parse_plan
 from trader.package.prepare import committed_fields
 from trader.seller import Seller
 from trader.tolerance import needed_tolerance
@@ -26,6 +27,7 @@ from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_col
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from trader.he.request import RequestParts
     from trader.market import Trade
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
@@ -109,7 +111,7 @@ def listed_with(
     """
     points = parameter_commitment(circuit, model.tensors, srs)
     bound = bind_parameters(circuit, model.tensors, points, srs, seller=bytes.fromhex(package.manifest.seller[2:]))
-    plan = parse_plan(package.manifest.plan).model_copy(update={"expected_error": stated_error})
+    plan = he.parse_plan(package.manifest.plan).model_copy(update={"expected_error": stated_error})
     tolerance = hex(needed_tolerance(plan, circuit.output_scale_bits))
     manifest = package.manifest.model_copy(
         update=committed_fields(points, bound)
@@ -149,6 +151,27 @@ class LyingBuyer(Buyer):
         return seen + (1 << self.listing.manifest.circuit.commit_scale_bits)
 
 
+class HostileSession(he.ClientSession):
+    """Sends a public key whose first component it chose, so that responses would show what the seller adds to them.
+
+    With p0 = special prime · Q/4 an encryption of zero has u·Q/4 and a little noise in its first component: the
+    seller's u is read off, and nothing hides the weights any more. The proof is an honest one, of an honest key.
+    """
+
+    def _write_keys(self, request: RequestParts, nonce: bytes, context: bytes) -> None:
+        super()._write_keys(request, nonce, context)
+        parameters = request.parameters
+        chosen = math.prod(parameters.primes) // 4 * parameters.special_prime
+        request.parts[0][:] = [[chosen % prime] for prime in parameters.all_primes]  # a constant, in NTT form
+
+
+class HostileRequestBuyer(Buyer):
+    """Asks for an encrypted test under a public key that is none."""
+
+    def _new_session(self) -> he.ClientSession:
+        return HostileSession(self.listing.plan, self.policy.encryption)
+
+
 class SilentBuyer(Buyer):
     """Takes the key and never confirms."""
 
@@ -184,6 +207,7 @@ CHEATS = {
     "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED),
     "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
     "scaled-model": Casting(ScaledModelSeller, Buyer, State.EXPIRED),
+    "hostile-request": Casting(Seller, HostileRequestBuyer, State.EXPIRED, fee_to_seller=False),
     "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED),
     "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED),
 }

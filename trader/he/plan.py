@@ -10,6 +10,7 @@ Standard (Albrecht et al., 2018, table 1), by which SEAL checks parameters: newe
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -404,6 +405,12 @@ FLOODING_MARGIN_BITS = 5
 """Flooding exceeds the largest noise that a proven public key can bring in by this at least."""
 
 
+@lru_cache(maxsize=64)
+def least_flooding_bits(ring_degree: int, components: int) -> int:
+    """Bits of flooding that cover the noise of encryptions of zero under every key that can be proven."""
+    return math.ceil(Form(ring_degree, ()).hidden_noise_bits(components) + FLOODING_MARGIN_BITS)
+
+
 def check_flooding(plan: HePlan) -> None:
     """Refuse a plan whose flooding doesn't hide the noise of encryptions of zero under every key that can be proven.
 
@@ -411,11 +418,11 @@ def check_flooding(plan: HePlan) -> None:
         SecurityError: with both sizes.
     """
     for layout in plan.layouts:
-        hidden_bits = Form(layout.ring_degree, ()).hidden_noise_bits(layout.components)
-        if layout.flooding_bits < hidden_bits + FLOODING_MARGIN_BITS:
+        least_bits = least_flooding_bits(layout.ring_degree, layout.components)
+        if layout.flooding_bits < least_bits:
             raise SecurityError(
-                f"the plan floods with {layout.flooding_bits} bits, but a proven public key can bring in noise of "
-                f"{hidden_bits:.1f} bits, and {FLOODING_MARGIN_BITS} more must cover it. Prepare the model again."
+                f"the plan floods with {layout.flooding_bits} bits, {least_bits} are needed to cover the noise that a "
+                "proven public key can bring in. Prepare the model again."
             )
 
 

@@ -12,7 +12,8 @@ flooding noise as was asked for. `trader.he.activations` says how activations be
 cheaper it is, as long as it meets the approximation budget, and else the more exact it is.
 
 The ring is the smallest in which the flooding noise exceeds what it hides by `LEAST_STATISTICAL_BITS`; in this ring it
-does so by up to `STATISTICAL_BITS`, as far as there is room. A plan states how many bits it came to.
+does so by up to `STATISTICAL_BITS`, as far as there is room. A plan states how many bits it came to. And it is large
+enough for flooding noise that covers what the worst public key that can be proven brings in (`least_flooding_bits`).
 """
 
 import itertools
@@ -27,9 +28,17 @@ from numpy.typing import NDArray
 
 from trader.he import seal
 from trader.he.activations import DEGREES, Polynomial, approximation_error, fit_activations
-from trader.he.errors import PlanError
+from trader.he.errors import PlanError, SecurityError
 from trader.he.packing import AffineMap, Packing, affine_maps, encoding_error, map_layouts
-from trader.he.plan import DEFAULT_POLICY, MAXIMUM_MODULUS_BITS, ActivationPlan, HePlan, SecurityPolicy
+from trader.he.plan import (
+    DEFAULT_POLICY,
+    MAXIMUM_MODULUS_BITS,
+    ActivationPlan,
+    HePlan,
+    SecurityPolicy,
+    check_flooding,
+    least_flooding_bits,
+)
 from trader.he.program import Affine, Program, build_program
 from trader.he.propagation import (
     fresh_noise,
@@ -328,7 +337,12 @@ def _consider_as_is(request: "_Request", degree: int, policy: SecurityPolicy) ->
             f"inputs up to {request.input_magnitude:g} at a scale of 2^{choice.input_scale_bits} can't be encoded "
             "exactly enough. Scale the inputs down, or allow a larger error or less flooding.",
         )
-    return candidate(_plan(request, choice, room, special_bits))
+    plan = _plan(request, choice, room, special_bits)
+    try:
+        check_flooding(plan)
+    except SecurityError as error:
+        return candidate(None, str(error))
+    return candidate(plan)
 
 
 def _choose_flooding(request: "_Request", degree: int, room: int) -> "_Choice":
@@ -509,7 +523,7 @@ def _input_scale_bits(request: _Request, working_bits: int) -> int:
 
 
 def _is_hidden(request: _Request, degree: int, working_bits: int, weight_bits: int) -> bool:
-    """Whether the noise of the evaluation is so far below the flooding noise as is asked for."""
+    """Whether the flooding noise is so far above that of the evaluation as is asked for, and covers proven keys'."""
     dropped_bits = _dropped_bits(request, working_bits, weight_bits)
     input_bits = _input_scale_bits(request, working_bits)
     scales = request.value_scales(input_bits, weight_bits, _typical_products(dropped_bits))
@@ -517,8 +531,11 @@ def _is_hidden(request: _Request, degree: int, working_bits: int, weight_bits: i
     noise = request.noise(degree, input_bits, scales, primes)
     # Where primes are dropped, scales will be a little different, and rounding may take a whole bit.
     output_scale = scales[request.program.graph.output]
-    flooding = request.flooding / 2 if any(dropped_bits) else _round_flooding(request, degree, output_scale)[1]
-    return noise <= math.ldexp(flooding, -request.statistical_bits)
+    bits, flooding = _round_flooding(request, degree, output_scale)
+    if any(dropped_bits):
+        bits, flooding = bits - 1, request.flooding / 2
+    least_bits = least_flooding_bits(degree, request.program.components[request.program.graph.output])
+    return bits >= least_bits and noise <= math.ldexp(flooding, -request.statistical_bits)
 
 
 def _round_flooding(request: _Request, degree: int, output_scale: Fraction) -> tuple[int, float]:

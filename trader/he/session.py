@@ -119,7 +119,7 @@ class ClientSession:
         writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
         request = RequestParts(plan, self._samples, parameters, writer.parts)
         nonce = os.urandom(NONCE_BYTES)
-        keys.write(request, nonce, context)
+        self._write_keys(request, nonce, context)
         values, size = np.ldexp(inputs, -plan.scale_bits), plan.samples_per_batch
         packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
         places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
@@ -133,6 +133,9 @@ class ClientSession:
         container = writer.finish(nonce)
         self._request_digest = digest(container)
         return container
+
+    def _write_keys(self, request: RequestParts, nonce: bytes, context: bytes) -> None:
+        self._all_keys().write(request, nonce, context)
 
     def _all_keys(self) -> "_Keys":
         if self._keys is None:

@@ -18,7 +18,7 @@ from trader.he import (
     plan_encryption,
 )
 from trader.he.parallel import worker_count
-from trader.he.plan import MAXIMUM_MODULUS_BITS, security_level
+from trader.he.plan import MAXIMUM_MODULUS_BITS, check_flooding, security_level
 from trader.model import measured_bounds
 
 SEAL_LEVELS = {128: "TC128", 192: "TC192", 256: "TC256"}
@@ -261,3 +261,33 @@ def test_plans_keep_to_the_bits_that_they_are_allowed(widths):
     model = random_network(*widths)
     for layout in plan_for(model, random_inputs(model, 64)).layouts:
         assert security_level(layout.ring_degree, sum(layout.modulus_bits)) >= 128
+
+
+@pytest.mark.parametrize("budget_bits", [-12, 0, 8, 12])
+@pytest.mark.parametrize("widths", [(784, 64, 10), (30, 16, 2), (100, 1), (784, 10), (1, 1), (2, 1), (3, 2, 1)])
+def test_no_plan_is_made_that_a_seller_refuses_to_answer_under(widths, budget_bits):
+    """With a large error budget a smaller ring would serve, and flood too little for what a proven key can do."""
+    model = random_network(*widths)
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    asked = {"input_magnitude": 1.0, "error_budget": 2.0**budget_bits}
+    plans = [candidate.plan for candidate in candidates(model, bounds, **asked)]
+    for plan in (plan_encryption(model, bounds, **asked), *filter(None, plans)):
+        check_flooding(plan)
+
+
+@pytest.mark.parametrize("widths", [(1, 1), (2, 1)])
+def test_rings_whose_flooding_is_too_small_are_passed_over(widths, monkeypatch):
+    """Without the planner's demand of its scales, the ring of 2048 would be chosen; its plan is looked at again."""
+    model = random_network(*widths)
+    bounds = measured_bounds(model, random_inputs(model, 64))
+    monkeypatch.setattr("trader.he.planner.least_flooding_bits", lambda *_: 0)
+    small, larger, *_ = [
+        candidate
+        for candidate in candidates(model, bounds, input_magnitude=1.0, error_budget=2.0**8)
+        if candidate.ring_degree >= 2048
+    ]
+    assert small.ring_degree == 2048
+    assert "proven public key" in small.rejected
+    assert larger.plan is not None
+    monkeypatch.setattr("trader.he.planner.check_flooding", lambda _: None)
+    assert plan_encryption(model, bounds, input_magnitude=1.0, error_budget=2.0**8).ring_degree == 2048
