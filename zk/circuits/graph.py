@@ -27,6 +27,7 @@ from zk.circuits.batching import (
     CHALLENGE_INSTANCE,
     CHECK,
     HIDDEN,
+    Product,
     ShapedGraph,
     find_products,
     replace_products,
@@ -145,28 +146,64 @@ def audit_graph(
             around the field's modulus.
     """
     shapes = read_shapes(architecture)
-    source = architecture.graph.input[0].name
+    source, *names = (value.name for value in architecture.graph.input)
     values = audit_samples * shapes.features
-    tensor_0 = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, values + salt_elements])
     unpacking, shape_constants = _unpack_samples(source, values, (audit_samples, *shapes.sample))
-    nodes = [_read_samples(node, source) for node in architecture.graph.node]
-    names = [value.name for value in architecture.graph.input[1:]]
-    parameters = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in zip(names, shapes.parameters, strict=True)
-    ]
-    output = helper.make_tensor_value_info(
-        architecture.graph.output[0].name, TensorProto.FLOAT, [audit_samples, *shapes.output]
+    frame = _Frame(
+        architecture,
+        inputs=[
+            _tensor(source, (1, values + salt_elements)),
+            *(_tensor(name, shape) for name, shape in zip(names, shapes.parameters, strict=True)),
+        ],
+        output=_tensor(architecture.graph.output[0].name, (audit_samples, *shapes.output)),
+        unpacking=unpacking,
+        constants=shape_constants,
     )
-    if not is_exact(nodes):
-        made = lower_functions(nodes, architecture.graph.initializer)
-        constants = [*shape_constants, *made.constants]
-        model = _model(architecture, [*unpacking, *made.nodes], [tensor_0, *parameters], [output], constants)
-        tables = any(node.op_type in TABLE_OPERATORS for node in nodes)
-        return AuditGraph(model, output_degree=1, is_exact=False, has_tables=tables)
-    aligned = align_scales(nodes, architecture.graph.initializer, [_SAMPLES, *names], _FLAT, scale_bits)
-    nodes, constants = [*unpacking, *aligned.nodes], [*shape_constants, *aligned.constants]
-    integers = _model(architecture, nodes, [tensor_0, *parameters], [output], constants)
+    nodes = [_read_samples(node, source) for node in architecture.graph.node]
+    return _exact_graph(frame, nodes, scale_bits, capacity) if is_exact(nodes) else _rounded_graph(frame, nodes)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What every form of a circuit's graph has: its interface, and how the samples are unpacked."""
+
+    architecture: onnx.ModelProto
+    inputs: list[onnx.ValueInfoProto]
+    output: onnx.ValueInfoProto
+    unpacking: list[onnx.NodeProto]
+    constants: list[onnx.TensorProto]
+
+    def model(
+        self,
+        nodes: Sequence[onnx.NodeProto],
+        constants: Sequence[onnx.TensorProto],
+        more_inputs: Sequence[onnx.ValueInfoProto] = (),
+        more_outputs: Sequence[onnx.ValueInfoProto] = (),
+    ) -> bytes:
+        inputs, outputs = [*self.inputs, *more_inputs], [self.output, *more_outputs]
+        graph = helper.make_graph(nodes, "audit", inputs, outputs, constants)
+        opsets, version = self.architecture.opset_import, self.architecture.ir_version
+        data: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=version).SerializeToString(
+            deterministic=True
+        )
+        return data
+
+
+def _rounded_graph(frame: _Frame, nodes: list[onnx.NodeProto]) -> AuditGraph:
+    made = lower_functions(nodes, frame.architecture.graph.initializer)
+    return AuditGraph(
+        onnx=frame.model([*frame.unpacking, *made.nodes], [*frame.constants, *made.constants]),
+        output_degree=1,
+        is_exact=False,
+        has_tables=any(node.op_type in TABLE_OPERATORS for node in nodes),
+    )
+
+
+def _exact_graph(frame: _Frame, nodes: list[onnx.NodeProto], scale_bits: int, capacity: int) -> AuditGraph:
+    names = [value.name for value in frame.inputs[1:]]
+    aligned = align_scales(nodes, frame.architecture.graph.initializer, [_SAMPLES, *names], _FLAT, scale_bits)
+    nodes, constants = [*frame.unpacking, *aligned.nodes], [*frame.constants, *aligned.constants]
+    integers = frame.model(nodes, constants)
     # Relu's own limbs bound what follows it: what the largest decomposition allows is enough to decide.
     bounds = magnitudes(integers, 2.0**MAX_DECOMPOSED_BITS)
     shaped = ShapedGraph(
@@ -179,19 +216,13 @@ def audit_graph(
     # A result of one row is committed only in order to be checked.
     products = find_products(shaped, names, least_rows=2 if fits else 1)
     results = tuple(product.name for product in products)
-    checked = () if fits else tuple(name for name in results if name != output.name)
+    checked = () if fits else tuple(name for name in results if name != frame.output.name)
     hidden = HiddenTensor(results, sum(math.prod(p.shape) for p in products), capacity) if products else None
     decomposed = [*checked, *(node.input[0] for node in nodes if node.op_type == "Relu")]
-    degrees = {source: 1, _FLAT: 1, **aligned.degrees}
-    inputs, outputs, compiled = [tensor_0, *parameters], [output], integers
-    if hidden:
-        nodes, more = replace_products(shaped, products, hidden, checked)
-        inputs += [_row(HIDDEN, hidden.elements), _row(CHALLENGE, 1)]
-        outputs += [_row(CHALLENGE_INSTANCE, 1), _row(CHECK, 1)]
-        compiled = _model(architecture, nodes, inputs, outputs, [*constants, *more])
+    degrees = {frame.inputs[0].name: 1, _FLAT: 1, **aligned.degrees}
     return AuditGraph(
-        onnx=compiled,
-        output_degree=aligned.degrees[output.name],
+        onnx=_with_check(frame, shaped, constants, products, hidden, checked) if hidden else integers,
+        output_degree=aligned.degrees[frame.output.name],
         is_exact=True,
         has_tables=False,
         integers=integers,
@@ -199,6 +230,21 @@ def audit_graph(
         checked=checked,
         decomposed_degree=max((degrees[name] for name in decomposed), default=0),
     )
+
+
+def _with_check(
+    frame: _Frame,
+    shaped: ShapedGraph,
+    constants: Sequence[onnx.TensorProto],
+    products: Sequence[Product],
+    hidden: HiddenTensor,
+    checked: Sequence[str],
+) -> bytes:
+    """The graph that takes results from the committed tensor, and checks them."""
+    nodes, more = replace_products(shaped, products, hidden, checked)
+    inputs = [_tensor(HIDDEN, (1, hidden.elements)), _tensor(CHALLENGE, (1, 1))]
+    outputs = [_tensor(CHALLENGE_INSTANCE, (1, 1)), _tensor(CHECK, (1, 1))]
+    return frame.model(nodes, [*constants, *more], inputs, outputs)
 
 
 def magnitudes(integers: bytes, decomposed: float, checked: Iterable[str] = ()) -> dict[str, NDArray[np.float64]]:
@@ -228,21 +274,8 @@ def stays_below_half(bounds: Mapping[str, NDArray[np.float64]]) -> bool:
     return all(bound.max(initial=0.0) * SLACK < MODULUS // 2 for bound in bounds.values() if bound.dtype.kind == "f")
 
 
-def _row(name: str, length: int) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, length])
-
-
-def _model(
-    architecture: onnx.ModelProto,
-    nodes: Sequence[onnx.NodeProto],
-    inputs: Sequence[onnx.ValueInfoProto],
-    outputs: Sequence[onnx.ValueInfoProto],
-    constants: Sequence[onnx.TensorProto],
-) -> bytes:
-    graph = helper.make_graph(nodes, "audit", inputs, outputs, constants)
-    model = helper.make_model(graph, opset_imports=architecture.opset_import, ir_version=architecture.ir_version)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+def _tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def _read_samples(node: onnx.NodeProto, source: str) -> onnx.NodeProto:

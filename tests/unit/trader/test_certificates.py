@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -175,7 +176,8 @@ def test_one_batch_proven_twice(certified: Certified) -> None:
 
 def test_padding_is_zeros_and_counts_for_nothing(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of the seller's choice in the padding are other inputs than the agreed ones, even in the right context."""
-    monkeypatch.setattr("trader.certificates.certify.batch_context", partial(_context_of, certified.dataset))
+    module = sys.modules["trader.certificates.certify"]  # the package exports a function of this name
+    monkeypatch.setattr(module, "batch_context", partial(_context_of, certified.dataset))
     extra = np.concatenate([certified.dataset.samples, certified.dataset.samples[:2]])
     longer = Dataset("ten rows", extra, np.zeros(len(extra), dtype=np.int64))
     with pytest.raises(CertificateProofError, match="proof 2"):
