@@ -83,10 +83,15 @@ def test_a_quota_stays_within_the_bits_of_the_parameters():
                     assert sessions * shown * layout.capacity_bits + published <= parameter_bits(model) or not sessions
 
 
+def test_answers_of_a_small_network_carry_what_the_documentation_says():
+    assert _planned(30, 16, 2)[1].answer_bits == 58
+
+
 def test_accounts_of_one_buyer_add_up(network):
     """The quota of one account is safe, that of ten together is not: what bounds them is the listing's quota."""
     model, plan = network
     quota = safe_quota(model, plan, 0)
+    assert (quota, plan.answer_bits, parameter_bits(model)) == (508, 496, 661_570)  # as docs/security.md says
     assert quota * plan.answer_bits < parameter_bits(model) < 10 * quota * plan.answer_bits
 
 
