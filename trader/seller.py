@@ -37,7 +37,7 @@ from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
 from trader.package import ProofBudgetError, open_circuit
-from trader.party import Party
+from trader.party import Party, Step
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from trader.verify import AuditedSamples, output_distance
@@ -381,6 +381,7 @@ class Seller(Party):
         """Remember not to go on with this trade: its deadlines return what was locked."""
         self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": as_reason(error)})
         self.vault(trade.trade_id).write(REFUSED, str(error).encode())
+        self._observe(Step(self.role, EntryKind.REQUEST_REFUSED.value, 0.0))
 
 
 def _layout(manifest: Manifest) -> Layout:

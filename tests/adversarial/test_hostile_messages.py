@@ -79,6 +79,7 @@ def test_a_public_key_that_is_none_is_refused_before_anything_is_evaluated(
     trading = trade_on(chain, buyer_type=HostileRequestBuyer)
     assert trading.play() is State.EXPIRED
     assert "the public key isn't proven" in refusal(trading, trading.buyer.trade_id)
+    assert "RequestRefused" in [step.name for step in trading.steps if step.role is Role.SELLER]
     assert trading.gains() == EVEN
 
 

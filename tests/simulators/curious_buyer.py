@@ -44,9 +44,12 @@ class CuriousBuyer:
             for batch in range(self.plan.batches(self.samples)):
                 request.write_ciphertext(batch, index, self._encrypt(message))
         self.inputs = request.read_ciphertexts(0)
-        response = evaluate(self.whole, model, finish_request(writer, request, self.key), self.samples)
+        response = evaluate(self.whole, model, self._finish(writer, request), self.samples)
         layout = self.plan.response_layout(self.samples, self.parameters.primes)
         return read_container(response, "response", self.plan.digest, self.samples, layout).parts[0]
+
+    def _finish(self, writer: ContainerWriter, request: RequestParts) -> memoryview:
+        return finish_request(writer, request, self.key)
 
     def _write_keys(self, request: RequestParts) -> None:
         elements = self.plan.galois_elements(self.samples)

@@ -39,6 +39,7 @@ from trader.package import (
     PrepareOptions,
     PublicPackage,
     open_circuit,
+    parameter_bits,
     planning_data,
     prepare,
     read_canonical,
@@ -82,6 +83,10 @@ def prepare_command(
     quota: Annotated[
         int | None, typer.Option(min=1, help="Test samples per buyer; as many as are safe if not given.")
     ] = None,
+    listing_quota: Annotated[
+        int | None,
+        typer.Option(min=1, help="Test samples of all buyers together; ten times the quota of one if not given."),
+    ] = None,
     insist: Annotated[bool, typer.Option("--insist", help="Allow a quota that could give the model away.")] = False,
     proofs: Annotated[
         int,
@@ -109,6 +114,7 @@ def prepare_command(
         card=ModelCard(name=name or model.stem, description=description, licence=licence),
         audit_samples=audit_samples,
         buyer_quota_samples=quota,
+        listing_quota_samples=listing_quota,
         insist=insist,
         proofs=proofs,
         seller=_seller_address(seller) if seller else NOBODY,
@@ -326,9 +332,14 @@ def plan_command(
     plan = parse_plan(manifest.plan)
     cost = asdict(forecast(plan, canonical.graph, samples))
     alternatives, layouts = _alternatives(plan, canonical, manifest, calibration), _layouts(plan, canonical, samples)
+    quotas = {
+        "parameter_bits": parameter_bits(canonical),
+        "buyer_quota_bits": manifest.quota.buyer_samples * plan.answer_bits,
+        "listing_quota_bits": manifest.quota.listing_samples * plan.answer_bits,
+    }
     plan = plan.for_samples(samples)
     if as_json:
-        report = {"samples": samples, "plan": manifest.plan, "forecast": cost}
+        report = {"samples": samples, "plan": manifest.plan, "forecast": cost, "quotas": quotas}
         print_json_line(report | {"layouts": layouts, "alternatives": alternatives})
         return
     chosen = {
@@ -345,7 +356,7 @@ def plan_command(
         "answer_bits": plan.answer_bits,
         "approximation_error": plan.approximation_error,
     }
-    _print_summary(chosen | cost, as_json)
+    _print_summary(chosen | quotas | cost, as_json)
     if plan.statistical_bits < STATISTICAL_BITS:
         messages.print(
             f"flooding exceeds what it hides by {plan.statistical_bits} bits; a ring of degree {plan.ring_degree} has "

@@ -31,6 +31,7 @@ _WORK = {
     "ResponseSent": "sends the encrypted answer",
     "AuditInputsSent": "sends the audit samples, sealed",
     "DeliveryOffered": "sends the encrypted model, sealed",
+    "RequestRefused": "goes no further: the audit log says why",
 }
 """Steps off the chain, in words."""
 _MOVES = {

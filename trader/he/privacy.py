@@ -11,17 +11,21 @@ own ciphertexts: c1 of a linear layer is Σ W·a with known a, and c2 of a netwo
 
 The second needs no assumption on what was sent. Whatever the phase p is, p + r with r uniform and secret is uniform
 (a one-time pad), be p an honest result, one of other samples in slots that nobody paid for, of plaintexts beyond their
-range, or what evaluation made of forged keys. Where nothing is joined to an output, the pairs p_gk and p_(N - gk) get
-the same r: of both together nothing but their difference is left. So a response says no more than its n' visible
-numbers per output do, and each of these at most log2 Q - b - 1 bits (`HePlan.capacity_bits`): what is left of log2 Q,
-the most that a number modulo Q can say, after the b + 1 bits that the noise takes up. Among hostile inputs, it is these
-bits that are the limit; among honest ones, the flooding also hides all that is not the output.
+range, or what evaluation made of forged relinearisation and Galois keys. Where nothing is joined to an output, the
+pairs p_gk and p_(N - gk) get the same r: of both together nothing but their difference is left. So the phase says no
+more than its n' visible numbers per output do, and each of these at most log2 Q - b - 1 bits (`HePlan.capacity_bits`):
+what is left of log2 Q, the most that a number modulo Q can say, after the b + 1 bits that the noise takes up. Among
+hostile inputs, it is these bits that are the limit; among honest ones, the flooding also hides all that is not the
+output, up to a distance of 2^-`statistical_bits` or so per coefficient.
 
 A ciphertext of components c0 … cd is re-randomised with Σ_j z_j·s^j, j < d, where each z_j = (a, b) is a fresh
 encryption of zero and s the secret key: adding a to c_j and b to c_(j + 1) takes no key. So every component but c0 gets
-a pseudo-random addend of its own, and c0 follows from the phase. That b is pseudo-random takes a public key whose
-second component p1 is uniform: b = u·p1 + e with secret u and e is a sample of the ring-LWE problem. Therefore a
-request holds the seed of p1, and its maker has no choice of p1 itself.
+a pseudo-random addend of its own, and c0 follows from the phase. That b = u·p1 + e, with secret u and e, is
+pseudo-random even beside a takes two things of the buyer's key, which the seller makes sure of. p1 is uniform: a
+request holds its seed, and nobody has a choice of p1 itself. And p0 is p1 times something short, plus something short:
+else a = u·p0 + e' could show u, and with it b. That is proven before anything is evaluated (`trader.he.key_proof`); as
+twice p0 is what is proven, z_j counts 2^(j + 1) times, and a follows from b but for noise that the flooding covers
+(`trader.he.plan.check_flooding`). Other keys need no proof: they are used before all of this.
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ Read `public` and `seller` (what is in them), then `prepare` (how they are made)
 from trader.package.budget import ProofBudget
 from trader.package.circuit import open_circuit, read_package_srs
 from trader.package.errors import PackageError, ProofBudgetError, QuotaError
-from trader.package.leakage import check_published, safe_quota
+from trader.package.leakage import check_published, parameter_bits, safe_quota
 from trader.package.planning import PlanningData, planning_data
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
@@ -25,6 +25,7 @@ __all__ = [
     "SellerPackage",
     "check_published",
     "open_circuit",
+    "parameter_bits",
     "planning_data",
     "prepare",
     "proof_budget",

@@ -195,14 +195,15 @@ def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptio
         buyer = max(safe_quota(canonical, plan, published_bits), needed)
     else:
         buyer = options.buyer_quota_samples
-    if buyer < needed:
+    listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
+    if min(buyer, listing) < needed:
         raise CallerError(
-            f"a quota of {buyer} test samples is less than the {needed} that a test with the {options.audit_samples} "
-            "samples of an audit is charged. Raise the quota or lower the number of audit samples."
+            f"a quota of {min(buyer, listing)} test samples is less than the {needed} that a test with the "
+            f"{options.audit_samples} samples of an audit is charged. Raise the quota or lower the number of audit "
+            "samples."
         )
     if options.buyer_quota_samples is not None and not options.insist:
         check_quota(canonical, plan, published_bits, buyer)
-    listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
     return manifests.Quota(buyer_samples=buyer, listing_samples=listing, fee_wei=hex(options.fee_wei))
 
 

@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from trader.he import parse_plan
 from trader.model import parse_manifest
+from trader.package import parameter_bits, read_canonical
 
 FEATURES, HIDDEN, CLASSES = 6, 4, 3
 
@@ -182,6 +184,24 @@ def test_quota_that_gives_the_model_away(tmp_path: Path, modelseal: Callable) ->
     model = make_model(tmp_path / "m.onnx")
     refuses(modelseal("model", "prepare", model, "--out", tmp_path / "p", "--quota", 1000), 2, "1000", "insist")
     assert modelseal("model", "prepare", model, "--out", tmp_path / "p", "--quota", 1000, "--insist").code == 0
+
+
+def test_a_plan_says_what_quotas_add_up_to(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
+    model, folder, quotas = make_model(tmp_path / "m.onnx"), tmp_path / "p", ["--quota", 16, "--listing-quota", 8]
+    prepare = ["model", "prepare", model, "--out", folder, "--calibration", samples, "--insist"]
+    refuses(modelseal(*prepare, "--quota", 16, "--listing-quota", 4), 2, "4 test samples", "8")
+    assert modelseal(*prepare, *quotas).code == 0
+    shown = modelseal("model", "plan", folder, "--samples", 20, "--json")
+    assert shown.code == 0, shown.err
+    report = json.loads(shown.out)
+    answer_bits = parse_plan(report["plan"]).answer_bits
+    canonical = read_canonical(folder)
+    assert report["quotas"] == {
+        "parameter_bits": parameter_bits(canonical),
+        "buyer_quota_bits": 16 * answer_bits,
+        "listing_quota_bits": 8 * answer_bits,
+    }
+    assert str(16 * answer_bits) in modelseal("model", "plan", folder, "--samples", 20).out
 
 
 def test_corrupt_manifest(package: Path, samples: Path, modelseal: Callable) -> None:

@@ -348,7 +348,7 @@ def test_unproven_keys_are_refused_before_anything_is_evaluated(trade, kind, mon
 
 
 @pytest.mark.parametrize("protected", [False, True])
-def test_public_key_one_sample(trade, protected, monkeypatch):
+def test_a_chosen_key_shows_what_the_seller_draws(trade, protected, monkeypatch):
     """Under p0 = special prime·(Q/4) an encryption of zero shows the seller's u in c0: u·Q/4 and little more."""
     model, plan, _ = trade
     ring = plan_parameters(plan)

@@ -18,7 +18,13 @@ from trader.he import (
     plan_encryption,
 )
 from trader.he.parallel import worker_count
-from trader.he.plan import MAXIMUM_MODULUS_BITS, check_flooding, security_level
+from trader.he.plan import (
+    FLOODING_MARGIN_BITS,
+    MAXIMUM_MODULUS_BITS,
+    check_flooding,
+    least_flooding_bits,
+    security_level,
+)
 from trader.model import measured_bounds
 
 SEAL_LEVELS = {128: "TC128", 192: "TC192", 256: "TC256"}
@@ -270,9 +276,13 @@ def test_no_plan_is_made_that_a_seller_refuses_to_answer_under(widths, budget_bi
     model = random_network(*widths)
     bounds = measured_bounds(model, random_inputs(model, 64))
     asked = {"input_magnitude": 1.0, "error_budget": 2.0**budget_bits}
+    chosen = plan_encryption(model, bounds, **asked)
     plans = [candidate.plan for candidate in candidates(model, bounds, **asked)]
-    for plan in (plan_encryption(model, bounds, **asked), *filter(None, plans)):
+    for plan in (chosen, *filter(None, plans)):
         check_flooding(plan)
+    for layout in chosen.layouts if budget_bits == -12 else ():
+        hidden_bits = least_flooding_bits(layout.ring_degree, layout.components) - FLOODING_MARGIN_BITS
+        assert layout.flooding_bits >= hidden_bits + 10  # as decision 0018 says
 
 
 @pytest.mark.parametrize("widths", [(1, 1), (2, 1)])

@@ -1,9 +1,12 @@
 """How many answers are safe: by the paper's criteria, and by bits."""
 
+import math
+
 import numpy as np
 import pytest
 
 from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from trader.he.session import plan_parameters
 from trader.package import QuotaError, safe_quota
 from trader.package.leakage import check_quota, parameter_bits, proof_bits
 
@@ -78,6 +81,30 @@ def test_a_quota_stays_within_the_bits_of_the_parameters():
                     charged = 1 << (session - 1).bit_length()
                     sessions = quota // charged
                     assert sessions * shown * layout.capacity_bits + published <= parameter_bits(model) or not sessions
+
+
+def test_answers_of_a_small_network_carry_what_the_documentation_says():
+    assert _planned(30, 16, 2)[1].answer_bits == 58
+
+
+def test_accounts_of_one_buyer_add_up(network):
+    """The quota of one account is safe, that of ten together is not: what bounds them is the listing's quota."""
+    model, plan = network
+    quota = safe_quota(model, plan, 0)
+    assert (quota, plan.answer_bits, parameter_bits(model)) == (508, 496, 661_570)  # as docs/security.md says
+    assert quota * plan.answer_bits < parameter_bits(model) < 10 * quota * plan.answer_bits
+
+
+@pytest.mark.parametrize("widths", [(784, 64, 10), (30, 16, 2), (100, 1), (784, 10)])
+def test_a_visible_number_has_room_for_no_more_than_its_capacity(widths):
+    """Of numbers modulo Q, log2 Q - b - 1 bits are left by noise of b + 1 bits; fewer where few are shown."""
+    _, plan = _planned(*widths)
+    for layout in plan.layouts:
+        primes = plan_parameters(layout).primes[: layout.response_primes]
+        for samples in (1, 16, layout.samples_per_batch):
+            for visible in layout.visible(samples)[0]:
+                noise_bits = layout.visible_flooding_bits(visible) + 1
+                assert sum(map(math.log2, primes)) - noise_bits <= layout.capacity_bits
 
 
 def test_a_knapsack_of_inputs_is_worth_more_than_one_equation():
