@@ -75,9 +75,10 @@ def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:
             stage.open_session(listing=listing)
 
 
-def test_a_fee_that_no_longer_fits_is_refused(stage: Stage) -> None:
-    stage.offer(terms_of(FIRST, fee_wei=2**127))
-    assert stage.market.functions.sessionFee(2, stage.buyer).call() == 2**127
+def test_the_largest_fee_and_none_at_all(stage: Stage) -> None:
+    """A fee has 96 bits and a buyer's sessions 32, so that every fee fits the 128 bits of a trade's."""
+    stage.offer(terms_of(FIRST, fee_wei=2**96 - 1))
+    assert stage.market.functions.sessionFee(2, stage.buyer).call() == 2**96 - 1
     stage.offer(terms_of(FIRST, fee_wei=0))
     stage.open_session(listing=3, value=0)
     stage.open_session(listing=3, value=0)

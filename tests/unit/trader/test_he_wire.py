@@ -182,11 +182,11 @@ def digest_or_none(container):
 
 
 def _is_a_valid_request_too(forged, request):
-    """Another nonce makes another, valid request; so does another number of samples that is charged alike."""
+    """Another number of samples that is charged alike; another nonce isn't, since the proof of the key names it."""
     try:
         header = _header(forged)
-        samples = SAMPLES if header["samples"] == SAMPLES - 1 else header["samples"]
-        return header | {"reference": "", "samples": samples} == _header(request) | {"reference": ""}
+        samples = SAMPLES if header.get("samples") == SAMPLES - 1 else header.get("samples")
+        return header | {"samples": samples} == _header(request)
     except ValueError:
         return False
 
