@@ -247,8 +247,14 @@ def listing_of(forger: Forger, vka: Sequence[bytes]) -> type[Seller]:
     return Registrar
 
 
-def test_a_key_with_an_unlinked_column_is_not_bought(forger: Forger, play_forged) -> None:
-    """Architecture, settings and key fit each other, but no output depends on the second committed column."""
+def test_a_key_with_an_unlinked_column_is_not_bought(
+    forger: Forger, play_forged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Architecture, settings and key fit each other, but no output depends on the second committed column.
+
+    A random check would tie it to results that nothing reads; laid out, as with one sample, it is tied to nothing.
+    """
+    monkeypatch.setattr("zk.circuits.graph.find_products", lambda *_args, **_options: [])
     graph = with_dead_layer(parse_architecture(forger.package.public.architecture))
     data = architecture_bytes(graph)
     model = onnx.load_from_string(data)
