@@ -84,9 +84,10 @@ def test_a_public_key_that_is_none_is_refused_before_anything_is_evaluated(
 
 
 def test_another_request_than_the_paid_one_is_refused(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
+    # First: every table funds the one seller.
     other = trade_on(chain)
     other.open()
+    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
     type(trading.buyer).message = other.buyer.vault.read(Kind.REQUEST.value)
     assert trading.play() is State.EXPIRED
     assert "paid for was" in refusal(trading, trading.buyer.trade_id)
