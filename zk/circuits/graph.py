@@ -180,6 +180,7 @@ class _Frame:
         more_inputs: Sequence[onnx.ValueInfoProto] = (),
         more_outputs: Sequence[onnx.ValueInfoProto] = (),
     ) -> bytes:
+        """A serialized model of these nodes; further inputs and outputs come behind the usual ones."""
         inputs, outputs = [*self.inputs, *more_inputs], [self.output, *more_outputs]
         graph = helper.make_graph(nodes, "audit", inputs, outputs, constants)
         opsets, version = self.architecture.opset_import, self.architecture.ir_version
