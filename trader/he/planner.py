@@ -346,14 +346,20 @@ def _consider_as_is(request: "_Request", degree: int, policy: SecurityPolicy) ->
 
 
 def _choose_flooding(request: "_Request", degree: int, room: int) -> "_Choice":
-    """Scales for as much flooding as the ring has room for, up to `STATISTICAL_BITS`; for the least if for none."""
+    """Scales for as much flooding as the ring has room for, up to `STATISTICAL_BITS`; for the least if for none.
+
+    Packed tests are mostly keys, of a digit per prime: where there is no room for all of it, theirs fills the primes
+    that the least takes, and takes no more.
+    """
     least = request.statistical_bits
     found, low, high = _choose(request, degree), least + 1, max(least, STATISTICAL_BITS)
+    most_primes = found.primes if request.packed else math.inf
     # Mostly there is room for all of it, or not even for the least.
     middle = high
     while low <= high and found.total_bits <= room:
         choice = _choose(replace(request, statistical_bits=middle), degree)
-        if choice.total_bits <= room and _encodes_exactly(request, choice):
+        fits = choice.total_bits <= room and (middle >= STATISTICAL_BITS or choice.primes <= most_primes)
+        if fits and _encodes_exactly(request, choice):
             found, low = choice, middle + 1
         else:
             high = middle - 1
@@ -500,6 +506,11 @@ class _Choice:
     def total_bits(self) -> int:
         return self.base_bits + sum(map(sum, self.dropped_bits))
 
+    @property
+    def primes(self) -> int:
+        """Number of primes, the special one left out."""
+        return _base_count(self) + sum(map(len, self.dropped_bits))
+
 
 def _choose(request: _Request, degree: int) -> _Choice:
     """The smallest scales that meet budget and flooding in this ring."""
@@ -630,11 +641,15 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
 
 def _base_primes(choice: _Choice, room: int) -> tuple[int, ...]:
     """Sizes of the response's primes; one bit more where there is room, since primes are below powers of two."""
-    count = -(-choice.base_bits // MAXIMUM_PRIME_BITS)
+    count = _base_count(choice)
     spare = room - choice.total_bits + choice.base_bits
     bits = min(choice.base_bits + 1, spare, count * MAXIMUM_PRIME_BITS)
     smaller, larger = divmod(bits, count)
     return (smaller + 1,) * larger + (smaller,) * (count - larger)
+
+
+def _base_count(choice: _Choice) -> int:
+    return -(-choice.base_bits // MAXIMUM_PRIME_BITS)
 
 
 def _response_primes(primes: tuple[int, ...], output_bits: int) -> int:
