@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from contracts import ChunkEvidence, SumStepEvidence
+from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from zk.circuits.audit import column_capacity, split_columns
 from zk.commitments import ColumnLayout
 from zk.commitments.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sum_salt, sums_leaf
@@ -40,7 +40,7 @@ class Dispute:
     """
 
     function: str
-    evidence: ChunkEvidence | SumStepEvidence
+    evidence: ChunkEvidence | SumStepEvidence | RangeEvidence
     weights_root: bytes
     sums_root: bytes
     ciphertext_root: bytes
@@ -63,6 +63,7 @@ def disputes(parameters: int, audited: Layout, key: bytes) -> Iterator[Dispute]:
     path = [generator.randbytes(HASH_BYTES) for _ in range(path_length(count))]
     yield from _chunk_disputes(generator, layout, key, index, path)
     yield _step_dispute(generator, layout, index, path)
+    yield _range_dispute(generator, layout, index, path)
 
 
 def _chunk_disputes(
@@ -70,8 +71,8 @@ def _chunk_disputes(
 ) -> Iterator[Dispute]:
     """The delivered chunk is noise, so it decrypts to another one than was listed."""
     ciphertext, listed = generator.randbytes(CHUNK_BYTES), generator.randbytes(HASH_BYTES)
-    evidence = ChunkEvidence(key, index, ciphertext, path, listed, path, layout)
     root, delivered = _root(listed, index, path), _root(keccak256(ciphertext), index, path)
+    evidence = ChunkEvidence(delivered, key, index, ciphertext, path, listed, path, layout)
     for function in ("disputeWeightsChunk", "disputeSumChunk"):
         yield Dispute(function, evidence, root, root, delivered, layout)
 
@@ -100,6 +101,14 @@ def _step_dispute(generator: random.Random, layout: Layout, index: int, path: Se
     weights_root = _root(keccak256(salt + parameters), index, path)
     sums_root = _root(leaf_after, index, evidence.sum_path)
     return Dispute("disputeSumStep", evidence, weights_root, sums_root, bytes(HASH_BYTES), layout)
+
+
+def _range_dispute(generator: random.Random, layout: Layout, index: int, path: Sequence[bytes]) -> Dispute:
+    """The chunk's last parameter is out of range."""
+    salt, parameters = generator.randbytes(HASH_BYTES), generator.randbytes(4 * CHUNK_PARAMETERS - 4) + b"\x01\0\0\0"
+    evidence = RangeEvidence(index, CHUNK_PARAMETERS - 1, salt, parameters, path, layout)
+    weights_root = _root(keccak256(salt + parameters), index, path)
+    return Dispute("disputeRange", evidence, weights_root, bytes(HASH_BYTES), bytes(HASH_BYTES), layout)
 
 
 def _root(leaf: bytes, index: int, path: Sequence[bytes]) -> bytes:

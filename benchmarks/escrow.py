@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from eth_account import Account
 
 from benchmarks.statement import CONTEXT
-from contracts import ETH, Terms, Windows, bind_verifier, layout_hash
+from contracts import ETH, Terms, Windows, bind_verifier, delivery_digest, layout_hash, offer_digest
 from trader.chain import Chain
 from trader.delivery.cipher import key_hash
 from trader.market import Market, ProofOffer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.statement import Statement
     from contracts import Layout
 
-PRICE_WEI, BOND_WEI, FEE_WEI = 10**18, 2 * 10**17, 10**15
+PRICE_WEI, BOND_WEI, FEE_WEI, PROOF_FEE_WEI = 10**18, 2 * 10**17, 10**15, 10**16
 FUNDS_WEI = 1000 * PRICE_WEI
 SAMPLES = 128
 KEY = keccak256(b"delivery key")
@@ -55,7 +55,8 @@ class Escrow:
         """Gas of each move of a trade that settles; the seller still has the fee in credit when it is paid."""
         terms = self._terms(self._statement.layout, keccak256(b"weights"), keccak256(b"sums"))
         trade, gas = self._reveal(terms, self._statement.layout, keccak256(b"ciphertext"))
-        gas["confirm"] = self._market.confirm(self._buyer, trade).gas_used
+        delivery = self._market.trade(trade).digest
+        gas["confirm"] = self._market.confirm(self._buyer, trade, delivery).gas_used
         return gas
 
     def dispute(self, dispute: Dispute) -> int:
@@ -73,18 +74,28 @@ class Escrow:
         listed = market.list(seller, terms)
         listing = listed.events[0].arguments["listingId"]
         fee = market.session_fee(listing, buyer.address)
-        opened = market.open_session(buyer, listing, SAMPLES, keccak256(b"request"), fee, lambda _: None)
+        offer = offer_digest(seller.address, terms)
+        request, response = keccak256(b"request"), keccak256(b"response")
+        opened = market.open_session(buyer, listing, offer, SAMPLES, request, fee, lambda _: None)
         trade = opened.events[0].arguments["tradeId"]
         proof = self._statement.prove(market.proof_context(trade)).proof
-        offer = ProofOffer(proof, self._statement.circuit, layout, self._outputs, ciphertext_root, key_hash(KEY))
+        proven = ProofOffer(proof, self._statement.circuit, layout, self._outputs, ciphertext_root, key_hash(KEY))
         receipts = {
             "list": listed,
             "openSession": opened,
-            "respond": market.respond(seller, trade, keccak256(b"response")),
-            "purchase": market.purchase(buyer, trade, self._input_commitment, self._outputs, PRICE_WEI),
-            "prove": market.prove(seller, trade, offer, BOND_WEI),
-            "accept": market.accept(buyer, trade),
-            "reveal": market.reveal(seller, trade, KEY),
+            "respond": market.respond(seller, trade, request, response),
+            "purchase": market.purchase(
+                buyer,
+                trade,
+                response,
+                self._input_commitment,
+                self._outputs,
+                price_wei=PRICE_WEI,
+                highest_proof_fee_wei=PRICE_WEI,
+            ),
+            "prove": market.prove(seller, trade, proven, BOND_WEI),
+            "accept": market.accept(buyer, trade, delivery_digest(ciphertext_root, key_hash(KEY))),
+            "reveal": market.reveal(seller, trade, ciphertext_root, KEY),
         }
         return trade, {name: receipt.gas_used for name, receipt in receipts.items()}
 
@@ -108,9 +119,10 @@ class Escrow:
             price_wei=PRICE_WEI,
             bond_wei=BOND_WEI,
             fee_wei=FEE_WEI,
-            buyer_quota_samples=1 << 20,
-            listing_quota_samples=1 << 20,
             audit_samples=circuit.audit_samples,
+            proof_fee_wei=PROOF_FEE_WEI,
+            buyer_quota=1 << 20,
+            listing_quota=1 << 20,
             tolerance=1 << layout.output_shift_bits,
             windows=Windows(*[3600] * 6),
         )

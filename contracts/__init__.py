@@ -15,7 +15,18 @@ from contracts.errors import (
 from contracts.events import MarketEvent
 from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
 from contracts.reverts import decode_revert
-from contracts.types import ETH, ChunkEvidence, Layout, SumStepEvidence, Terms, Windows, layout_hash
+from contracts.types import (
+    ETH,
+    ChunkEvidence,
+    Layout,
+    RangeEvidence,
+    SumStepEvidence,
+    Terms,
+    Windows,
+    delivery_digest,
+    layout_hash,
+    offer_digest,
+)
 
 __all__ = [
     "ETH",
@@ -28,6 +39,7 @@ __all__ = [
     "Layout",
     "MarketEvent",
     "MarketReverted",
+    "RangeEvidence",
     "SumStepEvidence",
     "Terms",
     "UnexpectedCodeError",
@@ -35,8 +47,10 @@ __all__ = [
     "bind_market",
     "bind_verifier",
     "decode_revert",
+    "delivery_digest",
     "deploy",
     "layout_hash",
+    "offer_digest",
     "register_vka",
     "verify_deployment",
 ]

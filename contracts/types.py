@@ -1,7 +1,7 @@
 """What the market is told, as Python values.
 
 A listing has :class:`Terms` with :class:`Windows` and the hash of a :class:`Layout`; a dispute has
-:class:`ChunkEvidence` or :class:`SumStepEvidence`.
+:class:`ChunkEvidence`, :class:`SumStepEvidence` or :class:`RangeEvidence`.
 
 Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3
 encodes, and `from_abi` reads them back. Parity with the compiled ABI is tested.
@@ -18,6 +18,11 @@ ETH = "0x0000000000000000000000000000000000000000"
 """The token field of terms in ETH, the only currency so far."""
 
 _WORD_BYTES = 32
+_WINDOWS_ABI = "(uint32,uint32,uint32,uint32,uint32,uint32)"
+_TERMS_ABI = (
+    "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,address,uint96,uint128,uint128,uint128,uint16,uint128,uint32,uint32,"
+    f"{_WINDOWS_ABI})"
+)
 _LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
 
 
@@ -66,8 +71,11 @@ class Terms:
     tolerance: int
     """In units of the proof's instances."""
     audit_samples: int
-    buyer_quota_samples: int
-    listing_quota_samples: int
+    proof_fee_wei: int
+    """Of the listing's first purchase; the n-th risks n times as much."""
+    buyer_quota: int
+    """Answers: test samples and audit samples."""
+    listing_quota: int
     windows: Windows
 
     def as_abi(self) -> tuple[Any, ...]:
@@ -85,8 +93,9 @@ class Terms:
             self.bond_wei,
             self.tolerance,
             self.audit_samples,
-            self.buyer_quota_samples,
-            self.listing_quota_samples,
+            self.proof_fee_wei,
+            self.buyer_quota,
+            self.listing_quota,
             self.windows.as_abi(),
         )
 
@@ -127,6 +136,16 @@ class Layout:
         )
 
 
+def offer_digest(seller: str, terms: Terms) -> bytes:
+    """What a move that costs money names: keccak256(abi.encode(seller, terms)), 32 bytes."""
+    return keccak(encode(["address", _TERMS_ABI], [seller, terms.as_abi()]))
+
+
+def delivery_digest(ciphertext_root: bytes, key_hash: bytes) -> bytes:
+    """What a trade commits to from `prove` on: keccak256(abi.encode(ciphertextRoot, keyHash)), 32 bytes."""
+    return keccak(ciphertext_root + key_hash)
+
+
 def layout_hash(layout: Layout) -> bytes:
     """The digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
     return keccak(encode([_LAYOUT_ABI], [layout.as_abi()]))
@@ -136,6 +155,7 @@ def layout_hash(layout: Layout) -> bytes:
 class ChunkEvidence:
     """What `disputeWeightsChunk` and `disputeSumChunk` take: a delivered chunk, and the leaf that was listed for it."""
 
+    ciphertext_root: bytes
     key: bytes
     index: int
     ciphertext: bytes
@@ -149,7 +169,8 @@ class ChunkEvidence:
         """The Solidity struct `ChunkEvidence`."""
         words = _words(self.ciphertext)
         layout = self.layout.as_abi()
-        return (self.key, self.index, words, list(self.ciphertext_path), self.leaf, list(self.path), layout)
+        paths = list(self.ciphertext_path), self.leaf, list(self.path)
+        return (self.ciphertext_root, self.key, self.index, words, *paths, layout)
 
 
 @dataclass(frozen=True)
@@ -183,6 +204,25 @@ class SumStepEvidence:
             list(self.weights_path),
             self.layout.as_abi(),
         )
+
+
+@dataclass(frozen=True)
+class RangeEvidence:
+    """What `disputeRange` takes: a chunk of the weights tree, and which of its parameters is out of range."""
+
+    index: int
+    position: int
+    """Of the parameter in the chunk, below 240."""
+    salt: bytes
+    parameters: bytes
+    """The 960 bytes of chunk j's parameters, padding included."""
+    weights_path: Sequence[bytes]
+    layout: Layout
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """The Solidity struct `RangeEvidence`."""
+        words, path = _words(self.parameters), list(self.weights_path)
+        return (self.index, self.position, self.salt, words, path, self.layout.as_abi())
 
 
 def _words(data: bytes) -> list[bytes]:

@@ -45,6 +45,7 @@ def main() -> None:
                 price_wei=int(arguments.price * ETHER),
                 bond_wei=int(arguments.bond * ETHER),
                 windows=Windows(*[HOUR] * 6),
+                proof_fee_wei=int(arguments.price * ETHER) * arguments.proof_fee_percent // 100,
             )
         )
         print(f"market {market.deployment.market} listing {listing_id}", flush=True)
@@ -84,6 +85,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--keyfile", type=Path, required=True, help="the seller's account")
     parser.add_argument("--folder", type=Path, default=Path("seller"), help="the seller's own folder")
     parser.add_argument("--price", type=float, default=1.0, help="in ether")
+    parser.add_argument(
+        "--proof-fee-percent", type=int, default=1, help="of the price; what a buyer leaves that doesn't accept a proof"
+    )
     parser.add_argument("--bond", type=float, default=0.2, help="in ether; what you lose if you cheat")
     parser.add_argument("--trades", type=int, default=1, help="stop after so many trades")
     return parser.parse_args()

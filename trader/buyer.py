@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contracts import delivery_digest, offer_digest
 from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
@@ -27,6 +28,8 @@ from trader.delivery import (
     Kind,
     NotDeliveredError,
     Purpose,
+    ciphertext_tree,
+    key_hash,
     listing_channel,
     seal,
     trade_channel,
@@ -44,7 +47,7 @@ from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_l
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
-from trader.trade import Accepted, Confirmed, Purchased, Revealed, Role, Slashed, State
+from trader.trade import Accepted, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
 from trader.verify import (
     Assessment,
@@ -78,6 +81,7 @@ LISTING = "listing"
 OPENING = "opening.transaction"
 OUTPUTS = "outputs.npz"
 PURCHASE = "purchase.json"
+RESPONSE = "response.digest"
 SESSION = "session.key"
 
 
@@ -235,7 +239,13 @@ class Buyer(Party):
         receipt = self._transact(
             "openSession",
             lambda: self.market.open_session(
-                self.account, self._listing_id, samples, digest, fee_wei, lambda raw: self.vault.write(OPENING, raw)
+                self.account,
+                self._listing_id,
+                offer_digest(self.listing.seller, self.listing.terms),
+                samples,
+                digest,
+                fee_wei,
+                lambda raw: self.vault.write(OPENING, raw),
             ),
         )
         return int(receipt.events[0].arguments["tradeId"])
@@ -290,6 +300,7 @@ class Buyer(Party):
         response = self.mailbox.get(trade_channel(trade.trade_id), Kind.RESPONSE, limit_bytes)
         if he.digest(response) != trade.digest:
             raise he.WireError("the response is not the one that the seller committed to on the chain: don't buy")
+        self.vault.write(RESPONSE, trade.digest)
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
         with self._working("decrypt"):
@@ -310,7 +321,8 @@ class Buyer(Party):
         if not self.vault.has(PURCHASE):
             self._check_test(trade)
             self._commit()
-        purchase = json.loads(self.vault.read(PURCHASE))
+        purchase, price_wei = json.loads(self.vault.read(PURCHASE)), self.listing.terms.price_wei
+        self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
         self._note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade.trade_id,
@@ -321,9 +333,11 @@ class Buyer(Party):
             lambda: self.market.purchase(
                 self.account,
                 trade.trade_id,
+                self.vault.read(RESPONSE),
                 bytes.fromhex(purchase["input_commitment"]),
                 purchase["outputs"],
-                self.listing.terms.price_wei,
+                price_wei=price_wei,
+                highest_proof_fee_wei=self.policy.highest_proof_fee(price_wei),
             ),
         )
         self._send_order(trade.trade_id)
@@ -429,15 +443,17 @@ class Buyer(Party):
         """
         trade = self._require_legal(Accepted, self.trade_id)
         self._check_proven(trade)
+        proven = self.market.event(trade.trade_id, Proven)
         chunk_count = self.listing.columns.chunk_count
         with self._working("download"):
             sealed = self.mailbox.get(trade_channel(trade.trade_id), Kind.MODEL, delivery_bytes(chunk_count))
             context = Context(self.listing.terms.manifest_hash, trade.trade_id, Purpose.MODEL)
             ciphertext = EncryptionKey(self.vault.read(ENCRYPTION_KEY)).open(sealed, context)
-            verify_ciphertext(ciphertext, trade.digest, chunk_count)
+            verify_ciphertext(ciphertext, proven.ciphertext_root, chunk_count)
         self.vault.write(CIPHERTEXT, ciphertext)
         self._note(EntryKind.DELIVERY_DOWNLOADED, trade_id=trade.trade_id, details={"bytes": len(ciphertext)})
-        self._transact("accept", lambda: self.market.accept(self.account, trade.trade_id))
+        delivery = delivery_digest(proven.ciphertext_root, proven.key_hash)
+        self._transact("accept", lambda: self.market.accept(self.account, trade.trade_id, delivery))
 
     def check_and_confirm(self) -> bool:
         """Decrypt and check the model; confirm it, or win the dispute with the evidence of its fault.
@@ -456,7 +472,9 @@ class Buyer(Party):
         except DeliveryFaultError as fault:
             self._dispute(trade.trade_id, key, fault)
             return False
-        self._transact("confirm", lambda: self.market.confirm(self.account, trade.trade_id))
+        # Of what was checked, not of what the chain says now.
+        delivery = delivery_digest(ciphertext_tree(self.vault.read(CIPHERTEXT)).root, key_hash(key))
+        self._transact("confirm", lambda: self.market.confirm(self.account, trade.trade_id, delivery))
         return True
 
     def _open_delivery(self, trade: Trade, key: bytes) -> None:
@@ -466,9 +484,10 @@ class Buyer(Party):
             DeliveryFaultError, DeliveryCheckError: It is not what was listed and proven.
         """
         self._note(EntryKind.KEY_RECEIVED, trade_id=trade.trade_id)
+        proven = self.market.event(trade.trade_id, Proven)
         with self._working("check"):
             model = verify_delivery(
-                self.listing, self.vault.read(CIPHERTEXT), key, trade.key_hash, self._audited_samples()
+                self.listing, self.vault.read(CIPHERTEXT), key, proven.key_hash, self._audited_samples()
             )
         self.vault.write_arrays(DELIVERED, *model.tensors)
         self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)

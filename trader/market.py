@@ -7,14 +7,14 @@ make it and when, the contract decides: see `contracts/src/interfaces/IModelMark
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import is_address, to_checksum_address
 
 import contracts
 from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
-from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
+from trader.delivery import Evidence, RangeEvidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
 from trader.errors import AnswerError, CallerError
 from trader.trade import (
@@ -73,20 +73,19 @@ class Trade:
         listing_id: What is traded.
         buyer: Address of its buyer.
         samples: Test samples that the session is charged, a power of two.
-        fee_wei: Fee paid for the session.
+        stake_wei: Fee of the session, until it is answered; from Purchased on, what letting a proof go to waste costs.
         position: State and deadline.
-        digest: What the last move committed to: request (Testing), response (Answered), ciphertext root (from Proven).
-        key_hash: From Proven on: keccak256 of the delivery key.
+        digest: What the last move committed to: request (Testing), response (Answered), input commitment and outputs
+            (Purchased), ciphertext root and key hash (from Proven on, see `contracts.delivery_digest`).
     """
 
     trade_id: int
     listing_id: int
     buyer: str
     samples: int
-    fee_wei: int
+    stake_wei: int
     position: Position
     digest: bytes
-    key_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Market:
         Raises:
             CallerError: There is none of that number.
         """
-        seller, is_open, _, terms = self._read("listing", listing_id)
+        seller, is_open, _, _, _, terms = self._read("listing", listing_id)
         if int(seller, 16) == 0:
             raise CallerError(f"there is no listing {listing_id} in the market at {self.deployment.market}")
         return Listing(listing_id, seller, is_open, Terms.from_abi(terms))
@@ -174,18 +173,22 @@ class Market:
         Raises:
             CallerError: There is none of that number.
         """
-        buyer, deadline, state, listing_id, fee, samples, digest, key_hash = self._read("trade", trade_id)
+        buyer, deadline, state, listing_id, stake, samples, digest = self._read("trade", trade_id)
         if state == State.NONE:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
-        return Trade(trade_id, listing_id, buyer, samples, fee, Position(State(state), deadline), digest, key_hash)
+        return Trade(trade_id, listing_id, buyer, samples, stake, Position(State(state), deadline), digest)
 
     def session_fee(self, listing_id: int, buyer: str) -> int:
         """What the buyer's next session on the listing costs, in wei."""
         return int(self._read("sessionFee", listing_id, buyer))
 
-    def samples_left(self, listing_id: int, buyer: str) -> int:
-        """Test samples that the buyer may still ask for."""
-        return int(self._read("samplesLeft", listing_id, buyer))
+    def answers_left(self, listing_id: int, buyer: str) -> int:
+        """Answers that the buyer may still get: a session takes its samples and those of the audit."""
+        return int(self._read("answersLeft", listing_id, buyer))
+
+    def proof_fee(self, listing_id: int) -> int:
+        """What the next purchase on the listing leaves to the seller if its proof isn't accepted, in wei."""
+        return int(self._read("proofFee", listing_id))
 
     def credit(self, address: str) -> int:
         """What `withdraw` would pay out, in wei."""
@@ -279,28 +282,38 @@ class Market:
         self,
         account: LocalAccount,
         listing_id: int,
+        offer: bytes,
         samples: int,
         request_digest: bytes,
         fee_wei: int,
         before_sending: Callable[[bytes], None],
     ) -> Receipt:
-        """Pay for an encrypted test; the `SessionOpened` event has the trade's number."""
-        function = self.contract.functions.openSession(listing_id, samples, request_digest)
+        """Pay for an encrypted test of what is offered; the `SessionOpened` event has the trade's number."""
+        function = self.contract.functions.openSession(listing_id, offer, samples, request_digest)
         return self.chain.send(function, account, value_wei=fee_wei, before_sending=before_sending)
 
     def resend_session(self, signed: bytes) -> Receipt:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
-        return self.chain.resend(signed, self.contract.functions.openSession(0, 0, bytes(32)))
+        return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
 
-    def respond(self, account: LocalAccount, trade_id: int, response_digest: bytes) -> Receipt:
+    def respond(self, account: LocalAccount, trade_id: int, request_digest: bytes, response_digest: bytes) -> Receipt:
         """Answer the test."""
-        return self._send(account, 0, "respond", trade_id, response_digest)
+        return self._send(account, 0, "respond", trade_id, request_digest, response_digest)
 
     def purchase(
-        self, account: LocalAccount, trade_id: int, input_commitment: bytes, outputs: Sequence[int], price_wei: int
+        self,
+        account: LocalAccount,
+        trade_id: int,
+        response_digest: bytes,
+        input_commitment: bytes,
+        outputs: Sequence[int],
+        *,
+        price_wei: int,
+        highest_proof_fee_wei: int,
     ) -> Receipt:
         """Lock the price and commit to the audit samples."""
-        return self._send(account, price_wei, "purchase", trade_id, input_commitment, list(outputs))
+        committed = input_commitment, list(outputs), highest_proof_fee_wei
+        return self._send(account, price_wei, "purchase", trade_id, response_digest, *committed)
 
     def proof_context(self, trade_id: int) -> bytes:
         """What the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
@@ -317,17 +330,17 @@ class Market:
         )
         return self._send(account, bond_wei, "prove", trade_id, audit, offer.ciphertext_root, offer.key_hash)
 
-    def accept(self, account: LocalAccount, trade_id: int) -> Receipt:
-        """Say that the ciphertext has arrived, and ask for its key."""
-        return self._send(account, 0, "accept", trade_id)
+    def accept(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
+        """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
+        return self._send(account, 0, "accept", trade_id, delivery)
 
-    def reveal(self, account: LocalAccount, trade_id: int, key: bytes) -> Receipt:
+    def reveal(self, account: LocalAccount, trade_id: int, ciphertext_root: bytes, key: bytes) -> Receipt:
         """Publish the key."""
-        return self._send(account, 0, "reveal", trade_id, key)
+        return self._send(account, 0, "reveal", trade_id, ciphertext_root, key)
 
-    def confirm(self, account: LocalAccount, trade_id: int) -> Receipt:
+    def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
-        return self._send(account, 0, "confirm", trade_id)
+        return self._send(account, 0, "confirm", trade_id, delivery)
 
     def dispute(self, account: LocalAccount, trade_id: int, key: bytes, evidence: Evidence, layout: Layout) -> Receipt:
         """Show that the delivered model is wrong; slashes the seller.
@@ -366,7 +379,7 @@ class Market:
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
     "SessionOpened": lambda at, a: SessionOpened(at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]),
     "Answered": lambda at, a: Answered(at, a["responseDigest"]),
-    "Purchased": lambda at, a: Purchased(at, a["inputCommitment"], tuple(a["outputs"]), a["price"]),
+    "Purchased": lambda at, a: Purchased(at, a["inputCommitment"], tuple(a["outputs"]), a["price"], a["proofFee"]),
     "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"]),
     "Accepted": lambda at, _: Accepted(at),
     "Revealed": lambda at, a: Revealed(at, a["key"]),
@@ -378,8 +391,20 @@ _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
 """The contract's events as the trade's, given the block's time and the event's arguments."""
 
 
-def _dispute(key: bytes, evidence: Evidence, layout: Layout) -> tuple[str, ChunkEvidence | contracts.SumStepEvidence]:
+_Shown: TypeAlias = ChunkEvidence | contracts.SumStepEvidence | contracts.RangeEvidence
+
+
+def _dispute(key: bytes, evidence: Evidence, layout: Layout) -> tuple[str, _Shown]:
     """The contract's function for the evidence, and what it takes."""
+    if isinstance(evidence, RangeEvidence):
+        return "disputeRange", contracts.RangeEvidence(
+            index=evidence.index,
+            position=evidence.position,
+            salt=evidence.salt,
+            parameters=evidence.parameters,
+            weights_path=evidence.weights_path,
+            layout=layout,
+        )
     if isinstance(evidence, SumStepEvidence):
         previous = evidence.previous or SumLeaf(0, bytes(32), ())
         return "disputeSumStep", contracts.SumStepEvidence(
@@ -396,6 +421,7 @@ def _dispute(key: bytes, evidence: Evidence, layout: Layout) -> tuple[str, Chunk
         )
     name = "disputeWeightsChunk" if isinstance(evidence, WeightsChunkEvidence) else "disputeSumChunk"
     return name, ChunkEvidence(
+        ciphertext_root=evidence.ciphertext.root,
         key=key,
         index=evidence.index,
         ciphertext=evidence.ciphertext.data,

@@ -63,11 +63,14 @@ class Offer:
         price_wei: What the buyer pays for the model.
         bond_wei: What the seller loses if it cheats.
         windows: How long each state of a trade may last.
+        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. The n-th purchase
+            of the listing risks n times as much.
     """
 
     price_wei: int
     bond_wei: int
     windows: Windows
+    proof_fee_wei: int = 0
 
     def terms(self, manifest: Manifest) -> Terms:
         """What a listing of the manifest's model promises."""
@@ -82,9 +85,10 @@ class Offer:
             price_wei=self.price_wei,
             bond_wei=self.bond_wei,
             fee_wei=int(manifest.quota.fee_wei, 16),
-            buyer_quota_samples=manifest.quota.buyer_samples,
-            listing_quota_samples=manifest.quota.listing_samples,
             audit_samples=manifest.circuit.audit_samples,
+            proof_fee_wei=self.proof_fee_wei,
+            buyer_quota=manifest.quota.buyer_samples,
+            listing_quota=manifest.quota.listing_samples,
             tolerance=int(manifest.circuit.tolerance, 16),
             windows=self.windows,
         )
@@ -193,6 +197,7 @@ class Seller(Party):
             TransferError, RequestError, WireError: The request is not the one that was paid for.
         """
         trade = self._require_legal(Answered, trade_id)
+        self._check_quota(trade)
         request = self._receive_request(trade)
         vault = self.vault(trade_id)
         with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
@@ -208,7 +213,7 @@ class Seller(Party):
             )
         vault.forget(Kind.REQUEST.value)
         digest = he.digest(response)
-        self._transact("respond", lambda: self.market.respond(self.account, trade_id, digest))
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
         self._send_response(trade_id)
 
     def prove(self, trade_id: int) -> None:
@@ -252,8 +257,8 @@ class Seller(Party):
             IllegalMoveError: The buyer has not accepted, or the deadline has passed.
         """
         self._require_legal(Revealed, trade_id)
-        key = self._revealed_key(trade_id)
-        self._transact("reveal", lambda: self.market.reveal(self.account, trade_id, key))
+        root, key = self.market.event(trade_id, Proven).ciphertext_root, self._revealed_key(trade_id)
+        self._transact("reveal", lambda: self.market.reveal(self.account, trade_id, root, key))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 
@@ -301,6 +306,16 @@ class Seller(Party):
     def columns(self) -> ColumnLayout:
         """How the parameters are cut into columns, and these into chunks."""
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
+
+    def _check_quota(self, trade: Trade) -> None:
+        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster."""
+        wanted = trade.samples + self._manifest.circuit.audit_samples
+        left = self.market.answers_left(trade.listing_id, trade.buyer)
+        if wanted > left:
+            raise RequestError(
+                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: it is not answered, and "
+                "its fee goes back"
+            )
 
     def _receive_request(self, trade: Trade) -> memoryview:
         """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""

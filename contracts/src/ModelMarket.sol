@@ -19,6 +19,7 @@ import {
     Dispute,
     Layout,
     Listing,
+    RangeEvidence,
     State,
     SumStepEvidence,
     Terms,
@@ -77,12 +78,17 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function samplesLeft(uint256 listingId, address buyer) public view returns (uint256) {
+    function answersLeft(uint256 listingId, address buyer) public view returns (uint256) {
         Listing storage listing_ = _listings[listingId];
         return Math.min(
-            listing_.terms.buyerQuota - _usage[listingId][buyer].samplesGranted,
-            listing_.terms.listingQuota - listing_.samplesGranted
+            listing_.terms.buyerQuota - _usage[listingId][buyer].answers, listing_.terms.listingQuota - listing_.answers
         );
+    }
+
+    /// @inheritdoc IModelMarket
+    function proofFee(uint256 listingId) public view returns (uint256) {
+        Listing storage listing_ = _listings[listingId];
+        return Math.min(uint256(listing_.terms.proofFee) * (uint256(listing_.purchases) + 1), listing_.terms.price);
     }
 
     // ---------------------------------------------------------------------------------------------------- listing
@@ -97,15 +103,21 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         );
 
         listingId = ++listingCount;
-        _listings[listingId] = Listing({seller: msg.sender, open: true, samplesGranted: 0, terms: terms});
+        _listings[listingId] = Listing({
+            seller: msg.sender,
+            open: true,
+            answers: 0,
+            purchases: 0,
+            offer: keccak256(abi.encode(msg.sender, terms)),
+            terms: terms
+        });
 
         emit Listed(listingId, msg.sender, terms.manifestHash, terms);
     }
 
     /// @inheritdoc IModelMarket
-    function delist(uint256 listingId) external {
-        Listing storage listing_ = _listings[listingId];
-        require(listing_.open, ListingNotOpen(listingId));
+    function delist(uint256 listingId, bytes32 offer) external {
+        Listing storage listing_ = _openListing(listingId, offer);
         _requireSeller(listing_);
 
         listing_.open = false;
@@ -116,28 +128,23 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     // ---------------------------------------------------------------------------------------------------- testing
 
     /// @inheritdoc IModelMarket
-    function openSession(uint256 listingId, uint32 samples, bytes32 requestDigest)
+    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest)
         external
         payable
         returns (uint256 tradeId)
     {
-        Listing storage listing_ = _listings[listingId];
-        require(listing_.open, ListingNotOpen(listingId));
+        Listing storage listing_ = _openListing(listingId, offer);
         require(samples > 0 && samples & (samples - 1) == 0, SamplesNotPowerOfTwo(samples));
-        uint256 left = samplesLeft(listingId, msg.sender);
-        require(samples <= left, QuotaExceeded(listingId, samples, left));
+        _requireQuota(listingId, msg.sender, uint256(samples) + listing_.terms.auditSamples);
         uint128 fee = sessionFee(listingId, msg.sender).toUint128();
         _requirePayment(fee);
 
-        Usage storage usage = _usage[listingId][msg.sender];
-        usage.sessions += 1;
-        usage.samplesGranted += samples;
-        listing_.samplesGranted += samples;
+        _usage[listingId][msg.sender].sessions += 1;
         tradeId = ++tradeCount;
         Trade storage trade_ = _trades[tradeId];
         trade_.buyer = msg.sender;
         trade_.listingId = listingId.toUint48();
-        trade_.fee = fee;
+        trade_.stake = fee;
         trade_.samples = samples;
         trade_.digest = requestDigest;
         uint40 deadline = _enter(trade_, State.Testing, listing_.terms.windows.answer);
@@ -146,12 +153,17 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function respond(uint256 tradeId, bytes32 responseDigest) external {
+    function respond(uint256 tradeId, bytes32 requestDigest, bytes32 responseDigest) external {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Testing);
         _requireSeller(listing_);
+        _requireDigest(trade_, requestDigest);
+        uint32 answers = trade_.samples + listing_.terms.auditSamples;
+        _requireQuota(trade_.listingId, trade_.buyer, answers);
 
+        _usage[trade_.listingId][trade_.buyer].answers += answers;
+        listing_.answers += answers;
         trade_.digest = responseDigest;
-        _credit(listing_.seller, listing_.terms.token, trade_.fee);
+        _credit(listing_.seller, listing_.terms.token, trade_.stake);
         uint40 deadline = _enter(trade_, State.Answered, listing_.terms.windows.decision);
 
         emit Answered(tradeId, responseDigest, deadline);
@@ -160,16 +172,27 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     // ------------------------------------------------------------------------------------------------------ trade
 
     /// @inheritdoc IModelMarket
-    function purchase(uint256 tradeId, bytes32 inputCommitment, int64[] calldata outputs) external payable {
+    function purchase(
+        uint256 tradeId,
+        bytes32 responseDigest,
+        bytes32 inputCommitment,
+        int64[] calldata outputs,
+        uint128 highestProofFee
+    ) external payable {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Answered);
         _requireBuyer(trade_);
+        _requireDigest(trade_, responseDigest);
         uint128 price = listing_.terms.price;
         _requirePayment(price);
+        uint128 stake = uint128(proofFee(trade_.listingId));
+        require(stake <= highestProofFee, ProofFeeTooHigh(stake, highestProofFee));
 
+        listing_.purchases += 1;
+        trade_.stake = stake;
         trade_.digest = keccak256(abi.encode(inputCommitment, outputs));
         uint40 deadline = _enter(trade_, State.Purchased, listing_.terms.windows.proof);
 
-        emit Purchased(tradeId, inputCommitment, outputs, price, deadline);
+        emit Purchased(tradeId, inputCommitment, outputs, price, stake, deadline);
     }
 
     /// @inheritdoc IModelMarket
@@ -188,17 +211,17 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         audit.requireChallenge(_proofContext(tradeId), circuitDigest);
         _requireAccepted(audit, circuitDigest);
 
-        trade_.digest = ciphertextRoot;
-        trade_.keyHash = keyHash;
+        trade_.digest = _delivery(ciphertextRoot, keyHash);
         uint40 deadline = _enter(trade_, State.Proven, terms.windows.acceptance);
 
         emit Proven(tradeId, ciphertextRoot, keyHash, bond, deadline);
     }
 
     /// @inheritdoc IModelMarket
-    function accept(uint256 tradeId) external {
+    function accept(uint256 tradeId, bytes32 delivery) external {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Proven);
         _requireBuyer(trade_);
+        _requireDigest(trade_, delivery);
 
         uint40 deadline = _enter(trade_, State.Accepted, listing_.terms.windows.reveal);
 
@@ -206,10 +229,10 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function reveal(uint256 tradeId, bytes32 key) external {
+    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key) external {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Accepted);
         _requireSeller(listing_);
-        _requireKey(trade_, key);
+        _requireKey(trade_, ciphertextRoot, key);
 
         uint40 deadline = _enter(trade_, State.Revealed, listing_.terms.windows.dispute);
 
@@ -217,9 +240,10 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function confirm(uint256 tradeId) external {
+    function confirm(uint256 tradeId, bytes32 delivery) external {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Revealed);
         _requireBuyer(trade_);
+        _requireDigest(trade_, delivery);
 
         emit Confirmed(tradeId);
         _settle(tradeId, trade_, listing_);
@@ -257,6 +281,21 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _slash(tradeId, trade_, terms, Dispute.SumStep);
     }
 
+    /// @inheritdoc IModelMarket
+    function disputeRange(uint256 tradeId, RangeEvidence calldata evidence) external {
+        (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
+        evidence.layout.requireHash(terms.layoutHash);
+        bytes32 leaf = Chunks.weightsLeaf(evidence.salt, evidence.parameters);
+        ChunkTree.requireLeaf(
+            terms.weightsRoot, evidence.layout.chunkCount(), evidence.index, leaf, evidence.weightsPath
+        );
+        require(
+            Chunks.isOutOfRange(evidence.parameters, evidence.position), DisputeUnfounded(tradeId, evidence.index)
+        );
+
+        _slash(tradeId, trade_, terms, Dispute.Range);
+    }
+
     // ---------------------------------------------------------------------------------------------------- endings
 
     /// @inheritdoc IModelMarket
@@ -276,7 +315,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requireDeadlineReached(tradeId, trade_);
         Listing storage listing_ = _listings[trade_.listingId];
 
-        if (ended == State.Testing) _takeBackSession(trade_, listing_);
+        _takeBackUnused(ended, trade_, listing_);
         (uint256 toBuyer, uint256 toSeller) = _locked(ended, trade_, listing_.terms);
         trade_.state = State.Expired;
         _credit(trade_.buyer, listing_.terms.token, toBuyer);
@@ -331,13 +370,34 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         require(msg.sender == trade_.buyer, NotBuyer(msg.sender, trade_.buyer));
     }
 
+    /// @dev The listing, if it is open and offers what the caller believes.
+    function _openListing(uint256 listingId, bytes32 offer) private view returns (Listing storage listing_) {
+        listing_ = _listings[listingId];
+        require(listing_.open, ListingNotOpen(listingId));
+        require(offer == listing_.offer, UnexpectedOffer(offer, listing_.offer));
+    }
+
+    function _requireQuota(uint256 listingId, address buyer, uint256 answers) private view {
+        uint256 left = answersLeft(listingId, buyer);
+        require(answers <= left, QuotaExceeded(listingId, answers, left));
+    }
+
+    /// @dev The last move committed to what the caller believes: no chain reorganisation gives a signed move another
+    /// meaning.
+    function _requireDigest(Trade storage trade_, bytes32 digest) private view {
+        require(digest == trade_.digest, UnexpectedDigest(digest, trade_.digest));
+    }
+
     function _requirePayment(uint256 due) private view {
         require(msg.value == due, UnexpectedPayment(msg.value, due));
     }
 
-    function _requireKey(Trade storage trade_, bytes32 key) private view {
-        bytes32 keyHash = keccak256(abi.encode(key));
-        require(keyHash == trade_.keyHash, UnexpectedKey(keyHash, trade_.keyHash));
+    function _requireKey(Trade storage trade_, bytes32 ciphertextRoot, bytes32 key) private view {
+        _requireDigest(trade_, _delivery(ciphertextRoot, keccak256(abi.encode(key))));
+    }
+
+    function _delivery(bytes32 ciphertextRoot, bytes32 keyHash) private pure returns (bytes32) {
+        return keccak256(abi.encode(ciphertextRoot, keyHash));
     }
 
     function _requireVerifier(address verifier, bytes32 expected) private view {
@@ -370,12 +430,12 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         ChunkEvidence calldata evidence,
         bytes32 committedRoot
     ) private view returns (Chunk memory) {
-        _requireKey(trade_, evidence.key);
+        _requireKey(trade_, evidence.ciphertextRoot, evidence.key);
         evidence.layout.requireHash(terms.layoutHash);
         uint256 index = evidence.index;
         uint256 count = evidence.layout.chunkCount();
         bytes32 ciphertextLeaf = Chunks.ciphertextLeaf(evidence.ciphertext);
-        ChunkTree.requireLeaf(trade_.digest, count, index, ciphertextLeaf, evidence.ciphertextPath);
+        ChunkTree.requireLeaf(evidence.ciphertextRoot, count, index, ciphertextLeaf, evidence.ciphertextPath);
         ChunkTree.requireLeaf(committedRoot, count, index, evidence.leaf, evidence.path);
         return Chunks.decrypt(evidence.key, index, evidence.ciphertext);
     }
@@ -419,23 +479,35 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         emit Slashed(tradeId, trade_.buyer, dispute, amount);
     }
 
-    /// @dev A session that was never answered counts neither against the quotas nor towards the next fee.
-    function _takeBackSession(Trade storage trade_, Listing storage listing_) private {
+    /// @dev What the seller did no work for counts for nothing: a session that it never answered neither against the
+    /// quotas nor towards the next fee, the audit of a trade that was never proven neither.
+    function _takeBackUnused(State ended, Trade storage trade_, Listing storage listing_) private {
         Usage storage usage = _usage[trade_.listingId][trade_.buyer];
-        usage.sessions -= 1;
-        usage.samplesGranted -= trade_.samples;
-        listing_.samplesGranted -= trade_.samples;
+        if (ended == State.Testing) usage.sessions -= 1;
+        if (ended == State.Purchased) listing_.purchases -= 1;
+        if (ended == State.Answered || ended == State.Purchased) {
+            uint32 audited = listing_.terms.auditSamples;
+            usage.answers -= audited;
+            listing_.answers -= audited;
+        }
     }
 
-    /// @dev What is locked in a waiting state before the key is revealed, and whose it is.
+    /// @dev What is locked in a waiting state before the key is revealed, and whose it is. Whoever let the other's work go
+    /// to waste pays the stake: a buyer that did not accept the proof, a seller that did not reveal the key.
     function _locked(State state, Trade storage trade_, Terms storage terms)
         private
         view
         returns (uint256 toBuyer, uint256 toSeller)
     {
-        if (state == State.Testing) toBuyer = trade_.fee;
+        uint256 stake = trade_.stake;
+        if (state == State.Testing) return (stake, 0);
         if (state >= State.Purchased) toBuyer = terms.price;
         if (state >= State.Proven) toSeller = terms.bond;
+        if (state == State.Proven) return (toBuyer - stake, toSeller + stake);
+        if (state == State.Accepted) {
+            stake = Math.min(stake, toSeller);
+            return (toBuyer + stake, toSeller - stake);
+        }
     }
 
     function _credit(address account, address token, uint256 amount) private {

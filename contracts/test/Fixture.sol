@@ -12,6 +12,8 @@ interface IVkaRegistry {
 /// @title The published contracts, a real proof, and a listing that it fits
 abstract contract Fixture {
     uint256 internal constant MODULUS = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
+    bytes32 internal constant REQUEST = keccak256("request");
+    bytes32 internal constant RESPONSE = keccak256("response");
     bytes32 internal constant KEY = keccak256("delivery key");
     bytes32 internal constant WEIGHTS_LEAF = keccak256("leaf of another chunk than the delivered one");
 
@@ -79,7 +81,7 @@ abstract contract Fixture {
         listed.weightsRoot = WEIGHTS_LEAF;
         listed.sumsRoot = WEIGHTS_LEAF;
         listed.layoutHash = keccak256(abi.encode(audit.layout));
-        (listed.price, listed.bond, listed.fee) = (price, bond, fee);
+        (listed.price, listed.bond, listed.fee, listed.proofFee) = (price, bond, fee, fee);
         (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 8);
         listed.tolerance = uint128(1) << audit.layout.outputShiftBits;
         listed.windows = Windows(600, 700, 800, 900, 1000, 1100);
@@ -89,7 +91,16 @@ abstract contract Fixture {
         return keccak256(abi.encode(ciphertext));
     }
 
+    function delivery() internal view returns (bytes32) {
+        return keccak256(abi.encode(ciphertextRoot(), keccak256(abi.encode(KEY))));
+    }
+
+    function purchase() internal view returns (bytes32) {
+        return keccak256(abi.encode(inputCommitment(), audit.outputs));
+    }
+
     function evidence() internal view returns (ChunkEvidence memory found) {
+        found.ciphertextRoot = ciphertextRoot();
         found.key = KEY;
         found.ciphertext = ciphertext;
         found.leaf = WEIGHTS_LEAF;

@@ -36,7 +36,10 @@ contract Parties is Fixture {
 
     function delist(uint256 who, uint256 listing) external {
         // Seldom, or nothing is left to trade.
-        if (listing % 16 == 0) attempt(who, 0, abi.encodeCall(market.delist, (pickListing(listing))));
+        uint256 listingId = pickListing(listing);
+        if (listing % 16 == 0) {
+            attempt(who, 0, abi.encodeCall(market.delist, (listingId, market.listing(listingId).offer)));
+        }
     }
 
     function openSession(uint256 who, uint256 listing, uint32 samples) external {
@@ -44,7 +47,7 @@ contract Parties is Fixture {
         uint256 fee = market.sessionFee(listingId, address(account(who)));
         // Mostly powers of two; others are refused.
         uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
-        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, asked, keccak256("request"))));
+        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, market.listing(listingId).offer, asked, REQUEST)));
     }
 
     /// @dev The move that is due, by the party whose turn it is: without it, random moves would seldom get far.
@@ -53,18 +56,17 @@ contract Parties is Fixture {
         Trade memory current = market.trade(tradeId);
         Listing memory listing = market.listing(current.listingId);
         if (current.state == State.Testing) {
-            attemptAs(listing.seller, 0, abi.encodeCall(market.respond, (tradeId, keccak256("response"))));
+            attemptAs(listing.seller, 0, abi.encodeCall(market.respond, (tradeId, REQUEST, RESPONSE)));
         } else if (current.state == State.Answered) {
-            bytes memory call = abi.encodeCall(market.purchase, (tradeId, inputCommitment(), audit.outputs));
-            attemptAs(current.buyer, listing.terms.price, call);
+            attemptAs(current.buyer, listing.terms.price, purchaseCall(tradeId));
         } else if (current.state == State.Purchased) {
             bytes memory call =
                 abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))));
             attemptAs(listing.seller, listing.terms.bond, call);
         } else if (current.state == State.Proven) {
-            attemptAs(current.buyer, 0, abi.encodeCall(market.accept, (tradeId)));
+            attemptAs(current.buyer, 0, abi.encodeCall(market.accept, (tradeId, delivery())));
         } else if (current.state == State.Accepted) {
-            attemptAs(listing.seller, 0, abi.encodeCall(market.reveal, (tradeId, KEY)));
+            attemptAs(listing.seller, 0, abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY)));
         }
     }
 
@@ -76,7 +78,7 @@ contract Parties is Fixture {
     }
 
     function confirm(uint256 who, uint256 trade) external {
-        attempt(who, 0, abi.encodeCall(market.confirm, (pickTrade(trade))));
+        attempt(who, 0, abi.encodeCall(market.confirm, (pickTrade(trade), delivery())));
     }
 
     function dispute(uint256 who, uint256 trade, bool sums) external {
@@ -97,10 +99,10 @@ contract Parties is Fixture {
     function outOfTurn(uint256 who, uint256 trade, uint256 move, uint128 value) external {
         uint256 tradeId = pickTrade(trade);
         bytes[5] memory calls = [
-            abi.encodeCall(market.respond, (tradeId, keccak256("response"))),
-            abi.encodeCall(market.purchase, (tradeId, inputCommitment(), audit.outputs)),
-            abi.encodeCall(market.accept, (tradeId)),
-            abi.encodeCall(market.reveal, (tradeId, KEY)),
+            abi.encodeCall(market.respond, (tradeId, REQUEST, RESPONSE)),
+            purchaseCall(tradeId),
+            abi.encodeCall(market.accept, (tradeId, delivery())),
+            abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY)),
             abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))))
         ];
         attempt(who, value % 1e20, calls[move % calls.length]);
@@ -114,7 +116,7 @@ contract Parties is Fixture {
             abi.encodeCall(market.withdraw, (address(0))),
             abi.encodeCall(market.expire, (tradeId)),
             abi.encodeCall(market.settle, (tradeId)),
-            abi.encodeCall(market.confirm, (tradeId))
+            abi.encodeCall(market.confirm, (tradeId, delivery()))
         ];
         account(who).setAttack(attacks[attack % attacks.length]);
         attempt(who, 0, abi.encodeCall(market.withdraw, (address(0))));
@@ -126,6 +128,24 @@ contract Parties is Fixture {
     }
 
     // ------------------------------------------------------------------------------------------------------ means
+
+    function purchaseCall(uint256 tradeId) private view returns (bytes memory) {
+        return abi.encodeCall(market.purchase, (tradeId, RESPONSE, inputCommitment(), audit.outputs, type(uint128).max));
+    }
+
+    /// @notice Answers that a trade has taken from the quotas.
+    function answersOf(uint256 tradeId) external view returns (uint256) {
+        Trade memory trade = market.trade(tradeId);
+        if (trade.state < State.Answered || trade.digest == REQUEST) return 0;
+        bool audited = trade.state != State.Expired || trade.digest == delivery();
+        return trade.samples + (audited ? market.listing(trade.listingId).terms.auditSamples : 0);
+    }
+
+    /// @notice Whether a trade is, or was, a purchase that counts towards the next proof fee.
+    function isPurchase(uint256 tradeId) external view returns (bool) {
+        Trade memory trade = market.trade(tradeId);
+        return trade.state >= State.Purchased && (trade.state != State.Expired || trade.digest == delivery());
+    }
 
     function attempt(uint256 who, uint256 value, bytes memory call) private {
         attemptAs(address(account(who)), value, call);
@@ -194,18 +214,21 @@ contract MarketInvariants {
         require(address(market).balance == owed, "balance differs from liabilities");
     }
 
-    /// @notice Samples granted are those of the trades whose sessions were not taken back, and within the quota.
+    /// @notice Answers granted are those of answered sessions and of audits that were not taken back, within the quota; so
+    /// are purchases.
     function invariant_quotasHold() external view {
         for (uint256 listingId = 1; listingId <= market.listingCount(); ++listingId) {
             uint256 granted = 0;
+            uint256 purchases = 0;
             for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) {
-                if (market.trade(tradeId).listingId == listingId && !wasTakenBack(tradeId)) {
-                    uint256 samples = market.trade(tradeId).samples;
-                    require(samples > 0 && samples & (samples - 1) == 0, "a session is not charged as a power of two");
-                    granted += samples;
-                }
+                if (market.trade(tradeId).listingId != listingId) continue;
+                uint256 samples = market.trade(tradeId).samples;
+                require(samples > 0 && samples & (samples - 1) == 0, "a session is not charged as a power of two");
+                granted += parties.answersOf(tradeId);
+                if (parties.isPurchase(tradeId)) ++purchases;
             }
-            require(market.listing(listingId).samplesGranted == granted, "samples were lost or invented");
+            require(market.listing(listingId).answers == granted, "answers were lost or invented");
+            require(market.listing(listingId).purchases == purchases, "purchases were lost or invented");
             require(granted <= market.listing(listingId).terms.listingQuota, "quota exceeded");
         }
     }
@@ -227,15 +250,10 @@ contract MarketInvariants {
         require(parties.endings(State.Slashed) > 0, "no trade was slashed");
     }
 
-    /// @dev Expired in Testing: the digest is still that of the request.
-    function wasTakenBack(uint256 tradeId) private view returns (bool) {
-        return market.trade(tradeId).state == State.Expired && market.trade(tradeId).digest == keccak256("request");
-    }
-
     function locked(uint256 tradeId) private view returns (uint256 amount) {
         Trade memory trade = market.trade(tradeId);
         Listing memory listing = market.listing(trade.listingId);
-        if (trade.state == State.Testing) amount += trade.fee;
+        if (trade.state == State.Testing) amount += trade.stake;
         if (trade.state >= State.Purchased && trade.state <= State.Revealed) amount += listing.terms.price;
         if (trade.state >= State.Proven && trade.state <= State.Revealed) amount += listing.terms.bond;
     }

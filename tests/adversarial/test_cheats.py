@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, Trading
+from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, PROOF_FEE, Trading
 from trader.buyer import Buyer
 from trader.chain import Chain
 from trader.demo.cheats import CHEATS, Casting
@@ -13,8 +13,6 @@ from trader.errors import PartyFolderError
 from trader.market import Market
 from trader.seller import Seller
 from trader.trade import Role, State
-
-CHEATERS = {kind: Role.SELLER if cast.buyer is Buyer else Role.BUYER for kind, cast in CHEATS.items()}
 
 
 def play(trading: Trading, kind: str) -> None:
@@ -24,16 +22,17 @@ def play(trading: Trading, kind: str) -> None:
     assert gains == payoff(cheat)
     assert trading.chain.balance(trading.market.deployment.market) == 0
 
-    (honest,) = set(Role) - {CHEATERS[kind]}
+    (honest,) = set(Role) - {cheat.cheater}
     assert gains[honest] >= -FEE or cheat.ends is State.SETTLED  # settled: it paid the price and holds the model
-    assert gains[CHEATERS[kind]] <= FEE
+    assert gains[cheat.cheater] <= FEE
 
 
 def payoff(cheat: Casting) -> dict[Role, int]:
     fee = FEE if cheat.fee_to_seller else 0
     match cheat.ends:
         case State.EXPIRED:
-            return {Role.SELLER: fee, Role.BUYER: -fee}
+            wasted = {None: 0, Role.SELLER: -PROOF_FEE, Role.BUYER: PROOF_FEE}[cheat.wastes]
+            return {Role.SELLER: fee + wasted, Role.BUYER: -fee - wasted}
         case State.SLASHED:
             return {Role.SELLER: fee - BOND, Role.BUYER: BOND - fee}
         case _:

@@ -210,14 +210,16 @@ def test_strangers_can_make_no_move(chain: Chain, trade_on: Callable[..., Tradin
     trade_id = trading.open()
     buyer, seller = (trading.accounts[role] for role in (Role.BUYER, Role.SELLER))
     with pytest.raises(TransactionRefusedError, match="NotSeller"):
-        trading.market.respond(buyer, trade_id, bytes(32))
+        trading.market.respond(buyer, trade_id, bytes(32), bytes(32))
     trading.seller.step(trade_id)
     with pytest.raises(TransactionRefusedError, match="NotBuyer"):
-        trading.market.purchase(seller, trade_id, bytes(32), [], PRICE)
+        trading.market.purchase(
+            seller, trade_id, bytes(32), bytes(32), [], price_wei=PRICE, highest_proof_fee_wei=PRICE
+        )
     trading.play_until(State.PROVEN)
     with pytest.raises(TransactionRefusedError, match="NotBuyer"):
-        trading.market.accept(seller, trade_id)
+        trading.market.accept(seller, trade_id, bytes(32))
     trading.play_until(State.REVEALED)
     with pytest.raises(TransactionRefusedError, match="NotBuyer"):
-        trading.market.confirm(seller, trade_id)
+        trading.market.confirm(seller, trade_id, bytes(32))
     assert trading.play() is State.SETTLED

@@ -31,7 +31,7 @@ def stage_at() -> Iterator[Callable[[str], Stage]]:
 @cache
 def honestly_revealed() -> Delivery:
     # Five chunks (3 + 1 + 1, extreme values among the parameters), so trees of eight leaves.
-    columns = [[17 * i - 4000 for i in range(500)], [-(2**31), 2**31 - 1], list(range(240))]
+    columns = [[17 * i - 4000 for i in range(500)], [1 - 2**24, 2**24 - 1], list(range(240))]
     return Stage().reveal_model(model_of(FIRST, columns))
 
 

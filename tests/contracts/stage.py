@@ -37,9 +37,10 @@ from tests.contracts.reference import Model, Tree, committed_outputs, delivered_
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "audit_proofs.json").read_text())
 STATES = read_artifacts().enums["State"]
-PRICE, BOND, FEE = 10**18, 2 * 10**17, 10**15
+PRICE, BOND, FEE, PROOF_FEE = 10**18, 2 * 10**17, 10**15, 10**16
 WINDOWS = Windows(600, 700, 800, 900, 1000, 1100)
 KEY = keccak(b"delivery key")
+REQUEST, RESPONSE = keccak(b"request"), keccak(b"response")
 SELLER = to_canonical_address("0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF")
 """eth-tester's second account; sums are valid for one seller alone."""
 GAS = 12_000_000
@@ -105,9 +106,10 @@ def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = No
         price_wei=PRICE,
         bond_wei=BOND,
         fee_wei=FEE,
-        buyer_quota_samples=96,
-        listing_quota_samples=160,
         audit_samples=VECTORS["audit_samples"],
+        proof_fee_wei=PROOF_FEE,
+        buyer_quota=96,
+        listing_quota=160,
         tolerance=1 << audit.layout.output_shift_bits,
         windows=WINDOWS,
     )
@@ -123,6 +125,7 @@ class Stage:
         parameters = PyEVMBackend.generate_genesis_params(overrides=overrides)
         self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
         self._refusing = False
+        self._roots: dict[int, bytes] = {}
         self.web3 = Web3(EthereumTesterProvider(self.tester))
         deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
         assert to_canonical_address(self.seller) == SELLER
@@ -174,6 +177,7 @@ class Stage:
             yield
         finally:
             self._refusing = False
+        self._roots: dict[int, bytes] = {}
 
     @contextmanager
     def refused(self, name: str, **arguments: Any) -> Iterator[None]:
@@ -189,15 +193,36 @@ class Stage:
     def offer(self, terms: Terms, sender: str | None = None) -> Any:
         return self.send(self.market.functions.list(terms.as_abi()), sender or self.seller)
 
-    def open_session(self, listing: int = 1, samples: int = 16, value: int = FEE, sender: str | None = None) -> Any:
-        function = self.market.functions.openSession(listing, samples, keccak(b"request"))
+    def offered(self, listing: int = 1) -> bytes:
+        """What a move on a listing names."""
+        return bytes(self.market.functions.listing(listing).call()[4])
+
+    def open_session(
+        self,
+        listing: int = 1,
+        samples: int = 16,
+        value: int = FEE,
+        sender: str | None = None,
+        offer: bytes | None = None,
+    ) -> Any:
+        offer = self.offered(listing) if offer is None else offer
+        function = self.market.functions.openSession(listing, offer, samples, REQUEST)
         return self.send(function, sender or self.buyer, value)
 
-    def respond(self, trade: int = 1, sender: str | None = None) -> Any:
-        return self.send(self.market.functions.respond(trade, keccak(b"response")), sender or self.seller)
+    def respond(self, trade: int = 1, sender: str | None = None, request: bytes = REQUEST) -> Any:
+        return self.send(self.market.functions.respond(trade, request, RESPONSE), sender or self.seller)
 
-    def purchase(self, trade: int = 1, audit: Audit = FIRST, value: int = PRICE, sender: str | None = None) -> Any:
-        function = self.market.functions.purchase(trade, audit.input_commitment, audit.outputs)
+    def purchase(
+        self,
+        trade: int = 1,
+        audit: Audit = FIRST,
+        value: int = PRICE,
+        sender: str | None = None,
+        response: bytes = RESPONSE,
+        highest_proof_fee: int = PRICE,
+    ) -> Any:
+        committed = audit.input_commitment, audit.outputs
+        function = self.market.functions.purchase(trade, response, *committed, highest_proof_fee)
         return self.send(function, sender or self.buyer, value)
 
     def prove(
@@ -209,17 +234,21 @@ class Stage:
         root: bytes | None = None,
     ) -> Any:
         root = self.ciphertext_tree.root if root is None else root
+        self._roots[trade] = root
         function = self.market.functions.prove(trade, audit.as_abi(), root, keccak(KEY))
         return self.send(function, sender or self.seller, value)
 
-    def accept(self, trade: int = 1, sender: str | None = None) -> Any:
-        return self.send(self.market.functions.accept(trade), sender or self.buyer)
+    def accept(self, trade: int = 1, sender: str | None = None, delivery: bytes | None = None) -> Any:
+        delivery = self.trade(trade)["digest"] if delivery is None else delivery
+        return self.send(self.market.functions.accept(trade, delivery), sender or self.buyer)
 
-    def reveal(self, trade: int = 1, key: bytes = KEY, sender: str | None = None) -> Any:
-        return self.send(self.market.functions.reveal(trade, key), sender or self.seller)
+    def reveal(self, trade: int = 1, key: bytes = KEY, sender: str | None = None, root: bytes | None = None) -> Any:
+        root = self._roots.get(trade, self.ciphertext_tree.root) if root is None else root
+        return self.send(self.market.functions.reveal(trade, root, key), sender or self.seller)
 
-    def confirm(self, trade: int = 1, sender: str | None = None) -> Any:
-        return self.send(self.market.functions.confirm(trade), sender or self.buyer)
+    def confirm(self, trade: int = 1, sender: str | None = None, delivery: bytes | None = None) -> Any:
+        delivery = self.trade(trade)["digest"] if delivery is None else delivery
+        return self.send(self.market.functions.confirm(trade, delivery), sender or self.buyer)
 
     def settle(self, trade: int = 1, sender: str | None = None) -> Any:
         return self.send(self.market.functions.settle(trade), sender or self.stranger)
@@ -283,7 +312,7 @@ class Stage:
         return delivered_tree(KEY, [MODEL.chunk(0)])[1]
 
     def trade(self, trade: int = 1) -> dict[str, Any]:
-        names = ("buyer", "deadline", "state", "listing_id", "fee", "samples", "digest", "key_hash")
+        names = ("buyer", "deadline", "state", "listing_id", "stake", "samples", "digest")
         return dict(zip(names, self.market.functions.trade(trade).call(), strict=True))
 
     def state(self, trade: int = 1) -> str:
@@ -321,6 +350,7 @@ class Delivery:
     def chunk_evidence(self, kind: str, index: int) -> ChunkEvidence:
         committed = self.model.weights_tree if kind == "disputeWeightsChunk" else self.model.sums_tree(self.sums)
         return ChunkEvidence(
+            ciphertext_root=self.tree.root,
             key=KEY,
             index=index,
             ciphertext=self.ciphertext[index],

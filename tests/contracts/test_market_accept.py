@@ -1,4 +1,7 @@
-from tests.contracts.stage import WINDOWS, StageAt
+from eth_utils.crypto import keccak
+
+from contracts import delivery_digest
+from tests.contracts.stage import KEY, WINDOWS, StageAt
 
 
 def test_accepting_starts_the_reveal_window(stage_at: StageAt) -> None:
@@ -6,6 +9,19 @@ def test_accepting_starts_the_reveal_window(stage_at: StageAt) -> None:
     accepted = stage.event(stage.accept(), "Accepted")
     assert accepted == {"tradeId": 1, "deadline": stage.now + WINDOWS.reveal_seconds}
     assert stage.state() == "Accepted"
+
+
+def test_a_delivery_is_accepted_by_what_it_is(stage_at: StageAt) -> None:
+    """After a reorganisation the seller may have proven again, with a ciphertext that nobody but it has."""
+    stage = stage_at("Purchased")
+    with stage.restored():
+        stage.prove(root=keccak(b"downloaded"))
+        downloaded = stage.trade()["digest"]
+        assert downloaded == delivery_digest(keccak(b"downloaded"), keccak(KEY))
+        stage.accept(delivery=downloaded)
+    stage.prove(root=keccak(b"known to the seller alone"))
+    with stage.refused("UnexpectedDigest", digest=downloaded, expected=stage.trade()["digest"]):
+        stage.accept(delivery=downloaded)
 
 
 def test_only_the_buyer_accepts(stage_at: StageAt) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from eth_utils.crypto import keccak
 
-from contracts import ChunkEvidence, layout_hash
+from contracts import ChunkEvidence, delivery_digest, layout_hash
 from tests.contracts.reference import delivered_tree
 from tests.contracts.stage import BOND, FEE, FIRST, KEY, MODEL, PRICE, Delivery, Stage, StageAt
 
@@ -115,7 +115,8 @@ def test_padding_is_no_chunk(honest: Delivery, kind: str, index: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_key_does_not_convict(honest: Delivery, kind: str) -> None:
     wrong = keccak(b"another key")
-    with honest.stage.refused("UnexpectedKey", keyHash=keccak(wrong), expected=keccak(KEY)):
+    digests = (delivery_digest(honest.tree.root, keccak(key)) for key in (wrong, KEY))
+    with honest.stage.refused("UnexpectedDigest", **dict(zip(("digest", "expected"), digests, strict=True))):
         honest.stage.dispute(kind, replace(honest.chunk_evidence(kind, 0), key=wrong))
 
 
@@ -147,7 +148,7 @@ def test_only_the_buyer_disputes_and_only_in_time(stage: Stage, honest: Delivery
 
 def test_a_model_of_one_chunk_has_paths_of_length_zero(stage_at: StageAt) -> None:
     stage = stage_at("Revealed")
-    ciphertext, _ = delivered_tree(KEY, [MODEL.chunk(0)])
-    evidence = ChunkEvidence(KEY, 0, ciphertext[0], [], MODEL.weights_tree.leaves[0], [], FIRST.layout)
+    ciphertext, tree = delivered_tree(KEY, [MODEL.chunk(0)])
+    evidence = ChunkEvidence(tree.root, KEY, 0, ciphertext[0], [], MODEL.weights_tree.leaves[0], [], FIRST.layout)
     with stage.refused("DisputeUnfounded", index=0):
         stage.dispute("disputeWeightsChunk", evidence)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.stage import BOND, FEE, PRICE, STATES, Stage, StageAt
+from tests.contracts.stage import BOND, FEE, FIRST, PRICE, PROOF_FEE, STATES, Stage, StageAt, terms_of
 
 MOVES: dict[str, Callable[[Stage], Any]] = {
     "Testing": Stage.respond,
@@ -15,13 +15,14 @@ MOVES: dict[str, Callable[[Stage], Any]] = {
     "Accepted": Stage.reveal,
     "Revealed": Stage.confirm,
 }
-# What buyer and seller are owed after the state's deadline has passed; the fee is the seller's once it has answered.
+# What buyer and seller are owed once the deadline has passed: the fee is the seller's when it has answered, and
+# whoever lets a proof go to waste pays for it.
 OWED = {
     "Testing": (FEE, 0),
     "Answered": (0, FEE),
     "Purchased": (PRICE, FEE),
-    "Proven": (PRICE, FEE + BOND),
-    "Accepted": (PRICE, FEE + BOND),
+    "Proven": (PRICE - PROOF_FEE, FEE + BOND + PROOF_FEE),
+    "Accepted": (PRICE + PROOF_FEE, FEE + BOND - PROOF_FEE),
     "Revealed": (0, FEE + PRICE + BOND),
 }
 
@@ -70,8 +71,8 @@ def test_a_session_that_was_never_answered_does_not_count(stage: Stage) -> None:
     stage.at(stage.deadline())
     stage.expire()
     assert stage.market.functions.sessionFee(1, stage.buyer).call() == FEE
-    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 96
-    assert stage.market.functions.samplesLeft(1, stage.stranger).call() == 96
+    assert stage.market.functions.answersLeft(1, stage.buyer).call() == 96
+    assert stage.market.functions.answersLeft(1, stage.stranger).call() == 96
 
 
 def test_an_answered_session_counts_even_if_nothing_is_bought(stage: Stage) -> None:
@@ -80,4 +81,41 @@ def test_an_answered_session_counts_even_if_nothing_is_bought(stage: Stage) -> N
     stage.at(stage.deadline())
     stage.expire()
     assert stage.market.functions.sessionFee(1, stage.buyer).call() == 2 * FEE
-    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 32
+    assert stage.market.functions.answersLeft(1, stage.buyer).call() == 32
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "proof_fee"),
+    [("Answered", 80, 1), ("Purchased", 80, 1), ("Proven", 72, 2), ("Accepted", 72, 2)],
+)
+def test_an_audit_counts_once_it_was_proven(stage_at: StageAt, state: str, left: int, proof_fee: int) -> None:
+    """A seller that does not prove gives nothing away; a proof that a buyer lets go to waste is given and counted."""
+    stage = stage_at(state)
+    stage.at(stage.deadline())
+    stage.expire()
+    assert stage.market.functions.answersLeft(1, stage.buyer).call() == left
+    assert stage.market.functions.proofFee(1).call() == proof_fee * PROOF_FEE
+
+
+def test_a_seller_loses_no_more_than_its_bond_for_a_key_that_it_does_not_reveal(stage: Stage) -> None:
+    stage.offer(terms_of(FIRST, bond_wei=PROOF_FEE // 2))
+    stage.open_session(listing=2)
+    stage.respond()
+    stage.purchase()
+    stage.prove(value=PROOF_FEE // 2)
+    stage.accept()
+    stage.at(stage.deadline())
+    stage.expire()
+    assert (stage.credit(stage.buyer), stage.credit(stage.seller)) == (PRICE + PROOF_FEE // 2, FEE)
+
+
+def test_a_buyer_loses_no_more_than_the_price_for_a_proof_that_it_does_not_accept(stage: Stage) -> None:
+    stage.offer(terms_of(FIRST, proof_fee_wei=2**128 - 1))
+    assert stage.market.functions.proofFee(2).call() == PRICE
+    stage.open_session(listing=2)
+    stage.respond()
+    stage.purchase()
+    stage.prove()
+    stage.at(stage.deadline())
+    stage.expire()
+    assert (stage.credit(stage.buyer), stage.credit(stage.seller)) == (0, FEE + BOND + PRICE)

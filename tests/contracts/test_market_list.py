@@ -2,17 +2,18 @@ from dataclasses import replace
 
 import pytest
 
-from contracts import Terms
+from contracts import Terms, offer_digest
 from tests.contracts.stage import FIRST, WINDOWS, Stage, terms_of
 
 
 def test_the_listing_holds_the_terms_as_they_were_given(stage: Stage) -> None:
-    terms = terms_of(FIRST, price_wei=2**128 - 1, fee_wei=7, tolerance=2**128 - 1, listing_quota_samples=2**32 - 1)
+    terms = terms_of(FIRST, price_wei=2**128 - 1, fee_wei=7, tolerance=2**128 - 1, listing_quota=2**32 - 1)
     listed = stage.event(stage.offer(terms), "Listed")
     assert (listed["listingId"], listed["seller"]) == (2, stage.seller)
     assert listed["manifestHash"] == terms.manifest_hash
-    seller, is_open, granted, stored = stage.market.functions.listing(2).call()
-    assert (seller, is_open, granted, Terms.from_abi(stored)) == (stage.seller, True, 0, terms)
+    seller, is_open, answers, purchases, offer, stored = stage.market.functions.listing(2).call()
+    assert (seller, is_open, answers, purchases) == (stage.seller, True, 0, 0)
+    assert (Terms.from_abi(stored), offer) == (terms, offer_digest(stage.seller, terms))
     assert stage.market.functions.listingCount().call() == 2
 
 
@@ -29,7 +30,7 @@ def test_no_window_may_be_empty(stage: Stage, window: str) -> None:
 
 def test_delisting_stops_new_sessions_but_not_open_trades(stage: Stage) -> None:
     stage.open_session()
-    receipt = stage.send(stage.market.functions.delist(1), stage.seller)
+    receipt = stage.send(stage.market.functions.delist(1, stage.offered()), stage.seller)
     assert stage.event(receipt, "Delisted") == {"listingId": 1}
     with stage.refused("ListingNotOpen", listingId=1):
         stage.open_session(value=2 * 10**15)
@@ -41,12 +42,12 @@ def test_delisting_stops_new_sessions_but_not_open_trades(stage: Stage) -> None:
 
 def test_only_the_seller_delists_and_only_once(stage: Stage) -> None:
     with stage.refused("NotSeller", caller=stage.buyer.lower(), seller=stage.seller.lower()):
-        stage.send(stage.market.functions.delist(1), stage.buyer)
-    stage.send(stage.market.functions.delist(1), stage.seller)
+        stage.send(stage.market.functions.delist(1, stage.offered()), stage.buyer)
+    stage.send(stage.market.functions.delist(1, stage.offered()), stage.seller)
     with stage.refused("ListingNotOpen", listingId=1):
-        stage.send(stage.market.functions.delist(1), stage.seller)
+        stage.send(stage.market.functions.delist(1, stage.offered()), stage.seller)
 
 
 def test_an_unknown_listing_cannot_be_delisted(stage: Stage) -> None:
     with stage.refused("ListingNotOpen", listingId=2):
-        stage.send(stage.market.functions.delist(2), stage.seller)
+        stage.send(stage.market.functions.delist(2, bytes(32)), stage.seller)

@@ -1,5 +1,8 @@
+from dataclasses import fields, replace
+
 from eth_utils.crypto import keccak
 
+from contracts import Terms, offer_digest
 from tests.contracts.stage import FEE, FIRST, WINDOWS, Stage, terms_of
 
 
@@ -16,7 +19,7 @@ def test_a_session_locks_its_fee(stage: Stage) -> None:
         "deadline": stage.now + WINDOWS.answer_seconds,
     }
     trade = stage.trade()
-    assert (trade["buyer"], trade["listing_id"], trade["fee"], trade["samples"]) == (stage.buyer, 1, FEE, 16)
+    assert (trade["buyer"], trade["listing_id"], trade["stake"], trade["samples"]) == (stage.buyer, 1, FEE, 16)
     assert (stage.state(), trade["deadline"]) == ("Testing", opened["deadline"])
     assert stage.web3.eth.get_balance(stage.deployment.market) == FEE
 
@@ -34,34 +37,83 @@ def test_the_fee_must_be_exact(stage: Stage) -> None:
             stage.open_session(value=paid)
 
 
-def test_a_buyer_cannot_exceed_its_quota(stage: Stage) -> None:
+def answers_left(stage: Stage, account: str, listing: int = 1) -> int:
+    return int(stage.market.functions.answersLeft(listing, account).call())
+
+
+def test_a_session_takes_its_samples_and_those_of_the_audit_once_it_is_answered(stage: Stage) -> None:
+    """The quota is 96 per buyer, an audit has 8 samples."""
     stage.open_session(samples=64)
-    assert stage.market.functions.samplesLeft(1, stage.buyer).call() == 32
-    with stage.refused("QuotaExceeded", listingId=1, samples=64, samplesLeft=32):
-        stage.open_session(samples=64, value=2 * FEE)
-    stage.open_session(samples=32, value=2 * FEE)
-    with stage.refused("QuotaExceeded", listingId=1, samples=1, samplesLeft=0):
+    assert answers_left(stage, stage.buyer) == 96
+    stage.respond()
+    assert answers_left(stage, stage.buyer) == 24
+    with stage.refused("QuotaExceeded", listingId=1, answers=40, answersLeft=24):
+        stage.open_session(samples=32, value=2 * FEE)
+    stage.open_session(samples=16, value=2 * FEE)
+    stage.respond(2)
+    with stage.refused("QuotaExceeded", listingId=1, answers=9, answersLeft=0):
         stage.open_session(samples=1, value=3 * FEE)
 
 
 def test_all_buyers_together_cannot_exceed_the_listing_quota(stage: Stage) -> None:
+    """160 in all."""
     stage.open_session(samples=64)
-    stage.open_session(samples=32, value=2 * FEE)
-    stage.open_session(samples=32, sender=stage.stranger)
-    with stage.refused("QuotaExceeded", listingId=1, samples=64, samplesLeft=32):
-        stage.open_session(samples=64, value=2 * FEE, sender=stage.stranger)
-    stage.open_session(samples=32, value=2 * FEE, sender=stage.stranger)
+    stage.respond(1)
+    stage.open_session(samples=64, sender=stage.stranger)
+    stage.respond(2)
+    with stage.refused("QuotaExceeded", listingId=1, answers=24, answersLeft=16):
+        stage.open_session(samples=16, value=2 * FEE, sender=stage.stranger)
+    stage.open_session(samples=8, value=2 * FEE, sender=stage.stranger)
+
+
+def test_sessions_that_wait_take_nothing_from_anybody(stage: Stage) -> None:
+    """Opened by strangers that never send a request, they would else block a listing for nothing."""
+    for account in stage.web3.eth.accounts[4:8]:
+        stage.open_session(samples=64, sender=account)
+    stage.open_session(samples=64)
+    stage.respond(5)
+    stage.respond(1)
+    # The work is granted in the order in which it is done.
+    with stage.refused("QuotaExceeded", listingId=1, answers=72, answersLeft=16):
+        stage.respond(2)
 
 
 def test_quotas_are_kept_per_listing(stage: Stage) -> None:
     stage.open_session(samples=64)
+    stage.respond()
     stage.offer(terms_of(FIRST))
     stage.open_session(listing=2, samples=64)
 
 
+def test_a_session_is_opened_on_the_offer_that_the_buyer_saw(stage: Stage) -> None:
+    """A reorganisation may give the listing's number to another seller, or to other terms."""
+    seen = terms_of(FIRST)
+    offer = offer_digest(stage.seller, seen)
+    assert offer == stage.offered(1)
+    for other in (
+        offer_digest(stage.stranger, seen),
+        *(offer_digest(stage.seller, terms) for terms in _changed(seen)),
+    ):
+        with stage.refused("UnexpectedOffer", offer=other, expected=offer):
+            stage.open_session(offer=other)
+
+
+def _changed(terms: Terms) -> list[Terms]:
+    """The terms with one field changed, for each."""
+    changed = []
+    for field in fields(terms):
+        value = getattr(terms, field.name)
+        if isinstance(value, bytes):
+            changed.append(replace(terms, **{field.name: keccak(value)}))
+        elif isinstance(value, int):
+            changed.append(replace(terms, **{field.name: value + 1}))
+    windows = [replace(terms.windows, **{field.name: 1}) for field in fields(terms.windows)]
+    return [*changed, *(replace(terms, windows=window) for window in windows)]
+
+
 def test_a_session_is_charged_as_a_power_of_two(stage: Stage) -> None:
     """A response shows as many answers as the power of two at or above the number of samples."""
-    stage.offer(terms_of(FIRST, buyer_quota_samples=2**32 - 1, listing_quota_samples=2**32 - 1, fee_wei=0))
+    stage.offer(terms_of(FIRST, buyer_quota=2**32 - 1, listing_quota=2**32 - 1, fee_wei=0))
     for samples in (0, 3, 5, 6, 7, 63, 65, 142, 2**31 - 1, 2**31 + 1, 2**32 - 1):
         with stage.refused("SamplesNotPowerOfTwo", samples=samples):
             stage.open_session(listing=2, samples=samples, value=0)
@@ -72,7 +124,7 @@ def test_a_session_is_charged_as_a_power_of_two(stage: Stage) -> None:
 def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:
     for listing in (0, 2):
         with stage.refused("ListingNotOpen", listingId=listing):
-            stage.open_session(listing=listing)
+            stage.open_session(listing=listing, offer=bytes(32))
 
 
 def test_the_largest_fee_and_none_at_all(stage: Stage) -> None:

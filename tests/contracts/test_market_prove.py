@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from eth_utils.crypto import keccak
 
-from contracts import layout_hash
+from contracts import delivery_digest, layout_hash
 from tests.contracts.reference import MODULUS, signed
 from tests.contracts.stage import BOND, FIRST, KEY, WINDOWS, Audit, Stage, StageAt, terms_of
 
@@ -27,7 +27,7 @@ def test_a_proof_locks_the_bond_and_commits_to_the_delivery(purchased: Stage) ->
     expected = {"tradeId": 1, "ciphertextRoot": root, "keyHash": keccak(KEY), "bond": BOND, "deadline": deadline}
     assert proven == expected
     trade = purchased.trade()
-    assert (trade["digest"], trade["key_hash"], trade["deadline"]) == (root, keccak(KEY), deadline)
+    assert (trade["digest"], trade["deadline"]) == (delivery_digest(root, keccak(KEY)), deadline)
     assert purchased.web3.eth.get_balance(purchased.deployment.market) == before + BOND
 
 

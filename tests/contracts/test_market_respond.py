@@ -12,6 +12,14 @@ def test_answering_earns_the_fee(stage: Stage) -> None:
     assert (stage.credit(stage.seller), stage.credit(stage.buyer)) == (FEE, 0)
 
 
+def test_an_answer_is_to_the_request_that_was_evaluated(stage: Stage) -> None:
+    """After a reorganisation the trade's number may be another session's."""
+    stage.open_session()
+    other = keccak(b"another request")
+    with stage.refused("UnexpectedDigest", digest=other, expected=keccak(b"request")):
+        stage.respond(request=other)
+
+
 def test_only_the_seller_answers(stage: Stage) -> None:
     stage.open_session()
     for caller in (stage.buyer, stage.stranger):

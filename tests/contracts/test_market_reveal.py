@@ -1,5 +1,6 @@
 from eth_utils.crypto import keccak
 
+from contracts import delivery_digest
 from tests.contracts.stage import KEY, WINDOWS, StageAt
 
 
@@ -12,9 +13,12 @@ def test_revealing_publishes_the_key(stage_at: StageAt) -> None:
 
 def test_a_wrong_key_is_refused(stage_at: StageAt) -> None:
     stage = stage_at("Accepted")
-    wrong = keccak(b"another key")
-    with stage.refused("UnexpectedKey", keyHash=keccak(wrong), expected=keccak(KEY)):
+    wrong, root = keccak(b"another key"), stage.ciphertext_tree.root
+    proven = delivery_digest(root, keccak(KEY))
+    with stage.refused("UnexpectedDigest", digest=delivery_digest(root, keccak(wrong)), expected=proven):
         stage.reveal(key=wrong)
+    with stage.refused("UnexpectedDigest", digest=delivery_digest(wrong, keccak(KEY)), expected=proven):
+        stage.reveal(root=wrong)
     assert stage.state() == "Accepted"
 
 

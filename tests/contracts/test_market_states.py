@@ -4,25 +4,29 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
-from contracts import ChunkEvidence, SumStepEvidence
+from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from tests.contracts.stage import FIRST, KEY, MODEL, STATES, Stage, StageAt
 
-CHUNK = ChunkEvidence(KEY, 0, bytes(1024), [], bytes(32), [], FIRST.layout)
+CHUNK = ChunkEvidence(bytes(32), KEY, 0, bytes(1024), [], bytes(32), [], FIRST.layout)
 STEP = SumStepEvidence(0, 0, bytes(32), [], 0, MODEL.salt(0), [], MODEL.parameters(0), [], FIRST.layout)
+RANGE = RangeEvidence(0, 0, MODEL.salt(0), MODEL.parameters(0), [], FIRST.layout)
+DELIVERY = keccak(b"delivery")
 
 # Move: the state that it is made from.
 MOVES: dict[str, tuple[str, Callable[[Stage], Any]]] = {
     "respond": ("Testing", Stage.respond),
     "purchase": ("Answered", Stage.purchase),
     "prove": ("Purchased", Stage.prove),
-    "accept": ("Proven", Stage.accept),
+    "accept": ("Proven", lambda stage: stage.accept(delivery=DELIVERY)),
     "reveal": ("Accepted", Stage.reveal),
-    "confirm": ("Revealed", Stage.confirm),
+    "confirm": ("Revealed", lambda stage: stage.confirm(delivery=DELIVERY)),
     "settle": ("Revealed", Stage.settle),
     "disputeWeightsChunk": ("Revealed", lambda stage: stage.dispute("disputeWeightsChunk", CHUNK)),
     "disputeSumChunk": ("Revealed", lambda stage: stage.dispute("disputeSumChunk", CHUNK)),
     "disputeSumStep": ("Revealed", lambda stage: stage.dispute("disputeSumStep", STEP)),
+    "disputeRange": ("Revealed", lambda stage: stage.dispute("disputeRange", RANGE)),
 }
 REACHABLE = [state for state in STATES if state not in ("None", "Slashed")]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.simulators.trading import FEE, PRICE, WINDOW_SECONDS, Trading
+from tests.simulators.trading import FEE, PRICE, PROOF_FEE, WINDOW_SECONDS, Trading
 from trader.errors import IllegalMoveError
 from trader.trade import WINDOWS, Role, State
 
@@ -27,6 +27,8 @@ MOVES = {
 }
 ENDINGS = {
     State.TESTING: {Role.SELLER: 0, Role.BUYER: 0},
+    State.PROVEN: {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE},
+    State.ACCEPTED: {Role.SELLER: FEE - PROOF_FEE, Role.BUYER: PROOF_FEE - FEE},
     State.REVEALED: {Role.SELLER: FEE + PRICE, Role.BUYER: -FEE - PRICE},
 }
 FEE_PAID = {Role.SELLER: FEE, Role.BUYER: -FEE}

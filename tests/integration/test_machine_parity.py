@@ -28,7 +28,7 @@ from trader.trade import (
 # A dispute is legal where its evidence is sound: tests/contracts has those.
 MOVES: dict[type[Event], tuple[Callable[..., Any], Callable[[int], Event]]] = {
     Answered: (Stage.respond, lambda at: Answered(at, bytes(32))),
-    Purchased: (Stage.purchase, lambda at: Purchased(at, bytes(32), (), 0)),
+    Purchased: (Stage.purchase, lambda at: Purchased(at, bytes(32), (), 0, 0)),
     Proven: (Stage.prove, lambda at: Proven(at, bytes(32), bytes(32), 0)),
     Accepted: (Stage.accept, Accepted),
     Revealed: (Stage.reveal, lambda at: Revealed(at, bytes(32))),
@@ -52,7 +52,7 @@ class Both:
     def __init__(self) -> None:
         self.stage = Stage()
         self.accounts = {Role.SELLER: self.stage.seller, Role.BUYER: self.stage.buyer}
-        windows = Terms.from_abi(self.stage.market.functions.listing(1).call()[3]).windows
+        windows = Terms.from_abi(self.stage.market.functions.listing(1).call()[5]).windows
         self.stage.open_session()
         opened = SessionOpened(self.stage.now, 1, 16, bytes(32), 0)
         self.machines = {role: TradeMachine(role, windows) for role in Role}

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
 
 ETHER = 10**18
-PRICE, BOND, FEE = ETHER, ETHER // 5, ETHER // 1000
+PRICE, BOND, FEE, PROOF_FEE = ETHER, ETHER // 5, ETHER // 1000, ETHER // 200
 WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
 SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
 """A package is one account's."""
-OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6))
+OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6), PROOF_FEE)
 
 
 def make_package(model: DemoModel, folder: Path) -> SellerPackage:

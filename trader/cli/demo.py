@@ -15,6 +15,7 @@ from trader.chain import Chain
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
+from trader.demo.report import WEI_PER_ETHER
 from trader.demo.run import Wallets, run_demo
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
@@ -29,7 +30,6 @@ CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignor
 DEFAULT_DATASET = Dataset("breast-cancer")
 
 DEFAULT_OUT = Path("demo-output")
-WEI_PER_ETHER = 10**18
 
 
 def demo(
@@ -54,8 +54,7 @@ def demo(
             node,
             out,
             timeline,
-            seller_driver=played.seller,
-            buyer_driver=played.buyer,
+            played=played,
             wallets=wallets,
         )
     if as_json:
@@ -80,6 +79,8 @@ def _print_report(report: DemoReport) -> None:
 
 def _rows(report: DemoReport) -> list[tuple[str, str]]:
     rows = [("outcome", f"[bold]{report.outcome}[/]")]
+    if report.cheat is not None:
+        rows += [("who cheated", report.cheat), ("who lost what", report.lost)]
     if report.accuracy_encrypted is not None:
         rows += [
             ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),

@@ -29,6 +29,7 @@ from trader.delivery.errors import (
 from trader.delivery.evidence import (
     CiphertextChunk,
     Evidence,
+    RangeEvidence,
     SumChunkEvidence,
     SumLeaf,
     SumStepEvidence,
@@ -53,6 +54,7 @@ __all__ = [
     "MessageError",
     "NotDeliveredError",
     "Purpose",
+    "RangeEvidence",
     "SumChunkEvidence",
     "SumLeaf",
     "SumStepEvidence",

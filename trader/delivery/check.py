@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trader.delivery.cipher import ciphertext_tree, decrypt_artifact
 from trader.delivery.errors import CiphertextError, DeliveryFaultError
-from trader.delivery.evidence import CiphertextChunk, SumChunkEvidence, SumLeaf, SumStepEvidence, WeightsChunkEvidence
+from trader.delivery.evidence import (
+    CiphertextChunk,
+    RangeEvidence,
+    SumChunkEvidence,
+    SumLeaf,
+    SumStepEvidence,
+    WeightsChunkEvidence,
+)
+from zk.circuits.audit import VALUE_BITS
 from zk.commitments import decode_columns, derive_challenge, join_columns, running_sums, sums_tree, weights_tree
 from zk.commitments.chunks import CHUNK_BYTES, salt_of, stored_sums, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from zk.commitments import ChunkCommitments, ChunkTree, ColumnLayout
@@ -51,7 +60,8 @@ def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple
     Raises:
         CiphertextError: The length is not that of the layout.
         DeliveryFaultError: A chunk is not the listed one, or the sums do not follow; ``evidence`` wins the dispute.
-            Weights chunks are searched first, then sum chunks, then sum steps; the first in each is reported.
+            Weights chunks are searched first, then sum chunks, then sum steps, then parameters out of range; the first
+            in each is reported.
     """
     expected_bytes = terms.layout.chunk_count * CHUNK_BYTES
     if len(ciphertext) != expected_bytes:
@@ -65,6 +75,8 @@ def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple
     columns = decode_columns(delivered.artifact, terms.layout)
     challenge = derive_challenge(terms.commitments.weights.root, terms.parameter_commitment, terms.seller)
     delivered.check_steps(running_sums(columns, terms.layout, challenge))
+    # (4) No parameter is out of range: the circuit's sums don't wrap around, and float32 holds what was proven.
+    delivered.check_range()
     return join_columns(columns, terms.shapes)
 
 
@@ -94,6 +106,16 @@ class _Delivered:
                 f"the parameters in chunk {index} are not the proven ones: dispute it", self._step_evidence(index)
             )
 
+    def check_range(self) -> None:
+        for index in range(len(self.artifact) // CHUNK_BYTES):
+            parameters = values_of(self.artifact, index)
+            outside = np.abs(np.frombuffer(parameters, dtype=">i4").astype(np.int64)) >= 1 << VALUE_BITS
+            if outside.any():
+                path = weights_tree(self.artifact).path(index)
+                position = int(outside.argmax())
+                evidence = RangeEvidence(index, position, salt_of(self.artifact, index), parameters, path)
+                raise DeliveryFaultError(f"a parameter in chunk {index} has more than 24 bits: dispute it", evidence)
+
     def _step_evidence(self, index: int) -> SumStepEvidence:
         """Chunks that agree with both trees, so that their contents open the trees' leaves."""
         sums = sums_tree(self.artifact)
@@ -111,7 +133,8 @@ class _Delivered:
 
     def _chunk(self, index: int) -> CiphertextChunk:
         data = self.ciphertext[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
-        return CiphertextChunk(data, ciphertext_tree(self.ciphertext).path(index))
+        tree = ciphertext_tree(self.ciphertext)
+        return CiphertextChunk(tree.root, data, tree.path(index))
 
 
 def _first_difference(delivered: Iterable[object], expected: Iterable[object]) -> int | None:

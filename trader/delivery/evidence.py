@@ -15,10 +15,12 @@ class CiphertextChunk:
     """A chunk of the delivered ciphertext.
 
     Attributes:
+        root: ``ciphertextRoot``.
         data: 1024 bytes.
-        path: Its path under ``ciphertextRoot``.
+        path: Its path under the root.
     """
 
+    root: bytes
     data: bytes
     path: tuple[bytes, ...]
 
@@ -93,4 +95,23 @@ class SumStepEvidence:
     weights_path: tuple[bytes, ...]
 
 
-Evidence = WeightsChunkEvidence | SumChunkEvidence | SumStepEvidence
+@dataclass(frozen=True)
+class RangeEvidence:
+    """A parameter has a magnitude of 2^24 or more: it convicts the listing itself, like :class:`SumStepEvidence`.
+
+    Attributes:
+        index: Chunk index j.
+        position: Of the parameter in the chunk.
+        salt: Of the chunk, 32 bytes.
+        parameters: The values of chunk j as delivered, 960 bytes; with ``salt`` they make the weights leaf.
+        weights_path: Path of that leaf under ``weightsRoot``.
+    """
+
+    index: int
+    position: int
+    salt: bytes
+    parameters: bytes = field(repr=False)
+    weights_path: tuple[bytes, ...]
+
+
+Evidence = WeightsChunkEvidence | SumChunkEvidence | SumStepEvidence | RangeEvidence

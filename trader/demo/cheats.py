@@ -1,7 +1,8 @@
 """Parties that cheat: each is the honest driver with one thing done differently, so that a cheat meets the real rules.
 
 `CHEATS` says who plays which cheat and how the trade must end. None gains more than the query fee, none costs the
-honest side more than that fee and its gas; the adversarial tests assert it for each.
+honest side more than that fee and its gas; whoever lets a proof go to waste pays for it. The adversarial tests assert
+it for each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from trader.errors import TransactionRefusedError
 from trader.package.prepare import committed_fields
 from trader.seller import Seller
 from trader.tolerance import needed_tolerance
-from trader.trade import State
+from trader.trade import Role, State
 from zk import parameter_commitment
 from zk.commitments import bind_parameters
 from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_columns, stored_sums, with_sums
@@ -179,6 +180,13 @@ class SilentBuyer(Buyer):
         return trade.position.state is not State.REVEALED and super()._advance(trade)
 
 
+class RefundedProofBuyer(Buyer):
+    """Reads the exact outputs off the proof and never accepts it, for the price comes back."""
+
+    def _advance(self, trade: Trade) -> bool:
+        return trade.position.state is not State.PROVEN and super()._advance(trade)
+
+
 @dataclass(frozen=True, slots=True)
 class Casting:
     """Who plays, and how the trade must end.
@@ -187,28 +195,53 @@ class Casting:
         seller: The seller's driver.
         buyer: The buyer's driver.
         ends: The final state.
+        cheat: What was done that the protocol does not foresee, as a sentence goes on after "the seller"; empty if
+            nothing.
         fee_to_seller: Whether the seller ends with the query fee.
+        wastes: Who let the other's proof go to waste, and pays the proof fee for it.
     """
 
     seller: type[Seller]
     buyer: type[Buyer]
     ends: State
+    cheat: str = ""
     fee_to_seller: bool = True
+    wastes: Role | None = None
+
+    @property
+    def cheater(self) -> Role:
+        """Which side cheats."""
+        return Role.SELLER if self.buyer is Buyer else Role.BUYER
 
 
 HONEST = Casting(Seller, Buyer, State.SETTLED)
 """Nobody cheats."""
 
 CHEATS = {
-    "wrong-answers": Casting(WrongAnswersSeller, Buyer, State.EXPIRED),
-    "wrong-model": Casting(WrongModelSeller, Buyer, State.SLASHED),
-    "wrong-chunk": Casting(WrongChunkSeller, Buyer, State.SLASHED),
-    "wrong-key": Casting(WrongKeySeller, Buyer, State.EXPIRED),
-    "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED),
-    "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, fee_to_seller=False),
-    "scaled-model": Casting(ScaledModelSeller, Buyer, State.EXPIRED),
-    "hostile-request": Casting(Seller, HostileRequestBuyer, State.EXPIRED, fee_to_seller=False),
-    "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED),
-    "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED),
+    "wrong-answers": Casting(
+        WrongAnswersSeller, Buyer, State.EXPIRED, "answered the test with another model, for which there is no proof"
+    ),
+    "wrong-model": Casting(WrongModelSeller, Buyer, State.SLASHED, "delivered another model than the proven one"),
+    "wrong-chunk": Casting(WrongChunkSeller, Buyer, State.SLASHED, "delivered the proven model but for one bit"),
+    "wrong-key": Casting(
+        WrongKeySeller, Buyer, State.EXPIRED, "revealed another key, which the market refused", wastes=Role.SELLER
+    ),
+    "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED, "never revealed the key", wastes=Role.SELLER),
+    "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, "never answered the test", fee_to_seller=False),
+    "scaled-model": Casting(
+        ScaledModelSeller, Buyer, State.EXPIRED, "listed the opposite model, with outputs below the tolerance"
+    ),
+    "hostile-request": Casting(
+        Seller, HostileRequestBuyer, State.EXPIRED, "asked under a public key that is none", fee_to_seller=False
+    ),
+    "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED, "committed to outputs that it did not see"),
+    "refunded-proof": Casting(
+        Seller,
+        RefundedProofBuyer,
+        State.EXPIRED,
+        "read exact outputs off the proof and did not accept it",
+        wastes=Role.BUYER,
+    ),
+    "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED, "took the key and never confirmed"),
 }
 """Every kind of cheat by name."""

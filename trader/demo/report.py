@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.buyer import Buyer
+    from trader.demo.cheats import Casting
     from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
 
+WEI_PER_ETHER = 10**18
 _OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}
 _PHASES = ("keygen", "encrypt", "evaluate", "decrypt", "prove", "verify")
 
@@ -34,6 +36,8 @@ class DemoReport:
 
     Attributes:
         outcome: `settled`, `refunded`, `slashed`, or `rejected` (the buyer paid nothing).
+        cheat: who cheated, and how; None if nobody did.
+        lost: who lost what, gas left out.
         dataset: name of the data set.
         samples: test samples.
         audit_samples: k.
@@ -54,6 +58,8 @@ class DemoReport:
     """
 
     outcome: str
+    cheat: str | None
+    lost: str
     dataset: str
     samples: int
     audit_samples: int
@@ -82,6 +88,7 @@ class Ending:
     """What is known when the trade is over.
 
     Attributes:
+        played: who played, and how.
         state: final state of the trade; None if the buyer rejected the listing.
         gains: change of both balances in wei, gas left out.
         delivered: the bought model's file.
@@ -89,6 +96,7 @@ class Ending:
         seconds: wall time of it all.
     """
 
+    played: Casting
     state: State | None
     gains: Mapping[Role, int]
     delivered: Path | None
@@ -107,6 +115,8 @@ def make_report(
     audit_samples = package.manifest.circuit.audit_samples
     return DemoReport(
         outcome="rejected" if ending.state is None else _OUTCOMES[ending.state],
+        cheat=f"the {ending.played.cheater.value} {ending.played.cheat}" if ending.played.cheat else None,
+        lost=_losses(ending),
         dataset=trained.dataset,
         samples=len(trained.test_samples),
         audit_samples=audit_samples,
@@ -129,6 +139,14 @@ def make_report(
         delivered_matches=ending.delivered is not None and _matches(ending.delivered, trained, package),
         ledger_head=ending.ledger_head,
     )
+
+
+def _losses(ending: Ending) -> str:
+    """Who ends with less than it began with; a buyer that pays for a model and has it loses nothing."""
+    losses = {role: -gain for role, gain in ending.gains.items() if gain < 0}
+    if ending.delivered is not None and ending.state is State.SETTLED:
+        losses.pop(Role.BUYER, None)
+    return ", ".join(f"the {role.value} lost {wei / WEI_PER_ETHER:g} ETH" for role, wei in losses.items()) or "nobody"
 
 
 def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ from eth_account import Account
 
 from contracts import Windows
 from ledger import AuditLog
-from trader.buyer import Buyer
 from trader.delivery import DeliveryError, Mailbox
+from trader.demo.cheats import HONEST, Casting
 from trader.demo.report import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from eth_account.signers.local import LocalAccount
 
+    from trader.buyer import Buyer
     from trader.chain import Chain
     from trader.demo.timeline import Timeline
 
@@ -46,6 +47,7 @@ ETHER = 10**18
 PRICE_WEI = ETHER
 FEE_WEI = ETHER // 1000
 BOND_WEI = ETHER // 5
+PROOF_FEE_WEI = ETHER // 200
 FUNDS_WEI = 10 * ETHER
 WINDOW_SECONDS = 3600
 AUDIT_SAMPLES = 8
@@ -74,8 +76,7 @@ def run_demo(
     out: Path,
     timeline: Timeline,
     *,
-    seller_driver: type[Seller] = Seller,
-    buyer_driver: type[Buyer] = Buyer,
+    played: Casting = HONEST,
     wallets: Wallets | None = None,
 ) -> DemoReport:
     """Play one trade.
@@ -85,8 +86,7 @@ def run_demo(
         chain: where the escrow is deployed.
         out: folder for everything that is written; an earlier demo's is replaced.
         timeline: shows what happens.
-        seller_driver: the seller; honest, or a cheat.
-        buyer_driver: the buyer; honest, or a cheat.
+        played: who plays: honest drivers, or a cheat.
         wallets: accounts that pay.
 
     Raises:
@@ -101,19 +101,19 @@ def run_demo(
     package = _prepare(trained, accounts[Role.SELLER].address, out, timeline)
     with AuditLog.open(out / AUDIT_LOG) as log:
         equip = partial(_equip, market, Mailbox(out / "mailbox"), log, timeline)
-        seller = seller_driver(package, equip(accounts[Role.SELLER], out / "seller"))
+        seller = played.seller(package, equip(accounts[Role.SELLER], out / "seller"))
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
-        listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows()))
+        listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows(), PROOF_FEE_WEI))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
         buyer_equipment = equip(accounts[Role.BUYER], out / "buyer")
-        buyer = buyer_driver(listing_id, policy, buyer_equipment, labels=trained.test_labels)
+        buyer = played.buyer(listing_id, policy, buyer_equipment, labels=trained.test_labels)
         state = _trade(seller, buyer, trained, timeline)
         gains = {
             role: chain.balance(account.address) - before[role] + timeline.gas_cost_wei(role)
             for role, account in accounts.items()
         }
         delivered = _write_delivered(buyer, out)
-        ending = Ending(state, gains, delivered, str(log.head()), time.perf_counter() - started)
+        ending = Ending(played, state, gains, delivered, str(log.head()), time.perf_counter() - started)
         return make_report(trained, package, buyer, timeline, ending)
 
 
@@ -132,7 +132,7 @@ def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> 
     options = PrepareOptions(
         card=ModelCard(name=f"{trained.dataset} classifier", description="demo", licence="CC0-1.0"),
         audit_samples=AUDIT_SAMPLES,
-        buyer_quota_samples=charged_samples(len(trained.test_samples)),
+        buyer_quota_samples=charged_samples(len(trained.test_samples)) + AUDIT_SAMPLES,
         fee_wei=FEE_WEI,
         seller=seller,
         endpoint=Mailbox(out / "mailbox").endpoint,

@@ -190,7 +190,7 @@ def _assemble(
 
 def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptions) -> manifests.Quota:
     published_bits = options.proofs * proof_bits(canonical, plan, options.audit_samples)
-    needed = charged_samples(options.audit_samples)
+    needed = charged_samples(options.audit_samples) + options.audit_samples
     if options.buyer_quota_samples is None:
         buyer = max(safe_quota(canonical, plan, published_bits), needed)
     else:
@@ -198,9 +198,8 @@ def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptio
     listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
     if min(buyer, listing) < needed:
         raise CallerError(
-            f"a quota of {min(buyer, listing)} test samples is less than the {needed} that a test with the "
-            f"{options.audit_samples} samples of an audit is charged. Raise the quota or lower the number of audit "
-            "samples."
+            f"a quota of {min(buyer, listing)} answers is less than the {needed} that the smallest test and its audit "
+            f"of {options.audit_samples} samples take. Raise the quota or lower the number of audit samples."
         )
     if options.buyer_quota_samples is not None and not options.insist:
         check_quota(canonical, plan, published_bits, buyer)

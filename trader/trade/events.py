@@ -31,13 +31,15 @@ class Answered:
 class Purchased:
     """The buyer locked the price and committed to k inputs and the outputs that it saw for them.
 
-    `outputs` are integers at the listing's commit scale, row by row.
+    `outputs` are integers at the listing's commit scale, row by row; `proof_fee_wei` is what the buyer leaves to the
+    seller if it does not accept the proof.
     """
 
     at_seconds: int
     input_commitment: bytes
     outputs: tuple[int, ...]
     price_wei: int
+    proof_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A deadline passed before the key was revealed; everybody gets back what they had locked."""
+    """A deadline passed before the key was revealed; everybody gets back what they had locked, but for the stake."""
 
     at_seconds: int
 

@@ -23,7 +23,8 @@ class State(IntEnum):
     SETTLED = 7
     """Final: price and bond went to the seller."""
     EXPIRED = 8
-    """Final: a deadline passed before the key was revealed; everybody got back what they had locked."""
+    """Final: a deadline passed before the key was revealed; everybody got back what they had locked, but for the stake
+    of the one who let a proof go to waste."""
     SLASHED = 9
     """Final: the buyer won a dispute and got price and bond."""
 

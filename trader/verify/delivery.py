@@ -4,12 +4,12 @@
 (2) every decrypted chunk's parameters are those of the weights tree;
 (3) every running sum is that of the sums tree;
 (4) every running sum follows from the one before and the parameters between them;
-(5) the parameters fit the architecture;
-(6) the model gives the committed outputs on the audit samples.
+(5) every parameter is less than 2^24 in magnitude: float32 holds it, and no sum of the audit circuit wraps around;
+(6) the parameters fit the architecture, and the model gives the committed outputs on the audit samples.
 
-A failure of (2), (3) or (4) is a :class:`~trader.delivery.DeliveryFaultError` and carries the evidence that slashes the
-seller. (5) and (6) follow from the proof, the opening and (2) to (4): they can fail only where one of these is broken,
-and the escrow does not decide about them.
+A failure of (2) to (5) is a :class:`~trader.delivery.DeliveryFaultError` and carries the evidence that slashes the
+seller. (6) follows from the proof, the opening and (2) to (5): it can fail only where one of these is broken, and the
+escrow does not decide about it.
 
 What the caller must still check: before all this, that the listing passed :mod:`trader.verify.listing` and the
 ciphertext has the proven root (`trader.delivery.verify_ciphertext`, before `accept`).
@@ -63,13 +63,13 @@ def verify_delivery(
 
     Raises:
         DeliveryKeyError: (1).
-        DeliveryFaultError: (2), (3) or (4); its `evidence` wins the dispute.
-        DeliveredModelError: (5) or (6).
+        DeliveryFaultError: (2) to (5); its `evidence` wins the dispute.
+        DeliveredModelError: (6).
     """
     # (1) The key is the proven one.
     if keccak(key) != key_hash:
         raise DeliveryKeyError(f"the revealed key has hash 0x{keccak(key).hex()}, 0x{key_hash.hex()} was proven")
-    # (2), (3) and (4) Chunk by chunk, the decrypted bytes are the listed and proven ones.
+    # (2) to (5) Chunk by chunk, the decrypted bytes are the listed and proven ones, and parameters.
     shapes = tuple(spec.shape for spec in listing.graph.parameters)
     terms = DeliveryTerms(
         listing.columns,
@@ -79,13 +79,11 @@ def verify_delivery(
         to_canonical_address(listing.seller),
     )
     tensors = check_delivery(ciphertext, key, terms)
-    # (5) They fit the architecture. The chunks hold 32-bit integers and the circuit asks for no less: a parameter of
-    # more than 24 bits was tested and proven like any other, so it is bought, and no reason to refuse after paying.
+    # (6) They fit the architecture, and give what was tested.
     try:
         model = CanonicalModel(listing.graph, tensors, listing.manifest.scale_bits)
     except PrecisionError as error:
         raise DeliveredModelError(f"{error}. Report it: the proof should have excluded this.") from error
-    # (6) They give what was tested.
     distance = output_distance(model, audited, listing.layout.output_shift_bits)
     if distance > listing.terms.tolerance:
         raise DeliveredModelError(

@@ -168,8 +168,8 @@ def _check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
         "sums root": (_bytes(manifest.sums_root), terms.sums_root),
         "number of audit samples": (manifest.circuit.audit_samples, terms.audit_samples),
         "tolerance": (int(manifest.circuit.tolerance, 16), terms.tolerance),
-        "quota per buyer": (manifest.quota.buyer_samples, terms.buyer_quota_samples),
-        "quota of the listing": (manifest.quota.listing_samples, terms.listing_quota_samples),
+        "quota per buyer": (manifest.quota.buyer_samples, terms.buyer_quota),
+        "quota of the listing": (manifest.quota.listing_samples, terms.listing_quota),
         "fee": (int(manifest.quota.fee_wei, 16), terms.fee_wei),
     }
     for name, (published, listed) in promised.items():

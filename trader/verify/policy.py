@@ -24,6 +24,8 @@ class BuyerPolicy:
         maximum_price_wei: Most that it pays for the model; None for any price.
         maximum_fee_wei: Most that it pays for a test session; None for any fee.
         minimum_bond_percent: Least bond in percent of the price: what a cheating seller loses.
+        maximum_proof_fee_percent: Most that it leaves to the seller, in percent of the price, if it doesn't accept a
+            proof. The seller may earn that by withholding the ciphertext: it should be no more than proofs cost.
         minimum_audit_samples: Least k.
         minimum_degree_per_output: Least N/(k·O): ring degree per committed output. All are decryptions under one key,
             rounded and dithered, and stay far fewer than the key's coefficients.
@@ -42,6 +44,7 @@ class BuyerPolicy:
     maximum_price_wei: int | None = None
     maximum_fee_wei: int | None = None
     minimum_bond_percent: int = 10
+    maximum_proof_fee_percent: int = 10
     minimum_audit_samples: int = 4
     minimum_degree_per_output: int = 16
     minimum_window_seconds: int = 600
@@ -80,6 +83,7 @@ class BuyerPolicy:
         self.check_fee(terms.fee_wei)
         # Rounded up: a bond just below the share must not pass.
         self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
+        self.check_proof_fee(terms.proof_fee_wei, terms.price_wei)
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
 
     def check_audit(self, terms: Terms, layout: Layout, output_scale_bits: int, plan: HePlan) -> None:
@@ -168,6 +172,18 @@ class BuyerPolicy:
             PolicyError: It is more than the policy allows.
         """
         self._require("fee in wei", fee_wei, at_most=self.maximum_fee_wei)
+
+    def highest_proof_fee(self, price_wei: int) -> int:
+        """The most that it leaves to the seller if it doesn't accept a proof, in wei."""
+        return price_wei * self.maximum_proof_fee_percent // 100
+
+    def check_proof_fee(self, proof_fee_wei: int, price_wei: int) -> None:
+        """Check what the next purchase leaves to the seller if its proof isn't accepted: it grows with each purchase.
+
+        Raises:
+            PolicyError: It is more than the policy allows.
+        """
+        self._require("proof fee in wei", proof_fee_wei, at_most=self.highest_proof_fee(price_wei))
 
     @staticmethod
     def _require(name: str, offered: int, *, at_least: int | None = None, at_most: int | None = None) -> None:

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {AuditProof, ChunkEvidence, Dispute, Listing, State, SumStepEvidence, Terms, Trade} from "../types/Types.sol";
+import {
+    AuditProof,
+    ChunkEvidence,
+    Dispute,
+    Listing,
+    RangeEvidence,
+    State,
+    SumStepEvidence,
+    Terms,
+    Trade
+} from "../types/Types.sol";
 
 /// @title Escrow of model trades
 /// @notice Pays a seller only when the delivered model is the one that was listed, tested and proven.
@@ -11,8 +21,9 @@ import {AuditProof, ChunkEvidence, Dispute, Listing, State, SumStepEvidence, Ter
 /// `block.timestamp >= deadline`, so that at every second exactly one of the two is. Money is credited to balances and
 /// leaves the contract through `withdraw` alone.
 ///
-/// @dev Warning: ids are sequential, so a chain reorganisation may give one to another listing or trade. Wait for
-/// confirmations before paying for an id that was read from a recent block.
+/// @dev Ids are sequential, so a chain reorganisation may give one to another listing or trade. So every move names what it
+/// answers, and fails where that is no longer there: `openSession` and `delist` the offer, `respond` the request, `purchase`
+/// the response, `prove` (in its proof) the purchase, `accept` and `confirm` the delivery, `reveal` its root.
 interface IModelMarket {
     // ---------------------------------------------------------------------------------------------------- events
 
@@ -28,7 +39,15 @@ interface IModelMarket {
         uint40 deadline
     );
     event Answered(uint256 indexed tradeId, bytes32 responseDigest, uint40 deadline);
-    event Purchased(uint256 indexed tradeId, bytes32 inputCommitment, int64[] outputs, uint128 price, uint40 deadline);
+    /// @param proofFee What the buyer leaves to the seller if it doesn't accept the proof.
+    event Purchased(
+        uint256 indexed tradeId,
+        bytes32 inputCommitment,
+        int64[] outputs,
+        uint128 price,
+        uint128 proofFee,
+        uint40 deadline
+    );
     event Proven(uint256 indexed tradeId, bytes32 ciphertextRoot, bytes32 keyHash, uint128 bond, uint40 deadline);
     event Accepted(uint256 indexed tradeId, uint40 deadline);
     event Revealed(uint256 indexed tradeId, bytes32 key, uint40 deadline);
@@ -54,7 +73,14 @@ interface IModelMarket {
     error NotBuyer(address caller, address buyer);
     /// @notice Sessions are charged as powers of two, since a response shows as many answers.
     error SamplesNotPowerOfTwo(uint256 samples);
-    error QuotaExceeded(uint256 listingId, uint256 samples, uint256 samplesLeft);
+    /// @notice A session takes its samples and those of the audit.
+    error QuotaExceeded(uint256 listingId, uint256 answers, uint256 answersLeft);
+    /// @notice The listing is another one than the caller believes: keccak256(abi.encode(seller, terms)) differs.
+    error UnexpectedOffer(bytes32 offer, bytes32 expected);
+    /// @notice The trade's last move committed to something else than the caller believes.
+    error UnexpectedDigest(bytes32 digest, bytes32 expected);
+    /// @notice Others have purchased meanwhile: the fee of a proof that isn't accepted has grown.
+    error ProofFeeTooHigh(uint256 proofFee, uint256 highest);
     error UnexpectedPayment(uint256 paid, uint256 due);
     error UnexpectedState(uint256 tradeId, State current, State expected);
     /// @notice The trade is in no state that expires (see `settle` for a revealed one).
@@ -79,7 +105,6 @@ interface IModelMarket {
     /// @notice The proof is about another circuit than the listed one.
     error UnexpectedCircuit(bytes32 circuitDigest, bytes32 expected);
     error ProofRejected();
-    error UnexpectedKey(bytes32 keyHash, bytes32 expected);
     error ChunkOutOfRange(uint256 index, uint256 count);
     error UnexpectedPathLength(uint256 length, uint256 expected);
     /// @notice Leaf and path lead to another root.
@@ -108,8 +133,13 @@ interface IModelMarket {
     /// @notice What the buyer's next session on the listing costs: the listed fee times the number of that session.
     function sessionFee(uint256 listingId, address buyer) external view returns (uint256);
 
-    /// @notice Samples that the buyer may still ask for: the smaller rest of its quota and the listing's.
-    function samplesLeft(uint256 listingId, address buyer) external view returns (uint256);
+    /// @notice Answers that the buyer may still get: the smaller rest of its quota and the listing's. A session of n samples
+    /// takes n and the k of its audit.
+    function answersLeft(uint256 listingId, address buyer) external view returns (uint256);
+
+    /// @notice What the next purchase on the listing leaves to the seller if its proof isn't accepted: the listed proof fee
+    /// times the number of that purchase, at most the price.
+    function proofFee(uint256 listingId) external view returns (uint256);
 
     // --------------------------------------------------------------------------------------------------- listing
 
@@ -117,28 +147,39 @@ interface IModelMarket {
     function list(Terms calldata terms) external returns (uint256 listingId);
 
     /// @notice Takes a listing off the market: no new sessions. Trades that are open go on.
-    function delist(uint256 listingId) external;
+    /// @param offer keccak256(abi.encode(seller, terms)).
+    function delist(uint256 listingId, bytes32 offer) external;
 
     // ----------------------------------------------------------------------------------------------------- trade
 
     /// @notice Opens a test session of up to `samples` samples, paying `sessionFee`. The caller is the buyer.
+    /// @param offer keccak256(abi.encode(seller, terms)): what the buyer believes that it pays for.
     /// @param samples What counts in the quotas, a power of two: the request says how many samples there are really.
     /// @param requestDigest keccak256 of the encrypted request, which travels off-chain.
-    function openSession(uint256 listingId, uint32 samples, bytes32 requestDigest)
+    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest)
         external
         payable
         returns (uint256 tradeId);
 
-    /// @notice Answers the session; the seller earns the fee.
+    /// @notice Answers the session; the seller earns the fee. Samples and audit samples are taken from the quotas: sessions
+    /// that only wait take nothing from anybody.
     /// @param responseDigest keccak256 of the encrypted response, which travels off-chain.
-    function respond(uint256 tradeId, bytes32 responseDigest) external;
+    function respond(uint256 tradeId, bytes32 requestDigest, bytes32 responseDigest) external;
 
     /// @notice Locks the price and commits to what the buyer saw for the audit samples of its choice.
+    /// @param responseDigest Of the response that the buyer saw.
     /// @param inputCommitment keccak256 of the input columns' KZG commitments.
     /// @param outputs The outputs of the k samples, row by row. Only a digest is kept: `prove` gets them again.
     /// @dev Warning: a wrong number of outputs is not refused here, but nothing can then be proven and the price comes
     /// back at the deadline.
-    function purchase(uint256 tradeId, bytes32 inputCommitment, int64[] calldata outputs) external payable;
+    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof (see `proofFee`).
+    function purchase(
+        uint256 tradeId,
+        bytes32 responseDigest,
+        bytes32 inputCommitment,
+        int64[] calldata outputs,
+        uint128 highestProofFee
+    ) external payable;
 
     /// @notice Proves that the listed parameters give the committed outputs on the committed inputs, and locks the bond.
     /// @param audit The proof and what it is checked against.
@@ -152,13 +193,15 @@ interface IModelMarket {
     function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash) external payable;
 
     /// @notice The buyer holds the ciphertext with the proven root and asks for the key.
-    function accept(uint256 tradeId) external;
+    /// @param delivery keccak256(abi.encode(ciphertextRoot, keyHash)).
+    function accept(uint256 tradeId, bytes32 delivery) external;
 
     /// @notice Publishes the key. One that does not hash to the proven `keyHash` is refused.
-    function reveal(uint256 tradeId, bytes32 key) external;
+    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key) external;
 
     /// @notice The buyer is content: pays the seller at once.
-    function confirm(uint256 tradeId) external;
+    /// @param delivery keccak256(abi.encode(ciphertextRoot, keyHash)).
+    function confirm(uint256 tradeId, bytes32 delivery) external;
 
     // -------------------------------------------------------------------------------------------------- disputes
 
@@ -171,13 +214,18 @@ interface IModelMarket {
     /// @notice Slashes a seller whose committed running sums do not follow from the committed parameters.
     function disputeSumStep(uint256 tradeId, SumStepEvidence calldata evidence) external;
 
+    /// @notice Slashes a seller of whose committed parameters one is 2^24 or more in magnitude: float32 would not hold it,
+    /// and sums of the audit circuit may have wrapped around the field's modulus.
+    function disputeRange(uint256 tradeId, RangeEvidence calldata evidence) external;
+
     // ---------------------------------------------------------------------------------------------------- endings
 
     /// @notice Pays the seller of a revealed, undisputed trade once the dispute window is over. Anyone may call.
     function settle(uint256 tradeId) external;
 
     /// @notice Ends a trade whose deadline passed before the key was revealed: fee or price go back to the buyer, the
-    /// bond to the seller. Anyone may call.
+    /// bond to the seller; but the proof fee goes to the seller whose proof was not accepted, and from the bond of a seller
+    /// that did not reveal to the buyer. Anyone may call.
     function expire(uint256 tradeId) external;
 
     /// @notice Pays the caller its whole balance.

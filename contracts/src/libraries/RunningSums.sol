@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {Layout, SumStepEvidence, Terms} from "../types/Types.sol";
+import {Chunks} from "./Chunks.sol";
 import {Field} from "./Field.sol";
 import {Layouts} from "./Layouts.sol";
 
@@ -42,18 +43,13 @@ library RunningSums {
         uint256 power = Math.modExp(omega, firstRow, Field.MODULUS);
         denominator = 1;
         for (uint256 t = 0; t < length; ++t) {
-            uint256 term = Field.mul(Field.fromInt32(_parameter(evidence.parameters, t)), power);
+            uint256 term = Field.mul(Field.fromInt32(Chunks.parameterAt(evidence.parameters, t)), power);
             uint256 difference = Field.sub(r, power);
             numerator = Field.add(Field.mul(numerator, difference), Field.mul(term, denominator));
             denominator = Field.mul(denominator, difference);
             power = Field.mul(power, omega);
         }
         numerator = Field.mul(numerator, Math.modExp(gamma, column, Field.MODULUS));
-    }
-
-    /// @dev Parameter t of the chunk: eight big-endian int32 in each word.
-    function _parameter(bytes32[30] calldata parameters, uint256 t) private pure returns (int32) {
-        return int32(uint32(uint256(parameters[t / 8]) >> (224 - 32 * (t % 8))));
     }
 
     /// @dev Of order 2^logrows.

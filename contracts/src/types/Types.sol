@@ -19,7 +19,8 @@ enum State {
     Revealed,
     /// Final: price and bond went to the seller.
     Settled,
-    /// Final: a deadline passed before the key was revealed; everybody got back what they had locked.
+    /// Final: a deadline passed before the key was revealed; everybody got back what they had locked, but for the stake
+    /// of the one who let the other's proof go to waste.
     Expired,
     /// Final: the buyer won a dispute and got price and bond.
     Slashed
@@ -32,7 +33,9 @@ enum Dispute {
     /// A decrypted chunk has another running sum (or another salt) than the sums tree.
     SumChunk,
     /// Two successive running sums do not differ by the contribution of the parameters between them.
-    SumStep
+    SumStep,
+    /// A committed parameter is none: 2^24 or more in magnitude.
+    Range
 }
 
 /// @dev How long each waiting state may last, in seconds.
@@ -77,9 +80,12 @@ struct Terms {
     uint128 tolerance;
     /// Samples in an audit proof (k).
     uint16 auditSamples;
-    /// Test samples that one buyer may have evaluated.
+    /// What a buyer leaves to the seller if it doesn't accept a proof; the n-th purchase of the listing risks n times as
+    /// much, up to the price.
+    uint128 proofFee;
+    /// Answers that one buyer may have: test samples and audit samples.
     uint32 buyerQuota;
-    /// Test samples that all buyers together may have evaluated.
+    /// Answers that all buyers together may have.
     uint32 listingQuota;
     Windows windows;
 }
@@ -109,33 +115,37 @@ struct Listing {
     address seller;
     /// False once the seller has delisted; trades that were open go on.
     bool open;
-    /// Samples already granted to all buyers.
-    uint32 samplesGranted;
+    /// Answers granted to all buyers.
+    uint32 answers;
+    /// Purchases that were proven, or may still be.
+    uint32 purchases;
+    /// keccak256(abi.encode(seller, terms)): what a move that costs money names.
+    bytes32 offer;
     Terms terms;
 }
 
 /// @dev What one buyer has used of one listing.
 struct Usage {
+    /// Sessions that were answered, or may still be.
     uint32 sessions;
-    uint32 samplesGranted;
+    /// Answers granted: those of tests and of audits, from `respond` on.
+    uint32 answers;
 }
 
-/// @dev A trade as stored: four words, of which most moves touch only the first.
+/// @dev A trade as stored: three words.
 struct Trade {
     address buyer;
     /// Moves of the current state are valid before, `expire` or `settle` from this second on.
     uint40 deadline;
     State state;
     uint48 listingId;
-    /// Fee paid for the session.
-    uint128 fee;
+    /// Fee of the session (Testing, Answered); what whoever lets a proof go to waste pays (from Purchased on).
+    uint128 stake;
     /// Test samples that the session is charged, a power of two.
     uint32 samples;
     /// What the last move committed to: the request (Testing), the response (Answered), keccak256(abi.encode(
-    /// inputCommitment, outputs)) (Purchased), the root of the ciphertext (from Proven on).
+    /// inputCommitment, outputs)) (Purchased), keccak256(abi.encode(ciphertextRoot, keyHash)) (from Proven on).
     bytes32 digest;
-    /// From Proven on: keccak256 of the delivery key.
-    bytes32 keyHash;
 }
 
 /// @dev An audit proof and what it is checked against.
@@ -163,6 +173,8 @@ struct Chunk {
 
 /// @dev Evidence that a delivered chunk, once decrypted, is not the one in a committed tree.
 struct ChunkEvidence {
+    /// Root of the tree of the delivered ciphertext chunks.
+    bytes32 ciphertextRoot;
     /// The delivery key.
     bytes32 key;
     /// Index j of the chunk.
@@ -190,6 +202,19 @@ struct SumStepEvidence {
     uint256 sum;
     bytes32 salt;
     bytes32[] sumPath;
+    /// The parameters of chunk j: eight big-endian int32 in each word.
+    bytes32[30] parameters;
+    bytes32[] weightsPath;
+    Layout layout;
+}
+
+/// @dev Evidence that a committed parameter is out of range.
+struct RangeEvidence {
+    /// Index j of the chunk.
+    uint256 index;
+    /// Position of the parameter in it, below 240.
+    uint256 position;
+    bytes32 salt;
     /// The parameters of chunk j: eight big-endian int32 in each word.
     bytes32[30] parameters;
     bytes32[] weightsPath;

@@ -22,8 +22,8 @@ def test_a_custom_error_is_named_with_its_arguments() -> None:
 
 
 def test_digests_are_readable() -> None:
-    data = selector("UnexpectedKey(bytes32,bytes32)") + encode(["bytes32", "bytes32"], [b"\1" * 32, b"\2" * 32])
-    assert decode_revert(data).arguments == {"keyHash": "0x" + "01" * 32, "expected": "0x" + "02" * 32}
+    data = selector("UnexpectedDigest(bytes32,bytes32)") + encode(["bytes32", "bytes32"], [b"\1" * 32, b"\2" * 32])
+    assert decode_revert(data).arguments == {"digest": "0x" + "01" * 32, "expected": "0x" + "02" * 32}
 
 
 def test_errors_of_libraries_and_of_the_language_are_known() -> None:

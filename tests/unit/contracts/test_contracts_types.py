@@ -8,14 +8,27 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 import contracts
-from contracts import ETH, ChunkEvidence, Layout, MarketEvent, SumStepEvidence, Terms, Windows, layout_hash
+from contracts import (
+    ETH,
+    ChunkEvidence,
+    Layout,
+    MarketEvent,
+    RangeEvidence,
+    SumStepEvidence,
+    Terms,
+    Windows,
+    delivery_digest,
+    layout_hash,
+    offer_digest,
+)
 from contracts.published import read_artifacts
 
 ABI = read_artifacts().contracts["ModelMarket"].abi
 LAYOUT = Layout(1, 2, 1, 5504, 10, 14, 15, (32762, 17))
 WINDOWS = Windows(1, 2, 3, 4, 5, 6)
-TERMS = Terms(*(bytes([i]) * 32 for i in range(6)), ETH, 7, 8, 9, 10, 11, 12, 13, WINDOWS)
-CHUNK = ChunkEvidence(bytes(32), 1, bytes(1024), [bytes(32)], bytes(32), [], LAYOUT)
+TERMS = Terms(*(bytes([i]) * 32 for i in range(6)), ETH, 7, 8, 9, 10, 11, 12, 13, 14, WINDOWS)
+CHUNK = ChunkEvidence(bytes(32), bytes(32), 1, bytes(1024), [bytes(32)], bytes(32), [], LAYOUT)
+RANGE = RangeEvidence(1, 2, bytes(32), bytes(960), [bytes(32)], LAYOUT)
 STEP = SumStepEvidence(1, 2, bytes(32), [], 3, bytes(32), [], bytes(960), [], LAYOUT)
 
 
@@ -32,14 +45,14 @@ def type_of(field: dict[str, Any]) -> str:
     return "(" + ",".join(map(type_of, field["components"])) + ")" + field["type"].removeprefix("tuple")
 
 
-@pytest.mark.parametrize("value", [WINDOWS, TERMS, LAYOUT, CHUNK, STEP])
+@pytest.mark.parametrize("value", [WINDOWS, TERMS, LAYOUT, CHUNK, STEP, RANGE])
 def test_values_encode_as_their_struct(value: Any) -> None:
     compiled = struct(type(value).__name__)
     assert len(value.as_abi()) == len(compiled["components"])
     encode([type_of(compiled)], [value.as_abi()])
 
 
-@pytest.mark.parametrize("kind", [Windows, Terms, Layout, ChunkEvidence, SumStepEvidence])
+@pytest.mark.parametrize("kind", [Windows, Terms, Layout, ChunkEvidence, SumStepEvidence, RangeEvidence])
 def test_fields_stand_in_the_order_of_their_struct(kind: type) -> None:
     """Up to case and the unit at the end of a Python name."""
     for field, compiled in zip(fields(kind), struct(kind.__name__)["components"], strict=True):
@@ -52,6 +65,14 @@ def test_terms_read_back_as_they_were() -> None:
 
 def test_the_layout_hash_is_that_of_the_abi_encoding() -> None:
     assert layout_hash(LAYOUT) == keccak(encode([type_of(struct("Layout"))], [LAYOUT.as_abi()]))
+
+
+def test_digests_that_moves_name_are_those_of_the_abi_encoding() -> None:
+    seller = "0x" + "5e" * 20
+    compiled = encode(["address", type_of(struct("Terms"))], [seller, TERMS.as_abi()])
+    assert offer_digest(seller, TERMS) == keccak(compiled)
+    root, key_hash = b"r" * 32, b"k" * 32
+    assert delivery_digest(root, key_hash) == keccak(encode(["bytes32", "bytes32"], [root, key_hash]))
 
 
 def test_events_are_those_of_the_contract() -> None:

@@ -10,7 +10,7 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from contracts import ETH, MarketReverted, Terms, Windows
+from contracts import ETH, MarketReverted, Terms, Windows, offer_digest
 from trader.chain import Chain
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 from trader.market import Market
@@ -27,10 +27,11 @@ TERMS = Terms(
     price_wei=ETHER,
     bond_wei=ETHER // 5,
     fee_wei=1000,
-    buyer_quota_samples=100,
-    listing_quota_samples=200,
-    audit_samples=8,
     tolerance=5,
+    audit_samples=8,
+    proof_fee_wei=10,
+    buyer_quota=100,
+    listing_quota=200,
     windows=Windows(60, 60, 60, 60, 60, 60),
 )
 
@@ -103,10 +104,10 @@ def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
 def test_a_kept_transaction_takes_effect_once_however_often_it_is_sent(market: Market, account: LocalAccount) -> None:
     market.list(account, TERMS)
     kept: list[bytes] = []
-    first = market.open_session(account, 1, 16, b"d" * 32, 1000, kept.append)
+    first = market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
     again = market.resend_session(kept[0])
     assert again == first
-    assert market.samples_left(1, account.address) == TERMS.buyer_quota_samples - 16
+    assert market.session_fee(1, account.address) == 2 * TERMS.fee_wei
     assert market.find_session(account.address, b"d" * 32) == 1
     assert market.find_session(account.address, b"e" * 32) is None
 
@@ -124,7 +125,7 @@ def test_a_kept_transaction_whose_place_was_taken_is_refused(market: Market, acc
         raise CrashError
 
     with pytest.raises(CrashError):
-        market.open_session(account, 1, 16, b"d" * 32, 1000, crash)
+        market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, crash)
     market.list(account, TERMS)  # takes the number of the transaction that was not sent
     with pytest.raises(TransactionRefusedError, match="another transaction of 0x"):
         market.resend_session(kept[0])
