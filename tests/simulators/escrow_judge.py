@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from Crypto.Hash import keccak
 
-from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
+from trader.delivery import Evidence, RangeEvidence, SumStepEvidence, WeightsChunkEvidence
 
 P = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 
@@ -39,6 +39,10 @@ class Judge:
         """
         if isinstance(evidence, SumStepEvidence):
             return self._convicts_step(evidence)
+        if isinstance(evidence, RangeEvidence):
+            return self._convicts_range(evidence)
+        if evidence.ciphertext.root != self.ciphertext_root:
+            raise RefusedError
         self._require(
             self.ciphertext_root, hash_words(evidence.ciphertext.data), evidence.index, evidence.ciphertext.path
         )
@@ -60,6 +64,14 @@ class Judge:
             self._require(self.sums_root, leaf, index - 1, previous.path)
             before = previous.running_sum
         return current.running_sum != (before + self._contribution(index, evidence.parameters)) % P
+
+    def _convicts_range(self, evidence: RangeEvidence) -> bool:
+        leaf = hash_words(evidence.salt, evidence.parameters)
+        self._require(self.weights_root, leaf, evidence.index, evidence.weights_path)
+        if evidence.position >= 240:
+            raise RefusedError
+        value = evidence.parameters[4 * evidence.position : 4 * evidence.position + 4]
+        return abs(int.from_bytes(value, "big", signed=True)) >= 2**24
 
     def _contribution(self, index: int, values: bytes) -> int:
         transcript = self.weights_root + self.parameter_commitment + self.seller

@@ -15,6 +15,7 @@ from trader.delivery import (
     CiphertextChunk,
     DeliveryTerms,
     Evidence,
+    RangeEvidence,
     SumLeaf,
     SumStepEvidence,
     WeightsChunkEvidence,
@@ -53,8 +54,13 @@ class ListedModel:
             previous = self._sum_leaf(index - 1) if index else None
             values = values_of(self.artifact, index)
             return SumStepEvidence(index, previous, self._sum_leaf(index), values, weights.path(index))
+        if kind is RangeEvidence:
+            values = values_of(self.artifact, index)
+            position = int(np.abs(np.frombuffer(values, dtype=">i4").astype(np.int64)).argmax())
+            return RangeEvidence(index, position, salt_of(self.artifact, index), values, weights.path(index))
         data = ciphertext[CHUNK_BYTES * index : CHUNK_BYTES * (index + 1)]
-        chunk = CiphertextChunk(data, ciphertext_tree(ciphertext).path(index))
+        delivered = ciphertext_tree(ciphertext)
+        chunk = CiphertextChunk(delivered.root, data, delivered.path(index))
         tree = weights if kind is WeightsChunkEvidence else sums
         return kind(index, chunk, tree.leaves[index], tree.path(index))
 

@@ -21,6 +21,7 @@ from tests.simulators.listed_model import KEY, SELLER, ListedModel, list_model, 
 from trader.delivery import (
     CiphertextChunk,
     Evidence,
+    RangeEvidence,
     SumChunkEvidence,
     SumLeaf,
     SumStepEvidence,
@@ -34,7 +35,7 @@ from zk.field import MODULUS
 
 FOLDER = Path(__file__).parent
 TARGET = FOLDER / "commitments.json"
-WEIGHTS, SUM, STEP = WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence
+WEIGHTS, SUM, STEP, RANGE = WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence, RangeEvidence
 
 
 def parameter_commitment() -> bytes:
@@ -71,7 +72,11 @@ def evidence_from_json(kind: str, fields: dict[str, Any]) -> Evidence:
         previous = sum_leaf(fields["previous"]) if fields["previous"] else None
         current = sum_leaf(fields["current"])
         return STEP(index, previous, current, data(fields["parameters"]), path(fields["weights_path"]))
-    chunk = CiphertextChunk(data(fields["ciphertext"]["data"]), path(fields["ciphertext"]["path"]))
+    if kind == RANGE.__name__:
+        position, salt = int(fields["position"], 16), data(fields["salt"])
+        return RANGE(index, position, salt, data(fields["parameters"]), path(fields["weights_path"]))
+    ciphertext = fields["ciphertext"]
+    chunk = CiphertextChunk(data(ciphertext["root"]), data(ciphertext["data"]), path(ciphertext["path"]))
     chunk_kind = WEIGHTS if kind == WEIGHTS.__name__ else SUM
     return chunk_kind(index, chunk, data(fields["leaf"]), path(fields["path"]))
 
@@ -125,6 +130,12 @@ def make_deliveries() -> Iterator[dict[str, Any]]:
     yield deliver("another key", honest, encrypt_artifact(honest.artifact, bytes(32)), [(WEIGHTS, 0), (SUM, 0)])
     yield deliver("wrong sum delivered", honest, encrypt_artifact(wrong_sum, KEY), [(SUM, 2), (SUM, 3), (WEIGHTS, 2)])
     yield deliver("sum that does not follow", step, step.ciphertext(), [(STEP, 1), (STEP, 2), (STEP, 3), (STEP, 4)])
+    large = [column.copy() for column in honest.columns]
+    large[1][7], large[2][0] = 2**24, -(2**24) + 1
+    outside = list_model(large, parameter_commitment=commitment)
+    yield deliver(
+        "parameter out of range", outside, outside.ciphertext(), [(RANGE, 3), (RANGE, 5), (STEP, 3), (WEIGHTS, 3)]
+    )
     yield deliver("sum plus the modulus", unreduced, unreduced.ciphertext(), [(STEP, 2), (STEP, 3), (SUM, 2)])
 
 
@@ -159,7 +170,8 @@ def honest_disputes(listed: ListedModel) -> list[Dispute]:
     ciphertext = listed.ciphertext()
     weights, sums, step = (listed.evidence(ciphertext, kind, 2) for kind in (WEIGHTS, SUM, STEP))
     chunk = weights.ciphertext
-    truth: list[Dispute] = [(kind, index) for kind in (WEIGHTS, SUM, STEP) for index in (0, 2, 5)]
+    truth: list[Dispute] = [(kind, index) for kind in (WEIGHTS, SUM, STEP, RANGE) for index in (0, 2, 5)]
+    span = listed.evidence(ciphertext, RANGE, 2)
     changed_chunk = replace(chunk, data=chunk.data[:-1] + bytes([chunk.data[-1] ^ 1]))
     neighbour = listed.evidence(ciphertext, WEIGHTS, 3)
     previous, current = step.previous, step.current
@@ -180,6 +192,13 @@ def honest_disputes(listed: ListedModel) -> list[Dispute]:
         ("swapped siblings", replace(weights, path=(weights.path[1], weights.path[0], weights.path[2]))),
         ("short ciphertext path", replace(weights, ciphertext=replace(chunk, path=chunk.path[:-1]))),
         ("swapped ciphertext siblings", replace(weights, ciphertext=replace(chunk, path=chunk.path[::-1]))),
+        ("ciphertext under another root", replace(weights, ciphertext=replace(chunk, root=bytes(32)))),
+        ("range of another chunk", replace(span, index=3)),
+        ("range of invented parameters", replace(span, parameters=b"\x7f" * 960)),
+        ("range with another salt", replace(span, salt=bytes(32))),
+        ("range of a parameter that no chunk has", replace(span, position=240)),
+        ("range with a short path", replace(span, weights_path=span.weights_path[:-1])),
+        ("range with the sums tree's path", replace(span, weights_path=current.path)),
         ("step at another index", replace(step, index=3)),
         ("step with an invented previous sum", replace(step, previous=replace(previous, running_sum=0))),
         ("step from its own sum", replace(step, previous=current)),

@@ -12,6 +12,7 @@ from tests.simulators.listed_model import KEY, SHAPES, list_model, random_column
 from trader.delivery import (
     CiphertextError,
     DeliveryFaultError,
+    RangeEvidence,
     SumChunkEvidence,
     SumStepEvidence,
     WeightsChunkEvidence,
@@ -127,6 +128,26 @@ def test_model_that_was_proven_is_not_the_one_in_the_chunks():
     assert evidence.index == CHUNKS - 1
 
 
+@pytest.mark.parametrize("value", [2**24, -(2**24), 2**31 - 1, -(2**31)])
+@pytest.mark.parametrize(("column", "row", "index"), [(0, 0, 0), (0, 505, 2), (1, 239, 3), (2, 2, 5)])
+def test_a_parameter_out_of_range_convicts(value, column, row, index):
+    """Tested, proven and delivered alike: float32 doesn't hold it, and sums of the circuit may have wrapped around."""
+    columns = random_columns()
+    columns[column][row] = value
+    listed = list_model(columns)
+    evidence = fault(listed, listed.ciphertext())
+    assert isinstance(evidence, RangeEvidence)
+    assert (evidence.index, evidence.position) == (index, row % 240)
+
+
+def test_a_parameter_at_the_edge_does_not():
+    columns = random_columns()
+    columns[0][:2] = 2**24 - 1, 1 - 2**24
+    listed = list_model(columns)
+    check_delivery(listed.ciphertext(), KEY, listed.terms)
+    assert not listed.judge(listed.ciphertext()).convicts(listed.evidence(listed.ciphertext(), RangeEvidence, 0))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, CHUNKS * 1024 - 1), st.integers(1, 255))
 def test_any_changed_byte_convicts(position, change):
@@ -150,7 +171,7 @@ def true_evidence(listed, kind, index):
     return listed.evidence(listed.ciphertext(), kind, index)
 
 
-KINDS = [WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence]
+KINDS = [WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence, RangeEvidence]
 
 
 @pytest.mark.parametrize("kind", KINDS)
