@@ -1,8 +1,9 @@
-"""Make the parts of the documentation that derive from code: the state diagram and the command reference.
+"""Make the parts of the documentation that derive from code: the state diagram, the payoffs, the command reference.
 
 `python scripts/generate_docs.py` writes docs/reference, `--check` exits with 1 if something there is stale.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,19 @@ from typing import Any
 
 import typer
 
+from contracts.published import ARTIFACTS_PATH
 from trader.cli.app import app
 from trader.trade.machine import state_diagram
+from trader.trade.payoffs import payoff_rows
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+GAS_PATH = ARTIFACTS_PATH.with_name("gas.json")
 NOTE = "<!-- Made by scripts/generate_docs.py; do not edit. -->\n\n"
 
 
 def main() -> None:
     """Write or check every page."""
-    pages = {"states.md": states_page(), "commands.md": commands_page()}
+    pages = {"states.md": states_page(), "payoffs.md": payoffs_page(), "commands.md": commands_page()}
     stale = [name for name, text in pages.items() if not _is_current(REFERENCE / name, text)]
     if "--check" in sys.argv[1:]:
         sys.exit(f"stale: {', '.join(stale)}; run `make docs`" if stale else 0)
@@ -33,6 +37,18 @@ def states_page() -> str:
     """The transition table as a diagram."""
     source = "From `TRANSITIONS` in `trader/trade/machine.py`."
     return f"{NOTE}# States of a trade\n\n{source}\n\n```mermaid\n{state_diagram()}\n```\n"
+
+
+def payoffs_page() -> str:
+    """What each side has gained or lost when a trade ends."""
+    source = (
+        "From `PAYOFFS` in `trader/trade/payoffs.py`, which a test compares with the contract. Gas is what a side has "
+        "spent on its own moves, as pinned in `contracts/artifacts/gas.json` (a proof of 8 samples of 2 outputs); "
+        "`list`, `expire`, `settle` and `withdraw` are left out."
+    )
+    rows = "\n".join(f"| {' | '.join(row)} |" for row in payoff_rows(json.loads(GAS_PATH.read_text())))
+    head = "| path | why | buyer | seller | buyer's gas | seller's gas |\n|---|---|---|---|---|---|"
+    return f"{NOTE}# Payoffs\n\n{source}\n\n{head}\n{rows}\n"
 
 
 def commands_page() -> str:

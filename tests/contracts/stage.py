@@ -177,7 +177,6 @@ class Stage:
             yield
         finally:
             self._refusing = False
-        self._roots: dict[int, bytes] = {}
 
     @contextmanager
     def refused(self, name: str, **arguments: Any) -> Iterator[None]:

@@ -12,6 +12,8 @@ from trader.trade import Role
 
 REPORT = {
     "outcome": str,
+    "cheat": NoneType,
+    "lost": str,
     "dataset": str,
     "samples": int,
     "audit_samples": int,
@@ -40,7 +42,7 @@ def test_demo_reports_the_whole_trade_and_leaves_a_log(tmp_path: Path, modelseal
     assert ran.code == 0, ran.err
     report = json.loads(ran.out.splitlines()[-1])
     assert {name: type(value) for name, value in report.items()} == REPORT
-    assert report["outcome"] == "settled"
+    assert (report["outcome"], report["cheat"], report["lost"]) == ("settled", None, "nobody")
     assert report["accuracy_encrypted"] == report["accuracy_plain"] > 0.95
     assert report["max_output_error"] <= 0.01
     assert report["changeable_samples"] <= 0.01 * report["samples"]
@@ -72,6 +74,7 @@ def test_demo_reports_the_whole_trade_and_leaves_a_log(tmp_path: Path, modelseal
     report = json.loads(again.out.splitlines()[-1])
     assert report["outcome"] == "refunded"
     assert report["balances"] == {"seller": 0, "buyer": 0}
+    assert (report["cheat"], report["lost"]) == ("the seller never answered the test", "nobody")
     assert report["delivered_model"] is None
 
 

@@ -1,0 +1,100 @@
+"""What each side has gained or lost when a trade ends, gas left out: the game that the escrow makes of it.
+
+Amounts are those of the listing: the fee of the session, the price, the bond, and the proof fee of the purchase. What
+is locked comes back; the table says what doesn't, and to whom it goes. A test plays every path against the contract.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from trader.trade.events import Confirmed, Event, Expired, Settled, Slashed
+from trader.trade.states import Role, State
+
+FEE, PRICE, BOND, PROOF_FEE = "fee", "price", "bond", "proof fee"
+Ending: TypeAlias = tuple[State, type[Event]]
+
+
+@dataclass(frozen=True, slots=True)
+class Payoff:
+    """How a path ends.
+
+    Attributes:
+        to_seller: What goes from the buyer to the seller, in amounts of the listing; negative what goes the other way.
+        goods: Whether the buyer has the model that it tested.
+        reason: What led here, for readers.
+    """
+
+    to_seller: Mapping[str, int]
+    goods: bool
+    reason: str
+
+    def gain_wei(self, role: Role, amounts_wei: Mapping[str, int]) -> int:
+        """What a side gains, in wei, given the listing's amounts."""
+        gain = sum(count * amounts_wei[name] for name, count in self.to_seller.items())
+        return gain if role is Role.SELLER else -gain
+
+
+PAYOFFS: Mapping[Ending, Payoff] = MappingProxyType(
+    {
+        (State.TESTING, Expired): Payoff({}, False, "the seller never answered, or refused the request"),
+        (State.ANSWERED, Expired): Payoff({FEE: 1}, False, "the buyer did not like what it saw, or declined"),
+        (State.PURCHASED, Expired): Payoff({FEE: 1}, False, "the seller did not prove, or the buyer had lied"),
+        (State.PROVEN, Expired): Payoff({FEE: 1, PROOF_FEE: 1}, False, "the buyer let the proof go to waste"),
+        (State.ACCEPTED, Expired): Payoff({FEE: 1, PROOF_FEE: -1}, False, "the seller did not reveal the key"),
+        (State.REVEALED, Confirmed): Payoff({FEE: 1, PRICE: 1}, True, "everybody did what was agreed on"),
+        (State.REVEALED, Settled): Payoff({FEE: 1, PRICE: 1}, True, "the buyer said nothing"),
+        (State.REVEALED, Slashed): Payoff({FEE: 1, BOND: -1}, False, "the seller delivered something else"),
+    }
+)
+"""By the state in which a trade was when it ended, and what ended it."""
+
+
+def worst_wei(role: Role, amounts_wei: Mapping[str, int]) -> int:
+    """The least that a side may end with, over all paths, in wei; a buyer that has the model got what it paid for."""
+    return min(payoff.gain_wei(role, amounts_wei) for payoff in PAYOFFS.values() if not payoff.goods)
+
+
+def payoff_rows(gas: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
+    """The table as text: path, why, buyer, seller, and the gas that each side has spent.
+
+    Args:
+        gas: By function of the contract; `expire` and `settle` may be anybody's, and are counted for neither.
+    """
+    for (state, event), payoff in PAYOFFS.items():
+        spent = dict.fromkeys(Role, 0)
+        for role, name in _moves_before(state):
+            spent[role] += gas[name]
+        if event is not Settled and event is not Expired:
+            spent[Role.BUYER] += gas["confirm" if event is Confirmed else "disputeWeightsChunk"]
+        yield (
+            f"{state.name} → {event.__name__}",
+            payoff.reason,
+            _text(payoff, -1),
+            _text(payoff, 1),
+            f"{spent[Role.BUYER]:,}",
+            f"{spent[Role.SELLER]:,}",
+        )
+
+
+_MOVES = (
+    (State.TESTING, Role.BUYER, "openSession"),
+    (State.ANSWERED, Role.SELLER, "respond"),
+    (State.PURCHASED, Role.BUYER, "purchase"),
+    (State.PROVEN, Role.SELLER, "prove"),
+    (State.ACCEPTED, Role.BUYER, "accept"),
+    (State.REVEALED, Role.SELLER, "reveal"),
+)
+
+
+def _moves_before(state: State) -> Iterator[tuple[Role, str]]:
+    """Who sent what until the trade was in a state."""
+    return ((role, name) for reached, role, name in _MOVES if reached <= state)
+
+
+def _text(payoff: Payoff, sign: int) -> str:
+    parts = [f"{'+' if sign * count > 0 else '-'} {name}" for name, count in payoff.to_seller.items()]
+    if payoff.goods and sign < 0:
+        parts.append("+ the model")
+    return " ".join(parts) or "0"
