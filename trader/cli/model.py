@@ -81,11 +81,12 @@ def prepare_command(
         DEFAULT_AUDIT_SAMPLES
     ),
     quota: Annotated[
-        int | None, typer.Option(min=1, help="Test samples per buyer; as many as are safe if not given.")
+        int | None,
+        typer.Option(min=1, help="Answers per buyer, to tests and audits; as many as are safe if not given."),
     ] = None,
     listing_quota: Annotated[
         int | None,
-        typer.Option(min=1, help="Test samples of all buyers together; ten times the quota of one if not given."),
+        typer.Option(min=1, help="Answers to all buyers together; ten times the quota of one if not given."),
     ] = None,
     insist: Annotated[bool, typer.Option("--insist", help="Allow a quota that could give the model away.")] = False,
     proofs: Annotated[

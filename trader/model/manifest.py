@@ -143,7 +143,7 @@ class Binding(_Part):
 
 
 class Quota(_Part):
-    """How much may be asked, and what it costs."""
+    """How much may be asked, and what it costs; samples of tests and of audits count alike."""
 
     buyer_samples: Count
     listing_samples: Count

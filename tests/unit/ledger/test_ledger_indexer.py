@@ -108,7 +108,7 @@ def test_lists_and_long_arguments_are_told_by_digest(stage: Stage, log: AuditLog
     index_events(log, stage.market)
     purchased = read_trade(log, 1).entries[-1].record
     assert purchased.kind is EntryKind.PURCHASED
-    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "deadline"}
+    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "proof_fee", "deadline"}
 
 
 def test_settling_by_confirmation_is_the_buyers_and_its_gas_counts_once(stage: Stage, log: AuditLog) -> None:

@@ -187,9 +187,9 @@ def test_quota_that_gives_the_model_away(tmp_path: Path, modelseal: Callable) ->
 
 
 def test_a_plan_says_what_quotas_add_up_to(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
-    model, folder, quotas = make_model(tmp_path / "m.onnx"), tmp_path / "p", ["--quota", 16, "--listing-quota", 8]
+    model, folder, quotas = make_model(tmp_path / "m.onnx"), tmp_path / "p", ["--quota", 32, "--listing-quota", 16]
     prepare = ["model", "prepare", model, "--out", folder, "--calibration", samples, "--insist"]
-    refuses(modelseal(*prepare, "--quota", 16, "--listing-quota", 4), 2, "4 test samples", "8")
+    refuses(modelseal(*prepare, "--quota", 32, "--listing-quota", 15), 2, "15 answers", "16")
     assert modelseal(*prepare, *quotas).code == 0
     shown = modelseal("model", "plan", folder, "--samples", 20, "--json")
     assert shown.code == 0, shown.err
@@ -198,10 +198,10 @@ def test_a_plan_says_what_quotas_add_up_to(tmp_path: Path, samples: Path, models
     canonical = read_canonical(folder)
     assert report["quotas"] == {
         "parameter_bits": parameter_bits(canonical),
-        "buyer_quota_bits": 16 * answer_bits,
-        "listing_quota_bits": 8 * answer_bits,
+        "buyer_quota_bits": 32 * answer_bits,
+        "listing_quota_bits": 16 * answer_bits,
     }
-    assert str(16 * answer_bits) in modelseal("model", "plan", folder, "--samples", 20).out
+    assert str(32 * answer_bits) in modelseal("model", "plan", folder, "--samples", 20).out
 
 
 def test_corrupt_manifest(package: Path, samples: Path, modelseal: Callable) -> None:
