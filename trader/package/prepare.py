@@ -68,8 +68,8 @@ class PrepareOptions:
     Attributes:
         card: what the listing says of the model.
         audit_samples: k, samples in one audit proof.
-        buyer_quota_samples: answers per buyer; None for as many as are safe (at least those of the smallest test and its
-            audit). Each session counts its samples as a power of two, and the k of its audit.
+        buyer_quota_samples: answers per buyer; None for as many as are safe (at least those of the smallest test and
+            its audit). A session counts its samples as a power of two, and the k of its audit.
         listing_quota_samples: answers to all buyers together; None for ten buyers' worth.
         fee_wei: of a buyer's first session.
         endpoint: URL where buyers reach the seller.
