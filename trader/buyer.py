@@ -39,7 +39,7 @@ from trader.errors import (
     PolicyError,
     TransactionRefusedError,
 )
-from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
+from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
@@ -273,8 +273,29 @@ class Buyer(Party):
         session = self._session()
         return None if session is None else session[1]
 
-    def _send_request(self, trade_id: int, digest: bytes) -> None:
-        self._deliver(self._label(Kind.REQUEST, digest), self.vault, EntryKind.REQUEST_SENT, trade_id)
+    def _send_request(self, trade_id: int, digest: bytes) -> bool:
+        label = self._label(Kind.REQUEST, digest)
+        if self.mailbox.needs_delivery(label) and not self._keeps_request(digest):
+            self._require_delivered(label, trade_id)
+            return False
+        return self._deliver(label, self.vault, EntryKind.REQUEST_SENT, trade_id)
+
+    def _keeps_request(self, digest: bytes) -> bool:
+        name = Kind.REQUEST.value
+        return self.vault.has(name) and he.digest(self.vault.map(name)) == digest
+
+    def _require_delivered(self, label: Label, trade_id: int) -> None:
+        """A request that is no longer kept must lie in the mailbox, as nobody can make it again.
+
+        Raises:
+            PartyFolderError: It doesn't.
+        """
+        if self.mailbox.holds(label, self.address, MAX_MESSAGE_BYTES) is None:
+            raise PartyFolderError(
+                f"the request of trade {trade_id} is gone from {self.folder}, and the mailbox does not have it either: "
+                "the trade can't go on. Put the file back; otherwise the trade ends at its deadline, and the fee comes "
+                "back if the seller has not answered. For a new test name another folder."
+            )
 
     @property
     def trade_id(self) -> int:
@@ -429,8 +450,8 @@ class Buyer(Party):
         purchase = json.loads(self.vault.read(PURCHASE))
         return self._label(Kind.AUDIT_INPUTS, bytes.fromhex(purchase["input_commitment"]), trade_id)
 
-    def _send_order(self, trade_id: int) -> None:
-        self._deliver(self._order_label(trade_id), self.vault, EntryKind.AUDIT_INPUTS_SENT, trade_id)
+    def _send_order(self, trade_id: int) -> bool:
+        return self._deliver(self._order_label(trade_id), self.vault, EntryKind.AUDIT_INPUTS_SENT, trade_id)
 
     # ---------------------------------------------------------------------------------------------------- delivery
 
@@ -613,11 +634,9 @@ class Buyer(Party):
             case State.REVEALED:
                 self.check_and_confirm()
             case State.TESTING:
-                self._send_request(trade.trade_id, trade.digest)
-                return False
+                return self._send_request(trade.trade_id, trade.digest)
             case State.PURCHASED:
-                self._send_order(trade.trade_id)
-                return False
+                return self._send_order(trade.trade_id)
             case _:
                 return False
         return True

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import ledger
 from ledger import EntryKind, Record, as_reason, index_events
 from trader.delivery import Context, Kind, Label, NotDeliveredError, SkippedMessageError
-from trader.errors import IllegalMoveError, PartyFolderError, TransactionRefusedError
+from trader.errors import IllegalMoveError, TransactionRefusedError
 from trader.folder import claim_folder
-from trader.messages import MAX_MESSAGE_BYTES
 from trader.trade import Event, Expired, Role, Settled, State, legal_events
 
 if TYPE_CHECKING:
@@ -234,19 +233,19 @@ class Party:
         market = self.market
         return Context(market.chain.chain_id, market.deployment.market, manifest_hash, trade_id, purpose)
 
-    def _deliver(self, label: Label, vault: Vault, note: EntryKind, trade_id: int) -> None:
+    def _deliver(self, label: Label, vault: Vault, note: EntryKind, trade_id: int) -> bool:
         """See to it that the kept message lies in the mailbox, whole: again, if somebody or something changed it.
 
+        Returns:
+            Whether it had to be written.
+
         Raises:
-            PartyFolderError: It is neither there nor kept.
+            PartyFolderError: It is not kept.
             MailboxFaultError: The mailbox can't be written.
         """
         if not self.mailbox.needs_delivery(label):
-            return
+            return False
         marker = f"{label.kind.value}.delivered"
-        if not vault.has(label.kind.value):
-            self._require_delivered(label, vault, trade_id)
-            return
         message = vault.map(label.kind.value)
         written = self.mailbox.put(label, message, self.account)
         if not vault.has(marker):
@@ -254,20 +253,8 @@ class Party:
             vault.write(marker, b"")
             self._observe(Step(self.role, note.value, 0.0, message_bytes=len(message)))
         elif written:
-            self._remark(EntryKind.MESSAGE_REPEATED, f"the {label} was gone or changed, and is put again", trade_id)
-
-    def _require_delivered(self, label: Label, vault: Vault, trade_id: int) -> None:
-        """A message that is no longer kept must lie in the mailbox, as nobody can make it again.
-
-        Raises:
-            PartyFolderError: It doesn't.
-        """
-        if self.mailbox.holds(label, self.address, MAX_MESSAGE_BYTES) is None:
-            raise PartyFolderError(
-                f"{vault.folder / label.kind.value} is gone, and the mailbox does not have it either: trade {trade_id} "
-                "can't go on without it. Put it back; otherwise the trade ends at its deadline and what was locked "
-                "comes back. For a new test name another folder."
-            )
+            self._remark(EntryKind.MESSAGE_REPEATED, f"put again, as it was gone or changed: the {label}", trade_id)
+        return written
 
     def _wait(self, error: NotDeliveredError, trade_id: int | None) -> None:
         """A message is not there: say what is waited for, or why what lies there was skipped."""

@@ -187,11 +187,9 @@ class Seller(Party):
             case State.ACCEPTED:
                 self.reveal(trade.trade_id)
             case State.ANSWERED:
-                self._send_response(trade.trade_id)
-                return False
+                return self._send_response(trade.trade_id)
             case State.PROVEN:
-                self._offer_delivery(trade.trade_id)
-                return False
+                return self._offer_delivery(trade.trade_id)
             case _:
                 return False
         return True
@@ -407,15 +405,15 @@ class Seller(Party):
             vault.write(DELIVERY_KEY, generate_key())
         return vault.read(DELIVERY_KEY)
 
-    def _send_response(self, trade_id: int) -> None:
+    def _send_response(self, trade_id: int) -> bool:
         vault = self.vault(trade_id)
         label = self._label(Kind.RESPONSE, he.digest(vault.map(Kind.RESPONSE.value)), trade_id)
-        self._deliver(label, vault, EntryKind.RESPONSE_SENT, trade_id)
+        return self._deliver(label, vault, EntryKind.RESPONSE_SENT, trade_id)
 
-    def _offer_delivery(self, trade_id: int) -> None:
+    def _offer_delivery(self, trade_id: int) -> bool:
         vault = self.vault(trade_id)
         label = self._label(Kind.MODEL, vault.read(CIPHERTEXT_ROOT), trade_id)
-        self._deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
+        return self._deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
 
     def _refuse(self, trade: Trade, error: Exception) -> None:
         """Remember not to go on with this trade: its deadlines return what was locked.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trader.errors import PartyFolderError
+from trader.errors import EnvironmentFaultError, PartyFolderError
 from trader.files import staged_file, write_file
 
 if TYPE_CHECKING:
@@ -52,8 +52,15 @@ class Vault:
             yield path
 
     def path(self, name: str) -> Path:
-        """Where something is kept under `name`, or may be; the folder is made."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Where something is kept under `name`, or may be; the folder is made.
+
+        Raises:
+            EnvironmentFaultError: It can't be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFaultError(f"{self.folder} can't be made: {error.strerror}. Make room.") from error
         return self.folder / name
 
     def forget(self, name: str) -> None:

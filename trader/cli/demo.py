@@ -56,30 +56,33 @@ def demo(
             timeline,
             seller_driver=played.seller,
             buyer_driver=played.buyer,
+            stranger=played.stranger,
             wallets=wallets,
         )
     if as_json:
         print_json_line(report.as_json())
     else:
-        _print_report(report)
+        _print_report(report, played.story)
 
 
 def _account(keyfile: Path | None, password_file: Path | None) -> LocalAccount | None:
     return None if keyfile is None else load_account(keyfile, ask_password(password_file, str(keyfile)))
 
 
-def _print_report(report: DemoReport) -> None:
+def _print_report(report: DemoReport, story: str) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")  # a digest that is cut short can't be compared
-    for name, value in _rows(report):
+    for name, value in _rows(report, story):
         table.add_row(name, value)
     results.print()
     results.print(table)
 
 
-def _rows(report: DemoReport) -> list[tuple[str, str]]:
+def _rows(report: DemoReport, story: str) -> list[tuple[str, str]]:
     rows = [("outcome", f"[bold]{report.outcome}[/]")]
+    if story:
+        rows.append(("who cheated", story))
     if report.accuracy_encrypted is not None:
         rows += [
             ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),

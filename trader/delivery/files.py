@@ -76,7 +76,7 @@ def open_plain(directory: int, name: str) -> int:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise IsADirectoryError(f"{name} is not a plain file")
+    raise IsADirectoryError("not a plain file")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Parties that cheat: each is the honest driver with one thing done differently, so that a cheat meets the real rules.
 
-`CHEATS` says who plays which cheat and how the trade must end. None gains more than the query fee, none costs the
-honest side more than that fee and its gas; the adversarial tests assert it for each.
+`CHEATS` says who plays which cheat and how the trade must end; strangers are in `stranger`. None gains more than the
+query fee, none costs the honest side more than that fee and its gas; the adversarial tests assert it for each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from trader import he
 from trader.buyer import Buyer
 from trader.delivery import generate_key
+from trader.demo.stranger import Squatter
 from trader.errors import TransactionRefusedError
 from trader.package.prepare import committed_fields
 from trader.seller import Seller
@@ -188,12 +189,16 @@ class Casting:
         buyer: The buyer's driver.
         ends: The final state.
         fee_to_seller: Whether the seller ends with the query fee.
+        stranger: Who else is about, in the shared folder.
+        story: Who cheats, how, and who loses what by it; empty where the table of states says it.
     """
 
     seller: type[Seller]
     buyer: type[Buyer]
     ends: State
     fee_to_seller: bool = True
+    stranger: type[Squatter] | None = None
+    story: str = ""
 
 
 HONEST = Casting(Seller, Buyer, State.SETTLED)
@@ -210,5 +215,13 @@ CHEATS = {
     "hostile-request": Casting(Seller, HostileRequestBuyer, State.EXPIRED, fee_to_seller=False),
     "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED),
     "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED),
+    "squatter": Casting(
+        Seller,
+        Buyer,
+        State.SETTLED,
+        stranger=Squatter,
+        story="a stranger flooded the shared folder and put every message aside once; it gained nothing, and nobody "
+        "lost anything but the time of putting it again",
+    ),
 }
 """Every kind of cheat by name."""

@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from eth_account import Account
@@ -225,27 +226,28 @@ def test_what_was_skipped_is_looked_at_again_in_time(mailbox, place, monkeypatch
 
 def test_slow_looks_are_paused_and_quick_ones_are_not(mailbox, place, monkeypatch):
     """Whoever changes a large file all the time costs a tenth of the time, for one message."""
-    looks = []
+    clock = [0.0]
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
-    def slow(_):
-        looks.append(1)
-        time.sleep(0.05)
-        raise RequestError("not it")
+    def looks(seconds):
+        """Whether bytes that are new are looked at, when that takes so many seconds."""
+        begin = clock[0]
 
-    def look(quick_seconds):
-        monkeypatch.setattr(transfer, "QUICK_SECONDS", quick_seconds)
+        def read(_):
+            clock[0] += seconds
+            raise RequestError("not it")
+
         place.write_bytes(signed(os.urandom(8)))
         with pytest.raises(SkippedMessageError):
-            mailbox.take(LABEL, SENDER.address, 100, slow)
+            mailbox.take(LABEL, SENDER.address, 100, read)
+        return clock[0] > begin
 
-    look(1.0)
-    look(0.01)
-    assert len(looks) == 2
-    look(0.01)
-    assert len(looks) == 2
-    time.sleep(0.05 * (transfer.PAUSE_RATIO + 2))
-    look(0.01)
-    assert len(looks) == 3
+    assert looks(transfer.QUICK_SECONDS)
+    assert looks(2.0)
+    clock[0] += 2.0 * transfer.PAUSE_RATIO - 0.01
+    assert not looks(2.0)
+    clock[0] += 0.02
+    assert looks(2.0)
 
 
 def test_a_message_that_is_replaced_all_the_time_is_not_put_all_the_time(mailbox, monkeypatch):
@@ -311,7 +313,7 @@ def test_a_full_disk_is_the_environments_fault_and_leaves_nothing(mailbox, monke
     mailbox.reserve(LABEL)
     monkeypatch.setattr(os, "fsync", full)
     for _ in range(3):
-        with pytest.raises(MailboxFaultError, match="No space left on device.*make room") as caught:
+        with pytest.raises(MailboxFaultError, match=r"No space left on device.*make room") as caught:
             mailbox.put(LABEL, b"message", SENDER)
         assert isinstance(caught.value, EnvironmentFaultError)
     monkeypatch.undo()
