@@ -191,7 +191,7 @@ class Buyer(Party):
         """
         session = self._session()
         if session is None:
-            if not self.vault.has(Kind.REQUEST.value):
+            if self._kept_request() is None:
                 self._encrypt(samples)
             digest = he.digest(self.vault.map(Kind.REQUEST.value))
             session = digest, self._pay_session(digest)
@@ -259,14 +259,19 @@ class Buyer(Party):
 
     def _session(self) -> tuple[bytes, int] | None:
         """Digest and trade of the request that was paid for; a kept transaction names it where the request is lost."""
-        kept = [self._opening()[0]] if self.vault.has(OPENING) else []
-        if self.vault.has(Kind.REQUEST.value):
-            kept.append(he.digest(self.vault.map(Kind.REQUEST.value)))
-        for digest in dict.fromkeys(kept):
-            trade_id = self.market.find_session(self.address, digest)
-            if trade_id is not None:
+        paid_for = self._opening()[0] if self.vault.has(OPENING) else None
+        for digest in dict.fromkeys((paid_for, self._kept_request())):
+            trade_id = None if digest is None else self.market.find_session(self.address, digest)
+            if digest is not None and trade_id is not None:
                 return digest, trade_id
         return None
+
+    def _kept_request(self) -> bytes | None:
+        """Digest of the kept request; None where there is none, or what is left of it has none."""
+        try:
+            return he.digest(self.vault.map(Kind.REQUEST.value))
+        except (PartyFolderError, he.WireError):
+            return None
 
     def _opened_trade(self) -> int | None:
         """The trade of the kept request, if the chain has it."""
@@ -275,14 +280,10 @@ class Buyer(Party):
 
     def _send_request(self, trade_id: int, digest: bytes) -> bool:
         label = self._label(Kind.REQUEST, digest)
-        if self.mailbox.needs_delivery(label) and not self._keeps_request(digest):
+        if self.mailbox.needs_delivery(label) and self._kept_request() != digest:
             self._require_delivered(label, trade_id)
             return False
         return self._deliver(label, self.vault, EntryKind.REQUEST_SENT, trade_id)
-
-    def _keeps_request(self, digest: bytes) -> bool:
-        name = Kind.REQUEST.value
-        return self.vault.has(name) and he.digest(self.vault.map(name)) == digest
 
     def _require_delivered(self, label: Label, trade_id: int) -> None:
         """A request that is no longer kept must lie in the mailbox, as nobody can make it again.

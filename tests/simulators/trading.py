@@ -78,6 +78,7 @@ class Trading:
     buyer_type: type[Buyer] = Buyer
     policy: BuyerPolicy = POLICY
     stranger_type: type[Squatter] | None = None
+    mailbox_type: type[Mailbox] = Mailbox
     steps: list[Step] = field(default_factory=list)
     refusals: list[TraderError] = field(default_factory=list)
 
@@ -91,7 +92,7 @@ class Trading:
         for account in (deployer, *self.accounts.values()):
             self.chain.fund(account.address, 10 * ETHER)
         self.market = Market(self.chain, self.chain.deploy(deployer))
-        self.mailbox = Mailbox(self.folder / "mailbox")
+        self.mailbox = self.mailbox_type(self.folder / "mailbox")
         self.log = AuditLog.open(self.folder / "audit.sqlite")
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
         self.first_block = self.chain.web3.eth.block_number + 1

@@ -194,7 +194,7 @@ class Mailbox:
 
     def get(self, label: Label, sender: str, limit_bytes: int) -> bytes:
         """Take a message that has arrived; as :meth:`take` with all of its bytes."""
-        return self.take(label, sender, limit_bytes, Incoming.read)
+        return self.take(label, sender, limit_bytes, lambda message: message.read())
 
     def take(self, label: Label, sender: str, limit_bytes: int, read: Callable[[Incoming], T]) -> T:
         """Take a message that has arrived from its sender.
