@@ -64,11 +64,14 @@ def _lock(folder: Path) -> FolderLock:
         return held
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise PartyFolderError(
             f"another process works in {folder}: wait until it has ended, or name another folder with an account and "
             "trade of its own."
         ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise EnvironmentFaultError(f"{folder} can't be locked: {error.strerror}. Choose another disk.") from error
     _held[key] = lock = FolderLock(descriptor)
     return lock

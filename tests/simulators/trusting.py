@@ -46,5 +46,5 @@ class TrustingMailbox(Mailbox):
 
     def take(self, label: Label, sender: str, limit_bytes: int, read: Callable[[Incoming], T]) -> T:
         with self._open(label) as file:
-            size_bytes = os.fstat(file.fileno()).st_size - TRAILER_BYTES
+            size_bytes = max(0, os.fstat(file.fileno()).st_size - TRAILER_BYTES)
             return read(Unchecked(file, size_bytes, keccak256(b"")))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PRIVATE_MODE = 0o600
 SHARED_MODE = 0o644
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def write_new(folder: Path, name: str, data: bytes, mode: int) -> None:
@@ -82,9 +83,17 @@ def open_plain(directory: int, name: str) -> int:
 @contextmanager
 def _temporary(directory: int, name: str, pieces: Sequence[bytes | memoryview], mode: int) -> Iterator[tuple[int, str]]:
     """A file with these contents under a name of its own, which is gone at the end of the block."""
-    temporary = f".{name}.{secrets.token_hex(8)}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=directory)
+    temporary = f".{name}.part"
     try:
+        # What a killed process left of an earlier attempt must not add up.
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+        descriptor = os.open(temporary, _CREATE, mode, dir_fd=directory)
+    except (FileExistsError, IsADirectoryError, PermissionError):  # somebody squats that name
+        temporary = f".{name}.{secrets.token_hex(8)}"
+        descriptor = os.open(temporary, _CREATE, mode, dir_fd=directory)
+    try:
+        os.fchmod(descriptor, mode)  # whatever the umask: the other party has to read it
         with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.writelines(pieces)
         os.fsync(descriptor)

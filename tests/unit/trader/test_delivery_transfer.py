@@ -361,6 +361,33 @@ def test_a_half_written_message_is_not_seen(mailbox, monkeypatch):
     assert get(mailbox) == b"data"
 
 
+def test_what_killed_deliveries_leave_does_not_add_up(mailbox, place):
+    for _ in range(3):
+        if not (child := os.fork()):
+            os.rename = lambda *_arguments, **_options: os._exit(9)
+            mailbox.put(LABEL, b"message", SENDER)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        assert [path.name for path in mailbox.root.iterdir()] == [f".{LABEL.name}.part"]
+    assert mailbox.put(LABEL, b"message", SENDER)
+    assert list(mailbox.root.iterdir()) == [place]
+
+
+def test_a_squatted_temporary_name_stops_nothing(mailbox, place):
+    temporary = mailbox.root / f".{LABEL.name}.part"
+    temporary.mkdir()
+    assert mailbox.put(LABEL, b"message", SENDER)
+    assert get(mailbox) == b"message"
+
+
+def test_others_can_read_messages_whatever_the_umask(mailbox):
+    before = os.umask(0o077)
+    try:
+        mailbox.put(LABEL, b"message", SENDER)
+    finally:
+        os.umask(before)
+    assert (mailbox.root / LABEL.name).stat().st_mode & 0o777 == 0o644
+
+
 def test_endpoint_is_a_url_that_leads_back(tmp_path):
     mailbox = Mailbox(tmp_path / "a folder#1")
     mailbox.put(LABEL, b"data", SENDER)

@@ -65,6 +65,14 @@ def test_another_account_or_role_is_refused(tmp_path: Path) -> None:
             claim_folder(tmp_path, other)
 
 
+def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".request.abcd_123").write_bytes(b"half of it")
+    (tmp_path / ".request.partial").write_bytes(b"a copy to be gone on with")
+    with Vault(tmp_path).staged("request") as path:
+        path.write_bytes(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"request", ".request.partial"}
+
+
 def test_a_folder_that_was_made_anew_is_free(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     kept = claim_folder(folder, "buyer 0x1")
