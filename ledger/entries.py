@@ -85,6 +85,10 @@ class EntryKind(StrEnum):
     DISPUTE_RAISED = "DisputeRaised"
 
     # What went wrong on the way.
+    MESSAGE_SKIPPED = "MessageSkipped"
+    """Something else than the counterparty's message lay in its place."""
+    MESSAGE_REPEATED = "MessageRepeated"
+    """A message was put again: what had been delivered was gone, or changed."""
     TRANSACTION_FAILED = "TransactionFailed"
     REORGANISED = "Reorganised"
     """The chain dropped the block of an earlier entry: that entry, at the same position, no longer counts."""
@@ -274,8 +278,8 @@ def parse_object(text: object) -> dict[str, Any]:
     return parsed
 
 
-def as_reason(error: BaseException) -> str:
-    """What `error` says as a detail: one line of printable characters, cut to the length that a detail may have."""
+def as_reason(error: object) -> str:
+    """What an error or a text says, as a detail: one line of printable characters, cut to what a detail may have."""
     line = " ".join(str(error).split()) or type(error).__name__
     return "".join(character if character.isprintable() else "?" for character in line)[:MAXIMUM_DETAIL_CHARACTERS]
 

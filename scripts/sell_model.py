@@ -56,6 +56,7 @@ def serve(seller: Seller, market: Market, listing_id: int, wanted_trades: int) -
     """Step all trades until `wanted_trades` of them have ended and what is owed was withdrawn."""
     ended = 0
     while ended < wanted_trades:
+        seller.publish()  # again, if somebody has removed or changed the package
         trades = market.find_trades(listing_id)
         moves = [attempt(seller, trade_id) for trade_id in trades]
         if not any(moves):

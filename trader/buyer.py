@@ -22,17 +22,16 @@ from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
     AuditInputs,
-    Context,
     DeliveryFaultError,
     EncryptionKey,
+    Incoming,
     Kind,
+    Label,
     NotDeliveredError,
     Purpose,
     ciphertext_tree,
     key_hash,
-    listing_channel,
     seal,
-    trade_channel,
     verify_ciphertext,
 )
 from trader.errors import (
@@ -43,7 +42,7 @@ from trader.errors import (
     PolicyError,
     TransactionRefusedError,
 )
-from trader.messages import MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
+from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, delivery_bytes, response_limit_bytes
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trader.delivery import Context
     from trader.market import Trade
     from zk import SrsProvider
 
@@ -158,10 +158,11 @@ class Buyer(Party):
         Raises:
             ListingError: A check failed; the subclass says which.
             PolicyError: The terms are not good enough for the policy.
-            NotDeliveredError: The seller has not published the package.
+            NotDeliveredError: The seller has not published the package; what lies there is another's.
         """
         listed = self.market.listing(self._listing_id)
-        archive = self.mailbox.get(listing_channel(listed.terms.manifest_hash), Kind.PACKAGE, MAX_PACKAGE_BYTES)
+        label = self._label(Kind.PACKAGE, listed.terms.manifest_hash)
+        archive = self.mailbox.get(label, listed.seller, MAX_PACKAGE_BYTES)
         package = PublicPackage.from_bytes(archive)
         sources = Sources(self.market.verify_code, lambda logrows: self._srs(package, logrows))
         try:
@@ -192,10 +193,14 @@ class Buyer(Party):
             DataError: The samples don't fit the model.
             TransactionRefusedError: The quota is used up, or the account can't pay.
         """
-        if not self.vault.has(Kind.REQUEST.value):
-            self._encrypt(samples)
-        trade_id = self._opened_trade() or self._pay_session()
-        self._deliver(trade_id, Kind.REQUEST, self.vault, EntryKind.REQUEST_SENT)
+        session = self._session()
+        if session is None:
+            if self._kept_request() is None:
+                self._encrypt(samples)
+            digest = he.digest(self.vault.map(Kind.REQUEST.value))
+            session = digest, self._pay_session(digest)
+        digest, trade_id = session
+        self._send_request(trade_id, digest)
         return trade_id
 
     def _encrypt(self, samples: NDArray[np.generic]) -> None:
@@ -224,15 +229,17 @@ class Buyer(Party):
     def _new_session(self) -> he.ClientSession:
         return he.ClientSession(self.listing.plan, self.policy.encryption)
 
-    def _pay_session(self) -> int:
+    def _pay_session(self, digest: bytes) -> int:
         """Open the session on the chain. The signed transaction is kept first: a crash must not pay the fee twice."""
+        self.mailbox.reserve(self._label(Kind.REQUEST, digest))
         if self.vault.has(OPENING):
+            paid_for, signed = self._opening()
             try:
-                receipt = self._transact("openSession", lambda: self.market.resend_session(self.vault.read(OPENING)))
-                return int(receipt.events[0].arguments["tradeId"])
+                if paid_for == digest:
+                    receipt = self._transact("openSession", lambda: self.market.resend_session(signed))
+                    return int(receipt.events[0].arguments["tradeId"])
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
-        digest = he.digest(self.vault.map(Kind.REQUEST.value))
         samples = he.charged_samples(len(self._inputs))
         fee_wei = self.market.session_fee(self._listing_id, self.address)
         self.policy.check_fee(fee_wei)
@@ -245,16 +252,56 @@ class Buyer(Party):
                 samples,
                 digest,
                 fee_wei,
-                lambda raw: self.vault.write(OPENING, raw),
+                lambda signed: self.vault.write(OPENING, digest + signed),
             ),
         )
         return int(receipt.events[0].arguments["tradeId"])
 
+    def _opening(self) -> tuple[bytes, bytes]:
+        """The kept transaction: digest of the request that it pays for, and its signed bytes."""
+        kept = self.vault.read(OPENING)
+        return kept[:32], kept[32:]
+
+    def _session(self) -> tuple[bytes, int] | None:
+        """Digest and trade of the request that was paid for; a kept transaction names it where the request is lost."""
+        paid_for = self._opening()[0] if self.vault.has(OPENING) else None
+        for digest in dict.fromkeys((paid_for, self._kept_request())):
+            trade_id = None if digest is None else self.market.find_session(self.address, digest)
+            if digest is not None and trade_id is not None:
+                return digest, trade_id
+        return None
+
+    def _kept_request(self) -> bytes | None:
+        """Digest of the kept request; None where there is none, or what is left of it has none."""
+        try:
+            return he.digest(self.vault.map(Kind.REQUEST.value))
+        except (PartyFolderError, he.WireError):
+            return None
+
     def _opened_trade(self) -> int | None:
         """The trade of the kept request, if the chain has it."""
-        if not self.vault.has(Kind.REQUEST.value):
-            return None
-        return self.market.find_session(self.address, he.digest(self.vault.map(Kind.REQUEST.value)))
+        session = self._session()
+        return None if session is None else session[1]
+
+    def _send_request(self, trade_id: int, digest: bytes) -> bool:
+        label = self._label(Kind.REQUEST, digest)
+        if self.mailbox.needs_delivery(label) and self._kept_request() != digest:
+            self._require_delivered(label, trade_id)
+            return False
+        return self._deliver(label, self.vault, EntryKind.REQUEST_SENT, trade_id)
+
+    def _require_delivered(self, label: Label, trade_id: int) -> None:
+        """A request that is no longer kept must lie in the mailbox, as nobody can make it again.
+
+        Raises:
+            PartyFolderError: It doesn't.
+        """
+        if self.mailbox.holds(label, self.address, MAX_MESSAGE_BYTES) is None:
+            raise PartyFolderError(
+                f"the request of trade {trade_id} is gone from {self.folder}, and the mailbox does not have it either: "
+                "the trade can't go on. Put the file back; otherwise the trade ends at its deadline, and the fee comes "
+                "back if the seller has not answered. For a new test name another folder."
+            )
 
     @property
     def trade_id(self) -> int:
@@ -281,8 +328,8 @@ class Buyer(Party):
         """Decrypt the seller's answer.
 
         Raises:
-            NotDeliveredError: It has not arrived.
-            TransferError, WireError: It is not the answer that the seller committed to, or no answer to the request.
+            NotDeliveredError: It has not arrived; what lies there is another's, or not what the seller committed to.
+            WireError: It is no answer to the request.
             CallerError: There are not as many labels as samples.
         """
         if not self.vault.has(OUTPUTS):
@@ -297,9 +344,15 @@ class Buyer(Party):
     def _decrypt(self) -> NDArray[np.float64]:
         trade = self.market.trade(self.trade_id)
         limit_bytes = response_limit_bytes(self.listing.plan, trade.samples)
-        response = self.mailbox.get(trade_channel(trade.trade_id), Kind.RESPONSE, limit_bytes)
-        if he.digest(response) != trade.digest:
-            raise he.WireError("the response is not the one that the seller committed to on the chain: don't buy")
+        label = self._label(Kind.RESPONSE, trade.digest, trade.trade_id)
+
+        def read(message: Incoming) -> bytes:
+            response = message.read()
+            if he.digest(response) != trade.digest:
+                raise he.WireError("the response is not the one that the seller committed to on the chain: don't buy")
+            return response
+
+        response = self.mailbox.take(label, self._seller, limit_bytes, read)
         self.vault.write(RESPONSE, trade.digest)
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
@@ -328,6 +381,7 @@ class Buyer(Party):
             trade_id=trade.trade_id,
             details={"input_commitment": "0x" + purchase["input_commitment"], "samples": len(purchase["rows"])},
         )
+        self.mailbox.reserve(self._order_label(trade.trade_id))
         self._transact(
             "purchase",
             lambda: self.market.purchase(
@@ -382,7 +436,7 @@ class Buyer(Party):
         points = input_commitment(listing.circuit, self._inputs[rows], salt, listing.srs)
         reply_key = EncryptionKey.generate()
         order = Order(reply_key.public_key, AuditInputs(self._inputs[rows], salt))
-        context = Context(listing.terms.manifest_hash, self.trade_id, Purpose.AUDIT_INPUTS)
+        context = self._context(self.trade_id, Purpose.AUDIT_INPUTS)
         seller_key = bytes.fromhex(listing.manifest.encryption_public_key[2:])
         self.vault.write(ENCRYPTION_KEY, reply_key.secret)
         self.vault.write(Kind.AUDIT_INPUTS.value, seal(seller_key, order.encode(), context))
@@ -402,8 +456,12 @@ class Buyer(Party):
         """What is committed to, given what was seen."""
         return seen
 
-    def _send_order(self, trade_id: int) -> None:
-        self._deliver(trade_id, Kind.AUDIT_INPUTS, self.vault, EntryKind.AUDIT_INPUTS_SENT)
+    def _order_label(self, trade_id: int) -> Label:
+        purchase = json.loads(self.vault.read(PURCHASE))
+        return self._label(Kind.AUDIT_INPUTS, bytes.fromhex(purchase["input_commitment"]), trade_id)
+
+    def _send_order(self, trade_id: int) -> bool:
+        return self._deliver(self._order_label(trade_id), self.vault, EntryKind.AUDIT_INPUTS_SENT, trade_id)
 
     # ---------------------------------------------------------------------------------------------------- delivery
 
@@ -438,22 +496,30 @@ class Buyer(Party):
         Raises:
             IllegalMoveError: The seller has not proven, or the deadline has passed.
             AnswerError: The proven outputs are not what was tested: don't accept; the price comes back.
-            NotDeliveredError: The model has not arrived.
-            EnvelopeError, CiphertextError: It is not what the seller proved: don't accept; the price comes back.
+            NotDeliveredError: The model has not arrived; what lies there is another's, or not what the seller proved.
         """
         trade = self._require_legal(Accepted, self.trade_id)
         self._check_proven(trade)
         proven = self.market.event(trade.trade_id, Proven)
-        chunk_count = self.listing.columns.chunk_count
         with self._working("download"):
-            sealed = self.mailbox.get(trade_channel(trade.trade_id), Kind.MODEL, delivery_bytes(chunk_count))
-            context = Context(self.listing.terms.manifest_hash, trade.trade_id, Purpose.MODEL)
-            ciphertext = EncryptionKey(self.vault.read(ENCRYPTION_KEY)).open(sealed, context)
-            verify_ciphertext(ciphertext, proven.ciphertext_root, chunk_count)
+            ciphertext = self._receive_model(trade, proven.ciphertext_root)
         self.vault.write(CIPHERTEXT, ciphertext)
         self._note(EntryKind.DELIVERY_DOWNLOADED, trade_id=trade.trade_id, details={"bytes": len(ciphertext)})
         delivery = delivery_digest(proven.ciphertext_root, proven.key_hash)
         self._transact("accept", lambda: self.market.accept(self.account, trade.trade_id, delivery))
+
+    def _receive_model(self, trade: Trade, root: bytes) -> bytes:
+        """The encrypted model, once it is the one with the proven root."""
+        chunk_count = self.listing.columns.chunk_count
+
+        def open_model(message: Incoming) -> bytes:
+            context = self._context(trade.trade_id, Purpose.MODEL)
+            ciphertext = EncryptionKey(self.vault.read(ENCRYPTION_KEY)).open(message.read(), context)
+            verify_ciphertext(ciphertext, root, chunk_count)
+            return ciphertext
+
+        label = self._label(Kind.MODEL, root, trade.trade_id)
+        return self.mailbox.take(label, self._seller, delivery_bytes(chunk_count), open_model)
 
     def check_and_confirm(self) -> bool:
         """Decrypt and check the model; confirm it, or win the dispute with the evidence of its fault.
@@ -544,23 +610,26 @@ class Buyer(Party):
             ListingError, PolicyError: The listing is not good, or its tolerance too large for what the test showed.
             PeerFaultError, HeError, DeliveryError: The seller's answer or delivery is not good; don't go on. The
                 deadlines return what was locked.
-            ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.
+            PartyFolderError: The request is lost, and the mailbox does not have it either.
+            EnvironmentFaultError, WorkerError, LedgerError: Node, disk or memory failed; call again.
         """
         trade_id = self._opened_trade()
-        if trade_id is None:
-            if samples is None:
-                raise CallerError("no session was opened yet: give a test set")
-            self.open_session(samples)
-            return True
-        trade = self.market.trade(trade_id)
+        try:
+            return self._begin(samples) if trade_id is None else self._go_on(self.market.trade(trade_id))
+        except NotDeliveredError as error:
+            self._wait(error, trade_id)
+            return False
+
+    def _begin(self, samples: NDArray[np.generic] | None) -> bool:
+        if samples is None:
+            raise CallerError("no session was opened yet: give a test set")
+        self.open_session(samples)
+        return True
+
+    def _go_on(self, trade: Trade) -> bool:
         if trade.position.final:
             return self._take_what_is_ours(trade)
-        if self.end_overdue(trade):
-            return True
-        try:
-            return self._advance(trade)
-        except NotDeliveredError:
-            return False
+        return self.end_overdue(trade) or self._advance(trade)
 
     def _take_what_is_ours(self, trade: Trade) -> bool:
         """After the end: ether, and the model if it was paid for while the buyer was away."""
@@ -579,11 +648,9 @@ class Buyer(Party):
             case State.REVEALED:
                 self.check_and_confirm()
             case State.TESTING:
-                self._deliver(trade.trade_id, Kind.REQUEST, self.vault, EntryKind.REQUEST_SENT)
-                return False
+                return self._send_request(trade.trade_id, trade.digest)
             case State.PURCHASED:
-                self._send_order(trade.trade_id)
-                return False
+                return self._send_order(trade.trade_id)
             case _:
                 return False
         return True
@@ -598,6 +665,15 @@ class Buyer(Party):
         return True
 
     # ------------------------------------------------------------------------------------------------------- inside
+
+    @cached_property
+    def _seller(self) -> str:
+        """Account of the listing's seller, who signs what it sends."""
+        return self.market.listing(self._listing_id).seller
+
+    def _context(self, trade_id: int, purpose: Purpose) -> Context:
+        """What an envelope of a trade is bound to."""
+        return self._envelope_context(self.listing.terms.manifest_hash, trade_id, purpose)
 
     @property
     def _purchase_name(self) -> bytes:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trader.he import HePlan
     from zk import AuditCircuit
 
-MAX_PACKAGE_BYTES = 1 << 30
+MAX_PACKAGE_BYTES = MAX_MESSAGE_BYTES = 1 << 30
 _CONTAINER_OVERHEAD_BYTES = 1 << 21
 """Room for a container's header."""
 _AUDIT_HEADER_BYTES = 64

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import ledger
 from ledger import EntryKind, Record, as_reason, index_events
-from trader.delivery import Kind, trade_channel
+from trader.delivery import Context, Kind, Label, NotDeliveredError, SkippedMessageError
 from trader.errors import IllegalMoveError, TransactionRefusedError
+from trader.folder import claim_folder
 from trader.trade import Event, Expired, Role, Settled, State, legal_events
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ledger import AuditLog
     from trader.chain import Receipt
-    from trader.delivery import Mailbox
+    from trader.delivery import Mailbox, Purpose
     from trader.market import Market, Trade
     from trader.vault import Vault
 
@@ -43,6 +44,7 @@ class Step:
         gas_used: Its gas.
         gas_cost_wei: What that cost.
         message_bytes: Size of a message that was sent.
+        remark: What a person should know of it: why a message was skipped, or what is waited for.
     """
 
     role: Role
@@ -52,6 +54,7 @@ class Step:
     gas_used: int = 0
     gas_cost_wei: int = 0
     message_bytes: int = 0
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Equipment:
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
 
 
+WAITING = "Waiting"
+MOST_REMARKS = 8
+"""Remarks of one kind that a process makes about one trade: strangers must not fill the log."""
+
+
 class Party:
     """One side of a trade.
 
@@ -87,6 +95,12 @@ class Party:
     role: Role
 
     def __init__(self, equipment: Equipment) -> None:
+        """Take the folder.
+
+        Raises:
+            PartyFolderError: Another process works in it, or it belongs to another account.
+            EnvironmentFaultError: It can't be written.
+        """
         self.market = equipment.market
         self.account = equipment.account
         self.mailbox = equipment.mailbox
@@ -94,6 +108,8 @@ class Party:
         self.folder = equipment.folder
         self._observe = equipment.observe
         self._progress = equipment.progress
+        self._remarks: dict[tuple[str, int | None], list[str]] = {}
+        self._lock = claim_folder(self.folder, f"{self.role.value} {self.address}")
 
     @property
     def address(self) -> str:
@@ -206,17 +222,52 @@ class Party:
             )
         )
 
-    def _deliver(self, trade_id: int, kind: Kind, vault: Vault, note: EntryKind) -> None:
-        """Put the kept message of this kind into the mailbox; once it is there, does nothing.
+    # ---------------------------------------------------------------------------------------------------- messages
+
+    def _label(self, kind: Kind, anchor: bytes, trade_id: int = 0) -> Label:
+        """A message of this market."""
+        return Label(kind, self.market.chain.chain_id, self.market.deployment.market, trade_id, anchor)
+
+    def _envelope_context(self, manifest_hash: bytes, trade_id: int, purpose: Purpose) -> Context:
+        """What an envelope in this market is bound to."""
+        market = self.market
+        return Context(market.chain.chain_id, market.deployment.market, manifest_hash, trade_id, purpose)
+
+    def _deliver(self, label: Label, vault: Vault, note: EntryKind, trade_id: int) -> bool:
+        """See to it that the kept message lies in the mailbox, whole: again, if somebody or something changed it.
+
+        Returns:
+            Whether it had to be written.
 
         Raises:
-            TransferError: The mailbox refuses it.
+            PartyFolderError: It is not kept.
+            MailboxFaultError: The mailbox can't be written.
         """
-        marker = f"{kind.value}.delivered"
-        if vault.has(marker):
+        if not self.mailbox.needs_delivery(label):
+            return False
+        marker = f"{label.kind.value}.delivered"
+        message = vault.map(label.kind.value)
+        written = self.mailbox.put(label, message, self.account)
+        if not vault.has(marker):
+            self._note(note, trade_id=trade_id, details={"bytes": len(message), "digest": f"0x{label.anchor.hex()}"})
+            vault.write(marker, b"")
+            self._observe(Step(self.role, note.value, 0.0, message_bytes=len(message)))
+        elif written:
+            self._remark(EntryKind.MESSAGE_REPEATED, f"put again, as it was gone or changed: the {label}", trade_id)
+        return written
+
+    def _wait(self, error: NotDeliveredError, trade_id: int | None) -> None:
+        """A message is not there: say what is waited for, or why what lies there was skipped."""
+        kind = EntryKind.MESSAGE_SKIPPED if isinstance(error, SkippedMessageError) else None
+        self._remark(kind, error, trade_id)
+
+    def _remark(self, kind: EntryKind | None, text: object, trade_id: int | None) -> None:
+        """Tell the observer, and the log if there is a kind of entry for it: each text once, and few of them."""
+        name, reason = WAITING if kind is None else kind.value, as_reason(text)
+        said = self._remarks.setdefault((name, trade_id), [])
+        if reason in said or len(said) >= MOST_REMARKS:
             return
-        message = vault.map(kind.value)
-        digest = self.mailbox.put(trade_channel(trade_id), kind, message)
-        self._note(note, trade_id=trade_id, details={"bytes": len(message), "digest": f"0x{digest.hex()}"})
-        vault.write(marker, b"")
-        self._observe(Step(self.role, note.value, 0.0, message_bytes=len(message)))
+        said.append(reason)
+        self._observe(Step(self.role, name, 0.0, remark=reason))
+        if kind is not None:
+            self._note(kind, trade_id=trade_id, details={"reason": reason})

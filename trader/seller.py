@@ -19,20 +19,18 @@ from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
     Context,
-    EnvelopeError,
+    Incoming,
     Kind,
-    MessageError,
+    MailboxFaultError,
     NotDeliveredError,
     Purpose,
     ciphertext_tree,
     encrypt_artifact,
     generate_key,
     key_hash,
-    listing_channel,
     seal,
-    trade_channel,
 )
-from trader.errors import CallerError, LyingBuyerError, PeerFaultError, RequestError
+from trader.errors import CallerError, EnvironmentFaultError, LyingBuyerError, PeerFaultError, RequestError
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
@@ -51,6 +49,7 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
     from trader.party import Equipment
 
+CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
 REFUSED = "refused"
 
@@ -121,17 +120,29 @@ class Seller(Party):
         Raises:
             CallerError: The package is another account's, or nobody's: buyers would refuse the listing.
             TransactionRefusedError: The market refuses the terms.
-            TransferError: The package can't be published.
         """
         self._require_own_package()
         terms = offer.terms(self._manifest)
-        self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
+        self.publish()
         listed = self.market.find_listing(self.address, terms)
         if listed is not None:
             return listed
         self._transact("registerVka", lambda: self.market.register_vka(self.account, self.circuit.vka))
         receipt = self._transact("list", lambda: self.market.list(self.account, terms))
         return int(receipt.events[0].arguments["listingId"])
+
+    def publish(self) -> None:
+        """See to it that the package lies in the mailbox, whole; if that fails, the next step tries again.
+
+        Trades under way don't need it, so that a full disk, or a stranger's file that can't be replaced, stops none.
+        """
+        label = self._label(Kind.PACKAGE, self._manifest.manifest_hash())
+        if not self.mailbox.needs_delivery(label):
+            return
+        try:
+            self.mailbox.put(label, self.package.public.to_bytes(), self.account)
+        except MailboxFaultError as error:
+            self._remark(EntryKind.MESSAGE_SKIPPED, error, None)
 
     def _require_own_package(self) -> None:
         seller = self._manifest.seller
@@ -152,9 +163,9 @@ class Seller(Party):
             seller has refused.
 
         Raises:
-            ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.
-            TransferError: The mailbox fails, or what lies in it can't be the message.
+            EnvironmentFaultError, WorkerError, LedgerError: Node, disk or memory failed; call again.
         """
+        self.publish()
         trade = self.market.trade(trade_id)
         if trade.position.final:
             return self.withdraw() > 0
@@ -162,9 +173,10 @@ class Seller(Party):
             return True
         try:
             return self._advance(trade)
-        except NotDeliveredError:
+        except NotDeliveredError as error:
+            self._wait(error, trade_id)
             return False
-        except (PeerFaultError, he.WireError, MessageError, EnvelopeError, ProofBudgetError) as error:
+        except (PeerFaultError, he.WireError, ProofBudgetError) as error:
             self._refuse(trade, error)
             return False
 
@@ -179,11 +191,9 @@ class Seller(Party):
             case State.ACCEPTED:
                 self.reveal(trade.trade_id)
             case State.ANSWERED:
-                self._send_response(trade.trade_id)
-                return False
+                return self._send_response(trade.trade_id)
             case State.PROVEN:
-                self._offer_delivery(trade.trade_id)
-                return False
+                return self._offer_delivery(trade.trade_id)
             case _:
                 return False
         return True
@@ -193,8 +203,8 @@ class Seller(Party):
 
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
-            NotDeliveredError: The request has not arrived.
-            TransferError, RequestError, WireError: The request is not the one that was paid for.
+            NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
+            RequestError, WireError: The request that was paid for is malformed.
         """
         trade = self._require_legal(Answered, trade_id)
         self._check_quota(trade)
@@ -213,6 +223,7 @@ class Seller(Party):
             )
         vault.forget(Kind.REQUEST.value)
         digest = he.digest(response)
+        self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
         self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
         self._send_response(trade_id)
 
@@ -221,8 +232,8 @@ class Seller(Party):
 
         Raises:
             IllegalMoveError: The trade is not waiting for a proof.
-            NotDeliveredError: The audit samples have not arrived.
-            EnvelopeError, MessageError, RequestError: They are not those of the trade.
+            NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
+                committed to.
             LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
         """
@@ -236,16 +247,17 @@ class Seller(Party):
             )
         key = self._delivery_key(trade_id)
         ciphertext = encrypt_artifact(self._delivered_artifact(), key)
-        context = Context(self._manifest.manifest_hash(), trade_id, Purpose.MODEL)
-        self.vault(trade_id).write(Kind.MODEL.value, seal(order.reply_key, ciphertext, context))
+        root = ciphertext_tree(ciphertext).root
+        vault = self.vault(trade_id)
+        vault.write(CIPHERTEXT_ROOT, root)
+        vault.write(Kind.MODEL.value, seal(order.reply_key, ciphertext, self._context(trade_id, Purpose.MODEL)))
+        self.mailbox.reserve(self._label(Kind.MODEL, root, trade_id))
         self._note(
             EntryKind.PROOF_MADE,
             trade_id=trade_id,
             details={"bytes": len(proof.data), "samples": len(purchase.outputs)},
         )
-        offer = ProofOffer(
-            proof, self.circuit, self.layout, purchase.outputs, ciphertext_tree(ciphertext).root, key_hash(key)
-        )
+        offer = ProofOffer(proof, self.circuit, self.layout, purchase.outputs, root, key_hash(key))
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
         self._offer_delivery(trade_id)
@@ -317,25 +329,47 @@ class Seller(Party):
                 "its fee goes back"
             )
 
+    def _context(self, trade_id: int, purpose: Purpose) -> Context:
+        """What an envelope of a trade is bound to."""
+        return self._envelope_context(self._manifest.manifest_hash(), trade_id, purpose)
+
     def _receive_request(self, trade: Trade) -> memoryview:
         """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._plan, trade.samples)
         path = self.vault(trade.trade_id).path(Kind.REQUEST.value)
-        with self.mailbox.open(trade_channel(trade.trade_id), Kind.REQUEST, limit_bytes) as message:
-            request = he.fetch_container(message, path, limit_bytes)
-        digest = he.digest(request)
-        if digest != trade.digest:
-            raise RequestError(
-                f"the request of trade {trade.trade_id} has digest 0x{digest.hex()}, "
-                f"paid for was 0x{trade.digest.hex()}"
-            )
+
+        def copy(message: Incoming) -> memoryview:
+            try:
+                request = he.fetch_container(message.file, path, limit_bytes)
+            except OSError as error:
+                raise EnvironmentFaultError(f"the request can't be copied to {path}: {error.strerror}") from error
+            if he.digest(request) != trade.digest:
+                raise RequestError(f"its digest is 0x{he.digest(request).hex()}, paid for was 0x{trade.digest.hex()}")
+            return request
+
+        request = self.mailbox.take(self._label(Kind.REQUEST, trade.digest), trade.buyer, limit_bytes, copy)
         self._note(EntryKind.REQUEST_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(request)})
         return request
 
     def _receive_order(self, trade: Trade, purchase: Purchased) -> Order:
         """The buyer's audit samples, once they are those of its input commitment."""
-        sealed = self.mailbox.get(trade_channel(trade.trade_id), Kind.AUDIT_INPUTS, order_limit_bytes(self.circuit))
-        context = Context(self._manifest.manifest_hash(), trade.trade_id, Purpose.AUDIT_INPUTS)
+        label = self._label(Kind.AUDIT_INPUTS, purchase.input_commitment, trade.trade_id)
+        limit_bytes = order_limit_bytes(self.circuit)
+        order = self.mailbox.take(
+            label, trade.buyer, limit_bytes, lambda message: self._open_order(message.read(), trade, purchase)
+        )
+        self._note(
+            EntryKind.AUDIT_INPUTS_RECEIVED, trade_id=trade.trade_id, details={"samples": len(order.inputs.samples)}
+        )
+        return order
+
+    def _open_order(self, sealed: bytes, trade: Trade, purchase: Purchased) -> Order:
+        """What the buyer has sealed, if it is what it has committed to.
+
+        Raises:
+            EnvelopeError, MessageError, RequestError: It is not, or no model can be sealed to its reply key.
+        """
+        context = self._context(trade.trade_id, Purpose.AUDIT_INPUTS)
         order = Order.decode(self.package.encryption_key.open(sealed, context), self.circuit)
         try:
             points = input_commitment(self.circuit, order.inputs.samples, order.inputs.salt, self.srs)
@@ -346,7 +380,7 @@ class Seller(Party):
                 f"the audit samples of trade {trade.trade_id} are not those that the buyer committed to: "
                 f"0x{commitment_digest(points).hex()}, committed was 0x{purchase.input_commitment.hex()}"
             )
-        self._note(EntryKind.AUDIT_INPUTS_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(sealed)})
+        seal(order.reply_key, b"", context)  # before a proof is made: the chain does not vouch for this key
         return order
 
     def _check_committed(self, order: Order, purchase: Purchased) -> None:
@@ -386,14 +420,21 @@ class Seller(Party):
             vault.write(DELIVERY_KEY, generate_key())
         return vault.read(DELIVERY_KEY)
 
-    def _send_response(self, trade_id: int) -> None:
-        self._deliver(trade_id, Kind.RESPONSE, self.vault(trade_id), EntryKind.RESPONSE_SENT)
+    def _send_response(self, trade_id: int) -> bool:
+        vault = self.vault(trade_id)
+        label = self._label(Kind.RESPONSE, he.digest(vault.map(Kind.RESPONSE.value)), trade_id)
+        return self._deliver(label, vault, EntryKind.RESPONSE_SENT, trade_id)
 
-    def _offer_delivery(self, trade_id: int) -> None:
-        self._deliver(trade_id, Kind.MODEL, self.vault(trade_id), EntryKind.DELIVERY_OFFERED)
+    def _offer_delivery(self, trade_id: int) -> bool:
+        vault = self.vault(trade_id)
+        label = self._label(Kind.MODEL, vault.read(CIPHERTEXT_ROOT), trade_id)
+        return self._deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
 
     def _refuse(self, trade: Trade, error: Exception) -> None:
-        """Remember not to go on with this trade: its deadlines return what was locked."""
+        """Remember not to go on with this trade: its deadlines return what was locked.
+
+        Only for what the counterparty has signed and the chain has committed it to: nothing can mend that.
+        """
         self._note(EntryKind.REQUEST_REFUSED, trade_id=trade.trade_id, details={"reason": as_reason(error)})
         self.vault(trade.trade_id).write(REFUSED, str(error).encode())
         self._observe(Step(self.role, EntryKind.REQUEST_REFUSED.value, 0.0))

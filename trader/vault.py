@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import mmap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trader.errors import PartyFolderError
+from trader.errors import EnvironmentFaultError, PartyFolderError
 from trader.files import staged_file, write_file
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Vault:
         Raises:
             EnvironmentFaultError: The folder can't be written.
         """
+        self._sweep(name)
         write_file(self.folder / name, bytes(data), secret=True)
 
     @contextmanager
@@ -48,17 +49,26 @@ class Vault:
         Raises:
             EnvironmentFaultError: The folder or the file can't be written.
         """
+        self._sweep(name)
         with staged_file(self.folder / name) as path:
             yield path
 
     def path(self, name: str) -> Path:
-        """Where something is kept under `name`, or may be; the folder is made."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Where something is kept under `name`, or may be; the folder is made.
+
+        Raises:
+            EnvironmentFaultError: It can't be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFaultError(f"{self.folder} can't be made: {error.strerror}. Make room.") from error
         return self.folder / name
 
     def forget(self, name: str) -> None:
         """Keep nothing under `name` any more."""
-        (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # it only takes room
+            (self.folder / name).unlink(missing_ok=True)
 
     def write_arrays(self, name: str, *arrays: NDArray[Any]) -> None:
         """Keep arrays under `name`, as `write` does."""
@@ -101,6 +111,11 @@ class Vault:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise self._unreadable(name, error) from error
+
+    def _sweep(self, name: str) -> None:
+        """Remove what killed processes left of earlier attempts: it would add up, and nobody else writes here."""
+        for left in self.folder.glob(f".{name}.????????"):
+            left.unlink(missing_ok=True)
 
     def _unreadable(self, name: str, error: OSError | ValueError) -> PartyFolderError:
         reason = error.strerror if isinstance(error, OSError) else error

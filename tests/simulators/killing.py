@@ -32,7 +32,8 @@ def _name(function: ContractFunction) -> str:
 
 POINTS: list[tuple[type, str, Callable[..., str]]] = [
     (Vault, "write", lambda vault, name, _data: f"{vault.folder.name}/{name}"),
-    (Mailbox, "put", lambda _mailbox, channel, kind, _data: f"{channel}/{kind.value}"),
+    (Mailbox, "reserve", lambda _mailbox, label: label.kind.value),
+    (Mailbox, "put", lambda _mailbox, label, _message, _account: label.kind.value),
     (AuditLog, "append", lambda _log, record: record.kind.value),
     (Chain, "send", lambda _chain, function, *_arguments, **_options: _name(function)),
     (Chain, "resend", lambda _chain, _signed, function: _name(function)),

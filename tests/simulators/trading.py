@@ -16,7 +16,7 @@ from eth_utils.crypto import keccak
 from contracts import Windows
 from ledger import AuditLog
 from trader.buyer import Buyer
-from trader.delivery import Mailbox
+from trader.delivery import Mailbox, NotDeliveredError
 from trader.errors import TraderError
 from trader.market import Market
 from trader.model.manifest import ModelCard
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from trader.chain import Chain
+    from trader.demo.stranger import Squatter
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
 
@@ -76,6 +77,8 @@ class Trading:
     seller_type: type[Seller] = Seller
     buyer_type: type[Buyer] = Buyer
     policy: BuyerPolicy = POLICY
+    stranger_type: type[Squatter] | None = None
+    mailbox_type: type[Mailbox] = Mailbox
     steps: list[Step] = field(default_factory=list)
     refusals: list[TraderError] = field(default_factory=list)
 
@@ -89,13 +92,14 @@ class Trading:
         for account in (deployer, *self.accounts.values()):
             self.chain.fund(account.address, 10 * ETHER)
         self.market = Market(self.chain, self.chain.deploy(deployer))
-        self.mailbox = Mailbox(self.folder / "mailbox")
+        self.mailbox = self.mailbox_type(self.folder / "mailbox")
         self.log = AuditLog.open(self.folder / "audit.sqlite")
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
         self.first_block = self.chain.web3.eth.block_number + 1
         self.seller = self.new_seller()
         self.listing_id = self.seller.list_model(OFFER)
         self.buyer = self.new_buyer()
+        self.stranger = self.stranger_type and self.stranger_type(self.market, self.mailbox)
 
     def close(self) -> None:
         self.log.close()
@@ -110,7 +114,17 @@ class Trading:
         return self.buyer_type(self.listing_id, self.policy, equipment, labels=self.model.test_labels)
 
     def open(self) -> int:
-        return self.buyer.open_session(self.model.test_samples)
+        self.disturb()
+        try:
+            return self.buyer.open_session(self.model.test_samples)
+        except NotDeliveredError:
+            self.seller.publish()  # as its loop does
+            return self.buyer.open_session(self.model.test_samples)
+
+    def disturb(self, trade_id: int | None = None) -> None:
+        """The stranger's move, if there is one."""
+        if self.stranger:
+            self.stranger.act(self.listing_id, trade_id)
 
     def play(self) -> State:
         """Step both parties until the trade has ended and everything is withdrawn; time passes when nobody moves."""
@@ -134,8 +148,10 @@ class Trading:
 
     def round(self, trade_id: int) -> bool:
         """One step of each side; whether either did something."""
-        moved = [self._attempt(lambda: self.seller.step(trade_id)), self._attempt(self.buyer.step)]
-        return any(moved)
+        self.disturb(trade_id)
+        seller_moved = self._attempt(lambda: self.seller.step(trade_id))
+        self.disturb(trade_id)
+        return self._attempt(self.buyer.step) or seller_moved
 
     def _attempt(self, step) -> bool:
         try:

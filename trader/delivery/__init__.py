@@ -1,6 +1,7 @@
 """Delivery: the encrypted model, sealed messages, and how they travel.
 
-In the order of a trade: :class:`Mailbox` carries messages; :class:`AuditInputs` go to the seller and the encrypted
+In the order of a trade: :class:`Mailbox` carries messages, each with its :class:`Label` and signed by its sender;
+:class:`AuditInputs` go to the seller and the encrypted
 model to the buyer in envelopes (:func:`seal`, :class:`EncryptionKey`); :func:`encrypt_artifact` makes the ciphertext
 that :func:`verify_ciphertext` checks before it is accepted; :func:`check_delivery` ends in the model or in evidence.
 """
@@ -22,8 +23,10 @@ from trader.delivery.errors import (
     DeliveryFaultError,
     EnvelopeError,
     KeyFileError,
+    MailboxFaultError,
     MessageError,
     NotDeliveredError,
+    SkippedMessageError,
     TransferError,
 )
 from trader.delivery.evidence import (
@@ -35,7 +38,8 @@ from trader.delivery.evidence import (
     SumStepEvidence,
     WeightsChunkEvidence,
 )
-from trader.delivery.transfer import Kind, Mailbox, listing_channel, trade_channel
+from trader.delivery.signing import Kind, Label
+from trader.delivery.transfer import Incoming, Mailbox
 
 __all__ = [
     "AuditInputs",
@@ -48,13 +52,17 @@ __all__ = [
     "EncryptionKey",
     "EnvelopeError",
     "Evidence",
+    "Incoming",
     "KeyFileError",
     "Kind",
+    "Label",
     "Mailbox",
+    "MailboxFaultError",
     "MessageError",
     "NotDeliveredError",
     "Purpose",
     "RangeEvidence",
+    "SkippedMessageError",
     "SumChunkEvidence",
     "SumLeaf",
     "SumStepEvidence",
@@ -66,8 +74,6 @@ __all__ = [
     "encrypt_artifact",
     "generate_key",
     "key_hash",
-    "listing_channel",
     "seal",
-    "trade_channel",
     "verify_ciphertext",
 ]

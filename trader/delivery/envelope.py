@@ -1,7 +1,8 @@
 """Envelopes: messages that only the addressee can open, in the trade and for the purpose they were sealed for.
 
 HPKE (RFC 9180) in base mode with the hybrid KEM MLKEM768-X25519 (draft-ietf-hpke-pq), HKDF-SHA256 and AES-256-GCM, all
-from the ``cryptography`` package. Base mode says nothing about the sender: digests on the chain do.
+from the ``cryptography`` package. Base mode says nothing about the sender: its signature does
+(:mod:`trader.delivery.signing`).
 """
 
 from __future__ import annotations
@@ -51,25 +52,33 @@ class Context:
     """What an envelope is bound to: it opens only with the same context.
 
     Attributes:
+        chain_id: Of the escrow's chain.
+        market: The escrow's address, 0x and 40 hex digits.
         manifest_hash: 32 bytes, of the listing.
         trade_id: The escrow's trade.
         purpose: What is inside.
     """
 
+    chain_id: int
+    market: str
     manifest_hash: bytes
     trade_id: int
     purpose: Purpose
 
     def __post_init__(self) -> None:
-        """Check the length: with it no two contexts have the same bytes."""
+        """Check the lengths: with them no two contexts have the same bytes."""
         if len(self.manifest_hash) != 32:
             raise ValueError(f"a manifest hash has 32 bytes, not {len(self.manifest_hash)}")
+        if len(self.market) != 42:
+            raise ValueError(f"an address has 0x and 40 hex digits: {self.market!r} has not")
 
     def to_bytes(self) -> bytes:
         """HPKE's ``info``."""
         return b"".join(
             (
-                b"modelseal/envelope/1",
+                b"modelseal/envelope/2",
+                self.chain_id.to_bytes(32, "big"),
+                bytes.fromhex(self.market[2:]),
                 self.manifest_hash,
                 self.trade_id.to_bytes(32, "big"),
                 self.purpose.value.encode(),
@@ -133,7 +142,7 @@ class EncryptionKey:
         except InvalidTag as error:
             raise EnvelopeError(
                 f"the envelope does not open as {context.purpose.value} of trade {context.trade_id}: it is damaged, or "
-                "was sealed to another key, trade or purpose. Ask the sender to send it again"
+                "was sealed to another key, market, trade or purpose. Ask the sender to send it again"
             ) from error
 
     def _halves(self) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:

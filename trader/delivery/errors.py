@@ -10,14 +10,16 @@
         ├── CiphertextError        the downloaded ciphertext is not the one that the seller committed to
         ├── DeliveryFaultError     the delivered model is not the listed one; carries the evidence that wins the dispute
         └── TransferError          a mailbox refused or could not deliver
-            └── NotDeliveredError    the message has not arrived in time
+            ├── MailboxFaultError    its disk failed or is full; an EnvironmentFaultError as well: try again
+            └── NotDeliveredError    the message has not arrived
+                └── SkippedMessageError  what lies in its place is not the message
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trader.errors import TraderError
+from trader.errors import EnvironmentFaultError, TraderError
 
 if TYPE_CHECKING:
     from trader.delivery.evidence import Evidence
@@ -59,5 +61,13 @@ class TransferError(DeliveryError):
     """A message can't be put into or taken from a mailbox."""
 
 
+class MailboxFaultError(TransferError, EnvironmentFaultError):
+    """The shared folder can't be read or written: full, read-only or gone. Nothing is lost; it is tried again."""
+
+
 class NotDeliveredError(TransferError):
     """A message has not arrived (yet)."""
+
+
+class SkippedMessageError(NotDeliveredError):
+    """What lies in a message's place is not the message: a stranger's bytes, or damaged ones. It may still arrive."""

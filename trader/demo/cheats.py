@@ -16,6 +16,7 @@ import numpy as np
 from trader import he
 from trader.buyer import Buyer
 from trader.delivery import generate_key
+from trader.demo.stranger import Squatter
 from trader.errors import TransactionRefusedError
 from trader.package.prepare import committed_fields
 from trader.seller import Seller
@@ -199,6 +200,7 @@ class Casting:
             nothing.
         fee_to_seller: Whether the seller ends with the query fee.
         wastes: Who let the other's proof go to waste, and pays the proof fee for it.
+        stranger: Who else is about, in the shared folder; then it is the stranger that cheats.
     """
 
     seller: type[Seller]
@@ -207,11 +209,18 @@ class Casting:
     cheat: str = ""
     fee_to_seller: bool = True
     wastes: Role | None = None
+    stranger: type[Squatter] | None = None
 
     @property
     def cheater(self) -> Role:
-        """Which side cheats."""
+        """Which side cheats, unless a stranger does."""
         return Role.SELLER if self.buyer is Buyer else Role.BUYER
+
+    @property
+    def story(self) -> str:
+        """Who cheated, and how; empty where nobody did."""
+        who = "a stranger" if self.stranger else f"the {self.cheater.value}"
+        return f"{who} {self.cheat}" if self.cheat else ""
 
 
 HONEST = Casting(Seller, Buyer, State.SETTLED)
@@ -243,5 +252,12 @@ CHEATS = {
         wastes=Role.BUYER,
     ),
     "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED, "took the key and never confirmed"),
+    "squatter": Casting(
+        Seller,
+        Buyer,
+        State.SETTLED,
+        "flooded the shared folder and put every message aside once",
+        stranger=Squatter,
+    ),
 }
 """Every kind of cheat by name."""

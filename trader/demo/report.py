@@ -115,7 +115,7 @@ def make_report(
     audit_samples = package.manifest.circuit.audit_samples
     return DemoReport(
         outcome="rejected" if ending.state is None else _OUTCOMES[ending.state],
-        cheat=f"the {ending.played.cheater.value} {ending.played.cheat}" if ending.played.cheat else None,
+        cheat=ending.played.story or None,
         lost=_losses(ending),
         dataset=trained.dataset,
         samples=len(trained.test_samples),

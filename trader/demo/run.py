@@ -100,14 +100,16 @@ def run_demo(
     market, accounts = _open_market(chain, wallets or Wallets())
     package = _prepare(trained, accounts[Role.SELLER].address, out, timeline)
     with AuditLog.open(out / AUDIT_LOG) as log:
-        equip = partial(_equip, market, Mailbox(out / "mailbox"), log, timeline)
+        mailbox = Mailbox(out / "mailbox")
+        equip = partial(_equip, market, mailbox, log, timeline)
         seller = played.seller(package, equip(accounts[Role.SELLER], out / "seller"))
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
         listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows(), PROOF_FEE_WEI))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
         buyer_equipment = equip(accounts[Role.BUYER], out / "buyer")
         buyer = played.buyer(listing_id, policy, buyer_equipment, labels=trained.test_labels)
-        state = _trade(seller, buyer, trained, timeline)
+        disturb = partial(played.stranger(market, mailbox).act, listing_id) if played.stranger else _leave_alone
+        state = _trade(seller, buyer, trained, timeline, disturb)
         gains = {
             role: chain.balance(account.address) - before[role] + timeline.gas_cost_wei(role)
             for role, account in accounts.items()
@@ -167,25 +169,38 @@ def _windows() -> Windows:
     return Windows(*[WINDOW_SECONDS] * 6)
 
 
-def _trade(seller: Seller, buyer: Buyer, trained: DemoModel, timeline: Timeline) -> State | None:
+def _leave_alone(_trade_id: int | None) -> None:
+    """Nobody else is about."""
+
+
+def _trade(
+    seller: Seller, buyer: Buyer, trained: DemoModel, timeline: Timeline, disturb: Callable[[int | None], None]
+) -> State | None:
     """Step in turn to the end and return the final state; None if the buyer rejects the listing and pays nothing."""
     try:
-        buyer.step(trained.test_samples)
+        disturb(None)
+        if not buyer.step(trained.test_samples):  # the package isn't there, or not the seller's
+            seller.publish()
+            buyer.step(trained.test_samples)
     except (ListingError, PolicyError) as error:
         timeline.say(f"the buyer walks away: {error}")
         return None
     market, trade_id = buyer.market, buyer.trade_id
     while not market.trade(trade_id).position.final:
-        if not _play_round(seller, buyer, trade_id, timeline):
+        if not _play_round(seller, buyer, trade_id, timeline, disturb):
             _wait_for_deadline(market, trade_id, timeline)
-    while _play_round(seller, buyer, trade_id, timeline):
+    while _play_round(seller, buyer, trade_id, timeline, disturb):
         pass
     return market.trade(trade_id).position.state
 
 
-def _play_round(seller: Seller, buyer: Buyer, trade_id: int, timeline: Timeline) -> bool:
+def _play_round(
+    seller: Seller, buyer: Buyer, trade_id: int, timeline: Timeline, disturb: Callable[[int | None], None]
+) -> bool:
     """Both sides do what they have to do; whether either had anything."""
+    disturb(trade_id)
     seller_moved = _attempt(partial(seller.step, trade_id), timeline)
+    disturb(trade_id)
     buyer_moved = _attempt(buyer.step, timeline)
     return seller_moved or buyer_moved
 

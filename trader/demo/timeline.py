@@ -32,6 +32,9 @@ _WORK = {
     "AuditInputsSent": "sends the audit samples, sealed",
     "DeliveryOffered": "sends the encrypted model, sealed",
     "RequestRefused": "goes no further: the audit log says why",
+    "Waiting": "waits for a message",
+    "MessageSkipped": "skips what is not the other side's message",
+    "MessageRepeated": "puts a message again",
 }
 """Steps off the chain, in words."""
 _MOVES = {
@@ -98,6 +101,8 @@ class Timeline(AbstractContextManager["Timeline"]):
         words = _MOVES if step.transaction_hash else _WORK
         what = f"{words.get(step.name, step.name):<{_TEXT_WIDTH}}"
         self._progress.console.print(f"{actor} {what} {step.seconds:6.2f} s {cost}", highlight=False)
+        if step.remark:
+            self.say(step.remark)
 
     def progress(self, name: str, done: int, total: int) -> None:
         """Long work is under way."""

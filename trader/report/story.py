@@ -48,6 +48,8 @@ _WORDS: Final[Mapping[EntryKind, str]] = {
     EntryKind.DELIVERY_VERIFIED: "decrypted the model and verified it",
     EntryKind.DELIVERY_REFUSED: "refused the delivery: {reason}",
     EntryKind.DISPUTE_RAISED: "raised a dispute",
+    EntryKind.MESSAGE_SKIPPED: "skipped a message: {reason}",
+    EntryKind.MESSAGE_REPEATED: "repeated a message: {reason}",
     EntryKind.TRANSACTION_FAILED: "failed to {move}: {reason}",
     EntryKind.REORGANISED: "lost {undone_kind} (entry {undone_sequence}): the chain dropped its block",
 }

@@ -10,7 +10,7 @@ import pytest
 from trader.delivery import Context, EncryptionKey, EnvelopeError, KeyFileError, Purpose, seal
 from trader.delivery.envelope import MAX_PLAINTEXT_BYTES, OVERHEAD_BYTES, PUBLIC_KEY_BYTES
 
-CONTEXT = Context(bytes(range(32)), 7, Purpose.MODEL)
+CONTEXT = Context(31337, "0x" + "ab" * 20, bytes(range(32)), 7, Purpose.MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,16 @@ def test_another_key_does_not_open_it(key):
 @pytest.mark.parametrize(
     "other",
     [
+        dataclasses.replace(CONTEXT, chain_id=1),
+        dataclasses.replace(CONTEXT, market="0x" + "ac" * 20),
         dataclasses.replace(CONTEXT, trade_id=8),
         dataclasses.replace(CONTEXT, manifest_hash=bytes(32)),
         dataclasses.replace(CONTEXT, purpose=Purpose.AUDIT_INPUTS),
     ],
-    ids=["another trade", "another listing", "another purpose"],
+    ids=["another chain", "another market", "another trade", "another listing", "another purpose"],
 )
 def test_replay_in_another_context_is_refused(key, other):
-    with pytest.raises(EnvelopeError, match="was sealed to another key, trade or purpose"):
+    with pytest.raises(EnvelopeError, match="was sealed to another key, market, trade or purpose"):
         key.open(seal(key.public_key, b"model", CONTEXT), other)
 
 
@@ -94,12 +96,22 @@ def test_public_keys_that_are_no_keys_are_refused(key):
 
 def test_manifest_hash_of_another_length_is_refused():
     with pytest.raises(ValueError, match="32 bytes"):
-        Context(bytes(31), 7, Purpose.MODEL)
+        dataclasses.replace(CONTEXT, manifest_hash=bytes(31))
+
+
+def test_market_that_is_no_address_is_refused():
+    with pytest.raises(ValueError, match="40 hex digits"):
+        dataclasses.replace(CONTEXT, market="0x" + "ab" * 19)
 
 
 def test_contexts_have_distinct_bytes():
     contexts = [
-        Context(bytes([a]) * 32, trade, purpose) for a in (0, 1) for trade in (0, 1, 256) for purpose in Purpose
+        Context(chain, f"0x{market:040x}", bytes([a]) * 32, trade, purpose)
+        for chain in (0, 1)
+        for market in (0, 1)
+        for a in (0, 1)
+        for trade in (0, 1, 256)
+        for purpose in Purpose
     ]
     assert len({context.to_bytes() for context in contexts}) == len(contexts)
 

@@ -13,7 +13,7 @@ from trader.vault import Vault
 CIRCUIT = SimpleNamespace(audit_samples=2, features=3, salt_elements=4, input_elements=10)
 KEY = EncryptionKey.generate()
 ORDER = Order(KEY.public_key, AuditInputs(np.arange(6).reshape(2, 3), (1, 2, 3, 4)))
-CONTEXT = Context(bytes(32), 1, Purpose.AUDIT_INPUTS)
+CONTEXT = Context(31337, "0x" + "ab" * 20, bytes(32), 1, Purpose.AUDIT_INPUTS)
 
 
 def test_an_order_is_read_back() -> None:
