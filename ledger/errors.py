@@ -15,6 +15,7 @@
         ├── EntryHashError        an entry does not hash to the recorded hash: changed or reordered
         ├── SequenceError         an entry is missing or doubled
         ├── HeadError             the log does not end in the head that the caller knows
+        ├── StorageError          the database has foreign parts, or indexes that don't hold what the entries say
         ├── TreeError             a stored node of the Merkle tree does not follow from the entries
         └── ProofError            a proof does not lead from what it is about to the root
 
@@ -84,6 +85,10 @@ class SequenceError(TamperedError):
 
 class HeadError(TamperedError):
     """A log that does not end in the head that the caller knows: it was truncated, extended or replaced."""
+
+
+class StorageError(TamperedError):
+    """A database with another schema than an audit log, or whose indexes don't hold the entries: queries may lie."""
 
 
 class TreeError(TamperedError):

@@ -11,6 +11,13 @@ It reads a log's database, or an export of it, on its own, and shares with the w
 
 and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine.
 
+Of a database, what queries go through is checked too:
+
+(7) its schema is `ledger.schema.SCHEMA`, row by row, before anything is read through it: no view in a table's place, no
+    foreign index, trigger or statistics;
+(8) by SQLite's integrity check, every index holds all rows and nothing else, and no page is used twice: a query by an
+    index shows what (1) to (5) have checked.
+
 Without a known head (4) and (6) can't be checked: whoever can write the file can then replace all of it, or cut its
 end off, unnoticed. What the caller must still check: contract events against the chain, by their positions.
 """
@@ -33,9 +40,11 @@ from ledger.errors import (
     MalformedEntryError,
     NotALedgerError,
     SequenceError,
+    StorageError,
     TreeError,
 )
 from ledger.merkle import Frontier, hash_leaf
+from ledger.schema import APPLICATION_ID, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
 
 EXPORT_FORMAT: Final = "modelseal-ledger-export"
 EXPORT_VERSION: Final = 1
@@ -61,7 +70,11 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return _verify_chain(_verify_tree(connection, _read_rows(connection)), known_head)
+            _begin_reading(connection)
+            _check_schema(connection)
+            head = _verify_chain(_verify_tree(connection, _read_rows(connection)), known_head)
+            _check_storage(connection)
+            return head
     except sqlite3.OperationalError as error:
         raise LedgerUnavailableError(f"{path} can't be read: {error}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from damaged names of columns
@@ -132,13 +145,43 @@ def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> I
         raise TreeError(message, expected=expected_nodes, actual=actual_nodes)
 
 
-def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
+def _begin_reading(connection: sqlite3.Connection) -> None:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
-    connection.execute("PRAGMA trusted_schema = OFF")
+    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")  # one state of the log throughout, whatever is appended meanwhile
     connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text is a finding, no reason to stop
     connection.row_factory = sqlite3.Row
-    for row in connection.execute("SELECT * FROM entries ORDER BY sequence"):
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if found != [APPLICATION_ID, SCHEMA_VERSION]:
+        raise NotALedgerError("it is the database of another application, or of another version of modelseal")
+    expected, actual = schema_rows(), sorted(map(tuple, connection.execute(SELECT_SCHEMA)), key=repr)
+    if actual != expected:  # (7)
+        foreign = next(row for row in [*actual, *expected] if actual.count(row) != expected.count(row))
+        raise StorageError(
+            f"the database has another schema than an audit log: see {foreign[0]} {foreign[1]!r:.80}. It was changed: "
+            "restore a copy",
+            expected=expected,
+            actual=actual,
+        )
+
+
+def _check_storage(connection: sqlite3.Connection) -> None:
+    fault = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    if fault != "ok":  # (8)
+        raise StorageError(
+            f"all entries are there, but queries could miss some or show others: {fault:.200}. The database was "
+            "changed or damaged: restore a copy, or go by an export",
+            expected="ok",
+            actual=fault,
+        )
+
+
+def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
+    for row in connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence"):
         fields = dict(row)
         entry_hash, text = fields.pop("entry_hash", None), fields.get("details")
         fields["details"] = parse_object(text)

@@ -48,3 +48,16 @@ for _table in ("entries", "nodes"):
             f" BEGIN SELECT RAISE(ABORT, '{_table} are never {_done}'); END"
         )
 """Name of each table, index and trigger, and the statement that makes it."""
+
+SELECT_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+"""All rows, those with SQLite's own names too: an audit log has none, and SQLite reads indexes and statistics there."""
+
+
+def schema_rows() -> list[tuple[str, str, str, str]]:
+    """What `SELECT_SCHEMA` gives of an audit log, sorted by `repr`: in another file, columns may be of any type."""
+    rows = []
+    for name, statement in SCHEMA.items():
+        kind = statement.split()[1].lower()
+        table = statement.split(" ON ")[1].split()[0] if kind != "table" else name
+        rows.append((kind, name, table, statement))
+    return sorted(rows, key=repr)

@@ -1,8 +1,9 @@
 """The SQLite file of an audit log: transactions, rows to entries and back. It knows nothing of hash chain and tree.
 
 The file is in WAL mode with synchronous=FULL: a commit is on disk when it returns. A file may come from another party:
-it is refused unless its schema is exactly `ledger.schema.SCHEMA`, which leaves no room for foreign triggers, views or
-generated columns (https://sqlite.org/security.html).
+it is refused unless its schema is exactly `ledger.schema.SCHEMA`, which leaves no room for foreign triggers, views,
+indexes or generated columns (https://sqlite.org/security.html). That the indexes hold all rows is *not* checked, it
+would take a look at each: that is `ledger.fsck`'s.
 """
 
 import os
@@ -32,7 +33,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from ledger.entries import Entry, as_reason, encode_details, from_fields, parse_object, to_fields
 from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError, TreeError
 from ledger.merkle import Node
-from ledger.schema import APPLICATION_ID, ENTRY_COLUMNS, SCHEMA, SCHEMA_VERSION
+from ledger.schema import APPLICATION_ID, ENTRY_COLUMNS, SCHEMA, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
 
 LOCK_TIMEOUT_SECONDS: Final = 60
 
@@ -80,12 +81,12 @@ class Store:
         with self._translated_errors(), self._engine.connect() as connection:
             connection.execution_options(begin=None).exec_driver_sql("PRAGMA journal_mode = WAL")
         with self.writing() as connection:
-            if not _read_schema(connection):
+            if not _read_schema(connection):  # an empty file
                 for statement in SCHEMA.values():
                     connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            if _read_schema(connection) != SCHEMA:
+            if _read_schema(connection) != schema_rows():
                 raise NotALedgerError(f"{self.path} has tables that no audit log has: it was changed; restore a copy")
 
     def _check_identity(self, connection: Connection) -> None:
@@ -174,9 +175,8 @@ def _from_row(row: Row[Any]) -> Entry:
     return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
 
 
-def _read_schema(connection: Connection) -> dict[str, str]:
-    rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 7) != 'sqlite_'")
-    return {row.name: row.sql for row in rows}
+def _read_schema(connection: Connection) -> list[tuple[Any, ...]]:
+    return sorted((tuple(row) for row in connection.exec_driver_sql(SELECT_SCHEMA)), key=repr)
 
 
 def _create_engine(path: Path) -> Engine:

@@ -268,6 +268,16 @@ class Market:
                     return found.listing_id
         return None
 
+    def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
+        """The input commitments of all proofs on the chain about a seller's manifest, by trade; of all its listings."""
+        padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
+        listed = self._logs([self._topic_of("Listed"), None, padded_seller, "0x" + manifest_hash.hex()])
+        trades = {trade for log in listed for trade in self.find_trades(int(log.arguments["listingId"]))}
+        proven = trades & {int(log.arguments["tradeId"]) for log in self._logs([self._topic(Proven)])}
+        purchased = self._logs([self._topic(Purchased)]) if proven else ()
+        commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}
+        return {trade: commitments[trade] for trade in sorted(proven)}
+
     # ------------------------------------------------------------------------------------------------------- moves
 
     def register_vka(self, account: LocalAccount, vka: Sequence[bytes]) -> Receipt:
@@ -373,7 +383,10 @@ class Market:
         return self.chain.logs(self.contract, [*topics], self.first_block)
 
     def _topic(self, kind: type[Event]) -> str:
-        return str(self.contract.events[kind.__name__]().topic)
+        return self._topic_of(kind.__name__)
+
+    def _topic_of(self, event: str) -> str:
+        return str(self.contract.events[event]().topic)
 
 
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {

@@ -34,7 +34,7 @@ from trader.errors import CallerError, EnvironmentFaultError, LyingBuyerError, P
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
-from trader.package import ProofBudgetError, open_circuit
+from trader.package import DamagedPackageError, ProofBudgetError, check_deliverable, open_circuit
 from trader.party import Party, Step
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
@@ -236,14 +236,17 @@ class Seller(Party):
                 committed to.
             LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
+            DamagedPackageError: The package is no longer what is listed; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
+        self._require_listed_package(trade)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
         self._check_committed(order, purchase)
+        self.package.budget.count(self._proven_statements())
         with self._working("prove"):
             proof = self.package.budget.publish(
-                self._statement(trade_id, purchase), lambda: self._prove(trade_id, order)
+                self._statement(trade_id, purchase.input_commitment), lambda: self._prove(trade_id, order)
             )
         key = self._delivery_key(trade_id)
         ciphertext = encrypt_artifact(self._delivered_artifact(), key)
@@ -398,10 +401,25 @@ class Seller(Party):
                 "no proof is made; the trade expires and the price goes back"
             )
 
-    def _statement(self, trade_id: int, purchase: Purchased) -> bytes:
+    def _require_listed_package(self, trade: Trade) -> None:
+        """An honest delivery that differs from the listing by a bit is slashed like any other."""
+        terms, manifest = self.market.listing(trade.listing_id).terms, self._manifest
+        if terms.manifest_hash != manifest.manifest_hash():
+            raise DamagedPackageError(
+                f"trade {trade.trade_id} is of a listing whose manifest is 0x{terms.manifest_hash.hex()}, this package "
+                f"has 0x{manifest.manifest_hash().hex()}. Serve it with the package that was listed."
+            )
+        check_deliverable(manifest, self.package.public.leaves, self.package.artifact, self.package.canonical)
+
+    def _proven_statements(self) -> list[bytes]:
+        """Of every proof of this manifest that stands in this market, whatever the package remembers."""
+        proven = self.market.find_proven(self.address, self._manifest.manifest_hash())
+        return [self._statement(trade_id, commitment) for trade_id, commitment in proven.items()]
+
+    def _statement(self, trade_id: int, input_commitment: bytes) -> bytes:
         """Digest of what a trade's proof depends on; names the trade in which it is used."""
         context = self.market.proof_context(trade_id)
-        return keccak(self._manifest.manifest_hash() + context + purchase.input_commitment)
+        return keccak(self._manifest.manifest_hash() + context + input_commitment)
 
     def _prove(self, trade_id: int, order: Order) -> Proof:
         return prove(

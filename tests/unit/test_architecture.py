@@ -115,7 +115,7 @@ def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
 
 
 def test_the_checker_shares_only_the_format_with_the_writer() -> None:
-    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle"}
+    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle", "ledger.schema"}
     assert {name for name in imports(Path("ledger/fsck.py")) if name.startswith("ledger")} <= shared
 
 

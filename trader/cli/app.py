@@ -23,7 +23,7 @@ from rich.markup import escape
 
 from contracts import ContractsError
 from ledger import LedgerError, as_reason
-from trader.cli import audit, certificate, keys, listing, model, proofs, srs
+from trader.cli import audit, certificate, keys, listing, model, package, proofs, srs
 from trader.cli.bench import bench
 from trader.cli.demo import demo
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 model.app.command(name="certify")(certificate.certify_command)
 app.add_typer(model.app, name="model")
+app.add_typer(package.app, name="package")
 app.add_typer(listing.app, name="listing")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(proofs.app, name="proofs")

@@ -46,7 +46,7 @@ def verify(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check that no entry was changed, dropped, moved or added; offline."""
+    """Check that no entry was changed, dropped, moved or added, and that queries can't miss any; offline."""
     known = None if head is None else Head.parse(head)
     check = verify_export if file.suffix == ".jsonl" else verify_log
     found = check(file, known_head=known)

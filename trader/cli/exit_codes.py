@@ -7,6 +7,7 @@ from ledger import LedgerUnavailableError, TamperedError
 from trader.delivery import CiphertextError, DeliveryFaultError, EnvelopeError, MessageError, TransferError
 from trader.errors import EnvironmentFaultError, PeerFaultError
 from trader.he import WireError
+from trader.package import DamagedPackageError
 from zk.errors import StatementError, UnsupportedArchitecture, WorkerError, ZkError
 
 DONE = 0
@@ -18,7 +19,7 @@ INTERRUPTED = 130
 
 _ENVIRONMENT = (EnvironmentFaultError, WorkerError, LedgerUnavailableError, ArtifactError, DeploymentError)
 _BAD_INPUT_OF_ZK = (StatementError, UnsupportedArchitecture)
-_PEER = (
+_CHECK_FAILED = (
     PeerFaultError,
     WireError,
     EnvelopeError,
@@ -27,6 +28,7 @@ _PEER = (
     DeliveryFaultError,
     TransferError,
     UnexpectedCodeError,
+    DamagedPackageError,
     TamperedError,
     ZkError,
 )
@@ -38,4 +40,4 @@ def exit_code_of(error: Exception) -> int:
         return ENVIRONMENT_FAULT
     if isinstance(error, _BAD_INPUT_OF_ZK):
         return BAD_INPUT
-    return PEER_FAULT if isinstance(error, _PEER) else BAD_INPUT
+    return PEER_FAULT if isinstance(error, _CHECK_FAILED) else BAD_INPUT

@@ -68,6 +68,15 @@ def read_key_file(path: Path, password: str) -> bytes:
         raise KeyFileError(f"{path} does not open: the password is wrong, or the file was changed") from error
 
 
+def read_public_key(path: Path) -> bytes:
+    """The public key beside the secret, which only the password proves to belong to it (:func:`read_key_file`).
+
+    Raises:
+        KeyFileError: It is missing or malformed.
+    """
+    return bytes.fromhex(_read(path).public_key)
+
+
 def _read(path: Path) -> _KeyFile:
     try:
         with path.open("rb") as file:

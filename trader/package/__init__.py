@@ -6,15 +6,19 @@ Read `public` and `seller` (what is in them), then `prepare` (how they are made)
 
 from trader.package.budget import ProofBudget
 from trader.package.circuit import open_circuit, read_package_srs
-from trader.package.errors import PackageError, ProofBudgetError, QuotaError
+from trader.package.errors import DamagedPackageError, PackageError, ProofBudgetError, QuotaError
+from trader.package.integrity import check_deliverable
 from trader.package.leakage import check_published, parameter_bits, safe_quota
 from trader.package.planning import PlanningData, planning_data
 from trader.package.prepare import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage, proof_budget, read_canonical
+from trader.package.verification import CheckedPart, verify_package
 
 __all__ = [
     "DEFAULT_AUDIT_SAMPLES",
+    "CheckedPart",
+    "DamagedPackageError",
     "PackageError",
     "PlanningData",
     "PrepareOptions",
@@ -23,6 +27,7 @@ __all__ = [
     "PublicPackage",
     "QuotaError",
     "SellerPackage",
+    "check_deliverable",
     "check_published",
     "open_circuit",
     "parameter_bits",
@@ -32,4 +37,5 @@ __all__ = [
     "read_canonical",
     "read_package_srs",
     "safe_quota",
+    "verify_package",
 ]

@@ -5,25 +5,29 @@ Proofs of a sale stand on the chain, those of a certificate in public. Each give
 they are published: a proof is kept with the package, and a statement that was proven before gets its old proof again.
 
 A list beside the kept proofs says what was made. A proof counts if it is on the list or kept, so that neither of the
-two can be lost alone without notice; a package without the list is refused.
+two can be lost alone without notice; a package without the list is refused. Where both are older copies, a seller
+counts the proofs of its trades again, which stand on the chain (`ProofBudget.count`); what was proven since then in
+another market, or for a certificate, is forgotten.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
 
 from trader.files import write_file
-from trader.package.errors import PackageError, ProofBudgetError
+from trader.package.errors import DamagedPackageError, PackageError, ProofBudgetError
 from zk import Proof
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+_LINE = re.compile("[0-9a-f]{64} [0-9a-f]{64}")
 PROOFS_FOLDER = "proofs"
 """Beside the list: a file for each kept proof, named by its statement."""
 
@@ -39,6 +43,23 @@ class ProofBudget:
 
     path: Path
     proofs: int
+
+    def check(self) -> None:
+        """Check that the list is one, and that every kept proof is on it as it was made; silent on success.
+
+        A line without a kept proof is none that is wrong: a seller that is killed before it keeps a proof leaves one.
+
+        Raises:
+            DamagedPackageError: It names the file.
+            PackageError: list or proofs can't be read.
+        """
+        lines = self._lines()
+        for file in sorted(self._kept()):
+            if f"{file.stem} {_digest(self._read(file))}" not in lines:
+                raise DamagedPackageError(
+                    f"{file} is not the proof that {self.path} names: one of them was changed. Restore them from a "
+                    "copy: another proof of the same statement would give more of the parameters away."
+                )
 
     def create(self) -> None:
         """Begin the list of a new package.
@@ -84,6 +105,20 @@ class ProofBudget:
                 f"the parameters away. Prepare the model again with --proofs {published + more} or more."
             )
 
+    def count(self, statements: Sequence[bytes]) -> None:
+        """Put statements on the list whose proofs are public: one that is not there was lost with the list's end.
+
+        Raises:
+            PackageError: list or proofs can't be read.
+            EnvironmentFaultError: the list can't be written.
+        """
+        lines = self._lines()
+        known = {line.split()[0] for line in lines} | {file.stem for file in self._kept()}
+        # The proof itself is not at hand: what stands in for its digest is that of its statement.
+        lost = [statement.hex() for statement in dict.fromkeys(statements) if statement.hex() not in known]
+        if lost:
+            self._write([*lines, *(f"{statement} {statement}" for statement in lost)])
+
     def publish(self, statement: bytes, prove: Callable[[], Proof]) -> Proof:
         """The proof of a statement that may be published: the one that was made before, or else a new one, then kept.
 
@@ -101,22 +136,31 @@ class ProofBudget:
         self.require([statement])
         proof = prove()
         lines = [*self._lines(), f"{statement.hex()} {_digest(proof)}"]
-        write_file(self.path, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode(), secret=True)
+        self._write(lines)
         write_file(self._file(statement), _encode(proof), secret=True)
         return proof
+
+    def _write(self, lines: Sequence[str]) -> None:
+        write_file(self.path, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode(), secret=True)
 
     def _file(self, statement: bytes) -> Path:
         return self.path.with_name(PROOFS_FOLDER) / f"{statement.hex()}.json"
 
     def _published(self) -> set[str]:
         """Digests of all proofs on the list, and of all that are kept."""
-        kept = self.path.with_name(PROOFS_FOLDER).glob("*.json")
-        return {line.split()[-1] for line in self._lines()} | {_digest(self._read(file)) for file in kept}
+        return {line.split()[-1] for line in self._lines()} | {_digest(self._read(file)) for file in self._kept()}
+
+    def _kept(self) -> Iterator[Path]:
+        return self.path.with_name(PROOFS_FOLDER).glob("*.json")
 
     def _lines(self) -> list[str]:
         try:
-            return self.path.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            text = self.path.read_bytes().decode()
+            lines = text.split("\n")
+            if lines.pop() or not all(_LINE.fullmatch(line) for line in lines):
+                raise ValueError("it holds more than lines of two digests")
+            return lines
+        except (OSError, ValueError) as error:
             raise PackageError(
                 f"{self.path} can't be read: {error}. Restore it: it says which proofs were published, and without it "
                 "too many could be. If it is lost, prepare the model again."
@@ -124,8 +168,12 @@ class ProofBudget:
 
     def _read(self, file: Path) -> Proof:
         try:
-            kept = json.loads(file.read_bytes())
-            return Proof(bytes.fromhex(kept["proof"]), tuple(int(instance, 16) for instance in kept["instances"]))
+            data = file.read_bytes()
+            kept = json.loads(data)
+            proof = Proof(bytes.fromhex(kept["proof"]), tuple(int(instance, 16) for instance in kept["instances"]))
+            if _encode(proof) != data:
+                raise ValueError("it is not in the form in which it was written")
+            return proof
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PackageError(
                 f"{file} is no proof: {error}. Restore it: another one must not be published."
@@ -138,4 +186,5 @@ def _encode(proof: Proof) -> bytes:
 
 
 def _digest(proof: Proof) -> str:
-    return keccak(proof.data).hex()
+    """Of what is kept, instances included."""
+    return keccak(_encode(proof)).hex()

@@ -4,6 +4,7 @@
 
     TraderError
     └── PackageError    a package's folder or archive is missing a part, too large, or damaged
+        ├── DamagedPackageError  parts are not those that were prepared: nothing may be proven or delivered with them
         ├── QuotaError        the asked-for quota would give the model away
         └── ProofBudgetError  one more published proof would give the model away
 """
@@ -13,6 +14,10 @@ from trader.errors import TraderError
 
 class PackageError(TraderError):
     """A package can't be read or written."""
+
+
+class DamagedPackageError(PackageError):
+    """Parts of a package are not those that were prepared; what is delivered with them would be slashed."""
 
 
 class QuotaError(PackageError):

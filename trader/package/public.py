@@ -29,6 +29,7 @@ _FILES = {
     "development_srs": SRS_FILE,
 }
 """File name of each part."""
+PUBLIC_FILES = tuple(_FILES.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Folder: `public/` (see `trader.package.public`), and `secret/` with `parameters.npz` (the canonical tensors),
 `chunks.bin` (salts, running sums and parameters as they will be delivered), `model.onnx` (the plain model that buyers
 will hold in the end), `encryption_key` (an encrypted key file, to which buyers seal their audit samples), `proven` and,
-in time, `proofs/` (which proofs were published, see `trader.package.budget`).
+in time, `proofs/` (which proofs were published, see `trader.package.budget`), and `SHA256SUMS` (of all others, see
+`trader.package.checksums`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -26,7 +28,9 @@ from trader.model import (
     read_architecture,
 )
 from trader.package.budget import ProofBudget
-from trader.package.errors import PackageError
+from trader.package.checksums import check_checksums, write_checksums
+from trader.package.errors import DamagedPackageError, PackageError
+from trader.package.integrity import REMEDY, check_deliverable, check_public
 from trader.package.public import PublicPackage
 
 if TYPE_CHECKING:
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
 
 _PUBLIC = "public"
 _SECRET = "secret"  # noqa: S105 - the name of a folder
+_PARAMETERS = "parameters.npz"
+_CHUNKS = "chunks.bin"
+PLAIN_MODEL = "model.onnx"
+ENCRYPTION_KEY = "encryption_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +89,40 @@ class SellerPackage:
         secret = folder / _SECRET
         tensors = io.BytesIO()
         np.savez(tensors, *self.canonical.tensors)
-        write_file(secret / "parameters.npz", tensors.getvalue(), secret=True)
-        write_file(secret / "chunks.bin", self.artifact, secret=True)
-        write_file(secret / "model.onnx", self.plain_model, secret=True)
+        write_file(secret / _PARAMETERS, tensors.getvalue(), secret=True)
+        write_file(secret / _CHUNKS, self.artifact, secret=True)
+        write_file(secret / PLAIN_MODEL, self.plain_model, secret=True)
         proof_budget(folder, self.canonical.graph).create()
-        self.encryption_key.save(secret / "encryption_key", password)
+        self.encryption_key.save(secret / ENCRYPTION_KEY, password)
+        write_checksums(folder)
 
     @classmethod
     def read(cls, folder: Path, password: str) -> Self:
-        """Read a folder that `write` made.
+        """Read a folder that `write` made, and check that its parts are those that were written and fit together.
 
         Raises:
-            PackageError: a part is missing or damaged.
+            DamagedPackageError: a part is not what was written, or not what the manifest says.
+            PackageError: a part is missing or can't be read.
             KeyFileError: the password is wrong.
-            ManifestError, ArchitectureError: a public part was changed.
         """
+        check_checksums(folder)
         public = PublicPackage.read(folder / _PUBLIC)
-        key = EncryptionKey.load(folder / _SECRET / "encryption_key", password)
-        canonical = read_canonical(folder)
-        try:
-            artifact = (folder / _SECRET / "chunks.bin").read_bytes()
-        except OSError as error:
-            raise PackageError(f"{folder} has no chunks: {error.strerror}. Prepare the model again.") from error
-        return cls(public, canonical, artifact, key, folder)
+        check_public(parse_manifest(public.manifest), public)
+        key = EncryptionKey.load(folder / _SECRET / ENCRYPTION_KEY, password)
+        package = cls(public, parse_canonical(folder), read_artifact(folder), key, folder)
+        package._check_secrets()
+        return package
+
+    def _check_secrets(self) -> None:
+        """Check that the secret parts are those that the manifest commits to.
+
+        Raises:
+            DamagedPackageError: the first fault.
+        """
+        manifest = self.manifest
+        check_deliverable(manifest, self.public.leaves, self.artifact, self.canonical)
+        if f"0x{self.encryption_key.public_key.hex()}" != manifest.encryption_public_key:
+            raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} is not the key that the manifest names. {REMEDY}")
 
 
 def proof_budget(folder: Path, graph: Graph) -> ProofBudget:
@@ -112,7 +131,30 @@ def proof_budget(folder: Path, graph: Graph) -> ProofBudget:
 
 
 def read_canonical(folder: Path) -> CanonicalModel:
-    """The canonical model of a package; needs no password.
+    """The canonical model of a package, as it was prepared; needs no password.
+
+    Raises:
+        DamagedPackageError: manifest, architecture or parameters are not what was written.
+        PackageError: one of them is missing or can't be read.
+    """
+    check_checksums(folder, [f"{_PUBLIC}/manifest.json", f"{_PUBLIC}/architecture.onnx", f"{_SECRET}/{_PARAMETERS}"])
+    return parse_canonical(folder)
+
+
+def read_artifact(folder: Path) -> bytes:
+    """The chunks of a package; what is in them is *not* checked.
+
+    Raises:
+        PackageError: they can't be read.
+    """
+    try:
+        return (folder / _SECRET / _CHUNKS).read_bytes()
+    except OSError as error:
+        raise PackageError(f"{folder} has no chunks: {error.strerror}. Prepare the model again.") from error
+
+
+def parse_canonical(folder: Path) -> CanonicalModel:
+    """The canonical model that the files give; that they are as they were written is *not* checked.
 
     Raises:
         PackageError: a part is missing or damaged.
@@ -121,9 +163,9 @@ def read_canonical(folder: Path) -> CanonicalModel:
     scale_bits = parse_manifest(PublicPackage.read(folder / _PUBLIC).manifest).scale_bits
     graph = read_architecture(folder / _PUBLIC / "architecture.onnx")
     try:
-        with np.load(folder / _SECRET / "parameters.npz", allow_pickle=False) as archive:
+        with np.load(folder / _SECRET / _PARAMETERS, allow_pickle=False) as archive:
             tensors = tuple(archive[f"arr_{index}"] for index in range(len(graph.parameters)))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise PackageError(f"{folder} has no readable parameters: {error}. Prepare the model again.") from error
     if any(tensor.shape != spec.shape for tensor, spec in zip(tensors, graph.parameters, strict=True)):
         raise PackageError(f"the parameters in {folder} don't fit its architecture. Prepare the model again.")

@@ -207,7 +207,7 @@ def test_a_plan_says_what_quotas_add_up_to(tmp_path: Path, samples: Path, models
 def test_corrupt_manifest(package: Path, samples: Path, modelseal: Callable) -> None:
     manifest = package / "public" / "manifest.json"
     manifest.write_bytes(manifest.read_bytes()[:-7])
-    refuses(modelseal("model", "try", package, "--data", samples), 2, "manifest")
+    refuses(modelseal("model", "try", package, "--data", samples), 3, "manifest")
 
 
 def test_too_few_samples_for_an_audit(package: Path, tmp_path: Path, modelseal: Callable) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trader.package import PackageError, ProofBudget, ProofBudgetError
+from trader.package import DamagedPackageError, PackageError, ProofBudget, ProofBudgetError
 from zk import Proof
 
 if TYPE_CHECKING:
@@ -85,3 +85,32 @@ def test_a_damaged_proof_is_not_replaced(budget: ProofBudget, prove: Callable[[]
     (budget.path.parent / "proofs" / f"{FIRST.hex()}.json").write_bytes(data)
     with pytest.raises(PackageError, match="another one must not be published"):
         budget.publish(FIRST, never)
+
+
+def test_proofs_that_others_remember_count_once(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    """What the chain shows is counted, whether or not list and kept proofs still know of it."""
+    budget.publish(FIRST, prove)
+    budget.count([FIRST, SECOND, SECOND])
+    budget.count([SECOND])
+    assert (budget.published, budget.left) == (2, 0)
+    with pytest.raises(ProofBudgetError):
+        budget.publish(THIRD, never)
+
+
+@pytest.mark.parametrize("text", [b"x", b"\n", b"ab cd\n", b"0" * 64 + b" " + b"A" * 64 + b"\n", b"\xff"])
+def test_a_damaged_list_publishes_nothing(budget: ProofBudget, text: bytes) -> None:
+    budget.path.write_bytes(text)
+    with pytest.raises(PackageError, match="Restore it"):
+        budget.publish(FIRST, never)
+
+
+def test_a_kept_proof_other_than_the_listed_one_is_found(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    budget.publish(FIRST, prove)
+    budget.check()
+    kept = budget.path.parent / "proofs" / f"{FIRST.hex()}.json"
+    kept.write_bytes(kept.read_bytes().replace(b'"instances": ["1"', b'"instances": ["2"'))
+    with pytest.raises(DamagedPackageError, match="is not the proof"):
+        budget.check()
+    budget.create()
+    with pytest.raises(DamagedPackageError):
+        budget.check()
