@@ -13,12 +13,22 @@ from contracts.errors import (
     UnexpectedCodeError,
 )
 from contracts.events import MarketEvent
-from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
+from contracts.manager import (
+    PUBLISHED_SALT,
+    Deployment,
+    bind_market,
+    bind_verifier,
+    deploy,
+    published_deployment,
+    register_vka,
+    verify_deployment,
+)
 from contracts.reverts import decode_revert
 from contracts.types import ETH, ChunkEvidence, Layout, SumStepEvidence, Terms, Windows, layout_hash
 
 __all__ = [
     "ETH",
+    "PUBLISHED_SALT",
     "ArtifactError",
     "ChunkEvidence",
     "CompilerError",
@@ -37,6 +47,7 @@ __all__ = [
     "decode_revert",
     "deploy",
     "layout_hash",
+    "published_deployment",
     "register_vka",
     "verify_deployment",
 ]

@@ -1,7 +1,7 @@
 """Buy a model: check its listing, test it on encrypted data, pay, check what arrives.
 
     modelseal keys new buyer.json
-    python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --market 0x… --keyfile buyer.json \
+    python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --keyfile buyer.json \
         --exchange file:///srv/exchange --data test.csv --labels labels.csv --least-accuracy 0.9 --out bought.onnx
 
 The password comes from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
@@ -62,7 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("listing", type=int, help="number of the listing")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
-    parser.add_argument("--market", required=True, help="address of the market")
+    parser.add_argument("--market", help="address of the market, to be checked; it has one on all chains")
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )

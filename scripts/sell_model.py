@@ -5,9 +5,8 @@
         --endpoint file:///srv/exchange
     python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
 
-The market's address and the listing's number are printed: buyers need them. Without --market a market is deployed.
-Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again with that --market, it goes on where the
-chain stands.
+The listing's number is printed: buyers need it. The market has one address on all chains, and is deployed where it is
+missing. Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
 """
 
 import argparse
@@ -29,11 +28,9 @@ def main() -> None:
     password = os.environ["MODELSEAL_PASSWORD"]
     account = load_account(arguments.keyfile, password)
     chain = Chain.connect(arguments.chain)
-    market = (
-        Market.at(chain, arguments.market, arguments.first_block)
-        if arguments.market
-        else Market(chain, chain.deploy(account))
-    )
+    if arguments.market is None:
+        chain.deploy(account)  # where somebody did already, this costs nothing
+    market = Market.at(chain, arguments.market, arguments.first_block)
     package = SellerPackage.read(arguments.package, password)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +74,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
-    parser.add_argument("--market", help="address of the market; one is deployed if not given")
+    parser.add_argument(
+        "--market", help="address of the market, to be checked; else it is deployed if need be"
+    )
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )

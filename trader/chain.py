@@ -25,7 +25,7 @@ from web3.logs import DISCARD
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
-from contracts import decode_revert, deploy
+from contracts import PUBLISHED_SALT, decode_revert, deploy
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
@@ -199,8 +199,12 @@ class Chain:
             sent = self.web3.eth.send_transaction({"from": unlocked[0], "to": to, "value": cast("Wei", amount_wei)})
             self.web3.eth.wait_for_transaction_receipt(sent, timeout=self._timeout_seconds, poll_latency=POLL_SECONDS)
 
-    def deploy(self, account: LocalAccount) -> Deployment:
-        """Deploy verifier and market, signed and paid by `account`.
+    def deploy(self, account: LocalAccount, salt: bytes = PUBLISHED_SALT) -> Deployment:
+        """Deploy verifier and market where they are missing, signed and paid by `account`.
+
+        Args:
+            account: Signs and pays.
+            salt: 32 bytes; zeros give the published market, others one for tests that need several on one chain.
 
         Raises:
             ContractsError: A deployment transaction failed, or the artifacts can't be read.
@@ -209,7 +213,7 @@ class Chain:
         self.web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), "signing", layer=0)
         try:
             with self.reachable():
-                return deploy(self.web3, account.address)
+                return deploy(self.web3, account.address, salt)
         finally:
             self.web3.middleware_onion.remove("signing")
 

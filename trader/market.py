@@ -13,7 +13,18 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.address import is_address, to_checksum_address
 
 import contracts
-from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
+from contracts import (
+    ETH,
+    PUBLISHED_SALT,
+    ChunkEvidence,
+    Deployment,
+    Layout,
+    Terms,
+    bind_market,
+    published_deployment,
+    register_vka,
+    verify_deployment,
+)
 from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
 from trader.errors import AnswerError, CallerError
@@ -127,35 +138,40 @@ class Market:
         self.contract: Contract = bind_market(chain.web3, deployment.market)
 
     @classmethod
-    def at(cls, chain: Chain, address: str, first_block: int = 0) -> Self:
-        """The market at an address, if it and its verifier run the published code.
+    def at(
+        cls, chain: Chain, address: str | None = None, first_block: int = 0, *, salt: bytes = PUBLISHED_SALT
+    ) -> Self:
+        """The chain's published market.
 
         Args:
             chain: Where it lives.
-            address: 0x and 40 hex digits.
+            address: 0x and 40 hex digits, to be checked; None takes the published one.
             first_block: The block of its deployment, or an earlier one.
+            salt: Names another market than the one that people trade in; for tests.
 
         Raises:
             CallerError: It is no address.
-            UnexpectedCodeError: Other code runs there.
+            UnexpectedCodeError: It is not the published market, or that was not deployed.
             ChainUnavailableError: The node does not answer.
         """
-        if not is_address(address):
+        published = published_deployment(salt).market
+        if address is not None and not is_address(address):
             raise CallerError(f"{address!r} is no address: give the market's, 0x and 40 hex digits")
         with chain.reachable():
-            return cls(chain, verify_deployment(chain.web3, to_checksum_address(address)), first_block)
+            named = published if address is None else to_checksum_address(address)
+            return cls(chain, verify_deployment(chain.web3, named, salt), first_block)
 
     # ------------------------------------------------------------------------------------------------------- reads
 
     def verify_code(self) -> None:
-        """Check that market and verifier run exactly the published code.
+        """Check that market and verifier are the published ones.
 
         Raises:
-            UnexpectedCodeError: One of them does not.
+            UnexpectedCodeError: One of them is not.
             ChainUnavailableError: The node does not answer.
         """
         with self.chain.reachable():
-            verify_deployment(self.chain.web3, self.deployment.market)
+            verify_deployment(self.chain.web3, self.deployment.market, self.deployment.salt)
 
     def listing(self, listing_id: int) -> Listing:
         """Read a listing.

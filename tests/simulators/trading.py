@@ -88,7 +88,8 @@ class Trading:
         self.accounts: dict[Role, LocalAccount] = {Role.SELLER: SELLER, Role.BUYER: Account.create()}
         for account in (deployer, *self.accounts.values()):
             self.chain.fund(account.address, 10 * ETHER)
-        self.market = Market(self.chain, self.chain.deploy(deployer))
+        # A market of the table's own: tests share a node.
+        self.market = Market(self.chain, self.chain.deploy(deployer, keccak(str(self.folder).encode())))
         self.mailbox = Mailbox(self.folder / "mailbox")
         self.log = AuditLog.open(self.folder / "audit.sqlite")
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}

@@ -23,7 +23,7 @@ app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
 CHECKS = (
     "the manifest is the listed one, repeats the terms on the chain and names the seller that listed it",
-    "market and verifier run the published code",
+    "market and verifier are the published ones",
     "the reference string is the named one",
     "the rebuilt audit circuit and its layout are the listed ones",
     "no committed column is unconstrained",
@@ -43,7 +43,10 @@ def verify(
     listing: Annotated[int, typer.Argument(help="Number of the listing.", min=1)],
     package: Annotated[Path, typer.Option(help="The seller's public folder.")],
     chain: Annotated[str, typer.Option(metavar="URL", help="JSON-RPC node.", envvar="ETH_RPC_URL")],
-    market: Annotated[str, typer.Option(help="Address of the market.", envvar="MODELSEAL_MARKET")],
+    market: Annotated[
+        str | None,
+        typer.Option(help="Address of the market, to be checked; it has one on all chains.", envvar="MODELSEAL_MARKET"),
+    ] = None,
     development: Annotated[
         bool, typer.Option("--development", help="Accept a reference string that the seller made.")
     ] = False,
@@ -101,7 +104,7 @@ def _print_certificates(proven: Certificate | None, folder: Path) -> None:
         results.print(f"[yellow]?[/] {escape(claim)}", highlight=False, soft_wrap=True)
 
 
-def _verify(listing_id: int, folder: Path, chain: Chain, address: str, policy: BuyerPolicy) -> VerifiedListing:
+def _verify(listing_id: int, folder: Path, chain: Chain, address: str | None, policy: BuyerPolicy) -> VerifiedListing:
     package = PublicPackage.read(folder)
     market = Market.at(chain, address)
     listed = market.listing(listing_id)

@@ -5,7 +5,7 @@ structured reference string. In this order:
 
 (1) the manifest's bytes hash to the listed `manifestHash`, it is consistent, repeats the terms on the chain, and names
     the account that listed it;
-(2) market and verifier run the published code;
+(2) market and verifier are the published ones, by their addresses;
 (3) the structured reference string is the named one, and no locally made one outside development;
 (4) the audit circuit rebuilt from `architecture.onnx` and the published settings gives the listed `circuitDigest`, and
     its layout the listed `layoutHash`;
@@ -134,7 +134,7 @@ def verify_listing(
     """
     # (1) The manifest is the listed one, and says what the chain says.
     manifest = _check_manifest(package.manifest, terms, seller)
-    # (2) Market and verifier run the published code.
+    # (2) Market and verifier are the published ones.
     _check_code(sources)
     # (3) The structured reference string is the named one.
     srs = _check_setup(manifest, policy, sources)

@@ -1,5 +1,6 @@
 """Sending, waiting, time and refusals on the embedded chain and on anvil; nodes that are dead, mute or not nodes."""
 
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,11 @@ def any_chain(request: pytest.FixtureRequest) -> Chain:
     return Chain.embedded() if request.param == "embedded" else Chain.connect(request.getfixturevalue("anvil_url"))
 
 
+def new_salt() -> bytes:
+    """A market of the test's own: tests share a node."""
+    return secrets.token_bytes(32)
+
+
 @pytest.fixture
 def account(any_chain: Chain) -> LocalAccount:
     fresh = Account.create()
@@ -49,7 +55,7 @@ def account(any_chain: Chain) -> LocalAccount:
 
 @pytest.fixture
 def market(any_chain: Chain, account: LocalAccount) -> Market:
-    return Market(any_chain, any_chain.deploy(account))
+    return Market(any_chain, any_chain.deploy(account, new_salt()))
 
 
 def test_a_transaction_gives_hash_block_gas_cost_and_events(market: Market, account: LocalAccount) -> None:
@@ -185,7 +191,7 @@ def test_too_few_confirmations_in_time_are_an_environment_fault(anvil_url: str) 
     patient = Chain.connect(anvil_url)
     account = Account.create()
     patient.fund(account.address, ETHER)
-    deployment = patient.deploy(account)
+    deployment = patient.deploy(account, new_salt())
     hasty = Chain.connect(anvil_url, confirmations=3, timeout_seconds=0.5)
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         Market(hasty, deployment).list(account, TERMS)
@@ -197,7 +203,7 @@ def test_what_a_reorganisation_may_undo_does_not_count_yet(anvil_url: str) -> No
     hasty = Chain.connect(anvil_url)
     account = Account.create()
     hasty.fund(account.address, ETHER)
-    deployment = hasty.deploy(account)
+    deployment = hasty.deploy(account, new_salt())
     hasty.advance_time(1)
     hasty.advance_time(1)
     careful = Market(Chain.connect(anvil_url, confirmations=3), deployment)
