@@ -13,6 +13,7 @@ from contracts.errors import (
     UnexpectedCodeError,
 )
 from contracts.events import MarketEvent
+from contracts.logs import read_logs
 from contracts.manager import (
     PUBLISHED_SALT,
     Deployment,
@@ -48,6 +49,7 @@ __all__ = [
     "deploy",
     "layout_hash",
     "published_deployment",
+    "read_logs",
     "register_vka",
     "verify_deployment",
 ]

@@ -74,9 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
-    parser.add_argument(
-        "--market", help="address of the market, to be checked; else it is deployed if need be"
-    )
+    parser.add_argument("--market", help="address of the market, to be checked; else it is deployed if need be")
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )

@@ -159,7 +159,9 @@ class Buyer(Party):
         listed = self.market.listing(self._listing_id)
         archive = self.mailbox.get(listing_channel(listed.terms.manifest_hash), Kind.PACKAGE, MAX_PACKAGE_BYTES)
         package = PublicPackage.from_bytes(archive)
-        sources = Sources(self.market.verify_code, lambda logrows: self._srs(package, logrows))
+        sources = Sources(
+            self.market.verify_code, lambda logrows: self._srs(package, logrows), self.market.chain.confirmations
+        )
         try:
             with self._working("verify"):
                 verified = verify_listing(self._listing_id, listed.seller, listed.terms, package, self.policy, sources)
@@ -244,7 +246,8 @@ class Buyer(Party):
         """The trade of the kept request, if the chain has it."""
         if not self.vault.has(Kind.REQUEST.value):
             return None
-        return self.market.find_session(self.address, he.digest(self.vault.map(Kind.REQUEST.value)))
+        opening = self.vault.read(OPENING) if self.vault.has(OPENING) else None
+        return self.market.find_session(self.address, he.digest(self.vault.map(Kind.REQUEST.value)), opening)
 
     @property
     def trade_id(self) -> int:
@@ -527,6 +530,7 @@ class Buyer(Party):
                 deadlines return what was locked.
             ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.
         """
+        self.catch_up()
         trade_id = self._opened_trade()
         if trade_id is None:
             if samples is None:
@@ -536,6 +540,8 @@ class Buyer(Party):
         trade = self.market.trade(trade_id)
         if trade.position.final:
             return self._take_what_is_ours(trade)
+        if self.market.moved_on(trade):
+            return False
         if self.end_overdue(trade):
             return True
         try:

@@ -25,6 +25,7 @@ from contracts import (
     register_vka,
     verify_deployment,
 )
+from trader.chain import LogScan
 from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
 from trader.errors import AnswerError, CallerError
@@ -128,7 +129,7 @@ class Market:
         chain: Where it lives.
         deployment: Its addresses.
         contract: The bound contract, for the audit log's indexer.
-        first_block: Where events are looked for from: public nodes refuse to search a whole chain.
+        first_block: Where events are looked for from, unless it is known better.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
@@ -136,6 +137,8 @@ class Market:
         self.deployment = deployment
         self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
+        self._scans: dict[tuple[str | None, ...], LogScan] = {}
+        self._session_blocks: dict[int, int] = {}
 
     @classmethod
     def at(
@@ -195,6 +198,13 @@ class Market:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
         return Trade(trade_id, listing_id, buyer, samples, fee, Position(State(state), deadline), digest, key_hash)
 
+    def moved_on(self, trade: Trade) -> bool:
+        """Whether newer blocks than the confirmed ones already hold a move of the trade: the next one waits for it."""
+        if self.chain.confirmations <= 1:
+            return False
+        _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
+        return Position(State(state), deadline) != trade.position
+
     def session_fee(self, listing_id: int, buyer: str) -> int:
         """What the buyer's next session on the listing costs, in wei."""
         return int(self._read("sessionFee", listing_id, buyer))
@@ -209,8 +219,7 @@ class Market:
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
-        topics = [None, "0x" + trade_id.to_bytes(32, "big").hex()]
-        logs = [log for log in self._logs(topics) if "tradeId" in log.arguments]
+        logs = self._trade_logs(trade_id)
         confirmed = any(log.name == Confirmed.__name__ for log in logs)
         kept = [log for log in logs if not (confirmed and log.name == Settled.__name__)]
         return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
@@ -237,8 +246,7 @@ class Market:
             AnswerError: The seller reached the market through another contract, or by a call that is no plain one, so
                 that nobody can tell what it proved.
         """
-        topics = [self._topic(Proven), "0x" + trade_id.to_bytes(32, "big").hex()]
-        logs = self._logs(topics)
+        logs = [log for log in self._trade_logs(trade_id) if log.name == Proven.__name__]
         if not logs:
             raise CallerError(f"trade {trade_id} is not Proven")
         calldata = self.chain.calldata(self.contract, logs[0].transaction_hash)
@@ -258,23 +266,31 @@ class Market:
         except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
-    def find_session(self, buyer: str, request_digest: bytes) -> int | None:
-        """The trade that a buyer opened with a request, if there is one."""
-        topics = [self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x")]
-        for log in self._logs(topics):
-            if log.arguments["requestDigest"] == request_digest:
-                return int(log.arguments["tradeId"])
+    def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
+        """The trade that a buyer opened with a request, if there is one.
+
+        Args:
+            buyer: Its account.
+            request_digest: Digest of the request.
+            opening: The signed transaction that opened it, if it is known: the search starts at its block.
+        """
+        topics = (self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x"))
+        opened_in = None if opening is None else self.chain.block_of(opening)
+        for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
+            for log in self._logs(topics, first_block):
+                if log.arguments["requestDigest"] == request_digest:
+                    return self._session(log)
         return None
 
     def find_trades(self, listing_id: int) -> tuple[int, ...]:
         """All trades of a listing, oldest first."""
-        topics = [self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex()]
-        return tuple(int(log.arguments["tradeId"]) for log in self._logs(topics))
+        topics = (self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex())
+        return tuple(self._session(log) for log in self._logs(topics, self.first_block))
 
     def find_listing(self, seller: str, terms: Terms) -> int | None:
         """The open listing of a seller with these terms, if there is one."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
-        for log in self._logs([None, None, padded_seller, "0x" + terms.manifest_hash.hex()]):
+        for log in self._logs((None, None, padded_seller, "0x" + terms.manifest_hash.hex()), self.first_block):
             if log.name == "Listed":
                 found = self.listing(int(log.arguments["listingId"]))
                 if found.open and found.terms == terms:
@@ -337,9 +353,12 @@ class Market:
         """Say that the ciphertext has arrived, and ask for its key."""
         return self._send(account, 0, "accept", trade_id)
 
-    def reveal(self, account: LocalAccount, trade_id: int, key: bytes) -> Receipt:
-        """Publish the key."""
-        return self._send(account, 0, "reveal", trade_id, key)
+    def reveal(
+        self, account: LocalAccount, trade_id: int, key: bytes, before_sending: Callable[[bytes], None] | None = None
+    ) -> Receipt:
+        """Publish the key; it leaves through the chain's private relay, if there is one."""
+        function = self.contract.functions.reveal(trade_id, key)
+        return self.chain.send(function, account, before_sending=before_sending, secret=True)
 
     def confirm(self, account: LocalAccount, trade_id: int) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
@@ -372,8 +391,26 @@ class Market:
     def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
         return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
 
-    def _logs(self, topics: Sequence[Any]) -> Sequence[LogEvent]:
-        return self.chain.logs(self.contract, [*topics], self.first_block)
+    def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
+        key = (str(first_block), *topics)
+        if key not in self._scans:
+            self._scans[key] = LogScan(self.chain, self.contract, topics, first_block)
+        return self._scans[key].read()
+
+    def _trade_logs(self, trade_id: int) -> Sequence[LogEvent]:
+        """All events of a trade, from the block of its session on where that is known and still holds it."""
+        topics = (None, "0x" + trade_id.to_bytes(32, "big").hex())
+        for first_block in (self._session_blocks.get(trade_id, self.first_block), self.first_block):
+            logs = [log for log in self._logs(topics, first_block) if "tradeId" in log.arguments]
+            if logs and logs[0].name == SessionOpened.__name__:
+                break
+        return logs
+
+    def _session(self, log: LogEvent) -> int:
+        """The number of an opened trade; remembers where it was opened."""
+        trade_id = int(log.arguments["tradeId"])
+        self._session_blocks[trade_id] = log.block_number
+        return trade_id
 
     def _topic(self, kind: type[Event]) -> str:
         return str(self.contract.events[kind.__name__]().topic)

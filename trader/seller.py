@@ -7,6 +7,7 @@ do: answer a request that is not what was paid for, or lock its bond for a proof
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,7 +33,15 @@ from trader.delivery import (
     seal,
     trade_channel,
 )
-from trader.errors import CallerError, LyingBuyerError, PeerFaultError, RequestError
+from trader.errors import (
+    CallerError,
+    EnvironmentFaultError,
+    LyingBuyerError,
+    PeerFaultError,
+    RequestError,
+    TooLateError,
+)
+from trader.margins import SellerPolicy
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
@@ -52,6 +61,7 @@ if TYPE_CHECKING:
     from trader.party import Equipment
 
 DELIVERY_KEY = "delivery.key"
+KEY_SENT = "key.sent"
 REFUSED = "refused"
 
 
@@ -96,14 +106,24 @@ class Seller(Party):
     Attributes:
         package: The model.
         device: Where encrypted tests are computed: the CPU, or one of PyTorch's devices, `cuda` for instance.
+        policy: The time that it leaves itself before deadlines.
     """
 
     role = Role.SELLER
 
-    def __init__(self, package: SellerPackage, equipment: Equipment, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        package: SellerPackage,
+        equipment: Equipment,
+        device: str = "cpu",
+        policy: SellerPolicy = SellerPolicy(),  # noqa: B008 - frozen
+    ) -> None:
         super().__init__(equipment)
         self.package = package
         self.device = device
+        self.policy = policy
+        self._keys_sent: set[int] = set()
+        self._too_late: set[int] = set()
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
 
@@ -115,11 +135,13 @@ class Seller(Party):
         What is offered already on these terms is not listed again; other terms make a new listing.
 
         Raises:
-            CallerError: The package is another account's, or nobody's: buyers would refuse the listing.
+            CallerError: The package is another account's, or nobody's: buyers would refuse the listing; or the windows
+                are shorter than the seller's confirmations, work and margins.
             TransactionRefusedError: The market refuses the terms.
             TransferError: The package can't be published.
         """
         self._require_own_package()
+        self.policy.check_windows(offer.windows, self.market.chain.confirmations)
         terms = offer.terms(self._manifest)
         self.mailbox.put(listing_channel(terms.manifest_hash), Kind.PACKAGE, self.package.public.to_bytes())
         listed = self.market.find_listing(self.address, terms)
@@ -145,20 +167,26 @@ class Seller(Party):
 
         Returns:
             Whether there was something to do; False while the other side is on move, a message has not arrived, or the
-            seller has refused.
+            seller has refused, or it is too late for a secret to leave.
 
         Raises:
             ChainUnavailableError, WorkerError, LedgerError: The environment failed; call again.
             TransferError: The mailbox fails, or what lies in it can't be the message.
         """
+        self.catch_up()
         trade = self.market.trade(trade_id)
         if trade.position.final:
             return self.withdraw() > 0
+        if self.market.moved_on(trade):
+            return False
         if self.end_overdue(trade):
             return True
         try:
             return self._advance(trade)
         except NotDeliveredError:
+            return False
+        except TooLateError as error:
+            self._say_once(trade_id, error)
             return False
         except (PeerFaultError, he.WireError, MessageError, EnvelopeError, ProofBudgetError) as error:
             self._refuse(trade, error)
@@ -220,8 +248,10 @@ class Seller(Party):
             EnvelopeError, MessageError, RequestError: They are not those of the trade.
             LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
+            TooLateError: Too little time is left for the proof to be mined; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
+        self._require_spare_time(trade)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
         self._check_committed(order, purchase)
@@ -242,6 +272,7 @@ class Seller(Party):
             proof, self.circuit, self.layout, purchase.outputs, ciphertext_tree(ciphertext).root, key_hash(key)
         )
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
+        self._require_spare_time(trade)  # proving took its time
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
         self._offer_delivery(trade_id)
 
@@ -250,10 +281,45 @@ class Seller(Party):
 
         Raises:
             IllegalMoveError: The buyer has not accepted, or the deadline has passed.
+            TooLateError: Too little time is left for the key to be mined; it stays here.
         """
-        self._require_legal(Revealed, trade_id)
+        trade = self._require_legal(Revealed, trade_id)
+        if not self._has_left(trade_id):  # else only being mined before the deadline helps
+            self._require_spare_time(trade)
         key = self._revealed_key(trade_id)
-        self._transact("reveal", lambda: self.market.reveal(self.account, trade_id, key))
+        self._transact(
+            "reveal",
+            lambda: self.market.reveal(self.account, trade_id, key, lambda _: self._let_go(trade_id)),
+        )
+
+    def _require_spare_time(self, trade: Trade) -> None:
+        """Before what would be given away by a transaction that fails.
+
+        Raises:
+            TooLateError: There is too little time.
+        """
+        chain, deadline = self.market.chain, trade.position.deadline_seconds
+        left, margin = deadline - chain.time().newest, self.policy.margin(chain.confirmations)
+        if left <= margin:
+            raise TooLateError(
+                f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
+                "mined in time is given away. Nothing is sent; the deadline returns what was locked."
+            )
+
+    def _has_left(self, trade_id: int) -> bool:
+        """Whether the key of a trade has left this machine."""
+        return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
+
+    def _let_go(self, trade_id: int) -> None:
+        """Remember that the key leaves now. In memory as well: a full disk must not hold back a key that is due."""
+        self._keys_sent.add(trade_id)
+        with suppress(EnvironmentFaultError):
+            self.vault(trade_id).write(KEY_SENT, b"")
+
+    def _say_once(self, trade_id: int, error: TooLateError) -> None:
+        if trade_id not in self._too_late:
+            self._too_late.add(trade_id)
+            self._observe(Step(self.role, f"too late: {error}", 0.0))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 

@@ -41,7 +41,7 @@ WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
 SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
 """A package is one account's."""
-OFFER = Offer(PRICE, BOND, Windows(*[WINDOW_SECONDS] * 6))
+OFFER = Offer(PRICE, BOND, replace(Windows(*[WINDOW_SECONDS] * 6), dispute_seconds=24 * WINDOW_SECONDS))
 
 
 def make_package(model: DemoModel, folder: Path) -> SellerPackage:
@@ -122,7 +122,7 @@ class Trading:
             position = self.market.trade(trade_id).position
             if position.final:
                 return position.state
-            self.chain.advance_time(position.deadline_seconds - self.chain.now())
+            self.chain.advance_time(max(0, position.deadline_seconds - self.chain.time().newest))
 
     def play_until(self, state: State) -> int:
         """Step both parties until the trade is in a state; returns its number."""

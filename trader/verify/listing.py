@@ -69,10 +69,12 @@ class Sources:
     Attributes:
         verify_code: Check (2) on the chain; raises `UnexpectedCodeError`.
         find_srs: The structured reference string with 2^logrows rows.
+        confirmations: Blocks that the buyer waits for before anything on the chain counts.
     """
 
     verify_code: Callable[[], None]
     find_srs: Callable[[int], Srs]
+    confirmations: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def verify_listing(
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
     policy.check_circuit(is_exact=circuit.is_exact)
-    policy.check_terms(terms)
+    policy.check_terms(terms, sources.confirmations)
     policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 
