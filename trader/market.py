@@ -130,6 +130,7 @@ class Market:
         deployment: Its addresses.
         contract: The bound contract, for the audit log's indexer.
         first_block: Where events are looked for from, unless it is known better.
+        seen: Where each trade stood when it was read last, for when the node is away.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
@@ -137,6 +138,7 @@ class Market:
         self.deployment = deployment
         self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
+        self.seen: dict[int, Position] = {}
         self._scans: dict[tuple[str | None, ...], LogScan] = {}
         self._session_blocks: dict[int, int] = {}
 
@@ -196,7 +198,8 @@ class Market:
         buyer, deadline, state, listing_id, fee, samples, digest, key_hash = self._read("trade", trade_id)
         if state == State.NONE:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
-        return Trade(trade_id, listing_id, buyer, samples, fee, Position(State(state), deadline), digest, key_hash)
+        position = self.seen[trade_id] = Position(State(state), deadline)
+        return Trade(trade_id, listing_id, buyer, samples, fee, position, digest, key_hash)
 
     def moved_on(self, trade: Trade) -> bool:
         """Whether newer blocks than the confirmed ones already hold a move of the trade: the next one waits for it."""
