@@ -260,10 +260,12 @@ class Transactions:
         next_raise, failures, standing = time.monotonic() + self.raise_after_seconds, 0, 0
         while True:
             try:
-                receipt = self._mined(versions)
+                receipt, stood = self._mined(versions), standing
                 standing = 0 if receipt is None else self._web3.eth.block_number - receipt["blockNumber"] + 1
                 if receipt is not None and standing >= self._confirmations:
                     return receipt
+                if receipt is None and stood > 0:  # its block was dropped, and perhaps the transaction with it
+                    self._broadcast_again(versions[-1], secret=secret)
                 if receipt is None and time.monotonic() > next_raise:
                     self._check_not_replaced(versions[-1])
                     if (dearer := sign_dearer()) is not None:
