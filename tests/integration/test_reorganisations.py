@@ -51,7 +51,7 @@ class Forking:
             thread.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.1):
             newest = self._chain.block_number
             while self._seen < newest and not self._drop(self._seen + 1, newest):
                 self._seen += 1
@@ -99,7 +99,7 @@ def every_second(chain: Chain) -> None:
 
 def trade_to_the_end(trading: Trading) -> None:
     """Both loops at once, as two companies run them."""
-    wait = {"sleep": lambda seconds: time.sleep(min(seconds, 0.2))}
+    wait = {"sleep": lambda seconds: time.sleep(min(seconds, 0.5))}
     failed: list[BaseException] = []
 
     def sell() -> None:
