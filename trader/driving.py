@@ -33,6 +33,7 @@ LASTING: Final = (TamperedError, WrongMarketError)
 """Accidents that somebody must look at."""
 FIRST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 60.0
+PUBLIC_IDLE_SECONDS: Final = 5.0
 Say: TypeAlias = "Callable[[str], None]"
 
 
@@ -44,31 +45,31 @@ class Patience:
     """How long to wait: longer after each failure in a row.
 
     Attributes:
-        idle_seconds: Between looks at a trade in which the other side is on move.
+        until: Clock time before which nothing is to be tried again.
     """
 
-    def __init__(self, market: Market, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.idle_seconds = FIRST_WAIT_SECONDS if market.chain.confirmations <= 1 else 5.0
+    def __init__(self, market: Market, clock: Callable[[], float] = time.monotonic) -> None:
         self._market = market
-        self._sleep = sleep
+        self._clock = clock
         self._failures = 0
+        self.until = 0.0
 
-    def rest(self) -> None:
-        """Wait for the other side; all is well."""
-        self._failures = 0
-        self._sleep(self.idle_seconds)
+    @property
+    def seconds(self) -> float:
+        """Time left to wait."""
+        return max(0.0, self.until - self._clock())
 
     def fail(self, error: Exception, say: Say) -> None:
-        """Say what failed, and wait."""
+        """Say what failed, and when it is tried again."""
         longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**self._failures)
         seconds = longest * random.SystemRandom().uniform(0.5, 1.0)
         self._failures += 1
+        self.until = self._clock() + seconds
         say(f"{_one_line(error)} Trying again in {seconds:.1f} s{self._next_deadline()}.")
-        self._sleep(seconds)
 
     def succeed(self) -> None:
         """Something worked."""
-        self._failures = 0
+        self._failures, self.until = 0, 0.0
 
     def _next_deadline(self) -> str:
         waiting = {trade: seen for trade, seen in self._market.seen.items() if not seen.final and seen.deadline_seconds}
@@ -78,22 +79,27 @@ class Patience:
         return f"; trade {trade} is {_name(waiting[trade])}"
 
 
+def _idle_seconds(market: Market) -> float:
+    """Between looks at a trade in which the other side is on move."""
+    return FIRST_WAIT_SECONDS if market.chain.confirmations <= 1 else PUBLIC_IDLE_SECONDS
+
+
 def serve(
-    seller: Seller, listing_id: int, wanted_trades: int, say: Say = _print, sleep: Callable[[float], None] = time.sleep
+    seller: Seller,
+    listing_id: int,
+    wanted_trades: int,
+    say: Say = _print,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Step all trades of a listing until `wanted_trades` of them have ended and what is owed was withdrawn.
 
-    What is wrong with one trade must not keep the others waiting; one that has ended is not looked at again.
+    What is wrong with one trade keeps that one waiting, not the others; one that has ended is not looked at again.
     """
-    trades, patience = _Trades(seller, listing_id, say), Patience(seller.market, sleep)
+    trades = _Trades(seller, listing_id, say, clock)
     while len(trades.ended) < wanted_trades:
-        moved, accident = trades.step_all()
-        if accident is not None:
-            patience.fail(accident, say)
-        elif moved:
-            patience.succeed()
-        else:
-            patience.rest()
+        if not trades.step_all():
+            sleep(max(_idle_seconds(seller.market), trades.search.seconds))
 
 
 class _Trades:
@@ -101,41 +107,49 @@ class _Trades:
 
     Attributes:
         ended: Those in which nothing is left to do.
+        search: Patience with the search for them.
     """
 
-    def __init__(self, seller: Seller, listing_id: int, say: Say) -> None:
+    def __init__(self, seller: Seller, listing_id: int, say: Say, clock: Callable[[], float]) -> None:
         self._seller = seller
         self._listing_id = listing_id
         self._say = say
+        self._clock = clock
+        self._patience: dict[int, Patience] = {}
         self._said: dict[int, str] = {}
+        self.search = Patience(seller.market, clock)
         self.ended: set[int] = set()
 
-    def step_all(self) -> tuple[bool, Exception | None]:
-        """One step of each; whether any did something, and the last accident."""
-        moved, accident = False, None
+    def step_all(self) -> bool:
+        """One step of each that need not wait, those whose deadlines are next first; whether any did something."""
+        seen = self._seller.market.seen
         try:
-            waiting = [trade for trade in self._seller.market.find_trades(self._listing_id) if trade not in self.ended]
+            found = self._seller.market.find_trades(self._listing_id)
+        except LASTING:
+            raise
         except ACCIDENTS as error:
-            return False, error
-        for trade_id in waiting:
-            try:
-                moved |= self._step(trade_id)
-            except LASTING:
-                raise
-            except ACCIDENTS as error:
-                accident = error
-        return moved, accident
+            self.search.fail(error, self._say)
+            return False
+        self.search.succeed()
+        waiting = [trade_id for trade_id in found if trade_id not in self.ended]
+        waiting.sort(key=lambda trade_id: seen[trade_id].deadline_seconds if trade_id in seen else 0)
+        moved = [self._step(trade_id) for trade_id in waiting]
+        return any(moved)
 
     def _step(self, trade_id: int) -> bool:
+        patience = self._patience.setdefault(trade_id, Patience(self._seller.market, self._clock))
+        if patience.seconds > 0:
+            return False
         try:
             stepped = self._seller.step(trade_id)
-        except ACCIDENTS:
+        except LASTING:
             raise
-        except TraderError as error:
-            if self._said.get(trade_id) != str(error):
-                self._said[trade_id] = str(error)
-                self._say(f"trade {trade_id}: {error}")
+        except (*ACCIDENTS, TraderError) as error:
+            again = self._said.get(trade_id) == str(error) and not isinstance(error, ACCIDENTS)
+            patience.fail(error, (lambda _: None) if again else lambda line: self._say(f"trade {trade_id}: {line}"))
+            self._said[trade_id] = str(error)
             return False
+        patience.succeed()
         if not stepped and self._seller.market.seen[trade_id].final:
             self.ended.add(trade_id)
         return stepped
@@ -149,7 +163,7 @@ def buy(
     Raises:
         TraderError, ZkError: Whatever is no accident, as :meth:`Buyer.step`: the buyer decides what to do about it.
     """
-    patience = Patience(buyer.market, sleep)
+    patience = Patience(buyer.market)
     while True:
         try:
             if buyer.is_over:
@@ -162,11 +176,11 @@ def buy(
             if isinstance(error, TransactionRefusedError) and not buyer.market.seen:
                 raise  # no session: the quota is used up, or there is no money for the fee
             patience.fail(error, say)
+            sleep(patience.seconds)
             continue
-        if moved:
-            patience.succeed()
-        else:
-            patience.rest()
+        patience.succeed()
+        if not moved:
+            sleep(_idle_seconds(buyer.market))
 
 
 def _name(position: Position) -> str:

@@ -25,7 +25,7 @@ from contracts import (
     register_vka,
     verify_deployment,
 )
-from trader.chain import LogScan
+from trader.chain import LogScan, Ways
 from trader.delivery import Evidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
 from trader.errors import AnswerError, CallerError
@@ -321,7 +321,8 @@ class Market:
     ) -> Receipt:
         """Pay for an encrypted test; the `SessionOpened` event has the trade's number."""
         function = self.contract.functions.openSession(listing_id, samples, request_digest)
-        return self.chain.send(function, account, value_wei=fee_wei, before_sending=before_sending)
+        ways = Ways(before_sending=before_sending, replaceable=False)
+        return self.chain.send(function, account, value_wei=fee_wei, ways=ways)
 
     def resend_session(self, signed: bytes) -> Receipt:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
@@ -357,11 +358,16 @@ class Market:
         return self._send(account, 0, "accept", trade_id)
 
     def reveal(
-        self, account: LocalAccount, trade_id: int, key: bytes, before_sending: Callable[[bytes], None] | None = None
+        self,
+        account: LocalAccount,
+        trade_id: int,
+        key: bytes,
+        before_sending: Callable[[bytes], None] = lambda _: None,
+        once_sent: Callable[[], None] = lambda: None,
     ) -> Receipt:
         """Publish the key; it leaves through the chain's private relay, if there is one."""
         function = self.contract.functions.reveal(trade_id, key)
-        return self.chain.send(function, account, before_sending=before_sending, secret=True)
+        return self.chain.send(function, account, ways=Ways(before_sending, once_sent, secret=True))
 
     def confirm(self, account: LocalAccount, trade_id: int) -> Receipt:
         """Say that the delivered model is right; pays the seller."""

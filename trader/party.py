@@ -186,8 +186,10 @@ class Party:
             index_events(self.log, self.market.contract, first_block=self.market.first_block)
             self._unread = None
         except LedgerError as error:
+            if self._unread is None or as_reason(error) != as_reason(self._unread):
+                reason = f"events not logged yet: {as_reason(error)}"
+                self._observe(Step(self.role, reason, time.perf_counter() - begin))
             self._unread = error
-            self._observe(Step(self.role, f"events not logged yet: {as_reason(error)}", time.perf_counter() - begin))
 
     def catch_up(self) -> None:
         """Log the events that could not be read when they happened; drivers do it before each step.

@@ -284,13 +284,23 @@ class Seller(Party):
             TooLateError: Too little time is left for the key to be mined; it stays here.
         """
         trade = self._require_legal(Revealed, trade_id)
-        if not self._has_left(trade_id):  # else only being mined before the deadline helps
-            self._require_spare_time(trade)
+        self._require_time_for_key(trade)
         key = self._revealed_key(trade_id)
         self._transact(
             "reveal",
-            lambda: self.market.reveal(self.account, trade_id, key, lambda _: self._let_go(trade_id)),
+            lambda: self.market.reveal(
+                self.account,
+                trade_id,
+                key,
+                before_sending=lambda _: self._require_time_for_key(trade),  # a slow node takes its time before
+                once_sent=lambda: self._let_go(trade_id),
+            ),
         )
+
+    def _require_time_for_key(self, trade: Trade) -> None:
+        """Once the key has left, only being mined before the deadline helps."""
+        if not self._has_left(trade.trade_id):
+            self._require_spare_time(trade)
 
     def _require_spare_time(self, trade: Trade) -> None:
         """Before what would be given away by a transaction that fails.
@@ -311,7 +321,7 @@ class Seller(Party):
         return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
 
     def _let_go(self, trade_id: int) -> None:
-        """Remember that the key leaves now. In memory as well: a full disk must not hold back a key that is due."""
+        """Remember that the node has the key. In memory as well: a full disk must not hold back a key that is due."""
         self._keys_sent.add(trade_id)
         with suppress(EnvironmentFaultError):
             self.vault(trade_id).write(KEY_SENT, b"")

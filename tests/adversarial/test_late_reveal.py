@@ -12,7 +12,8 @@ from hexbytes import HexBytes
 from contracts import Windows
 from tests.simulators.trading import FEE, Trading
 from trader.chain import Chain
-from trader.errors import CallerError, IllegalMoveError, TooLateError, TraderError
+from trader.chain.transactions import Transactions
+from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
 from trader.margins import SellerPolicy
 from trader.seller import DELIVERY_KEY, Seller
 from trader.trade import Role, State
@@ -197,3 +198,46 @@ def test_windows_that_the_seller_could_not_keep_are_not_offered() -> None:
         with pytest.raises(CallerError, match=f"seconds to {name} are too short for you: {confirmations} conf"):
             policy.check_windows(windows, confirmations)
     policy.check_windows(Windows(1213, 1, 1213, 1, 613, 1), 1)
+
+
+@pytest.mark.slow
+def test_a_node_that_takes_its_time_does_not_make_the_key_late(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was time when the seller looked; there is none when the transaction is ready to leave."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    fill = Transactions._fill
+
+    def fill_slowly(*arguments: Any, **options: Any) -> Any:
+        chain.advance_time(deadline - 60 - chain.time().newest)
+        return fill(*arguments, **options)
+
+    monkeypatch.setattr(Transactions, "_fill", fill_slowly)
+    with pytest.raises(TooLateError):
+        trading.seller.reveal(trade_id)
+    assert not trading.seller.vault(trade_id).has("key.sent")
+    assert trading.market.trade(trade_id).position.state is State.ACCEPTED
+
+
+@pytest.mark.slow
+def test_a_key_that_no_node_took_has_not_left(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a node that is away for as long as it likes would talk the seller out of its margin."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+
+    def refuse(_: object) -> None:
+        raise ConnectionError("refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.web3.eth, "send_raw_transaction", refuse)
+        with pytest.raises(ChainUnavailableError):
+            trading.seller.reveal(trade_id)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    chain.advance_time(deadline - 60 - chain.time().newest)
+    for seller in (trading.seller, trading.new_seller()):
+        with pytest.raises(TooLateError):
+            seller.reveal(trade_id)

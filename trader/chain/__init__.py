@@ -9,5 +9,6 @@ read and sent through :class:`trader.market.Market`. The only package of `trader
 from trader.chain.node import Block, Chain, ChainTime
 from trader.chain.receipts import LogEvent, Receipt
 from trader.chain.scan import LogScan
+from trader.chain.transactions import Ways
 
-__all__ = ["Block", "Chain", "ChainTime", "LogEvent", "LogScan", "Receipt"]
+__all__ = ["Block", "Chain", "ChainTime", "LogEvent", "LogScan", "Receipt", "Ways"]

@@ -18,11 +18,11 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, read_logs
 from trader.chain.receipts import LogEvent, Receipt, decode_logs, revert_data
-from trader.chain.transactions import Transactions
+from trader.chain.transactions import Transactions, Ways
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from eth_account.signers.local import LocalAccount
     from web3.contract import Contract
@@ -271,8 +271,7 @@ class Chain:
         account: LocalAccount,
         *,
         value_wei: int = 0,
-        before_sending: Callable[[bytes], None] | None = None,
-        secret: bool = False,
+        ways: Ways = Ways(),  # noqa: B008 - frozen
     ) -> Receipt:
         """Sign a transaction, send it, and wait until it is confirmed.
 
@@ -282,25 +281,22 @@ class Chain:
             function: The contract's function with its arguments.
             account: Signs and pays.
             value_wei: Ether sent along.
-            before_sending: Called with each version of the signed transaction before it leaves: to keep it for
-                :meth:`resend`, or to remember that it left.
-            secret: Whether its calldata tells something that nobody should know before it is mined: sent to the relay.
+            ways: What is done before it leaves and after, and how it may travel.
 
         Raises:
             TransactionRefusedError: The contract refuses it (the cause is a `MarketReverted`), or the account can't
                 pay for it.
             ChainUnavailableError: The node does not answer, or did not confirm in time.
         """
-        keep = before_sending or (lambda _: None)
         with self._refusals(), self.reachable():
-            receipt = self._transactions.send(function, account, value_wei, keep, secret=secret)
+            receipt = self._transactions.send(function, account, value_wei, ways)
         return self._succeeded(receipt, function)
 
     def resend(self, signed: bytes, function: ContractFunction) -> Receipt:
         """Send a kept transaction again and wait for it: whether it had arrived before or not, it takes effect once.
 
         Args:
-            signed: What `before_sending` was given.
+            signed: What `before_sending` was given (`Ways`).
             function: Names the contract whose events are read.
 
         Raises:

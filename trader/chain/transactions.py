@@ -70,6 +70,24 @@ class Fees:
 
 
 @dataclass(frozen=True)
+class Ways:
+    """How a transaction is to be sent.
+
+    Attributes:
+        before_sending: Called with each version of the signed transaction before it leaves; what it raises stops it.
+        once_sent: Called when the node has taken the first version.
+        secret: Whether it goes to the relay alone.
+        replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
+            that was mined would not be known as the same.
+    """
+
+    before_sending: Callable[[bytes], None] = lambda _: None
+    once_sent: Callable[[], None] = lambda: None
+    secret: bool = False
+    replaceable: bool = True
+
+
+@dataclass(frozen=True)
 class _UnderWay:
     """A transaction that was sent and has not been seen to stand."""
 
@@ -116,9 +134,7 @@ class Transactions:
         function: ContractFunction,
         account: LocalAccount,
         value_wei: int,
-        before_sending: Callable[[bytes], None],
-        *,
-        secret: bool,
+        ways: Ways,
     ) -> TxReceipt:
         """Send and wait; one that ran out of gas is sent again with more.
 
@@ -129,7 +145,7 @@ class Transactions:
         self._check_funds(account, value_wei)
         for attempt in range(GAS_ATTEMPTS):
             transaction = self._fill(function, account, value_wei, more_gas=attempt)
-            receipt = self._deliver(function, transaction, account, before_sending, secret=secret)
+            receipt = self._deliver(function, transaction, account, ways)
             if receipt["status"] == 1 or receipt["gasUsed"] < transaction["gas"] * OUT_OF_GAS_SHARE:
                 break
         return receipt
@@ -142,7 +158,8 @@ class Transactions:
             ChainUnavailableError: It did not stand in time.
         """
         if not self._known(_hash(signed)):
-            self._check_not_replaced(signed)
+            if self._is_replaced(signed):
+                raise _replaced(signed)
             self._broadcast(signed, secret=False)
         return self._wait([signed], secret=False)
 
@@ -201,9 +218,7 @@ class Transactions:
         function: ContractFunction,
         transaction: TxParams,
         account: LocalAccount,
-        before_sending: Callable[[bytes], None],
-        *,
-        secret: bool,
+        ways: Ways,
     ) -> TxReceipt:
         """Sign, send, and wait, raising the fees."""
         key, nonce = _key(transaction), int(transaction["nonce"])
@@ -213,26 +228,28 @@ class Transactions:
             self._under_way[key] = _UnderWay(nonce, fees if before is None else before.first, fees)
             filled = cast("dict[str, Any]", {**transaction, **_fee_fields(fees)})
             signed = bytes(account.sign_transaction(filled).raw_transaction)
-            before_sending(signed)
+            ways.before_sending(signed)
             return signed
 
         def sign_dearer() -> bytes | None:
-            fees = self._under_way[key].raised(self._market_fees())
+            fees = self._under_way[key].raised(self._market_fees()) if ways.replaceable else None
             return None if fees is None else sign(fees)
 
         signed = sign(_fees_of(transaction))
         if self._tester is not None:
-            self._try_embedded(signed, function, transaction)
+            self._try_embedded(signed, function, transaction, ways)
         else:
-            self._broadcast(signed, secret=secret)
-        receipt = self._wait([signed], secret=secret, sign_dearer=sign_dearer)
+            self._broadcast(signed, secret=ways.secret)
+            ways.once_sent()
+        receipt = self._wait([signed], secret=ways.secret, sign_dearer=sign_dearer)
         self._under_way.pop(key, None)
         return receipt
 
-    def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams) -> None:
+    def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams, ways: Ways) -> None:
         """Send, and undo what failed: an estimate would run a proof's verification several times more."""
         snapshot = self._tester.take_snapshot()
         sent = self._web3.eth.send_raw_transaction(HexBytes(signed))
+        ways.once_sent()
         if self._web3.eth.get_transaction_receipt(sent)["status"] != 1:
             self._tester.revert_to_snapshot(snapshot)
             # Fails as the transaction did, but says why.
@@ -267,7 +284,8 @@ class Transactions:
                 if receipt is None and stood > 0:  # its block was dropped, and perhaps the transaction with it
                     self._broadcast_again(versions[-1], secret=secret)
                 if receipt is None and time.monotonic() > next_raise:
-                    self._check_not_replaced(versions[-1])
+                    if self._is_replaced(versions[-1]) and self._mined(versions) is None:
+                        raise _replaced(versions[-1])
                     if (dearer := sign_dearer()) is not None:
                         versions = [*versions, dearer]
                     self._broadcast_again(versions[-1], secret=secret)
@@ -305,13 +323,20 @@ class Transactions:
             return False
         return True
 
-    def _check_not_replaced(self, signed: bytes) -> None:
-        sender = Account.recover_transaction(signed)
-        nonce = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["nonce"]
-        if self._web3.eth.get_transaction_count(sender, "latest") > nonce:
-            raise TransactionRefusedError(
-                f"another transaction of {sender} took number {nonce}: look at the trade again"
-            )
+    def _is_replaced(self, signed: bytes) -> bool:
+        """Whether the chain holds a transaction of that number, perhaps this one."""
+        sender, nonce = _sender_and_nonce(signed)
+        return self._web3.eth.get_transaction_count(Web3.to_checksum_address(sender), "latest") > nonce
+
+
+def _replaced(signed: bytes) -> TransactionRefusedError:
+    sender, nonce = _sender_and_nonce(signed)
+    return TransactionRefusedError(f"another transaction of {sender} took number {nonce}: look at the trade again")
+
+
+def _sender_and_nonce(signed: bytes) -> tuple[str, int]:
+    nonce = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["nonce"]
+    return str(Account.recover_transaction(signed)), int(cast("int", nonce))
 
 
 def _key(transaction: TxParams) -> tuple[str, bytes]:

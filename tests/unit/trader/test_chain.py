@@ -18,7 +18,7 @@ from hexbytes import HexBytes
 
 from contracts import ETH, MarketReverted, Terms, Windows
 from tests.simulators.proxy import Proxy
-from trader.chain import Chain
+from trader.chain import Chain, Ways
 from trader.chain.transactions import Fees, _UnderWay
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 from trader.market import Market
@@ -291,7 +291,8 @@ def test_fees_are_raised_while_a_transaction_waits_and_one_version_is_mined(mine
         if len(kept) == 4:
             threading.Timer(0.3, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
 
-    receipt = market.open_session(account, 1, 16, b"d" * 32, 1000, mine_at_last)
+    listing = market.contract.functions.list(replace(TERMS, manifest_hash=b"n" * 32).as_abi())
+    receipt = chain.send(listing, account, ways=Ways(before_sending=mine_at_last))
     versions = [TypedTransaction.from_bytes(HexBytes(signed)).as_dict() for signed in kept]
     assert len(versions) >= 4
     assert len({version["nonce"] for version in versions}) == 1
@@ -300,7 +301,21 @@ def test_fees_are_raised_while_a_transaction_waits_and_one_version_is_mined(mine
             assert after[fee] >= before[fee] * 1.125
     assert versions[-1]["maxFeePerGas"] < 10 * versions[0]["maxFeePerGas"]
     assert receipt.transaction_hash in {"0x" + keccak(signed).hex() for signed in kept}
-    assert market.contract.functions.tradeCount().call() == 1
+    assert market.contract.functions.listingCount().call() == 2
+
+
+@pytest.mark.anvil
+def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
+    """Another one that was mined would not be known as the same, and the fee be paid again."""
+    chain, account, kept = mined_by_hand, Account.create(), []
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    chain._transactions.raise_after_seconds = 0.2
+    threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
+    market.open_session(account, 1, 16, b"d" * 32, 1000, kept.append)
+    assert len(kept) == 1
 
 
 def test_fees_are_raised_no_further_than_eightfold_unless_the_market_asks_more() -> None:
@@ -346,7 +361,7 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         market = Market(chain, chain.deploy(account, new_salt()))
         market.list(account, TERMS)
         assert seen == []
-        chain.send(market.contract.functions.delist(1), account, secret=True)
+        chain.send(market.contract.functions.delist(1), account, ways=Ways(secret=True))
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]

@@ -64,6 +64,10 @@ class Watched:
     def options(self) -> dict[str, Any]:
         return {"say": self.said.append, "sleep": self.slept.append}
 
+    @property
+    def clocked(self) -> dict[str, Any]:
+        return self.options | {"clock": lambda: sum(self.slept)}
+
 
 @pytest.fixture
 def watched() -> Watched:
@@ -75,9 +79,10 @@ MOVED, IDLE, OVER = (State.TESTING, True), (State.TESTING, False), (State.SETTLE
 
 @pytest.mark.parametrize("accident", [AWAY, FULL, LedgerUnavailableError("locked"), OSError(28, "No space left")])
 def test_an_accident_in_one_trade_leaves_the_others_alone(accident: Exception, watched: Watched) -> None:
-    seller = Scripted(find_trades=[[1, 2]] * 9, trade_1=[accident, accident, MOVED, OVER], trade_2=[MOVED, OVER])
-    serve(seller, 7, 2, **watched.options)
-    assert seller.asked == [1, 2, 1, 2, 1, 1]
+    seller = Scripted(find_trades=[[1, 2]] * 99, trade_1=[accident, accident, MOVED, OVER], trade_2=[MOVED, OVER])
+    serve(seller, 7, 2, **watched.clocked)
+    assert seller.asked[:3] == [1, 2, 2]  # the second ends while the first one waits
+    assert seller.asked.count(1) == 4
     assert len(watched.said) == 2
     assert all("\n" not in line and "Trying again in " in line for line in watched.said)
     assert "trade 1 is testing until 2027-01-15 08:00:01 UTC" in watched.said[0]
@@ -85,14 +90,14 @@ def test_an_accident_in_one_trade_leaves_the_others_alone(accident: Exception, w
 
 def test_a_trade_that_has_ended_is_not_looked_at_again(watched: Watched) -> None:
     seller = Scripted(find_trades=[[1, 2]] * 9, trade_1=[OVER], trade_2=[IDLE, IDLE, IDLE, OVER])
-    serve(seller, 7, 2, **watched.options)
+    serve(seller, 7, 2, **watched.clocked)
     assert seller.asked == [1, 2, 2, 2, 2]
     assert watched.said == []
 
 
 def test_a_node_that_is_away_is_waited_for_longer_and_longer(watched: Watched) -> None:
     seller = Scripted(find_trades=[*[AWAY] * 12, [1]], trade_1=[OVER])
-    serve(seller, 7, 1, **watched.options)
+    serve(seller, 7, 1, **watched.clocked)
     for number, seconds in enumerate(watched.slept[:12]):
         longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**number)
         assert longest / 2 <= seconds <= longest
@@ -102,15 +107,31 @@ def test_a_node_that_is_away_is_waited_for_longer_and_longer(watched: Watched) -
 
 def test_what_one_buyer_does_wrong_is_said_once(watched: Watched) -> None:
     wrong = PeerFaultError("that is no request")
-    seller = Scripted(find_trades=[[1]] * 9, trade_1=[wrong, wrong, wrong, OVER])
-    serve(seller, 7, 1, **watched.options)
-    assert watched.said == ["trade 1: that is no request"]
+    seller = Scripted(find_trades=[[1]] * 99, trade_1=[wrong, wrong, wrong, OVER])
+    serve(seller, 7, 1, **watched.clocked)
+    assert len(watched.said) == 1
+    assert watched.said[0].startswith("trade 1: that is no request. Trying again in ")
+
+
+def test_a_trade_that_is_refused_again_and_again_does_not_slow_the_others_down(watched: Watched) -> None:
+    """A buyer could see to that."""
+    refused = TransactionRefusedError("the market refused: QuotaExceeded")
+    seller = Scripted(find_trades=[[1, 2]] * 99, trade_1=[refused] * 50, trade_2=[IDLE] * 20 + [OVER])
+    serve(seller, 7, 1, **watched.clocked)
+    assert max(watched.slept) == FIRST_WAIT_SECONDS
+    assert seller.asked.count(1) <= 6
+
+
+def test_the_next_deadline_comes_first(watched: Watched) -> None:
+    seller = Scripted(find_trades=[[2, 1]] * 9, trade_1=[IDLE, OVER], trade_2=[IDLE, OVER])
+    serve(seller, 7, 2, **watched.clocked)
+    assert seller.asked == [2, 1, 1, 2]
 
 
 def test_a_log_of_another_market_is_not_waited_for(watched: Watched) -> None:
     seller = Scripted(find_trades=[[1]], trade_1=[WrongMarketError("another market's")])
     with pytest.raises(WrongMarketError):
-        serve(seller, 7, 1, **watched.options)
+        serve(seller, 7, 1, **watched.clocked)
 
 
 def test_a_buyer_goes_on_after_accidents_and_withdraws(watched: Watched) -> None:
@@ -132,10 +153,10 @@ def test_a_buyer_whose_session_is_refused_is_told(watched: Watched) -> None:
 
 
 def test_success_forgets_the_failures() -> None:
-    slept: list[float] = []
-    patience = Patience(Scripted().market, slept.append)
+    patience = Patience(Scripted().market, lambda: 0.0)
     for _ in range(5):
         patience.fail(AWAY, lambda _: None)
+    assert patience.seconds > FIRST_WAIT_SECONDS
     patience.succeed()
     patience.fail(AWAY, lambda _: None)
-    assert slept[-1] <= FIRST_WAIT_SECONDS
+    assert patience.seconds <= FIRST_WAIT_SECONDS
