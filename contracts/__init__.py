@@ -13,7 +13,17 @@ from contracts.errors import (
     UnexpectedCodeError,
 )
 from contracts.events import MarketEvent
-from contracts.manager import Deployment, bind_market, bind_verifier, deploy, register_vka, verify_deployment
+from contracts.logs import read_logs
+from contracts.manager import (
+    PUBLISHED_SALT,
+    Deployment,
+    bind_market,
+    bind_verifier,
+    deploy,
+    published_deployment,
+    register_vka,
+    verify_deployment,
+)
 from contracts.reverts import decode_revert
 from contracts.types import (
     ETH,
@@ -30,6 +40,7 @@ from contracts.types import (
 
 __all__ = [
     "ETH",
+    "PUBLISHED_SALT",
     "ArtifactError",
     "ChunkEvidence",
     "CompilerError",
@@ -51,6 +62,8 @@ __all__ = [
     "deploy",
     "layout_hash",
     "offer_digest",
+    "published_deployment",
+    "read_logs",
     "register_vka",
     "verify_deployment",
 ]

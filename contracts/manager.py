@@ -1,4 +1,4 @@
-"""Knows the compiled artifacts: deploys the contracts, binds deployed ones, checks their code against the published.
+"""Knows the compiled artifacts: deploys the contracts, binds deployed ones, checks that they are the published ones.
 
 Running a trade never needs a compiler; `contracts/compiler.py` is for whoever changes the sources. In the order of use:
 :func:`deploy` (once per chain), :func:`register_vka` (once per circuit, by the seller), :func:`verify_deployment`
@@ -9,54 +9,67 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_typing import ChecksumAddress
 from eth_utils.crypto import keccak
-from eth_utils.exceptions import ValidationError
 from web3 import Web3
 from web3.contract import Contract
 from web3.contract.contract import ContractFunction
-from web3.exceptions import Web3Exception
 
-from contracts.errors import DeploymentError, UnexpectedCodeError
+from contracts.create2 import SALT_BYTES, create, create2_address
+from contracts.errors import UnexpectedCodeError
 from contracts.published import read_artifacts
 
 MARKET = "ModelMarket"
 VERIFIER = "Halo2VerifierReusable"
 
-_WORD_BYTES = 32
+PUBLISHED_SALT = bytes(SALT_BYTES)
+"""The salt of the verifier, and of the one market per chain that people trade in."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where the contracts live on one chain."""
+    """Where the contracts live on a chain, and the market's salt, which its address follows from."""
 
     market: ChecksumAddress
     verifier: ChecksumAddress
+    salt: bytes = PUBLISHED_SALT
 
 
-def deploy(web3: Web3, sender: ChecksumAddress) -> Deployment:
-    """Deploys the verifier and the market from an account that the node (or a signing middleware) signs for.
+def deploy(web3: Web3, sender: ChecksumAddress, salt: bytes = PUBLISHED_SALT) -> Deployment:
+    """Brings verifier and market to the chain; what stands there already is used.
+
+    Args:
+        web3: The chain.
+        sender: Pays for what is missing; the node or a signing middleware signs for it.
+        salt: Another one gives another market, for tests that need several on one chain.
 
     Raises:
         DeploymentError: A transaction failed.
         ArtifactError: The committed artifacts cannot be read.
     """
-    verifier = _deploy(web3, sender, VERIFIER)
-    return Deployment(market=_deploy(web3, sender, MARKET, verifier, verifier_codehash()), verifier=verifier)
+    create(web3, sender, VERIFIER, PUBLISHED_SALT, _verifier_init_code())
+    create(web3, sender, MARKET, salt, _market_init_code())
+    return published_deployment(salt)
 
 
-def _deploy(web3: Web3, sender: ChecksumAddress, name: str, *arguments: Any) -> ChecksumAddress:
-    artifact = read_artifacts().contracts[name]
-    contract = web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-    try:
-        transaction = contract.constructor(*arguments).transact({"from": sender})
-        receipt = web3.eth.wait_for_transaction_receipt(transaction)
-    except (Web3Exception, ValidationError, ValueError) as error:
-        raise DeploymentError(f"{name} could not be deployed by {sender}: {error}. Is the account funded?") from error
-    address = receipt["contractAddress"]
-    if receipt["status"] != 1 or address is None:
-        raise DeploymentError(f"the deployment of {name} was reverted, see transaction 0x{transaction.hex()}")
-    return address
+def published_deployment(salt: bytes = PUBLISHED_SALT) -> Deployment:
+    """Where the published contracts are on every chain that has them: local arithmetic, nobody is asked."""
+    return Deployment(
+        market=create2_address(salt, _market_init_code()),
+        verifier=create2_address(PUBLISHED_SALT, _verifier_init_code()),
+        salt=salt,
+    )
+
+
+def _verifier_init_code() -> bytes:
+    return read_artifacts().contracts[VERIFIER].bytecode
+
+
+def _market_init_code() -> bytes:
+    """Init code and constructor arguments: the verifier's address, which names its code, and its codehash."""
+    verifier = create2_address(PUBLISHED_SALT, _verifier_init_code())
+    return read_artifacts().contracts[MARKET].bytecode + encode(["address", "bytes32"], [verifier, verifier_codehash()])
 
 
 def bind_market(web3: Web3, address: ChecksumAddress) -> Contract:
@@ -94,50 +107,25 @@ def verifier_codehash() -> bytes:
     return keccak(read_artifacts().contracts[VERIFIER].runtime)
 
 
-def verify_deployment(web3: Web3, market: ChecksumAddress) -> Deployment:
-    """Checks that market and verifier run exactly the published code.
+def verify_deployment(web3: Web3, market: ChecksumAddress, salt: bytes = PUBLISHED_SALT) -> Deployment:
+    """Checks that `market` is the published market: by its address (see `create2.py`), and that it was deployed.
 
-    The market's codehash differs from chain to chain, as its code contains the verifier's address. So:
-    (1) its code equals the artifact's once the words of the immutables are blanked;
-    (2) every occurrence of an immutable holds the same value, and the verifier's codehash among them is the published;
-    (3) the code at the verifier's address has that codehash.
+    The address depends on the market's init code, and through the constructor's arguments on the verifier's address and
+    codehash; that the verifier stood there the market's constructor has checked.
 
     Raises:
-        UnexpectedCodeError: One of them does not hold.
+        UnexpectedCodeError: It is not.
     """
-    artifact = read_artifacts().contracts[MARKET]
-    code = bytes(web3.eth.get_code(market))
-
-    # (1)
-    blanked = bytearray(code)
-    for offset in (offset for offsets in artifact.immutables.values() for offset in offsets):
-        blanked[offset : offset + _WORD_BYTES] = bytes(_WORD_BYTES)
-    if bytes(blanked) != artifact.runtime:
-        raise UnexpectedCodeError(_explain(market, "market", keccak(artifact.runtime), keccak(bytes(blanked))))
-
-    # (2)
-    verifier_word, codehash = (_immutable(code, market, name) for name in ("VERIFIER", "VERIFIER_CODEHASH"))
-    if codehash != verifier_codehash():
-        raise UnexpectedCodeError(_explain(market, "verifier that the market pins", verifier_codehash(), codehash))
-
-    # (3)
-    verifier = web3.to_checksum_address(verifier_word[-20:])
-    actual = keccak(bytes(web3.eth.get_code(verifier)))
-    if actual != verifier_codehash():
-        raise UnexpectedCodeError(_explain(verifier, "verifier", verifier_codehash(), actual))
-    return Deployment(market=market, verifier=verifier)
-
-
-def _immutable(code: bytes, market: ChecksumAddress, name: str) -> bytes:
-    offsets = read_artifacts().contracts[MARKET].immutables[name]
-    first, *others = {code[offset : offset + _WORD_BYTES] for offset in offsets}
-    if others:
-        raise UnexpectedCodeError(f"the code at {market} holds several values of {name}. Do not pay into it.")
-    return first
-
-
-def _explain(address: ChecksumAddress, role: str, expected: bytes, actual: bytes) -> str:
-    return (
-        f"{address} is not the published {role}: its code hashes to 0x{actual.hex()}, not to 0x{expected.hex()}. "
-        "Check the address, or install the version of this package that the other party uses."
-    )
+    published = published_deployment(salt)
+    if market != published.market:
+        raise UnexpectedCodeError(
+            f"{market} is not the published market, which is {published.market} on every chain: whatever its code, its "
+            "storage may hold anything. Check the address, or install the version of this package that the other "
+            "party uses."
+        )
+    if not web3.eth.get_code(market):
+        raise UnexpectedCodeError(
+            f"the published market {market} was not deployed on this chain yet: check that the node is on the right "
+            "chain; whoever sells there deploys it."
+        )
+    return published

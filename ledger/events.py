@@ -14,6 +14,7 @@ from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
 
+from contracts import read_logs
 from ledger.entries import HASH_BYTES, ChainPosition, Detail, EntryKind, Record, Role
 from ledger.errors import IndexingError
 from ledger.log import AuditLog
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from web3.contract import Contract
     from web3.types import BlockData, LogReceipt, TxReceipt
 
-BLOCKS_PER_REQUEST: Final = 2000  # public nodes refuse larger ranges
 WIDEST_PLAIN_INTEGER_BITS: Final = 48  # wider ABI integers are logged as decimal strings, whatever their value
 
 _ROLES: Final = {
@@ -59,12 +59,8 @@ class EventReader:
             IndexingError: The contract emitted what this version doesn't know.
             Web3Exception, OSError: The node can't be read.
         """
-        for start in range(first_block, last_block + 1, BLOCKS_PER_REQUEST):
-            stop = min(start + BLOCKS_PER_REQUEST - 1, last_block)
-            query: Any = {"address": self._contract.address, "fromBlock": start, "toBlock": stop}
-            logs = self._contract.w3.eth.get_logs(query)
-            for event_log in sorted(logs, key=lambda found: (found["blockNumber"], found["logIndex"])):
-                yield self._to_record(event_log)
+        for event_log in read_logs(self._contract.w3, {"address": self._contract.address}, first_block, last_block):
+            yield self._to_record(event_log)
 
     def _to_record(self, event_log: "LogReceipt") -> Record:
         kind, details, listing_id, trade_id = self._decode(event_log)

@@ -1,7 +1,7 @@
 """Buy a model: check its listing, test it on encrypted data, pay, check what arrives.
 
     modelseal keys new buyer.json
-    python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --market 0x… --keyfile buyer.json \
+    python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --keyfile buyer.json \
         --exchange file:///srv/exchange --data test.csv --labels labels.csv --least-accuracy 0.9 --out bought.onnx
 
 The password comes from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
@@ -10,13 +10,13 @@ The password comes from MODELSEAL_PASSWORD. Kill it at any time: started again, 
 import argparse
 import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
 from ledger import AuditLog
 from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account
+from trader.driving import buy
 from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
 from trader.verify import UncertainTestError
@@ -26,7 +26,8 @@ def main() -> None:
     """Step the trade to its end and write the bought model."""
     arguments = parse_arguments()
     account = load_account(arguments.keyfile, os.environ["MODELSEAL_PASSWORD"])
-    market = Market.at(Chain.connect(arguments.chain), arguments.market, arguments.first_block)
+    chain = Chain.connect(arguments.chain, confirmations=arguments.confirmations)
+    market = Market.at(chain, arguments.market, arguments.first_block)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
@@ -35,14 +36,10 @@ def main() -> None:
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
         samples = read_samples(arguments.data, buyer.listing.graph.features)
         buyer.labels = read_labels(arguments.labels, len(samples))
-        while not buyer.is_over:
-            try:
-                moved = buyer.step(samples)
-            except (AnswerError, UncertainTestError) as refusal:
-                sys.exit(f"{refusal} Start again after the deadline: what was locked comes back.")
-            if not moved:
-                time.sleep(0.5)
-        buyer.withdraw()
+        try:
+            buy(buyer, samples)
+        except (AnswerError, UncertainTestError) as refusal:
+            sys.exit(f"{refusal} Start again after the deadline: what was locked comes back.")
         if not buyer.has_model:
             sys.exit("no model was bought")
         arguments.out.write_bytes(buyer.delivered_onnx())
@@ -62,7 +59,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("listing", type=int, help="number of the listing")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
-    parser.add_argument("--market", required=True, help="address of the market")
+    parser.add_argument("--confirmations", type=int, help="blocks that must stand; needed on public chains")
+    parser.add_argument("--market", help="address of the market, to be checked; it has one on all chains")
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )

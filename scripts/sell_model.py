@@ -5,19 +5,19 @@
         --endpoint file:///srv/exchange
     python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
 
-The market's address and the listing's number are printed: buyers need them. Without --market a market is deployed.
-Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again with that --market, it goes on where the
-chain stands.
+The listing's number is printed: buyers need it. The market has one address on all chains, and is deployed where it is
+missing. Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
 """
 
 import argparse
 import os
-import time
+from dataclasses import replace
 from pathlib import Path
 
 from contracts import Windows
 from ledger import AuditLog
-from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, TraderError, load_account
+from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account
+from trader.driving import serve
 
 ETHER = 10**18
 HOUR = 3600
@@ -28,12 +28,10 @@ def main() -> None:
     arguments = parse_arguments()
     password = os.environ["MODELSEAL_PASSWORD"]
     account = load_account(arguments.keyfile, password)
-    chain = Chain.connect(arguments.chain)
-    market = (
-        Market.at(chain, arguments.market, arguments.first_block)
-        if arguments.market
-        else Market(chain, chain.deploy(account))
-    )
+    chain = Chain.connect(arguments.chain, confirmations=arguments.confirmations, reveal_url=arguments.reveal_url)
+    if arguments.market is None:
+        chain.deploy(account)  # where somebody did already, this costs nothing
+    market = Market.at(chain, arguments.market, arguments.first_block)
     package = SellerPackage.read(arguments.package, password)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -44,34 +42,12 @@ def main() -> None:
             Offer(
                 price_wei=int(arguments.price * ETHER),
                 bond_wei=int(arguments.bond * ETHER),
-                windows=Windows(*[HOUR] * 6),
+                windows=replace(Windows(*[HOUR] * 6), dispute_seconds=24 * HOUR),
                 proof_fee_wei=int(arguments.price * ETHER) * arguments.proof_fee_percent // 100,
             )
         )
         print(f"market {market.deployment.market} listing {listing_id}", flush=True)
-        serve(seller, market, listing_id, arguments.trades)
-
-
-def serve(seller: Seller, market: Market, listing_id: int, wanted_trades: int) -> None:
-    """Step all trades until `wanted_trades` of them have ended and what is owed was withdrawn."""
-    ended = 0
-    while ended < wanted_trades:
-        seller.publish()  # again, if somebody has removed or changed the package
-        trades = market.find_trades(listing_id)
-        moves = [attempt(seller, trade_id) for trade_id in trades]
-        if not any(moves):
-            time.sleep(0.5)
-        ended = sum(market.trade(trade_id).position.final for trade_id in trades)
-    seller.withdraw()
-
-
-def attempt(seller: Seller, trade_id: int) -> bool:
-    """Step one trade; what is wrong with it must not keep the others waiting."""
-    try:
-        return seller.step(trade_id)
-    except TraderError as error:
-        print(f"trade {trade_id}: {error}", flush=True)
-        return False
+        serve(seller, listing_id, arguments.trades)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -79,7 +55,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")
-    parser.add_argument("--market", help="address of the market; one is deployed if not given")
+    parser.add_argument("--confirmations", type=int, help="blocks that must stand; needed on public chains")
+    parser.add_argument("--reveal-url", help="node that hands the key to block producers alone (a private relay)")
+    parser.add_argument("--market", help="address of the market, to be checked; else it is deployed if need be")
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )

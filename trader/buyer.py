@@ -164,7 +164,9 @@ class Buyer(Party):
         label = self._label(Kind.PACKAGE, listed.terms.manifest_hash)
         archive = self.mailbox.get(label, listed.seller, MAX_PACKAGE_BYTES)
         package = PublicPackage.from_bytes(archive)
-        sources = Sources(self.market.verify_code, lambda logrows: self._srs(package, logrows))
+        sources = Sources(
+            self.market.verify_code, lambda logrows: self._srs(package, logrows), self.market.chain.confirmations
+        )
         try:
             with self._working("verify"):
                 verified = verify_listing(self._listing_id, listed.seller, listed.terms, package, self.policy, sources)
@@ -264,9 +266,9 @@ class Buyer(Party):
 
     def _session(self) -> tuple[bytes, int] | None:
         """Digest and trade of the request that was paid for; a kept transaction names it where the request is lost."""
-        paid_for = self._opening()[0] if self.vault.has(OPENING) else None
+        paid_for, opening = self._opening() if self.vault.has(OPENING) else (None, None)
         for digest in dict.fromkeys((paid_for, self._kept_request())):
-            trade_id = None if digest is None else self.market.find_session(self.address, digest)
+            trade_id = None if digest is None else self.market.find_session(self.address, digest, opening)
             if digest is not None and trade_id is not None:
                 return digest, trade_id
         return None
@@ -613,6 +615,7 @@ class Buyer(Party):
             PartyFolderError: The request is lost, and the mailbox does not have it either.
             EnvironmentFaultError, WorkerError, LedgerError: Node, disk or memory failed; call again.
         """
+        self.catch_up()
         trade_id = self._opened_trade()
         try:
             return self._begin(samples) if trade_id is None else self._go_on(self.market.trade(trade_id))
@@ -629,6 +632,8 @@ class Buyer(Party):
     def _go_on(self, trade: Trade) -> bool:
         if trade.position.final:
             return self._take_what_is_ours(trade)
+        if self.market.moved_on(trade):
+            return False
         return self.end_overdue(trade) or self._advance(trade)
 
     def _take_what_is_ours(self, trade: Trade) -> bool:

@@ -6,6 +6,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     ├── CallerError                  ours: wrong use of the API, a wrong password, a move that the protocol forbids now
     │   ├── AccountError               a key file or account that can't be used
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
+    │   │   └── TooLateError             it may, but a secret would leave with too little time to spare
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -38,6 +39,10 @@ class AccountError(CallerError):
 
 class IllegalMoveError(CallerError):
     """The role may not cause the event in the trade's state; nothing has changed."""
+
+
+class TooLateError(IllegalMoveError):
+    """Too little time is left before the deadline for a secret to leave; nothing was sent, nothing is lost."""
 
 
 class PolicyError(CallerError):

@@ -13,7 +13,19 @@ from eth_abi.exceptions import DecodingError
 from eth_utils.address import is_address, to_checksum_address
 
 import contracts
-from contracts import ETH, ChunkEvidence, Deployment, Layout, Terms, bind_market, register_vka, verify_deployment
+from contracts import (
+    ETH,
+    PUBLISHED_SALT,
+    ChunkEvidence,
+    Deployment,
+    Layout,
+    Terms,
+    bind_market,
+    published_deployment,
+    register_vka,
+    verify_deployment,
+)
+from trader.chain import LogScan, Ways
 from trader.delivery import Evidence, RangeEvidence, SumStepEvidence, WeightsChunkEvidence
 from trader.delivery.evidence import SumLeaf
 from trader.errors import AnswerError, CallerError
@@ -116,7 +128,8 @@ class Market:
         chain: Where it lives.
         deployment: Its addresses.
         contract: The bound contract, for the audit log's indexer.
-        first_block: Where events are looked for from: public nodes refuse to search a whole chain.
+        first_block: Where events are looked for from, unless it is known better.
+        seen: Where each trade stood when it was read last, for when the node is away.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
@@ -124,37 +137,45 @@ class Market:
         self.deployment = deployment
         self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
+        self.seen: dict[int, Position] = {}
+        self._scans: dict[tuple[str | None, ...], LogScan] = {}
+        self._session_blocks: dict[int, int] = {}
 
     @classmethod
-    def at(cls, chain: Chain, address: str, first_block: int = 0) -> Self:
-        """The market at an address, if it and its verifier run the published code.
+    def at(
+        cls, chain: Chain, address: str | None = None, first_block: int = 0, *, salt: bytes = PUBLISHED_SALT
+    ) -> Self:
+        """The chain's published market.
 
         Args:
             chain: Where it lives.
-            address: 0x and 40 hex digits.
+            address: 0x and 40 hex digits, to be checked; None takes the published one.
             first_block: The block of its deployment, or an earlier one.
+            salt: Names another market than the one that people trade in; for tests.
 
         Raises:
             CallerError: It is no address.
-            UnexpectedCodeError: Other code runs there.
+            UnexpectedCodeError: It is not the published market, or that was not deployed.
             ChainUnavailableError: The node does not answer.
         """
-        if not is_address(address):
+        published = published_deployment(salt).market
+        if address is not None and not is_address(address):
             raise CallerError(f"{address!r} is no address: give the market's, 0x and 40 hex digits")
         with chain.reachable():
-            return cls(chain, verify_deployment(chain.web3, to_checksum_address(address)), first_block)
+            named = published if address is None else to_checksum_address(address)
+            return cls(chain, verify_deployment(chain.web3, named, salt), first_block)
 
     # ------------------------------------------------------------------------------------------------------- reads
 
     def verify_code(self) -> None:
-        """Check that market and verifier run exactly the published code.
+        """Check that market and verifier are the published ones.
 
         Raises:
-            UnexpectedCodeError: One of them does not.
+            UnexpectedCodeError: One of them is not.
             ChainUnavailableError: The node does not answer.
         """
         with self.chain.reachable():
-            verify_deployment(self.chain.web3, self.deployment.market)
+            verify_deployment(self.chain.web3, self.deployment.market, self.deployment.salt)
 
     def listing(self, listing_id: int) -> Listing:
         """Read a listing.
@@ -176,7 +197,15 @@ class Market:
         buyer, deadline, state, listing_id, stake, samples, digest = self._read("trade", trade_id)
         if state == State.NONE:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
-        return Trade(trade_id, listing_id, buyer, samples, stake, Position(State(state), deadline), digest)
+        position = self.seen[trade_id] = Position(State(state), deadline)
+        return Trade(trade_id, listing_id, buyer, samples, stake, position, digest)
+
+    def moved_on(self, trade: Trade) -> bool:
+        """Whether newer blocks than the confirmed ones already hold a move of the trade: the next one waits for it."""
+        if self.chain.confirmations <= 1:
+            return False
+        _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
+        return Position(State(state), deadline) != trade.position
 
     def session_fee(self, listing_id: int, buyer: str) -> int:
         """What the buyer's next session on the listing costs, in wei."""
@@ -196,8 +225,7 @@ class Market:
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
-        topics = [None, "0x" + trade_id.to_bytes(32, "big").hex()]
-        logs = [log for log in self._logs(topics) if "tradeId" in log.arguments]
+        logs = self._trade_logs(trade_id)
         confirmed = any(log.name == Confirmed.__name__ for log in logs)
         kept = [log for log in logs if not (confirmed and log.name == Settled.__name__)]
         return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
@@ -224,8 +252,7 @@ class Market:
             AnswerError: The seller reached the market through another contract, or by a call that is no plain one, so
                 that nobody can tell what it proved.
         """
-        topics = [self._topic(Proven), "0x" + trade_id.to_bytes(32, "big").hex()]
-        logs = self._logs(topics)
+        logs = [log for log in self._trade_logs(trade_id) if log.name == Proven.__name__]
         if not logs:
             raise CallerError(f"trade {trade_id} is not Proven")
         calldata = self.chain.calldata(self.contract, logs[0].transaction_hash)
@@ -245,23 +272,31 @@ class Market:
         except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
-    def find_session(self, buyer: str, request_digest: bytes) -> int | None:
-        """The trade that a buyer opened with a request, if there is one."""
-        topics = [self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x")]
-        for log in self._logs(topics):
-            if log.arguments["requestDigest"] == request_digest:
-                return int(log.arguments["tradeId"])
+    def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
+        """The trade that a buyer opened with a request, if there is one.
+
+        Args:
+            buyer: Its account.
+            request_digest: Digest of the request.
+            opening: The signed transaction that opened it, if it is known: the search starts at its block.
+        """
+        topics = (self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x"))
+        opened_in = None if opening is None else self.chain.block_of(opening)
+        for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
+            for log in self._logs(topics, first_block):
+                if log.arguments["requestDigest"] == request_digest:
+                    return self._session(log)
         return None
 
     def find_trades(self, listing_id: int) -> tuple[int, ...]:
         """All trades of a listing, oldest first."""
-        topics = [self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex()]
-        return tuple(int(log.arguments["tradeId"]) for log in self._logs(topics))
+        topics = (self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex())
+        return tuple(self._session(log) for log in self._logs(topics, self.first_block))
 
     def find_listing(self, seller: str, terms: Terms) -> int | None:
         """The open listing of a seller with these terms, if there is one."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
-        for log in self._logs([None, None, padded_seller, "0x" + terms.manifest_hash.hex()]):
+        for log in self._logs((None, None, padded_seller, "0x" + terms.manifest_hash.hex()), self.first_block):
             if log.name == "Listed":
                 found = self.listing(int(log.arguments["listingId"]))
                 if found.open and found.terms == terms:
@@ -271,10 +306,13 @@ class Market:
     def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
         """The input commitments of all proofs on the chain about a seller's manifest, by trade; of all its listings."""
         padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
-        listed = self._logs([self._topic_of("Listed"), None, padded_seller, "0x" + manifest_hash.hex()])
+        topics = (self._topic_of("Listed"), None, padded_seller, "0x" + manifest_hash.hex())
+        listed = self._logs(topics, self.first_block)
         trades = {trade for log in listed for trade in self.find_trades(int(log.arguments["listingId"]))}
-        proven = trades & {int(log.arguments["tradeId"]) for log in self._logs([self._topic(Proven)])}
-        purchased = self._logs([self._topic(Purchased)]) if proven else ()
+        proven = trades & {
+            int(log.arguments["tradeId"]) for log in self._logs((self._topic(Proven),), self.first_block)
+        }
+        purchased = self._logs((self._topic(Purchased),), self.first_block) if proven else ()
         commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}
         return {trade: commitments[trade] for trade in sorted(proven)}
 
@@ -300,7 +338,8 @@ class Market:
     ) -> Receipt:
         """Pay for an encrypted test of what is offered; the `SessionOpened` event has the trade's number."""
         function = self.contract.functions.openSession(listing_id, offer, samples, request_digest)
-        return self.chain.send(function, account, value_wei=fee_wei, before_sending=before_sending)
+        ways = Ways(before_sending=before_sending, replaceable=False)
+        return self.chain.send(function, account, value_wei=fee_wei, ways=ways)
 
     def resend_session(self, signed: bytes) -> Receipt:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
@@ -344,9 +383,18 @@ class Market:
         """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
         return self._send(account, 0, "accept", trade_id, delivery)
 
-    def reveal(self, account: LocalAccount, trade_id: int, ciphertext_root: bytes, key: bytes) -> Receipt:
-        """Publish the key."""
-        return self._send(account, 0, "reveal", trade_id, ciphertext_root, key)
+    def reveal(
+        self,
+        account: LocalAccount,
+        trade_id: int,
+        ciphertext_root: bytes,
+        key: bytes,
+        before_sending: Callable[[bytes], None] = lambda _: None,
+        once_sent: Callable[[], None] = lambda: None,
+    ) -> Receipt:
+        """Publish the key; it leaves through the chain's private relay, if there is one."""
+        function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
+        return self.chain.send(function, account, ways=Ways(before_sending, once_sent, secret=True))
 
     def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
@@ -379,8 +427,26 @@ class Market:
     def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
         return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
 
-    def _logs(self, topics: Sequence[Any]) -> Sequence[LogEvent]:
-        return self.chain.logs(self.contract, [*topics], self.first_block)
+    def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
+        key = (str(first_block), *topics)
+        if key not in self._scans:
+            self._scans[key] = LogScan(self.chain, self.contract, topics, first_block)
+        return self._scans[key].read()
+
+    def _trade_logs(self, trade_id: int) -> Sequence[LogEvent]:
+        """All events of a trade, from the block of its session on where that is known and still holds it."""
+        topics = (None, "0x" + trade_id.to_bytes(32, "big").hex())
+        for first_block in (self._session_blocks.get(trade_id, self.first_block), self.first_block):
+            logs = [log for log in self._logs(topics, first_block) if "tradeId" in log.arguments]
+            if logs and logs[0].name == SessionOpened.__name__:
+                break
+        return logs
+
+    def _session(self, log: LogEvent) -> int:
+        """The number of an opened trade; remembers where it was opened."""
+        trade_id = int(log.arguments["tradeId"])
+        self._session_blocks[trade_id] = log.block_number
+        return trade_id
 
     def _topic(self, kind: type[Event]) -> str:
         return self._topic_of(kind.__name__)

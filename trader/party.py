@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import ledger
-from ledger import EntryKind, Record, as_reason, index_events
+from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
 from trader.delivery import Context, Kind, Label, NotDeliveredError, SkippedMessageError
 from trader.errors import IllegalMoveError, TransactionRefusedError
 from trader.folder import claim_folder
-from trader.trade import Event, Expired, Role, Settled, State, legal_events
+from trader.trade import TIMEOUTS, Event, Expired, Role, Settled, State, legal_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,6 +110,7 @@ class Party:
         self._progress = equipment.progress
         self._remarks: dict[tuple[str, int | None], list[str]] = {}
         self._lock = claim_folder(self.folder, f"{self.role.value} {self.address}")
+        self._unread: LedgerError | None = None
 
     @property
     def address(self) -> str:
@@ -157,7 +158,7 @@ class Party:
 
     def end_overdue(self, trade: Trade) -> bool:
         """End a trade whose deadline has passed; returns whether it did."""
-        if not trade.position.overdue(self.market.chain.now()):
+        if not trade.position.overdue(self.market.chain.time().confirmed):
             return False
         if trade.position.state is State.REVEALED:
             self.settle(trade.trade_id)
@@ -171,8 +172,8 @@ class Party:
         Raises:
             IllegalMoveError: We may not.
         """
-        trade = self.market.trade(trade_id)
-        now_seconds = self.market.chain.now()
+        trade, now = self.market.trade(trade_id), self.market.chain.time()
+        now_seconds = now.confirmed if event in TIMEOUTS else now.newest
         if event not in legal_events(self.role, trade.position, now_seconds):
             late = " and its deadline has passed" if trade.position.overdue(now_seconds) else ""
             raise IllegalMoveError(
@@ -189,10 +190,33 @@ class Party:
         except TransactionRefusedError as error:
             self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": as_reason(error)})
             raise
-        index_events(self.log, self.market.contract, first_block=self.market.first_block)
         seconds = time.perf_counter() - begin
         self._observe(Step(self.role, name, seconds, receipt.transaction_hash, receipt.gas_used, receipt.gas_cost_wei))
+        self._index()
         return receipt
+
+    def _index(self) -> None:
+        """Read the market's events into the log. What was mined has happened, whether or not they can be read now."""
+        begin = time.perf_counter()
+        try:
+            index_events(self.log, self.market.contract, first_block=self.market.first_block)
+            self._unread = None
+        except LedgerError as error:
+            if self._unread is None or as_reason(error) != as_reason(self._unread):
+                reason = f"events not logged yet: {as_reason(error)}"
+                self._observe(Step(self.role, reason, time.perf_counter() - begin))
+            self._unread = error
+
+    def catch_up(self) -> None:
+        """Log the events that could not be read when they happened; drivers do it before each step.
+
+        Raises:
+            WrongMarketError: The log belongs to another market: no step is done before it is replaced.
+        """
+        if self._unread is not None:
+            self._index()
+        if isinstance(self._unread, WrongMarketError):
+            raise self._unread
 
     @contextmanager
     def _working(self, name: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ do: answer a request that is not what was paid for, or lock its bond for a proof
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -30,7 +31,15 @@ from trader.delivery import (
     key_hash,
     seal,
 )
-from trader.errors import CallerError, EnvironmentFaultError, LyingBuyerError, PeerFaultError, RequestError
+from trader.errors import (
+    CallerError,
+    EnvironmentFaultError,
+    LyingBuyerError,
+    PeerFaultError,
+    RequestError,
+    TooLateError,
+)
+from trader.margins import SellerPolicy
 from trader.market import ProofOffer
 from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
@@ -51,6 +60,7 @@ if TYPE_CHECKING:
 
 CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
+KEY_SENT = "key.sent"
 REFUSED = "refused"
 
 
@@ -99,14 +109,24 @@ class Seller(Party):
     Attributes:
         package: The model.
         device: Where encrypted tests are computed: the CPU, or one of PyTorch's devices, `cuda` for instance.
+        policy: The time that it leaves itself before deadlines.
     """
 
     role = Role.SELLER
 
-    def __init__(self, package: SellerPackage, equipment: Equipment, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        package: SellerPackage,
+        equipment: Equipment,
+        device: str = "cpu",
+        policy: SellerPolicy = SellerPolicy(),  # noqa: B008 - frozen
+    ) -> None:
         super().__init__(equipment)
         self.package = package
         self.device = device
+        self.policy = policy
+        self._keys_sent: set[int] = set()
+        self._too_late: set[int] = set()
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
 
@@ -118,10 +138,12 @@ class Seller(Party):
         What is offered already on these terms is not listed again; other terms make a new listing.
 
         Raises:
-            CallerError: The package is another account's, or nobody's: buyers would refuse the listing.
+            CallerError: The package is another account's, or nobody's: buyers would refuse the listing; or the windows
+                are shorter than the seller's confirmations, work and margins.
             TransactionRefusedError: The market refuses the terms.
         """
         self._require_own_package()
+        self.policy.check_windows(offer.windows, self.market.chain.confirmations)
         terms = offer.terms(self._manifest)
         self.publish()
         listed = self.market.find_listing(self.address, terms)
@@ -160,21 +182,27 @@ class Seller(Party):
 
         Returns:
             Whether there was something to do; False while the other side is on move, a message has not arrived, or the
-            seller has refused.
+            seller has refused, or it is too late for a secret to leave.
 
         Raises:
             EnvironmentFaultError, WorkerError, LedgerError: Node, disk or memory failed; call again.
         """
         self.publish()
+        self.catch_up()
         trade = self.market.trade(trade_id)
         if trade.position.final:
             return self.withdraw() > 0
+        if self.market.moved_on(trade):
+            return False
         if self.end_overdue(trade):
             return True
         try:
             return self._advance(trade)
         except NotDeliveredError as error:
             self._wait(error, trade_id)
+            return False
+        except TooLateError as error:
+            self._say_once(trade_id, error)
             return False
         except (PeerFaultError, he.WireError, ProofBudgetError) as error:
             self._refuse(trade, error)
@@ -237,8 +265,10 @@ class Seller(Party):
             LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
             DamagedPackageError: The package is no longer what is listed; nothing is sent.
+            TooLateError: Too little time is left for the proof to be mined; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
+        self._require_spare_time(trade)
         self._require_listed_package(trade)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
@@ -262,6 +292,7 @@ class Seller(Party):
         )
         offer = ProofOffer(proof, self.circuit, self.layout, purchase.outputs, root, key_hash(key))
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
+        self._require_spare_time(trade)  # proving took its time
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
         self._offer_delivery(trade_id)
 
@@ -270,10 +301,56 @@ class Seller(Party):
 
         Raises:
             IllegalMoveError: The buyer has not accepted, or the deadline has passed.
+            TooLateError: Too little time is left for the key to be mined; it stays here.
         """
-        self._require_legal(Revealed, trade_id)
+        trade = self._require_legal(Revealed, trade_id)
+        self._require_time_for_key(trade)
         root, key = self.market.event(trade_id, Proven).ciphertext_root, self._revealed_key(trade_id)
-        self._transact("reveal", lambda: self.market.reveal(self.account, trade_id, root, key))
+        self._transact(
+            "reveal",
+            lambda: self.market.reveal(
+                self.account,
+                trade_id,
+                root,
+                key,
+                before_sending=lambda _: self._require_time_for_key(trade),  # a slow node takes its time before
+                once_sent=lambda: self._let_go(trade_id),
+            ),
+        )
+
+    def _require_time_for_key(self, trade: Trade) -> None:
+        """Once the key has left, only being mined before the deadline helps."""
+        if not self._has_left(trade.trade_id):
+            self._require_spare_time(trade)
+
+    def _require_spare_time(self, trade: Trade) -> None:
+        """Before what would be given away by a transaction that fails.
+
+        Raises:
+            TooLateError: There is too little time.
+        """
+        chain, deadline = self.market.chain, trade.position.deadline_seconds
+        left, margin = deadline - chain.time().newest, self.policy.margin(chain.confirmations)
+        if left <= margin:
+            raise TooLateError(
+                f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
+                "mined in time is given away. Nothing is sent; the deadline returns what was locked."
+            )
+
+    def _has_left(self, trade_id: int) -> bool:
+        """Whether the key of a trade has left this machine."""
+        return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
+
+    def _let_go(self, trade_id: int) -> None:
+        """Remember that the node has the key. In memory as well: a full disk must not hold back a key that is due."""
+        self._keys_sent.add(trade_id)
+        with suppress(EnvironmentFaultError):
+            self.vault(trade_id).write(KEY_SENT, b"")
+
+    def _say_once(self, trade_id: int, error: TooLateError) -> None:
+        if trade_id not in self._too_late:
+            self._too_late.add(trade_id)
+            self._observe(Step(self.role, f"too late: {error}", 0.0))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 

@@ -69,7 +69,7 @@ def test_a_revealed_key_never_serves_in_another_market(chain: Chain, trade_on: C
     trading = trade_on(chain)
     trading.play()
     equipment = trading.equipment(Role.SELLER)
-    market = Market(chain, chain.deploy(equipment.account))
+    market = Market(chain, chain.deploy(equipment.account, b"elsewhere".rjust(32)))
     elsewhere = Seller(trading.package, replace(equipment, market=market))
     assert trading.seller.vault(1).has("delivery.key")
     assert not elsewhere.vault(1).has("delivery.key")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.simulators.trading import FEE, PRICE, PROOF_FEE, WINDOW_SECONDS, Trading
+from tests.simulators.trading import FEE, OFFER, PRICE, PROOF_FEE, Trading
 from trader.errors import IllegalMoveError
 from trader.trade import WINDOWS, Role, State
 
@@ -43,8 +43,9 @@ def test_a_missed_deadline_ends_in_a_safe_place(state: State, chain: Chain, trad
         end(trade_id)
 
     position = trading.market.trade(trade_id).position
-    assert 0 < position.deadline_seconds - chain.now() <= WINDOW_SECONDS
-    chain.advance_time(position.deadline_seconds - chain.now())
+    left = position.deadline_seconds - chain.time().newest
+    assert 0 < left <= getattr(OFFER.windows, WINDOWS[state])
+    chain.advance_time(left)
     with pytest.raises(IllegalMoveError, match="its deadline has passed"):
         MOVES[state](trading, trade_id)
     assert trading.market.trade(trade_id).position == position

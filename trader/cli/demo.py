@@ -12,6 +12,7 @@ from rich.table import Table
 
 from trader.accounts import load_account
 from trader.chain import Chain
+from trader.cli.node import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
@@ -38,6 +39,7 @@ def demo(
     chain: Annotated[
         str | None, typer.Option(metavar="URL", help="JSON-RPC node to run on instead of the embedded chain.")
     ] = None,
+    confirmations: ConfirmationsOption = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = DEFAULT_OUT,
     seller_keyfile: Annotated[Path | None, typer.Option(help="The seller's account; a fresh one if not given.")] = None,
     buyer_keyfile: Annotated[Path | None, typer.Option(help="The buyer's account; a fresh one if not given.")] = None,
@@ -46,7 +48,7 @@ def demo(
 ) -> None:
     """Run one complete trade: list, verify, encrypted test, purchase, prove, deliver, reveal, check, settle."""
     wallets = Wallets(_account(seller_keyfile, password_file), _account(buyer_keyfile, password_file))
-    node = Chain.embedded() if chain is None else Chain.connect(chain)
+    node = Chain.embedded() if chain is None else Chain.connect(chain, confirmations=confirmations)
     played = HONEST if cheat is None else CHEATS[cheat.value]
     with Timeline(messages) as timeline:
         report = run_demo(

@@ -11,6 +11,7 @@ from rich.markup import escape
 from trader.certificates import Certificate, CertificateError, PublicModel
 from trader.chain import Chain
 from trader.cli.certificate import CERTIFICATES, facts_of, in_words, read_certificate, verify_with_bar
+from trader.cli.node import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.detection import detection_probability
 from trader.errors import CallerError
@@ -23,7 +24,7 @@ app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
 CHECKS = (
     "the manifest is the listed one, repeats the terms on the chain and names the seller that listed it",
-    "market and verifier run the published code",
+    "market and verifier are the published ones",
     "the reference string is the named one",
     "the rebuilt audit circuit and its layout are the listed ones",
     "no committed column is unconstrained",
@@ -43,7 +44,11 @@ def verify(
     listing: Annotated[int, typer.Argument(help="Number of the listing.", min=1)],
     package: Annotated[Path, typer.Option(help="The seller's public folder.")],
     chain: Annotated[str, typer.Option(metavar="URL", help="JSON-RPC node.", envvar="ETH_RPC_URL")],
-    market: Annotated[str, typer.Option(help="Address of the market.", envvar="MODELSEAL_MARKET")],
+    confirmations: ConfirmationsOption = None,
+    market: Annotated[
+        str | None,
+        typer.Option(help="Address of the market, to be checked; it has one on all chains.", envvar="MODELSEAL_MARKET"),
+    ] = None,
     development: Annotated[
         bool, typer.Option("--development", help="Accept a reference string that the seller made.")
     ] = False,
@@ -61,7 +66,7 @@ def verify(
     claim = _read_claim(certificate, certificate_data, certificate_labels)
     policy = BuyerPolicy(rounded_circuits=rounded_circuits, development=development)
     with messages.status("checking the listing"):
-        verified = _verify(listing, package, Chain.connect(chain), market, policy)
+        verified = _verify(listing, package, Chain.connect(chain, confirmations=confirmations), market, policy)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
     if as_json:
         print_json_line(_summary(verified) | ({} if proven is None else {"certificate": facts_of(proven)}))
@@ -101,11 +106,11 @@ def _print_certificates(proven: Certificate | None, folder: Path) -> None:
         results.print(f"[yellow]?[/] {escape(claim)}", highlight=False, soft_wrap=True)
 
 
-def _verify(listing_id: int, folder: Path, chain: Chain, address: str, policy: BuyerPolicy) -> VerifiedListing:
+def _verify(listing_id: int, folder: Path, chain: Chain, address: str | None, policy: BuyerPolicy) -> VerifiedListing:
     package = PublicPackage.read(folder)
     market = Market.at(chain, address)
     listed = market.listing(listing_id)
-    sources = Sources(market.verify_code, lambda logrows: _find_srs(package, folder, logrows))
+    sources = Sources(market.verify_code, lambda logrows: _find_srs(package, folder, logrows), chain.confirmations)
     return verify_listing(listing_id, listed.seller, listed.terms, package, policy, sources)
 
 

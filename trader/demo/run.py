@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,7 @@ FEE_WEI = ETHER // 1000
 BOND_WEI = ETHER // 5
 PROOF_FEE_WEI = ETHER // 200
 FUNDS_WEI = 10 * ETHER
-WINDOW_SECONDS = 3600
+HOUR_SECONDS = 3600
 AUDIT_SAMPLES = 8
 AUDIT_LOG = "audit.sqlite"
 DELIVERED_MODEL = "delivered.onnx"
@@ -166,7 +166,7 @@ def _equip(
 
 
 def _windows() -> Windows:
-    return Windows(*[WINDOW_SECONDS] * 6)
+    return replace(Windows(*[HOUR_SECONDS] * 6), dispute_seconds=24 * HOUR_SECONDS)
 
 
 def _leave_alone(_trade_id: int | None) -> None:
@@ -217,7 +217,7 @@ def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
 def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> None:
     position = market.trade(trade_id).position
     timeline.say(f"nobody moves: time passes to the deadline of {position.state.name.lower()}")
-    market.chain.advance_time(max(0, position.deadline_seconds - market.chain.now()))
+    market.chain.advance_time(max(0, position.deadline_seconds - market.chain.time().newest))
 
 
 def _write_delivered(buyer: Buyer, out: Path) -> Path | None:

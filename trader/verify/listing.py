@@ -5,7 +5,7 @@ structured reference string. In this order:
 
 (1) the manifest's bytes hash to the listed `manifestHash`, it is consistent, repeats the terms on the chain, and names
     the account that listed it;
-(2) market and verifier run the published code;
+(2) market and verifier are the published ones, by their addresses;
 (3) the structured reference string is the named one, and no locally made one outside development;
 (4) the audit circuit rebuilt from `architecture.onnx` and the published settings gives the listed `circuitDigest`, and
     its layout the listed `layoutHash`;
@@ -69,10 +69,12 @@ class Sources:
     Attributes:
         verify_code: Check (2) on the chain; raises `UnexpectedCodeError`.
         find_srs: The structured reference string with 2^logrows rows.
+        confirmations: Blocks that the buyer waits for before anything on the chain counts.
     """
 
     verify_code: Callable[[], None]
     find_srs: Callable[[int], Srs]
+    confirmations: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def verify_listing(
     """
     # (1) The manifest is the listed one, and says what the chain says.
     manifest = _check_manifest(package.manifest, terms, seller)
-    # (2) Market and verifier run the published code.
+    # (2) Market and verifier are the published ones.
     _check_code(sources)
     # (3) The structured reference string is the named one.
     srs = _check_setup(manifest, policy, sources)
@@ -148,7 +150,7 @@ def verify_listing(
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
     policy.check_circuit(is_exact=circuit.is_exact)
-    policy.check_terms(terms)
+    policy.check_terms(terms, sources.confirmations)
     policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 

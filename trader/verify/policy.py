@@ -29,7 +29,12 @@ class BuyerPolicy:
         minimum_audit_samples: Least k.
         minimum_degree_per_output: Least N/(k·O): ring degree per committed output. All are decryptions under one key,
             rounded and dithered, and stay far fewer than the key's coefficients.
-        minimum_window_seconds: Least time for the buyer's own moves (decide, accept, dispute).
+        minimum_window_seconds: Least time for the buyer to decide.
+        minimum_acceptance_seconds: Least time for it to check proof and delivery, and accept.
+        minimum_dispute_seconds: Least time for it to check the model and dispute; who comes later has lost the price.
+        block_seconds: Time between two blocks: what happens on the chain is seen some confirmations later.
+        checking_seconds: Time that it takes at most to fetch and to check the model.
+        margin_seconds: Time that it leaves its transaction to be mined, whatever the fees.
         maximum_window_seconds: Most time that each of the seller's moves may take while the buyer's money is locked.
         maximum_changeable_share: Largest share of test samples whose class could be another one within the tolerance.
         maximum_score_error: Largest tolerance against the spread of the scores that classes are taken from.
@@ -48,6 +53,11 @@ class BuyerPolicy:
     minimum_audit_samples: int = 4
     minimum_degree_per_output: int = 16
     minimum_window_seconds: int = 600
+    minimum_acceptance_seconds: int = 3600
+    minimum_dispute_seconds: int = 24 * 3600
+    block_seconds: int = 12
+    checking_seconds: int = 600
+    margin_seconds: int = 600
     maximum_window_seconds: int = 7 * 24 * 3600
     maximum_changeable_share: float = 0.01
     maximum_score_error: float = 0.25
@@ -57,22 +67,32 @@ class BuyerPolicy:
     rounded_circuits: bool = False
     development: bool = False
 
-    def check_terms(self, terms: Terms) -> None:
+    def check_terms(self, terms: Terms, confirmations: int = 1) -> None:
         """Check (8), as far as it concerns money and time; silent on success.
 
         Args:
             terms: As on the chain.
+            confirmations: Blocks that the buyer waits for before anything counts.
 
         Raises:
             PolicyError: Names the first term that falls short, with what is offered and what is asked for.
         """
         windows = terms.windows
-        for name, seconds in (
-            ("decide", windows.decision_seconds),
-            ("accept", windows.acceptance_seconds),
-            ("dispute", windows.dispute_seconds),
+        seen_and_sent = confirmations * self.block_seconds + self.margin_seconds
+        for name, seconds, least in (
+            ("decide", windows.decision_seconds, max(self.minimum_window_seconds, seen_and_sent)),
+            (
+                "accept",
+                windows.acceptance_seconds,
+                max(self.minimum_acceptance_seconds, seen_and_sent + self.checking_seconds),
+            ),
+            (
+                "dispute",
+                windows.dispute_seconds,
+                max(self.minimum_dispute_seconds, seen_and_sent + self.checking_seconds),
+            ),
         ):
-            self._require(f"seconds to {name}", seconds, at_least=self.minimum_window_seconds)
+            self._require(f"seconds to {name}", seconds, at_least=least)
         for name, seconds in (
             ("answer", windows.answer_seconds),
             ("prove", windows.proof_seconds),

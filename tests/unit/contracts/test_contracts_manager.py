@@ -1,8 +1,10 @@
 from typing import Any
 
 import pytest
+from eth_account import Account
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_utils.crypto import keccak
+from rlp import encode as encode_rlp
 from web3 import EthereumTesterProvider, Web3
 
 from contracts import (
@@ -12,9 +14,11 @@ from contracts import (
     UnexpectedCodeError,
     bind_market,
     deploy,
+    published_deployment,
     register_vka,
     verify_deployment,
 )
+from contracts.create2 import DEPLOYER, DEPLOYER_SENDER, DEPLOYER_TRANSACTION
 from contracts.manager import MARKET, verifier_codehash
 from contracts.published import read_artifacts
 
@@ -39,14 +43,6 @@ def put_code(web3: Web3, code: bytes) -> Any:
     return receipt["contractAddress"]
 
 
-def market_code(web3: Web3, deployment: Deployment, **immutables: bytes) -> bytes:
-    code = bytearray(web3.eth.get_code(deployment.market))
-    for name, value in immutables.items():
-        for offset in read_artifacts().contracts[MARKET].immutables[name]:
-            code[offset : offset + 32] = value
-    return bytes(code)
-
-
 def test_a_deployed_market_is_bound_to_the_deployed_verifier(web3: Web3, deployment: Deployment) -> None:
     market = bind_market(web3, deployment.market)
     assert market.functions.VERIFIER().call() == deployment.verifier
@@ -54,48 +50,47 @@ def test_a_deployed_market_is_bound_to_the_deployed_verifier(web3: Web3, deploym
     assert keccak(web3.eth.get_code(deployment.verifier)) == verifier_codehash()
 
 
-def test_a_deployment_is_verified_from_the_market_address_alone(web3: Web3, deployment: Deployment) -> None:
-    assert verify_deployment(web3, deployment.market) == deployment
+def test_addresses_follow_from_the_published_code_alone(web3: Web3, deployment: Deployment) -> None:
+    assert verify_deployment(web3, deployment.market) == deployment == published_deployment()
+    assert keccak(web3.eth.get_code(DEPLOYER))[:4].hex() == "2fa86add"
 
 
-def test_a_market_at_another_address_with_the_same_code_is_as_good(web3: Web3, deployment: Deployment) -> None:
-    copy = put_code(web3, market_code(web3, deployment))
-    assert verify_deployment(web3, copy) == Deployment(market=copy, verifier=deployment.verifier)
+def test_the_deployer_comes_from_a_transaction_that_nobody_can_change(web3: Web3, deployment: Deployment) -> None:
+    """Its address is that of the first contract of the account that the made-up signature recovers to."""
+    assert Account.recover_transaction(DEPLOYER_TRANSACTION) == DEPLOYER_SENDER
+    assert web3.eth.get_transaction_count(DEPLOYER_SENDER) == 1
+    first = encode_rlp([bytes.fromhex(DEPLOYER_SENDER[2:]), b""])
+    assert keccak(first)[12:].hex() == DEPLOYER[2:].lower()
 
 
-def test_other_market_code_is_refused(web3: Web3, deployment: Deployment) -> None:
-    code = bytearray(market_code(web3, deployment))
-    code[100] ^= 1
-    for other in (bytes(code), market_code(web3, deployment) + b"\0", market_code(web3, deployment)[:-1], b"\0"):
+def test_what_stands_already_is_used(web3: Web3, deployment: Deployment) -> None:
+    sender = web3.eth.accounts[1]
+    before = web3.eth.get_transaction_count(sender)
+    assert deploy(web3, sender) == deployment
+    assert web3.eth.get_transaction_count(sender) == before
+
+
+def test_another_salt_is_another_market_with_the_same_verifier(web3: Web3, deployment: Deployment) -> None:
+    salt = keccak(b"another")
+    with pytest.raises(UnexpectedCodeError, match="was not deployed on this chain yet"):
+        verify_deployment(web3, published_deployment(salt).market, salt)
+    other = deploy(web3, web3.eth.accounts[0], salt)
+    assert (other.market != deployment.market, other.verifier) == (True, deployment.verifier)
+    assert verify_deployment(web3, other.market, salt) == other
+    with pytest.raises(UnexpectedCodeError, match=f"the published market, which is {deployment.market}"):
+        verify_deployment(web3, other.market)
+
+
+def test_the_same_code_at_another_address_is_refused(web3: Web3, deployment: Deployment) -> None:
+    """Its constructor may have filled the storage: see tests/adversarial/test_preloaded_market.py."""
+    for code in (web3.eth.get_code(deployment.market), b"\0"):
         with pytest.raises(UnexpectedCodeError, match="not the published market"):
-            verify_deployment(web3, put_code(web3, other))
+            verify_deployment(web3, put_code(web3, code))
 
 
-def test_an_address_without_code_is_refused(web3: Web3) -> None:
-    with pytest.raises(UnexpectedCodeError, match="not the published market"):
-        verify_deployment(web3, web3.eth.accounts[5])
-
-
-def test_a_market_that_pins_other_verifier_code_is_refused(web3: Web3, deployment: Deployment) -> None:
-    forged = put_code(web3, market_code(web3, deployment, VERIFIER_CODEHASH=keccak(b"accepts everything")))
-    with pytest.raises(UnexpectedCodeError, match="verifier that the market pins"):
-        verify_deployment(web3, forged)
-
-
-def test_a_market_that_calls_another_verifier_is_refused(web3: Web3, deployment: Deployment) -> None:
-    other = put_code(web3, b"\0")
-    forged = put_code(web3, market_code(web3, deployment, VERIFIER=bytes.fromhex(other[2:]).rjust(32, b"\0")))
-    with pytest.raises(UnexpectedCodeError, match="not the published verifier"):
-        verify_deployment(web3, forged)
-
-
-def test_a_market_with_two_verifiers_is_refused(web3: Web3, deployment: Deployment) -> None:
-    """One that answers questions, and one that is called."""
-    code = bytearray(market_code(web3, deployment))
-    offset = read_artifacts().contracts[MARKET].immutables["VERIFIER"][-1]
-    code[offset + 31] ^= 1
-    with pytest.raises(UnexpectedCodeError, match="several values"):
-        verify_deployment(web3, put_code(web3, bytes(code)))
+def test_a_salt_has_32_bytes() -> None:
+    with pytest.raises(ValueError, match="a salt has 32 bytes, this one 1"):
+        published_deployment(b"1")
 
 
 def test_a_market_cannot_be_deployed_for_other_verifier_code(web3: Web3, deployment: Deployment) -> None:
@@ -117,5 +112,5 @@ def test_a_vka_can_be_registered_twice(web3: Web3, deployment: Deployment) -> No
 def test_an_account_that_cannot_pay_gets_an_error_with_the_cause(web3: Web3) -> None:
     poor = web3.eth.account.create().address
     with pytest.raises(DeploymentError, match=r"could not be deployed by 0x.*funded\?") as caught:
-        deploy(web3, poor)
+        deploy(web3, poor, keccak(b"poor"))
     assert isinstance(caught.value, ContractsError)

@@ -159,7 +159,7 @@ def test_steps_off_the_chain_between_events_stay(stage: Stage, log: AuditLog) ->
 
 def test_second_market_needs_a_second_log(stage: Stage, log: AuditLog) -> None:
     index_events(log, stage.market)
-    other = deploy(stage.web3, stage.stranger)
+    other = deploy(stage.web3, stage.stranger, b"other".rjust(32))
     with pytest.raises(WrongMarketError, match="use another file"):
         index_events(log, type(stage.market)(other.market))
 

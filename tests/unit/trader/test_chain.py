@@ -1,5 +1,8 @@
 """Sending, waiting, time and refusals on the embedded chain and on anvil; nodes that are dead, mute or not nodes."""
 
+import itertools
+import json
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,9 +12,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.crypto import keccak
+from hexbytes import HexBytes
 
 from contracts import ETH, MarketReverted, Terms, Windows, offer_digest
-from trader.chain import Chain
+from tests.simulators.proxy import Proxy
+from trader.chain import Chain, Ways
+from trader.chain.transactions import Fees, _UnderWay
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 from trader.market import Market
 
@@ -41,6 +49,11 @@ def any_chain(request: pytest.FixtureRequest) -> Chain:
     return Chain.embedded() if request.param == "embedded" else Chain.connect(request.getfixturevalue("anvil_url"))
 
 
+def new_salt() -> bytes:
+    """A market of the test's own: tests share a node."""
+    return secrets.token_bytes(32)
+
+
 @pytest.fixture
 def account(any_chain: Chain) -> LocalAccount:
     fresh = Account.create()
@@ -50,7 +63,7 @@ def account(any_chain: Chain) -> LocalAccount:
 
 @pytest.fixture
 def market(any_chain: Chain, account: LocalAccount) -> Market:
-    return Market(any_chain, any_chain.deploy(account))
+    return Market(any_chain, any_chain.deploy(account, new_salt()))
 
 
 def test_a_transaction_gives_hash_block_gas_cost_and_events(market: Market, account: LocalAccount) -> None:
@@ -89,9 +102,11 @@ def test_an_account_without_money_is_told_so(market: Market) -> None:
 
 
 def test_time_passes_only_forward_and_by_as_much_as_asked(any_chain: Chain) -> None:
-    before = any_chain.now()
+    before = any_chain.time()
     any_chain.advance_time(1000)
-    assert 1000 <= any_chain.now() - before < 1030
+    after = any_chain.time()
+    assert 1000 <= after.newest - before.newest < 1030
+    assert after.confirmed <= after.newest
 
 
 def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
@@ -186,7 +201,7 @@ def test_too_few_confirmations_in_time_are_an_environment_fault(anvil_url: str) 
     patient = Chain.connect(anvil_url)
     account = Account.create()
     patient.fund(account.address, ETHER)
-    deployment = patient.deploy(account)
+    deployment = patient.deploy(account, new_salt())
     hasty = Chain.connect(anvil_url, confirmations=3, timeout_seconds=0.5)
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         Market(hasty, deployment).list(account, TERMS)
@@ -198,7 +213,7 @@ def test_what_a_reorganisation_may_undo_does_not_count_yet(anvil_url: str) -> No
     hasty = Chain.connect(anvil_url)
     account = Account.create()
     hasty.fund(account.address, ETHER)
-    deployment = hasty.deploy(account)
+    deployment = hasty.deploy(account, new_salt())
     hasty.advance_time(1)
     hasty.advance_time(1)
     careful = Market(Chain.connect(anvil_url, confirmations=3), deployment)
@@ -210,3 +225,144 @@ def test_what_a_reorganisation_may_undo_does_not_count_yet(anvil_url: str) -> No
         hasty.advance_time(1)
     assert careful.listing(1).seller == account.address
     assert careful.find_listing(account.address, TERMS) == 1
+
+
+# Public nodes
+
+
+@pytest.mark.anvil
+def test_a_node_that_searches_few_blocks_at_once_gives_every_event(anvil_url: str) -> None:
+    plain = Chain.connect(anvil_url)
+    account = Account.create()
+    plain.fund(account.address, ETHER)
+    deployment = plain.deploy(account, new_salt())
+    first_block = plain.block_number
+    others = [replace(TERMS, manifest_hash=bytes([number]) * 32) for number in range(3)]
+    for terms in others:
+        Market(plain, deployment).list(account, terms)
+        plain.web3.manager.request_blocking("anvil_mine", [700])
+    proxy = Proxy(anvil_url, most_blocks=100)
+    with proxy.running() as url:
+        market = Market(Chain.connect(url), deployment, first_block)
+        assert [market.find_listing(account.address, terms) for terms in others] == [1, 2, 3]
+    assert proxy.refused > 0
+
+
+@pytest.mark.anvil
+def test_a_search_that_a_node_refuses_block_by_block_is_an_error(anvil_url: str) -> None:
+    plain = Chain.connect(anvil_url)
+    account = Account.create()
+    plain.fund(account.address, ETHER)
+    deployment = plain.deploy(account, new_salt())
+    with Proxy(anvil_url, most_blocks=0).running() as url, pytest.raises(ChainUnavailableError, match="range over 0"):
+        Market(Chain.connect(url), deployment).find_trades(1)
+
+
+@pytest.mark.anvil
+def test_a_public_chain_has_no_default_of_confirmations(anvil_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trader.chain.node.DEVELOPMENT_CHAINS", frozenset())
+    with pytest.raises(CallerError, match=r"is on chain 31337: say how many confirmations count .*--confirmations"):
+        Chain.connect(anvil_url)
+    assert Chain.connect(anvil_url, confirmations=2).confirmations == 2
+    with pytest.raises(CallerError, match="1 is the least"):
+        Chain.connect(anvil_url, confirmations=0)
+
+
+# What waits
+
+
+@pytest.fixture
+def mined_by_hand(anvil_url: str) -> Iterator[Chain]:
+    chain = Chain.connect(anvil_url, timeout_seconds=20.0)
+    yield chain
+    chain.web3.manager.request_blocking("evm_setAutomine", [True])
+
+
+@pytest.mark.anvil
+def test_fees_are_raised_while_a_transaction_waits_and_one_version_is_mined(mined_by_hand: Chain) -> None:
+    chain, account, kept = mined_by_hand, Account.create(), []
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    chain._transactions.raise_after_seconds = 0.3
+
+    def mine_at_last(signed: bytes) -> None:
+        kept.append(signed)
+        if len(kept) == 4:
+            threading.Timer(0.3, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
+
+    listing = market.contract.functions.list(replace(TERMS, manifest_hash=b"n" * 32).as_abi())
+    receipt = chain.send(listing, account, ways=Ways(before_sending=mine_at_last))
+    versions = [TypedTransaction.from_bytes(HexBytes(signed)).as_dict() for signed in kept]
+    assert len(versions) >= 4
+    assert len({version["nonce"] for version in versions}) == 1
+    for before, after in itertools.pairwise(versions):
+        for fee in ("maxFeePerGas", "maxPriorityFeePerGas"):
+            assert after[fee] >= before[fee] * 1.125
+    assert versions[-1]["maxFeePerGas"] < 10 * versions[0]["maxFeePerGas"]
+    assert receipt.transaction_hash in {"0x" + keccak(signed).hex() for signed in kept}
+    assert market.contract.functions.listingCount().call() == 2
+
+
+@pytest.mark.anvil
+def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
+    """Another one that was mined would not be known as the same, and the fee be paid again."""
+    chain, account, kept = mined_by_hand, Account.create(), []
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    chain._transactions.raise_after_seconds = 0.2
+    threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
+    market.open_session(account, 1, 16, b"d" * 32, 1000, kept.append)
+    assert len(kept) == 1
+
+
+def test_fees_are_raised_no_further_than_eightfold_unless_the_market_asks_more() -> None:
+    under_way = _UnderWay(0, Fees(100, 10), Fees(100, 10))
+    for _ in range(50):
+        if (fees := under_way.raised(Fees(50, 5))) is None:
+            break
+        under_way = replace(under_way, fees=fees)
+    assert 700 < under_way.fees.most <= 800
+    assert under_way.raised(Fees(2000, 5)) == Fees(2000, under_way.fees.raised(Fees(0, 0)).tip)
+
+
+@pytest.mark.anvil
+def test_a_transaction_that_ran_out_of_gas_is_sent_again_with_more(
+    anvil_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, account = Chain.connect(anvil_url), Account.create()
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    enough = market.list(account, TERMS).gas_used
+    monkeypatch.setattr(chain._transactions, "_gas_limit", lambda *_: enough * 2 // 3)
+    before = chain.web3.eth.get_transaction_count(account.address)
+    assert market.list(account, replace(TERMS, manifest_hash=b"n" * 32)).gas_used > enough * 2 // 3
+    assert chain.web3.eth.get_transaction_count(account.address) == before + 2
+
+    monkeypatch.setattr(chain._transactions, "_gas_limit", lambda *_: enough // 8)
+    with pytest.raises(TransactionRefusedError, match="failed"):
+        market.list(account, replace(TERMS, manifest_hash=b"o" * 32))
+
+
+@pytest.mark.anvil
+def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
+    seen: list[str] = []
+
+    class Relay(Proxy):
+        def answer(self, body: bytes) -> bytes | None:
+            seen.append(json.loads(body)["method"])
+            return super().answer(body)
+
+    with Relay(anvil_url).running() as url:
+        chain, account = Chain.connect(anvil_url, reveal_url=url), Account.create()
+        chain.fund(account.address, ETHER)
+        market = Market(chain, chain.deploy(account, new_salt()))
+        market.list(account, TERMS)
+        assert seen == []
+        chain.send(market.contract.functions.delist(1), account, ways=Ways(secret=True))
+        assert seen == ["eth_sendRawTransaction"]
+        chain.send(market.contract.functions.list(TERMS.as_abi()), account)
+        assert seen == ["eth_sendRawTransaction"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,7 +126,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
             SellerPackage.read(files.package, PASSWORD),
             Equipment(market, account, Mailbox(tmp_path / "mailbox"), log, tmp_path / "seller"),
         )
-        listing = seller.list_model(Offer(10**18, 10**17, Windows(*[3600] * 6)))
+        listing = seller.list_model(Offer(10**18, 10**17, replace(Windows(*[3600] * 6), dispute_seconds=24 * 3600)))
     verify = ("listing", "verify", listing, "--package", files.public, "--chain", anvil_url, "--development")
     verify = (*verify, "--market", market.deployment.market)
     claimed = modelseal(*verify)

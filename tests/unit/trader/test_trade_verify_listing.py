@@ -250,6 +250,9 @@ def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -
         ({"minimum_audit_samples": 9}, "number of audit samples"),
         ({"minimum_degree_per_output": 513}, "number of committed outputs"),
         ({"minimum_window_seconds": 3601}, "seconds to decide"),
+        ({"minimum_acceptance_seconds": 3601}, "seconds to accept"),
+        ({"minimum_dispute_seconds": 24 * 3600 + 1}, "seconds to dispute"),
+        ({"minimum_acceptance_seconds": 0, "checking_seconds": 3000}, "seconds to accept"),
         ({"maximum_window_seconds": 3599}, "seconds for the seller to answer"),
     ],
 )
@@ -263,6 +266,11 @@ def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
     BuyerPolicy(maximum_price_wei=999, minimum_bond_percent=10).check_terms(terms)
     with pytest.raises(PolicyError, match="bond in wei: 99, your policy asks for at least 100"):
         BuyerPolicy(minimum_bond_percent=10).check_terms(replace(terms, bond_wei=99))
+    with pytest.raises(PolicyError, match="seconds to decide: 612, your policy asks for at least 1368"):
+        BuyerPolicy().check_terms(terms, confirmations=64)
+    for short in ({"decision_seconds": 611}, {"acceptance_seconds": 3599}, {"dispute_seconds": 24 * 3600 - 1}):
+        with pytest.raises(PolicyError, match="seconds to"):
+            BuyerPolicy().check_terms(replace(terms, windows=replace(terms.windows, **short)))
 
 
 TERMS_AT_THE_EDGE = Terms(
@@ -276,5 +284,12 @@ TERMS_AT_THE_EDGE = Terms(
     proof_fee_wei=0,
     buyer_quota=1,
     listing_quota=1,
-    windows=Windows(1, 600, 1, 600, 1, 600),
+    windows=Windows(
+        answer_seconds=1,
+        decision_seconds=612,
+        proof_seconds=1,
+        acceptance_seconds=3600,
+        reveal_seconds=1,
+        dispute_seconds=24 * 3600,
+    ),
 )

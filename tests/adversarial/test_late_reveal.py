@@ -1,0 +1,243 @@
+"""A key that leaves too late: the transaction fails, and everybody who watched it pass has the key."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hexbytes import HexBytes
+
+from contracts import Windows
+from tests.simulators.trading import FEE, Trading
+from trader.chain import Chain
+from trader.chain.transactions import Transactions
+from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
+from trader.margins import SellerPolicy
+from trader.seller import DELIVERY_KEY, Seller
+from trader.trade import Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trader.market import Trade
+    from trader.trade import Event
+
+SLOT_SECONDS = 12
+NO_MARGIN = SellerPolicy(margin_seconds=0, margin_blocks=-10, block_seconds=0, working_seconds=0)
+
+
+class HastySeller(Seller):
+    """The unprotected twin: reveals as long as the newest block is before the deadline, if only by a second."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, policy=NO_MARGIN, **options)
+
+
+class StaleSeller(HastySeller):
+    """The other one: takes the time of the newest confirmed block for the time that it is."""
+
+    def _require_legal(self, event: type[Event], trade_id: int) -> Trade:
+        trade = self.market.trade(trade_id)
+        if trade.position.overdue(self.market.chain.time().confirmed):
+            raise IllegalMoveError("its deadline has passed")
+        return trade
+
+    def _require_spare_time(self, trade: Trade) -> None:
+        pass
+
+
+class Slots:
+    """A chain with a block every slot: the next one after the deadline, whatever waits for it."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self.passing: list[bytes] = []
+        """Calldata of what waited for the last block."""
+
+    def request(self, method: str, *parameters: Any) -> Any:
+        return self._chain.web3.manager.request_blocking(method, list(parameters))
+
+    def block_at(self, time_seconds: int) -> None:
+        self.request("evm_setNextBlockTimestamp", time_seconds)
+        self.request("evm_mine")
+
+    def block_soon_at(self, time_seconds: int) -> threading.Thread:
+        def make() -> None:
+            time.sleep(2)
+            pending = self.request("eth_getBlockByNumber", "pending", True)
+            self.passing = [bytes(HexBytes(transaction["input"])) for transaction in pending["transactions"]]
+            self.block_at(time_seconds)
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        return thread
+
+
+def late_by_a_slot(trading: Trading, trade_id: int) -> Slots:
+    """Everything is ready for the key, and the next block comes after the deadline."""
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    slots = Slots(trading.chain)
+    slots.block_at(deadline - 3)
+    slots.request("evm_setAutomine", False)
+    return slots
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_without_a_margin_the_key_is_public_and_the_price_goes_back(
+    anvil_url: str, trade_on: Callable[..., Trading]
+) -> None:
+    trading = trade_on(Chain.connect(anvil_url), seller_type=HastySeller)
+    trade_id = trading.play_until(State.ACCEPTED)
+    position = trading.market.trade(trade_id).position
+    slots = late_by_a_slot(trading, trade_id)
+    try:
+        slot = slots.block_soon_at(position.deadline_seconds - 3 + SLOT_SECONDS)
+        with pytest.raises(TraderError, match="failed: the trade moved on"):
+            trading.seller.reveal(trade_id)
+        slot.join()
+    finally:
+        slots.request("evm_setAutomine", True)
+
+    key = trading.seller.vault(trade_id).read(DELIVERY_KEY)
+    assert any(key in calldata for calldata in slots.passing)
+    trading.buyer._open_delivery(trading.market.trade(trade_id), key)
+    assert trading.buyer.delivered_onnx() == trading.package.plain_model
+    assert trading.play() is State.EXPIRED
+    assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}  # a model for nothing
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_our_seller_keeps_a_key_that_would_come_late(anvil_url: str, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(Chain.connect(anvil_url))
+    trade_id = trading.play_until(State.ACCEPTED)
+    position = trading.market.trade(trade_id).position
+    slots = late_by_a_slot(trading, trade_id)
+    try:
+        slot = slots.block_soon_at(position.deadline_seconds - 3 + SLOT_SECONDS)
+        with pytest.raises(TooLateError, match=r"3 seconds are left .* your margin is 600"):
+            trading.seller.reveal(trade_id)
+        assert not trading.seller.step(trade_id)
+        slot.join()
+    finally:
+        slots.request("evm_setAutomine", True)
+    assert slots.passing == []
+    assert not trading.seller.vault(trade_id).has("key.sent")
+    assert trading.play() is State.EXPIRED
+    assert not trading.buyer.has_model
+    assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
+
+
+@pytest.mark.slow
+def test_a_stale_clock_lets_the_key_out_long_after_the_deadline(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """With 23 confirmations the newest confirmed block is 22 slots old, and its time was taken for the time."""
+    trading = trade_on(chain, seller_type=StaleSeller)
+    trade_id = trading.play_until(State.ACCEPTED)
+    position = trading.market.trade(trade_id).position
+    chain.advance_time(position.deadline_seconds - 10 - chain.time().newest)
+    for _ in range(11):
+        chain.advance_time(2 * SLOT_SECONDS)  # two blocks
+    trading.wait_for(Chain(chain.web3, "the embedded chain", confirmations=23, timeout_seconds=1))
+    now = trading.chain.time()
+    assert now.newest - position.deadline_seconds > 20 * SLOT_SECONDS
+    assert now.confirmed < position.deadline_seconds
+
+    with pytest.raises(TraderError, match="DeadlinePassed"):
+        trading.seller.reveal(trade_id)
+    assert trading.seller.vault(trade_id).has("key.sent")  # it had left: a node without that contract's word takes it
+
+    trading.seller_type = Seller
+    trading.seller.vault(trade_id).forget("key.sent")
+    ours = trading.new_seller()
+    with pytest.raises(IllegalMoveError, match="its deadline has passed"):
+        ours.reveal(trade_id)
+    assert not ours.vault(trade_id).has("key.sent")
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_behind_the_chain_does_not_count(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """Neither does a node that is behind the clock: the later of the two is the time."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    margin = trading.seller.policy.margin(1)
+    chain.advance_time(deadline - margin - chain.time().newest)
+    with pytest.raises(TooLateError, match=r"[0-9]+ seconds are left"):
+        trading.seller.reveal(trade_id)
+    assert trading.play() is State.EXPIRED
+
+
+@pytest.mark.slow
+def test_a_key_that_has_left_is_sent_again_up_to_the_deadline(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """Its block was dropped, say: the key is public, and only being mined in time still helps."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    snapshot = chain._tester.take_snapshot()
+    trading.seller.reveal(trade_id)
+    chain._tester.revert_to_snapshot(snapshot)
+    chain.advance_time(deadline - 60 - chain.time().newest)
+    assert trading.new_seller().step(trade_id)
+    assert trading.market.trade(trade_id).position.state is State.REVEALED
+
+
+def test_windows_that_the_seller_could_not_keep_are_not_offered() -> None:
+    policy = SellerPolicy()
+    assert policy.margin(1) == 600
+    assert policy.margin(64) == 69 * 12
+    policy.check_windows(Windows(3600, 1, 3600, 1, 3600, 1), 1)
+    for confirmations, windows, name in (
+        (1, Windows(1212, 1, 3600, 1, 3600, 1), "answer"),
+        (1, Windows(3600, 1, 1212, 1, 3600, 1), "prove"),
+        (1, Windows(3600, 1, 3600, 1, 612, 1), "reveal"),
+        (64, Windows(3600, 1, 3600, 1, 1596, 1), "reveal"),
+    ):
+        with pytest.raises(CallerError, match=f"seconds to {name} are too short for you: {confirmations} conf"):
+            policy.check_windows(windows, confirmations)
+    policy.check_windows(Windows(1213, 1, 1213, 1, 613, 1), 1)
+
+
+@pytest.mark.slow
+def test_a_node_that_takes_its_time_does_not_make_the_key_late(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was time when the seller looked; there is none when the transaction is ready to leave."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    fill = Transactions._fill
+
+    def fill_slowly(*arguments: Any, **options: Any) -> Any:
+        chain.advance_time(deadline - 60 - chain.time().newest)
+        return fill(*arguments, **options)
+
+    monkeypatch.setattr(Transactions, "_fill", fill_slowly)
+    with pytest.raises(TooLateError):
+        trading.seller.reveal(trade_id)
+    assert not trading.seller.vault(trade_id).has("key.sent")
+    assert trading.market.trade(trade_id).position.state is State.ACCEPTED
+
+
+@pytest.mark.slow
+def test_a_key_that_no_node_took_has_not_left(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a node that is away for as long as it likes would talk the seller out of its margin."""
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+
+    def refuse(_: object) -> None:
+        raise ConnectionError("refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.web3.eth, "send_raw_transaction", refuse)
+        with pytest.raises(ChainUnavailableError):
+            trading.seller.reveal(trade_id)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    chain.advance_time(deadline - 60 - chain.time().newest)
+    for seller in (trading.seller, trading.new_seller()):
+        with pytest.raises(TooLateError):
+            seller.reveal(trade_id)

@@ -1,0 +1,158 @@
+"""The chain drops the block of every move once: both drivers reach the same end, and no secret is out early."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ledger import EntryKind, read_by_kind, verify_log
+from tests.simulators.node import Node
+from tests.simulators.trading import FEE, PRICE, Trading
+from trader.chain import Chain
+from trader.driving import buy, serve
+from trader.errors import ChainUnavailableError
+from trader.seller import Seller
+from trader.trade import Role, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CONFIRMATIONS = 3
+MOVES = {"openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm", "withdraw"}
+
+
+class Forking:
+    """Watches a node and drops the first block that holds a market's move of each name, with all above it.
+
+    Attributes:
+        dropped: Names of the moves whose blocks were dropped, in order.
+    """
+
+    def __init__(self, url: str, market: Any) -> None:
+        self._chain = Chain.connect(url)
+        self._market = market
+        self._over = threading.Event()
+        self._seen = self._chain.block_number
+        self.dropped: list[str] = []
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            newest = self._chain.block_number
+            while self._seen < newest and not self._drop(self._seen + 1, newest):
+                self._seen += 1
+
+    def _drop(self, number: int, newest: int) -> bool:
+        block = self._chain.web3.eth.get_block(number, True)
+        names = [self._name(t) for t in block["transactions"] if t.get("to") == self._market.address]
+        fresh = [name for name in names if name not in self.dropped]
+        if not fresh or newest - number + 1 >= CONFIRMATIONS:
+            return False
+        self.dropped += fresh
+        self._chain.web3.manager.request_blocking("anvil_rollback", [newest - number + 1])
+        self._seen = number - 1
+        return True
+
+    def _name(self, transaction: Any) -> str:
+        function, _ = self._market.decode_function_input(transaction["input"])
+        return str(function.fn_name)
+
+
+class WatchedSeller(Seller):
+    """Notes how deep the acceptance lay when the key left."""
+
+    depths: list[int]
+
+    def _let_go(self, trade_id: int) -> None:
+        super()._let_go(trade_id)
+        web3, contract = self.market.chain.web3, self.market.contract
+        (accepted,) = contract.events.Accepted().get_logs(from_block=0, argument_filters={"tradeId": trade_id})
+        self.depths.append(web3.eth.block_number - accepted["blockNumber"] + 1)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A node that makes a block every second."""
+    node = Node(tmp_path)
+    yield node.start()
+    node.stop()
+
+
+def every_second(chain: Chain) -> None:
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    chain.web3.manager.request_blocking("evm_setIntervalMining", [1])
+
+
+def trade_to_the_end(trading: Trading) -> None:
+    """Both loops at once, as two companies run them."""
+    wait = {"sleep": lambda seconds: time.sleep(min(seconds, 0.5))}
+    failed: list[BaseException] = []
+
+    def sell() -> None:
+        try:
+            serve(trading.seller, trading.listing_id, 1, **wait)
+        except BaseException as error:
+            failed.append(error)
+
+    selling = threading.Thread(target=sell, daemon=True)
+    selling.start()
+    buy(trading.buyer, trading.model.test_samples, **wait)
+    selling.join(timeout=120)
+    assert failed == []
+    assert not selling.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_every_move_is_dropped_once_and_the_trade_ends_as_ever(url: str, trade_on: Callable[..., Trading]) -> None:
+    hasty = Chain.connect(url)
+    trading = trade_on(hasty, seller_type=WatchedSeller)
+    careful = Chain.connect(url, confirmations=CONFIRMATIONS)
+    trading.wait_for(careful)
+    trading.seller.depths = []
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    every_second(hasty)
+    forking = Forking(url, trading.market.contract)
+    with forking.running():
+        trade_to_the_end(trading)
+
+    assert set(forking.dropped) == MOVES
+    assert trading.market.trade(1).position.state is State.SETTLED
+    assert trading.market.contract.functions.tradeCount().call() == 1
+    assert trading.gains() == {Role.SELLER: PRICE + FEE, Role.BUYER: -PRICE - FEE}
+    assert trading.buyer.delivered_onnx() == trading.package.plain_model
+    assert trading.seller.depths[0] >= CONFIRMATIONS
+    verify_log(trading.log.path)
+    assert len(list(read_by_kind(trading.log, EntryKind.SETTLED))) >= 1
+
+
+@pytest.mark.anvil
+def test_a_move_whose_block_never_comes_back_is_no_loss(url: str, trade_on: Callable[..., Trading]) -> None:
+    """Nobody makes blocks any more: the move is not taken for done."""
+    hasty = Chain.connect(url)
+    trading = trade_on(hasty)
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
+        trading.open()
+    hasty.web3.manager.request_blocking("anvil_rollback", [1])
+    every_second(hasty)
+    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS))
+    assert trading.open() == 1
+    assert trading.market.contract.functions.tradeCount().call() == 1

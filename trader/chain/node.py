@@ -1,0 +1,390 @@
+"""A chain through one node: what it says, and how sure that is."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import TransactionFailed
+from eth_utils.exceptions import ValidationError
+from hexbytes import HexBytes
+from web3 import EthereumTesterProvider, HTTPProvider, Web3
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception
+from web3.middleware import SignAndSendRawMiddlewareBuilder
+from web3.providers.rpc.utils import ExceptionRetryConfiguration
+
+from contracts import PUBLISHED_SALT, decode_revert, deploy, read_logs
+from trader.chain.receipts import LogEvent, Receipt, decode_logs, revert_data
+from trader.chain.transactions import Transactions, Ways
+from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from eth_account.signers.local import LocalAccount
+    from web3.contract import Contract
+    from web3.contract.contract import ContractFunction
+    from web3.types import BlockData, BlockIdentifier, RPCEndpoint, TxReceipt, Wei
+
+    from contracts import Deployment
+
+EMBEDDED_BLOCK_GAS = 60_000_000
+DEVELOPMENT_CHAINS = frozenset({1337, 31337, 131277322940537})
+"""Chain ids of ganache and geth's, hardhat's and anvil's, and eth-tester's development chains."""
+SLOT_SECONDS = 12
+"""Time between two blocks of Ethereum; other chains are faster."""
+TIMEOUT_SECONDS = 120.0
+REQUEST_TIMEOUT_SECONDS = 30.0
+LOG_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of the chain, as it was seen.
+
+    Attributes:
+        number: Its height.
+        hash: Names its content, and that of all blocks below it.
+        time_seconds: Its Unix time.
+    """
+
+    number: int
+    hash: bytes
+    time_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTime:
+    """What time it is, each in Unix seconds.
+
+    Attributes:
+        confirmed: Of the newest confirmed block: what the state that is read holds for. Timeouts wait for it.
+        newest: Of the newest block, or this machine's clock if that is later: the least that the next block will have.
+            Moves must come before their deadlines by this time.
+    """
+
+    confirmed: int
+    newest: int
+
+
+class Chain:
+    """A chain that contracts are read from and transactions are sent to. Made by `embedded` or `connect`.
+
+    Attributes:
+        web3: For the packages below, which bind contracts and read logs with it.
+        name: For messages.
+        chain_id: EIP-155 chain id, asked once: a node that changes its chain finds its transactions refused.
+        confirmations: Blocks that must stand, a transaction's own included, before it counts.
+    """
+
+    def __init__(
+        self,
+        web3: Web3,
+        name: str,
+        *,
+        confirmations: int = 1,
+        timeout_seconds: float | None = None,
+        relay: Web3 | None = None,
+    ) -> None:
+        self.web3 = web3
+        self.name = name
+        self.confirmations = confirmations
+        provider: Any = web3.provider
+        self._tester: Any = provider.ethereum_tester if isinstance(provider, EthereumTesterProvider) else None
+        if timeout_seconds is None:
+            timeout_seconds = TIMEOUT_SECONDS + 2 * SLOT_SECONDS * confirmations
+        with self.reachable():
+            self.chain_id = web3.eth.chain_id
+        self._transactions = Transactions(
+            web3,
+            relay,
+            self._tester,
+            name=name,
+            chain_id=self.chain_id,
+            confirmations=confirmations,
+            timeout_seconds=timeout_seconds,
+        )
+
+    @classmethod
+    def embedded(cls) -> Chain:
+        """A fresh chain in this process; its time moves with :meth:`advance_time`, and by a second or so per block."""
+        genesis = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": EMBEDDED_BLOCK_GAS})
+        tester = EthereumTester(backend=PyEVMBackend(genesis_parameters=genesis))
+        return cls(Web3(EthereumTesterProvider(tester)), "the embedded chain")
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        confirmations: int | None = None,
+        timeout_seconds: float | None = None,
+        reveal_url: str | None = None,
+    ) -> Chain:
+        """A node over JSON-RPC (HTTP).
+
+        Args:
+            url: http(s)://…
+            confirmations: Blocks that must stand on the chain, its own included, before anything counts, and before
+                :meth:`send` returns: the newest blocks of a public chain may still be replaced. None takes one on a
+                development chain (by its chain id), and is refused on others.
+            timeout_seconds: How long to wait for that; two minutes and two slots for each confirmation if None.
+            reveal_url: A node that hands secrets to block producers alone (a private relay); they go through `url`
+                where there is none.
+
+        Raises:
+            CallerError: It is no URL, or a public chain and no number of confirmations was given.
+            ChainUnavailableError: Nobody answers there.
+        """
+        web3 = _over_http(url, timeout_seconds)
+        relay = None if reveal_url is None else _over_http(reveal_url, timeout_seconds)
+        name = f"the node at {url.split('@')[-1]}"  # credentials in the URL are not for error messages
+        chain = cls(web3, name, confirmations=confirmations or 1, timeout_seconds=timeout_seconds, relay=relay)
+        if confirmations is None and chain.chain_id not in DEVELOPMENT_CHAINS:
+            raise CallerError(
+                f"{name} is on chain {chain.chain_id}: say how many confirmations count there (--confirmations), since "
+                "its newest blocks may be replaced. 64 is final on Ethereum; 1 would let a seller lose its key."
+            )
+        if confirmations is not None and confirmations < 1:
+            raise CallerError(f"{confirmations} confirmations: a block confirms itself, so 1 is the least")
+        return chain
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        """Around any use of `web3`: what the node or the network does wrong becomes one clear error.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, answers too late, or not as a node does.
+        """
+        try:
+            yield
+        except ContractLogicError:
+            raise  # the contract's own word: `call` and `send` translate it
+        except (OSError, Web3Exception, ValidationError, ValueError) as error:
+            raise ChainUnavailableError(
+                f"{self.name} failed ({type(error).__name__}: {_first_line(error)}). "
+                "Check that it runs and its address, then repeat: nothing is lost."
+            ) from error
+
+    def time(self) -> ChainTime:
+        """What time it is, for timeouts and for moves."""
+        with self.reachable():
+            newest = int(self.web3.eth.get_block("latest")["timestamp"])
+            confirmed = newest if self.confirmations <= 1 else self.confirmed_block().time_seconds
+        # The embedded chain has no time but that of its blocks.
+        return ChainTime(confirmed, newest if self._tester is not None else max(newest, int(time.time())))
+
+    def confirmed_block(self) -> Block:
+        """The newest block with as many confirmations as :meth:`send` waits for."""
+        with self.reachable():
+            return _block(self.web3.eth.get_block(self._confirmed_number()))
+
+    def stands(self, block: Block) -> bool:
+        """Whether a block is still part of the chain."""
+        with self.reachable():
+            try:
+                return bytes(self.web3.eth.get_block(block.number)["hash"]) == block.hash
+            except BlockNotFound:
+                return False
+
+    def time_of_block(self, block_number: int) -> int:
+        """Unix time of a block."""
+        with self.reachable():
+            return int(self.web3.eth.get_block(block_number)["timestamp"])
+
+    def advance_time(self, seconds: int) -> None:
+        """Let time pass on a development chain (embedded or anvil), and mine a block.
+
+        Raises:
+            CallerError: The node is a real one: it can't be hurried.
+        """
+        if self._tester is not None:
+            self._tester.time_travel(self.time().newest + seconds)
+            self._tester.mine_block()
+            return
+        self._require_anvil("can't be hurried: wait for the deadline")
+        self._request("evm_increaseTime", [seconds])
+        self._request("evm_mine", [])
+
+    @property
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        with self.reachable():
+            return int(self.web3.eth.block_number)
+
+    def balance(self, address: str) -> int:
+        """Balance of an account in wei."""
+        with self.reachable():
+            return int(self.web3.eth.get_balance(Web3.to_checksum_address(address)))
+
+    def fund(self, address: str, amount_wei: int) -> None:
+        """Give an account ether from the node's own unlocked account (development chains have one).
+
+        Raises:
+            CallerError: The node has none: fund the account from a wallet.
+        """
+        with self.reachable():
+            unlocked = self.web3.eth.accounts
+            if not unlocked:
+                raise CallerError(f"{self.name} has no unlocked account: send ether to {address} from a wallet")
+            to = Web3.to_checksum_address(address)
+            sent = self.web3.eth.send_transaction({"from": unlocked[0], "to": to, "value": cast("Wei", amount_wei)})
+            self.web3.eth.wait_for_transaction_receipt(sent, timeout=TIMEOUT_SECONDS)
+
+    def deploy(self, account: LocalAccount, salt: bytes = PUBLISHED_SALT) -> Deployment:
+        """Deploy verifier and market where they are missing, signed and paid by `account`.
+
+        Args:
+            account: Signs and pays.
+            salt: 32 bytes; zeros give the published market, others one for tests that need several on one chain.
+
+        Raises:
+            ContractsError: A deployment transaction failed, or the artifacts can't be read.
+            ChainUnavailableError: The node does not answer.
+        """
+        self.web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), "signing", layer=0)
+        try:
+            with self.reachable():
+                return deploy(self.web3, account.address, salt)
+        finally:
+            self.web3.middleware_onion.remove("signing")
+
+    def call(self, function: ContractFunction, *, newest: bool = False) -> Any:
+        """Read from a contract, as it stands in the latest confirmed block, or in the newest.
+
+        What a reorganisation may still undo doesn't count: a seller who reveals its key on a fresh `Accepted` would
+        give it away for nothing if that block were dropped.
+
+        Raises:
+            TransactionRefusedError: The contract refuses.
+            ChainUnavailableError: The node does not answer.
+        """
+        with self._refusals(), self.reachable():
+            return function.call(block_identifier="latest" if newest else self._confirmed_number())
+
+    def send(
+        self,
+        function: ContractFunction,
+        account: LocalAccount,
+        *,
+        value_wei: int = 0,
+        ways: Ways = Ways(),  # noqa: B008 - frozen
+    ) -> Receipt:
+        """Sign a transaction, send it, and wait until it is confirmed.
+
+        One that would fail against the latest state is not sent.
+
+        Args:
+            function: The contract's function with its arguments.
+            account: Signs and pays.
+            value_wei: Ether sent along.
+            ways: What is done before it leaves and after, and how it may travel.
+
+        Raises:
+            TransactionRefusedError: The contract refuses it (the cause is a `MarketReverted`), or the account can't
+                pay for it.
+            ChainUnavailableError: The node does not answer, or did not confirm in time.
+        """
+        with self._refusals(), self.reachable():
+            receipt = self._transactions.send(function, account, value_wei, ways)
+        return self._succeeded(receipt, function)
+
+    def resend(self, signed: bytes, function: ContractFunction) -> Receipt:
+        """Send a kept transaction again and wait for it: whether it had arrived before or not, it takes effect once.
+
+        Args:
+            signed: What `before_sending` was given (`Ways`).
+            function: Names the contract whose events are read.
+
+        Raises:
+            TransactionRefusedError: It failed, or another transaction of the account took its place.
+            ChainUnavailableError: The node does not answer, or did not confirm in time.
+        """
+        with self.reachable():
+            receipt = self._transactions.resend(signed)
+        return self._succeeded(receipt, function)
+
+    def logs(self, contract: Contract, topics: list[Any], first_block: int = 0) -> list[LogEvent]:
+        """All confirmed events of a contract that match `topics` (as `eth_getLogs` has them), in order.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, refuses to search, or the chain moved again and again.
+        """
+        return self.logs_since(contract, topics, first_block)[0]
+
+    def logs_since(self, contract: Contract, topics: list[Any], first_block: int) -> tuple[list[LogEvent], Block]:
+        """As :meth:`logs`; and the block up to which they were searched."""
+        query = {"address": contract.address, "topics": topics}
+        for _ in range(LOG_ATTEMPTS):
+            newest = self.confirmed_block()
+            with self.reachable():
+                found = list(read_logs(self.web3, query, first_block, newest.number))
+            if self.stands(newest):
+                return decode_logs(contract, found), newest
+        raise ChainUnavailableError(f"the blocks of {self.name} were replaced while they were searched. Repeat.")
+
+    def block_of(self, signed: bytes) -> int | None:
+        """Number of the block that holds a signed transaction; None if it was not mined."""
+        with self.reachable():
+            try:
+                return int(self.web3.eth.get_transaction_receipt(HexBytes(Web3.keccak(signed)))["blockNumber"])
+            except TransactionNotFound:
+                return None
+
+    def calldata(self, contract: Contract, transaction_hash: str) -> bytes | None:
+        """What a transaction called a contract with; None if it called another account, which may have called it then.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, or does not know the transaction.
+        """
+        with self.reachable():
+            transaction = self.web3.eth.get_transaction(HexBytes(transaction_hash))
+            return bytes(HexBytes(transaction["input"])) if transaction.get("to") == contract.address else None
+
+    def _confirmed_number(self) -> BlockIdentifier:
+        return "latest" if self.confirmations <= 1 else max(0, self.web3.eth.block_number - self.confirmations + 1)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except (ContractLogicError, TransactionFailed) as error:
+            data = revert_data(error)
+            reverted = error if data is None else decode_revert(data)
+            raise TransactionRefusedError(f"{_first_line(reverted)}. Nothing has changed.") from reverted
+
+    def _succeeded(self, receipt: TxReceipt, function: ContractFunction) -> Receipt:
+        if receipt["status"] != 1:
+            raise TransactionRefusedError(
+                f"transaction {receipt['transactionHash'].to_0x_hex()} failed: the trade moved on before it was mined. "
+                "Look at the trade again."
+            )
+        return Receipt.of(receipt, self.web3.eth.contract(function.address, abi=function.contract_abi))
+
+    def _require_anvil(self, otherwise: str) -> None:
+        with self.reachable():
+            if not self.web3.client_version.lower().startswith("anvil"):
+                raise CallerError(f"{self.name} {otherwise}")
+
+    def _request(self, method: str, parameters: list[Any]) -> None:
+        with self.reachable():
+            self.web3.manager.request_blocking(cast("RPCEndpoint", method), parameters)
+
+
+def _over_http(url: str, timeout_seconds: float | None) -> Web3:
+    if not url.startswith(("http://", "https://")):
+        raise CallerError(f"{url!r} is not the URL of a node: give http://… or https://…")
+    seconds = REQUEST_TIMEOUT_SECONDS if timeout_seconds is None else min(REQUEST_TIMEOUT_SECONDS, timeout_seconds)
+    retries = ExceptionRetryConfiguration(errors=(OSError,), retries=3, backoff_factor=0.1)
+    return Web3(HTTPProvider(url, request_kwargs={"timeout": seconds}, exception_retry_configuration=retries))
+
+
+def _block(found: BlockData) -> Block:
+    return Block(int(found["number"]), bytes(found["hash"]), int(found["timestamp"]))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or repr(error)).splitlines()[0][:300]

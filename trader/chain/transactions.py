@@ -1,0 +1,356 @@
+"""Sends transactions and waits until they stand: fees, gas, replacements, confirmations.
+
+While a transaction waits, its fees are raised under the same number (nonce), so that one of its versions is mined and
+no more. One that was under way when the node failed is remembered: sent again, it keeps its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.exceptions import TransactionNotFound, Web3Exception, Web3RPCError
+
+from trader.errors import ChainUnavailableError, TransactionRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eth_account.signers.local import LocalAccount
+    from web3.contract.contract import ContractFunction
+    from web3.types import TxParams, TxReceipt, Wei
+
+EMBEDDED_TRANSACTION_GAS = 12_000_000
+"""Gas limit of every transaction on the embedded chain, where an estimate would run each of them many times."""
+TRANSACTION_GAS_CAP = 1 << 24
+"""Most gas of one transaction (EIP-7825)."""
+GAS_MARGIN_PERCENT = 125
+"""Gas limit over the node's estimate: storage may have changed when the transaction is mined."""
+EMPTIED_SLOT_GAS = 22_100 - 5_000
+"""What writing a slot costs more once it was emptied: a withdrawal in the block before empties what a move credits."""
+CREDITED_SLOTS = 2
+"""Most accounts that one move credits (`expire`)."""
+GAS_ATTEMPTS = 3
+OUT_OF_GAS_SHARE = 31 / 32
+"""Of the limit: a call keeps 1/64 back from what it calls in turn, so that some is left when that runs out."""
+RAISE_AFTER_SECONDS = 30.0
+RAISE_PERCENT = 113
+"""Nodes take a replacement from 110 % on, some from 112.5 %."""
+MOST_FEE_FACTOR = 8
+"""How far fees are raised over the first, unless the market asks for more by itself."""
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 3.0
+TOLERATED_FAILURES = 8
+"""Calls of the node in a row that may fail while a transaction is waited for."""
+
+
+@dataclass(frozen=True)
+class Fees:
+    """What a transaction offers (EIP-1559), in wei per gas.
+
+    Attributes:
+        most: With the base fee.
+        tip: For the block's producer.
+    """
+
+    most: int
+    tip: int
+
+    def raised(self, market: Fees) -> Fees:
+        """Enough to replace a transaction with these fees, and no less than what the market asks for now."""
+        return Fees(
+            most=max(-(-self.most * RAISE_PERCENT // 100), market.most),
+            tip=max(-(-self.tip * RAISE_PERCENT // 100), market.tip),
+        )
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a transaction is to be sent.
+
+    Attributes:
+        before_sending: Called with each version of the signed transaction before it leaves; what it raises stops it.
+        once_sent: Called when the node has taken the first version.
+        secret: Whether it goes to the relay alone.
+        replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
+            that was mined would not be known as the same.
+    """
+
+    before_sending: Callable[[bytes], None] = lambda _: None
+    once_sent: Callable[[], None] = lambda: None
+    secret: bool = False
+    replaceable: bool = True
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """A transaction that was sent and has not been seen to stand."""
+
+    nonce: int
+    first: Fees
+    fees: Fees
+
+    def raised(self, market: Fees) -> Fees | None:
+        """Fees that replace its newest version; None where they would be too much."""
+        fees = self.fees.raised(market)
+        return fees if fees.most <= max(MOST_FEE_FACTOR * self.first.most, market.most) else None
+
+
+class Transactions:
+    """Sends through one node; secrets through a relay, where there is one.
+
+    Attributes:
+        raise_after_seconds: How long a version of a transaction waits before its fees are raised.
+    """
+
+    def __init__(
+        self,
+        web3: Web3,
+        relay: Web3 | None,
+        tester: Any,
+        *,
+        name: str,
+        chain_id: int,
+        confirmations: int,
+        timeout_seconds: float,
+    ) -> None:
+        self._web3 = web3
+        self._relay = relay
+        self._chain_id = chain_id
+        self._tester = tester
+        self._name = name
+        self._confirmations = confirmations
+        self._timeout_seconds = timeout_seconds
+        self._under_way: dict[tuple[str, bytes], _UnderWay] = {}
+        self.raise_after_seconds = RAISE_AFTER_SECONDS
+
+    def send(
+        self,
+        function: ContractFunction,
+        account: LocalAccount,
+        value_wei: int,
+        ways: Ways,
+    ) -> TxReceipt:
+        """Send and wait; one that ran out of gas is sent again with more.
+
+        Raises:
+            TransactionRefusedError: It failed, or the account can't pay.
+            ChainUnavailableError: It did not stand in time.
+        """
+        self._check_funds(account, value_wei)
+        for attempt in range(GAS_ATTEMPTS):
+            transaction = self._fill(function, account, value_wei, more_gas=attempt)
+            receipt = self._deliver(function, transaction, account, ways)
+            if receipt["status"] == 1 or receipt["gasUsed"] < transaction["gas"] * OUT_OF_GAS_SHARE:
+                break
+        return receipt
+
+    def resend(self, signed: bytes) -> TxReceipt:
+        """Send a signed transaction, unless the node knows it, and wait.
+
+        Raises:
+            TransactionRefusedError: Another transaction took its place.
+            ChainUnavailableError: It did not stand in time.
+        """
+        if not self._known(_hash(signed)):
+            if self._is_replaced(signed):
+                raise _replaced(signed)
+            self._broadcast(signed, secret=False)
+        return self._wait([signed], secret=False)
+
+    # -------------------------------------------------------------------------------------------------------- making
+
+    def _check_funds(self, account: LocalAccount, value_wei: int) -> None:
+        balance = self._web3.eth.get_balance(account.address)
+        if balance <= value_wei:
+            raise TransactionRefusedError(
+                f"{account.address} has {balance} wei, the transaction needs {value_wei} and gas: send it more ether"
+            )
+
+    def _fill(self, function: ContractFunction, account: LocalAccount, value_wei: int, *, more_gas: int) -> TxParams:
+        """A transaction ready to be signed; a node's estimate refuses one that would fail."""
+        sender: TxParams = {"from": account.address, "value": cast("Wei", value_wei)}
+        limit = self._gas_limit(function, sender)
+        transaction = function.build_transaction(
+            {
+                **sender,
+                "gas": max(limit, min(limit << more_gas, TRANSACTION_GAS_CAP)),
+                "chainId": self._chain_id,
+                **_fee_fields(self._market_fees()),
+            }
+        )
+        nonce, fees = self._nonce_and_fees(_key(transaction))
+        return {**transaction, "nonce": cast("Any", nonce), **_fee_fields(fees)}
+
+    def _gas_limit(self, function: ContractFunction, sender: TxParams) -> int:
+        if self._tester is not None:
+            return EMBEDDED_TRANSACTION_GAS
+        estimate = function.estimate_gas(sender)
+        wanted = estimate * GAS_MARGIN_PERCENT // 100 + CREDITED_SLOTS * EMPTIED_SLOT_GAS
+        return max(estimate, min(wanted, TRANSACTION_GAS_CAP))
+
+    def _market_fees(self) -> Fees:
+        base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
+        tip = int(self._web3.eth.max_priority_fee)
+        return Fees(2 * base_fee + tip, tip)
+
+    def _nonce_and_fees(self, key: tuple[str, bytes]) -> tuple[int, Fees]:
+        """The account's next number, or that of the same transaction under way, with fees to replace it."""
+        sender, market = Web3.to_checksum_address(key[0]), self._market_fees()
+        mined = self._web3.eth.get_transaction_count(sender, "latest")
+        if self._tester is not None:
+            return mined, market
+        under_way = self._under_way.get(key)
+        if under_way is None or under_way.nonce < mined:
+            self._under_way.pop(key, None)
+            return self._web3.eth.get_transaction_count(sender, "pending"), market
+        return under_way.nonce, under_way.raised(market) or under_way.fees
+
+    # ------------------------------------------------------------------------------------------------------- sending
+
+    def _deliver(
+        self,
+        function: ContractFunction,
+        transaction: TxParams,
+        account: LocalAccount,
+        ways: Ways,
+    ) -> TxReceipt:
+        """Sign, send, and wait, raising the fees."""
+        key, nonce = _key(transaction), int(transaction["nonce"])
+
+        def sign(fees: Fees) -> bytes:
+            before = self._under_way.get(key)
+            self._under_way[key] = _UnderWay(nonce, fees if before is None else before.first, fees)
+            filled = cast("dict[str, Any]", {**transaction, **_fee_fields(fees)})
+            signed = bytes(account.sign_transaction(filled).raw_transaction)
+            ways.before_sending(signed)
+            return signed
+
+        def sign_dearer() -> bytes | None:
+            fees = self._under_way[key].raised(self._market_fees()) if ways.replaceable else None
+            return None if fees is None else sign(fees)
+
+        signed = sign(_fees_of(transaction))
+        if self._tester is not None:
+            self._try_embedded(signed, function, transaction, ways)
+        else:
+            self._broadcast(signed, secret=ways.secret)
+            ways.once_sent()
+        receipt = self._wait([signed], secret=ways.secret, sign_dearer=sign_dearer)
+        self._under_way.pop(key, None)
+        return receipt
+
+    def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams, ways: Ways) -> None:
+        """Send, and undo what failed: an estimate would run a proof's verification several times more."""
+        snapshot = self._tester.take_snapshot()
+        sent = self._web3.eth.send_raw_transaction(HexBytes(signed))
+        ways.once_sent()
+        if self._web3.eth.get_transaction_receipt(sent)["status"] != 1:
+            self._tester.revert_to_snapshot(snapshot)
+            # Fails as the transaction did, but says why.
+            function.call({"from": transaction["from"], "value": transaction["value"], "gas": transaction["gas"]})
+
+    def _broadcast(self, signed: bytes, *, secret: bool) -> None:
+        """Hand it to the node, or a secret to the relay alone; that they know it already is no error."""
+        web3 = self._relay if secret and self._relay is not None else self._web3
+        try:
+            web3.eth.send_raw_transaction(HexBytes(signed))
+        except Web3RPCError:
+            if not self._known(_hash(signed)):
+                raise
+
+    # ------------------------------------------------------------------------------------------------------- waiting
+
+    def _wait(
+        self, versions: list[bytes], *, secret: bool, sign_dearer: Callable[[], bytes | None] = lambda: None
+    ) -> TxReceipt:
+        """The receipt of the version that was mined, once it has its confirmations.
+
+        What the chain has dropped meanwhile is sent again, and what waits for long in a dearer version.
+        """
+        deadline, poll_seconds = time.monotonic() + self._timeout_seconds, FIRST_POLL_SECONDS
+        next_raise, failures, standing = time.monotonic() + self.raise_after_seconds, 0, 0
+        while True:
+            try:
+                receipt, stood = self._mined(versions), standing
+                standing = 0 if receipt is None else self._web3.eth.block_number - receipt["blockNumber"] + 1
+                if receipt is not None and standing >= self._confirmations:
+                    return receipt
+                if receipt is None and stood > 0:  # its block was dropped, and perhaps the transaction with it
+                    self._broadcast_again(versions[-1], secret=secret)
+                if receipt is None and time.monotonic() > next_raise:
+                    if self._is_replaced(versions[-1]) and self._mined(versions) is None:
+                        raise _replaced(versions[-1])
+                    if (dearer := sign_dearer()) is not None:
+                        versions = [*versions, dearer]
+                    self._broadcast_again(versions[-1], secret=secret)
+                    next_raise = time.monotonic() + self.raise_after_seconds
+                failures = 0
+            except (OSError, Web3Exception):
+                failures += 1
+                if failures > TOLERATED_FAILURES:
+                    raise
+            if time.monotonic() > deadline:
+                raise ChainUnavailableError(
+                    f"{self._name} gave {standing} of {self._confirmations} confirmations in "
+                    f"{self._timeout_seconds:.0f} seconds. Repeat: a transaction under way is not sent twice."
+                )
+            time.sleep(poll_seconds)
+            poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
+
+    def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
+        """That the node refuses it means that it has another version, or the block: the next look will tell."""
+        with contextlib.suppress(Web3RPCError):
+            self._broadcast(signed, secret=secret)
+
+    def _mined(self, versions: list[bytes]) -> TxReceipt | None:
+        for signed in reversed(versions):
+            try:
+                return self._web3.eth.get_transaction_receipt(_hash(signed))
+            except TransactionNotFound:
+                continue
+        return None
+
+    def _known(self, transaction_hash: HexBytes) -> bool:
+        try:
+            self._web3.eth.get_transaction(transaction_hash)
+        except TransactionNotFound:
+            return False
+        return True
+
+    def _is_replaced(self, signed: bytes) -> bool:
+        """Whether the chain holds a transaction of that number, perhaps this one."""
+        sender, nonce = _sender_and_nonce(signed)
+        return self._web3.eth.get_transaction_count(Web3.to_checksum_address(sender), "latest") > nonce
+
+
+def _replaced(signed: bytes) -> TransactionRefusedError:
+    sender, nonce = _sender_and_nonce(signed)
+    return TransactionRefusedError(f"another transaction of {sender} took number {nonce}: look at the trade again")
+
+
+def _sender_and_nonce(signed: bytes) -> tuple[str, int]:
+    nonce = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["nonce"]
+    return str(Account.recover_transaction(signed)), int(cast("int", nonce))
+
+
+def _key(transaction: TxParams) -> tuple[str, bytes]:
+    """What makes two transactions versions of one: sender, recipient, calldata."""
+    return str(transaction["from"]), Web3.keccak(HexBytes(transaction["to"]) + HexBytes(transaction["data"]))
+
+
+def _fees_of(transaction: TxParams) -> Fees:
+    return Fees(int(cast("int", transaction["maxFeePerGas"])), int(cast("int", transaction["maxPriorityFeePerGas"])))
+
+
+def _hash(signed: bytes) -> HexBytes:
+    return HexBytes(Web3.keccak(signed))
+
+
+def _fee_fields(fees: Fees) -> TxParams:
+    return {"maxFeePerGas": cast("Wei", fees.most), "maxPriorityFeePerGas": cast("Wei", fees.tip)}
