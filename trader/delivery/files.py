@@ -100,6 +100,7 @@ def _temporary(directory: int, name: str, pieces: Sequence[bytes | memoryview], 
         yield descriptor, temporary
     finally:
         # On a full disk too: what a failed attempt leaves would fill the next one's room.
-        with suppress(FileNotFoundError):
+        # Somebody may have taken the name since it was free: that must not undo a delivery.
+        with suppress(OSError):
             os.unlink(temporary, dir_fd=directory)
         os.close(descriptor)

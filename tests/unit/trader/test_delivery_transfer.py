@@ -379,6 +379,16 @@ def test_a_squatted_temporary_name_stops_nothing(mailbox, place):
     assert get(mailbox) == b"message"
 
 
+def test_a_temporary_name_that_another_user_holds_stops_nothing(mailbox, place, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert mailbox.put(LABEL, b"message", SENDER)
+    assert not mailbox.needs_delivery(LABEL)
+    assert get(mailbox) == b"message"
+
+
 def test_others_can_read_messages_whatever_the_umask(mailbox):
     before = os.umask(0o077)
     try:
