@@ -39,7 +39,9 @@ def read_logs(web3: Web3, query: Mapping[str, Any], first_block: int, last_block
                 raise
             size = (stop - start + 1) // 2
             continue
-        yield from sorted(found, key=lambda log: (log["blockNumber"], log["logIndex"]))
+        # A node that gives more than it was asked for would tell some events twice.
+        asked = [log for log in found if start <= log["blockNumber"] <= stop]
+        yield from sorted(asked, key=lambda log: (log["blockNumber"], log["logIndex"]))
         start, size = stop + 1, min(2 * size, LARGEST_RANGE_BLOCKS)
 
 

@@ -330,7 +330,7 @@ class Seller(Party):
             TooLateError: There is too little time.
         """
         chain, deadline = self.market.chain, trade.position.deadline_seconds
-        left, margin = deadline - chain.time().newest, self.policy.margin(chain.confirmations)
+        left, margin = deadline - chain.time().latest, self.policy.margin(chain.confirmations)
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "

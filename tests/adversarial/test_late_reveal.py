@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from hexbytes import HexBytes
 
 from contracts import Windows
 from tests.simulators.trading import FEE, Trading
-from trader.chain import Chain
+from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
 from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
 from trader.margins import SellerPolicy
@@ -241,3 +242,25 @@ def test_a_key_that_no_node_took_has_not_left(
     for seller in (trading.seller, trading.new_seller()):
         with pytest.raises(TooLateError):
             seller.reveal(trade_id)
+
+
+def test_the_later_of_block_and_clock_is_the_time_for_secrets() -> None:
+    """A node that stands still, or a clock that does; but a clock that runs ahead keeps nobody from another move."""
+    assert ChainTime(confirmed=1, newest=10, clock=5).latest == 10
+    assert ChainTime(confirmed=1, newest=10, clock=50).latest == 50
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_ahead_keeps_the_key_and_not_the_dispute(
+    chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    time_of = chain.time
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "time", lambda: replace(time_of(), clock=time_of().newest + 30 * 24 * 3600))
+        with pytest.raises(TooLateError):
+            trading.seller.reveal(trade_id)
+    trading.seller.reveal(trade_id)
+    monkeypatch.setattr(chain, "time", lambda: replace(time_of(), clock=time_of().newest + 30 * 24 * 3600))
+    assert trading.buyer.check_and_confirm()

@@ -62,12 +62,18 @@ class ChainTime:
 
     Attributes:
         confirmed: Of the newest confirmed block: what the state that is read holds for. Timeouts wait for it.
-        newest: Of the newest block, or this machine's clock if that is later: the least that the next block will have.
-            Moves must come before their deadlines by this time.
+        newest: Of the newest block, which the next one is later than. Moves must come before their deadlines by it.
+        clock: This machine's. Alone it decides nothing: one that is wrong must not keep a buyer from its dispute.
     """
 
     confirmed: int
     newest: int
+    clock: int
+
+    @property
+    def latest(self) -> int:
+        """The later of newest block and clock: what secrets are held to, since either may have stood still."""
+        return max(self.newest, self.clock)
 
 
 class Chain:
@@ -175,7 +181,7 @@ class Chain:
             newest = int(self.web3.eth.get_block("latest")["timestamp"])
             confirmed = newest if self.confirmations <= 1 else self.confirmed_block().time_seconds
         # The embedded chain has no time but that of its blocks.
-        return ChainTime(confirmed, newest if self._tester is not None else max(newest, int(time.time())))
+        return ChainTime(confirmed, newest, newest if self._tester is not None else int(time.time()))
 
     def confirmed_block(self) -> Block:
         """The newest block with as many confirmations as :meth:`send` waits for."""

@@ -277,11 +277,11 @@ class Transactions:
         next_raise, failures, standing = time.monotonic() + self.raise_after_seconds, 0, 0
         while True:
             try:
-                receipt, stood = self._mined(versions), standing
+                receipt = self._mined(versions)
                 standing = 0 if receipt is None else self._web3.eth.block_number - receipt["blockNumber"] + 1
                 if receipt is not None and standing >= self._confirmations:
                     return receipt
-                if receipt is None and stood > 0:  # its block was dropped, and perhaps the transaction with it
+                if receipt is None and self._is_dropped(versions[-1], secret=secret):
                     self._broadcast_again(versions[-1], secret=secret)
                 if receipt is None and time.monotonic() > next_raise:
                     if self._is_replaced(versions[-1]) and self._mined(versions) is None:
@@ -302,6 +302,10 @@ class Transactions:
                 )
             time.sleep(poll_seconds)
             poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
+
+    def _is_dropped(self, signed: bytes, *, secret: bool) -> bool:
+        """Whether the node has forgotten it, with its block perhaps; of what went to a relay it never knew."""
+        return not (secret and self._relay is not None) and not self._known(_hash(signed))
 
     def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
         """That the node refuses it means that it has another version, or the block: the next look will tell."""

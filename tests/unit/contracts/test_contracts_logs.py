@@ -84,6 +84,13 @@ def test_an_http_status_of_a_gateway_is_a_refusal_too() -> None:
     assert read(node) == list(HOLDING)
 
 
+def test_a_node_that_gives_more_than_was_asked_for_tells_nothing_twice() -> None:
+    node = Node(lambda *_: None)
+    narrow = node.get_logs
+    node.get_logs = lambda query: narrow({"fromBlock": 0, "toBlock": LAST})  # type: ignore[method-assign]
+    assert read(node) == list(HOLDING)
+
+
 def test_nothing_is_asked_of_no_blocks() -> None:
     node = Node(lambda *_: None)
     assert read(node, first=5, last=4) == []

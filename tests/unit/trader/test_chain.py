@@ -106,7 +106,7 @@ def test_time_passes_only_forward_and_by_as_much_as_asked(any_chain: Chain) -> N
     any_chain.advance_time(1000)
     after = any_chain.time()
     assert 1000 <= after.newest - before.newest < 1030
-    assert after.confirmed <= after.newest
+    assert after.confirmed <= after.newest <= after.latest
 
 
 def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
