@@ -11,7 +11,7 @@ import pytest
 from hexbytes import HexBytes
 
 from contracts import Windows
-from tests.simulators.trading import FEE, Trading
+from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
 from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
@@ -106,7 +106,8 @@ def test_without_a_margin_the_key_is_public_and_the_price_goes_back(
     assert any(key in calldata for calldata in slots.passing)
     trading.buyer._open_delivery(trading.market.trade(trade_id), key)
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
-    assert trading.play() is State.EXPIRED
+    # A model for nothing, and the fee of a proof on top.
+    assert trading.gains() == {Role.SELLER: FEE - PROOF_FEE, Role.BUYER: PROOF_FEE - FEE}
     assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}  # a model for nothing
 
 
@@ -129,7 +130,7 @@ def test_our_seller_keeps_a_key_that_would_come_late(anvil_url: str, trade_on: C
     assert not trading.seller.vault(trade_id).has("key.sent")
     assert trading.play() is State.EXPIRED
     assert not trading.buyer.has_model
-    assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
+    assert trading.gains() == {Role.SELLER: FEE - PROOF_FEE, Role.BUYER: PROOF_FEE - FEE}
 
 
 @pytest.mark.slow
