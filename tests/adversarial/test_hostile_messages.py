@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.simulators.trading import FEE, PRICE, Trading
+from tests.simulators.trading import FEE, PRICE, PROOF_FEE, Trading
 from trader import he
 from trader.buyer import Buyer
 from trader.delivery import (
@@ -205,7 +205,7 @@ def test_another_ciphertext_than_the_proven_one_is_not_accepted(chain: Chain, tr
     trading = trade_on(chain, seller_type=OtherCiphertextSeller)
     assert trading.play() is State.EXPIRED
     assert "the ciphertext" in skipped(trading, Role.BUYER)[0]
-    assert trading.gains() == FEE_PAID
+    assert trading.gains() == {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE}
 
 
 def test_strangers_can_make_no_move(chain: Chain, trade_on: Callable[..., Trading]) -> None:
