@@ -5,16 +5,19 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := contracts/node_modules/.package-lock.json
 
+# Processes that share the tests; each takes up to 2 GiB.
+WORKERS ?= 2
+
 .PHONY: demo test test-fast lint format typecheck docs bench contracts node lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
 
 test: $(INSTALLED) node
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 test-fast: $(INSTALLED)
-	$(BIN)/pytest -m "not slow and not anvil"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not anvil"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ Packages are imported by the fixtures that need them: unit tests of one package 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
     from zk import Srs
+
+
+def share_cores() -> None:
+    """Tests that run beside others (pytest-xdist) leave them their cores: prover and kernels would take all of them."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        for variable in ("RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ.setdefault(variable, str(threads))
+
+
+share_cores()  # before a test imports what reads them
 
 
 @pytest.fixture(scope="session")
