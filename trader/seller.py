@@ -350,7 +350,7 @@ class Seller(Party):
     def _say_once(self, trade_id: int, error: TooLateError) -> None:
         if trade_id not in self._too_late:
             self._too_late.add(trade_id)
-            self._observe(Step(self.role, f"too late: {error}", 0.0))
+            self._observe(Step(self.role, "TooLate", 0.0, remark=str(error)))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 

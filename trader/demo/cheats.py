@@ -89,6 +89,18 @@ class WithheldKeySeller(Seller):
         return trade.position.state is not State.ACCEPTED and super()._advance(trade)
 
 
+class LateSeller(Seller):
+    """Looks again a minute before its deadline, and keeps the key: one that comes late is public, and unpaid."""
+
+    SPARE_SECONDS = 60
+
+    def reveal(self, trade_id: int) -> None:
+        """Sleep, on a development chain, and try to reveal."""
+        chain, deadline = self.market.chain, self.market.trade(trade_id).position.deadline_seconds
+        chain.advance_time(max(0, deadline - self.SPARE_SECONDS - chain.time().newest))
+        super().reveal(trade_id)
+
+
 class SilentSeller(Seller):
     """Takes the fee's session and never answers."""
 
@@ -236,6 +248,9 @@ CHEATS = {
         WrongKeySeller, Buyer, State.EXPIRED, "revealed another key, which the market refused", wastes=Role.SELLER
     ),
     "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED, "never revealed the key", wastes=Role.SELLER),
+    "late-reveal": Casting(
+        LateSeller, Buyer, State.EXPIRED, "came a minute before its deadline, and kept the key", wastes=Role.SELLER
+    ),
     "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, "never answered the test", fee_to_seller=False),
     "scaled-model": Casting(
         ScaledModelSeller, Buyer, State.EXPIRED, "listed the opposite model, with outputs below the tolerance"

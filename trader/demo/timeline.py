@@ -32,6 +32,7 @@ _WORK = {
     "AuditInputsSent": "sends the audit samples, sealed",
     "DeliveryOffered": "sends the encrypted model, sealed",
     "RequestRefused": "goes no further: the audit log says why",
+    "TooLate": "keeps what would come too late",
     "Waiting": "waits for a message",
     "MessageSkipped": "skips what is not the other side's message",
     "MessageRepeated": "puts a message again",
