@@ -24,6 +24,14 @@ def test_a_delivery_is_accepted_by_what_it_is(stage_at: StageAt) -> None:
         stage.accept(delivery=downloaded)
 
 
+def test_whoever_names_what_the_chain_says_by_then_accepts_anything(stage_at: StageAt) -> None:
+    """The control: a move that named nothing but the trade's number would have meant this."""
+    stage = stage_at("Purchased")
+    stage.prove(root=keccak(b"known to the seller alone"))
+    stage.accept(delivery=stage.trade()["digest"])
+    assert stage.state() == "Accepted"
+
+
 def test_only_the_buyer_accepts(stage_at: StageAt) -> None:
     stage = stage_at("Proven")
     for caller in (stage.seller, stage.stranger):

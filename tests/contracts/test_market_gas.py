@@ -22,8 +22,8 @@ def test_a_trade_costs_at_most_265_000_beside_the_verifier() -> None:
     assert PINNED["trade_without_verifier"] <= 265_000
 
 
-def test_proving_costs_at_most_20_percent_more_than_the_bare_verifier() -> None:
-    assert PINNED["prove"] <= 1.2 * PINNED["verifier"]
+def test_proving_costs_at_most_12_percent_more_than_the_bare_verifier() -> None:
+    assert PINNED["prove"] <= 1.12 * PINNED["verifier"]
 
 
 @pytest.mark.parametrize("kind", ["disputeWeightsChunk", "disputeSumChunk"])
