@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain import Chain
-    from trader.market import Purchased
+    from trader.market import Purchased, Trade
     from trader.messages import Order
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
@@ -145,6 +145,9 @@ def play_forged(chain: Chain, trade_on: Callable[..., Trading]) -> Callable[...,
         class ForgingSeller(seller):
             def __init__(self, package: SellerPackage, equipment: Any) -> None:
                 super().__init__(replace(forged, folder=package.folder), equipment)
+
+            def _require_listed_package(self, trade: Trade) -> None:
+                """It knows that its package is not whole."""
 
         return trade_on(chain, seller_type=ForgingSeller)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ledger import EntryKind, read_trade
 from tests.simulators.listing_verifier import Verifier
-from tests.simulators.trading import FEE, POLICY, PRICE, Trading
+from tests.simulators.trading import FEE, POLICY, PRICE, PROOF_FEE, Trading
 from trader.buyer import PURCHASE, Buyer
 from trader.demo.cheats import ScaledModelSeller
 from trader.errors import AnswerError, PolicyError
@@ -93,7 +93,7 @@ def test_whatever_the_divisor_and_whichever_sign_is_shown(
 def test_the_proof_check_refuses_what_the_test_check_let_pass(chain: Chain, trade_on: Callable) -> None:
     trading = trade_on(chain, seller_type=ScaledModelSeller, buyer_type=BuyerWithoutTestCheck)
     assert trading.play() is State.EXPIRED
-    assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
+    assert trading.gains() == {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE}
     assert any(isinstance(refusal, ChangedAnswersError) for refusal in trading.refusals)
     kinds = [entry.record.kind for entry in read_trade(trading.log, trading.buyer.trade_id).entries]
     assert EntryKind.PROVEN in kinds
