@@ -22,6 +22,7 @@ from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
     AuditInputs,
+    CiphertextError,
     DeliveryFaultError,
     EncryptionKey,
     Incoming,
@@ -497,7 +498,7 @@ class Buyer(Party):
 
         Raises:
             IllegalMoveError: The seller has not proven, or the deadline has passed.
-            AnswerError: The proven outputs are not what was tested: don't accept; the price comes back.
+            AnswerError: The proven outputs are not what was tested: don't accept; the price comes back, but for the proof fee.
             NotDeliveredError: The model has not arrived; what lies there is another's, or not what the seller proved.
         """
         trade = self._require_legal(Accepted, self.trade_id)
@@ -554,11 +555,24 @@ class Buyer(Party):
         self._note(EntryKind.KEY_RECEIVED, trade_id=trade.trade_id)
         proven = self.market.event(trade.trade_id, Proven)
         with self._working("check"):
-            model = verify_delivery(
-                self.listing, self.vault.read(CIPHERTEXT), key, proven.key_hash, self._audited_samples()
-            )
+            ciphertext = self._kept_ciphertext(trade, proven.ciphertext_root)
+            model = verify_delivery(self.listing, ciphertext, key, proven.key_hash, self._audited_samples())
         self.vault.write_arrays(DELIVERED, *model.tensors)
         self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)
+
+    def _kept_ciphertext(self, trade: Trade, root: bytes) -> bytes:
+        """What was accepted. A bit that the buyer's own disk lost would look like the seller's fault, and win nothing.
+
+        Raises:
+            NotDeliveredError: It is damaged, and the mailbox does not have it any more.
+        """
+        ciphertext = self.vault.read(CIPHERTEXT)
+        try:
+            verify_ciphertext(ciphertext, root, self.listing.columns.chunk_count)
+        except CiphertextError:
+            ciphertext = self._receive_model(trade, root)
+            self.vault.write(CIPHERTEXT, ciphertext)
+        return ciphertext
 
     def _dispute(self, trade_id: int, key: bytes, fault: DeliveryFaultError) -> None:
         self._note(EntryKind.DELIVERY_REFUSED, trade_id=trade_id, details={"reason": as_reason(fault)})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ledger import LedgerError, TamperedError, WrongMarketError
 from trader.errors import EnvironmentFaultError, TraderError, TransactionRefusedError
+from trader.trade import State
 from zk.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ class _Trades:
         self.ended: set[int] = set()
 
     def step_all(self) -> bool:
-        """One step of each that need not wait, those whose deadlines are next first; whether any did something."""
+        """One step of the first that has something to do: a key that is due, else by deadline; whether any did.
+
+        What a step sends may wait for its confirmations, so that after each the most urgent is looked for again.
+        """
         seen = self._seller.market.seen
         try:
             found = self._seller.market.find_trades(self._listing_id)
@@ -132,9 +136,8 @@ class _Trades:
             return False
         self.search.succeed()
         waiting = [trade_id for trade_id in found if trade_id not in self.ended]
-        waiting.sort(key=lambda trade_id: seen[trade_id].deadline_seconds if trade_id in seen else 0)
-        moved = [self._step(trade_id) for trade_id in waiting]
-        return any(moved)
+        waiting.sort(key=lambda trade_id: _urgency(seen.get(trade_id)))
+        return any(self._step(trade_id) for trade_id in waiting)
 
     def _step(self, trade_id: int) -> bool:
         patience = self._patience.setdefault(trade_id, Patience(self._seller.market, self._clock))
@@ -150,7 +153,9 @@ class _Trades:
             self._said[trade_id] = str(error)
             return False
         patience.succeed()
-        if not stepped and self._seller.market.seen[trade_id].final:
+        position = self._seller.market.seen[trade_id]
+        unanswered = position.state is State.TESTING and position.overdue(self._seller.market.chain.time().confirmed)
+        if not stepped and (position.final or unanswered):
             self.ended.add(trade_id)
         return stepped
 
@@ -181,6 +186,13 @@ def buy(
         patience.succeed()
         if not moved:
             sleep(_idle_seconds(buyer.market))
+
+
+def _urgency(position: Position | None) -> tuple[bool, int]:
+    """Smaller is more urgent: trades that were never looked at, then keys that are due, then the others by deadline."""
+    if position is None:
+        return False, 0
+    return position.state is not State.ACCEPTED, position.deadline_seconds
 
 
 def _name(position: Position) -> str:

@@ -258,7 +258,7 @@ class Market:
         calldata = self.chain.calldata(self.contract, logs[0].transaction_hash)
         unreadable = AnswerError(
             f"transaction {logs[0].transaction_hash} is no plain call of `prove` for trade {trade_id}: the proven "
-            "outputs can't be read. Don't accept; the price comes back after the deadline."
+            "outputs can't be read. Don't accept; the price comes back after the deadline, but for the proof fee."
         )
         if calldata is None:
             raise unreadable

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
     from trader.party import Equipment
 
+ANSWERED = "response.request"
 CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
 KEY_SENT = "key.sent"
@@ -194,8 +195,8 @@ class Seller(Party):
             return self.withdraw() > 0
         if self.market.moved_on(trade):
             return False
-        if self.end_overdue(trade):
-            return True
+        if trade.position.overdue(self.market.chain.time().confirmed):
+            return self.end_overdue(trade)
         try:
             return self._advance(trade)
         except NotDeliveredError as error:
@@ -236,8 +237,17 @@ class Seller(Party):
         """
         trade = self._require_legal(Answered, trade_id)
         self._check_quota(trade)
+        digest = he.digest(self._response(trade))
+        self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
+        self._send_response(trade_id)
+
+    def _response(self, trade: Trade) -> memoryview:
+        """The response to a trade's request, made once: what was answered may be mined long after it was sent."""
+        vault = self.vault(trade.trade_id)
+        if vault.has(ANSWERED) and vault.read(ANSWERED) == trade.digest:
+            return vault.map(Kind.RESPONSE.value)
         request = self._receive_request(trade)
-        vault = self.vault(trade_id)
         with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
             response = he.evaluate(
                 self._plan,
@@ -249,11 +259,13 @@ class Seller(Party):
                 device=self.device,
                 context=self._request_context(trade.listing_id, trade.buyer),
             )
+        vault.write(ANSWERED, trade.digest)
         vault.forget(Kind.REQUEST.value)
-        digest = he.digest(response)
-        self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
-        self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
-        self._send_response(trade_id)
+        return response
+
+    def end_overdue(self, trade: Trade) -> bool:
+        """As any party, but not for sessions that were never answered: a seller has nothing in them, strangers many."""
+        return trade.position.state is not State.TESTING and super().end_overdue(trade)
 
     def prove(self, trade_id: int) -> None:
         """Prove the buyer's audit samples, lock the bond, and deliver the encrypted model.
@@ -334,7 +346,7 @@ class Seller(Party):
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
-                "mined in time is given away. Nothing is sent; the deadline returns what was locked."
+                "mined in time is given away. Nothing is sent; the deadline returns what was locked, but for the proof fee."
             )
 
     def _has_left(self, trade_id: int) -> bool:

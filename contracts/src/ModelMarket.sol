@@ -382,8 +382,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         require(answers <= left, QuotaExceeded(listingId, answers, left));
     }
 
-    /// @dev The last move committed to what the caller believes: no chain reorganisation gives a signed move another
-    /// meaning.
+    /// @dev The last move committed to what the caller believes, also after a reorganisation that gave its number away.
     function _requireDigest(Trade storage trade_, bytes32 digest) private view {
         require(digest == trade_.digest, UnexpectedDigest(digest, trade_.digest));
     }

@@ -36,6 +36,8 @@ EMPTIED_SLOT_GAS = 22_100 - 5_000
 """What writing a slot costs more once it was emptied: a withdrawal in the block before empties what a move credits."""
 CREDITED_SLOTS = 2
 """Most accounts that one move credits (`expire`)."""
+SECRET_GAS = 150_000
+"""Limit of a transaction with a secret, whose gas no node is asked for: several times what `reveal` takes."""
 GAS_ATTEMPTS = 3
 OUT_OF_GAS_SHARE = 31 / 32
 """Of the limit: a call keeps 1/64 back from what it calls in turn, so that some is left when that runs out."""
@@ -144,7 +146,7 @@ class Transactions:
         """
         self._check_funds(account, value_wei)
         for attempt in range(GAS_ATTEMPTS):
-            transaction = self._fill(function, account, value_wei, more_gas=attempt)
+            transaction = self._fill(function, account, value_wei, more_gas=attempt, secret=ways.secret)
             receipt = self._deliver(function, transaction, account, ways)
             if receipt["status"] == 1 or receipt["gasUsed"] < transaction["gas"] * OUT_OF_GAS_SHARE:
                 break
@@ -172,10 +174,15 @@ class Transactions:
                 f"{account.address} has {balance} wei, the transaction needs {value_wei} and gas: send it more ether"
             )
 
-    def _fill(self, function: ContractFunction, account: LocalAccount, value_wei: int, *, more_gas: int) -> TxParams:
-        """A transaction ready to be signed; a node's estimate refuses one that would fail."""
+    def _fill(
+        self, function: ContractFunction, account: LocalAccount, value_wei: int, *, more_gas: int, secret: bool
+    ) -> TxParams:
+        """A transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
+
+        A node that estimates a secret's gas has the secret: before it was decided that it leaves, whatever the relay.
+        """
         sender: TxParams = {"from": account.address, "value": cast("Wei", value_wei)}
-        limit = self._gas_limit(function, sender)
+        limit = SECRET_GAS if secret else self._gas_limit(function, sender)
         transaction = function.build_transaction(
             {
                 **sender,
@@ -185,6 +192,8 @@ class Transactions:
             }
         )
         nonce, fees = self._nonce_and_fees(_key(transaction))
+        if secret:
+            self._require_next(account.address, nonce)
         return {**transaction, "nonce": cast("Any", nonce), **_fee_fields(fees)}
 
     def _gas_limit(self, function: ContractFunction, sender: TxParams) -> int:
@@ -193,6 +202,15 @@ class Transactions:
         estimate = function.estimate_gas(sender)
         wanted = estimate * GAS_MARGIN_PERCENT // 100 + CREDITED_SLOTS * EMPTIED_SLOT_GAS
         return max(estimate, min(wanted, TRANSACTION_GAS_CAP))
+
+    def _require_next(self, address: str, nonce: int) -> None:
+        """A secret behind a transaction that is not mined would wait for it in public, whatever its own fees."""
+        mined = self._web3.eth.get_transaction_count(Web3.to_checksum_address(address), "latest")
+        if self._tester is None and nonce > mined:
+            raise ChainUnavailableError(
+                f"{nonce - mined} transactions of {address} wait to be mined: a secret does not leave behind them. "
+                "Replace them from a wallet if they stay; it is tried again."
+            )
 
     def _market_fees(self) -> Fees:
         base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))

@@ -114,8 +114,9 @@ class Mailbox:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._delivered: dict[str, Identity] = {}
-        self._skipped: dict[str, _Skipped] = {}
-        self._pauses: dict[tuple[str, str], float] = {}
+        # By name and sender: two trades may have one name for their requests, if somebody copies a digest.
+        self._skipped: dict[tuple[str, str], _Skipped] = {}
+        self._pauses: dict[tuple[str, str, str], float] = {}
 
     @classmethod
     def at(cls, endpoint: str) -> Mailbox:
@@ -217,9 +218,9 @@ class Mailbox:
                 text = f"what lies there for the {label} has {size_bytes} bytes, more than the {limit_bytes} allowed"
                 raise SkippedMessageError(text)
             identity = Identity.of(os.fstat(file.fileno()))
-            self._raise_if_skipped(label, identity)
+            self._raise_if_skipped(label, sender, identity)
             try:
-                with self._pacing("read", label):
+                with self._pacing("read", label, sender):
                     digest = read_trailer(label, _trailer(file, size_bytes + TRAILER_BYTES), sender)
                     return read(Incoming(file, size_bytes, digest))
             except EnvironmentFaultError:
@@ -227,23 +228,25 @@ class Mailbox:
             except TraderError as error:
                 known = isinstance(error, SkippedMessageError) and str(label) in str(error)
                 reason = str(error) if known else f"what lies there for the {label} is not it: {error}"
-                self._skipped[label.name] = _Skipped(identity, reason, time.monotonic() + LOOK_AGAIN_SECONDS)
+                self._skipped[label.name, sender] = _Skipped(identity, reason, time.monotonic() + LOOK_AGAIN_SECONDS)
                 raise SkippedMessageError(reason) from error
 
-    def _raise_if_skipped(self, label: Label, identity: Identity) -> None:
-        skipped = self._skipped.get(label.name)
+    def _raise_if_skipped(self, label: Label, sender: str, identity: Identity) -> None:
+        skipped = self._skipped.get((label.name, sender))
         if skipped is None:
             return
-        if self._pausing("read", label) or (skipped.identity == identity and time.monotonic() < skipped.look_again_at):
+        if self._pausing("read", label, sender) or (
+            skipped.identity == identity and time.monotonic() < skipped.look_again_at
+        ):
             raise SkippedMessageError(skipped.reason)
 
     # ------------------------------------------------------------------------------------------------------- inside
 
-    def _pausing(self, work: str, label: Label) -> bool:
-        return time.monotonic() < self._pauses.get((work, label.name), 0.0)
+    def _pausing(self, work: str, label: Label, sender: str = "") -> bool:
+        return time.monotonic() < self._pauses.get((work, label.name, sender), 0.0)
 
     @contextmanager
-    def _pacing(self, work: str, label: Label) -> Iterator[None]:
+    def _pacing(self, work: str, label: Label, sender: str = "") -> Iterator[None]:
         """Around work on one message: if that takes long, the next has to wait."""
         begin = time.monotonic()
         try:
@@ -251,7 +254,7 @@ class Mailbox:
         finally:
             took = time.monotonic() - begin
             if took > QUICK_SECONDS:
-                self._pauses[work, label.name] = time.monotonic() + PAUSE_RATIO * took
+                self._pauses[work, label.name, sender] = time.monotonic() + PAUSE_RATIO * took
 
     def _identity(self, label: Label) -> Identity | None:
         try:

@@ -84,6 +84,15 @@ def test_what_a_stranger_has_signed_is_skipped_and_the_message_taken_afterwards(
 
 
 @pytest.mark.parametrize("size", [1, TRAILER_BYTES - 1, TRAILER_BYTES, TRAILER_BYTES + 1, 200])
+def test_what_is_no_message_of_one_account_may_be_anothers(mailbox):
+    """Whoever copies a request's digest into a session of its own has the same name looked at for itself, and first."""
+    mailbox.put(LABEL, b"message", SENDER)
+    for _ in range(2):
+        with pytest.raises(SkippedMessageError):
+            mailbox.get(LABEL, STRANGER.address, 100)
+        assert get(mailbox) == b"message"
+
+
 def test_bytes_that_nobody_signed_are_skipped(mailbox, place, size):
     place.write_bytes(b"x" * size)
     with pytest.raises(SkippedMessageError, match="cut off, or signed by nobody"):

@@ -25,9 +25,9 @@ class Scripted:
 
     def __init__(self, **scripts: Iterable[Any]) -> None:
         self._scripts = {name: iter(script) for name, script in scripts.items()}
-        self.market = SimpleNamespace(
-            chain=SimpleNamespace(confirmations=1), seen={}, find_trades=lambda _listing: self._next("find_trades")
-        )
+        self.now = 0
+        chain = SimpleNamespace(confirmations=1, time=lambda: SimpleNamespace(confirmed=self.now))
+        self.market = SimpleNamespace(chain=chain, seen={}, find_trades=lambda _listing: self._next("find_trades"))
         self.asked: list[int] = []
 
     def _next(self, name: str) -> Any:
@@ -120,6 +120,26 @@ def test_a_trade_that_is_refused_again_and_again_does_not_slow_the_others_down(w
     serve(seller, 7, 1, **watched.clocked)
     assert max(watched.slept) == FIRST_WAIT_SECONDS
     assert seller.asked.count(1) <= 6
+
+
+def test_a_key_that_is_due_comes_before_everything_and_again_after_each_move(watched: Watched) -> None:
+    """Strangers' sessions would else make a seller late, who waits for confirmations of whatever it sends for them."""
+    due = (State.ACCEPTED, False)
+    seller = Scripted(
+        find_trades=[[1, 2, 3]] * 99,
+        trade_1=[IDLE, MOVED, MOVED, OVER],
+        trade_2=[IDLE, MOVED, OVER],
+        trade_3=[due, due, due, due, due, due, OVER],
+    )
+    serve(seller, 7, 3, **watched.clocked)
+    assert seller.asked[:9] == [1, 2, 3, 3, 1, 3, 1, 3, 1]
+
+
+def test_a_session_that_was_never_answered_is_left_to_its_buyer(watched: Watched) -> None:
+    seller = Scripted(find_trades=[[1]] * 9, trade_1=[IDLE, IDLE])
+    seller.now = DEADLINE + 1
+    serve(seller, 7, 1, **watched.clocked)
+    assert seller.asked == [1]
 
 
 def test_the_next_deadline_comes_first(watched: Watched) -> None:
