@@ -498,8 +498,8 @@ class Buyer(Party):
 
         Raises:
             IllegalMoveError: The seller has not proven, or the deadline has passed.
-            AnswerError: The proven outputs are not what was tested: don't accept; the price comes back, but for the proof
-                fee.
+            AnswerError: The proven outputs are not what was tested: don't accept; the price comes back, but for the
+                proof fee.
             NotDeliveredError: The model has not arrived; what lies there is another's, or not what the seller proved.
         """
         trade = self._require_legal(Accepted, self.trade_id)

@@ -346,7 +346,7 @@ class Seller(Party):
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
-                "mined in time is given away. Nothing is sent; the deadline returns what was locked, but for a proof fee."
+                "mined in time is given away. Nothing is sent; the deadline returns what was locked but a proof fee."
             )
 
     def _has_left(self, trade_id: int) -> bool:
