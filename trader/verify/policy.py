@@ -170,8 +170,8 @@ class BuyerPolicy:
         raise ChangedAnswersError(
             f"the proven model gives {comparison.changed} of {comparison.samples} audit samples another class than the "
             f"encrypted test did{right}: it is not the model that was tested. Don't accept; the "
-            "price, but for the proof fee, comes back after the deadline. Ask the seller for a listing whose proof gives "
-            "what its test shows."
+            "price, but for the proof fee, comes back after the deadline. Ask the seller for a listing whose proof "
+            "gives what its test shows."
         )
 
     def check_circuit(self, *, is_exact: bool) -> None:
