@@ -63,7 +63,7 @@ def test_a_node_that_drops_calls_and_goes_away_ends_no_trade(anvil_url: str, tra
 def test_confirm_has_gas_for_a_slot_that_a_withdrawal_empties(anvil_url: str, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(Chain.connect(anvil_url))
     trade_id = trading.play_until(State.REVEALED)
-    function = trading.market.contract.functions.confirm(trade_id)
+    function = trading.market.contract.functions.confirm(trade_id, trading.market.trade(trade_id).digest)
     sender = {"from": trading.accounts[Role.BUYER].address, "value": 0}
     assert trading.market.credit(trading.seller.address) == FEE
     estimate, limit = function.estimate_gas(sender), trading.chain._transactions._gas_limit(function, sender)
