@@ -59,7 +59,7 @@ def test_sell_buy_and_audit(anvil_url: str, tmp_path: Path) -> None:
         create_account(tmp_path / f"{name}.json", PASSWORD)
     options = PrepareOptions(
         card=ModelCard(name="tumours"),
-        buyer_quota_samples=256,
+        buyer_quota_samples=264,
         seller=read_address(tmp_path / "seller.json"),
         insist=True,
         endpoint=exchange,
