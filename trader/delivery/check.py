@@ -107,6 +107,7 @@ class _Delivered:
             )
 
     def check_range(self) -> None:
+        """No parameter has more than 24 bits."""
         for index in range(len(self.artifact) // CHUNK_BYTES):
             parameters = values_of(self.artifact, index)
             outside = np.abs(np.frombuffer(parameters, dtype=">i4").astype(np.int64)) >= 1 << VALUE_BITS
