@@ -280,7 +280,7 @@ class Market:
             request_digest: Digest of the request.
             opening: The signed transaction that opened it, if it is known: the search starts at its block.
         """
-        topics = (self._topic(SessionOpened), None, None, "0x" + bytes(12).hex() + buyer.removeprefix("0x"))
+        topics = (self._topic(SessionOpened), None, None, _padded(buyer))
         opened_in = None if opening is None else self.chain.block_of(opening)
         for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
             for log in self._logs(topics, first_block):
@@ -295,7 +295,7 @@ class Market:
 
     def find_listing(self, seller: str, terms: Terms) -> int | None:
         """The open listing of a seller with these terms, if there is one."""
-        padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
+        padded_seller = _padded(seller)
         for log in self._logs((None, None, padded_seller, "0x" + terms.manifest_hash.hex()), self.first_block):
             if log.name == "Listed":
                 found = self.listing(int(log.arguments["listingId"]))
@@ -305,7 +305,7 @@ class Market:
 
     def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
         """The input commitments of all proofs on the chain about a seller's manifest, by trade; of all its listings."""
-        padded_seller = "0x" + bytes(12).hex() + seller.removeprefix("0x")
+        padded_seller = _padded(seller)
         topics = (self._topic_of("Listed"), None, padded_seller, "0x" + manifest_hash.hex())
         listed = self._logs(topics, self.first_block)
         trades = {trade for log in listed for trade in self.find_trades(int(log.arguments["listingId"]))}
@@ -453,6 +453,11 @@ class Market:
 
     def _topic_of(self, event: str) -> str:
         return str(self.contract.events[event]().topic)
+
+
+def _padded(address: str) -> str:
+    """An account as a topic of an event."""
+    return "0x" + bytes(12).hex() + address.removeprefix("0x")
 
 
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
