@@ -315,7 +315,7 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
     chain._transactions.raise_after_seconds = 0.2
     threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
-    market.open_session(account, 1, 16, b"d" * 32, 1000, kept.append)
+    market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
     assert len(kept) == 1
 
 
@@ -362,7 +362,7 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         market = Market(chain, chain.deploy(account, new_salt()))
         market.list(account, TERMS)
         assert seen == []
-        chain.send(market.contract.functions.delist(1), account, ways=Ways(secret=True))
+        chain.send(market.contract.functions.delist(1, offer_digest(account.address, TERMS)), account, ways=Ways(secret=True))
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]
