@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contracts import delivery_digest, offer_digest
+from contracts import answer_digest, delivery_digest, offer_digest, outputs_digest
 from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
@@ -47,7 +47,7 @@ from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, deliver
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
-from trader.trade import Accepted, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
+from trader.trade import Accepted, Answered, Confirmed, Proven, Purchased, Revealed, Role, SessionOpened, Slashed, State
 from trader.vault import Vault
 from trader.verify import (
     Assessment,
@@ -82,7 +82,7 @@ LISTING = "listing"
 OPENING = "opening.transaction"
 OUTPUTS = "outputs.npz"
 PURCHASE = "purchase.json"
-RESPONSE = "response.digest"
+ANSWER = "answer.digest"
 SESSION = "session.key"
 
 
@@ -244,7 +244,7 @@ class Buyer(Party):
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
         samples = he.charged_samples(len(self._inputs))
-        fee_wei = self.market.session_fee(self._listing_id, self.address)
+        fee_wei = self.market.session_fee(self._listing_id, self.address, samples)
         self.policy.check_fee(fee_wei)
         receipt = self._transact(
             "openSession",
@@ -347,16 +347,18 @@ class Buyer(Party):
     def _decrypt(self) -> NDArray[np.float64]:
         trade = self.market.trade(self.trade_id)
         limit_bytes = response_limit_bytes(self.listing.plan, trade.samples)
-        label = self._label(Kind.RESPONSE, trade.digest, trade.trade_id)
+        digest = self.market.event(trade.trade_id, Answered).response_digest
+        label = self._label(Kind.RESPONSE, digest, trade.trade_id)
 
         def read(message: Incoming) -> bytes:
             response = message.read()
-            if he.digest(response) != trade.digest:
+            if he.digest(response) != digest:
                 raise he.WireError("the response is not the one that the seller committed to on the chain: don't buy")
             return response
 
         response = self.mailbox.take(label, self._seller, limit_bytes, read)
-        self.vault.write(RESPONSE, trade.digest)
+        request_digest, _ = self._session() or (bytes(32), 0)
+        self.vault.write(ANSWER, answer_digest(self.market.session(trade, request_digest), digest))
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
         with self._working("decrypt"):
@@ -366,6 +368,9 @@ class Buyer(Party):
 
     def purchase(self) -> None:
         """Lock the price, commit to k samples and the outputs seen for them, and send these samples to the seller.
+
+        The outputs themselves stay here, behind a salted digest: from those of a crafted response its maker would read
+        the secret key.
 
         Raises:
             IllegalMoveError: The seller has not answered, or the deadline has passed.
@@ -390,9 +395,9 @@ class Buyer(Party):
             lambda: self.market.purchase(
                 self.account,
                 trade.trade_id,
-                self.vault.read(RESPONSE),
+                self.vault.read(ANSWER),
                 bytes.fromhex(purchase["input_commitment"]),
-                purchase["outputs"],
+                outputs_digest(bytes.fromhex(purchase["outputs_salt"]), purchase["outputs"]),
                 price_wei=price_wei,
                 highest_proof_fee_wei=self.policy.highest_proof_fee(price_wei),
             ),
@@ -446,6 +451,7 @@ class Buyer(Party):
         purchase = {
             "rows": rows.tolist(),
             "outputs": outputs.ravel().tolist(),
+            "outputs_salt": secrets.token_hex(32),
             "input_commitment": commitment_digest(points).hex(),
         }
         self.vault.write(PURCHASE, json.dumps(purchase).encode())
@@ -472,12 +478,13 @@ class Buyer(Party):
         """The proven outputs of the audit samples beside those seen.
 
         Raises:
-            AnswerError: They can't be read from the chain, or are not ones that the escrow accepts.
+            AnswerError: They can't be read from the chain, or are not those seen, within the tolerance.
             CallerError: Nothing was proven.
         """
         trade_id = self.trade_id
         rows = json.loads(self.vault.read(PURCHASE))["rows"]
-        proven = self.market.proven_outputs(trade_id)
+        count = self.listing.terms.audit_samples * self.listing.layout.outputs
+        proven = self.market.proven_outputs(trade_id, count)
         labels = None if self.labels is None else self.labels[rows]
         return compare_proven(self.listing, proven, self._audited_samples(), self.read_test().outputs[rows], labels)
 
@@ -668,7 +675,9 @@ class Buyer(Party):
             case State.REVEALED:
                 self.check_and_confirm()
             case State.TESTING:
-                return self._send_request(trade.trade_id, trade.digest)
+                return self._send_request(
+                    trade.trade_id, self.market.event(trade.trade_id, SessionOpened).request_digest
+                )
             case State.PURCHASED:
                 return self._send_order(trade.trade_id)
             case _:

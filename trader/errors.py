@@ -6,7 +6,8 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     ├── CallerError                  ours: wrong use of the API, a wrong password, a move that the protocol forbids now
     │   ├── AccountError               a key file or account that can't be used
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
-    │   │   └── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   ├── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   └── ProofFeeError            it may not yet: the buyer leaves less than is due for a proof
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -14,8 +15,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
     │   ├── AnswerError                answers of a test, or proven ones, fail a numbered check (trader.verify.answers)
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
-    │   ├── RequestError               a request that the seller refuses before it parses it
-    │   └── LyingBuyerError            the buyer committed outputs that the listed model does not give
+    │   └── RequestError               a request that the seller refuses before it parses it
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
     │   └── ChainUnavailableError      the node does not answer, or not in time
     ├── ModelError                   trader.model
@@ -43,6 +43,10 @@ class IllegalMoveError(CallerError):
 
 class TooLateError(IllegalMoveError):
     """Too little time is left before the deadline for a secret to leave; nothing was sent, nothing is lost."""
+
+
+class ProofFeeError(IllegalMoveError):
+    """A buyer has agreed to leave less than is due for a proof that it doesn't accept; the next try may do."""
 
 
 class PolicyError(CallerError):
@@ -75,10 +79,6 @@ class DeliveryCheckError(PeerFaultError):
 
 class RequestError(PeerFaultError):
     """The seller refuses a request: size, digest or parameters are not those of the listing."""
-
-
-class LyingBuyerError(PeerFaultError):
-    """The buyer committed outputs that the listed model does not give on the inputs; no proof is sent."""
 
 
 class EnvironmentFaultError(TraderError):

@@ -20,9 +20,12 @@ from contracts import (
     Deployment,
     Layout,
     Terms,
+    answer_digest,
     bind_market,
+    offer_digest,
     published_deployment,
     register_vka,
+    session_digest,
     verify_deployment,
 )
 from trader.chain import LogScan, Ways
@@ -85,10 +88,11 @@ class Trade:
         listing_id: What is traded.
         buyer: Address of its buyer.
         samples: Test samples that the session is charged, a power of two.
-        stake_wei: Fee of the session, until it is answered; from Purchased on, what letting a proof go to waste costs.
+        stake_wei: Fee of the session, until it is answered; the most that the buyer risks for a proof (Purchased); from
+            Proven on, what letting it go to waste costs.
         position: State and deadline.
-        digest: What the last move committed to: request (Testing), response (Answered), input commitment and outputs
-            (Purchased), ciphertext root and key hash (from Proven on, see `contracts.delivery_digest`).
+        digest: What it has committed to so far: `contracts.session_digest` (Testing), `contracts.answer_digest`
+            (Answered), that and the purchase (Purchased), `contracts.delivery_digest` (from Proven on).
     """
 
     trade_id: int
@@ -108,7 +112,8 @@ class ProofOffer:
         proof: The audit proof.
         circuit: Its circuit, for challenge and verification key artifact.
         layout: The listing's layout.
-        outputs: The outputs that the buyer committed to.
+        answer: What was purchased (`contracts.answer_digest`).
+        outputs_digest: The digest that the buyer gave with it.
         ciphertext_root: Root of the tree over the ciphertext chunks.
         key_hash: keccak256 of the delivery key.
     """
@@ -116,7 +121,8 @@ class ProofOffer:
     proof: Proof
     circuit: AuditCircuit
     layout: Layout
-    outputs: tuple[int, ...]
+    answer: bytes
+    outputs_digest: bytes
     ciphertext_root: bytes
     key_hash: bytes
 
@@ -207,16 +213,27 @@ class Market:
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
         return Position(State(state), deadline) != trade.position
 
-    def session_fee(self, listing_id: int, buyer: str) -> int:
-        """What the buyer's next session on the listing costs, in wei."""
-        return int(self._read("sessionFee", listing_id, buyer))
+    def session(self, trade: Trade, request_digest: bytes) -> bytes:
+        """Digest of a trade's session, if it was opened with this request (`contracts.session_digest`)."""
+        listing = self.listing(trade.listing_id)
+        offer = offer_digest(listing.seller, listing.terms)
+        return session_digest(trade.buyer, offer, trade.samples, request_digest)
+
+    def answer(self, trade: Trade) -> bytes:
+        """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
+        request = self.event(trade.trade_id, SessionOpened).request_digest
+        return answer_digest(self.session(trade, request), self.event(trade.trade_id, Answered).response_digest)
+
+    def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
+        """What the buyer's next session on the listing costs for so many samples, in wei."""
+        return int(self._read("sessionFee", listing_id, buyer, samples))
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
         """Answers that the buyer may still get: a session takes its samples and those of the audit."""
         return int(self._read("answersLeft", listing_id, buyer))
 
     def proof_fee(self, listing_id: int) -> int:
-        """What the next purchase on the listing leaves to the seller if its proof isn't accepted, in wei."""
+        """What the next proof on the listing leaves to the seller if it isn't accepted, in wei."""
         return int(self._read("proofFee", listing_id))
 
     def credit(self, address: str) -> int:
@@ -241,11 +258,11 @@ class Market:
                 return found
         raise CallerError(f"trade {trade_id} is not {kind.__name__}")
 
-    def proven_outputs(self, trade_id: int) -> tuple[int, ...]:
-        """The k·O exact outputs that the proof of a trade shows, row by row: signed, in units of the instances.
+    def proven_outputs(self, trade_id: int, count: int) -> tuple[int, ...]:
+        """The k·O = `count` exact outputs that a trade's proof shows, row by row: signed, in units of the instances.
 
-        The escrow checks them and keeps none, so they are read from what the seller called `prove` with. That call made
-        the event: a trade is proven once, and the transaction called nothing before.
+        The escrow has their proof checked and keeps none, so they are read from the seller's call of `prove`. That
+        call made the event: a trade is proven once, and the transaction called nothing before.
 
         Raises:
             CallerError: Nothing was proven.
@@ -268,7 +285,7 @@ class Market:
             if function.fn_name != "prove" or arguments["tradeId"] != trade_id:
                 raise unreadable
             # The instances of a random check stand behind them.
-            return tuple(to_signed(instance) for instance in audit["instances"][: len(audit["outputs"])])
+            return tuple(to_signed(instance) for instance in audit["instances"][:count])
         except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
@@ -345,24 +362,34 @@ class Market:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
         return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
 
-    def respond(self, account: LocalAccount, trade_id: int, request_digest: bytes, response_digest: bytes) -> Receipt:
-        """Answer the test."""
-        return self._send(account, 0, "respond", trade_id, request_digest, response_digest)
+    def respond(self, account: LocalAccount, trade_id: int, session: bytes, response_digest: bytes) -> Receipt:
+        """Answer the test of a session (`contracts.session_digest`)."""
+        return self._send(account, 0, "respond", trade_id, session, response_digest)
 
     def purchase(
         self,
         account: LocalAccount,
         trade_id: int,
-        response_digest: bytes,
+        answer: bytes,
         input_commitment: bytes,
-        outputs: Sequence[int],
+        outputs_digest: bytes,
         *,
         price_wei: int,
         highest_proof_fee_wei: int,
     ) -> Receipt:
-        """Lock the price and commit to the audit samples."""
-        committed = input_commitment, list(outputs), highest_proof_fee_wei
-        return self._send(account, price_wei, "purchase", trade_id, response_digest, *committed)
+        """Lock the price for an answer (`contracts.answer_digest`), and commit to the audit samples.
+
+        Args:
+            account: The buyer's.
+            trade_id: Its trade.
+            answer: What the buyer saw.
+            input_commitment: Of the k samples.
+            outputs_digest: Of what was seen for them (`contracts.outputs_digest`).
+            price_wei: The listing's.
+            highest_proof_fee_wei: The most that the buyer leaves to the seller if it doesn't accept the proof.
+        """
+        committed = input_commitment, outputs_digest, highest_proof_fee_wei
+        return self._send(account, price_wei, "purchase", trade_id, answer, *committed)
 
     def proof_context(self, trade_id: int) -> bytes:
         """What the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
@@ -375,7 +402,8 @@ class Market:
             list(offer.proof.public_instances(offer.circuit, self.proof_context(trade_id))),
             list(offer.circuit.vka),
             offer.layout.as_abi(),
-            list(offer.outputs),
+            offer.answer,
+            offer.outputs_digest,
         )
         return self._send(account, bond_wei, "prove", trade_id, audit, offer.ciphertext_root, offer.key_hash)
 
@@ -463,8 +491,10 @@ def _padded(address: str) -> str:
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
     "SessionOpened": lambda at, a: SessionOpened(at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]),
     "Answered": lambda at, a: Answered(at, a["responseDigest"]),
-    "Purchased": lambda at, a: Purchased(at, a["inputCommitment"], tuple(a["outputs"]), a["price"], a["proofFee"]),
-    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"]),
+    "Purchased": lambda at, a: Purchased(
+        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFee"]
+    ),
+    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFee"]),
     "Accepted": lambda at, _: Accepted(at),
     "Revealed": lambda at, a: Revealed(at, a["key"]),
     "Confirmed": lambda at, _: Confirmed(at),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 from eth_utils.crypto import keccak
 
 from contracts import ETH, Layout, Terms, Windows, layout_hash
@@ -34,8 +33,8 @@ from trader.delivery import (
 from trader.errors import (
     CallerError,
     EnvironmentFaultError,
-    LyingBuyerError,
     PeerFaultError,
+    ProofFeeError,
     RequestError,
     TooLateError,
 )
@@ -45,9 +44,8 @@ from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
 from trader.package import DamagedPackageError, ProofBudgetError, check_deliverable, open_circuit
 from trader.party import Party, Step
-from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
+from trader.trade import Answered, Proven, Purchased, Revealed, Role, SessionOpened, State
 from trader.vault import Vault
-from trader.verify import AuditedSamples, output_distance
 from zk import AuditCircuit, Proof, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
@@ -73,8 +71,8 @@ class Offer:
         price_wei: What the buyer pays for the model.
         bond_wei: What the seller loses if it cheats.
         windows: How long each state of a trade may last.
-        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. The n-th purchase
-            of the listing risks n times as much.
+        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. After n proofs of
+            the listing that were not accepted the next one risks n + 1 times as much.
     """
 
     price_wei: int
@@ -202,7 +200,7 @@ class Seller(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
-        except TooLateError as error:
+        except (TooLateError, ProofFeeError) as error:
             self._say_once(trade_id, error)
             return False
         except (PeerFaultError, he.WireError, ProofBudgetError) as error:
@@ -237,17 +235,19 @@ class Seller(Party):
         """
         trade = self._require_legal(Answered, trade_id)
         self._check_quota(trade)
-        digest = he.digest(self._response(trade))
+        request_digest = self.market.event(trade_id, SessionOpened).request_digest
+        session = self.market.session(trade, request_digest)
+        digest = he.digest(self._response(trade, session, request_digest))
         self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
-        self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, session, digest))
         self._send_response(trade_id)
 
-    def _response(self, trade: Trade) -> memoryview:
-        """The response to a trade's request, made once: what was answered may be mined long after it was sent."""
+    def _response(self, trade: Trade, session: bytes, request_digest: bytes) -> memoryview:
+        """The response to a session's request, made once: what was answered may be mined long after it was sent."""
         vault = self.vault(trade.trade_id)
-        if vault.has(ANSWERED) and vault.read(ANSWERED) == trade.digest:
+        if vault.has(ANSWERED) and vault.read(ANSWERED) == session:
             return vault.map(Kind.RESPONSE.value)
-        request = self._receive_request(trade)
+        request = self._receive_request(trade, request_digest)
         with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
             response = he.evaluate(
                 self._plan,
@@ -259,7 +259,7 @@ class Seller(Party):
                 device=self.device,
                 context=self._request_context(trade.listing_id, trade.buyer),
             )
-        vault.write(ANSWERED, trade.digest)
+        vault.write(ANSWERED, session)
         vault.forget(Kind.REQUEST.value)
         return response
 
@@ -274,17 +274,17 @@ class Seller(Party):
             IllegalMoveError: The trade is not waiting for a proof.
             NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
                 committed to.
-            LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
+            ProofFeeError: The buyer leaves less for a proof that it doesn't accept than is due by now; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
             DamagedPackageError: The package is no longer what is listed; nothing is sent.
             TooLateError: Too little time is left for the proof to be mined; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
         self._require_spare_time(trade)
+        self._require_proof_fee(trade)
         self._require_listed_package(trade)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
-        self._check_committed(order, purchase)
         self.package.budget.count(self._proven_statements())
         with self._working("prove"):
             proof = self.package.budget.publish(
@@ -300,9 +300,10 @@ class Seller(Party):
         self._note(
             EntryKind.PROOF_MADE,
             trade_id=trade_id,
-            details={"bytes": len(proof.data), "samples": len(purchase.outputs)},
+            details={"bytes": len(proof.data), "samples": self.circuit.audit_samples},
         )
-        offer = ProofOffer(proof, self.circuit, self.layout, purchase.outputs, root, key_hash(key))
+        answer = self.market.answer(trade)
+        offer = ProofOffer(proof, self.circuit, self.layout, answer, purchase.outputs_digest, root, key_hash(key))
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
         self._require_spare_time(trade)  # proving took its time
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
@@ -359,10 +360,11 @@ class Seller(Party):
         with suppress(EnvironmentFaultError):
             self.vault(trade_id).write(KEY_SENT, b"")
 
-    def _say_once(self, trade_id: int, error: TooLateError) -> None:
+    def _say_once(self, trade_id: int, error: TooLateError | ProofFeeError) -> None:
         if trade_id not in self._too_late:
             self._too_late.add(trade_id)
-            self._observe(Step(self.role, "TooLate", 0.0, remark=str(error)))
+            step = "TooLate" if isinstance(error, TooLateError) else "ProofFeeDue"
+            self._observe(Step(self.role, step, 0.0, remark=str(error)))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 
@@ -425,7 +427,7 @@ class Seller(Party):
         """What an envelope of a trade is bound to."""
         return self._envelope_context(self._manifest.manifest_hash(), trade_id, purpose)
 
-    def _receive_request(self, trade: Trade) -> memoryview:
+    def _receive_request(self, trade: Trade, digest: bytes) -> memoryview:
         """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._plan, trade.samples)
         path = self.vault(trade.trade_id).path(Kind.REQUEST.value)
@@ -435,11 +437,11 @@ class Seller(Party):
                 request = he.fetch_container(message.file, path, limit_bytes)
             except OSError as error:
                 raise EnvironmentFaultError(f"the request can't be copied to {path}: {error.strerror}") from error
-            if he.digest(request) != trade.digest:
-                raise RequestError(f"its digest is 0x{he.digest(request).hex()}, paid for was 0x{trade.digest.hex()}")
+            if he.digest(request) != digest:
+                raise RequestError(f"its digest is 0x{he.digest(request).hex()}, paid for was 0x{digest.hex()}")
             return request
 
-        request = self.mailbox.take(self._label(Kind.REQUEST, trade.digest), trade.buyer, limit_bytes, copy)
+        request = self.mailbox.take(self._label(Kind.REQUEST, digest), trade.buyer, limit_bytes, copy)
         self._note(EntryKind.REQUEST_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(request)})
         return request
 
@@ -475,19 +477,18 @@ class Seller(Party):
         seal(order.reply_key, b"", context)  # before a proof is made: the chain does not vouch for this key
         return order
 
-    def _check_committed(self, order: Order, purchase: Purchased) -> None:
-        """No proof could be accepted for outputs that the model does not give: the price goes back by `expire`."""
-        expected = (self.circuit.audit_samples, self.circuit.outputs)
-        if len(purchase.outputs) != expected[0] * expected[1]:
-            raise LyingBuyerError(f"the buyer committed to {len(purchase.outputs)} outputs, the audit has {expected}")
-        outputs = np.array(purchase.outputs, dtype=np.int64).reshape(expected)
-        audited = AuditedSamples(order.inputs.samples, outputs)
-        distance = output_distance(self.package.canonical, audited, self.layout.output_shift_bits)
-        tolerance = int(self._manifest.circuit.tolerance, 16)
-        if distance > tolerance:
-            raise LyingBuyerError(
-                f"the buyer committed to outputs that differ by {distance} from the model's, {tolerance} is allowed: "
-                "no proof is made; the trade expires and the price goes back"
+    def _require_proof_fee(self, trade: Trade) -> None:
+        """Others that have not accepted their proofs make the next one dearer, and the market wants it covered.
+
+        Raises:
+            ProofFeeError: The buyer has not agreed to so much; proofs that are accepted make it less again.
+        """
+        due_wei = self.market.proof_fee(trade.listing_id)
+        if due_wei > trade.stake_wei:
+            raise ProofFeeError(
+                f"the buyer of trade {trade.trade_id} leaves {trade.stake_wei} wei for a proof that it doesn't accept, "
+                f"{due_wei} are due while so many proofs wait to be accepted or were not: not proven for now. If that "
+                "doesn't change, the deadline returns the price."
             )
 
     def _require_listed_package(self, trade: Trade) -> None:

@@ -71,7 +71,7 @@ class PrepareOptions:
         buyer_quota_samples: answers per buyer; None for as many as are safe (at least those of the smallest test and
             its audit). A session counts its samples as a power of two, and the k of its audit.
         listing_quota_samples: answers to all buyers together; None for ten buyers' worth.
-        fee_wei: of a buyer's first session.
+        fee_wei: Of each answer of a buyer's first session.
         endpoint: URL where buyers reach the seller.
         proofs: that may be published about the model: one per sale, and one per k rows of a certificate.
         seller: address of the account that will list the model; without one, the package can be tried but not listed.
@@ -85,7 +85,7 @@ class PrepareOptions:
     audit_samples: int = DEFAULT_AUDIT_SAMPLES
     buyer_quota_samples: int | None = None
     listing_quota_samples: int | None = None
-    fee_wei: int = 10**15
+    fee_wei: int = 10**13
     endpoint: str = ""
     proofs: int = DEFAULT_PROOFS
     seller: str = manifests.NOBODY

@@ -119,10 +119,10 @@ def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
 def test_a_kept_transaction_takes_effect_once_however_often_it_is_sent(market: Market, account: LocalAccount) -> None:
     market.list(account, TERMS)
     kept: list[bytes] = []
-    first = market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
+    first = market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append)
     again = market.resend_session(kept[0])
     assert again == first
-    assert market.session_fee(1, account.address) == 2 * TERMS.fee_wei
+    assert market.session_fee(1, account.address, 16) == 2 * 16 * TERMS.fee_wei
     assert market.find_session(account.address, b"d" * 32) == 1
     assert market.find_session(account.address, b"e" * 32) is None
 
@@ -140,7 +140,7 @@ def test_a_kept_transaction_whose_place_was_taken_is_refused(market: Market, acc
         raise CrashError
 
     with pytest.raises(CrashError):
-        market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, crash)
+        market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, crash)
     market.list(account, TERMS)  # takes the number of the transaction that was not sent
     with pytest.raises(TransactionRefusedError, match="another transaction of 0x"):
         market.resend_session(kept[0])
@@ -315,7 +315,7 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
     chain._transactions.raise_after_seconds = 0.2
     threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
-    market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
+    market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append)
     assert len(kept) == 1
 
 
@@ -362,7 +362,9 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         market = Market(chain, chain.deploy(account, new_salt()))
         market.list(account, TERMS)
         assert seen == []
-        chain.send(market.contract.functions.delist(1, offer_digest(account.address, TERMS)), account, ways=Ways(secret=True))
+        chain.send(
+            market.contract.functions.delist(1, offer_digest(account.address, TERMS)), account, ways=Ways(secret=True)
+        )
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]
