@@ -55,6 +55,7 @@ from trader.verify import (
     BuyerPolicy,
     Comparison,
     Sources,
+    UncertainTestError,
     VerifiedListing,
     assess_test,
     check_range,
@@ -415,14 +416,14 @@ class Buyer(Party):
             plan = listing.plan.for_samples(trade.samples)
             check_range(result.outputs, plan, listing.circuit.output_scale_bits, listing.terms.tolerance)
             self.policy.check_test(result.assessment)
-        except (AnswerError, PolicyError) as error:
+        except (AnswerError, UncertainTestError) as error:
             self._note_refusal(EntryKind.TEST_REFUSED, trade, error)
             raise
 
-    def _note_refusal(self, kind: EntryKind, trade: Trade, error: Exception) -> None:
+    def _note_refusal(self, kind: EntryKind, trade: Trade, error: AnswerError | UncertainTestError) -> None:
         """Log why the buyer does not go on, once: the next step looks again, as its policy may be another one."""
         if not self.vault.has(kind.value):
-            self._note(kind, trade_id=trade.trade_id, details={"reason": as_reason(error)})
+            self._note(kind, trade_id=trade.trade_id, details={"reason": error.finding})
             self.vault.write(kind.value, str(error).encode())
 
     @property

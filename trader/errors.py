@@ -70,7 +70,13 @@ class ListingError(PeerFaultError):
 
 
 class AnswerError(PeerFaultError):
-    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`."""
+    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`.
+
+    Attributes:
+        finding: What the audit log says: the message has figures of what was decrypted, and a log may be shown.
+    """
+
+    finding = "the proven outputs can't be read"
 
 
 class DeliveryCheckError(PeerFaultError):

@@ -25,7 +25,9 @@ def play(trading: Trading, kind: str) -> None:
     if cheat.stranger:
         return
     (honest,) = set(Role) - {cheat.cheater}
-    assert gains[honest] >= -FEE - PROOF_FEE or cheat.ends is State.SETTLED  # settled: it paid the price and holds the model
+    assert (
+        gains[honest] >= -FEE - PROOF_FEE or cheat.ends is State.SETTLED
+    )  # settled: it paid the price and holds the model
     assert gains[cheat.cheater] <= FEE + PROOF_FEE
 
 

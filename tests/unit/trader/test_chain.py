@@ -119,7 +119,9 @@ def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
 def test_a_kept_transaction_takes_effect_once_however_often_it_is_sent(market: Market, account: LocalAccount) -> None:
     market.list(account, TERMS)
     kept: list[bytes] = []
-    first = market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append)
+    first = market.open_session(
+        account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append
+    )
     again = market.resend_session(kept[0])
     assert again == first
     assert market.session_fee(1, account.address, 16) == 2 * 16 * TERMS.fee_wei
@@ -315,7 +317,9 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
     chain._transactions.raise_after_seconds = 0.2
     threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
-    market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append)
+    market.open_session(
+        account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append
+    )
     assert len(kept) == 1
 
 
