@@ -39,6 +39,7 @@ from trader.errors import (
     AnswerError,
     CallerError,
     ListingError,
+    NotYetError,
     PartyFolderError,
     PolicyError,
     TransactionRefusedError,
@@ -372,13 +373,14 @@ class Buyer(Party):
             WireError: The answer does not decrypt.
             AnswerError: It holds outputs that are no model's; nothing was committed to.
             UncertainTestError: The tolerance leaves room for a model with other classes or values; nothing was paid.
+            NotYetError: The proof fee is more than the policy allows at present; nothing was paid.
         """
         trade = self._require_legal(Purchased, self.trade_id)
         if not self.vault.has(PURCHASE):
             self._check_test(trade)
             self._commit()
         purchase, price_wei = json.loads(self.vault.read(PURCHASE)), self.listing.terms.price_wei
-        self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        self._require_proof_fee(price_wei)
         self._note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade.trade_id,
@@ -398,6 +400,19 @@ class Buyer(Party):
             ),
         )
         self._send_order(trade.trade_id)
+
+    def _require_proof_fee(self, price_wei: int) -> None:
+        """Whether the policy allows what this purchase would leave to the seller now, if its proof isn't accepted.
+
+        Raises:
+            NotYetError: It doesn't; purchases that end without a proof lower it again.
+        """
+        try:
+            self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        except PolicyError as error:
+            raise NotYetError(
+                f"{error} Others have raised it: waiting for purchases that end without a proof, until the deadline."
+            ) from error
 
     def _check_test(self, trade: Trade) -> None:
         """Checks (1) to (3) of the answers.
@@ -636,6 +651,9 @@ class Buyer(Party):
             return self._begin(samples) if trade_id is None else self._go_on(self.market.trade(trade_id))
         except NotDeliveredError as error:
             self._wait(error, trade_id)
+            return False
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
             return False
 
     def _begin(self, samples: NDArray[np.generic] | None) -> bool:

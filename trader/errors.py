@@ -6,7 +6,8 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     ├── CallerError                  ours: wrong use of the API, a wrong password, a move that the protocol forbids now
     │   ├── AccountError               a key file or account that can't be used
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
-    │   │   └── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   ├── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   └── NotYetError              what other trades take up now is missing, and may come back
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -43,6 +44,10 @@ class IllegalMoveError(CallerError):
 
 class TooLateError(IllegalMoveError):
     """Too little time is left before the deadline for a secret to leave; nothing was sent, nothing is lost."""
+
+
+class NotYetError(IllegalMoveError):
+    """Other trades take up now what this move needs, and may give it back: ask again until the deadline."""
 
 
 class PolicyError(CallerError):

@@ -35,6 +35,7 @@ from trader.errors import (
     CallerError,
     EnvironmentFaultError,
     LyingBuyerError,
+    NotYetError,
     PeerFaultError,
     RequestError,
     TooLateError,
@@ -53,6 +54,8 @@ from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trader.market import Trade
     from trader.model import CanonicalModel, Manifest
     from trader.package import SellerPackage
@@ -61,8 +64,11 @@ if TYPE_CHECKING:
 ANSWERED = "response.request"
 CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
+KEY_LEAVING = "key.leaving"
 KEY_SENT = "key.sent"
 REFUSED = "refused"
+SESSION_DIGITS = 32
+"""Of a session's name, in that of a trade's folder: 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class Seller(Party):
     """
 
     role = Role.SELLER
+    lingers = False  # the key of another trade may be due meanwhile
 
     def __init__(
         self,
@@ -126,7 +133,7 @@ class Seller(Party):
         self.package = package
         self.device = device
         self.policy = policy
-        self._keys_sent: set[int] = set()
+        self._marks: set[tuple[Path, str]] = set()
         self._too_late: set[int] = set()
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
@@ -202,6 +209,9 @@ class Seller(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
+            return False
         except TooLateError as error:
             self._say_once(trade_id, error)
             return False
@@ -233,6 +243,7 @@ class Seller(Party):
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
             NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
+            NotYetError: The quota has too few answers left at present.
             RequestError, WireError: The request that was paid for is malformed.
         """
         trade = self._require_legal(Answered, trade_id)
@@ -325,15 +336,48 @@ class Seller(Party):
                 trade_id,
                 root,
                 key,
-                before_sending=lambda _: self._require_time_for_key(trade),  # a slow node takes its time before
-                once_sent=lambda: self._let_go(trade_id),
+                before_sending=lambda _: self._let_go(trade),
+                once_sent=lambda: self._remember(trade_id, KEY_SENT),
+                goes_public=lambda: self._goes_public(trade),
             ),
         )
 
+    def _let_go(self, trade: Trade) -> None:
+        """Just before the key leaves: time has passed since it was decided, and a killed process must know of it."""
+        self._require_time_for_key(trade)
+        if not self._remembers(trade.trade_id, KEY_SENT):
+            self._remember(trade.trade_id, KEY_LEAVING)
+
     def _require_time_for_key(self, trade: Trade) -> None:
-        """Once the key has left, only being mined before the deadline helps."""
-        if not self._has_left(trade.trade_id):
-            self._require_spare_time(trade)
+        """The later the key, the likelier it is public without being paid for; unless it is public already.
+
+        Three cases, told apart by what is remembered (decision record 0022):
+
+        - It never left: the margin must be there.
+        - It left: only being mined helps, so it is sent again up to the deadline.
+        - A process was killed around the sending, or the node did not answer: most likely it left. If it did, sending
+          again can't hurt; if it didn't, that is safe as long as there is time for a place in a block.
+
+        Raises:
+            TooLateError: There is too little time.
+        """
+        if self._remembers(trade.trade_id, KEY_SENT):
+            return
+        confirmations = self.market.chain.confirmations
+        leaving = self._remembers(trade.trade_id, KEY_LEAVING)
+        self._require_left(
+            trade, self.policy.least_margin(confirmations) if leaving else self.policy.margin(confirmations)
+        )
+
+    def _goes_public(self, trade: Trade) -> bool:
+        """Whether the public node is given the key as well, which only the relay has, and has not had mined.
+
+        From the margin before the deadline on: that is time enough for whatever is public, and without the key the
+        price is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
+        """
+        left = self._seconds_left(trade)
+        policy, confirmations = self.policy, self.market.chain.confirmations
+        return policy.least_margin(confirmations) < left <= policy.margin(confirmations)
 
     def _require_spare_time(self, trade: Trade) -> None:
         """Before what would be given away by a transaction that fails.
@@ -341,23 +385,29 @@ class Seller(Party):
         Raises:
             TooLateError: There is too little time.
         """
-        chain, deadline = self.market.chain, trade.position.deadline_seconds
-        left, margin = deadline - chain.time().latest, self.policy.margin(chain.confirmations)
+        self._require_left(trade, self.policy.margin(self.market.chain.confirmations))
+
+    def _require_left(self, trade: Trade, margin: int) -> None:
+        left = self._seconds_left(trade)
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
                 "mined in time is given away. Nothing is sent; the deadline returns what was locked but a proof fee."
             )
 
-    def _has_left(self, trade_id: int) -> bool:
-        """Whether the key of a trade has left this machine."""
-        return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
+    def _seconds_left(self, trade: Trade) -> int:
+        return trade.position.deadline_seconds - self.market.chain.time().latest
 
-    def _let_go(self, trade_id: int) -> None:
-        """Remember that the node has the key. In memory as well: a full disk must not hold back a key that is due."""
-        self._keys_sent.add(trade_id)
+    def _remembers(self, trade_id: int, mark: str) -> bool:
+        vault = self.vault(trade_id)
+        return (vault.folder, mark) in self._marks or vault.has(mark)
+
+    def _remember(self, trade_id: int, mark: str) -> None:
+        """In memory as well: a full disk must not hold back a key that is due."""
+        vault = self.vault(trade_id)
+        self._marks.add((vault.folder, mark))
         with suppress(EnvironmentFaultError):
-            self.vault(trade_id).write(KEY_SENT, b"")
+            vault.write(mark, b"")
 
     def _say_once(self, trade_id: int, error: TooLateError) -> None:
         if trade_id not in self._too_late:
@@ -383,9 +433,11 @@ class Seller(Party):
     def vault(self, trade_id: int) -> Vault:
         """The secrets of one trade.
 
-        Apart for each market: a delivery key that one chain has revealed must never encrypt for another.
+        Apart for each market, and for each session that a number was given to: after a reorganisation it may be
+        another one's, and a delivery key that the first has seen must never encrypt for the second.
         """
-        return Vault(self.folder / self._place / f"trade-{trade_id}")
+        session = self.market.session_name(trade_id).hex()
+        return Vault(self.folder / self._place / f"trade-{trade_id}-{session[:SESSION_DIGITS]}")
 
     @cached_property
     def srs(self) -> Srs:
@@ -412,13 +464,17 @@ class Seller(Party):
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
 
     def _check_quota(self, trade: Trade) -> None:
-        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster."""
+        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster.
+
+        Raises:
+            NotYetError: They are not; those of an audit come back if its trade expires before it is proven.
+        """
         wanted = trade.samples + self._manifest.circuit.audit_samples
         left = self.market.answers_left(trade.listing_id, trade.buyer)
         if wanted > left:
-            raise RequestError(
-                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: it is not answered, and "
-                "its fee goes back"
+            raise NotYetError(
+                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: waiting for trades that "
+                "end without a proof, until its deadline, when its fee goes back"
             )
 
     def _context(self, trade_id: int, purpose: Purpose) -> Context:
