@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contracts import answer_digest, delivery_digest, offer_digest, outputs_digest
+from contracts import answer_digest, delivery_digest, offer_digest, outputs_digest, session_digest
 from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
@@ -39,6 +39,7 @@ from trader.errors import (
     AnswerError,
     CallerError,
     ListingError,
+    NotYetError,
     PartyFolderError,
     PolicyError,
     TransactionRefusedError,
@@ -47,7 +48,7 @@ from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, deliver
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
-from trader.trade import Accepted, Answered, Confirmed, Proven, Purchased, Revealed, Role, SessionOpened, Slashed, State
+from trader.trade import Accepted, Answered, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
 from trader.verify import (
     Assessment,
@@ -314,10 +315,13 @@ class Buyer(Party):
         Raises:
             CallerError: No session was opened.
         """
-        trade_id = self._opened_trade()
-        if trade_id is None:
+        return self._paid_session()[1]
+
+    def _paid_session(self) -> tuple[bytes, int]:
+        session = self._session()
+        if session is None:
             raise CallerError("no session was opened yet: open one with a test set")
-        return trade_id
+        return session
 
     @property
     def is_over(self) -> bool:
@@ -358,12 +362,17 @@ class Buyer(Party):
             return response
 
         response = self.mailbox.take(label, self._seller, limit_bytes, read)
-        request_digest, _ = self._session() or (bytes(32), 0)
-        self.vault.write(ANSWER, answer_digest(self.market.session(trade, request_digest), digest))
+        self.vault.write(ANSWER, answer_digest(self._own_session(trade), digest))
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
         with self._working("decrypt"):
             return session.decrypt(response, lambda done, total: self._progress("decrypt", done, total))
+
+    def _own_session(self, trade: Trade) -> bytes:
+        """Digest of the session that this folder's request was made for, whatever the trade's number stands for now."""
+        offer = offer_digest(self.listing.seller, self.listing.terms)
+        request_digest, _ = self._paid_session()
+        return session_digest(self.address, offer, trade.samples, request_digest)
 
     # ---------------------------------------------------------------------------------------------------- purchase
 
@@ -378,13 +387,14 @@ class Buyer(Party):
             WireError: The answer does not decrypt.
             AnswerError: It holds outputs that are no model's; nothing was committed to.
             UncertainTestError: The tolerance leaves room for a model with other classes or values; nothing was paid.
+            NotYetError: The proof fee is more than the policy allows at present; nothing was paid.
         """
         trade = self._require_legal(Purchased, self.trade_id)
         if not self.vault.has(PURCHASE):
             self._check_test(trade)
             self._commit()
         purchase, price_wei = json.loads(self.vault.read(PURCHASE)), self.listing.terms.price_wei
-        self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        self._require_proof_fee(price_wei)
         self._note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade.trade_id,
@@ -404,6 +414,19 @@ class Buyer(Party):
             ),
         )
         self._send_order(trade.trade_id)
+
+    def _require_proof_fee(self, price_wei: int) -> None:
+        """Whether the policy allows what this purchase would leave to the seller now, if its proof isn't accepted.
+
+        Raises:
+            NotYetError: It doesn't; proofs that are accepted lower it again.
+        """
+        try:
+            self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        except PolicyError as error:
+            raise NotYetError(
+                f"{error} Others have raised it: waiting for proofs that are accepted, until the deadline."
+            ) from error
 
     def _check_test(self, trade: Trade) -> None:
         """Checks (1) to (3) of the answers.
@@ -645,6 +668,9 @@ class Buyer(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
+            return False
 
     def _begin(self, samples: NDArray[np.generic] | None) -> bool:
         if samples is None:
@@ -676,9 +702,7 @@ class Buyer(Party):
             case State.REVEALED:
                 self.check_and_confirm()
             case State.TESTING:
-                return self._send_request(
-                    trade.trade_id, self.market.event(trade.trade_id, SessionOpened).request_digest
-                )
+                return self._send_request(trade.trade_id, self.market.session(trade.trade_id).request_digest)
             case State.PURCHASED:
                 return self._send_order(trade.trade_id)
             case _:

@@ -7,7 +7,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── AccountError               a key file or account that can't be used
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
     │   │   ├── TooLateError             it may, but a secret would leave with too little time to spare
-    │   │   └── ProofFeeError            it may not yet: the buyer leaves less than is due for a proof
+    │   │   └── NotYetError              what other trades take up now is missing, and may come back
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -45,8 +45,8 @@ class TooLateError(IllegalMoveError):
     """Too little time is left before the deadline for a secret to leave; nothing was sent, nothing is lost."""
 
 
-class ProofFeeError(IllegalMoveError):
-    """A buyer has agreed to leave less than is due for a proof that it doesn't accept; the next try may do."""
+class NotYetError(IllegalMoveError):
+    """Other trades take up now what this move needs, and may give it back: ask again until the deadline."""
 
 
 class PolicyError(CallerError):

@@ -105,6 +105,19 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """What a trade was opened for.
+
+    Attributes:
+        request_digest: Of the request that was paid for.
+        digest: Of buyer, offer, samples and request (`contracts.session_digest`).
+    """
+
+    request_digest: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ProofOffer:
     """What a seller sends with its proof.
 
@@ -146,6 +159,7 @@ class Market:
         self.seen: dict[int, Position] = {}
         self._scans: dict[tuple[str | None, ...], LogScan] = {}
         self._session_blocks: dict[int, int] = {}
+        self._openings: dict[int, LogEvent] = {}
 
     @classmethod
     def at(
@@ -213,16 +227,27 @@ class Market:
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
         return Position(State(state), deadline) != trade.position
 
-    def session(self, trade: Trade, request_digest: bytes) -> bytes:
-        """Digest of a trade's session, if it was opened with this request (`contracts.session_digest`)."""
-        listing = self.listing(trade.listing_id)
-        offer = offer_digest(listing.seller, listing.terms)
-        return session_digest(trade.buyer, offer, trade.samples, request_digest)
+    def session(self, trade_id: int) -> Session:
+        """What a trade was opened for.
 
-    def answer(self, trade: Trade) -> bytes:
+        A number is given again, to another session perhaps, if the block that gave it leaves the chain.
+
+        Raises:
+            CallerError: There is no such trade.
+        """
+        opened = self._openings.get(trade_id)
+        if opened is None or not self.chain.stands(opened.block_number, opened.block_hash):
+            logs = self._trade_logs(trade_id)
+            if not logs or logs[0].name != SessionOpened.__name__:
+                raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
+            opened = self._openings[trade_id] = logs[0]
+        listing = self.listing(opened.arguments["listingId"])
+        buyer, samples, request = (opened.arguments[name] for name in ("buyer", "samples", "requestDigest"))
+        return Session(request, session_digest(buyer, offer_digest(listing.seller, listing.terms), samples, request))
+
+    def answer(self, trade_id: int) -> bytes:
         """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
-        request = self.event(trade.trade_id, SessionOpened).request_digest
-        return answer_digest(self.session(trade, request), self.event(trade.trade_id, Answered).response_digest)
+        return answer_digest(self.session(trade_id).digest, self.event(trade_id, Answered).response_digest)
 
     def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
         """What the buyer's next session on the listing costs for so many samples, in wei."""
@@ -236,9 +261,9 @@ class Market:
         """What the next proof on the listing leaves to the seller if it isn't accepted, in wei."""
         return int(self._read("proofFee", listing_id))
 
-    def credit(self, address: str) -> int:
+    def credit(self, address: str, *, newest: bool = False) -> int:
         """What `withdraw` would pay out, in wei."""
-        return int(self._read("balanceOf", address, ETH))
+        return int(self.chain.call(self.contract.functions.balanceOf(address, ETH), newest=newest))
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
@@ -419,10 +444,12 @@ class Market:
         key: bytes,
         before_sending: Callable[[bytes], None] = lambda _: None,
         once_sent: Callable[[], None] = lambda: None,
+        goes_public: Callable[[], bool] = lambda: False,
     ) -> Receipt:
-        """Publish the key; it leaves through the chain's private relay, if there is one."""
+        """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`)."""
         function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
-        return self.chain.send(function, account, ways=Ways(before_sending, once_sent, secret=True))
+        ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public)
+        return self.chain.send(function, account, ways=ways)
 
     def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
@@ -437,23 +464,26 @@ class Market:
         name, shown = _dispute(key, evidence, layout)
         return self._send(account, 0, name, trade_id, shown.as_abi())
 
-    def settle(self, account: LocalAccount, trade_id: int) -> Receipt:
+    def settle(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a revealed trade whose dispute window has passed."""
-        return self._send(account, 0, "settle", trade_id)
+        return self._send(account, 0, "settle", trade_id, confirmed=confirmed)
 
-    def expire(self, account: LocalAccount, trade_id: int) -> Receipt:
+    def expire(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a trade whose deadline has passed before the key was revealed."""
-        return self._send(account, 0, "expire", trade_id)
+        return self._send(account, 0, "expire", trade_id, confirmed=confirmed)
 
-    def withdraw(self, account: LocalAccount) -> Receipt:
+    def withdraw(self, account: LocalAccount, *, confirmed: bool = True) -> Receipt:
         """Take out what the escrow owes the account."""
-        return self._send(account, 0, "withdraw", ETH)
+        return self._send(account, 0, "withdraw", ETH, confirmed=confirmed)
 
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.contract.functions[name](*arguments))
 
-    def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
-        return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
+    def _send(
+        self, account: LocalAccount, value_wei: int, name: str, *arguments: Any, confirmed: bool = True
+    ) -> Receipt:
+        function, ways = self.contract.functions[name](*arguments), Ways(confirmed=confirmed)
+        return self.chain.send(function, account, value_wei=value_wei, ways=ways)
 
     def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
         key = (str(first_block), *topics)

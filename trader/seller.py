@@ -33,8 +33,8 @@ from trader.delivery import (
 from trader.errors import (
     CallerError,
     EnvironmentFaultError,
+    NotYetError,
     PeerFaultError,
-    ProofFeeError,
     RequestError,
     TooLateError,
 )
@@ -44,14 +44,16 @@ from trader.messages import Order, order_limit_bytes, request_limit_bytes
 from trader.model.manifest import NOBODY
 from trader.package import DamagedPackageError, ProofBudgetError, check_deliverable, open_circuit
 from trader.party import Party, Step
-from trader.trade import Answered, Proven, Purchased, Revealed, Role, SessionOpened, State
+from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
 from zk import AuditCircuit, Proof, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
 if TYPE_CHECKING:
-    from trader.market import Trade
+    from pathlib import Path
+
+    from trader.market import Session, Trade
     from trader.model import CanonicalModel, Manifest
     from trader.package import SellerPackage
     from trader.party import Equipment
@@ -59,8 +61,11 @@ if TYPE_CHECKING:
 ANSWERED = "response.request"
 CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
+KEY_LEAVING = "key.leaving"
 KEY_SENT = "key.sent"
 REFUSED = "refused"
+SESSION_DIGITS = 32
+"""Of a session's name, in that of a trade's folder: 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Seller(Party):
     """
 
     role = Role.SELLER
+    lingers = False  # the key of another trade may be due meanwhile
 
     def __init__(
         self,
@@ -124,7 +130,7 @@ class Seller(Party):
         self.package = package
         self.device = device
         self.policy = policy
-        self._keys_sent: set[int] = set()
+        self._marks: set[tuple[Path, str]] = set()
         self._too_late: set[int] = set()
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
@@ -200,7 +206,10 @@ class Seller(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
-        except (TooLateError, ProofFeeError) as error:
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
+            return False
+        except TooLateError as error:
             self._say_once(trade_id, error)
             return False
         except (PeerFaultError, he.WireError, ProofBudgetError) as error:
@@ -231,23 +240,23 @@ class Seller(Party):
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
             NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
+            NotYetError: The quota has too few answers left at present.
             RequestError, WireError: The request that was paid for is malformed.
         """
         trade = self._require_legal(Answered, trade_id)
         self._check_quota(trade)
-        request_digest = self.market.event(trade_id, SessionOpened).request_digest
-        session = self.market.session(trade, request_digest)
-        digest = he.digest(self._response(trade, session, request_digest))
+        session = self.market.session(trade_id)
+        digest = he.digest(self._response(trade, session))
         self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
-        self._transact("respond", lambda: self.market.respond(self.account, trade_id, session, digest))
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, session.digest, digest))
         self._send_response(trade_id)
 
-    def _response(self, trade: Trade, session: bytes, request_digest: bytes) -> memoryview:
+    def _response(self, trade: Trade, session: Session) -> memoryview:
         """The response to a session's request, made once: what was answered may be mined long after it was sent."""
         vault = self.vault(trade.trade_id)
-        if vault.has(ANSWERED) and vault.read(ANSWERED) == session:
+        if vault.has(ANSWERED) and vault.read(ANSWERED) == session.digest:
             return vault.map(Kind.RESPONSE.value)
-        request = self._receive_request(trade, request_digest)
+        request = self._receive_request(trade, session.request_digest)
         with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
             response = he.evaluate(
                 self._plan,
@@ -259,7 +268,7 @@ class Seller(Party):
                 device=self.device,
                 context=self._request_context(trade.listing_id, trade.buyer),
             )
-        vault.write(ANSWERED, session)
+        vault.write(ANSWERED, session.digest)
         vault.forget(Kind.REQUEST.value)
         return response
 
@@ -274,7 +283,7 @@ class Seller(Party):
             IllegalMoveError: The trade is not waiting for a proof.
             NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
                 committed to.
-            ProofFeeError: The buyer leaves less for a proof that it doesn't accept than is due by now; nothing is sent.
+            NotYetError: The buyer leaves less for a proof that it doesn't accept than is due by now; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
             DamagedPackageError: The package is no longer what is listed; nothing is sent.
             TooLateError: Too little time is left for the proof to be mined; nothing is sent.
@@ -302,7 +311,7 @@ class Seller(Party):
             trade_id=trade_id,
             details={"bytes": len(proof.data), "samples": self.circuit.audit_samples},
         )
-        answer = self.market.answer(trade)
+        answer = self.market.answer(trade_id)
         offer = ProofOffer(proof, self.circuit, self.layout, answer, purchase.outputs_digest, root, key_hash(key))
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
         self._require_spare_time(trade)  # proving took its time
@@ -326,15 +335,48 @@ class Seller(Party):
                 trade_id,
                 root,
                 key,
-                before_sending=lambda _: self._require_time_for_key(trade),  # a slow node takes its time before
-                once_sent=lambda: self._let_go(trade_id),
+                before_sending=lambda _: self._let_go(trade),
+                once_sent=lambda: self._remember(trade_id, KEY_SENT),
+                goes_public=lambda: self._goes_public(trade),
             ),
         )
 
+    def _let_go(self, trade: Trade) -> None:
+        """Just before the key leaves: time has passed since it was decided, and a killed process must know of it."""
+        self._require_time_for_key(trade)
+        if not self._remembers(trade.trade_id, KEY_SENT):
+            self._remember(trade.trade_id, KEY_LEAVING)
+
     def _require_time_for_key(self, trade: Trade) -> None:
-        """Once the key has left, only being mined before the deadline helps."""
-        if not self._has_left(trade.trade_id):
-            self._require_spare_time(trade)
+        """The later the key, the likelier it is public without being paid for; unless it is public already.
+
+        Three cases, told apart by what is remembered (decision record 0022):
+
+        - It never left: the margin must be there.
+        - It left: only being mined helps, so it is sent again up to the deadline.
+        - A process was killed around the sending, or the node did not answer: most likely it left. If it did, sending
+          again can't hurt; if it didn't, that is safe as long as there is time for a place in a block.
+
+        Raises:
+            TooLateError: There is too little time.
+        """
+        if self._remembers(trade.trade_id, KEY_SENT):
+            return
+        confirmations = self.market.chain.confirmations
+        leaving = self._remembers(trade.trade_id, KEY_LEAVING)
+        self._require_left(
+            trade, self.policy.least_margin(confirmations) if leaving else self.policy.margin(confirmations)
+        )
+
+    def _goes_public(self, trade: Trade) -> bool:
+        """Whether the public node is given the key as well, which only the relay has, and has not had mined.
+
+        From the margin before the deadline on: that is time enough for whatever is public, and without the key the
+        price is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
+        """
+        left = self._seconds_left(trade)
+        policy, confirmations = self.policy, self.market.chain.confirmations
+        return policy.least_margin(confirmations) < left <= policy.margin(confirmations)
 
     def _require_spare_time(self, trade: Trade) -> None:
         """Before what would be given away by a transaction that fails.
@@ -342,29 +384,34 @@ class Seller(Party):
         Raises:
             TooLateError: There is too little time.
         """
-        chain, deadline = self.market.chain, trade.position.deadline_seconds
-        left, margin = deadline - chain.time().latest, self.policy.margin(chain.confirmations)
+        self._require_left(trade, self.policy.margin(self.market.chain.confirmations))
+
+    def _require_left(self, trade: Trade, margin: int) -> None:
+        left = self._seconds_left(trade)
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
                 "mined in time is given away. Nothing is sent; the deadline returns what was locked but a proof fee."
             )
 
-    def _has_left(self, trade_id: int) -> bool:
-        """Whether the key of a trade has left this machine."""
-        return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
+    def _seconds_left(self, trade: Trade) -> int:
+        return trade.position.deadline_seconds - self.market.chain.time().latest
 
-    def _let_go(self, trade_id: int) -> None:
-        """Remember that the node has the key. In memory as well: a full disk must not hold back a key that is due."""
-        self._keys_sent.add(trade_id)
+    def _remembers(self, trade_id: int, mark: str) -> bool:
+        vault = self.vault(trade_id)
+        return (vault.folder, mark) in self._marks or vault.has(mark)
+
+    def _remember(self, trade_id: int, mark: str) -> None:
+        """In memory as well: a full disk must not hold back a key that is due."""
+        vault = self.vault(trade_id)
+        self._marks.add((vault.folder, mark))
         with suppress(EnvironmentFaultError):
-            self.vault(trade_id).write(KEY_SENT, b"")
+            vault.write(mark, b"")
 
-    def _say_once(self, trade_id: int, error: TooLateError | ProofFeeError) -> None:
+    def _say_once(self, trade_id: int, error: TooLateError) -> None:
         if trade_id not in self._too_late:
             self._too_late.add(trade_id)
-            step = "TooLate" if isinstance(error, TooLateError) else "ProofFeeDue"
-            self._observe(Step(self.role, step, 0.0, remark=str(error)))
+            self._observe(Step(self.role, "TooLate", 0.0, remark=str(error)))
 
     # ------------------------------------------------------------------------------- what an honest seller works with
 
@@ -385,9 +432,11 @@ class Seller(Party):
     def vault(self, trade_id: int) -> Vault:
         """The secrets of one trade.
 
-        Apart for each market: a delivery key that one chain has revealed must never encrypt for another.
+        Apart for each market, and for each session that a number was given to: after a reorganisation it may be
+        another one's, and a delivery key that the first has seen must never encrypt for the second.
         """
-        return Vault(self.folder / self._place / f"trade-{trade_id}")
+        session = self.market.session(trade_id).digest.hex()
+        return Vault(self.folder / self._place / f"trade-{trade_id}-{session[:SESSION_DIGITS]}")
 
     @cached_property
     def srs(self) -> Srs:
@@ -414,13 +463,17 @@ class Seller(Party):
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
 
     def _check_quota(self, trade: Trade) -> None:
-        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster."""
+        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster.
+
+        Raises:
+            NotYetError: They are not; those of an audit come back if its trade expires before it is proven.
+        """
         wanted = trade.samples + self._manifest.circuit.audit_samples
         left = self.market.answers_left(trade.listing_id, trade.buyer)
         if wanted > left:
-            raise RequestError(
-                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: it is not answered, and "
-                "its fee goes back"
+            raise NotYetError(
+                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: waiting for trades that "
+                "end without a proof, until its deadline, when its fee goes back"
             )
 
     def _context(self, trade_id: int, purpose: Purpose) -> Context:
@@ -481,11 +534,11 @@ class Seller(Party):
         """Others that have not accepted their proofs make the next one dearer, and the market wants it covered.
 
         Raises:
-            ProofFeeError: The buyer has not agreed to so much; proofs that are accepted make it less again.
+            NotYetError: The buyer has not agreed to so much; proofs that are accepted make it less again.
         """
         due_wei = self.market.proof_fee(trade.listing_id)
         if due_wei > trade.stake_wei:
-            raise ProofFeeError(
+            raise NotYetError(
                 f"the buyer of trade {trade.trade_id} leaves {trade.stake_wei} wei for a proof that it doesn't accept, "
                 f"{due_wei} are due while so many proofs wait to be accepted or were not: not proven for now. If that "
                 "doesn't change, the deadline returns the price."

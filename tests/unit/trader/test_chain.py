@@ -372,3 +372,24 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]
+
+
+@pytest.mark.anvil
+def test_a_secret_does_not_wait_behind_another_transaction(mined_by_hand: Chain) -> None:
+    """It would wait in public for as long as that one does, whatever its own fees."""
+    chain, account = mined_by_hand, Account.create()
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    impatient = Market(Chain.connect(chain.web3.provider.endpoint_uri, timeout_seconds=0.5), market.deployment)
+    with pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
+        impatient.list(account, replace(TERMS, manifest_hash=b"n" * 32))
+    secret, left = market.contract.functions.delist(1, offer_digest(account.address, TERMS)), list[bytes]()
+    with pytest.raises(ChainUnavailableError, match=r"1 transactions of 0x.* wait to be mined: a secret"):
+        chain.send(secret, account, ways=Ways(before_sending=left.append, secret=True))
+    assert left == []
+    chain.web3.manager.request_blocking("evm_mine", [])
+    chain.web3.manager.request_blocking("evm_setAutomine", [True])
+    chain.send(secret, account, ways=Ways(before_sending=left.append, secret=True))
+    assert len(left) == 1

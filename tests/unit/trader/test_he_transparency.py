@@ -1,6 +1,7 @@
-"""Weights that are zero, and requests that cancel: what SEAL calls transparent and refuses is evaluated all the same."""
+"""Weights that are zero, requests that cancel: what SEAL calls transparent, and refuses, is evaluated all the same."""
 
 import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_a_transparent_ciphertext_is_rotated_as_often_as_it_takes(parameters, ke
     found = [next(rotations) for _ in range(3)]
     assert not np.stack(found)[:, 1].any()
     powers = np.arange(DEGREE) * element
-    for old, new in zip(found, found[1:], strict=False):
+    for old, new in itertools.pairwise(found):
         before, after = coefficients(parameters, old[0]), coefficients(parameters, new[0])
         for row, moved, prime in zip(before, after, parameters.primes, strict=True):
             signs = np.where(powers // DEGREE % 2, -1, 1)
