@@ -365,6 +365,8 @@ class Buyer(Party):
         self.vault.write(ANSWER, answer_digest(self._own_session(trade), digest))
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
+        session.expect_response(digest)
+        self.vault.write(SESSION, session.export_secret())  # before anything is decrypted: a restart must know
         with self._working("decrypt"):
             return session.decrypt(response, lambda done, total: self._progress("decrypt", done, total))
 

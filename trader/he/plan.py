@@ -421,13 +421,19 @@ def _check_consistency(plan: HePlan) -> None:
 
 
 FLOODING_MARGIN_BITS = 5
-"""Flooding exceeds the largest noise that a proven public key can bring in by this at least."""
+"""Flooding exceeds the largest noise that a proven public key can bring in by this at least, in a sum over all
+coefficients of a response."""
 
 
 @lru_cache(maxsize=64)
 def least_flooding_bits(ring_degree: int, components: int) -> int:
-    """Bits of flooding that cover the noise of encryptions of zero under every key that can be proven."""
-    return math.ceil(Form(ring_degree, ()).hidden_noise_bits(components) + FLOODING_MARGIN_BITS)
+    """Bits of flooding that cover the noise of encryptions of zero under every key that can be proven.
+
+    That noise is bounded for each coefficient. Who looks for a pattern in all N of them, by a correlation, gains the
+    square root of N over the flooding noise, which is independent from one coefficient to the next.
+    """
+    together_bits = math.log2(ring_degree) / 2
+    return math.ceil(Form(ring_degree, ()).hidden_noise_bits(components) + together_bits + FLOODING_MARGIN_BITS)
 
 
 def check_flooding(plan: HePlan) -> None:
