@@ -445,10 +445,11 @@ class Market:
         before_sending: Callable[[bytes], None] = lambda _: None,
         once_sent: Callable[[], None] = lambda: None,
         goes_public: Callable[[], bool] = lambda: False,
+        earlier: bytes = b"",
     ) -> Receipt:
         """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`)."""
         function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
-        ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public)
+        ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier)
         return self.chain.send(function, account, ways=ways)
 
     def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:

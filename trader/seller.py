@@ -335,17 +335,22 @@ class Seller(Party):
                 trade_id,
                 root,
                 key,
-                before_sending=lambda _: self._let_go(trade),
+                before_sending=lambda signed: self._let_go(trade, signed),
                 once_sent=lambda: self._remember(trade_id, KEY_SENT),
                 goes_public=lambda: self._goes_public(trade),
+                earlier=self._leaving_key(trade_id),
             ),
         )
 
-    def _let_go(self, trade: Trade) -> None:
+    def _let_go(self, trade: Trade, signed: bytes) -> None:
         """Just before the key leaves: time has passed since it was decided, and a killed process must know of it."""
         self._require_time_for_key(trade)
-        if not self._remembers(trade.trade_id, KEY_SENT):
-            self._remember(trade.trade_id, KEY_LEAVING)
+        self._remember(trade.trade_id, KEY_LEAVING, signed)
+
+    def _leaving_key(self, trade_id: int) -> bytes:
+        """The newest transaction with the key that may have left; empty if there is none."""
+        vault = self.vault(trade_id)
+        return vault.read(KEY_LEAVING) if vault.has(KEY_LEAVING) else b""
 
     def _require_time_for_key(self, trade: Trade) -> None:
         """The later the key, the likelier it is public without being paid for; unless it is public already.
@@ -401,12 +406,12 @@ class Seller(Party):
         vault = self.vault(trade_id)
         return (vault.folder, mark) in self._marks or vault.has(mark)
 
-    def _remember(self, trade_id: int, mark: str) -> None:
+    def _remember(self, trade_id: int, mark: str, content: bytes = b"") -> None:
         """In memory as well: a full disk must not hold back a key that is due."""
         vault = self.vault(trade_id)
         self._marks.add((vault.folder, mark))
         with suppress(EnvironmentFaultError):
-            vault.write(mark, b"")
+            vault.write(mark, content)
 
     def _say_once(self, trade_id: int, error: TooLateError) -> None:
         if trade_id not in self._too_late:

@@ -84,8 +84,8 @@ class WatchedSeller(Seller):
 
     depths: list[int]
 
-    def _let_go(self, trade: Trade) -> None:
-        super()._let_go(trade)
+    def _let_go(self, trade: Trade, signed: bytes) -> None:
+        super()._let_go(trade, signed)
         web3, contract = self.market.chain.web3, self.market.contract
         (accepted,) = contract.events.Accepted().get_logs(from_block=0, argument_filters={"tradeId": trade.trade_id})
         self.depths.append(web3.eth.block_number - accepted["blockNumber"] + 1)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 0.002
 LONGEST_LIFE_SECONDS = 12.0
+"""Of work, so that a life is as long on a busy machine."""
+IDLE_SHARE = 0.25
+"""Of the time that passes, which counts as work: processes that wait are killed as well."""
 AT_ANY_TIME = "at any time"
 UNSENT, SENT = "before the node has a transaction", "when the node has a transaction, before it knows"
 WRITING, WITH_CHILD = "while it writes a file", "while a process of its own works"
@@ -115,7 +118,7 @@ class Reaper:
         random: Draws the plan.
         tell: Is told of each death.
         over: When it is set, the process that runs is ended.
-        deaths: How each was killed, and after how many seconds.
+        deaths: How each was killed, and after how many seconds on the clock.
     """
 
     wire: Wire
@@ -169,8 +172,8 @@ class Reaper:
         born = 0.0
         while process.poll() is None and not self.wire.doomed.is_set() and not self.over.is_set():
             # Imports take a while, in which there is nothing to lose.
-            born = born or (time.monotonic() if self.wire.calls else 0.0)
-            age = time.monotonic() - born if born else 0.0
+            born = born or (worked_seconds(process.pid) if self.wire.calls else 0.0)
+            age = worked_seconds(process.pid) - born if born else 0.0
             if way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
                 return
             seen = (way == WRITING and _writes(self.folder)) or (way == WITH_CHILD and any(children(process.pid)))
@@ -191,6 +194,16 @@ def children(pid: int) -> Iterator[int]:
         yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     except OSError:
         return
+
+
+def worked_seconds(pid: int) -> float:
+    """What a process and its children that have ended have worked, and a share of the time."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    ticks = sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime: proc_pid_stat(5)
+    return ticks / os.sysconf("SC_CLK_TCK") + IDLE_SHARE * time.monotonic()
 
 
 def marked_processes(mark: str) -> set[int]:

@@ -82,6 +82,7 @@ class Ways:
         secret: Whether it goes to the relay alone.
         goes_public: Whether it goes to the public node as well from now on, asked while a secret waits: a relay that
             includes it nowhere would else see its deadline pass.
+        earlier: A signed version that a killed process may have sent: the next one takes its number, with more fees.
         confirmed: Whether to wait for its confirmations; else for one block, and whoever sends it looks again whether
             it stands. If it does not, and is sent again, it keeps its number.
         replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
@@ -92,6 +93,7 @@ class Ways:
     once_sent: Callable[[], None] = lambda: None
     secret: bool = False
     goes_public: Callable[[], bool] = lambda: False
+    earlier: bytes = b""
     confirmed: bool = True
     replaceable: bool = True
 
@@ -152,6 +154,8 @@ class Transactions:
             ChainUnavailableError: It did not stand in time.
         """
         self._check_funds(account, value_wei)
+        if ways.earlier:
+            self._recall(ways.earlier)
         for attempt in range(GAS_ATTEMPTS):
             transaction = self._fill(function, account, value_wei, more_gas=attempt, secret=ways.secret)
             receipt = self._deliver(function, transaction, account, ways)
@@ -218,6 +222,13 @@ class Transactions:
                 f"{nonce - mined} transactions of {address} wait to be mined: a secret does not leave behind them. "
                 "Replace them from a wallet if they stay; it is tried again."
             )
+
+    def _recall(self, signed: bytes) -> None:
+        """Take a transaction for one that is under way; if its number was used meanwhile, nothing comes of that."""
+        fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
+        sender, nonce = _sender_and_nonce(signed)
+        fees = _fees_of(cast("TxParams", fields))
+        self._under_way.setdefault(_key(cast("TxParams", {**fields, "from": sender})), _UnderWay(nonce, fees, fees))
 
     def _market_fees(self) -> Fees:
         base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))

@@ -393,3 +393,30 @@ def test_a_secret_does_not_wait_behind_another_transaction(mined_by_hand: Chain)
     chain.web3.manager.request_blocking("evm_setAutomine", [True])
     chain.send(secret, account, ways=Ways(before_sending=left.append, secret=True))
     assert len(left) == 1
+
+
+@pytest.mark.anvil
+def test_a_secret_that_a_killed_process_has_sent_is_sent_again_under_its_number(mined_by_hand: Chain) -> None:
+    """It waits with too small a fee, say: a process that does not know it sees that something waits, and no more."""
+    chain, account, left = mined_by_hand, Account.create(), list[bytes]()
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    secret = market.contract.functions.delist(1, offer_digest(account.address, TERMS))
+    ways = Ways(before_sending=left.append, secret=True)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    url = chain.web3.provider.endpoint_uri
+    for earlier, reason in ((b"", "0 of 1 confirmations"), (b"", "wait to be mined"), (None, "0 of 1 confirmations")):
+        restarted = Chain.connect(url, timeout_seconds=0.5)
+        with pytest.raises(ChainUnavailableError, match=reason):
+            restarted.send(secret, account, ways=replace(ways, earlier=left[-1] if earlier is None else earlier))
+    chain.web3.manager.request_blocking("evm_setAutomine", [True])
+    first, second = (TypedTransaction.from_bytes(HexBytes(signed)).as_dict() for signed in left)
+    assert (second["nonce"], second["data"]) == (first["nonce"], first["data"])
+    assert second["maxFeePerGas"] > first["maxFeePerGas"]
+    chain.web3.manager.request_blocking("evm_mine", [])
+    assert chain.web3.eth.get_transaction_receipt(HexBytes(keccak(left[-1])))["status"] == 1
+    # A number that was used since is not taken again.
+    market.list(account, replace(TERMS, manifest_hash=b"o" * 32))
+    again = market.contract.functions.delist(2, offer_digest(account.address, replace(TERMS, manifest_hash=b"o" * 32)))
+    chain.send(again, account, ways=replace(ways, earlier=left[-1]))
