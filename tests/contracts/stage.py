@@ -35,6 +35,7 @@ from contracts import (
 from contracts import register_vka as vka_registration
 from contracts.published import read_artifacts
 from tests.contracts.reference import Model, Tree, committed_outputs, delivered_tree
+from tests.simulators import remembered  # noqa: F401 - makes the chain below remember
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "audit_proofs.json").read_text())
 STATES = read_artifacts().enums["State"]

@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 
 from contracts import Windows
 from ledger import AuditLog
+from tests.simulators.remembered import remember
 from trader.buyer import Buyer
 from trader.delivery import Mailbox, NotDeliveredError
 from trader.errors import TraderError
@@ -25,6 +26,7 @@ from trader.party import Equipment, Step
 from trader.seller import Offer, Seller
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
+from zk.commitments import kzg
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from trader.demo.stranger import Squatter
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
+
+remember(kzg, "multiply", "pairing", "final_exponentiate")  # every table's buyer verifies the same listing
 
 ETHER = 10**18
 PRICE, BOND, ANSWER_FEE, PROOF_FEE = ETHER, ETHER // 5, ETHER // 256_000, ETHER // 200

@@ -366,9 +366,8 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         market = Market(chain, chain.deploy(account, new_salt()))
         market.list(account, TERMS)
         assert seen == []
-        chain.send(
-            market.contract.functions.delist(1, offer_digest(account.address, TERMS)), account, ways=Ways(secret=True)
-        )
+        delisting = market.contract.functions.delist(1, offer_digest(account.address, TERMS))
+        chain.send(delisting, account, ways=Ways(secret=True))
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]
