@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from contracts import offer_digest
 from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, PROOF_FEE, Trading
 from trader.buyer import Buyer
 from trader.chain import Chain
@@ -73,6 +74,11 @@ def test_a_revealed_key_never_serves_in_another_market(chain: Chain, trade_on: C
     equipment = trading.equipment(Role.SELLER)
     market = Market(chain, chain.deploy(equipment.account, b"elsewhere".rjust(32)))
     elsewhere = Seller(trading.package, replace(equipment, market=market))
+    market.list(equipment.account, trading.market.listing(1).terms)
+    opened, offer = trading.market.session(1), offer_digest(trading.seller.address, trading.market.listing(1).terms)
+    buyer, fee_wei = trading.accounts[Role.BUYER], market.session_fee(1, trading.buyer.address, 256)
+    market.open_session(buyer, 1, offer, 256, opened.request_digest, fee_wei, lambda _: None)
+    assert market.session(1) == opened
     assert trading.seller.vault(1).has("delivery.key")
     assert not elsewhere.vault(1).has("delivery.key")
 
