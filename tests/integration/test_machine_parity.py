@@ -28,8 +28,8 @@ from trader.trade import (
 # A dispute is legal where its evidence is sound: tests/contracts has those.
 MOVES: dict[type[Event], tuple[Callable[..., Any], Callable[[int], Event]]] = {
     Answered: (Stage.respond, lambda at: Answered(at, bytes(32))),
-    Purchased: (Stage.purchase, lambda at: Purchased(at, bytes(32), (), 0, 0)),
-    Proven: (Stage.prove, lambda at: Proven(at, bytes(32), bytes(32), 0)),
+    Purchased: (Stage.purchase, lambda at: Purchased(at, bytes(32), bytes(32), 0, 0)),
+    Proven: (Stage.prove, lambda at: Proven(at, bytes(32), bytes(32), 0, 0)),
     Accepted: (Stage.accept, Accepted),
     Revealed: (Stage.reveal, lambda at: Revealed(at, bytes(32))),
     Confirmed: (Stage.confirm, Confirmed),
