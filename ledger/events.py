@@ -1,14 +1,13 @@
 """The market contract's events as records: who sent the transaction, in which role, in which block, for how much gas.
 
-Arguments become details: structs are spread (`terms_price`), lists are told by their digest, keccak256 of their ABI
-encoding (`outputs_digest`), and integers that can be wide, such as amounts in wei, are decimal strings.
+Arguments become details: structs are spread (`terms_price`), and integers that can be wide, such as amounts in wei, are
+decimal strings.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
@@ -171,8 +170,6 @@ def _spread(items: Iterable[Any], values: Mapping[str, Any], prefix: str = "") -
         name, value = prefix + _snake_case(item["name"]), values[item["name"]]
         if item["type"] == "tuple":
             yield from _spread(item["components"], value, f"{name}_")
-        elif item["type"].endswith("]"):
-            yield f"{name}_digest", "0x" + keccak(encode([item["type"]], [value])).hex()
         else:
             yield name, _to_detail(item["type"], value)
 

@@ -103,12 +103,12 @@ def test_later_runs_continue_and_know_listing_and_roles(stage: Stage, log: Audit
     ]
 
 
-def test_lists_and_long_arguments_are_told_by_digest(stage: Stage, log: AuditLog) -> None:
+def test_a_purchase_is_told_by_digests_and_amounts(stage: Stage, log: AuditLog) -> None:
     stage.bring_to("Purchased")
     index_events(log, stage.market)
     purchased = read_trade(log, 1).entries[-1].record
     assert purchased.kind is EntryKind.PURCHASED
-    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "proof_fee", "deadline"}
+    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "highest_proof_fee", "deadline"}
 
 
 def test_settling_by_confirmation_is_the_buyers_and_its_gas_counts_once(stage: Stage, log: AuditLog) -> None:
