@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from eth_account import Account
 
 from benchmarks.statement import CONTEXT
-from contracts import ETH, Terms, Windows, bind_verifier, delivery_digest, layout_hash, offer_digest
+from contracts import (
+    ETH,
+    Terms,
+    Windows,
+    answer_digest,
+    bind_verifier,
+    delivery_digest,
+    layout_hash,
+    offer_digest,
+    session_digest,
+)
 from trader.chain import Chain
 from trader.delivery.cipher import key_hash
 from trader.market import Market, ProofOffer
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.statement import Statement
     from contracts import Layout
 
-PRICE_WEI, BOND_WEI, FEE_WEI, PROOF_FEE_WEI = 10**18, 2 * 10**17, 10**15, 10**16
+PRICE_WEI, BOND_WEI, FEE_WEI, PROOF_FEE_WEI = 10**18, 2 * 10**17, 10**13, 10**16
 FUNDS_WEI = 1000 * PRICE_WEI
 SAMPLES = 128
 KEY = keccak256(b"delivery key")
@@ -32,12 +42,11 @@ TRANSACTION_GAS = 21_000
 class Escrow:
     """One market, one statement, a seller and a buyer; the statement is proven anew in every trade.
 
-    Roots that no move looks into are the hashes of their names.
+    Roots and digests that no move looks into are the hashes of their names.
     """
 
     def __init__(self, statement: Statement) -> None:
         self._statement, self._proof = statement, statement.prove().proof
-        self._outputs = statement.committed_outputs(self._proof)
         chain = Chain.embedded()
         self._seller, self._buyer = _funded(chain), _funded(chain)
         self._market = Market(chain, chain.deploy(self._seller))
@@ -73,23 +82,25 @@ class Escrow:
         market, seller, buyer = self._market, self._seller, self._buyer
         listed = market.list(seller, terms)
         listing = listed.events[0].arguments["listingId"]
-        fee = market.session_fee(listing, buyer.address)
+        fee = market.session_fee(listing, buyer.address, SAMPLES)
         offer = offer_digest(seller.address, terms)
         request, response = keccak256(b"request"), keccak256(b"response")
         opened = market.open_session(buyer, listing, offer, SAMPLES, request, fee, lambda _: None)
         trade = opened.events[0].arguments["tradeId"]
         proof = self._statement.prove(market.proof_context(trade)).proof
-        proven = ProofOffer(proof, self._statement.circuit, layout, self._outputs, ciphertext_root, key_hash(KEY))
+        session = session_digest(buyer.address, offer, SAMPLES, request)
+        answer, outputs = answer_digest(session, response), keccak256(b"outputs")
+        proven = ProofOffer(proof, self._statement.circuit, layout, answer, outputs, ciphertext_root, key_hash(KEY))
         receipts = {
             "list": listed,
             "openSession": opened,
-            "respond": market.respond(seller, trade, request, response),
+            "respond": market.respond(seller, trade, session, response),
             "purchase": market.purchase(
                 buyer,
                 trade,
-                response,
+                answer,
                 self._input_commitment,
-                self._outputs,
+                outputs,
                 price_wei=PRICE_WEI,
                 highest_proof_fee_wei=PRICE_WEI,
             ),

@@ -5,10 +5,10 @@ All of it is gas of whole transactions, the 21,000 that each one costs included:
 - `gas.trade`: purchase, prove, accept, reveal and confirm, less what the verifier takes: a bare transaction that calls
   the verifier with the same proof, instances and vka, without the 21,000. Listing and encrypted test come before it;
 - `gas.prove`: the prove transaction over that bare transaction. Beyond the verifier's calldata it carries the layout,
-  the committed outputs and two hashes;
+  and four hashes;
 - `gas.chunk_dispute`: the dearer of the two chunk disputes on a model of 10⁶ parameters; `gas.sum_step` beside it.
 
-The statement is that of `modelseal demo`: 8 audited samples of the 30-16-2 network, so 16 committed outputs. Gas varies
+The statement is that of `modelseal demo`: 8 audited samples of the 30-16-2 network, so 16 outputs. Gas varies
 between runs by some hundreds, for zero bytes in salted commitments and proofs, so nothing is repeated. Peers are
 published figures of protocols that sell data without a proof: FDE (Tas et al., Atomic and Fair Data Exchange via
 Blockchain, CCS 2024) and FairSwap (Dziembowski, Eckey, Faust, CCS 2018).
@@ -34,7 +34,7 @@ TRADE_BAR, CHUNK_DISPUTE_BAR, PROVE_BAR = 265_000, 170_000, 1.12
 TRADE_MOVES = ("purchase", "prove", "accept", "reveal", "confirm")
 
 OUTPUTS = {16: (DATASET, 8), 80: ("digits", 8), 160: ("digits", 16)}
-"""Committed outputs, and the demo's data set and number of samples that have so many."""
+"""Proven outputs, and the demo's data set and number of samples that have so many."""
 MODEL_SIZES = (10**4, 10**5, 10**6)
 
 
@@ -78,7 +78,7 @@ def _against(name: str, value: int, peer: str, peer_value: int, bar: int) -> Row
 
 
 def sweeps() -> Iterator[Sweep]:
-    """Committed outputs, and size of the model."""
+    """Proven outputs, and size of the model."""
     yield _outputs()
     yield _model_size()
 
@@ -98,7 +98,7 @@ def _outputs() -> Sweep:
         Series("prove", "gas", tuple(proofs)),
         Series("bare verifier call", "gas", tuple(verifiers)),
     )
-    return Sweep("gas.outputs", "committed outputs (k · O)", tuple(OUTPUTS), series)
+    return Sweep("gas.outputs", "proven outputs (k · O)", tuple(OUTPUTS), series)
 
 
 def _model_size() -> Sweep:

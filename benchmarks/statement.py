@@ -91,8 +91,3 @@ class Statement:
             logrows=self.circuit.logrows,
             column_lengths=self.circuit.column_lengths,
         )
-
-    def committed_outputs(self, proof: zk.Proof) -> tuple[int, ...]:
-        """What an honest buyer saw: the proven outputs, rounded to the scale of commitments."""
-        shift_bits = self.layout.output_shift_bits
-        return tuple(output + (1 << shift_bits >> 1) >> shift_bits for output in proof.outputs)

@@ -33,9 +33,12 @@ from contracts.types import (
     SumStepEvidence,
     Terms,
     Windows,
+    answer_digest,
     delivery_digest,
     layout_hash,
     offer_digest,
+    outputs_digest,
+    session_digest,
 )
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "Terms",
     "UnexpectedCodeError",
     "Windows",
+    "answer_digest",
     "bind_market",
     "bind_verifier",
     "decode_revert",
@@ -62,8 +66,10 @@ __all__ = [
     "deploy",
     "layout_hash",
     "offer_digest",
+    "outputs_digest",
     "published_deployment",
     "read_logs",
     "register_vka",
+    "session_digest",
     "verify_deployment",
 ]

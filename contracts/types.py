@@ -66,13 +66,14 @@ class Terms:
     layout_hash: bytes
     token: str
     fee_wei: int
+    """Of each answer of a buyer's first session; those of its n-th session cost n times as much."""
     price_wei: int
     bond_wei: int
     tolerance: int
-    """In units of the proof's instances."""
+    """Distance of a proven output from the one seen at which both count as the same, in units of the instances."""
     audit_samples: int
     proof_fee_wei: int
-    """Of the listing's first purchase; the n-th risks n times as much."""
+    """What a proof that isn't accepted costs its buyer; after n such proofs the next risks n + 1 times as much."""
     buyer_quota: int
     """Answers: test samples and audit samples."""
     listing_quota: int
@@ -117,7 +118,7 @@ class Layout:
     outputs: int
     """Per sample."""
     output_shift_bits: int
-    """An instance is a committed output shifted left by so many bits, up to the tolerance."""
+    """An instance is an output as the buyer saw it, shifted left by so many bits, up to the tolerance."""
     logrows: int
     column_lengths: tuple[int, ...]
     """Number of parameters in each parameter column, in order."""
@@ -139,6 +140,27 @@ class Layout:
 def offer_digest(seller: str, terms: Terms) -> bytes:
     """What a move that costs money names: keccak256(abi.encode(seller, terms)), 32 bytes."""
     return keccak(encode(["address", _TERMS_ABI], [seller, terms.as_abi()]))
+
+
+def session_digest(buyer: str, offer: bytes, samples: int, request_digest: bytes) -> bytes:
+    """What `respond` names: keccak256(abi.encode(buyer, offer, samples, requestDigest)), 32 bytes."""
+    values = [buyer, offer, samples, request_digest]
+    return keccak(encode(["address", "bytes32", "uint32", "bytes32"], values))
+
+
+def answer_digest(session: bytes, response_digest: bytes) -> bytes:
+    """What `purchase` names: keccak256(abi.encode(session, responseDigest)), 32 bytes."""
+    return keccak(session + response_digest)
+
+
+def outputs_digest(salt: bytes, outputs: Sequence[int]) -> bytes:
+    """What a buyer commits to of the outputs that it saw: keccak256(abi.encode(salt, outputs)), 32 bytes.
+
+    Args:
+        salt: 32 random bytes, without which the digest could be tried out.
+        outputs: k·O integers at the listing's commit scale, row by row.
+    """
+    return keccak(encode(["bytes32", "int64[]"], [salt, list(outputs)]))
 
 
 def delivery_digest(ciphertext_root: bytes, key_hash: bytes) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contracts import delivery_digest, offer_digest
+from contracts import answer_digest, delivery_digest, offer_digest, outputs_digest, session_digest
 from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
@@ -39,6 +39,7 @@ from trader.errors import (
     AnswerError,
     CallerError,
     ListingError,
+    NotYetError,
     PartyFolderError,
     PolicyError,
     TransactionRefusedError,
@@ -47,7 +48,7 @@ from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, deliver
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
-from trader.trade import Accepted, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
+from trader.trade import Accepted, Answered, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
 from trader.verify import (
     Assessment,
@@ -55,6 +56,7 @@ from trader.verify import (
     BuyerPolicy,
     Comparison,
     Sources,
+    UncertainTestError,
     VerifiedListing,
     assess_test,
     check_range,
@@ -82,7 +84,7 @@ LISTING = "listing"
 OPENING = "opening.transaction"
 OUTPUTS = "outputs.npz"
 PURCHASE = "purchase.json"
-RESPONSE = "response.digest"
+ANSWER = "answer.digest"
 SESSION = "session.key"
 
 
@@ -244,7 +246,7 @@ class Buyer(Party):
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
         samples = he.charged_samples(len(self._inputs))
-        fee_wei = self.market.session_fee(self._listing_id, self.address)
+        fee_wei = self.market.session_fee(self._listing_id, self.address, samples)
         self.policy.check_fee(fee_wei)
         receipt = self._transact(
             "openSession",
@@ -313,10 +315,13 @@ class Buyer(Party):
         Raises:
             CallerError: No session was opened.
         """
-        trade_id = self._opened_trade()
-        if trade_id is None:
+        return self._paid_session()[1]
+
+    def _paid_session(self) -> tuple[bytes, int]:
+        session = self._session()
+        if session is None:
             raise CallerError("no session was opened yet: open one with a test set")
-        return trade_id
+        return session
 
     @property
     def is_over(self) -> bool:
@@ -347,38 +352,51 @@ class Buyer(Party):
     def _decrypt(self) -> NDArray[np.float64]:
         trade = self.market.trade(self.trade_id)
         limit_bytes = response_limit_bytes(self.listing.plan, trade.samples)
-        label = self._label(Kind.RESPONSE, trade.digest, trade.trade_id)
+        digest = self.market.event(trade.trade_id, Answered).response_digest
+        label = self._label(Kind.RESPONSE, digest, trade.trade_id)
 
         def read(message: Incoming) -> bytes:
             response = message.read()
-            if he.digest(response) != trade.digest:
+            if he.digest(response) != digest:
                 raise he.WireError("the response is not the one that the seller committed to on the chain: don't buy")
             return response
 
         response = self.mailbox.take(label, self._seller, limit_bytes, read)
-        self.vault.write(RESPONSE, trade.digest)
+        self.vault.write(ANSWER, answer_digest(self._own_session(trade), digest))
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
+        session.expect_response(digest)
+        self.vault.write(SESSION, session.export_secret())  # before anything is decrypted: a restart must know
         with self._working("decrypt"):
             return session.decrypt(response, lambda done, total: self._progress("decrypt", done, total))
+
+    def _own_session(self, trade: Trade) -> bytes:
+        """Digest of the session that this folder's request was made for, whatever the trade's number stands for now."""
+        offer = offer_digest(self.listing.seller, self.listing.terms)
+        request_digest, _ = self._paid_session()
+        return session_digest(self.address, offer, trade.samples, request_digest)
 
     # ---------------------------------------------------------------------------------------------------- purchase
 
     def purchase(self) -> None:
         """Lock the price, commit to k samples and the outputs seen for them, and send these samples to the seller.
 
+        The outputs themselves stay here, behind a salted digest: from those of a crafted response its maker would read
+        the secret key.
+
         Raises:
             IllegalMoveError: The seller has not answered, or the deadline has passed.
             WireError: The answer does not decrypt.
             AnswerError: It holds outputs that are no model's; nothing was committed to.
             UncertainTestError: The tolerance leaves room for a model with other classes or values; nothing was paid.
+            NotYetError: The proof fee is more than the policy allows at present; nothing was paid.
         """
         trade = self._require_legal(Purchased, self.trade_id)
         if not self.vault.has(PURCHASE):
             self._check_test(trade)
             self._commit()
         purchase, price_wei = json.loads(self.vault.read(PURCHASE)), self.listing.terms.price_wei
-        self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        self._require_proof_fee(price_wei)
         self._note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade.trade_id,
@@ -390,14 +408,27 @@ class Buyer(Party):
             lambda: self.market.purchase(
                 self.account,
                 trade.trade_id,
-                self.vault.read(RESPONSE),
+                self.vault.read(ANSWER),
                 bytes.fromhex(purchase["input_commitment"]),
-                purchase["outputs"],
+                outputs_digest(bytes.fromhex(purchase["outputs_salt"]), purchase["outputs"]),
                 price_wei=price_wei,
                 highest_proof_fee_wei=self.policy.highest_proof_fee(price_wei),
             ),
         )
         self._send_order(trade.trade_id)
+
+    def _require_proof_fee(self, price_wei: int) -> None:
+        """Whether the policy allows what this purchase would leave to the seller now, if its proof isn't accepted.
+
+        Raises:
+            NotYetError: It doesn't; proofs that are accepted lower it again.
+        """
+        try:
+            self.policy.check_proof_fee(self.market.proof_fee(self._listing_id), price_wei)
+        except PolicyError as error:
+            raise NotYetError(
+                f"{error} Others have raised it: waiting for proofs that are accepted, until the deadline."
+            ) from error
 
     def _check_test(self, trade: Trade) -> None:
         """Checks (1) to (3) of the answers.
@@ -410,14 +441,14 @@ class Buyer(Party):
             plan = listing.plan.for_samples(trade.samples)
             check_range(result.outputs, plan, listing.circuit.output_scale_bits, listing.terms.tolerance)
             self.policy.check_test(result.assessment)
-        except (AnswerError, PolicyError) as error:
+        except (AnswerError, UncertainTestError) as error:
             self._note_refusal(EntryKind.TEST_REFUSED, trade, error)
             raise
 
-    def _note_refusal(self, kind: EntryKind, trade: Trade, error: Exception) -> None:
+    def _note_refusal(self, kind: EntryKind, trade: Trade, error: AnswerError | UncertainTestError) -> None:
         """Log why the buyer does not go on, once: the next step looks again, as its policy may be another one."""
         if not self.vault.has(kind.value):
-            self._note(kind, trade_id=trade.trade_id, details={"reason": as_reason(error)})
+            self._note(kind, trade_id=trade.trade_id, details={"reason": error.finding})
             self.vault.write(kind.value, str(error).encode())
 
     @property
@@ -446,6 +477,7 @@ class Buyer(Party):
         purchase = {
             "rows": rows.tolist(),
             "outputs": outputs.ravel().tolist(),
+            "outputs_salt": secrets.token_hex(32),
             "input_commitment": commitment_digest(points).hex(),
         }
         self.vault.write(PURCHASE, json.dumps(purchase).encode())
@@ -472,12 +504,13 @@ class Buyer(Party):
         """The proven outputs of the audit samples beside those seen.
 
         Raises:
-            AnswerError: They can't be read from the chain, or are not ones that the escrow accepts.
+            AnswerError: They can't be read from the chain, or are not those seen, within the tolerance.
             CallerError: Nothing was proven.
         """
         trade_id = self.trade_id
         rows = json.loads(self.vault.read(PURCHASE))["rows"]
-        proven = self.market.proven_outputs(trade_id)
+        count = self.listing.terms.audit_samples * self.listing.layout.outputs
+        proven = self.market.proven_outputs(trade_id, count)
         labels = None if self.labels is None else self.labels[rows]
         return compare_proven(self.listing, proven, self._audited_samples(), self.read_test().outputs[rows], labels)
 
@@ -637,6 +670,9 @@ class Buyer(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
+            return False
 
     def _begin(self, samples: NDArray[np.generic] | None) -> bool:
         if samples is None:
@@ -668,7 +704,7 @@ class Buyer(Party):
             case State.REVEALED:
                 self.check_and_confirm()
             case State.TESTING:
-                return self._send_request(trade.trade_id, trade.digest)
+                return self._send_request(trade.trade_id, self.market.session(trade.trade_id).request_digest)
             case State.PURCHASED:
                 return self._send_order(trade.trade_id)
             case _:

@@ -124,7 +124,7 @@ class _Trades:
     def step_all(self) -> bool:
         """One step of the first that has something to do: a key that is due, else by deadline; whether any did.
 
-        What a step sends may wait for its confirmations, so that after each the most urgent is looked for again.
+        What a step sends waits for a block at least, so that after each the most urgent is looked for again.
         """
         seen = self._seller.market.seen
         try:
@@ -155,7 +155,7 @@ class _Trades:
         patience.succeed()
         position = self._seller.market.seen[trade_id]
         unanswered = position.state is State.TESTING and position.overdue(self._seller.market.chain.time().confirmed)
-        if not stepped and (position.final or unanswered):
+        if not stepped and (unanswered or (position.final and not self._seller.is_owed)):
             self.ended.add(trade_id)
         return stepped
 

@@ -6,7 +6,8 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     ├── CallerError                  ours: wrong use of the API, a wrong password, a move that the protocol forbids now
     │   ├── AccountError               a key file or account that can't be used
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
-    │   │   └── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   ├── TooLateError             it may, but a secret would leave with too little time to spare
+    │   │   └── NotYetError              what other trades take up now is missing, and may come back
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -14,8 +15,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
     │   ├── AnswerError                answers of a test, or proven ones, fail a numbered check (trader.verify.answers)
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
-    │   ├── RequestError               a request that the seller refuses before it parses it
-    │   └── LyingBuyerError            the buyer committed outputs that the listed model does not give
+    │   └── RequestError               a request that the seller refuses before it parses it
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
     │   └── ChainUnavailableError      the node does not answer, or not in time
     ├── ModelError                   trader.model
@@ -45,6 +45,10 @@ class TooLateError(IllegalMoveError):
     """Too little time is left before the deadline for a secret to leave; nothing was sent, nothing is lost."""
 
 
+class NotYetError(IllegalMoveError):
+    """Other trades take up now what this move needs, and may give it back: ask again until the deadline."""
+
+
 class PolicyError(CallerError):
     """The listing does not meet the buyer's own policy; relax the policy or choose another listing."""
 
@@ -66,7 +70,13 @@ class ListingError(PeerFaultError):
 
 
 class AnswerError(PeerFaultError):
-    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`."""
+    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`.
+
+    Attributes:
+        finding: What the audit log says: the message has figures of what was decrypted, and a log may be shown.
+    """
+
+    finding = "the proven outputs can't be read"
 
 
 class DeliveryCheckError(PeerFaultError):
@@ -75,10 +85,6 @@ class DeliveryCheckError(PeerFaultError):
 
 class RequestError(PeerFaultError):
     """The seller refuses a request: size, digest or parameters are not those of the listing."""
-
-
-class LyingBuyerError(PeerFaultError):
-    """The buyer committed outputs that the listed model does not give on the inputs; no proof is sent."""
 
 
 class EnvironmentFaultError(TraderError):

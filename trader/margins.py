@@ -33,7 +33,11 @@ class SellerPolicy:
 
     def margin(self, confirmations: int) -> int:
         """Time that must be left before a deadline when a secret is sent, in seconds."""
-        return max(self.margin_seconds, (self.margin_blocks + confirmations) * self.block_seconds)
+        return max(self.margin_seconds, self.least_margin(confirmations))
+
+    def least_margin(self, confirmations: int) -> int:
+        """As `margin`, for what may be known already: time for a place in a block, and no more, in seconds."""
+        return (self.margin_blocks + confirmations) * self.block_seconds
 
     def check_windows(self, windows: Windows, confirmations: int) -> None:
         """Refuse windows that a seller with so many confirmations could not keep.

@@ -20,9 +20,12 @@ from contracts import (
     Deployment,
     Layout,
     Terms,
+    answer_digest,
     bind_market,
+    offer_digest,
     published_deployment,
     register_vka,
+    session_digest,
     verify_deployment,
 )
 from trader.chain import LogScan, Ways
@@ -85,10 +88,11 @@ class Trade:
         listing_id: What is traded.
         buyer: Address of its buyer.
         samples: Test samples that the session is charged, a power of two.
-        stake_wei: Fee of the session, until it is answered; from Purchased on, what letting a proof go to waste costs.
+        stake_wei: Fee of the session, until it is answered; the most that the buyer risks for a proof (Purchased); from
+            Proven on, what letting it go to waste costs.
         position: State and deadline.
-        digest: What the last move committed to: request (Testing), response (Answered), input commitment and outputs
-            (Purchased), ciphertext root and key hash (from Proven on, see `contracts.delivery_digest`).
+        digest: What it has committed to so far: `contracts.session_digest` (Testing), `contracts.answer_digest`
+            (Answered), that and the purchase (Purchased), `contracts.delivery_digest` (from Proven on).
     """
 
     trade_id: int
@@ -101,6 +105,19 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """What a trade was opened for.
+
+    Attributes:
+        request_digest: Of the request that was paid for.
+        digest: Of buyer, offer, samples and request (`contracts.session_digest`).
+    """
+
+    request_digest: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ProofOffer:
     """What a seller sends with its proof.
 
@@ -108,7 +125,8 @@ class ProofOffer:
         proof: The audit proof.
         circuit: Its circuit, for challenge and verification key artifact.
         layout: The listing's layout.
-        outputs: The outputs that the buyer committed to.
+        answer: What was purchased (`contracts.answer_digest`).
+        outputs_digest: The digest that the buyer gave with it.
         ciphertext_root: Root of the tree over the ciphertext chunks.
         key_hash: keccak256 of the delivery key.
     """
@@ -116,7 +134,8 @@ class ProofOffer:
     proof: Proof
     circuit: AuditCircuit
     layout: Layout
-    outputs: tuple[int, ...]
+    answer: bytes
+    outputs_digest: bytes
     ciphertext_root: bytes
     key_hash: bytes
 
@@ -140,6 +159,7 @@ class Market:
         self.seen: dict[int, Position] = {}
         self._scans: dict[tuple[str | None, ...], LogScan] = {}
         self._session_blocks: dict[int, int] = {}
+        self._openings: dict[int, LogEvent] = {}
 
     @classmethod
     def at(
@@ -207,21 +227,43 @@ class Market:
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
         return Position(State(state), deadline) != trade.position
 
-    def session_fee(self, listing_id: int, buyer: str) -> int:
-        """What the buyer's next session on the listing costs, in wei."""
-        return int(self._read("sessionFee", listing_id, buyer))
+    def session(self, trade_id: int) -> Session:
+        """What a trade was opened for.
+
+        A number is given again, to another session perhaps, if the block that gave it leaves the chain.
+
+        Raises:
+            CallerError: There is no such trade.
+        """
+        opened = self._openings.get(trade_id)
+        if opened is None or not self.chain.stands(opened.block_number, opened.block_hash):
+            logs = self._trade_logs(trade_id)
+            if not logs or logs[0].name != SessionOpened.__name__:
+                raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
+            opened = self._openings[trade_id] = logs[0]
+        listing = self.listing(opened.arguments["listingId"])
+        buyer, samples, request = (opened.arguments[name] for name in ("buyer", "samples", "requestDigest"))
+        return Session(request, session_digest(buyer, offer_digest(listing.seller, listing.terms), samples, request))
+
+    def answer(self, trade_id: int) -> bytes:
+        """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
+        return answer_digest(self.session(trade_id).digest, self.event(trade_id, Answered).response_digest)
+
+    def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
+        """What the buyer's next session on the listing costs for so many samples, in wei."""
+        return int(self._read("sessionFee", listing_id, buyer, samples))
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
         """Answers that the buyer may still get: a session takes its samples and those of the audit."""
         return int(self._read("answersLeft", listing_id, buyer))
 
     def proof_fee(self, listing_id: int) -> int:
-        """What the next purchase on the listing leaves to the seller if its proof isn't accepted, in wei."""
+        """What the next proof on the listing leaves to the seller if it isn't accepted, in wei."""
         return int(self._read("proofFee", listing_id))
 
-    def credit(self, address: str) -> int:
+    def credit(self, address: str, *, newest: bool = False) -> int:
         """What `withdraw` would pay out, in wei."""
-        return int(self._read("balanceOf", address, ETH))
+        return int(self.chain.call(self.contract.functions.balanceOf(address, ETH), newest=newest))
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
@@ -241,11 +283,11 @@ class Market:
                 return found
         raise CallerError(f"trade {trade_id} is not {kind.__name__}")
 
-    def proven_outputs(self, trade_id: int) -> tuple[int, ...]:
-        """The k·O exact outputs that the proof of a trade shows, row by row: signed, in units of the instances.
+    def proven_outputs(self, trade_id: int, count: int) -> tuple[int, ...]:
+        """The k·O = `count` exact outputs that a trade's proof shows, row by row: signed, in units of the instances.
 
-        The escrow checks them and keeps none, so they are read from what the seller called `prove` with. That call made
-        the event: a trade is proven once, and the transaction called nothing before.
+        The escrow has their proof checked and keeps none, so they are read from the seller's call of `prove`. That
+        call made the event: a trade is proven once, and the transaction called nothing before.
 
         Raises:
             CallerError: Nothing was proven.
@@ -268,7 +310,7 @@ class Market:
             if function.fn_name != "prove" or arguments["tradeId"] != trade_id:
                 raise unreadable
             # The instances of a random check stand behind them.
-            return tuple(to_signed(instance) for instance in audit["instances"][: len(audit["outputs"])])
+            return tuple(to_signed(instance) for instance in audit["instances"][:count])
         except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
@@ -345,24 +387,34 @@ class Market:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
         return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
 
-    def respond(self, account: LocalAccount, trade_id: int, request_digest: bytes, response_digest: bytes) -> Receipt:
-        """Answer the test."""
-        return self._send(account, 0, "respond", trade_id, request_digest, response_digest)
+    def respond(self, account: LocalAccount, trade_id: int, session: bytes, response_digest: bytes) -> Receipt:
+        """Answer the test of a session (`contracts.session_digest`)."""
+        return self._send(account, 0, "respond", trade_id, session, response_digest)
 
     def purchase(
         self,
         account: LocalAccount,
         trade_id: int,
-        response_digest: bytes,
+        answer: bytes,
         input_commitment: bytes,
-        outputs: Sequence[int],
+        outputs_digest: bytes,
         *,
         price_wei: int,
         highest_proof_fee_wei: int,
     ) -> Receipt:
-        """Lock the price and commit to the audit samples."""
-        committed = input_commitment, list(outputs), highest_proof_fee_wei
-        return self._send(account, price_wei, "purchase", trade_id, response_digest, *committed)
+        """Lock the price for an answer (`contracts.answer_digest`), and commit to the audit samples.
+
+        Args:
+            account: The buyer's.
+            trade_id: Its trade.
+            answer: What the buyer saw.
+            input_commitment: Of the k samples.
+            outputs_digest: Of what was seen for them (`contracts.outputs_digest`).
+            price_wei: The listing's.
+            highest_proof_fee_wei: The most that the buyer leaves to the seller if it doesn't accept the proof.
+        """
+        committed = input_commitment, outputs_digest, highest_proof_fee_wei
+        return self._send(account, price_wei, "purchase", trade_id, answer, *committed)
 
     def proof_context(self, trade_id: int) -> bytes:
         """What the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
@@ -375,7 +427,8 @@ class Market:
             list(offer.proof.public_instances(offer.circuit, self.proof_context(trade_id))),
             list(offer.circuit.vka),
             offer.layout.as_abi(),
-            list(offer.outputs),
+            offer.answer,
+            offer.outputs_digest,
         )
         return self._send(account, bond_wei, "prove", trade_id, audit, offer.ciphertext_root, offer.key_hash)
 
@@ -391,10 +444,13 @@ class Market:
         key: bytes,
         before_sending: Callable[[bytes], None] = lambda _: None,
         once_sent: Callable[[], None] = lambda: None,
+        goes_public: Callable[[], bool] = lambda: False,
+        earlier: bytes = b"",
     ) -> Receipt:
-        """Publish the key; it leaves through the chain's private relay, if there is one."""
+        """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`)."""
         function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
-        return self.chain.send(function, account, ways=Ways(before_sending, once_sent, secret=True))
+        ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier)
+        return self.chain.send(function, account, ways=ways)
 
     def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
@@ -409,23 +465,26 @@ class Market:
         name, shown = _dispute(key, evidence, layout)
         return self._send(account, 0, name, trade_id, shown.as_abi())
 
-    def settle(self, account: LocalAccount, trade_id: int) -> Receipt:
+    def settle(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a revealed trade whose dispute window has passed."""
-        return self._send(account, 0, "settle", trade_id)
+        return self._send(account, 0, "settle", trade_id, confirmed=confirmed)
 
-    def expire(self, account: LocalAccount, trade_id: int) -> Receipt:
+    def expire(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a trade whose deadline has passed before the key was revealed."""
-        return self._send(account, 0, "expire", trade_id)
+        return self._send(account, 0, "expire", trade_id, confirmed=confirmed)
 
-    def withdraw(self, account: LocalAccount) -> Receipt:
+    def withdraw(self, account: LocalAccount, *, confirmed: bool = True) -> Receipt:
         """Take out what the escrow owes the account."""
-        return self._send(account, 0, "withdraw", ETH)
+        return self._send(account, 0, "withdraw", ETH, confirmed=confirmed)
 
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.contract.functions[name](*arguments))
 
-    def _send(self, account: LocalAccount, value_wei: int, name: str, *arguments: Any) -> Receipt:
-        return self.chain.send(self.contract.functions[name](*arguments), account, value_wei=value_wei)
+    def _send(
+        self, account: LocalAccount, value_wei: int, name: str, *arguments: Any, confirmed: bool = True
+    ) -> Receipt:
+        function, ways = self.contract.functions[name](*arguments), Ways(confirmed=confirmed)
+        return self.chain.send(function, account, value_wei=value_wei, ways=ways)
 
     def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
         key = (str(first_block), *topics)
@@ -463,8 +522,10 @@ def _padded(address: str) -> str:
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
     "SessionOpened": lambda at, a: SessionOpened(at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]),
     "Answered": lambda at, a: Answered(at, a["responseDigest"]),
-    "Purchased": lambda at, a: Purchased(at, a["inputCommitment"], tuple(a["outputs"]), a["price"], a["proofFee"]),
-    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"]),
+    "Purchased": lambda at, a: Purchased(
+        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFee"]
+    ),
+    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFee"]),
     "Accepted": lambda at, _: Accepted(at),
     "Revealed": lambda at, a: Revealed(at, a["key"]),
     "Confirmed": lambda at, _: Confirmed(at),

@@ -90,9 +90,12 @@ class Party:
 
     Attributes:
         role: Which side.
+        lingers: Whether `expire`, `settle` and `withdraw` wait for their confirmations; else for one block, and whoever
+            calls looks again whether they stand.
     """
 
     role: Role
+    lingers = True
 
     def __init__(self, equipment: Equipment) -> None:
         """Take the folder.
@@ -138,7 +141,7 @@ class Party:
             IllegalMoveError: The deadline has not passed, or the trade has ended.
         """
         self._require_legal(Expired, trade_id)
-        self._transact("expire", lambda: self.market.expire(self.account, trade_id))
+        self._transact("expire", lambda: self.market.expire(self.account, trade_id, confirmed=self.lingers))
 
     def settle(self, trade_id: int) -> None:
         """End a revealed trade whose dispute window passed in silence: price and bond go to the seller.
@@ -147,14 +150,23 @@ class Party:
             IllegalMoveError: The window has not passed, or the trade is in another state.
         """
         self._require_legal(Settled, trade_id)
-        self._transact("settle", lambda: self.market.settle(self.account, trade_id))
+        self._transact("settle", lambda: self.market.settle(self.account, trade_id, confirmed=self.lingers))
 
     def withdraw(self) -> int:
-        """Take out what the escrow owes this account; returns the amount in wei, 0 where it owes nothing."""
+        """Take out what the escrow owes this account; returns the amount in wei, 0 where it owes nothing.
+
+        Nor where a withdrawal has taken it out in blocks that may still be replaced.
+        """
         credit = self.market.credit(self.address)
-        if credit:
-            self._transact("withdraw", lambda: self.market.withdraw(self.account))
+        if not credit or not self.market.credit(self.address, newest=True):
+            return 0
+        self._transact("withdraw", lambda: self.market.withdraw(self.account, confirmed=self.lingers))
         return credit
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the escrow owes this account something, as far as confirmed blocks say."""
+        return self.market.credit(self.address) > 0
 
     def end_overdue(self, trade: Trade) -> bool:
         """End a trade whose deadline has passed; returns whether it did."""

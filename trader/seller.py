@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 from eth_utils.crypto import keccak
 
 from contracts import ETH, Layout, Terms, Windows, layout_hash
@@ -34,7 +33,7 @@ from trader.delivery import (
 from trader.errors import (
     CallerError,
     EnvironmentFaultError,
-    LyingBuyerError,
+    NotYetError,
     PeerFaultError,
     RequestError,
     TooLateError,
@@ -47,13 +46,14 @@ from trader.package import DamagedPackageError, ProofBudgetError, check_delivera
 from trader.party import Party, Step
 from trader.trade import Answered, Proven, Purchased, Revealed, Role, State
 from trader.vault import Vault
-from trader.verify import AuditedSamples, output_distance
 from zk import AuditCircuit, Proof, Srs, ceremony_srs, commitment_digest, input_commitment, prove, read_srs
 from zk.commitments import ColumnLayout
 from zk.errors import StatementError
 
 if TYPE_CHECKING:
-    from trader.market import Trade
+    from pathlib import Path
+
+    from trader.market import Session, Trade
     from trader.model import CanonicalModel, Manifest
     from trader.package import SellerPackage
     from trader.party import Equipment
@@ -61,8 +61,11 @@ if TYPE_CHECKING:
 ANSWERED = "response.request"
 CIPHERTEXT_ROOT = "ciphertext.root"
 DELIVERY_KEY = "delivery.key"
+KEY_LEAVING = "key.leaving"
 KEY_SENT = "key.sent"
 REFUSED = "refused"
+SESSION_DIGITS = 32
+"""Of a session's name, in that of a trade's folder: 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,8 @@ class Offer:
         price_wei: What the buyer pays for the model.
         bond_wei: What the seller loses if it cheats.
         windows: How long each state of a trade may last.
-        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. The n-th purchase
-            of the listing risks n times as much.
+        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. After n proofs of
+            the listing that were not accepted the next one risks n + 1 times as much.
     """
 
     price_wei: int
@@ -114,6 +117,7 @@ class Seller(Party):
     """
 
     role = Role.SELLER
+    lingers = False  # the key of another trade may be due meanwhile
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class Seller(Party):
         self.package = package
         self.device = device
         self.policy = policy
-        self._keys_sent: set[int] = set()
+        self._marks: set[tuple[Path, str]] = set()
         self._too_late: set[int] = set()
         self._manifest = package.manifest
         self._plan = he.parse_plan(self._manifest.plan)
@@ -202,6 +206,9 @@ class Seller(Party):
         except NotDeliveredError as error:
             self._wait(error, trade_id)
             return False
+        except NotYetError as error:
+            self._remark(None, error, trade_id)
+            return False
         except TooLateError as error:
             self._say_once(trade_id, error)
             return False
@@ -233,21 +240,23 @@ class Seller(Party):
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
             NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
+            NotYetError: The quota has too few answers left at present.
             RequestError, WireError: The request that was paid for is malformed.
         """
         trade = self._require_legal(Answered, trade_id)
         self._check_quota(trade)
-        digest = he.digest(self._response(trade))
+        session = self.market.session(trade_id)
+        digest = he.digest(self._response(trade, session))
         self.mailbox.reserve(self._label(Kind.RESPONSE, digest, trade_id))
-        self._transact("respond", lambda: self.market.respond(self.account, trade_id, trade.digest, digest))
+        self._transact("respond", lambda: self.market.respond(self.account, trade_id, session.digest, digest))
         self._send_response(trade_id)
 
-    def _response(self, trade: Trade) -> memoryview:
-        """The response to a trade's request, made once: what was answered may be mined long after it was sent."""
+    def _response(self, trade: Trade, session: Session) -> memoryview:
+        """The response to a session's request, made once: what was answered may be mined long after it was sent."""
         vault = self.vault(trade.trade_id)
-        if vault.has(ANSWERED) and vault.read(ANSWERED) == trade.digest:
+        if vault.has(ANSWERED) and vault.read(ANSWERED) == session.digest:
             return vault.map(Kind.RESPONSE.value)
-        request = self._receive_request(trade)
+        request = self._receive_request(trade, session.request_digest)
         with vault.staged(Kind.RESPONSE.value) as path, self._working("evaluate"):
             response = he.evaluate(
                 self._plan,
@@ -259,7 +268,7 @@ class Seller(Party):
                 device=self.device,
                 context=self._request_context(trade.listing_id, trade.buyer),
             )
-        vault.write(ANSWERED, trade.digest)
+        vault.write(ANSWERED, session.digest)
         vault.forget(Kind.REQUEST.value)
         return response
 
@@ -274,17 +283,17 @@ class Seller(Party):
             IllegalMoveError: The trade is not waiting for a proof.
             NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
                 committed to.
-            LyingBuyerError: The model does not give the outputs that the buyer committed to; nothing is sent.
+            NotYetError: The buyer leaves less for a proof that it doesn't accept than is due by now; nothing is sent.
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
             DamagedPackageError: The package is no longer what is listed; nothing is sent.
             TooLateError: Too little time is left for the proof to be mined; nothing is sent.
         """
         trade = self._require_legal(Proven, trade_id)
         self._require_spare_time(trade)
+        self._require_proof_fee(trade)
         self._require_listed_package(trade)
         purchase = self.market.event(trade_id, Purchased)
         order = self._receive_order(trade, purchase)
-        self._check_committed(order, purchase)
         self.package.budget.count(self._proven_statements())
         with self._working("prove"):
             proof = self.package.budget.publish(
@@ -300,9 +309,10 @@ class Seller(Party):
         self._note(
             EntryKind.PROOF_MADE,
             trade_id=trade_id,
-            details={"bytes": len(proof.data), "samples": len(purchase.outputs)},
+            details={"bytes": len(proof.data), "samples": self.circuit.audit_samples},
         )
-        offer = ProofOffer(proof, self.circuit, self.layout, purchase.outputs, root, key_hash(key))
+        answer = self.market.answer(trade_id)
+        offer = ProofOffer(proof, self.circuit, self.layout, answer, purchase.outputs_digest, root, key_hash(key))
         bond_wei = self.market.listing(trade.listing_id).terms.bond_wei
         self._require_spare_time(trade)  # proving took its time
         self._transact("prove", lambda: self.market.prove(self.account, trade_id, offer, bond_wei))
@@ -325,15 +335,53 @@ class Seller(Party):
                 trade_id,
                 root,
                 key,
-                before_sending=lambda _: self._require_time_for_key(trade),  # a slow node takes its time before
-                once_sent=lambda: self._let_go(trade_id),
+                before_sending=lambda signed: self._let_go(trade, signed),
+                once_sent=lambda: self._remember(trade_id, KEY_SENT),
+                goes_public=lambda: self._goes_public(trade),
+                earlier=self._leaving_key(trade_id),
             ),
         )
 
+    def _let_go(self, trade: Trade, signed: bytes) -> None:
+        """Just before the key leaves: time has passed since it was decided, and a killed process must know of it."""
+        self._require_time_for_key(trade)
+        self._remember(trade.trade_id, KEY_LEAVING, signed)
+
+    def _leaving_key(self, trade_id: int) -> bytes:
+        """The newest transaction with the key that may have left; empty if there is none."""
+        vault = self.vault(trade_id)
+        return vault.read(KEY_LEAVING) if vault.has(KEY_LEAVING) else b""
+
     def _require_time_for_key(self, trade: Trade) -> None:
-        """Once the key has left, only being mined before the deadline helps."""
-        if not self._has_left(trade.trade_id):
-            self._require_spare_time(trade)
+        """The later the key, the likelier it is public without being paid for; unless it is public already.
+
+        Three cases, told apart by what is remembered (decision record 0022):
+
+        - It never left: the margin must be there.
+        - It left: only being mined helps, so it is sent again up to the deadline.
+        - A process was killed around the sending, or the node did not answer: most likely it left. If it did, sending
+          again can't hurt; if it didn't, that is safe as long as there is time for a place in a block.
+
+        Raises:
+            TooLateError: There is too little time.
+        """
+        if self._remembers(trade.trade_id, KEY_SENT):
+            return
+        confirmations = self.market.chain.confirmations
+        leaving = self._remembers(trade.trade_id, KEY_LEAVING)
+        self._require_left(
+            trade, self.policy.least_margin(confirmations) if leaving else self.policy.margin(confirmations)
+        )
+
+    def _goes_public(self, trade: Trade) -> bool:
+        """Whether the public node is given the key as well, which only the relay has, and has not had mined.
+
+        From the margin before the deadline on: that is time enough for whatever is public, and without the key the
+        price is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
+        """
+        left = self._seconds_left(trade)
+        policy, confirmations = self.policy, self.market.chain.confirmations
+        return policy.least_margin(confirmations) < left <= policy.margin(confirmations)
 
     def _require_spare_time(self, trade: Trade) -> None:
         """Before what would be given away by a transaction that fails.
@@ -341,23 +389,29 @@ class Seller(Party):
         Raises:
             TooLateError: There is too little time.
         """
-        chain, deadline = self.market.chain, trade.position.deadline_seconds
-        left, margin = deadline - chain.time().latest, self.policy.margin(chain.confirmations)
+        self._require_left(trade, self.policy.margin(self.market.chain.confirmations))
+
+    def _require_left(self, trade: Trade, margin: int) -> None:
+        left = self._seconds_left(trade)
         if left <= margin:
             raise TooLateError(
                 f"{left} seconds are left for trade {trade.trade_id}, your margin is {margin}: a secret that is not "
                 "mined in time is given away. Nothing is sent; the deadline returns what was locked but a proof fee."
             )
 
-    def _has_left(self, trade_id: int) -> bool:
-        """Whether the key of a trade has left this machine."""
-        return trade_id in self._keys_sent or self.vault(trade_id).has(KEY_SENT)
+    def _seconds_left(self, trade: Trade) -> int:
+        return trade.position.deadline_seconds - self.market.chain.time().latest
 
-    def _let_go(self, trade_id: int) -> None:
-        """Remember that the node has the key. In memory as well: a full disk must not hold back a key that is due."""
-        self._keys_sent.add(trade_id)
+    def _remembers(self, trade_id: int, mark: str) -> bool:
+        vault = self.vault(trade_id)
+        return (vault.folder, mark) in self._marks or vault.has(mark)
+
+    def _remember(self, trade_id: int, mark: str, content: bytes = b"") -> None:
+        """In memory as well: a full disk must not hold back a key that is due."""
+        vault = self.vault(trade_id)
+        self._marks.add((vault.folder, mark))
         with suppress(EnvironmentFaultError):
-            self.vault(trade_id).write(KEY_SENT, b"")
+            vault.write(mark, content)
 
     def _say_once(self, trade_id: int, error: TooLateError) -> None:
         if trade_id not in self._too_late:
@@ -383,9 +437,11 @@ class Seller(Party):
     def vault(self, trade_id: int) -> Vault:
         """The secrets of one trade.
 
-        Apart for each market: a delivery key that one chain has revealed must never encrypt for another.
+        Apart for each market, and for each session that a number was given to: after a reorganisation it may be
+        another one's, and a delivery key that the first has seen must never encrypt for the second.
         """
-        return Vault(self.folder / self._place / f"trade-{trade_id}")
+        session = self.market.session(trade_id).digest.hex()
+        return Vault(self.folder / self._place / f"trade-{trade_id}-{session[:SESSION_DIGITS]}")
 
     @cached_property
     def srs(self) -> Srs:
@@ -412,20 +468,24 @@ class Seller(Party):
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
 
     def _check_quota(self, trade: Trade) -> None:
-        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster."""
+        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster.
+
+        Raises:
+            NotYetError: They are not; those of an audit come back if its trade expires before it is proven.
+        """
         wanted = trade.samples + self._manifest.circuit.audit_samples
         left = self.market.answers_left(trade.listing_id, trade.buyer)
         if wanted > left:
-            raise RequestError(
-                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: it is not answered, and "
-                "its fee goes back"
+            raise NotYetError(
+                f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: waiting for trades that "
+                "end without a proof, until its deadline, when its fee goes back"
             )
 
     def _context(self, trade_id: int, purpose: Purpose) -> Context:
         """What an envelope of a trade is bound to."""
         return self._envelope_context(self._manifest.manifest_hash(), trade_id, purpose)
 
-    def _receive_request(self, trade: Trade) -> memoryview:
+    def _receive_request(self, trade: Trade, digest: bytes) -> memoryview:
         """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._plan, trade.samples)
         path = self.vault(trade.trade_id).path(Kind.REQUEST.value)
@@ -435,11 +495,11 @@ class Seller(Party):
                 request = he.fetch_container(message.file, path, limit_bytes)
             except OSError as error:
                 raise EnvironmentFaultError(f"the request can't be copied to {path}: {error.strerror}") from error
-            if he.digest(request) != trade.digest:
-                raise RequestError(f"its digest is 0x{he.digest(request).hex()}, paid for was 0x{trade.digest.hex()}")
+            if he.digest(request) != digest:
+                raise RequestError(f"its digest is 0x{he.digest(request).hex()}, paid for was 0x{digest.hex()}")
             return request
 
-        request = self.mailbox.take(self._label(Kind.REQUEST, trade.digest), trade.buyer, limit_bytes, copy)
+        request = self.mailbox.take(self._label(Kind.REQUEST, digest), trade.buyer, limit_bytes, copy)
         self._note(EntryKind.REQUEST_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(request)})
         return request
 
@@ -475,19 +535,18 @@ class Seller(Party):
         seal(order.reply_key, b"", context)  # before a proof is made: the chain does not vouch for this key
         return order
 
-    def _check_committed(self, order: Order, purchase: Purchased) -> None:
-        """No proof could be accepted for outputs that the model does not give: the price goes back by `expire`."""
-        expected = (self.circuit.audit_samples, self.circuit.outputs)
-        if len(purchase.outputs) != expected[0] * expected[1]:
-            raise LyingBuyerError(f"the buyer committed to {len(purchase.outputs)} outputs, the audit has {expected}")
-        outputs = np.array(purchase.outputs, dtype=np.int64).reshape(expected)
-        audited = AuditedSamples(order.inputs.samples, outputs)
-        distance = output_distance(self.package.canonical, audited, self.layout.output_shift_bits)
-        tolerance = int(self._manifest.circuit.tolerance, 16)
-        if distance > tolerance:
-            raise LyingBuyerError(
-                f"the buyer committed to outputs that differ by {distance} from the model's, {tolerance} is allowed: "
-                "no proof is made; the trade expires and the price goes back"
+    def _require_proof_fee(self, trade: Trade) -> None:
+        """Others that have not accepted their proofs make the next one dearer, and the market wants it covered.
+
+        Raises:
+            NotYetError: The buyer has not agreed to so much; proofs that are accepted make it less again.
+        """
+        due_wei = self.market.proof_fee(trade.listing_id)
+        if due_wei > trade.stake_wei:
+            raise NotYetError(
+                f"the buyer of trade {trade.trade_id} leaves {trade.stake_wei} wei for a proof that it doesn't accept, "
+                f"{due_wei} are due while so many proofs wait to be accepted or were not: not proven for now. If that "
+                "doesn't change, the deadline returns the price."
             )
 
     def _require_listed_package(self, trade: Trade) -> None:

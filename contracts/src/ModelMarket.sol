@@ -73,8 +73,9 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function sessionFee(uint256 listingId, address buyer) public view returns (uint256) {
-        return uint256(_listings[listingId].terms.fee) * (uint256(_usage[listingId][buyer].sessions) + 1);
+    function sessionFee(uint256 listingId, address buyer, uint32 samples) public view returns (uint256) {
+        uint256 nextSession = uint256(_usage[listingId][buyer].sessions) + 1;
+        return uint256(_listings[listingId].terms.fee) * samples * nextSession;
     }
 
     /// @inheritdoc IModelMarket
@@ -88,7 +89,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     /// @inheritdoc IModelMarket
     function proofFee(uint256 listingId) public view returns (uint256) {
         Listing storage listing_ = _listings[listingId];
-        return Math.min(uint256(listing_.terms.proofFee) * (uint256(listing_.purchases) + 1), listing_.terms.price);
+        return Math.min(uint256(listing_.terms.proofFee) * (uint256(listing_.unaccepted) + 1), listing_.terms.price);
     }
 
     // ---------------------------------------------------------------------------------------------------- listing
@@ -107,7 +108,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
             seller: msg.sender,
             open: true,
             answers: 0,
-            purchases: 0,
+            unaccepted: 0,
             offer: keccak256(abi.encode(msg.sender, terms)),
             terms: terms
         });
@@ -136,7 +137,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         Listing storage listing_ = _openListing(listingId, offer);
         require(samples > 0 && samples & (samples - 1) == 0, SamplesNotPowerOfTwo(samples));
         _requireQuota(listingId, msg.sender, uint256(samples) + listing_.terms.auditSamples);
-        uint128 fee = sessionFee(listingId, msg.sender).toUint128();
+        uint128 fee = sessionFee(listingId, msg.sender, samples).toUint128();
         _requirePayment(fee);
 
         _usage[listingId][msg.sender].sessions += 1;
@@ -146,23 +147,23 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         trade_.listingId = listingId.toUint48();
         trade_.stake = fee;
         trade_.samples = samples;
-        trade_.digest = requestDigest;
+        trade_.digest = keccak256(abi.encode(msg.sender, offer, samples, requestDigest));
         uint40 deadline = _enter(trade_, State.Testing, listing_.terms.windows.answer);
 
         emit SessionOpened(tradeId, listingId, msg.sender, samples, requestDigest, fee, deadline);
     }
 
     /// @inheritdoc IModelMarket
-    function respond(uint256 tradeId, bytes32 requestDigest, bytes32 responseDigest) external {
+    function respond(uint256 tradeId, bytes32 session, bytes32 responseDigest) external {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Testing);
         _requireSeller(listing_);
-        _requireDigest(trade_, requestDigest);
+        _requireDigest(trade_, session);
         uint32 answers = trade_.samples + listing_.terms.auditSamples;
         _requireQuota(trade_.listingId, trade_.buyer, answers);
 
         _usage[trade_.listingId][trade_.buyer].answers += answers;
         listing_.answers += answers;
-        trade_.digest = responseDigest;
+        trade_.digest = keccak256(abi.encode(session, responseDigest));
         _credit(listing_.seller, listing_.terms.token, trade_.stake);
         uint40 deadline = _enter(trade_, State.Answered, listing_.terms.windows.decision);
 
@@ -174,25 +175,23 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     /// @inheritdoc IModelMarket
     function purchase(
         uint256 tradeId,
-        bytes32 responseDigest,
+        bytes32 answer,
         bytes32 inputCommitment,
-        int64[] calldata outputs,
+        bytes32 outputsDigest,
         uint128 highestProofFee
     ) external payable {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Answered);
         _requireBuyer(trade_);
-        _requireDigest(trade_, responseDigest);
+        _requireDigest(trade_, answer);
         uint128 price = listing_.terms.price;
         _requirePayment(price);
-        uint128 stake = uint128(proofFee(trade_.listingId));
-        require(stake <= highestProofFee, ProofFeeTooHigh(stake, highestProofFee));
+        _requireProofFee(trade_.listingId, highestProofFee);
 
-        listing_.purchases += 1;
-        trade_.stake = stake;
-        trade_.digest = keccak256(abi.encode(inputCommitment, outputs));
+        trade_.stake = highestProofFee;
+        trade_.digest = keccak256(abi.encode(answer, inputCommitment, outputsDigest));
         uint40 deadline = _enter(trade_, State.Purchased, listing_.terms.windows.proof);
 
-        emit Purchased(tradeId, inputCommitment, outputs, price, stake, deadline);
+        emit Purchased(tradeId, inputCommitment, outputsDigest, price, highestProofFee, deadline);
     }
 
     /// @inheritdoc IModelMarket
@@ -205,16 +204,19 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requireSeller(listing_);
         uint128 bond = terms.bond;
         _requirePayment(bond);
+        uint128 stake = _requireProofFee(trade_.listingId, trade_.stake);
         audit.requireCommitments(terms, trade_.digest);
         audit.requireOutputs(terms);
         bytes32 circuitDigest = terms.circuitDigest;
         audit.requireChallenge(_proofContext(tradeId), circuitDigest);
         _requireAccepted(audit, circuitDigest);
 
+        listing_.unaccepted += 1;
+        trade_.stake = stake;
         trade_.digest = _delivery(ciphertextRoot, keyHash);
         uint40 deadline = _enter(trade_, State.Proven, terms.windows.acceptance);
 
-        emit Proven(tradeId, ciphertextRoot, keyHash, bond, deadline);
+        emit Proven(tradeId, ciphertextRoot, keyHash, bond, stake, deadline);
     }
 
     /// @inheritdoc IModelMarket
@@ -223,6 +225,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requireBuyer(trade_);
         _requireDigest(trade_, delivery);
 
+        listing_.unaccepted -= 1;
         uint40 deadline = _enter(trade_, State.Accepted, listing_.terms.windows.reveal);
 
         emit Accepted(tradeId, deadline);
@@ -382,7 +385,13 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         require(answers <= left, QuotaExceeded(listingId, answers, left));
     }
 
-    /// @dev The last move committed to what the caller believes, also after a reorganisation that gave its number away.
+    /// @dev What the next proof of a listing risks, if that is no more than its buyer agreed to.
+    function _requireProofFee(uint256 listingId, uint128 highest) private view returns (uint128 fee) {
+        fee = uint128(proofFee(listingId)); // the price at most
+        require(fee <= highest, ProofFeeTooHigh(fee, highest));
+    }
+
+    /// @dev The trade has committed to what the caller believes, also after a reorganisation that gave its number away.
     function _requireDigest(Trade storage trade_, bytes32 digest) private view {
         require(digest == trade_.digest, UnexpectedDigest(digest, trade_.digest));
     }
@@ -483,7 +492,6 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     function _takeBackUnused(State ended, Trade storage trade_, Listing storage listing_) private {
         Usage storage usage = _usage[trade_.listingId][trade_.buyer];
         if (ended == State.Testing) usage.sessions -= 1;
-        if (ended == State.Purchased) listing_.purchases -= 1;
         if (ended == State.Answered || ended == State.Purchased) {
             uint32 audited = listing_.terms.auditSamples;
             usage.answers -= audited;

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
-import {AuditProof, ChunkEvidence, Layout, Terms, Windows} from "../src/types/Types.sol";
+import {AuditProof, ChunkEvidence, Layout, Terms, Trade, Windows} from "../src/types/Types.sol";
 import {VM} from "./Vm.sol";
 
 interface IVkaRegistry {
@@ -11,9 +11,9 @@ interface IVkaRegistry {
 
 /// @title The published contracts, a real proof, and a listing that it fits
 abstract contract Fixture {
-    uint256 internal constant MODULUS = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     bytes32 internal constant REQUEST = keccak256("request");
     bytes32 internal constant RESPONSE = keccak256("response");
+    bytes32 internal constant OUTPUTS = keccak256("outputs");
     bytes32 internal constant KEY = keccak256("delivery key");
     bytes32 internal constant WEIGHTS_LEAF = keccak256("leaf of another chunk than the delivered one");
 
@@ -59,15 +59,7 @@ abstract contract Fixture {
         for (uint256 i = 0; i < lengths.length; ++i) {
             audit.layout.columnLengths.push(uint32(lengths[i]));
         }
-        for (uint256 i = 0; i < audit.instances.length; ++i) {
-            audit.outputs.push(committed(audit.instances[i]));
-        }
-    }
-
-    /// @dev What an honest buyer saw: the proven output, rounded down to the committed scale.
-    function committed(uint256 instance) private view returns (int64) {
-        int256 proven = instance > MODULUS / 2 ? int256(instance) - int256(MODULUS) : int256(instance);
-        return int64(proven >> audit.layout.outputShiftBits);
+        audit.outputsDigest = OUTPUTS;
     }
 
     function inputCommitment() internal view returns (bytes32) {
@@ -81,7 +73,7 @@ abstract contract Fixture {
         listed.weightsRoot = WEIGHTS_LEAF;
         listed.sumsRoot = WEIGHTS_LEAF;
         listed.layoutHash = keccak256(abi.encode(audit.layout));
-        (listed.price, listed.bond, listed.fee, listed.proofFee) = (price, bond, fee, fee);
+        (listed.price, listed.bond, listed.fee, listed.proofFee) = (price, bond, fee, fee * 16);
         (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 8);
         listed.tolerance = uint128(1) << audit.layout.outputShiftBits;
         listed.windows = Windows(600, 700, 800, 900, 1000, 1100);
@@ -95,8 +87,18 @@ abstract contract Fixture {
         return keccak256(abi.encode(ciphertextRoot(), keccak256(abi.encode(KEY))));
     }
 
-    function purchase() internal view returns (bytes32) {
-        return keccak256(abi.encode(inputCommitment(), audit.outputs));
+    function session(uint256 tradeId) internal view returns (bytes32) {
+        Trade memory trade = market.trade(tradeId);
+        return keccak256(abi.encode(trade.buyer, market.listing(trade.listingId).offer, trade.samples, REQUEST));
+    }
+
+    function answer(uint256 tradeId) internal view returns (bytes32) {
+        return keccak256(abi.encode(session(tradeId), RESPONSE));
+    }
+
+    function auditOf(uint256 tradeId) internal view returns (AuditProof memory proven) {
+        proven = audit;
+        proven.answer = answer(tradeId);
     }
 
     function evidence() internal view returns (ChunkEvidence memory found) {

@@ -14,6 +14,8 @@ contract Parties is Fixture {
     ReenteringReceiver[3] public accounts;
     /// @notice The state in which a trade ended; None while it goes on.
     mapping(uint256 tradeId => State) public ended;
+    /// @notice Trades whose proof was accepted.
+    mapping(uint256 tradeId => bool) public accepted;
     /// @notice How many trades a test sequence has ended, by final state.
     mapping(State => uint256) public endings;
 
@@ -23,7 +25,7 @@ contract Parties is Fixture {
             accounts[i] = new ReenteringReceiver(market);
         }
         VM.deal(address(this), 1e30);
-        list(0, 1 ether, 0.2 ether, 0.001 ether);
+        list(0, 1 ether, 0.2 ether, 0.0001 ether);
     }
 
     receive() external payable {}
@@ -44,9 +46,9 @@ contract Parties is Fixture {
 
     function openSession(uint256 who, uint256 listing, uint32 samples) external {
         uint256 listingId = pickListing(listing);
-        uint256 fee = market.sessionFee(listingId, address(account(who)));
         // Mostly powers of two; others are refused.
         uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
+        uint256 fee = market.sessionFee(listingId, address(account(who)), asked);
         attempt(who, fee, abi.encodeCall(market.openSession, (listingId, market.listing(listingId).offer, asked, REQUEST)));
     }
 
@@ -56,12 +58,12 @@ contract Parties is Fixture {
         Trade memory current = market.trade(tradeId);
         Listing memory listing = market.listing(current.listingId);
         if (current.state == State.Testing) {
-            attemptAs(listing.seller, 0, abi.encodeCall(market.respond, (tradeId, REQUEST, RESPONSE)));
+            attemptAs(listing.seller, 0, abi.encodeCall(market.respond, (tradeId, session(tradeId), RESPONSE)));
         } else if (current.state == State.Answered) {
             attemptAs(current.buyer, listing.terms.price, purchaseCall(tradeId));
         } else if (current.state == State.Purchased) {
             bytes memory call =
-                abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))));
+                abi.encodeCall(market.prove, (tradeId, auditOf(tradeId), ciphertextRoot(), keccak256(abi.encode(KEY))));
             attemptAs(listing.seller, listing.terms.bond, call);
         } else if (current.state == State.Proven) {
             attemptAs(current.buyer, 0, abi.encodeCall(market.accept, (tradeId, delivery())));
@@ -99,11 +101,11 @@ contract Parties is Fixture {
     function outOfTurn(uint256 who, uint256 trade, uint256 move, uint128 value) external {
         uint256 tradeId = pickTrade(trade);
         bytes[5] memory calls = [
-            abi.encodeCall(market.respond, (tradeId, REQUEST, RESPONSE)),
+            abi.encodeCall(market.respond, (tradeId, session(tradeId), RESPONSE)),
             purchaseCall(tradeId),
             abi.encodeCall(market.accept, (tradeId, delivery())),
             abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY)),
-            abi.encodeCall(market.prove, (tradeId, audit, ciphertextRoot(), keccak256(abi.encode(KEY))))
+            abi.encodeCall(market.prove, (tradeId, auditOf(tradeId), ciphertextRoot(), keccak256(abi.encode(KEY))))
         ];
         attempt(who, value % 1e20, calls[move % calls.length]);
     }
@@ -130,21 +132,20 @@ contract Parties is Fixture {
     // ------------------------------------------------------------------------------------------------------ means
 
     function purchaseCall(uint256 tradeId) private view returns (bytes memory) {
-        return abi.encodeCall(market.purchase, (tradeId, RESPONSE, inputCommitment(), audit.outputs, type(uint128).max));
+        return abi.encodeCall(market.purchase, (tradeId, answer(tradeId), inputCommitment(), OUTPUTS, type(uint128).max));
     }
 
     /// @notice Answers that a trade has taken from the quotas.
     function answersOf(uint256 tradeId) external view returns (uint256) {
         Trade memory trade = market.trade(tradeId);
-        if (trade.state < State.Answered || trade.digest == REQUEST) return 0;
+        if (trade.state < State.Answered || trade.digest == session(tradeId)) return 0;
         bool audited = trade.state != State.Expired || trade.digest == delivery();
         return trade.samples + (audited ? market.listing(trade.listingId).terms.auditSamples : 0);
     }
 
-    /// @notice Whether a trade is, or was, a purchase that counts towards the next proof fee.
-    function isPurchase(uint256 tradeId) external view returns (bool) {
-        Trade memory trade = market.trade(tradeId);
-        return trade.state >= State.Purchased && (trade.state != State.Expired || trade.digest == delivery());
+    /// @notice Whether a trade has a proof that counts towards the next proof fee.
+    function isUnaccepted(uint256 tradeId) external view returns (bool) {
+        return market.trade(tradeId).digest == delivery() && !accepted[tradeId];
     }
 
     function attempt(uint256 who, uint256 value, bytes memory call) private {
@@ -160,6 +161,7 @@ contract Parties is Fixture {
     function recordEndings() private {
         for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) {
             State state = market.trade(tradeId).state;
+            if (state == State.Accepted) accepted[tradeId] = true;
             if (ended[tradeId] != State.None) {
                 require(state == ended[tradeId], "an ended trade changed");
             } else if (state > State.Revealed) {
@@ -214,21 +216,21 @@ contract MarketInvariants {
         require(address(market).balance == owed, "balance differs from liabilities");
     }
 
-    /// @notice Answers granted are those of answered sessions and of audits that were not taken back, within the quota; so
-    /// are purchases.
+    /// @notice Answers granted are those of answered sessions and of audits that were not taken back, within the quota;
+    /// proofs that count towards the next proof fee are those that were not accepted, or not yet.
     function invariant_quotasHold() external view {
         for (uint256 listingId = 1; listingId <= market.listingCount(); ++listingId) {
             uint256 granted = 0;
-            uint256 purchases = 0;
+            uint256 unaccepted = 0;
             for (uint256 tradeId = 1; tradeId <= market.tradeCount(); ++tradeId) {
                 if (market.trade(tradeId).listingId != listingId) continue;
                 uint256 samples = market.trade(tradeId).samples;
                 require(samples > 0 && samples & (samples - 1) == 0, "a session is not charged as a power of two");
                 granted += parties.answersOf(tradeId);
-                if (parties.isPurchase(tradeId)) ++purchases;
+                if (parties.isUnaccepted(tradeId)) ++unaccepted;
             }
             require(market.listing(listingId).answers == granted, "answers were lost or invented");
-            require(market.listing(listingId).purchases == purchases, "purchases were lost or invented");
+            require(market.listing(listingId).unaccepted == unaccepted, "proofs were lost or invented");
             require(granted <= market.listing(listingId).terms.listingQuota, "quota exceeded");
         }
     }

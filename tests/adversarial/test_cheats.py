@@ -25,8 +25,10 @@ def play(trading: Trading, kind: str) -> None:
     if cheat.stranger:
         return
     (honest,) = set(Role) - {cheat.cheater}
-    assert gains[honest] >= -FEE or cheat.ends is State.SETTLED  # settled: it paid the price and holds the model
-    assert gains[cheat.cheater] <= FEE
+    assert (
+        gains[honest] >= -FEE - PROOF_FEE or cheat.ends is State.SETTLED
+    )  # settled: it paid the price and holds the model
+    assert gains[cheat.cheater] <= FEE + PROOF_FEE
 
 
 def set_table(trade_on: Callable[..., Trading], chain: Chain, kind: str) -> Trading:
@@ -38,7 +40,7 @@ def payoff(cheat: Casting) -> dict[Role, int]:
     fee = FEE if cheat.fee_to_seller else 0
     match cheat.ends:
         case State.EXPIRED:
-            wasted = {None: 0, Role.SELLER: -PROOF_FEE, Role.BUYER: PROOF_FEE}[cheat.wastes]
+            wasted = {None: 0, Role.SELLER: -PROOF_FEE, Role.BUYER: PROOF_FEE}[cheat.leaves_proof_fee]
             return {Role.SELLER: fee + wasted, Role.BUYER: -fee - wasted}
         case State.SLASHED:
             return {Role.SELLER: fee - BOND, Role.BUYER: BOND - fee}

@@ -59,8 +59,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain import Chain
-    from trader.market import Purchased, Trade
-    from trader.messages import Order
+    from trader.market import Trade
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
     from zk import AuditCircuit, Srs
@@ -345,9 +344,6 @@ class OtherProofSeller(Seller):
 
     def _tested_model(self) -> CanonicalModel:
         return self.honest
-
-    def _check_committed(self, order: Order, purchase: Purchased) -> None:
-        """It knows that the outputs are not the other model's, and tries."""
 
 
 @pytest.mark.slow

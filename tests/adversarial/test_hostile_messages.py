@@ -152,17 +152,6 @@ def test_other_audit_samples_than_the_committed_ones_get_no_proof(
     assert trading.gains() == FEE_PAID
 
 
-def test_too_many_committed_outputs_get_no_proof(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    class Generous(Buyer):
-        def _committed_outputs(self, seen):
-            return np.vstack([seen, seen])
-
-    trading = trade_on(chain, buyer_type=Generous)
-    assert trading.play() is State.EXPIRED
-    assert "the buyer committed to 32 outputs" in refusal(trading, trading.buyer.trade_id)
-    assert trading.gains() == FEE_PAID
-
-
 class OtherMessageSeller(Seller):
     """Puts something else into the mailbox than what it has committed to."""
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
 from contracts import Windows
+from tests.simulators.killing import KilledError
+from tests.simulators.proxy import Proxy
 from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
 from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
 from trader.margins import SellerPolicy
-from trader.seller import DELIVERY_KEY, Seller
-from trader.trade import Role, State
+from trader.seller import DELIVERY_KEY, KEY_LEAVING, KEY_SENT, Seller
+from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +50,7 @@ class StaleSeller(HastySeller):
             raise IllegalMoveError("its deadline has passed")
         return trade
 
-    def _require_spare_time(self, trade: Trade) -> None:
+    def _require_left(self, trade: Trade, margin: int) -> None:
         pass
 
 
@@ -74,6 +79,11 @@ class Slots:
         thread = threading.Thread(target=make)
         thread.start()
         return thread
+
+
+def has_left(seller: Seller, trade_id: int) -> bool:
+    """Whether the seller takes a trade's key for one that may have left."""
+    return any(seller.vault(trade_id).has(mark) for mark in (KEY_LEAVING, KEY_SENT))
 
 
 def late_by_a_slot(trading: Trading, trade_id: int) -> Slots:
@@ -127,7 +137,7 @@ def test_our_seller_keeps_a_key_that_would_come_late(anvil_url: str, trade_on: C
     finally:
         slots.request("evm_setAutomine", True)
     assert slots.passing == []
-    assert not trading.seller.vault(trade_id).has("key.sent")
+    assert not has_left(trading.seller, trade_id)
     assert trading.play() is State.EXPIRED
     assert not trading.buyer.has_model
     assert trading.gains() == {Role.SELLER: FEE - PROOF_FEE, Role.BUYER: PROOF_FEE - FEE}
@@ -149,14 +159,15 @@ def test_a_stale_clock_lets_the_key_out_long_after_the_deadline(chain: Chain, tr
 
     with pytest.raises(TraderError, match="DeadlinePassed"):
         trading.seller.reveal(trade_id)
-    assert trading.seller.vault(trade_id).has("key.sent")  # it had left: a node without that contract's word takes it
+    assert trading.seller.vault(trade_id).has(KEY_SENT)  # it had left: a node without that contract's word takes it
 
     trading.seller_type = Seller
-    trading.seller.vault(trade_id).forget("key.sent")
+    for mark in (KEY_LEAVING, KEY_SENT):
+        trading.seller.vault(trade_id).forget(mark)
     ours = trading.new_seller()
     with pytest.raises(IllegalMoveError, match="its deadline has passed"):
         ours.reveal(trade_id)
-    assert not ours.vault(trade_id).has("key.sent")
+    assert not has_left(ours, trade_id)
 
 
 @pytest.mark.slow
@@ -184,6 +195,121 @@ def test_a_key_that_has_left_is_sent_again_up_to_the_deadline(chain: Chain, trad
     chain.advance_time(deadline - 60 - chain.time().newest)
     assert trading.new_seller().step(trade_id)
     assert trading.market.trade(trade_id).position.state is State.REVEALED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [False, True], ids=["before the key leaves", "when it has left"])
+@pytest.mark.parametrize(("seconds", "sent"), [(3000, True), (300, True), (60, False)])
+def test_a_seller_killed_around_the_sending_sends_while_there_is_time_for_a_block(
+    chain: Chain,
+    trade_on: Callable[..., Trading],
+    monkeypatch: pytest.MonkeyPatch,
+    left: bool,
+    seconds: int,
+    sent: bool,
+) -> None:
+    """It can't know whether the key has left: most likely it has, so that its margin no longer helps.
+
+    In the last blocks it keeps what may still be a secret: if it was none, sending it again would hardly have helped.
+    """
+    trading = trade_on(chain)
+    trade_id = trading.play_until(State.ACCEPTED)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    snapshot, send = chain._tester.take_snapshot(), chain.web3.eth.send_raw_transaction
+
+    def die(signed: HexBytes) -> None:
+        if left:
+            send(signed)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain.web3.eth, "send_raw_transaction", die)
+        with pytest.raises(KilledError):
+            trading.seller.reveal(trade_id)
+    chain._tester.revert_to_snapshot(snapshot)  # the chain does not have it, or not any more
+    vault = trading.seller.vault(trade_id)
+    assert (vault.has(KEY_LEAVING), vault.has(KEY_SENT)) == (True, False)
+
+    chain.advance_time(deadline - seconds - chain.time().newest)
+    trading.seller = trading.new_seller()
+    assert trading.seller.step(trade_id) == sent
+    assert trading.market.trade(trade_id).position.state is (State.REVEALED if sent else State.ACCEPTED)
+
+
+class Watching(Proxy):
+    """An endpoint that keeps what it was sent; one that includes nothing says that it did."""
+
+    def __init__(self, url: str, *, includes: bool = True) -> None:
+        super().__init__(url)
+        self.seen: list[bytes] = []
+        self._includes = includes
+
+    def answer(self, body: bytes) -> bytes | None:
+        self.seen.append(body)
+        call = json.loads(body)
+        if self._includes or call["method"] != "eth_sendRawTransaction":
+            return super().answer(body)
+        taken = "0x" + keccak(HexBytes(call["params"][0])).hex()
+        return json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": taken}).encode()
+
+    def knows(self, *secrets: bytes) -> set[str]:
+        """The calls that showed it one of some secrets."""
+        return {
+            json.loads(body)["method"] for body in self.seen if any(secret.hex().encode() in body for secret in secrets)
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+@pytest.mark.parametrize("protected", [True, False])
+def test_no_call_shows_the_key_to_the_public_node(
+    anvil_url: str, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    """Not even one that asks what it would cost, before it is decided that the key leaves; the twin asks."""
+    trading = trade_on(Chain.connect(anvil_url))
+    trade_id = trading.play_until(State.ACCEPTED)
+    key, root = (
+        trading.seller.vault(trade_id).read(DELIVERY_KEY),
+        trading.market.event(trade_id, Proven).ciphertext_root,
+    )
+    calldata = HexBytes(trading.market.contract.encode_abi("reveal", [trade_id, root, key]))
+    if not protected:
+        fill = Transactions._fill
+        monkeypatch.setattr(
+            Transactions, "_fill", lambda *arguments, **options: fill(*arguments, **{**options, "secret": False})
+        )
+    public, relay = Watching(anvil_url), Watching(anvil_url)
+    with public.running() as url, relay.running() as reveal_url:
+        trading.wait_for(Chain.connect(url, reveal_url=reveal_url))
+        assert trading.seller.step(trade_id)
+        assert trading.market.trade(trade_id).position.state is State.REVEALED
+    assert len(public.seen) > 10
+    assert public.knows(key, calldata) == (set() if protected else {"eth_estimateGas"})
+    assert relay.knows(key) == relay.knows(calldata) == {"eth_sendRawTransaction"}
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+@pytest.mark.parametrize(("seconds", "public_too"), [(400, True), (60, False)])
+def test_a_key_that_a_relay_never_includes_goes_to_the_public_node_while_there_is_time(
+    anvil_url: str, trade_on: Callable[..., Trading], seconds: int, public_too: bool
+) -> None:
+    trading = trade_on(Chain.connect(anvil_url))
+    trade_id = trading.play_until(State.ACCEPTED)
+    key = trading.seller.vault(trade_id).read(DELIVERY_KEY)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    public, relay = Watching(anvil_url), Watching(anvil_url, includes=False)
+    with public.running() as url, relay.running() as reveal_url:
+        trading.wait_for(Chain.connect(url, reveal_url=reveal_url, timeout_seconds=2.0))
+        with pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
+            trading.seller.reveal(trade_id)
+        assert relay.knows(key)
+        trading.chain.advance_time(deadline - seconds - trading.chain.time().newest)
+        with nullcontext() if public_too else pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
+            trading.seller.reveal(trade_id)
+        state = trading.market.trade(trade_id).position.state
+    assert state is (State.REVEALED if public_too else State.ACCEPTED)
+    assert public.knows(key) == ({"eth_sendRawTransaction"} if public_too else set())
 
 
 def test_windows_that_the_seller_could_not_keep_are_not_offered() -> None:
@@ -219,7 +345,7 @@ def test_a_node_that_takes_its_time_does_not_make_the_key_late(
     monkeypatch.setattr(Transactions, "_fill", fill_slowly)
     with pytest.raises(TooLateError):
         trading.seller.reveal(trade_id)
-    assert not trading.seller.vault(trade_id).has("key.sent")
+    assert not has_left(trading.seller, trade_id)
     assert trading.market.trade(trade_id).position.state is State.ACCEPTED
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contracts.stage import FEE, FIRST, PRICE, PROOF_FEE, Stage, terms_of
+from tests.contracts.stage import ANSWER_FEE, FIRST, PRICE, PROOF_FEE, Stage, terms_of
 
 BURNT = 4
 """Proofs that are let go to waste."""
@@ -20,7 +20,7 @@ def stage() -> Stage:
 
 def burn(stage: Stage, listing: int, trade: int) -> None:
     """Open a session, have it answered, purchase, have inputs proven, and never accept."""
-    stage.open_session(listing, samples=1, value=stage.market.functions.sessionFee(listing, stage.buyer).call())
+    stage.open_session(listing, samples=1)
     stage.respond(trade)
     stage.purchase(trade)
     stage.prove(trade)
@@ -34,7 +34,7 @@ def burn_all(stage: Stage, listing: int) -> tuple[int, int]:
     for trade in range(1, BURNT + 1):
         burn(stage, listing, trade)
     bonds = BURNT * 2 * 10**17
-    fees = FEE * BURNT * (BURNT + 1) // 2
+    fees = ANSWER_FEE * BURNT * (BURNT + 1) // 2
     return stage.credit(stage.buyer) - BURNT * PRICE, stage.credit(stage.seller) - bonds - fees
 
 

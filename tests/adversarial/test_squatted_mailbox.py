@@ -16,7 +16,7 @@ from trader.chain import Chain
 from trader.delivery import Kind, Label, TransferError, transfer
 from trader.delivery.signing import TRAILER_BYTES, sign_trailer
 from trader.errors import EnvironmentFaultError
-from trader.trade import Proven, Purchased, Role, State
+from trader.trade import Answered, Proven, Purchased, Role, SessionOpened, State
 from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def label_of(trading: Trading, trade_id: int) -> Label:
     market, trade = trading.market, trading.market.trade(trade_id)
     match trade.position.state:
         case State.TESTING:
-            kind, number, anchor = Kind.REQUEST, 0, trade.digest
+            kind, number, anchor = Kind.REQUEST, 0, market.event(trade_id, SessionOpened).request_digest
         case State.ANSWERED:
-            kind, number, anchor = Kind.RESPONSE, trade_id, trade.digest
+            kind, number, anchor = Kind.RESPONSE, trade_id, market.event(trade_id, Answered).response_digest
         case State.PURCHASED:
             kind, number, anchor = Kind.AUDIT_INPUTS, trade_id, market.event(trade_id, Purchased).input_commitment
         case _:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.address import to_canonical_address
@@ -38,10 +39,15 @@ from tests.simulators import remembered  # noqa: F401 - makes the chain below re
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "audit_proofs.json").read_text())
 STATES = read_artifacts().enums["State"]
-PRICE, BOND, FEE, PROOF_FEE = 10**18, 2 * 10**17, 10**15, 10**16
+PRICE, BOND, ANSWER_FEE, PROOF_FEE = 10**18, 2 * 10**17, 10**14, 10**16
+SAMPLES = 16
+"""Of a session, unless a test says otherwise."""
+FEE = SAMPLES * ANSWER_FEE
+"""Of a buyer's first session of so many."""
 WINDOWS = Windows(600, 700, 800, 900, 1000, 1100)
 KEY = keccak(b"delivery key")
 REQUEST, RESPONSE = keccak(b"request"), keccak(b"response")
+SALT = keccak(b"salt of the outputs")
 SELLER = to_canonical_address("0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF")
 """eth-tester's second account; sums are valid for one seller alone."""
 GAS = 12_000_000
@@ -56,6 +62,7 @@ class Audit:
     vka: Sequence[bytes]
     layout: Layout
     outputs: Sequence[int]
+    answer: bytes = bytes(32)
 
     @classmethod
     def of(cls, statement: str, vka: str = "vka") -> "Audit":
@@ -80,8 +87,13 @@ class Audit:
     def circuit_digest(self) -> bytes:
         return keccak(b"".join(self.vka))
 
+    @property
+    def outputs_digest(self) -> bytes:
+        return keccak(encode(["bytes32", "int64[]"], [SALT, list(self.outputs)]))
+
     def as_abi(self) -> tuple[Any, ...]:
-        return (self.proof, list(self.instances), list(self.vka), self.layout.as_abi(), list(self.outputs))
+        instances, vka = list(self.instances), list(self.vka)
+        return (self.proof, instances, vka, self.layout.as_abi(), self.answer, self.outputs_digest)
 
 
 FIRST = Audit.of("first")
@@ -106,7 +118,7 @@ def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = No
         token=ETH,
         price_wei=PRICE,
         bond_wei=BOND,
-        fee_wei=FEE,
+        fee_wei=ANSWER_FEE,
         audit_samples=VECTORS["audit_samples"],
         proof_fee_wei=PROOF_FEE,
         buyer_quota=96,
@@ -127,6 +139,7 @@ class Stage:
         self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
         self._refusing = False
         self._roots: dict[int, bytes] = {}
+        self._answers: dict[int, bytes] = {}
         self.web3 = Web3(EthereumTesterProvider(self.tester))
         deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
         assert to_canonical_address(self.seller) == SELLER
@@ -200,17 +213,20 @@ class Stage:
     def open_session(
         self,
         listing: int = 1,
-        samples: int = 16,
-        value: int = FEE,
+        samples: int = SAMPLES,
+        value: int | None = None,
         sender: str | None = None,
         offer: bytes | None = None,
     ) -> Any:
-        offer = self.offered(listing) if offer is None else offer
-        function = self.market.functions.openSession(listing, offer, samples, REQUEST)
-        return self.send(function, sender or self.buyer, value)
+        """Pays the session's fee, unless another value is given."""
+        offer, sender = self.offered(listing) if offer is None else offer, sender or self.buyer
+        value = self.session_fee(listing, samples, sender) if value is None else value
+        return self.send(self.market.functions.openSession(listing, offer, samples, REQUEST), sender, value)
 
-    def respond(self, trade: int = 1, sender: str | None = None, request: bytes = REQUEST) -> Any:
-        return self.send(self.market.functions.respond(trade, request, RESPONSE), sender or self.seller)
+    def respond(self, trade: int = 1, sender: str | None = None, session: bytes | None = None) -> Any:
+        session = self.trade(trade)["digest"] if session is None else session
+        self._answers[trade] = keccak(session + RESPONSE)
+        return self.send(self.market.functions.respond(trade, session, RESPONSE), sender or self.seller)
 
     def purchase(
         self,
@@ -218,11 +234,12 @@ class Stage:
         audit: Audit = FIRST,
         value: int = PRICE,
         sender: str | None = None,
-        response: bytes = RESPONSE,
+        answer: bytes | None = None,
         highest_proof_fee: int = PRICE,
     ) -> Any:
-        committed = audit.input_commitment, audit.outputs
-        function = self.market.functions.purchase(trade, response, *committed, highest_proof_fee)
+        answer = self.trade(trade)["digest"] if answer is None else answer
+        committed = audit.input_commitment, audit.outputs_digest
+        function = self.market.functions.purchase(trade, answer, *committed, highest_proof_fee)
         return self.send(function, sender or self.buyer, value)
 
     def prove(
@@ -235,6 +252,7 @@ class Stage:
     ) -> Any:
         root = self.ciphertext_tree.root if root is None else root
         self._roots[trade] = root
+        audit = replace(audit, answer=self._answers.get(trade, bytes(32))) if audit.answer == bytes(32) else audit
         function = self.market.functions.prove(trade, audit.as_abi(), root, keccak(KEY))
         return self.send(function, sender or self.seller, value)
 
@@ -268,7 +286,7 @@ class Stage:
         """Opens a session on the listing and moves the trade along to the named state."""
         if state == "None":
             return
-        self.open_session(listing, value=self.market.functions.sessionFee(listing, self.buyer).call())
+        self.open_session(listing)
         waiting: list[tuple[str, Callable[[], Any]]] = [
             ("Testing", lambda: self.respond(trade)),
             ("Answered", lambda: self.purchase(trade, audit)),
@@ -314,6 +332,9 @@ class Stage:
     def trade(self, trade: int = 1) -> dict[str, Any]:
         names = ("buyer", "deadline", "state", "listing_id", "stake", "samples", "digest")
         return dict(zip(names, self.market.functions.trade(trade).call(), strict=True))
+
+    def session_fee(self, listing: int = 1, samples: int = SAMPLES, account: str | None = None) -> int:
+        return int(self.market.functions.sessionFee(listing, account or self.buyer, samples).call())
 
     def state(self, trade: int = 1) -> str:
         return STATES[self.trade(trade)["state"]]

@@ -11,8 +11,8 @@ def test_the_listing_holds_the_terms_as_they_were_given(stage: Stage) -> None:
     listed = stage.event(stage.offer(terms), "Listed")
     assert (listed["listingId"], listed["seller"]) == (2, stage.seller)
     assert listed["manifestHash"] == terms.manifest_hash
-    seller, is_open, answers, purchases, offer, stored = stage.market.functions.listing(2).call()
-    assert (seller, is_open, answers, purchases) == (stage.seller, True, 0, 0)
+    seller, is_open, answers, unaccepted, offer, stored = stage.market.functions.listing(2).call()
+    assert (seller, is_open, answers, unaccepted) == (stage.seller, True, 0, 0)
     assert (Terms.from_abi(stored), offer) == (terms, offer_digest(stage.seller, terms))
     assert stage.market.functions.listingCount().call() == 2
 

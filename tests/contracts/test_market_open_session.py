@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 from eth_utils.crypto import keccak
 
 from contracts import Terms, offer_digest
-from tests.contracts.stage import FEE, FIRST, WINDOWS, Stage, terms_of
+from tests.contracts.stage import ANSWER_FEE, FEE, FIRST, WINDOWS, Stage, terms_of
 
 
 def test_a_session_locks_its_fee(stage: Stage) -> None:
@@ -26,9 +26,17 @@ def test_a_session_locks_its_fee(stage: Stage) -> None:
 
 def test_the_fee_grows_with_each_session_of_a_buyer(stage: Stage) -> None:
     for n in (1, 2, 3):
-        assert stage.market.functions.sessionFee(1, stage.buyer).call() == n * FEE
+        assert stage.session_fee() == n * FEE
         stage.open_session(value=n * FEE)
-    assert stage.market.functions.sessionFee(1, stage.stranger).call() == FEE
+    assert stage.session_fee(account=stage.stranger) == FEE
+
+
+def test_the_fee_grows_with_the_answers(stage: Stage) -> None:
+    """Or a listing's quota could be bought up for a few small sessions' fees."""
+    for samples in (1, 2, 64):
+        assert stage.session_fee(samples=samples) == samples * ANSWER_FEE
+    with stage.refused("UnexpectedPayment", paid=FEE, due=4 * FEE):
+        stage.open_session(samples=64, value=FEE)
 
 
 def test_the_fee_must_be_exact(stage: Stage) -> None:
@@ -48,11 +56,11 @@ def test_a_session_takes_its_samples_and_those_of_the_audit_once_it_is_answered(
     stage.respond()
     assert answers_left(stage, stage.buyer) == 24
     with stage.refused("QuotaExceeded", listingId=1, answers=40, answersLeft=24):
-        stage.open_session(samples=32, value=2 * FEE)
-    stage.open_session(samples=16, value=2 * FEE)
+        stage.open_session(samples=32)
+    stage.open_session(samples=16)
     stage.respond(2)
     with stage.refused("QuotaExceeded", listingId=1, answers=9, answersLeft=0):
-        stage.open_session(samples=1, value=3 * FEE)
+        stage.open_session(samples=1)
 
 
 def test_all_buyers_together_cannot_exceed_the_listing_quota(stage: Stage) -> None:
@@ -62,8 +70,8 @@ def test_all_buyers_together_cannot_exceed_the_listing_quota(stage: Stage) -> No
     stage.open_session(samples=64, sender=stage.stranger)
     stage.respond(2)
     with stage.refused("QuotaExceeded", listingId=1, answers=24, answersLeft=16):
-        stage.open_session(samples=16, value=2 * FEE, sender=stage.stranger)
-    stage.open_session(samples=8, value=2 * FEE, sender=stage.stranger)
+        stage.open_session(samples=16, sender=stage.stranger)
+    stage.open_session(samples=8, sender=stage.stranger)
 
 
 def test_sessions_that_wait_take_nothing_from_anybody(stage: Stage) -> None:
@@ -128,9 +136,11 @@ def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:
 
 
 def test_the_largest_fee_and_none_at_all(stage: Stage) -> None:
-    """A fee has 96 bits and a buyer's sessions 32, so that every fee fits the 128 bits of a trade's."""
-    stage.offer(terms_of(FIRST, fee_wei=2**96 - 1))
-    assert stage.market.functions.sessionFee(2, stage.buyer).call() == 2**96 - 1
+    """What a session costs has 128 bits; a dearer one can't be opened, as nobody has so much."""
+    stage.offer(terms_of(FIRST, fee_wei=2**96 - 1, buyer_quota=2**32 - 1, listing_quota=2**32 - 1))
+    assert stage.session_fee(2, samples=2**31) == 2**31 * (2**96 - 1)
+    with stage.refused("UnexpectedPayment", paid=0, due=2**31 * (2**96 - 1)):
+        stage.open_session(listing=2, samples=2**31, value=0)
     stage.offer(terms_of(FIRST, fee_wei=0))
     stage.open_session(listing=3, value=0)
     stage.open_session(listing=3, value=0)

@@ -6,12 +6,11 @@ import pytest
 from eth_utils.crypto import keccak
 
 from contracts import delivery_digest, layout_hash
-from tests.contracts.reference import MODULUS, signed
-from tests.contracts.stage import BOND, FIRST, KEY, WINDOWS, Audit, Stage, StageAt, terms_of
+from tests.contracts.reference import MODULUS
+from tests.contracts.stage import BOND, FIRST, KEY, PROOF_FEE, WINDOWS, Audit, Stage, StageAt, terms_of
 
 SECOND, OTHER_MODEL, FOREIGN = Audit.of("second"), Audit.of("other_model"), Audit.of("foreign_srs", "foreign_vka")
 SHIFT = FIRST.layout.output_shift_bits
-TOLERANCE = 1 << SHIFT
 COUNT = len(FIRST.outputs)
 
 
@@ -25,7 +24,7 @@ def test_a_proof_locks_the_bond_and_commits_to_the_delivery(purchased: Stage) ->
     proven = purchased.event(purchased.prove(), "Proven")
     root, deadline = purchased.ciphertext_tree.root, purchased.now + WINDOWS.acceptance_seconds
     expected = {"tradeId": 1, "ciphertextRoot": root, "keyHash": keccak(KEY), "bond": BOND, "deadline": deadline}
-    assert proven == expected
+    assert proven == expected | {"proofFee": PROOF_FEE}
     trade = purchased.trade()
     assert (trade["digest"], trade["deadline"]) == (delivery_digest(root, keccak(KEY)), deadline)
     assert purchased.web3.eth.get_balance(purchased.deployment.market) == before + BOND
@@ -115,10 +114,14 @@ def test_replay_in_another_trade(stage_at: StageAt) -> None:
     stage.prove(trade=2, audit=SECOND)
 
 
-def test_outputs_that_the_buyer_did_not_commit_to(purchased: Stage) -> None:
-    outputs = [FIRST.outputs[0] + 1, *FIRST.outputs[1:]]
-    with purchased.refused("UnexpectedPurchase"):
-        purchased.prove(audit=replace(FIRST, outputs=outputs))
+def test_another_purchase_than_the_buyers(purchased: Stage) -> None:
+    """After a reorganisation the trade's number may be of another one, of the same inputs perhaps."""
+    for other in (
+        replace(FIRST, outputs=[FIRST.outputs[0] + 1, *FIRST.outputs[1:]]),
+        replace(FIRST, answer=keccak(b"another answer")),
+    ):
+        with purchased.refused("UnexpectedPurchase"):
+            purchased.prove(audit=other)
 
 
 def test_another_layout(purchased: Stage) -> None:
@@ -132,14 +135,6 @@ def test_instances_missing_or_too_many(purchased: Stage) -> None:
     for instances in (FIRST.instances[:-1], [*FIRST.instances, 0]):
         with purchased.refused("UnexpectedInstanceCount", count=len(instances), expected=COUNT):
             purchased.prove(audit=replace(FIRST, instances=instances))
-
-
-def test_a_purchase_with_the_wrong_number_of_outputs_cannot_be_proven(stage_at: StageAt) -> None:
-    short = replace(FIRST, outputs=FIRST.outputs[:-1])
-    stage = stage_at("Answered")
-    stage.purchase(audit=short)
-    with stage.refused("UnexpectedOutputCount", count=COUNT - 1, expected=COUNT):
-        stage.prove(audit=short)
 
 
 @pytest.mark.parametrize("index", [0, 1, COUNT - 1])
@@ -158,44 +153,10 @@ def test_forged_outputs(purchased: Stage) -> None:
         purchased.prove(audit=replace(FIRST, instances=instances))
 
 
-# ------------------------------------------------------------------------------------------------------ the tolerance
-
-
-def distance(audit: Audit, index: int) -> int:
-    return abs(signed(audit.instances[index]) - (audit.outputs[index] << SHIFT))
-
-
-@pytest.mark.parametrize("index", [0, 1, COUNT - 1])
-@pytest.mark.parametrize("direction", [-1, 1])
-def test_outputs_out_of_tolerance(stage_at: StageAt, index: int, direction: int) -> None:
-    outputs = list(FIRST.outputs)
-    outputs[index] += 2 * direction
-    lied = replace(FIRST, outputs=outputs)
-    assert distance(lied, index) > TOLERANCE
+def test_what_the_buyer_saw_is_not_asked_for(stage_at: StageAt) -> None:
+    """The escrow can't compare: the buyer does, before it accepts."""
     stage = stage_at("Answered")
-    stage.purchase(audit=lied)
-    proven, committed = signed(FIRST.instances[index]), outputs[index] << SHIFT
-    with stage.refused("OutputOutsideTolerance", index=index, proven=proven, committed=committed):
-        stage.prove(audit=lied)
-
-
-@pytest.mark.parametrize("slack", [-1, 0])
-def test_the_tolerance_is_inclusive(stage: Stage, slack: int) -> None:
-    worst = max(range(COUNT), key=lambda i: distance(FIRST, i))
-    stage.offer(terms_of(FIRST, tolerance=distance(FIRST, worst) + slack))
-    stage.open_session(listing=2)
-    stage.respond()
-    stage.purchase()
-    if slack < 0:
-        with stage.refused("OutputOutsideTolerance", index=worst):
-            stage.prove()
-    else:
-        stage.prove()
-
-
-def test_extreme_outputs_do_not_wrap_around(stage_at: StageAt) -> None:
-    extreme = replace(FIRST, outputs=[2**63 - 1, -(2**63), *FIRST.outputs[2:]])
-    stage = stage_at("Answered")
-    stage.purchase(audit=extreme)
-    with stage.refused("OutputOutsideTolerance", index=0, committed=(2**63 - 1) << SHIFT):
-        stage.prove(audit=extreme)
+    elsewhere = replace(FIRST, outputs=[output + 10**6 for output in FIRST.outputs])
+    stage.purchase(audit=elsewhere)
+    stage.prove(audit=elsewhere)
+    assert stage.state() == "Proven"

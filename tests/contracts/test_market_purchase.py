@@ -1,25 +1,39 @@
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from tests.contracts.stage import FEE, FIRST, PRICE, PROOF_FEE, WINDOWS, StageAt
+from contracts import answer_digest, outputs_digest, session_digest
+from tests.contracts.stage import (
+    FIRST,
+    PRICE,
+    PROOF_FEE,
+    REQUEST,
+    RESPONSE,
+    SALT,
+    SAMPLES,
+    WINDOWS,
+    Stage,
+    StageAt,
+)
 
 
-def test_a_purchase_locks_the_price_and_keeps_a_digest_of_what_the_buyer_saw(stage_at: StageAt) -> None:
+def test_a_purchase_locks_the_price_and_shows_no_more_than_a_digest_of_what_the_buyer_saw(stage_at: StageAt) -> None:
     stage = stage_at("Answered")
+    answer = answer_digest(session_digest(stage.buyer, stage.offered(), SAMPLES, REQUEST), RESPONSE)
+    assert stage.trade()["digest"] == answer
     before = stage.web3.eth.get_balance(stage.deployment.market)
     purchased = stage.event(stage.purchase(), "Purchased")
     deadline = stage.now + WINDOWS.proof_seconds
     assert purchased == {
         "tradeId": 1,
         "inputCommitment": FIRST.input_commitment,
-        "outputs": list(FIRST.outputs),
+        "outputsDigest": outputs_digest(SALT, FIRST.outputs),
         "price": PRICE,
-        "proofFee": PROOF_FEE,
+        "highestProofFee": PRICE,
         "deadline": deadline,
     }
     assert (stage.state(), stage.deadline()) == ("Purchased", deadline)
-    digest = keccak(encode(["bytes32", "int64[]"], [FIRST.input_commitment, FIRST.outputs]))
-    assert stage.trade()["digest"] == digest
+    committed = [answer, FIRST.input_commitment, outputs_digest(SALT, FIRST.outputs)]
+    assert stage.trade()["digest"] == keccak(encode(["bytes32"] * 3, committed))
     assert stage.web3.eth.get_balance(stage.deployment.market) == before + PRICE
 
 
@@ -31,22 +45,67 @@ def test_the_price_must_be_exact(stage_at: StageAt) -> None:
 
 
 def test_a_purchase_follows_the_response_that_was_seen(stage_at: StageAt) -> None:
+    """And the session and the offer in which it was seen."""
     stage = stage_at("Answered")
-    other = keccak(b"another response")
-    with stage.refused("UnexpectedDigest", digest=other, expected=keccak(b"response")):
-        stage.purchase(response=other)
+    answer, session = stage.trade()["digest"], session_digest(stage.buyer, stage.offered(), SAMPLES, REQUEST)
+    elsewhere = session_digest(stage.buyer, keccak(b"another offer"), SAMPLES, REQUEST)
+    for other in (answer_digest(session, keccak(b"another response")), answer_digest(elsewhere, RESPONSE)):
+        with stage.refused("UnexpectedDigest", digest=other, expected=answer):
+            stage.purchase(answer=other)
 
 
-def test_a_proof_that_is_not_accepted_costs_more_the_more_were_purchased(stage_at: StageAt) -> None:
+def proof_fee(stage: Stage) -> int:
+    return int(stage.market.functions.proofFee(1).call())
+
+
+def test_a_proof_costs_more_the_more_were_not_accepted(stage_at: StageAt) -> None:
     """So that nobody burns the proofs of a listing for nothing; the buyer says how much it risks at most."""
     stage = stage_at("Purchased")
-    assert stage.market.functions.proofFee(1).call() == 2 * PROOF_FEE
-    stage.open_session(value=2 * FEE)
+    assert proof_fee(stage) == PROOF_FEE
+    stage.prove()
+    assert (proof_fee(stage), stage.trade()["stake"]) == (2 * PROOF_FEE, PROOF_FEE)
+    stage.open_session()
     stage.respond(2)
     with stage.refused("ProofFeeTooHigh", proofFee=2 * PROOF_FEE, highest=2 * PROOF_FEE - 1):
         stage.purchase(2, highest_proof_fee=2 * PROOF_FEE - 1)
     stage.purchase(2, highest_proof_fee=2 * PROOF_FEE)
+    stage.prove(2)
     assert stage.trade(2)["stake"] == 2 * PROOF_FEE
+
+
+def test_a_proof_that_is_accepted_makes_none_dearer(stage_at: StageAt) -> None:
+    stage = stage_at("Proven")
+    assert proof_fee(stage) == 2 * PROOF_FEE
+    stage.accept()
+    assert proof_fee(stage) == PROOF_FEE
+
+
+def test_purchases_that_are_not_proven_make_nothing_dearer(stage_at: StageAt) -> None:
+    """They cost a stranger little; many of them at once would keep buyers from a listing."""
+    stage = stage_at("Purchased")
+    for trade in (2, 3):
+        stage.open_session(samples=1)
+        stage.respond(trade)
+        stage.purchase(trade)
+    assert proof_fee(stage) == PROOF_FEE
+    stage.at(stage.deadline(3))
+    stage.expire(3)
+    assert proof_fee(stage) == PROOF_FEE
+
+
+def test_no_proof_costs_its_buyer_more_than_it_agreed_to(stage_at: StageAt) -> None:
+    """Two purchased at the fee of a first proof; the second is not taken until the first was accepted."""
+    stage = stage_at("Answered")
+    stage.purchase(highest_proof_fee=PROOF_FEE)
+    stage.open_session()
+    stage.respond(2)
+    stage.purchase(2, highest_proof_fee=PROOF_FEE)
+    stage.prove()
+    with stage.refused("ProofFeeTooHigh", proofFee=2 * PROOF_FEE, highest=PROOF_FEE):
+        stage.prove(2)
+    stage.accept()
+    stage.prove(2)
+    assert stage.trade(2)["stake"] == PROOF_FEE
 
 
 def test_only_the_buyer_purchases(stage_at: StageAt) -> None:

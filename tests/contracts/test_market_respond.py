@@ -1,6 +1,7 @@
 from eth_utils.crypto import keccak
 
-from tests.contracts.stage import FEE, WINDOWS, Stage
+from contracts import session_digest
+from tests.contracts.stage import FEE, REQUEST, SAMPLES, WINDOWS, Stage
 
 
 def test_answering_earns_the_fee(stage: Stage) -> None:
@@ -15,9 +16,21 @@ def test_answering_earns_the_fee(stage: Stage) -> None:
 def test_an_answer_is_to_the_request_that_was_evaluated(stage: Stage) -> None:
     """After a reorganisation the trade's number may be another session's."""
     stage.open_session()
-    other = keccak(b"another request")
-    with stage.refused("UnexpectedDigest", digest=other, expected=keccak(b"request")):
-        stage.respond(request=other)
+    offer, asked = stage.offered(), (stage.buyer, SAMPLES, REQUEST)
+    session = session_digest(stage.buyer, offer, SAMPLES, REQUEST)
+    assert stage.trade()["digest"] == session
+    for buyer, samples, request in (
+        (stage.stranger, *asked[1:]),
+        (stage.buyer, SAMPLES // 2, REQUEST),
+        (stage.buyer, SAMPLES, keccak(b"another request")),
+    ):
+        other = session_digest(buyer, offer, samples, request)
+        with stage.refused("UnexpectedDigest", digest=other, expected=session):
+            stage.respond(session=other)
+    other = session_digest(stage.buyer, keccak(b"another offer"), SAMPLES, REQUEST)
+    with stage.refused("UnexpectedDigest", digest=other, expected=session):
+        stage.respond(session=other)
+    stage.respond(session=session)
 
 
 def test_only_the_seller_answers(stage: Stage) -> None:

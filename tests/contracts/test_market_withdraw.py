@@ -6,7 +6,7 @@ import pytest
 
 from contracts import ETH
 from contracts.published import read_artifacts
-from tests.contracts.stage import FEE, FIRST, REQUEST, Stage, StageAt, terms_of
+from tests.contracts.stage import FEE, FIRST, Stage, StageAt, terms_of
 
 
 def test_withdrawing_pays_the_whole_balance_once(stage_at: StageAt) -> None:
@@ -43,7 +43,7 @@ def hostile(stage: Stage) -> Any:
     forward(stage, receiver, stage.market.functions.list(terms_of(FIRST).as_abi()))
     for trade, fee in ((1, FEE), (2, 2 * FEE)):
         stage.open_session(listing=2, value=fee)
-        forward(stage, receiver, stage.market.functions.respond(trade, REQUEST, bytes(32)))
+        forward(stage, receiver, stage.market.functions.respond(trade, stage.trade(trade)["digest"], bytes(32)))
     stage.open_session(listing=1, value=FEE)
     return receiver
 
@@ -58,7 +58,7 @@ def test_a_receiver_that_calls_back_gets_what_it_is_owed_and_no_more(stage: Stag
     again = {
         "withdraw": functions.withdraw(ETH),
         "expire": functions.expire(2),
-        "respond": functions.respond(1, REQUEST, bytes(32)),
+        "respond": functions.respond(1, stage.trade()["digest"], bytes(32)),
     }
     stage.send(hostile.functions.setAttack(again[attack]._encode_transaction_data()), stage.stranger)
     forward(stage, hostile, functions.withdraw(ETH))

@@ -16,7 +16,7 @@ from trader.buyer import OPENING, Buyer
 from trader.delivery import Kind
 from trader.errors import PartyFolderError
 from trader.seller import Seller
-from trader.trade import Role, State
+from trader.trade import Role, SessionOpened, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,5 +105,6 @@ def test_a_kept_transaction_is_not_sent_for_another_request(
     trading.buyer.vault.forget(Kind.REQUEST.value)
     trade_id = trading.open()
     assert sessions(trading) == 1
-    assert trading.market.trade(trade_id).digest == he.digest(trading.buyer.vault.map(Kind.REQUEST.value))
+    opened = trading.market.event(trade_id, SessionOpened)
+    assert opened.request_digest == he.digest(trading.buyer.vault.map(Kind.REQUEST.value))
     assert trading.seller.step(trade_id)

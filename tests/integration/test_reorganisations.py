@@ -5,22 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eth_account import Account
 
+from contracts import offer_digest
 from ledger import EntryKind, read_by_kind, verify_log
 from tests.simulators.node import Node
-from tests.simulators.trading import FEE, PRICE, Trading
+from tests.simulators.trading import ETHER, FEE, OFFER, POLICY, PRICE, Trading
+from trader.buyer import Buyer
 from trader.chain import Chain
+from trader.delivery import Kind
 from trader.driving import buy, serve
 from trader.errors import ChainUnavailableError
-from trader.seller import Seller
-from trader.trade import Role, State
+from trader.seller import DELIVERY_KEY, KEY_LEAVING, Seller
+from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from trader.market import Trade
 
 CONFIRMATIONS = 3
 MOVES = {"openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm", "withdraw"}
@@ -77,10 +84,10 @@ class WatchedSeller(Seller):
 
     depths: list[int]
 
-    def _let_go(self, trade_id: int) -> None:
-        super()._let_go(trade_id)
+    def _let_go(self, trade: Trade, signed: bytes) -> None:
+        super()._let_go(trade, signed)
         web3, contract = self.market.chain.web3, self.market.contract
-        (accepted,) = contract.events.Accepted().get_logs(from_block=0, argument_filters={"tradeId": trade_id})
+        (accepted,) = contract.events.Accepted().get_logs(from_block=0, argument_filters={"tradeId": trade.trade_id})
         self.depths.append(web3.eth.block_number - accepted["blockNumber"] + 1)
 
 
@@ -156,3 +163,104 @@ def test_a_move_whose_block_never_comes_back_is_no_loss(url: str, trade_on: Call
     trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS))
     assert trading.open() == 1
     assert trading.market.contract.functions.tradeCount().call() == 1
+
+
+@pytest.mark.slow
+def test_a_number_that_goes_to_another_session_brings_it_no_state_of_the_first(
+    chain: Chain, trade_on: Callable[..., Trading]
+) -> None:
+    """A key that the first buyer may have seen would open the second's delivery; another ciphertext would double it."""
+    trading = trade_on(chain)
+    trading.seller.publish()
+    snapshot = chain._tester.take_snapshot()
+    first = trading.play_until(State.REVEALED)
+    kept, proven = trading.seller.vault(first), trading.market.event(first, Proven)
+    answer = kept.read(Kind.RESPONSE.value)
+    chain._tester.revert_to_snapshot(snapshot)
+
+    trading.accounts[Role.BUYER] = Account.create()
+    chain.fund(trading.accounts[Role.BUYER].address, 10 * ETHER)
+    second_buyer = replace(trading.equipment(Role.BUYER), folder=trading.folder / "second")
+    verified = trading.buyer.listing
+    trading.buyer = Buyer(trading.listing_id, POLICY, second_buyer, labels=trading.model.test_labels)
+    trading.buyer.listing = verified
+    second = trading.play_until(State.PROVEN)
+    assert second == first
+    vault = trading.seller.vault(second)
+    assert not vault.has(KEY_LEAVING)
+    assert vault.read(DELIVERY_KEY) != kept.read(DELIVERY_KEY)
+    assert vault.read(Kind.RESPONSE.value) != answer
+    found = trading.market.event(second, Proven)
+    assert found.ciphertext_root != proven.ciphertext_root
+    assert found.key_hash != proven.key_hash
+    assert trading.play() is State.SETTLED
+    assert trading.buyer.delivered_onnx() == trading.package.plain_model
+
+
+def test_a_copied_request_is_another_buyers_session(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """Whoever copies a request, and is given its number after a reorganisation, gets none of its state."""
+    trading = trade_on(chain)
+    trading.seller.publish()
+    snapshot = chain._tester.take_snapshot()
+    first = trading.open()
+    trade, of_first = trading.market.trade(first), trading.seller.vault(first)
+    chain._tester.revert_to_snapshot(snapshot)
+    copier, offer = Account.create(), offer_digest(trading.seller.address, OFFER.terms(trading.package.manifest))
+    chain.fund(copier.address, ETHER)
+    trading.market.open_session(
+        copier, trading.listing_id, offer, trade.samples, trade.digest, FEE, before_sending=lambda _: None
+    )
+    again = trading.market.trade(first)
+    assert (again.digest, again.buyer) == (trade.digest, copier.address)
+    assert trading.seller.vault(first).folder != of_first.folder
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_a_seller_waits_for_no_confirmations_of_what_ends_a_trade(url: str, trade_on: Callable[..., Trading]) -> None:
+    """The key of another trade may be due meanwhile. It looks again, and does once more what the chain has dropped."""
+    hasty = Chain.connect(url)
+    trading = trade_on(hasty)
+    trade_id = trading.play_until(State.ANSWERED)
+    hasty.advance_time(trading.market.trade(trade_id).position.deadline_seconds - hasty.time().newest)
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    seller, eth = trading.seller, hasty.web3.eth
+
+    def sent() -> int:
+        return eth.get_transaction_count(seller.address)
+
+    before = sent()
+    assert seller.step(trade_id)
+    assert not seller.step(trade_id)
+    assert sent() == before + 1
+    hasty.web3.manager.request_blocking("anvil_rollback", [1])
+    assert seller.step(trade_id)
+    assert sent() == before + 1
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    assert trading.market.trade(trade_id).position.state is State.EXPIRED
+
+    assert seller.step(trade_id)  # withdraws
+    assert not seller.step(trade_id)
+    assert seller.is_owed
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    assert not seller.is_owed
+    assert sent() == before + 2
+    assert trading.gains()[Role.SELLER] == FEE
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+def test_one_that_waits_for_them_holds_everything_up(url: str, trade_on: Callable[..., Trading]) -> None:
+    hasty = Chain.connect(url)
+    trading = trade_on(hasty)
+    trading.play_until(State.ANSWERED)
+    hasty.advance_time(1)
+    hasty.advance_time(1)
+    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    trading.seller.lingers = True
+    with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
+        trading.seller.withdraw()

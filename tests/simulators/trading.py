@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 remember(kzg, "multiply", "pairing", "final_exponentiate")  # every table's buyer verifies the same listing
 
 ETHER = 10**18
-PRICE, BOND, FEE, PROOF_FEE = ETHER, ETHER // 5, ETHER // 1000, ETHER // 200
+PRICE, BOND, ANSWER_FEE, PROOF_FEE = ETHER, ETHER // 5, ETHER // 256_000, ETHER // 200
+FEE = 256 * ANSWER_FEE
+"""Of the session that tests the whole test set, of 142 samples: it is charged as 256."""
 WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
 SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
@@ -57,7 +59,7 @@ def make_package(model: DemoModel, folder: Path) -> SellerPackage:
         card=ModelCard(name="for tests"),
         buyer_quota_samples=300,
         listing_quota_samples=600,
-        fee_wei=FEE,
+        fee_wei=ANSWER_FEE,
         seller=SELLER.address,
         insist=True,
     )

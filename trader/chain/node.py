@@ -188,11 +188,11 @@ class Chain:
         with self.reachable():
             return _block(self.web3.eth.get_block(self._confirmed_number()))
 
-    def stands(self, block: Block) -> bool:
+    def stands(self, number: int, block_hash: bytes) -> bool:
         """Whether a block is still part of the chain."""
         with self.reachable():
             try:
-                return bytes(self.web3.eth.get_block(block.number)["hash"]) == block.hash
+                return bytes(self.web3.eth.get_block(number)["hash"]) == block_hash
             except BlockNotFound:
                 return False
 
@@ -328,7 +328,7 @@ class Chain:
             newest = self.confirmed_block()
             with self.reachable():
                 found = list(read_logs(self.web3, query, first_block, newest.number))
-            if self.stands(newest):
+            if self.stands(newest.number, newest.hash):
                 return decode_logs(contract, found), newest
         raise ChainUnavailableError(f"the blocks of {self.name} were replaced while they were searched. Repeat.")
 

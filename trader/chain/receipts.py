@@ -25,12 +25,14 @@ class LogEvent:
         name: As in the ABI.
         arguments: By name.
         block_number: Block that holds it.
+        block_hash: That of this block: as long as it stands, so does the event.
         transaction_hash: 0x-hex, of the transaction that caused it.
     """
 
     name: str
     arguments: dict[str, Any]
     block_number: int
+    block_hash: bytes
     transaction_hash: str
 
 
@@ -71,7 +73,13 @@ def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent
     decoded = [found for event in events for found in event().process_receipt(own, errors=DISCARD)]
     decoded.sort(key=lambda log: (log["blockNumber"], log["logIndex"]))
     return [
-        LogEvent(log["event"], dict(log["args"]), log["blockNumber"], "0x" + bytes(log["transactionHash"]).hex())
+        LogEvent(
+            log["event"],
+            dict(log["args"]),
+            log["blockNumber"],
+            bytes(log["blockHash"]),
+            "0x" + bytes(log["transactionHash"]).hex(),
+        )
         for log in decoded
     ]
 

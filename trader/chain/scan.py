@@ -34,7 +34,7 @@ class LogScan:
         Raises:
             ChainUnavailableError: The node does not answer, or refuses to search.
         """
-        if self._newest is not None and not self._chain.stands(self._newest):
+        if self._newest is not None and not self._chain.stands(self._newest.number, self._newest.hash):
             self._newest, self._found = None, []
         start = self._first_block if self._newest is None else max(self._first_block, self._newest.number + 1)
         found, newest = self._chain.logs_since(self._contract, self._topics, start)

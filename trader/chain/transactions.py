@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from eth_account import Account
@@ -77,8 +77,14 @@ class Ways:
 
     Attributes:
         before_sending: Called with each version of the signed transaction before it leaves; what it raises stops it.
+            A process may be killed after it, whether or not the transaction has left by then.
         once_sent: Called when the node has taken the first version.
         secret: Whether it goes to the relay alone.
+        goes_public: Whether it goes to the public node as well from now on, asked while a secret waits: a relay that
+            includes it nowhere would else see its deadline pass.
+        earlier: A signed version that a killed process may have sent: the next one takes its number, with more fees.
+        confirmed: Whether to wait for its confirmations; else for one block, and whoever sends it looks again whether
+            it stands. If it does not, and is sent again, it keeps its number.
         replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
             that was mined would not be known as the same.
     """
@@ -86,6 +92,9 @@ class Ways:
     before_sending: Callable[[bytes], None] = lambda _: None
     once_sent: Callable[[], None] = lambda: None
     secret: bool = False
+    goes_public: Callable[[], bool] = lambda: False
+    earlier: bytes = b""
+    confirmed: bool = True
     replaceable: bool = True
 
 
@@ -145,6 +154,8 @@ class Transactions:
             ChainUnavailableError: It did not stand in time.
         """
         self._check_funds(account, value_wei)
+        if ways.earlier:
+            self._recall(ways.earlier)
         for attempt in range(GAS_ATTEMPTS):
             transaction = self._fill(function, account, value_wei, more_gas=attempt, secret=ways.secret)
             receipt = self._deliver(function, transaction, account, ways)
@@ -163,7 +174,7 @@ class Transactions:
             if self._is_replaced(signed):
                 raise _replaced(signed)
             self._broadcast(signed, secret=False)
-        return self._wait([signed], secret=False)
+        return self._wait([signed], Ways())
 
     # -------------------------------------------------------------------------------------------------------- making
 
@@ -212,6 +223,13 @@ class Transactions:
                 "Replace them from a wallet if they stay; it is tried again."
             )
 
+    def _recall(self, signed: bytes) -> None:
+        """Take a transaction for one that is under way; if its number was used meanwhile, nothing comes of that."""
+        fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
+        sender, nonce = _sender_and_nonce(signed)
+        fees = _fees_of(cast("TxParams", fields))
+        self._under_way.setdefault(_key(cast("TxParams", {**fields, "from": sender})), _UnderWay(nonce, fees, fees))
+
     def _market_fees(self) -> Fees:
         base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
         tip = int(self._web3.eth.max_priority_fee)
@@ -259,8 +277,9 @@ class Transactions:
         else:
             self._broadcast(signed, secret=ways.secret)
             ways.once_sent()
-        receipt = self._wait([signed], secret=ways.secret, sign_dearer=sign_dearer)
-        self._under_way.pop(key, None)
+        receipt = self._wait([signed], replace(ways, secret=ways.secret and self._relay is not None), sign_dearer)
+        if ways.confirmed:
+            self._under_way.pop(key, None)
         return receipt
 
     def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams, ways: Ways) -> None:
@@ -285,20 +304,22 @@ class Transactions:
     # ------------------------------------------------------------------------------------------------------- waiting
 
     def _wait(
-        self, versions: list[bytes], *, secret: bool, sign_dearer: Callable[[], bytes | None] = lambda: None
+        self, versions: list[bytes], ways: Ways, sign_dearer: Callable[[], bytes | None] = lambda: None
     ) -> TxReceipt:
         """The receipt of the version that was mined, once it has its confirmations.
 
         What the chain has dropped meanwhile is sent again, and what waits for long in a dearer version.
         """
+        secret, wanted = ways.secret, self._confirmations if ways.confirmed else 1
         deadline, poll_seconds = time.monotonic() + self._timeout_seconds, FIRST_POLL_SECONDS
         next_raise, failures, standing = time.monotonic() + self.raise_after_seconds, 0, 0
         while True:
             try:
                 receipt = self._mined(versions)
                 standing = 0 if receipt is None else self._web3.eth.block_number - receipt["blockNumber"] + 1
-                if receipt is not None and standing >= self._confirmations:
+                if receipt is not None and standing >= wanted:
                     return receipt
+                secret = secret and (receipt is not None or not ways.goes_public())
                 if receipt is None and self._is_dropped(versions[-1], secret=secret):
                     self._broadcast_again(versions[-1], secret=secret)
                 if receipt is None and time.monotonic() > next_raise:
@@ -309,21 +330,21 @@ class Transactions:
                     self._broadcast_again(versions[-1], secret=secret)
                     next_raise = time.monotonic() + self.raise_after_seconds
                 failures = 0
-            except (OSError, Web3Exception):
+            except (OSError, Web3Exception, ChainUnavailableError):
                 failures += 1
                 if failures > TOLERATED_FAILURES:
                     raise
             if time.monotonic() > deadline:
                 raise ChainUnavailableError(
-                    f"{self._name} gave {standing} of {self._confirmations} confirmations in "
+                    f"{self._name} gave {standing} of {wanted} confirmations in "
                     f"{self._timeout_seconds:.0f} seconds. Repeat: a transaction under way is not sent twice."
                 )
             time.sleep(poll_seconds)
             poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
 
     def _is_dropped(self, signed: bytes, *, secret: bool) -> bool:
-        """Whether the node has forgotten it, with its block perhaps; of what went to a relay it never knew."""
-        return not (secret and self._relay is not None) and not self._known(_hash(signed))
+        """Whether the node has forgotten it, with its block perhaps; of what a relay alone was given it never knew."""
+        return not secret and not self._known(_hash(signed))
 
     def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
         """That the node refuses it means that it has another version, or the block: the next look will tell."""

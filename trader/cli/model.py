@@ -33,8 +33,9 @@ from trader.model import (
     read_labels,
     read_samples,
 )
-from trader.model.manifest import NOBODY, ModelCard
+from trader.model.manifest import NOBODY, ModelCard, Quota
 from trader.package import (
+    BUYERS_PER_LISTING,
     DEFAULT_AUDIT_SAMPLES,
     PrepareOptions,
     PublicPackage,
@@ -86,9 +87,11 @@ def prepare_command(
     ] = None,
     listing_quota: Annotated[
         int | None,
-        typer.Option(min=1, help="Answers to all buyers together; ten times the quota of one if not given."),
+        typer.Option(
+            min=1, help="Answers to all buyers together; ten times one's, or as many as the parameters' bits allow."
+        ),
     ] = None,
-    insist: Annotated[bool, typer.Option("--insist", help="Allow a quota that could give the model away.")] = False,
+    insist: Annotated[bool, typer.Option("--insist", help="Allow quotas that could give the model away.")] = False,
     proofs: Annotated[
         int,
         typer.Option(min=1, max=1 << 16, help="Proofs to be published: one per sale, and per k certified rows."),
@@ -132,6 +135,8 @@ def prepare_command(
         write_file(made_up_for, password.encode() + b"\n", secret=True)
         messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
     _print_summary(_summary(package.manifest, package.canonical, out) | cost.figures, as_json)
+    if message := _collusion(package.manifest.quota, package.canonical, parse_plan(package.manifest.plan)):
+        messages.print(message, style="yellow")
     circuit, most = package.manifest.circuit, BuyerPolicy().most_committed(parse_plan(package.manifest.plan))
     if circuit.audit_samples * circuit.layout.outputs > most:
         messages.print(
@@ -158,6 +163,23 @@ def prepare_command(
             "refused by buyers who don't ask for development.",
             style="yellow",
         )
+
+
+def _collusion(quota: Quota, canonical: CanonicalModel, plan: HePlan) -> str:
+    """What a seller should know of the quota of all buyers together, one of whom may have many accounts."""
+    buyers = f"{quota.listing_samples / quota.buyer_samples:.3g} buyers' worth"
+    available, shown = parameter_bits(canonical), quota.listing_samples * plan.answer_bits
+    if shown > available:
+        return (
+            f"All buyers together may have {quota.listing_samples} answers, {buyers}, which can carry {shown} bits; "
+            f"the model's parameters have {available}. Buyers who collude, or one with many accounts, could rebuild it."
+        )
+    if quota.listing_samples < BUYERS_PER_LISTING * quota.buyer_samples:
+        return (
+            f"All buyers together may have {quota.listing_samples} answers, {buyers}: more could carry more bits than "
+            "the parameters have. Set --listing-quota if you trust that buyers don't collude."
+        )
+    return ""
 
 
 def _seller_address(given: str) -> str:
@@ -210,6 +232,7 @@ def _summary(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dic
         "audit_samples": circuit.audit_samples,
         "chunks": manifest.chunk_count,
         "quota_samples": manifest.quota.buyer_samples,
+        "listing_quota_samples": manifest.quota.listing_samples,
         "answer_bits": plan.answer_bits,
         "development": circuit.srs.development,
     }

@@ -1,8 +1,7 @@
 """Parties that cheat: each is the honest driver with one thing done differently, so that a cheat meets the real rules.
 
-`CHEATS` says who plays which cheat and how the trade must end. None gains more than the query fee, none costs the
-honest side more than that fee and its gas; whoever lets a proof go to waste pays for it. The adversarial tests assert
-it for each.
+`CHEATS` says who plays which cheat and how the trade must end. None gains more than the query fee and the fee of a
+proof, none costs the honest side more than these and its gas. The adversarial tests assert it for each.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def other_model(model: CanonicalModel) -> CanonicalModel:
 
 
 class WrongAnswersSeller(Seller):
-    """Answers the encrypted test with another model; then no proof exists for what the buyer saw."""
+    """Answers the encrypted test with another model; what is proven later is not what the buyer saw."""
 
     def _tested_model(self) -> CanonicalModel:
         return other_model(self.package.canonical)
@@ -159,7 +158,7 @@ class ScaledModelSeller(Seller):
 
 
 class LyingBuyer(Buyer):
-    """Commits to outputs that it did not see, hoping for a proof that fails at the seller's cost."""
+    """Commits to outputs that it did not see, to have a reason not to accept the proof."""
 
     def _committed_outputs(self, seen: NDArray[np.int64]) -> NDArray[np.int64]:
         return seen + (1 << self.listing.manifest.circuit.commit_scale_bits)
@@ -211,7 +210,7 @@ class Casting:
         cheat: What was done that the protocol does not foresee, as a sentence goes on after "the seller"; empty if
             nothing.
         fee_to_seller: Whether the seller ends with the query fee.
-        wastes: Who let the other's proof go to waste, and pays the proof fee for it.
+        leaves_proof_fee: Who did not accept a proof, or did not reveal the key to an accepted one, and pays for it.
         stranger: Who else is about, in the shared folder; then it is the stranger that cheats.
     """
 
@@ -220,7 +219,7 @@ class Casting:
     ends: State
     cheat: str = ""
     fee_to_seller: bool = True
-    wastes: Role | None = None
+    leaves_proof_fee: Role | None = None
     stranger: type[Squatter] | None = None
 
     @property
@@ -240,16 +239,30 @@ HONEST = Casting(Seller, Buyer, State.SETTLED)
 
 CHEATS = {
     "wrong-answers": Casting(
-        WrongAnswersSeller, Buyer, State.EXPIRED, "answered the test with another model, for which there is no proof"
+        WrongAnswersSeller,
+        Buyer,
+        State.EXPIRED,
+        "answered the test with another model than the proven one",
+        leaves_proof_fee=Role.BUYER,
     ),
     "wrong-model": Casting(WrongModelSeller, Buyer, State.SLASHED, "delivered another model than the proven one"),
     "wrong-chunk": Casting(WrongChunkSeller, Buyer, State.SLASHED, "delivered the proven model but for one bit"),
     "wrong-key": Casting(
-        WrongKeySeller, Buyer, State.EXPIRED, "revealed another key, which the market refused", wastes=Role.SELLER
+        WrongKeySeller,
+        Buyer,
+        State.EXPIRED,
+        "revealed another key, which the market refused",
+        leaves_proof_fee=Role.SELLER,
     ),
-    "withheld-key": Casting(WithheldKeySeller, Buyer, State.EXPIRED, "never revealed the key", wastes=Role.SELLER),
+    "withheld-key": Casting(
+        WithheldKeySeller, Buyer, State.EXPIRED, "never revealed the key", leaves_proof_fee=Role.SELLER
+    ),
     "late-reveal": Casting(
-        LateSeller, Buyer, State.EXPIRED, "came a minute before its deadline, and kept the key", wastes=Role.SELLER
+        LateSeller,
+        Buyer,
+        State.EXPIRED,
+        "came a minute before its deadline, and kept the key",
+        leaves_proof_fee=Role.SELLER,
     ),
     "silent-seller": Casting(SilentSeller, Buyer, State.EXPIRED, "never answered the test", fee_to_seller=False),
     "scaled-model": Casting(
@@ -258,13 +271,19 @@ CHEATS = {
     "hostile-request": Casting(
         Seller, HostileRequestBuyer, State.EXPIRED, "asked under a public key that is none", fee_to_seller=False
     ),
-    "lying-buyer": Casting(Seller, LyingBuyer, State.EXPIRED, "committed to outputs that it did not see"),
+    "lying-buyer": Casting(
+        Seller,
+        LyingBuyer,
+        State.EXPIRED,
+        "committed to outputs that it did not see",
+        leaves_proof_fee=Role.BUYER,
+    ),
     "refunded-proof": Casting(
         Seller,
         RefundedProofBuyer,
         State.EXPIRED,
         "read exact outputs off the proof and did not accept it",
-        wastes=Role.BUYER,
+        leaves_proof_fee=Role.BUYER,
     ),
     "silent-buyer": Casting(Seller, SilentBuyer, State.SETTLED, "took the key and never confirmed"),
     "squatter": Casting(

@@ -9,7 +9,7 @@ from eth_account import Account
 
 from trader.delivery import Kind, Label
 from trader.delivery.signing import sign_trailer
-from trader.trade import Proven, Purchased, State
+from trader.trade import Answered, Proven, Purchased, SessionOpened, State
 from zk.commitments.merkle import keccak256
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ class Squatter:
         trade = self._market.trade(trade_id)
         match trade.position.state:
             case State.TESTING:
-                names.append(self._label(Kind.REQUEST, trade.digest))
+                names.append(self._label(Kind.REQUEST, self._market.event(trade_id, SessionOpened).request_digest))
             case State.ANSWERED:
-                names.append(self._label(Kind.RESPONSE, trade.digest, trade_id))
+                digest = self._market.event(trade_id, Answered).response_digest
+                names.append(self._label(Kind.RESPONSE, digest, trade_id))
             case State.PURCHASED:
                 commitment = self._market.event(trade_id, Purchased).input_commitment
                 names.append(self._label(Kind.AUDIT_INPUTS, commitment, trade_id))

@@ -133,10 +133,15 @@ class PackedEvaluator:
                 babies.append([rotating.submit(next, rotations) for _ in range(layout.baby_steps)])
             # So many at a time as memory allows: who waits for a rotation encodes nothing.
             count = max(1, ENCODED_BYTES // (layout.sources * layout.baby_steps * sums[0, 0, 0].nbytes))
+            held: list[tuple[int, int]] = []
             for start in range(0, len(places), count):
-                self._write_sums(product, babies, places[start : start + count], sums)
+                held += self._write_sums(product, babies, places[start : start + count], sums)
         giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
-        made = np.stack([self.rotator.rotated_sum(parts, giant, folds) for parts in sums])
+        # Giant steps behind the last that has a diagonal are rotations of nothing.
+        counts = [max((step for place, step in held if place == target), default=0) + 1 for target in range(len(sums))]
+        made = np.stack(
+            [self.rotator.rotated_sum(parts[:count], giant, folds) for parts, count in zip(sums, counts, strict=True)]
+        )
         for target, ciphertext in enumerate(made):
             product.add_offset(ciphertext[0], target, self.scales[step.name])
         return made
@@ -147,8 +152,12 @@ class PackedEvaluator:
         babies: Sequence[Sequence[Future[Residues]]],
         places: Sequence[tuple[int, int]],
         sums: Residues,
-    ) -> None:
-        """Write the sums of some (target, giant step) to `sums` [targets, giant steps, 2, primes, N]."""
+    ) -> list[tuple[int, int]]:
+        """Write the sums of some (target, giant step) to `sums` [targets, giant steps, 2, primes, N].
+
+        Returns:
+            Those that the architecture has diagonals for.
+        """
         diagonals: dict[tuple[int, int], Sequence[_Diagonals]] = {}
 
         def encode(place: tuple[int, int]) -> None:
@@ -156,6 +165,7 @@ class PackedEvaluator:
 
         run_tasks(encode, places, spared=1)
         run_tasks(lambda place: product.write_sum(babies, diagonals[place], sums[place]), places)
+        return [place for place in places if any(diagonals[place])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 import rfc8785
 from eth_utils.crypto import keccak
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from trader.he.activations import Polynomial
 from trader.he.encoding import Slots
@@ -44,6 +44,25 @@ def security_level(ring_degree: int, total_modulus_bits: int) -> int:
     levels = (bits for bits, table in MAXIMUM_MODULUS_BITS.items() if total_modulus_bits <= table.get(ring_degree, 0))
     return max(levels, default=0)
 
+
+MOST_STATISTICAL_BITS = 840
+"""Stated of flooding at most, however little it hides: a model without weights makes no noise at all."""
+
+
+def _from_hex(value: Any) -> Any:
+    try:
+        return float.fromhex(value) if isinstance(value, str) else value
+    except OverflowError as error:
+        raise ValueError("a scale beyond any float") from error
+
+
+_Scale = Annotated[
+    float,
+    Field(ge=1.0, le=2.0**900),
+    BeforeValidator(_from_hex),
+    PlainSerializer(float.hex, when_used="json"),
+]
+"""Exact, as hexadecimal: canonical JSON has no whole numbers of more than 53 bits."""
 
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
@@ -118,13 +137,13 @@ class HePlan(BaseModel):
     components: Annotated[int, Field(ge=2, le=17)]
     scale_bits: Annotated[int, Field(ge=0, le=24)]
     input_scale_bits: Annotated[int, Field(ge=1, le=80)]
-    output_scale: Annotated[float, Field(ge=1.0, le=2.0**900)]
+    output_scale: _Scale
     dropped_primes: Annotated[tuple[Annotated[int, Field(ge=0, le=39)], ...], Field(max_length=39)] = ()
     response_primes: Annotated[int, Field(ge=1, le=39)]
     activations: Annotated[tuple[ActivationPlan, ...], Field(max_length=256)] = ()
     input_magnitude: Annotated[float, Field(gt=0)]
     flooding_bits: Annotated[int, Field(ge=1, le=840)]
-    statistical_bits: Annotated[int, Field(ge=0, le=840)]
+    statistical_bits: Annotated[int, Field(ge=0, le=MOST_STATISTICAL_BITS)]
     approximation_error: Annotated[float, Field(ge=0)] = 0.0
     expected_error: Annotated[float, Field(gt=0)]
     weight_scale_bits: Annotated[int, Field(ge=0, le=48)] = 0
@@ -402,13 +421,19 @@ def _check_consistency(plan: HePlan) -> None:
 
 
 FLOODING_MARGIN_BITS = 5
-"""Flooding exceeds the largest noise that a proven public key can bring in by this at least."""
+"""Flooding exceeds the largest noise that a proven public key can bring in by this at least, in a sum over all
+coefficients of a response."""
 
 
 @lru_cache(maxsize=64)
 def least_flooding_bits(ring_degree: int, components: int) -> int:
-    """Bits of flooding that cover the noise of encryptions of zero under every key that can be proven."""
-    return math.ceil(Form(ring_degree, ()).hidden_noise_bits(components) + FLOODING_MARGIN_BITS)
+    """Bits of flooding that cover the noise of encryptions of zero under every key that can be proven.
+
+    That noise is bounded for each coefficient. Who looks for a pattern in all N of them, by a correlation, gains the
+    square root of N over the flooding noise, which is independent from one coefficient to the next.
+    """
+    together_bits = math.log2(ring_degree) / 2
+    return math.ceil(Form(ring_degree, ()).hidden_noise_bits(components) + together_bits + FLOODING_MARGIN_BITS)
 
 
 def check_flooding(plan: HePlan) -> None:

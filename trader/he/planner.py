@@ -33,6 +33,7 @@ from trader.he.packing import AffineMap, Packing, affine_maps, encoding_error, m
 from trader.he.plan import (
     DEFAULT_POLICY,
     MAXIMUM_MODULUS_BITS,
+    MOST_STATISTICAL_BITS,
     ActivationPlan,
     HePlan,
     SecurityPolicy,
@@ -627,7 +628,7 @@ def _plan(request: _Request, choice: _Choice, room: int, special_bits: int) -> H
         ),
         input_magnitude=float(request.input_magnitude),
         flooding_bits=flooding_bits,
-        statistical_bits=max(0, math.floor(math.log2(flooding / noise))),
+        statistical_bits=min(max(0, math.floor(math.log2(flooding / noise))), MOST_STATISTICAL_BITS),
         approximation_error=request.approximation.error,
         expected_error=request.approximation.error + DEVIATIONS * math.hypot(noise, flooding, encoding),
         weight_scale_bits=choice.weight_scale_bits,

@@ -12,7 +12,7 @@ keys, one per prime: relinearisation keys have one place, Galois keys N, most of
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -29,6 +29,7 @@ from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
 from trader.he.ring import prime_tables, transform
 from trader.he.seal_process import make_context, saved, scratch_file
+from trader.he.transparency import opaque
 from trader.he.types import Buffer, Progress, Residues, Words
 from trader.he.zeros import ZeroProcess
 
@@ -300,6 +301,9 @@ class Refresher:
 
     def refresh(self, residues: Residues, dropped: int) -> Residues:
         """A ciphertext [components, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
+        return opaque(lambda source: self._refresh(source, dropped), residues, self._parameters.primes)
+
+    def _refresh(self, residues: Residues, dropped: int) -> Residues:
         # SEAL keeps a scale of its own, which must stay within the modulus; the true one is the caller's.
         primes = self._parameters.primes[: residues.shape[1]]
         scale = float(math.prod(primes[len(primes) - dropped :]))
@@ -340,12 +344,20 @@ class Automorphisms:
         """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
         yield residues
         ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
+        with suppress(RuntimeError):  # SEAL doesn't go on with a transparent one
+            while True:
+                self._rotate(ciphertext, turns)
+                residues = _residues(saved(ciphertext))
+                yield residues
         while True:
-            self._rotate(ciphertext, turns)
-            yield _residues(saved(ciphertext))
+            residues = self.rotated_sum(np.stack([np.zeros_like(residues), residues]), turns, ())
+            yield residues
 
-    def rotated_sum(self, parts: Sequence[Residues], turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
-        """Σ_i of part i rotated i times by the turns; then, fold by fold, the sum of that and its rotation."""
+    def rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
+        """Σ_i of part i of [k, 2, l, N] rotated i times by the turns; then, fold by fold, that and its rotation."""
+        return opaque(lambda source: self._rotated_sum(source, turns, folds), parts, self._parameters.primes)
+
+    def _rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
         total = _load_ciphertext(self._parameters, parts[-1], 1.0)
         for part in reversed(parts[:-1]):
             self._rotate(total, turns)
@@ -359,6 +371,9 @@ class Automorphisms:
 
     def conjugate(self, residues: Residues) -> Residues:
         """A ciphertext [2, l, N] with its slots' complex conjugates."""
+        return opaque(self._conjugate, residues, self._parameters.primes)
+
+    def _conjugate(self, residues: Residues) -> Residues:
         ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
         self._evaluator.complex_conjugate_inplace(ciphertext, self._keys)
         return _residues(saved(ciphertext))

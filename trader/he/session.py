@@ -23,8 +23,9 @@ from trader.he.visible import read_values
 from trader.he.wire import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
-_KEPT = struct.Struct(">Q32s")
-"""Samples and request digest, before the secret key of a session that was kept."""
+_KEPT = struct.Struct(">Q32s32s")
+"""Samples, request digest and response digest, zeros for none, before the secret key of a session that was kept."""
+_NO_RESPONSE = bytes(32)
 
 
 def plan_parameters(plan: HePlan) -> seal.Parameters:
@@ -56,10 +57,12 @@ class ClientSession:
         policy.check(plan)
         plan_parameters(plan)
         self.plan = plan
-        self._samples, self._request_digest, self._response_digest = 0, b"", b""
+        self._samples, self._request_digest, self._response_digest = 0, b"", _NO_RESPONSE
         self._keys: _Keys | None = None
         if kept is not None:
-            self._samples, self._request_digest = _KEPT.unpack_from(kept)
+            if len(kept) <= _KEPT.size:
+                raise SessionError("the kept session is cut off; open a new one")
+            self._samples, self._request_digest, self._response_digest = _KEPT.unpack_from(kept)
             # What the seller needs, it was sent.
             secret = seal.SecretKey(self._parameters, kept[_KEPT.size :])
             self._keys = _Keys(secret, seal.Seeded(np.empty(0, dtype=np.uint32), b""), ())
@@ -85,9 +88,25 @@ class ClientSession:
         return plan_parameters(self._plan)
 
     def export_secret(self) -> bytes:
-        """The session with its secret key, once it has encrypted: keep it in a file that its owner alone can read."""
+        """The session with its secret key, once it has encrypted: keep it in a file that its owner alone can read.
+
+        It holds which response the keys are for, once `expect_response` or `decrypt` has said so.
+        """
         secret = self._used_keys().secret.to_bytes()
-        return _KEPT.pack(self._samples, self._request_digest) + secret
+        return _KEPT.pack(self._samples, self._request_digest, self._response_digest) + secret
+
+    def expect_response(self, response_digest: bytes) -> None:
+        """Decrypt no response but the one with this digest; call it and keep the session before `decrypt`.
+
+        A second response under the same keys could be made from what the seller learned of the first: by whether the
+        buyer bought, or by what it committed to. A session that was kept before would not know of the first.
+
+        Raises:
+            SessionError: the session expects another response, or has decrypted it.
+        """
+        if self._response_digest not in (_NO_RESPONSE, response_digest):
+            raise SessionError("these keys are for another response; a second one would tell more of the keys")
+        self._response_digest = response_digest
 
     def encrypt(
         self,
@@ -170,15 +189,13 @@ class ClientSession:
 
         Raises:
             WireError: the container is not a response to this session's request under this plan.
-            SessionError: nothing was encrypted yet, or another response was decrypted before.
+            SessionError: nothing was encrypted yet, or another response is expected or was decrypted before.
         """
         secret, plan = self._used_keys().secret, self._plan
         layout = plan.response_layout(self._samples, self._parameters.primes)
         container = read_container(response, "response", plan.digest, self._samples, layout)
         container.check_reference(self._request_digest)
-        if self._response_digest not in (b"", container.digest):
-            raise SessionError("these keys have decrypted another response; a second one would tell more of the keys")
-        self._response_digest = container.digest
+        self.expect_response(container.digest)
         slots = plan.samples_per_batch
         outputs = np.empty((self._samples, plan.outputs))
         part_primes = self._parameters.primes[: plan.response_primes]

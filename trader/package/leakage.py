@@ -34,8 +34,12 @@ def safe_quota(model: CanonicalModel, plan: HePlan, published_bits: int) -> int:
         plan: of its encrypted tests.
         published_bits: of exact outputs in all proofs that are planned, see `proof_bits`.
     """
-    safe_bits = (parameter_bits(model) - published_bits) // plan.answer_bits
-    return max(0, min(_safe_answers(model), safe_bits))
+    return min(_safe_answers(model), safe_listing_quota(model, plan, published_bits))
+
+
+def safe_listing_quota(model: CanonicalModel, plan: HePlan, published_bits: int) -> int:
+    """Test samples that all buyers together may have, were they one, without more bits than the parameters have."""
+    return max(0, (parameter_bits(model) - published_bits) // plan.answer_bits)
 
 
 def _safe_answers(model: CanonicalModel) -> int:
@@ -74,6 +78,31 @@ def check_quota(model: CanonicalModel, plan: HePlan, published_bits: int, buyer_
             f"parameters away; up to {safe} are safe. Its parameters have {parameter_bits(model)} bits; an answer can "
             f"carry {plan.answer_bits}, and the planned proofs publish {published_bits}. Lower the quota or the number "
             "of proofs, or insist if the price covers the risk."
+        )
+
+
+def check_smallest_test(
+    model: CanonicalModel, plan: HePlan, published_bits: int, audit_samples: int, needed: int
+) -> None:
+    """Refuse a model of which the smallest test with its audit shows too much.
+
+    Args:
+        model: the model.
+        plan: of its encrypted tests.
+        published_bits: see `safe_quota`.
+        audit_samples: k.
+        needed: answers that the smallest test and its audit take.
+
+    Raises:
+        QuotaError: with what the model has, what the test shows, and what helps.
+    """
+    safe = safe_quota(model, plan, published_bits)
+    if safe < needed:
+        raise QuotaError(
+            f"this model of {model.graph.parameter_count} parameters has {parameter_bits(model)} bits: {safe} answers "
+            f"are safe. The smallest test, with its audit of {audit_samples} samples, takes {needed}, which can carry "
+            f"{needed * plan.answer_bits} bits, and the planned proofs publish {published_bits}. A larger model, fewer "
+            "audit samples or fewer proofs help; or insist if the price covers the risk."
         )
 
 

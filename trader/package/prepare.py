@@ -32,7 +32,7 @@ from trader.model import (
     read_samples,
 )
 from trader.model import manifest as manifests
-from trader.package.leakage import check_quota, proof_bits, safe_quota
+from trader.package.leakage import check_quota, check_smallest_test, proof_bits, safe_listing_quota, safe_quota
 from trader.package.planning import planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
@@ -68,14 +68,16 @@ class PrepareOptions:
     Attributes:
         card: what the listing says of the model.
         audit_samples: k, samples in one audit proof.
-        buyer_quota_samples: answers per buyer; None for as many as are safe (at least those of the smallest test and
-            its audit). A session counts its samples as a power of two, and the k of its audit.
-        listing_quota_samples: answers to all buyers together; None for ten buyers' worth.
-        fee_wei: of a buyer's first session.
+        buyer_quota_samples: answers per buyer; None for as many as are safe (for a seller who insists, at least those
+            of the smallest test and its audit). A session counts its samples as a power of two, and the k of its audit.
+        listing_quota_samples: answers to all buyers together; None for ten buyers' worth, or fewer, so that the bits of
+            the parameters are more than these answers carry even if all buyers are one. A seller who insists has ten
+            buyers' worth; what is given is taken as it is.
+        fee_wei: of each answer of a buyer's first session.
         endpoint: URL where buyers reach the seller.
         proofs: that may be published about the model: one per sale, and one per k rows of a certificate.
         seller: address of the account that will list the model; without one, the package can be tried but not listed.
-        insist: allow a quota that could give the model away.
+        insist: allow quotas that could give the model away.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         policy: the security that the seller asks of the encryption.
         inspect: may refuse the circuit, for instance because this machine can't prove it (`zk.measure_cost`).
@@ -85,7 +87,7 @@ class PrepareOptions:
     audit_samples: int = DEFAULT_AUDIT_SAMPLES
     buyer_quota_samples: int | None = None
     listing_quota_samples: int | None = None
-    fee_wei: int = 10**15
+    fee_wei: int = 10**13
     endpoint: str = ""
     proofs: int = DEFAULT_PROOFS
     seller: str = manifests.NOBODY
@@ -191,18 +193,24 @@ def _assemble(
 def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptions) -> manifests.Quota:
     published_bits = options.proofs * proof_bits(canonical, plan, options.audit_samples)
     needed = charged_samples(options.audit_samples) + options.audit_samples
-    if options.buyer_quota_samples is None:
+    buyer = options.buyer_quota_samples
+    if buyer is None:
+        if not options.insist:
+            check_smallest_test(canonical, plan, published_bits, options.audit_samples, needed)
         buyer = max(safe_quota(canonical, plan, published_bits), needed)
-    else:
-        buyer = options.buyer_quota_samples
-    listing = BUYERS_PER_LISTING * buyer if options.listing_quota_samples is None else options.listing_quota_samples
+    listing = options.listing_quota_samples
+    if listing is None:
+        listing = BUYERS_PER_LISTING * buyer
+        if not options.insist:
+            # Accounts cost nothing: ten buyers may be one.
+            listing = min(listing, safe_listing_quota(canonical, plan, published_bits))
+    if options.buyer_quota_samples is not None and not options.insist:
+        check_quota(canonical, plan, published_bits, buyer)
     if min(buyer, listing) < needed:
         raise CallerError(
             f"a quota of {min(buyer, listing)} answers is less than the {needed} that the smallest test and its audit "
             f"of {options.audit_samples} samples take. Raise the quota or lower the number of audit samples."
         )
-    if options.buyer_quota_samples is not None and not options.insist:
-        check_quota(canonical, plan, published_bits, buyer)
     return manifests.Quota(buyer_samples=buyer, listing_samples=listing, fee_wei=hex(options.fee_wei))
 
 

@@ -31,25 +31,29 @@ class Answered:
 class Purchased:
     """The buyer locked the price and committed to k inputs and the outputs that it saw for them.
 
-    `outputs` are integers at the listing's commit scale, row by row; `proof_fee_wei` is what the buyer leaves to the
-    seller if it does not accept the proof.
+    `outputs_digest` is salted (`contracts.outputs_digest`); `highest_proof_fee_wei` is the most that the buyer leaves
+    to the seller if it does not accept the proof.
     """
 
     at_seconds: int
     input_commitment: bytes
-    outputs: tuple[int, ...]
+    outputs_digest: bytes
     price_wei: int
-    proof_fee_wei: int
+    highest_proof_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """The seller proved the audit samples, locked its bond and offered the ciphertext under a root and a key hash."""
+    """The seller proved the audit samples, locked its bond and offered the ciphertext under a root and a key hash.
+
+    `proof_fee_wei` is what the buyer leaves to it if it does not accept.
+    """
 
     at_seconds: int
     ciphertext_root: bytes
     key_hash: bytes
     bond_wei: int
+    proof_fee_wei: int
 
 
 @dataclass(frozen=True, slots=True)

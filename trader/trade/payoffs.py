@@ -1,6 +1,6 @@
 """What each side has gained or lost when a trade ends, gas left out: the game that the escrow makes of it.
 
-Amounts are those of the listing: the fee of the session, the price, the bond, and the proof fee of the purchase. What
+Amounts are those of the listing: the fee of the session, the price, the bond, and the fee of the proof. What
 is locked comes back; the table says what doesn't, and to whom it goes. A test plays every path against the contract.
 """
 
@@ -40,8 +40,10 @@ PAYOFFS: Mapping[Ending, Payoff] = MappingProxyType(
     {
         (State.TESTING, Expired): Payoff({}, False, "the seller never answered, or refused the request"),
         (State.ANSWERED, Expired): Payoff({FEE: 1}, False, "the buyer did not like what it saw, or declined"),
-        (State.PURCHASED, Expired): Payoff({FEE: 1}, False, "the seller did not prove, or the buyer had lied"),
-        (State.PROVEN, Expired): Payoff({FEE: 1, PROOF_FEE: 1}, False, "the buyer let the proof go to waste"),
+        (State.PURCHASED, Expired): Payoff({FEE: 1}, False, "the seller did not prove"),
+        (State.PROVEN, Expired): Payoff(
+            {FEE: 1, PROOF_FEE: 1}, False, "the buyer did not accept the proof, or got no ciphertext"
+        ),
         (State.ACCEPTED, Expired): Payoff({FEE: 1, PROOF_FEE: -1}, False, "the seller did not reveal the key"),
         (State.REVEALED, Confirmed): Payoff({FEE: 1, PRICE: 1}, True, "everybody did what was agreed on"),
         (State.REVEALED, Settled): Payoff({FEE: 1, PRICE: 1}, True, "the buyer said nothing"),

@@ -9,7 +9,7 @@ Before `purchase`, from the outputs of the whole test (`assess_test`, `BuyerPoli
 
 Before `accept`, from the k proven outputs (`compare_proven`, `BuyerPolicy.check_proven`):
 
-(4) each is within the tolerance of what the buyer committed to;
+(4) each is within the tolerance of what the buyer committed to: the escrow can't know, since only a digest was shown;
 (5) their classes are those that the buyer saw.
 
 Why the tolerance is not enough: it is absolute, and a seller chooses the scale of a model's outputs. With all of them
@@ -177,7 +177,7 @@ def compare_proven(
         labels: [k] their true labels, where the buyer has them.
 
     Raises:
-        ProvenOutputsError: They are not what the escrow accepts: another number of outputs, or beyond the tolerance.
+        ProvenOutputsError: They are not: another number of outputs, or one beyond the tolerance.
     """
     committed = [int(value) << listing.layout.output_shift_bits for value in audited.outputs.ravel()]
     if len(proven) != len(committed):
@@ -185,8 +185,9 @@ def compare_proven(
     distance = max(abs(a - b) for a, b in zip(proven, committed, strict=True))
     if distance > listing.terms.tolerance:
         raise ProvenOutputsError(
-            f"a proven output is {distance} away from the committed one, {listing.terms.tolerance} is allowed: the "
-            "escrow should have refused it. Don't accept, and report it."
+            f"a proven output is {distance} away from the one seen, {listing.terms.tolerance} is allowed: the test was "
+            "not answered with the listed model. Don't accept; the price comes back after the deadline, but for the "
+            "proof fee."
         )
     exact = np.array([math.ldexp(float(value), -listing.circuit.output_scale_bits) for value in proven])
     exact = exact.reshape(seen.shape)

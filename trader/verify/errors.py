@@ -58,17 +58,25 @@ class ListingPlanError(ListingError):
 class OutputRangeError(AnswerError):
     """(1) An output of the test is larger than any of a model that suits the plan; nothing was committed to."""
 
+    finding = "an output of the test is larger than any under its plan"
+
 
 class UncertainTestError(PolicyError):
     """(2), (3) Within the tolerance, another model could give other classes or values; nothing was paid."""
 
+    finding = "a model that the audit takes for the tested one could give other classes or values"
+
 
 class ProvenOutputsError(AnswerError):
-    """(4) The proven outputs are not ones that the escrow accepts for this trade."""
+    """(4) A proven output is not the one seen, within the tolerance; don't accept."""
+
+    finding = "a proven output is further from the one seen than the tolerance"
 
 
 class ChangedAnswersError(AnswerError):
     """(5) The proven model gives audit samples other classes than the encrypted test did; don't accept."""
+
+    finding = "audit samples have other classes as proven than as seen"
 
 
 class DeliveryKeyError(DeliveryCheckError):

@@ -100,7 +100,7 @@ class BuyerPolicy:
         ):
             self._require(f"seconds for the seller to {name}", seconds, at_most=self.maximum_window_seconds)
         self._require("price in wei", terms.price_wei, at_most=self.maximum_price_wei)
-        self.check_fee(terms.fee_wei)
+        self.check_fee(terms.fee_wei * terms.audit_samples)  # no test is smaller than its audit
         # Rounded up: a bond just below the share must not pass.
         self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
         self.check_proof_fee(terms.proof_fee_wei, terms.price_wei)

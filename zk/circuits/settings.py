@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import rfc8785
 from zk.errors import SettingsMismatch, UnsupportedArchitecture, WorkerFailed
 from zk.proofs.worker import run_job
 from zk.srs import MAX_LOGROWS
+from zk.storage import temporary_folder
 
 MAX_SETTINGS_BYTES = 1 << 20
 MAX_NESTING = 16
@@ -122,7 +122,7 @@ def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
     Raises:
         UnsupportedArchitecture: ezkl has no circuit for the graph.
     """
-    with tempfile.TemporaryDirectory(prefix="modelseal-settings-") as folder:
+    with temporary_folder("settings") as folder:
         onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
         onnx.write_bytes(circuit)
         job = {"circuit": onnx, "settings": settings, "run_args": run_arguments.as_json()}

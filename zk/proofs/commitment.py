@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from zk.errors import StatementError
 from zk.field import MODULUS
 from zk.proofs.proof import element_from_hex, element_to_hex
 from zk.proofs.worker import run_job
+from zk.storage import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def commit_elements(circuit: AuditCircuit, elements: Sequence[int], srs: Srs) ->
 def commit_tensors(circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs) -> list[tuple[bytes, ...]]:
     """Points of each tensor of canonical field elements."""
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory(prefix="modelseal-commit-") as folder:
+    with temporary_folder("commit") as folder:
         job = {
             "tensors": write_tensors(Path(folder), tensors),
             "vk": keys.verifying_key,

@@ -5,8 +5,8 @@ panic that is a ``BaseException``, an abort, coroutines for some calls); here th
 process, and this is the only file of the project that knows ezkl's interface. It imports nothing of the project, so
 that it starts fast.
 
-A job is ``{"operation", "arguments", "memory_bytes", "cpu_seconds", "answer"}``, where ``answer`` is the path of the
-file that gets ``{"result", "peak_memory_bytes"}`` or ``{"error"}``.
+A job is ``{"operation", "arguments", "memory_bytes", "cpu_seconds", "parent", "answer"}``, where ``parent`` is the
+process that asks and ``answer`` the path of the file that gets ``{"result", "peak_memory_bytes"}`` or ``{"error"}``.
 """
 
 import asyncio
@@ -134,10 +134,15 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere the limit on CPU time has to do."""
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the limit on CPU time has to do.
+
+    One that has died already, while this process was starting, sends no signal any more.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def peak_memory_bytes() -> int:
@@ -155,7 +160,7 @@ def peak_memory_bytes() -> int:
 def main() -> None:
     """Perform the job on stdin under its limits."""
     job = json.load(sys.stdin)
-    die_with_parent()
+    die_with_parent(job["parent"])
     resource.setrlimit(resource.RLIMIT_AS, (job["memory_bytes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CPU, (job["cpu_seconds"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -8,7 +8,6 @@ Provers of the same user take turns (:mod:`zk.proofs.queue`); a killed one's job
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from zk.proofs.proof import (
 from zk.proofs.queue import ProofQueue
 from zk.proofs.verifier import verify
 from zk.proofs.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
-from zk.storage import cache_folder, scratch_folder
+from zk.storage import cache_folder, scratch_folder, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +119,7 @@ def evaluate(
     if circuit.is_exact:
         return layer_results(circuit, tensors).outputs
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory(prefix="modelseal-evaluate-") as folder:
+    with temporary_folder("evaluate") as folder:
         job = {
             "tensors": write_tensors(Path(folder), tensors),
             "compiled": keys.compiled,
@@ -153,7 +152,7 @@ def prove_tensors(
     keys = keys_of(circuit, srs)
     started = time.monotonic()
     whole, points = _with_results(circuit, tensors, srs, context)
-    with tempfile.TemporaryDirectory(prefix="modelseal-prove-") as folder:
+    with temporary_folder("prove") as folder:
         proof_path = Path(folder, "proof.json")
         job = {
             "tensors": write_tensors(Path(folder), whole),

@@ -3,7 +3,8 @@
 A proof takes all cores and gigabytes of memory, so that one is made at a time (`SLOTS`) and others wait in the order in
 which they came. Whoever has a place, or proves, says every few seconds that it is still there: that is its lease. One
 that was killed says nothing any more, so that its place goes to whoever asks for the same statement next, and others
-pass it by. A job whose provers were killed `MAX_ATTEMPTS` times is not started again until somebody removes it.
+pass it by. A job whose provers were killed `MAX_ATTEMPTS` times may be what kills them: it is begun again after a
+pause, twice as long after each attempt, so that a proof that is due gets its chance and the machine most of its time.
 
 Jobs are named by digests of their statements; the queue holds no secrets. It is a SQLite file in the cache, whose
 transactions make a place or a lease the property of one process. Times are the machine's clock: a lease from the future
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 15.0
 SLOTS = 1
 MAX_ATTEMPTS = 3
+LONGEST_PAUSE_SECONDS = 3600.0
 POLL_SECONDS = 0.2
 BUSY_SECONDS = 30.0
 
@@ -101,7 +103,7 @@ class ProofQueue:
         """Wait for the statement's turn, and hold it in the block; `on_wait` is called meanwhile and may cancel.
 
         Raises:
-            WorkerKilled: It was begun too often, and each time its prover was killed.
+            WorkerKilled: It was begun too often, and each time its prover was killed; ask again later.
         """
         owner = secrets.token_hex(16)
         try:
@@ -163,10 +165,11 @@ class ProofQueue:
                 )
                 attempts, before = 0, [other for other in queue if other is not job]
             else:
-                if job.attempts >= MAX_ATTEMPTS:
+                if (seconds := self._pause_seconds(job)) > 0:
                     raise WorkerKilled(
-                        f"proving was begun {job.attempts} times, and its process was killed each time: allow more "
-                        f"memory, or audit fewer samples, then remove job {statement} and ask again"
+                        f"proving was begun {job.attempts} times, and its process was killed each time. It is begun "
+                        f"again in {seconds:.0f} s, or when job {statement} was removed; allow more memory, or audit "
+                        "fewer samples, if it is too large"
                     )
                 connection.execute(
                     "UPDATE jobs SET state = 'waiting', owner = ?, seen = ? WHERE statement = ?",
@@ -180,6 +183,14 @@ class ProofQueue:
                 (attempts + 1, now, statement),
             )
             return True
+
+    def _pause_seconds(self, job: Job) -> float:
+        """How long a job has still to wait whose provers were killed."""
+        if job.attempts < MAX_ATTEMPTS:
+            return 0.0
+        pause = min(self.lease_seconds * 2.0 ** (job.attempts - MAX_ATTEMPTS), LONGEST_PAUSE_SECONDS)
+        since = self._clock() - job.started
+        return pause - since if 0 <= since < pause else 0.0
 
     def _has_turn(self, queue: list[Job], before: list[Job], statement: str) -> bool:
         """Whether a slot is free, and nobody who is still there waits before."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from zk.circuits.key_files import keys_of
 from zk.errors import InvalidProof, WorkerFailed
 from zk.proofs.proof import Proof, verify_commitments, verify_form, write_ezkl_proof
 from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits, run_job
+from zk.storage import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def verify(
     verify_form(circuit, proof)
     verify_commitments(circuit, proof, input_points, parameter_points)
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory(prefix="modelseal-verify-") as folder:
+    with temporary_folder("verify") as folder:
         path = Path(folder, "proof.json")
         path.write_text(write_ezkl_proof(proof, proof.public_instances(circuit, context)))
         job = {"proof": path, "settings": keys.settings, "vk": keys.verifying_key, "srs": srs.path}
@@ -67,7 +67,7 @@ def write_reusable_verifier(circuit: AuditCircuit, srs: Srs, path: Path) -> None
         WorkerError: ezkl did not write it.
     """
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory(prefix="modelseal-verifier-") as folder:
+    with temporary_folder("verifier") as folder:
         solidity = Path(folder, "Halo2VerifierReusable.sol")
         job = {
             "vk": keys.verifying_key,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
+from zk.storage import temporary_folder
 
 OnProgress = Callable[[float], None]
 """Called with the seconds so far, about every :data:`POLL_SECONDS`; an exception raised in it cancels the job."""
@@ -89,7 +90,7 @@ def run_job(
         WorkerKilled: The process died or gave up, for instance for lack of memory.
     """
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="modelseal-job-") as folder:
+    with temporary_folder("job") as folder:
         answer = Path(folder, "answer.json")
         job = {
             "operation": operation,
@@ -97,6 +98,7 @@ def run_job(
             "memory_bytes": limits.memory_bytes or physical_memory_bytes(),
             # A backstop for a parent that dies: an orphan can't burn more than every core for the whole time.
             "cpu_seconds": int(limits.seconds * (os.cpu_count() or 1)) + 1,
+            "parent": os.getpid(),
             "answer": str(answer),
         }
         with tempfile.TemporaryFile(dir=folder) as stderr:

@@ -22,8 +22,9 @@ import {
 /// leaves the contract through `withdraw` alone.
 ///
 /// @dev Ids are sequential, so a chain reorganisation may give one to another listing or trade. So every move names what it
-/// answers, and fails where that is no longer there: `openSession` and `delist` the offer, `respond` the request, `purchase`
-/// the response, `prove` (in its proof) the purchase, `accept` and `confirm` the delivery, `reveal` its root.
+/// answers, and fails where that is no longer there: `openSession` and `delist` the offer, `respond` the session, `purchase`
+/// the answer, `prove` the purchase, `accept` and `confirm` the delivery, `reveal` its root. Session, answer and purchase are
+/// chained: each is a digest over the one before, beginning with buyer and offer.
 interface IModelMarket {
     // ---------------------------------------------------------------------------------------------------- events
 
@@ -39,16 +40,24 @@ interface IModelMarket {
         uint40 deadline
     );
     event Answered(uint256 indexed tradeId, bytes32 responseDigest, uint40 deadline);
-    /// @param proofFee What the buyer leaves to the seller if it doesn't accept the proof.
+    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof.
     event Purchased(
         uint256 indexed tradeId,
         bytes32 inputCommitment,
-        int64[] outputs,
+        bytes32 outputsDigest,
         uint128 price,
+        uint128 highestProofFee,
+        uint40 deadline
+    );
+    /// @param proofFee What the buyer leaves to the seller if it doesn't accept.
+    event Proven(
+        uint256 indexed tradeId,
+        bytes32 ciphertextRoot,
+        bytes32 keyHash,
+        uint128 bond,
         uint128 proofFee,
         uint40 deadline
     );
-    event Proven(uint256 indexed tradeId, bytes32 ciphertextRoot, bytes32 keyHash, uint128 bond, uint40 deadline);
     event Accepted(uint256 indexed tradeId, uint40 deadline);
     event Revealed(uint256 indexed tradeId, bytes32 key, uint40 deadline);
     /// @notice The buyer found the delivery right; the Settled of the same transaction follows.
@@ -77,9 +86,9 @@ interface IModelMarket {
     error QuotaExceeded(uint256 listingId, uint256 answers, uint256 answersLeft);
     /// @notice The listing is another one than the caller believes: keccak256(abi.encode(seller, terms)) differs.
     error UnexpectedOffer(bytes32 offer, bytes32 expected);
-    /// @notice The trade's last move committed to something else than the caller believes.
+    /// @notice The trade has committed to something else than the caller believes.
     error UnexpectedDigest(bytes32 digest, bytes32 expected);
-    /// @notice Others have purchased meanwhile: the fee of a proof that isn't accepted has grown.
+    /// @notice Others have not accepted their proofs: the fee of the next one has grown beyond what its buyer agreed to.
     error ProofFeeTooHigh(uint256 proofFee, uint256 highest);
     error UnexpectedPayment(uint256 paid, uint256 due);
     error UnexpectedState(uint256 tradeId, State current, State expected);
@@ -90,14 +99,11 @@ interface IModelMarket {
     error UnexpectedLayout(bytes32 layoutHash, bytes32 expected);
     error UnexpectedProofLength(uint256 length, uint256 expected);
     error UnexpectedInstanceCount(uint256 count, uint256 expected);
-    error UnexpectedOutputCount(uint256 count, uint256 expected);
     /// @notice The proof is about other parameters than the listed ones.
     error UnexpectedParameterCommitment(bytes32 commitment, bytes32 expected);
-    /// @notice The proof's inputs and the given outputs are not those that the buyer committed to.
+    /// @notice The proof's inputs, or what else it is for, are not what the buyer committed to.
     error UnexpectedPurchase(bytes32 digest, bytes32 expected);
     error InstanceOutsideField(uint256 index, uint256 instance);
-    /// @notice The proven output differs from the committed one by more than the tolerance.
-    error OutputOutsideTolerance(uint256 index, int256 proven, int256 committed);
     /// @notice The proof is for another challenge than the one that follows from what it is about, or another trade.
     error UnexpectedChallenge(uint256 challenge, uint256 expected);
     /// @notice The circuit's random check of its layers does not give zero: some committed result is false.
@@ -130,15 +136,15 @@ interface IModelMarket {
     /// @notice What `withdraw(token)` would pay `account`.
     function balanceOf(address account, address token) external view returns (uint256);
 
-    /// @notice What the buyer's next session on the listing costs: the listed fee times the number of that session.
-    function sessionFee(uint256 listingId, address buyer) external view returns (uint256);
+    /// @notice What the buyer's next session on the listing costs: the listed fee times its samples times its number.
+    function sessionFee(uint256 listingId, address buyer, uint32 samples) external view returns (uint256);
 
     /// @notice Answers that the buyer may still get: the smaller rest of its quota and the listing's. A session of n samples
     /// takes n and the k of its audit.
     function answersLeft(uint256 listingId, address buyer) external view returns (uint256);
 
-    /// @notice What the next purchase on the listing leaves to the seller if its proof isn't accepted: the listed proof fee
-    /// times the number of that purchase, at most the price.
+    /// @notice What the next proof on the listing leaves to the seller if it isn't accepted: the listed proof fee, and as
+    /// much again for each earlier proof that was not accepted (or not yet); at most the price.
     function proofFee(uint256 listingId) external view returns (uint256);
 
     // --------------------------------------------------------------------------------------------------- listing
@@ -163,25 +169,27 @@ interface IModelMarket {
 
     /// @notice Answers the session; the seller earns the fee. Samples and audit samples are taken from the quotas: sessions
     /// that only wait take nothing from anybody.
+    /// @param session keccak256(abi.encode(buyer, offer, samples, requestDigest)): what the seller has answered.
     /// @param responseDigest keccak256 of the encrypted response, which travels off-chain.
-    function respond(uint256 tradeId, bytes32 requestDigest, bytes32 responseDigest) external;
+    function respond(uint256 tradeId, bytes32 session, bytes32 responseDigest) external;
 
-    /// @notice Locks the price and commits to what the buyer saw for the audit samples of its choice.
-    /// @param responseDigest Of the response that the buyer saw.
+    /// @notice Locks the price and commits to the audit samples of the buyer's choice, and to what it saw for them.
+    /// @param answer keccak256(abi.encode(session, responseDigest)): what the buyer saw.
     /// @param inputCommitment keccak256 of the input columns' KZG commitments.
-    /// @param outputs The outputs of the k samples, row by row. Only a digest is kept: `prove` gets them again.
-    /// @dev Warning: a wrong number of outputs is not refused here, but nothing can then be proven and the price comes
-    /// back at the deadline.
-    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof (see `proofFee`).
+    /// @param outputsDigest keccak256(abi.encode(bytes32 salt, int64[] outputs)) of the outputs of the k samples, row by row.
+    /// @dev Warning: the outputs themselves must not be shown. They come from decryption, and a seller that chose its
+    /// response would read the buyer's secret key from them. Opened to an auditor, the digest shows who was right.
+    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof: none is taken
+    /// that would cost it more (see `proofFee`).
     function purchase(
         uint256 tradeId,
-        bytes32 responseDigest,
+        bytes32 answer,
         bytes32 inputCommitment,
-        int64[] calldata outputs,
+        bytes32 outputsDigest,
         uint128 highestProofFee
     ) external payable;
 
-    /// @notice Proves that the listed parameters give the committed outputs on the committed inputs, and locks the bond.
+    /// @notice Proves what the listed parameters give on the committed inputs, and locks the bond.
     /// @param audit The proof and what it is checked against.
     /// @param ciphertextRoot Root of the tree of the delivered ciphertext chunks.
     /// @param keyHash keccak256 of the key that decrypts them.
@@ -192,7 +200,8 @@ interface IModelMarket {
     /// circuit and a known SRS, and check the layout, before it pays.
     function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash) external payable;
 
-    /// @notice The buyer holds the ciphertext with the proven root and asks for the key.
+    /// @notice The buyer found the proven outputs to be what it saw, holds the ciphertext with the proven root, and asks for
+    /// the key.
     /// @param delivery keccak256(abi.encode(ciphertextRoot, keyHash)).
     function accept(uint256 tradeId, bytes32 delivery) external;
 

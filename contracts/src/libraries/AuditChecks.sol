@@ -8,7 +8,7 @@ import {Layouts} from "./Layouts.sol";
 
 /// @title What an audit proof is about
 /// @dev The verifier says that a proof is valid. These checks say that it speaks of the listed parameters, and of the
-/// inputs and outputs that the buyer committed to.
+/// inputs that the buyer committed to. What it saw for them it did not show: it compares before it accepts.
 library AuditChecks {
     using Layouts for *;
 
@@ -19,8 +19,8 @@ library AuditChecks {
     /// @notice The proof has its canonical length, and begins with the commitments of the buyer's inputs and of the
     /// listed parameters.
     /// @dev ezkl's verifier accepts trailing bytes, so without an exact length one proof would have many forms.
-    /// @param purchaseDigest What `purchase` stored: keccak256(abi.encode(inputCommitment, outputs)).
-    function requireCommitments(AuditProof calldata audit, Terms storage terms, bytes32 purchaseDigest) internal view {
+    /// @param purchase What `purchase` stored: keccak256(abi.encode(answer, inputCommitment, outputsDigest)).
+    function requireCommitments(AuditProof calldata audit, Terms storage terms, bytes32 purchase) internal view {
         audit.layout.requireHash(terms.layoutHash);
         bytes calldata proof = audit.proof;
         require(
@@ -36,31 +36,20 @@ library AuditChecks {
             IModelMarket.UnexpectedParameterCommitment(parameterCommitment, terms.parameterCommitment)
         );
 
-        bytes32 digest = keccak256(abi.encode(keccak256(proof[:inputsEnd]), audit.outputs));
-        require(digest == purchaseDigest, IModelMarket.UnexpectedPurchase(digest, purchaseDigest));
+        bytes32 digest = keccak256(abi.encode(audit.answer, keccak256(proof[:inputsEnd]), audit.outputsDigest));
+        require(digest == purchase, IModelMarket.UnexpectedPurchase(digest, purchase));
     }
 
-    /// @notice There are k samples' outputs, each proven one is canonical, and within the tolerance of the committed one.
-    /// @dev Warning: |committed << outputShiftBits| + tolerance must stay below half the modulus, or distances wrap
-    /// around. The shift is part of the layout, which the buyer checks before it pays.
+    /// @notice There are k samples' outputs, and each is canonical: ezkl's verifier computes mod p.
     function requireOutputs(AuditProof calldata audit, Terms storage terms) internal view {
         uint256 count = uint256(terms.auditSamples) * audit.layout.outputs;
         uint256[] calldata instances = audit.instances;
-        int64[] calldata outputs = audit.outputs;
         uint256 expected = audit.layout.hiddenColumns == 0 ? count : count + CHECK_INSTANCES;
         require(instances.length == expected, IModelMarket.UnexpectedInstanceCount(instances.length, expected));
-        require(outputs.length == count, IModelMarket.UnexpectedOutputCount(outputs.length, count));
 
-        uint256 shiftBits = audit.layout.outputShiftBits;
-        uint256 tolerance = terms.tolerance;
         for (uint256 i = 0; i < count; ++i) {
             uint256 instance = instances[i];
             if (instance >= Field.MODULUS) revert IModelMarket.InstanceOutsideField(i, instance);
-            int256 proven = Field.toSigned(instance);
-            int256 committed = int256(outputs[i]) << shiftBits;
-            if (!_isWithin(proven, committed, tolerance)) {
-                revert IModelMarket.OutputOutsideTolerance(i, proven, committed);
-            }
         }
     }
 
@@ -68,13 +57,13 @@ library AuditChecks {
     /// the circuit's random check is about, and this check gives zero.
     /// @dev The challenge is a hash (Fiat-Shamir) of the context, the circuit, the commitments to inputs, parameters and
     /// results, and the outputs. The prover fixes all of them before it can know it, or it would choose them to fit.
-    /// Warning: the outputs must have been found canonical, the proof's length exact.
+    /// Warning: the outputs must have been counted and found canonical, the proof's length exact.
     /// @param context Where the proof is used: it is valid there alone.
     function requireChallenge(AuditProof calldata audit, bytes32 context, bytes32 circuitDigest) internal pure {
         Layout calldata layout = audit.layout;
         if (layout.hiddenColumns == 0) return;
 
-        uint256 count = audit.outputs.length;
+        uint256 count = audit.instances.length - CHECK_INSTANCES;
         uint256 columns = uint256(layout.inputColumns) + layout.parameterColumns + layout.hiddenColumns;
         bytes32 commitments = keccak256(audit.proof[:POINT_BYTES * columns]);
         bytes32 outputs = keccak256(abi.encode(audit.instances[:count]));
@@ -84,13 +73,5 @@ library AuditChecks {
         require(challenge == expected, IModelMarket.UnexpectedChallenge(challenge, expected));
         uint256 check = audit.instances[count + 1];
         require(check == 0, IModelMarket.FailedCheck(check));
-    }
-
-    /// @dev Whether |a - b| <= tolerance, for integers that are less than 2^255 apart: a difference below -tolerance
-    /// becomes a huge number.
-    function _isWithin(int256 a, int256 b, uint256 tolerance) private pure returns (bool) {
-        unchecked {
-            return uint256(a - b) + tolerance <= 2 * tolerance;
-        }
     }
 }

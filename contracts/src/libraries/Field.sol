@@ -17,13 +17,6 @@ library Field {
         }
     }
 
-    /// @notice The representative of least magnitude of a canonical field element.
-    function toSigned(uint256 element) internal pure returns (int256) {
-        unchecked {
-            return element > MODULUS / 2 ? int256(element) - int256(MODULUS) : int256(element);
-        }
-    }
-
     function add(uint256 a, uint256 b) internal pure returns (uint256) {
         return addmod(a, b, MODULUS);
     }

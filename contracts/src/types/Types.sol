@@ -70,18 +70,19 @@ struct Terms {
     bytes32 layoutHash;
     /// Currency of price, bond and fee; zero is ETH, the only one so far.
     address token;
-    /// Fee of a buyer's first session; its n-th session costs n times as much.
+    /// Fee of each answer of a buyer's first session; those of its n-th session cost n times as much.
     uint96 fee;
     /// What the buyer locks at `purchase`.
     uint128 price;
     /// What the seller locks at `prove`.
     uint128 bond;
-    /// Largest accepted distance between a committed output and the proven one, in units of the instances.
+    /// Largest distance between an output that a buyer saw and the proven one at which both count as the same, in units of
+    /// the instances. What was seen stays with the buyer, so that it is the buyer who compares, before it accepts.
     uint128 tolerance;
     /// Samples in an audit proof (k).
     uint16 auditSamples;
-    /// What a buyer leaves to the seller if it doesn't accept a proof; the n-th purchase of the listing risks n times as
-    /// much, up to the price.
+    /// What a buyer leaves to the seller if it doesn't accept a proof. After n proofs that were not accepted the next one
+    /// risks n + 1 times as much, up to the price.
     uint128 proofFee;
     /// Answers that one buyer may have: test samples and audit samples.
     uint32 buyerQuota;
@@ -102,7 +103,7 @@ struct Layout {
     uint32 proofBytes;
     /// Outputs per sample.
     uint32 outputs;
-    /// An instance is a committed output shifted left by so many bits, up to the tolerance.
+    /// An instance is an output as the buyer saw it, shifted left by so many bits, up to the tolerance.
     uint8 outputShiftBits;
     /// The circuit has 2^logrows rows.
     uint8 logrows;
@@ -117,8 +118,8 @@ struct Listing {
     bool open;
     /// Answers granted to all buyers.
     uint32 answers;
-    /// Purchases that were proven, or may still be.
-    uint32 purchases;
+    /// Proofs that were not accepted, or not yet.
+    uint32 unaccepted;
     /// keccak256(abi.encode(seller, terms)): what a move that costs money names.
     bytes32 offer;
     Terms terms;
@@ -139,12 +140,14 @@ struct Trade {
     uint40 deadline;
     State state;
     uint48 listingId;
-    /// Fee of the session (Testing, Answered); what whoever lets a proof go to waste pays (from Purchased on).
+    /// Fee of the session (Testing, Answered); the most that the buyer risks for a proof (Purchased); what whoever lets it
+    /// go to waste pays (from Proven on).
     uint128 stake;
     /// Test samples that the session is charged, a power of two.
     uint32 samples;
-    /// What the last move committed to: the request (Testing), the response (Answered), keccak256(abi.encode(
-    /// inputCommitment, outputs)) (Purchased), keccak256(abi.encode(ciphertextRoot, keyHash)) (from Proven on).
+    /// What the trade has committed to so far, each keccak256 of abi.encode of what stands here:
+    /// session = (buyer, offer, samples, requestDigest) (Testing), answer = (session, responseDigest) (Answered),
+    /// (answer, inputCommitment, outputsDigest) (Purchased), (ciphertextRoot, keyHash) (from Proven on).
     bytes32 digest;
 }
 
@@ -157,8 +160,10 @@ struct AuditProof {
     /// Verification key artifact of the audit circuit.
     bytes32[] vka;
     Layout layout;
-    /// The outputs that the buyer gave at `purchase`.
-    int64[] outputs;
+    /// What the trade had committed to when it was purchased: the answer.
+    bytes32 answer;
+    /// The digest that the buyer gave at `purchase`.
+    bytes32 outputsDigest;
 }
 
 /// @dev A chunk in clear: 1,024 bytes.

@@ -87,7 +87,7 @@ def forged(certificate: Certificate, **fields: object) -> bytes:
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     folder = tmp_path_factory.mktemp("certified")
-    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=AUDIT_SAMPLES)
+    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=AUDIT_SAMPLES, insist=True)
     package = prepare(write_classifier(folder / "model.onnx"), folder / "package", options, password="test")
     srs = zk.development_srs(package.manifest.circuit.srs.logrows)
     model = PublicModel(package.manifest, package.canonical.graph, open_circuit(package.public, srs), srs)
@@ -370,7 +370,7 @@ def test_a_budget_that_the_proofs_exceed(certified: Certified, tmp_path: Path, m
 def certified_model(folder: Path, *widths: int, audit_samples: int) -> tuple[PublicModel, CanonicalModel, ProofBudget]:
     """A package of dense layers with squares between them."""
     model = write_dense(folder / "model.onnx", *widths)
-    options = PrepareOptions(card=ModelCard(name="dense"), audit_samples=audit_samples)
+    options = PrepareOptions(card=ModelCard(name="dense"), audit_samples=audit_samples, insist=True)
     package = prepare(model, folder / "package", options, password="test")
     srs = zk.development_srs(package.manifest.circuit.srs.logrows)
     return (

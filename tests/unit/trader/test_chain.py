@@ -119,10 +119,12 @@ def test_what_does_not_exist_is_said_to_be_missing(market: Market) -> None:
 def test_a_kept_transaction_takes_effect_once_however_often_it_is_sent(market: Market, account: LocalAccount) -> None:
     market.list(account, TERMS)
     kept: list[bytes] = []
-    first = market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
+    first = market.open_session(
+        account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append
+    )
     again = market.resend_session(kept[0])
     assert again == first
-    assert market.session_fee(1, account.address) == 2 * TERMS.fee_wei
+    assert market.session_fee(1, account.address, 16) == 2 * 16 * TERMS.fee_wei
     assert market.find_session(account.address, b"d" * 32) == 1
     assert market.find_session(account.address, b"e" * 32) is None
 
@@ -140,7 +142,7 @@ def test_a_kept_transaction_whose_place_was_taken_is_refused(market: Market, acc
         raise CrashError
 
     with pytest.raises(CrashError):
-        market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, crash)
+        market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, crash)
     market.list(account, TERMS)  # takes the number of the transaction that was not sent
     with pytest.raises(TransactionRefusedError, match="another transaction of 0x"):
         market.resend_session(kept[0])
@@ -315,7 +317,9 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
     chain._transactions.raise_after_seconds = 0.2
     threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
-    market.open_session(account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 1000, kept.append)
+    market.open_session(
+        account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append
+    )
     assert len(kept) == 1
 
 
@@ -367,3 +371,51 @@ def test_a_secret_goes_to_the_relay_alone(anvil_url: str) -> None:
         assert seen == ["eth_sendRawTransaction"]
         chain.send(market.contract.functions.list(TERMS.as_abi()), account)
         assert seen == ["eth_sendRawTransaction"]
+
+
+@pytest.mark.anvil
+def test_a_secret_does_not_wait_behind_another_transaction(mined_by_hand: Chain) -> None:
+    """It would wait in public for as long as that one does, whatever its own fees."""
+    chain, account = mined_by_hand, Account.create()
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    impatient = Market(Chain.connect(chain.web3.provider.endpoint_uri, timeout_seconds=0.5), market.deployment)
+    with pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
+        impatient.list(account, replace(TERMS, manifest_hash=b"n" * 32))
+    secret, left = market.contract.functions.delist(1, offer_digest(account.address, TERMS)), list[bytes]()
+    with pytest.raises(ChainUnavailableError, match=r"1 transactions of 0x.* wait to be mined: a secret"):
+        chain.send(secret, account, ways=Ways(before_sending=left.append, secret=True))
+    assert left == []
+    chain.web3.manager.request_blocking("evm_mine", [])
+    chain.web3.manager.request_blocking("evm_setAutomine", [True])
+    chain.send(secret, account, ways=Ways(before_sending=left.append, secret=True))
+    assert len(left) == 1
+
+
+@pytest.mark.anvil
+def test_a_secret_that_a_killed_process_has_sent_is_sent_again_under_its_number(mined_by_hand: Chain) -> None:
+    """It waits with too small a fee, say: a process that does not know it sees that something waits, and no more."""
+    chain, account, left = mined_by_hand, Account.create(), list[bytes]()
+    chain.fund(account.address, ETHER)
+    market = Market(chain, chain.deploy(account, new_salt()))
+    market.list(account, TERMS)
+    secret = market.contract.functions.delist(1, offer_digest(account.address, TERMS))
+    ways = Ways(before_sending=left.append, secret=True)
+    chain.web3.manager.request_blocking("evm_setAutomine", [False])
+    url = chain.web3.provider.endpoint_uri
+    for earlier, reason in ((b"", "0 of 1 confirmations"), (b"", "wait to be mined"), (None, "0 of 1 confirmations")):
+        restarted = Chain.connect(url, timeout_seconds=0.5)
+        with pytest.raises(ChainUnavailableError, match=reason):
+            restarted.send(secret, account, ways=replace(ways, earlier=left[-1] if earlier is None else earlier))
+    chain.web3.manager.request_blocking("evm_setAutomine", [True])
+    first, second = (TypedTransaction.from_bytes(HexBytes(signed)).as_dict() for signed in left)
+    assert (second["nonce"], second["data"]) == (first["nonce"], first["data"])
+    assert second["maxFeePerGas"] > first["maxFeePerGas"]
+    chain.web3.manager.request_blocking("evm_mine", [])
+    assert chain.web3.eth.get_transaction_receipt(HexBytes(keccak(left[-1])))["status"] == 1
+    # A number that was used since is not taken again.
+    market.list(account, replace(TERMS, manifest_hash=b"o" * 32))
+    again = market.contract.functions.delist(2, offer_digest(account.address, replace(TERMS, manifest_hash=b"o" * 32)))
+    chain.send(again, account, ways=replace(ways, earlier=left[-1]))

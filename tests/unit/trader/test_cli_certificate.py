@@ -49,7 +49,7 @@ class Files:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("prepared")
-    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4, seller=SELLER.address)
+    options = PrepareOptions(card=ModelCard(name="classifier"), audit_samples=4, seller=SELLER.address, insist=True)
     prepare(write_classifier(folder / "model.onnx"), folder / "package", options, password=PASSWORD)
     np.savetxt(folder / "data.csv", np.random.default_rng(5).normal(0, 1, (SAMPLES, FEATURES)), delimiter=",")
     np.savetxt(folder / "labels.csv", np.zeros(SAMPLES), fmt="%d")

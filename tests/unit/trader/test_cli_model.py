@@ -61,7 +61,8 @@ def samples(tmp_path: Path) -> Path:
 @pytest.fixture
 def package(tmp_path: Path, samples: Path, modelseal: Callable) -> Path:
     folder = tmp_path / "package"
-    ran = modelseal("model", "prepare", make_model(tmp_path / "m.onnx"), "--out", folder, "--calibration", samples)
+    prepare = ["model", "prepare", make_model(tmp_path / "m.onnx"), "--out", folder, "--calibration", samples]
+    ran = modelseal(*prepare, "--insist")  # so small a model is given away by any test
     assert ran.code == 0, ran.err
     return folder
 
@@ -100,10 +101,11 @@ def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, mod
 def test_a_package_is_one_sellers(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
     """Named by its keyfile or its address; without one the package can be tried, and says that it can't be listed."""
     model, keyfile = make_model(tmp_path / "m.onnx"), tmp_path / "seller.json"
+    prepare = ["model", "prepare", model, "--insist", "--calibration", samples]
     address = json.loads(modelseal("keys", "new", keyfile, "--json").out)["address"]
     for number, given in enumerate((keyfile, address, address.lower())):
         out = tmp_path / f"package-{number}"
-        ran = modelseal("model", "prepare", model, "--out", out, "--calibration", samples, "--seller", given, "--json")
+        ran = modelseal(*prepare, "--out", out, "--seller", given, "--json")
         assert ran.code == 0, ran.err
         assert json.loads(ran.out)["seller"] == address
         assert "names no seller" not in ran.err
@@ -112,7 +114,7 @@ def test_a_package_is_one_sellers(tmp_path: Path, samples: Path, modelseal: Call
     for given in (wrong, "0x1234", tmp_path / "nobody.json"):
         refuses(modelseal("model", "prepare", model, "--out", tmp_path / "other", "--seller", given), 2, str(given))
     assert not (tmp_path / "other").exists()
-    ran = modelseal("model", "prepare", model, "--out", tmp_path / "nobodys", "--calibration", samples)
+    ran = modelseal(*prepare, "--out", tmp_path / "nobodys")
     assert (ran.code, "names no seller" in ran.err) == (0, True)
 
 
@@ -183,7 +185,12 @@ def test_existing_folder_is_left_alone(tmp_path: Path, modelseal: Callable) -> N
 def test_quota_that_gives_the_model_away(tmp_path: Path, modelseal: Callable) -> None:
     model = make_model(tmp_path / "m.onnx")
     refuses(modelseal("model", "prepare", model, "--out", tmp_path / "p", "--quota", 1000), 2, "1000", "insist")
-    assert modelseal("model", "prepare", model, "--out", tmp_path / "p", "--quota", 1000, "--insist").code == 0
+    refuses(modelseal("model", "prepare", model, "--out", tmp_path / "p"), 2, "bits", "smallest test", "insist")
+    assert not (tmp_path / "p").exists()
+    ran = modelseal("model", "prepare", model, "--out", tmp_path / "p", "--quota", 1000, "--insist", "--json")
+    assert (ran.code, json.loads(ran.out)["listing_quota_samples"]) == (0, 10_000)
+    assert "10 buyers' worth" in " ".join(ran.err.split())
+    assert "Buyers who collude" in " ".join(ran.err.split())
 
 
 def test_a_plan_says_what_quotas_add_up_to(tmp_path: Path, samples: Path, modelseal: Callable) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modelseal: Callable) -> Callable:
     monkeypatch.setenv("MODELSEAL_PASSWORD", "correct horse")
     model = write_classifier(tmp_path / "model.onnx")
-    return lambda *options: modelseal("model", "prepare", model, "--out", tmp_path / "package", *options)
+    return lambda *options: modelseal("model", "prepare", model, "--insist", "--out", tmp_path / "package", *options)
 
 
 def test_the_cost_of_a_proof_is_printed(prepare: Callable) -> None:

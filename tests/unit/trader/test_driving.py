@@ -24,6 +24,7 @@ class Scripted:
     """A party whose steps do what a script says: an error is raised, anything else returned."""
 
     def __init__(self, **scripts: Iterable[Any]) -> None:
+        self._owed = iter(scripts.pop("owed", ()))
         self._scripts = {name: iter(script) for name, script in scripts.items()}
         self.now = 0
         chain = SimpleNamespace(confirmations=1, time=lambda: SimpleNamespace(confirmed=self.now))
@@ -48,6 +49,10 @@ class Scripted:
     @property
     def is_over(self) -> bool:
         return bool(self._next("is_over"))
+
+    @property
+    def is_owed(self) -> bool:
+        return next(self._owed, False)
 
     def withdraw(self) -> int:
         return int(self._next("withdraw"))
@@ -146,6 +151,13 @@ def test_the_next_deadline_comes_first(watched: Watched) -> None:
     seller = Scripted(find_trades=[[2, 1]] * 9, trade_1=[IDLE, OVER], trade_2=[IDLE, OVER])
     serve(seller, 7, 2, **watched.clocked)
     assert seller.asked == [2, 1, 1, 2]
+
+
+def test_a_seller_goes_on_until_its_withdrawal_stands(watched: Watched) -> None:
+    script = [(State.SETTLED, True), OVER, OVER, OVER]
+    seller = Scripted(find_trades=[[1]] * 9, trade_1=script, owed=[True, True, False])
+    serve(seller, 7, 1, **watched.clocked)
+    assert seller.asked == [1, 1, 1, 1]
 
 
 def test_a_log_of_another_market_is_not_waited_for(watched: Watched) -> None:

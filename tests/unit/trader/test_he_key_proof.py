@@ -12,7 +12,7 @@ from tests.unit.trader.he_models import NONCE, finish_request, plan_for, random_
 from trader.he import ClientSession, SecurityError, WireError, evaluate
 from trader.he import evaluation as evaluation_module
 from trader.he.key_proof import DIGEST_BYTES, WITNESS_BOUNDS, Form, Statement, canonical_norm, shift
-from trader.he.plan import FLOODING_MARGIN_BITS, check_flooding
+from trader.he.plan import FLOODING_MARGIN_BITS, check_flooding, least_flooding_bits
 from trader.he.request import RequestParts
 from trader.he.ring import prime_tables, transform
 from trader.he.sampling import random_integers
@@ -383,10 +383,24 @@ def test_a_chosen_key_shows_what_the_seller_draws(trade, protected, monkeypatch)
 def test_plans_must_flood_more_than_a_proven_key_can_bring_in(trade):
     _, plan, _ = trade
     hidden_bits = Form(plan.ring_degree, ()).hidden_noise_bits(plan.components)
-    least = math.ceil(hidden_bits) + FLOODING_MARGIN_BITS
+    # A correlation over all N coefficients gains log2(N)/2 bits, which the margin comes on top of.
+    least = math.ceil(hidden_bits + math.log2(plan.ring_degree) / 2 + FLOODING_MARGIN_BITS)
+    assert least == least_flooding_bits(plan.ring_degree, plan.components)
     check_flooding(plan.model_copy(update={"flooding_bits": least}))
     with pytest.raises(SecurityError, match="proven public key"):
-        check_flooding(plan.model_copy(update={"flooding_bits": least - 1 - (least == hidden_bits)}))
+        check_flooding(plan.model_copy(update={"flooding_bits": least - 1}))
+
+
+@pytest.mark.parametrize("widths", [(784, 64, 10), (30, 16, 2), (784, 10), (100, 1), (2, 1), (2, 2, 2, 2, 2)])
+def test_a_correlation_over_a_whole_response_stays_below_the_flooding(widths):
+    """The worst proven noise in every coefficient, in the direction that is looked for: 2^-5 of the flooding's."""
+    model = random_network(*widths)
+    for layout in plan_for(model, random_inputs(model, 64)).layouts:
+        check_flooding(layout)
+        worst = 2.0 ** Form(layout.ring_degree, ()).hidden_noise_bits(layout.components)
+        pattern = np.random.default_rng(1).choice([-1.0, 1.0], layout.ring_degree)
+        gain = pattern @ (worst * pattern) / np.sqrt(layout.ring_degree)  # over one coefficient's flooding
+        assert gain <= 2.0 ** (layout.flooding_bits - FLOODING_MARGIN_BITS)
 
 
 def test_hidden_noise_is_what_the_argument_says():

@@ -1,4 +1,5 @@
 import json
+import math
 import time
 
 import pytest
@@ -17,12 +18,11 @@ from trader.he import (
     parse_plan,
     plan_encryption,
 )
+from trader.he.key_proof import Form
 from trader.he.parallel import worker_count
 from trader.he.plan import (
-    FLOODING_MARGIN_BITS,
     MAXIMUM_MODULUS_BITS,
     check_flooding,
-    least_flooding_bits,
     security_level,
 )
 from trader.model import measured_bounds
@@ -281,8 +281,8 @@ def test_no_plan_is_made_that_a_seller_refuses_to_answer_under(widths, budget_bi
     for plan in (chosen, *filter(None, plans)):
         check_flooding(plan)
     for layout in chosen.layouts if budget_bits == -12 else ():
-        hidden_bits = least_flooding_bits(layout.ring_degree, layout.components) - FLOODING_MARGIN_BITS
-        assert layout.flooding_bits >= hidden_bits + 10  # as decision 0018 says
+        hidden_bits = Form(layout.ring_degree, ()).hidden_noise_bits(layout.components)
+        assert layout.flooding_bits >= hidden_bits + math.log2(layout.ring_degree) / 2 + 6  # as decision 0018 says
 
 
 @pytest.mark.parametrize("widths", [(1, 1), (2, 1)])

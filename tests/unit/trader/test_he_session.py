@@ -3,6 +3,7 @@ import pytest
 
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import ClientSession, PlanError, SecurityPolicy, SessionError, commit_outputs, evaluate, seal
+from trader.he.wire import digest
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec
 
 
@@ -176,3 +177,36 @@ def test_a_response_leaves_out_primes_that_no_output_needs(widths):
     response = evaluate(roomy, model, session.encrypt(inputs), 20)
     assert len(response) < 1.01 * plan.response_bytes(20) + 4000
     assert np.abs(session.decrypt(response) - exact_outputs(model, inputs)).max() <= plan.expected_error
+
+
+def test_a_session_that_was_resumed_knows_which_response_its_keys_are_for():
+    """Decrypted, or only expected when the process ended: no second response, and the same one gives the same bits."""
+    model = random_network(3, 2)
+    inputs = random_inputs(model, 4)
+    plan = plan_for(model, random_inputs(model, 64)).batched
+    session = ClientSession(plan)
+    request = session.encrypt(inputs)
+    unanswered = session.export_secret()
+    first, second = (evaluate(plan, model, request, 4) for _ in range(2))
+    assert digest(first) != digest(second)
+
+    session.expect_response(digest(first))
+    expecting = session.export_secret()
+    outputs = session.decrypt(first)
+    for kept in (expecting, session.export_secret()):
+        resumed = ClientSession(plan, kept=kept)
+        with pytest.raises(SessionError, match="for another response"):
+            resumed.decrypt(second)
+        with pytest.raises(SessionError, match="for another response"):
+            resumed.expect_response(digest(second))
+        np.testing.assert_array_equal(resumed.decrypt(first), outputs)
+    # Control: a session that was kept before it knew of a response takes any, one of them.
+    np.testing.assert_allclose(
+        ClientSession(plan, kept=unanswered).decrypt(second), outputs, atol=2 * plan.expected_error
+    )
+
+
+def test_a_kept_session_that_was_cut_off_is_refused():
+    plan = plan_for(random_network(3, 2), random_inputs(random_network(3, 2), 64)).batched
+    with pytest.raises(SessionError, match="cut off"):
+        ClientSession(plan, kept=bytes(40))

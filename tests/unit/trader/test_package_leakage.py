@@ -7,8 +7,10 @@ import pytest
 
 from tests.unit.trader.he_models import plan_for, random_inputs, random_network
 from trader.he.session import plan_parameters
-from trader.package import QuotaError, safe_quota
+from trader.model.manifest import ModelCard
+from trader.package import PrepareOptions, QuotaError, safe_quota
 from trader.package.leakage import check_quota, parameter_bits, proof_bits
+from trader.package.prepare import _decide_quota
 
 
 def _planned(*widths):
@@ -122,3 +124,54 @@ def test_a_quota_that_gives_the_model_away_is_refused(network):
     check_quota(model, plan, 0, 500)
     with pytest.raises(QuotaError, match=r"508 are safe. Its parameters have \d+ bits; an answer can carry \d+, and"):
         check_quota(model, plan, 0, 600)
+
+
+# ----------------------------------------------------------------------------- what `prepare` grants without being told
+
+
+def _decided(model, plan, **options):
+    return _decide_quota(model, plan, PrepareOptions(card=ModelCard(name="m"), **options))
+
+
+def test_a_model_that_any_test_gives_away_takes_insistence():
+    """Sixteen proofs of 30-16-2 alone publish more than its parameters have; one tells no more than a quota may."""
+    model, plan = _planned(30, 16, 2)
+    with pytest.raises(
+        QuotaError, match=r"has 7420 bits: 0 answers are safe\. The smallest test, .* takes 16"
+    ) as error:
+        _decided(model, plan)
+    assert "\n" not in str(error.value)
+    assert f"carry {16 * plan.answer_bits} bits" in str(error.value)
+    assert _decided(model, plan, audit_samples=2, proofs=1).buyer_samples == 530 // 100
+    quota = _decided(model, plan, insist=True)
+    assert (quota.buyer_samples, quota.listing_samples) == (16, 160)
+
+
+def test_the_default_quota_is_refused_one_answer_below_the_smallest_test(monkeypatch):
+    """Just enough bits are granted, one less is refused; so are answers."""
+    model, plan = _planned(100, 1)
+    needed, published = 2 + 2, 3 * proof_bits(model, plan, 2)
+    options = {"audit_samples": 2, "proofs": 3}
+    exact = needed * plan.answer_bits + published
+    for bits, granted in [(exact, True), (exact - 1, False)]:
+        monkeypatch.setattr("trader.package.leakage.parameter_bits", lambda _model, bits=bits: bits)
+        if granted:
+            quota = _decided(model, plan, **options)
+            assert (quota.buyer_samples, quota.listing_samples) == (needed, needed)
+        else:
+            with pytest.raises(QuotaError, match=f"{needed - 1} answers are safe"):
+                _decided(model, plan, **options)
+
+
+def test_the_default_listing_quota_is_no_more_than_all_buyers_as_one_may_have(network):
+    """Ten accounts of one person share what the parameters' bits allow, unless the seller says otherwise."""
+    model, plan = network
+    published = 16 * proof_bits(model, plan, 8)
+    quota = _decided(model, plan)
+    assert quota.buyer_samples == 508
+    assert quota.listing_samples * plan.answer_bits + published <= parameter_bits(model)
+    assert (quota.listing_samples + 1) * plan.answer_bits + published > parameter_bits(model)
+    small = _decided(model, plan, buyer_quota_samples=20)
+    assert (small.buyer_samples, small.listing_samples) == (20, 200)
+    assert _decided(model, plan, insist=True).listing_samples == 5080
+    assert _decided(model, plan, listing_quota_samples=5080).listing_samples == 5080

@@ -111,7 +111,7 @@ def test_prepare_names_the_activation(tmp_path: Path, modelseal: Callable, monke
     monkeypatch.setenv("MODELSEAL_PASSWORD", "correct horse")
     samples = tmp_path / "samples.npy"
     np.save(samples, np.random.default_rng(2).normal(0, 1, (200, FEATURES)))
-    prepared = ("--calibration", samples, "--no-trial", "--json")
+    prepared = ("--calibration", samples, "--no-trial", "--insist", "--json")
     leaky = write_leaky_classifier(tmp_path / "leaky.onnx")
     ran = modelseal("model", "prepare", leaky, "--out", tmp_path / "leaky", *prepared)
     assert ran.code == 0, ran.err

@@ -1,5 +1,6 @@
 """The queue of proofs: turns, leases, and what becomes of the jobs of killed provers."""
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ import zk
 from tests.simulators.dense_model import CONTEXT
 from zk.errors import JobLost, WorkerError, WorkerKilled
 from zk.proofs import prover, queue
-from zk.proofs.queue import MAX_ATTEMPTS, ProofQueue
+from zk.proofs.queue import LONGEST_PAUSE_SECONDS, MAX_ATTEMPTS, ProofQueue
 
 
 class Clock:
@@ -110,13 +111,41 @@ def test_a_clock_that_was_put_back_blocks_nobody(jobs, clock):
     assert begin(jobs, "a")
 
 
-def test_a_job_that_kills_its_provers_is_not_begun_for_ever(jobs, clock):
-    for _ in range(MAX_ATTEMPTS):
+def kill_provers(jobs, clock, attempts):
+    """Begin so many times; each prover is killed, and the next comes when its lease is over."""
+    for _ in range(attempts):
         assert begin(jobs, "a")
-        clock.now += 11
-    with pytest.raises(WorkerKilled, match="begun 3 times, and its process was killed each time"):
+        clock.now += 10.1
+
+
+def test_a_job_that_kills_its_provers_is_begun_less_and_less_often(jobs, clock):
+    """A proof that is due must get its chance however often the machine went down, at a cost that ends."""
+    kill_provers(jobs, clock, MAX_ATTEMPTS)
+    begun, last = [], clock.now
+    while len(begun) < 12:
+        try:
+            assert begin(jobs, "a")
+            begun.append(clock.now - last)
+            last = clock.now
+        except WorkerKilled:
+            pass
+        clock.now += 10.1
+    for before, after in itertools.pairwise(begun):
+        assert after >= min(1.8 * before, LONGEST_PAUSE_SECONDS) or before < 20
+    assert LONGEST_PAUSE_SECONDS <= begun[-1] < 1.1 * LONGEST_PAUSE_SECONDS
+
+
+def test_a_job_that_pauses_is_begun_at_once_when_it_was_removed(jobs, clock):
+    kill_provers(jobs, clock, MAX_ATTEMPTS + 1)
+    with pytest.raises(WorkerKilled, match=r"begun 4 times, .* begun again in 10 s"):
         begin(jobs, "a")
     assert jobs.remove("a")
+    assert begin(jobs, "a")
+
+
+def test_a_clock_that_was_put_back_ends_a_pause(jobs, clock):
+    kill_provers(jobs, clock, MAX_ATTEMPTS + 1)
+    clock.now -= 5000
     assert begin(jobs, "a")
 
 

@@ -1,5 +1,6 @@
 """Whatever ezkl does, the caller sees one of our errors."""
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import zk
 from tests.simulators.dense_model import CONTEXT
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
 from zk.proofs.worker import WorkerLimits, run_job
+from zk.storage import temporary_folder
 
 
 def test_a_runtime_error_is_translated(tmp_path):
@@ -75,15 +77,41 @@ def test_nothing_is_left_behind(statement, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    """What a living one works in is not, and neither is a folder that somebody has just made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = (
+        f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}; from zk.storage import temporary_folder\n"
+        "with temporary_folder('prove') as ours: (ours / 'witness.json').touch(); print(ours, flush=True); input()"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    killed, alive = (Path(process.stdout.readline().strip()) for process in processes)
+    processes[0].kill()
+    processes[0].wait()
+    with temporary_folder("job"):
+        assert (killed / "witness.json").exists()  # as if it were being made
+    for folder in (killed, alive):
+        os.utime(folder, (0, 0))
+    with temporary_folder("job") as ours:
+        assert sorted(tmp_path.iterdir()) == sorted([alive, ours])
+    processes[1].communicate("")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a process with its parent")
-def test_the_process_dies_with_its_parent(tmp_path):
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.5])
+def test_the_process_dies_with_its_parent(tmp_path, seconds):
+    """Also while it starts, when it can't have asked for that yet."""
     target = tmp_path / "srs"
     script = f"from zk.proofs.worker import run_job; run_job('make_srs', {{'srs': {str(target)!r}, 'logrows': 20}})"
     parent = subprocess.Popen([sys.executable, "-c", script])
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     while not (found := children.read_text().split()):
-        time.sleep(0.05)
-    time.sleep(0.5)
+        time.sleep(0.001)
+    time.sleep(seconds)
     parent.kill()
     parent.wait()
     child = Path(f"/proc/{found[0]}")

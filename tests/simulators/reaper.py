@@ -1,0 +1,218 @@
+"""Kills real processes (SIGKILL) where it hurts: around transactions, while files are written, at any other time.
+
+A :class:`Wire` stands between a process and its node and knows what it sends; a :class:`Reaper` starts a party's
+process again and again, and kills it by a plan that a seed fixes (moments are the machine's).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from hexbytes import HexBytes
+
+from tests.simulators.proxy import Proxy
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
+    from tests.simulators.companies import Process
+
+WATCH_SECONDS = 0.002
+LONGEST_LIFE_SECONDS = 12.0
+"""Of work, so that a life is as long on a busy machine."""
+IDLE_SHARE = 0.25
+"""Of the time that passes, which counts as work: processes that wait are killed as well."""
+AT_ANY_TIME = "at any time"
+UNSENT, SENT = "before the node has a transaction", "when the node has a transaction, before it knows"
+WRITING, WITH_CHILD = "while it writes a file", "while a process of its own works"
+WAYS = (AT_ANY_TIME, AT_ANY_TIME, UNSENT, SENT, WRITING, WITH_CHILD)
+
+
+class Wire(Proxy):
+    """Passes calls on to the node.
+
+    Attributes:
+        sent: Calldata of every transaction that has reached the node, in order.
+        calls: How many calls the process has made.
+        doomed: Set when its transaction is to end it; it gets no answer before it is `dead`.
+        dead: Set by whoever killed it.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.sent: list[bytes] = []
+        self.calls = 0
+        self.doomed, self.dead = threading.Event(), threading.Event()
+        self._way = ""
+
+    def prepare(self, way: str) -> None:
+        """For the next process, and how a transaction ends it, if it does."""
+        self._way, self.calls = way, 0
+        self.doomed.clear()
+        self.dead.clear()
+
+    def answer(self, body: bytes) -> bytes | None:
+        call = json.loads(body)
+        self.calls += 1
+        if call["method"] != "eth_sendRawTransaction":
+            return super().answer(body)
+        if self._way == UNSENT:
+            return self._doom()
+        self.sent.append(calldata(HexBytes(call["params"][0])))
+        answer = super().answer(body)
+        return self._doom() if self._way == SENT else answer
+
+    def _doom(self) -> None:
+        self.doomed.set()
+        self.dead.wait()
+
+
+def calldata(signed: bytes) -> bytes:
+    """What a signed transaction calls."""
+    return bytes(HexBytes(TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["data"]))
+
+
+class Kills:
+    """How many processes are still to be killed, by all reapers together."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Whether there was one left, which is then used."""
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0
+
+    def give_back(self) -> None:
+        """It was not used."""
+        with self._lock:
+            self._left = max(self._left, 0) + 1
+
+    @property
+    def left(self) -> bool:
+        """Whether there are any."""
+        return self._left > 0
+
+
+@dataclass
+class Reaper:
+    """Kills one party's processes.
+
+    Attributes:
+        wire: What its processes reach the node through.
+        folder: What they write to.
+        start: Starts one that prints to a file.
+        kills: Those that are left.
+        random: Draws the plan.
+        tell: Is told of each death.
+        over: When it is set, the process that runs is ended.
+        deaths: How each was killed, and after how many seconds on the clock.
+    """
+
+    wire: Wire
+    folder: Path
+    start: Callable[[IO[str]], Process]
+    kills: Kills
+    random: random.Random
+    tell: Callable[[str], None]
+    over: threading.Event = field(default_factory=threading.Event)
+    deaths: list[tuple[str, float]] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Start it again and again until it ends by itself, well, or it is over.
+
+        Raises:
+            AssertionError: It ended by itself, and not well.
+        """
+        while not self.over.is_set():
+            kills = self.kills.take()
+            way = self.random.choice(WAYS) if kills else ""
+            begin = time.monotonic()
+            ended = self._live(way)
+            if ended or self.over.is_set():
+                if kills:
+                    self.kills.give_back()
+                return
+            self.deaths.append((way, time.monotonic() - begin))
+            self.tell(f"{self.folder.name} killed {way} after {self.deaths[-1][1]:.1f} s")
+
+    def _live(self, way: str) -> bool:
+        """One life; whether it ended by itself."""
+        wire = self.wire
+        wire.prepare(way)
+        with tempfile.TemporaryFile("w+") as printed:
+            process = self.start(printed)
+            try:
+                self._await_end(process, way)
+                ended = process.poll() is not None
+            finally:
+                process.kill()
+                process.wait()
+                wire.dead.set()
+            printed.seek(0)
+            assert not ended or process.returncode == 0, printed.read()
+        return ended
+
+    def _await_end(self, process: Process, way: str) -> None:
+        """Until the process is to be killed, or has ended."""
+        seconds = LONGEST_LIFE_SECONDS * self.random.random() ** 2
+        sightings = int(200 ** self.random.random())
+        born = 0.0
+        while process.poll() is None and not self.wire.doomed.is_set() and not self.over.is_set():
+            # Imports take a while, in which there is nothing to lose.
+            born = born or (worked_seconds(process.pid) if self.wire.calls else 0.0)
+            age = worked_seconds(process.pid) - born if born else 0.0
+            if way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
+                return
+            seen = (way == WRITING and _writes(self.folder)) or (way == WITH_CHILD and any(children(process.pid)))
+            sightings -= seen
+            if sightings <= 0:
+                return
+            time.sleep(WATCH_SECONDS)
+
+
+def _writes(folder: Path) -> bool:
+    """Whether a file is being written there."""
+    return any(name.startswith(".") for _, _, names in os.walk(folder) for name in names)
+
+
+def children(pid: int) -> Iterator[int]:
+    """Processes that a process has started."""
+    try:
+        yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    except OSError:
+        return
+
+
+def worked_seconds(pid: int) -> float:
+    """What a process and its children that have ended have worked, and a share of the time."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    ticks = sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime: proc_pid_stat(5)
+    return ticks / os.sysconf("SC_CLK_TCK") + IDLE_SHARE * time.monotonic()
+
+
+def marked_processes(mark: str) -> set[int]:
+    """Processes whose environment holds a text: those that a marked one has started, and what these have."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (process / "environ").read_bytes():
+                found.add(int(process.name))
+        except OSError:
+            continue
+    return found
