@@ -1,10 +1,13 @@
 """Every cheat, played with the drivers of real parties: who ends with what."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ledger import AuditLog
 from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, PROOF_FEE, Trading
 from trader.buyer import Buyer
 from trader.chain import Chain
@@ -66,15 +69,23 @@ def test_a_buyer_who_slept_through_the_dispute_window_gets_the_model_it_paid_for
 
 
 @pytest.mark.slow
-def test_a_revealed_key_never_serves_in_another_market(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+def test_a_revealed_key_never_serves_in_another_market(
+    chain: Chain, trade_on: Callable[..., Trading], tmp_path: Path
+) -> None:
     """Trades of all markets are numbered from 1: with one folder for all, trade 1 there would be encrypted alike."""
     trading = trade_on(chain)
     trading.play()
-    equipment = trading.equipment(Role.SELLER)
-    market = Market(chain, chain.deploy(equipment.account, b"elsewhere".rjust(32)))
-    elsewhere = Seller(trading.package, replace(equipment, market=market))
-    assert trading.seller.vault(1).has("delivery.key")
-    assert not elsewhere.vault(1).has("delivery.key")
+    selling = trading.equipment(Role.SELLER)
+    market = Market(chain, chain.deploy(selling.account, b"elsewhere".rjust(32)))
+    with closing(AuditLog.open(tmp_path / "elsewhere.sqlite")) as log:
+        elsewhere = Seller(trading.package, replace(selling, market=market, log=log))
+        buying = replace(trading.equipment(Role.BUYER), market=market, log=log, folder=tmp_path / "elsewhere")
+        buyer = Buyer(elsewhere.list_model(OFFER), POLICY, buying)
+        elsewhere.publish()
+        assert buyer.open_session(trading.model.test_samples) == 1
+        assert trading.seller.vault(1).has("delivery.key")
+        assert elsewhere.folder == trading.seller.folder
+        assert not elsewhere.vault(1).has("delivery.key")
 
 
 def test_a_folder_serves_one_purchase(chain: Chain, trade_on: Callable[..., Trading]) -> None:
