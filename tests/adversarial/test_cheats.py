@@ -1,13 +1,11 @@
 """Every cheat, played with the drivers of real parties: who ends with what."""
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from ledger import AuditLog
+from contracts import offer_digest
 from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, PROOF_FEE, Trading
 from trader.buyer import Buyer
 from trader.chain import Chain
@@ -69,23 +67,20 @@ def test_a_buyer_who_slept_through_the_dispute_window_gets_the_model_it_paid_for
 
 
 @pytest.mark.slow
-def test_a_revealed_key_never_serves_in_another_market(
-    chain: Chain, trade_on: Callable[..., Trading], tmp_path: Path
-) -> None:
+def test_a_revealed_key_never_serves_in_another_market(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     """Trades of all markets are numbered from 1: with one folder for all, trade 1 there would be encrypted alike."""
     trading = trade_on(chain)
     trading.play()
-    selling = trading.equipment(Role.SELLER)
-    market = Market(chain, chain.deploy(selling.account, b"elsewhere".rjust(32)))
-    with closing(AuditLog.open(tmp_path / "elsewhere.sqlite")) as log:
-        elsewhere = Seller(trading.package, replace(selling, market=market, log=log))
-        buying = replace(trading.equipment(Role.BUYER), market=market, log=log, folder=tmp_path / "elsewhere")
-        buyer = Buyer(elsewhere.list_model(OFFER), POLICY, buying)
-        elsewhere.publish()
-        assert buyer.open_session(trading.model.test_samples) == 1
-        assert trading.seller.vault(1).has("delivery.key")
-        assert elsewhere.folder == trading.seller.folder
-        assert not elsewhere.vault(1).has("delivery.key")
+    equipment = trading.equipment(Role.SELLER)
+    market = Market(chain, chain.deploy(equipment.account, b"elsewhere".rjust(32)))
+    elsewhere = Seller(trading.package, replace(equipment, market=market))
+    market.list(equipment.account, trading.market.listing(1).terms)
+    opened, offer = trading.market.session(1), offer_digest(trading.seller.address, trading.market.listing(1).terms)
+    buyer, fee_wei = trading.accounts[Role.BUYER], market.session_fee(1, trading.buyer.address, 256)
+    market.open_session(buyer, 1, offer, 256, opened.request_digest, fee_wei, lambda _: None)
+    assert market.session(1) == opened
+    assert trading.seller.vault(1).has("delivery.key")
+    assert not elsewhere.vault(1).has("delivery.key")
 
 
 def test_a_folder_serves_one_purchase(chain: Chain, trade_on: Callable[..., Trading]) -> None:

@@ -26,11 +26,13 @@ from contracts import (
     SumStepEvidence,
     Terms,
     Windows,
+    answer_digest,
     bind_market,
     bind_verifier,
     decode_revert,
     deploy,
     layout_hash,
+    session_digest,
 )
 from contracts import register_vka as vka_registration
 from contracts.published import read_artifacts
@@ -62,7 +64,8 @@ class Audit:
     vka: Sequence[bytes]
     layout: Layout
     outputs: Sequence[int]
-    answer: bytes = bytes(32)
+    answer: bytes = b""
+    """Empty for that of the trade that is proven."""
 
     @classmethod
     def of(cls, statement: str, vka: str = "vka") -> "Audit":
@@ -139,7 +142,6 @@ class Stage:
         self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
         self._refusing = False
         self._roots: dict[int, bytes] = {}
-        self._answers: dict[int, bytes] = {}
         self.web3 = Web3(EthereumTesterProvider(self.tester))
         deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
         assert to_canonical_address(self.seller) == SELLER
@@ -225,7 +227,6 @@ class Stage:
 
     def respond(self, trade: int = 1, sender: str | None = None, session: bytes | None = None) -> Any:
         session = self.trade(trade)["digest"] if session is None else session
-        self._answers[trade] = keccak(session + RESPONSE)
         return self.send(self.market.functions.respond(trade, session, RESPONSE), sender or self.seller)
 
     def purchase(
@@ -252,7 +253,7 @@ class Stage:
     ) -> Any:
         root = self.ciphertext_tree.root if root is None else root
         self._roots[trade] = root
-        audit = replace(audit, answer=self._answers.get(trade, bytes(32))) if audit.answer == bytes(32) else audit
+        audit = audit if audit.answer else replace(audit, answer=self.answer(trade))
         function = self.market.functions.prove(trade, audit.as_abi(), root, keccak(KEY))
         return self.send(function, sender or self.seller, value)
 
@@ -335,6 +336,12 @@ class Stage:
 
     def session_fee(self, listing: int = 1, samples: int = SAMPLES, account: str | None = None) -> int:
         return int(self.market.functions.sessionFee(listing, account or self.buyer, samples).call())
+
+    def answer(self, trade: int = 1) -> bytes:
+        """What a purchase of the trade's answer names."""
+        opened = self.trade(trade)
+        session = session_digest(opened["buyer"], self.offered(opened["listing_id"]), opened["samples"], REQUEST)
+        return answer_digest(session, RESPONSE)
 
     def state(self, trade: int = 1) -> str:
         return STATES[self.trade(trade)["state"]]

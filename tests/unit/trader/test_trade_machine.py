@@ -37,8 +37,8 @@ OURS = Windows(10, 20, 30, 40, 50, 60)
 EVENTS = {
     SessionOpened: lambda at: SessionOpened(at, 1, 8, bytes(32), 10),
     Answered: lambda at: Answered(at, bytes(32)),
-    Purchased: lambda at: Purchased(at, bytes(32), (1, 2), 100, 1),
-    Proven: lambda at: Proven(at, bytes(32), bytes(32), 20),
+    Purchased: lambda at: Purchased(at, bytes(32), bytes(32), 100, 1),
+    Proven: lambda at: Proven(at, bytes(32), bytes(32), 20, 1),
     Accepted: Accepted,
     Revealed: lambda at: Revealed(at, bytes(32)),
     Confirmed: Confirmed,

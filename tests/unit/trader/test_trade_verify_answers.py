@@ -378,12 +378,12 @@ def test_regressions_have_no_classes_to_change() -> None:
     assert compare_proven(listing(RAW), instances(SEEN[:, :1]), one, SEEN[:, :1]) == Comparison(3, 0, None, None)
 
 
-def test_what_the_escrow_would_refuse_is_refused_here() -> None:
+def test_proven_outputs_beyond_the_tolerance_are_refused() -> None:
     committed = [int(value) << SHIFT_BITS for value in COMMITTED.outputs.ravel()]
     for sign in (1, -1):
         at_the_edge = [committed[0] + sign * 1000, *committed[1:]]
         compare_proven(listing(tolerance=1000), at_the_edge, COMMITTED, SEEN)
-        with pytest.raises(ProvenOutputsError, match="1001 away from the committed one, 1000 is allowed"):
+        with pytest.raises(ProvenOutputsError, match="1001 away from the one seen, 1000 is allowed"):
             compare_proven(listing(tolerance=1000), [committed[0] + sign * 1001, *committed[1:]], COMMITTED, SEEN)
     for proven in (committed[:-1], [*committed, 0], []):
         with pytest.raises(ProvenOutputsError, match="outputs were proven"):
