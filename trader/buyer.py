@@ -9,7 +9,6 @@ fail those of :mod:`trader.verify.answers`, or confirm what it has not checked.
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contracts import answer_digest, delivery_digest, offer_digest, outputs_digest, session_digest
+from contracts import answer_digest, delivery_digest, offer_digest, session_digest
 from ledger import EntryKind, as_reason
 from trader import he
 from trader.delivery import (
@@ -48,6 +47,7 @@ from trader.messages import MAX_MESSAGE_BYTES, MAX_PACKAGE_BYTES, Order, deliver
 from trader.model import CanonicalModel, plain_model_bytes, quantise_inputs
 from trader.package import PublicPackage
 from trader.party import Equipment, Party
+from trader.purchase import Purchase
 from trader.trade import Accepted, Answered, Confirmed, Proven, Purchased, Revealed, Role, Slashed, State
 from trader.vault import Vault
 from trader.verify import (
@@ -395,12 +395,12 @@ class Buyer(Party):
         if not self.vault.has(PURCHASE):
             self._check_test(trade)
             self._commit()
-        purchase, price_wei = json.loads(self.vault.read(PURCHASE)), self.listing.terms.price_wei
+        purchase, price_wei = self.kept_purchase(), self.listing.terms.price_wei
         self._require_proof_fee(price_wei)
         self._note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade.trade_id,
-            details={"input_commitment": "0x" + purchase["input_commitment"], "samples": len(purchase["rows"])},
+            details={"input_commitment": f"0x{purchase.input_commitment.hex()}", "samples": len(purchase.rows)},
         )
         self.mailbox.reserve(self._order_label(trade.trade_id))
         self._transact(
@@ -409,8 +409,8 @@ class Buyer(Party):
                 self.account,
                 trade.trade_id,
                 self.vault.read(ANSWER),
-                bytes.fromhex(purchase["input_commitment"]),
-                outputs_digest(bytes.fromhex(purchase["outputs_salt"]), purchase["outputs"]),
+                purchase.input_commitment,
+                purchase.outputs_digest,
                 price_wei=price_wei,
                 highest_proof_fee_wei=self.policy.highest_proof_fee(price_wei),
             ),
@@ -474,13 +474,15 @@ class Buyer(Party):
         seller_key = bytes.fromhex(listing.manifest.encryption_public_key[2:])
         self.vault.write(ENCRYPTION_KEY, reply_key.secret)
         self.vault.write(Kind.AUDIT_INPUTS.value, seal(seller_key, order.encode(), context))
-        purchase = {
-            "rows": rows.tolist(),
-            "outputs": outputs.ravel().tolist(),
-            "outputs_salt": secrets.token_hex(32),
-            "input_commitment": commitment_digest(points).hex(),
-        }
-        self.vault.write(PURCHASE, json.dumps(purchase).encode())
+        self.vault.write(PURCHASE, Purchase(rows, outputs, commitment_digest(points)).encode())
+
+    def kept_purchase(self) -> Purchase:
+        """What was committed to.
+
+        Raises:
+            PartyFolderError: Nothing was, yet.
+        """
+        return Purchase.decode(self.vault.read(PURCHASE))
 
     def _audited_rows(self, samples: int) -> NDArray[np.int64]:
         """Rows of the test set at random: a seller that answers some wrong can't know which will be audited."""
@@ -492,8 +494,7 @@ class Buyer(Party):
         return seen
 
     def _order_label(self, trade_id: int) -> Label:
-        purchase = json.loads(self.vault.read(PURCHASE))
-        return self._label(Kind.AUDIT_INPUTS, bytes.fromhex(purchase["input_commitment"]), trade_id)
+        return self._label(Kind.AUDIT_INPUTS, self.kept_purchase().input_commitment, trade_id)
 
     def _send_order(self, trade_id: int) -> bool:
         return self._deliver(self._order_label(trade_id), self.vault, EntryKind.AUDIT_INPUTS_SENT, trade_id)
@@ -508,11 +509,12 @@ class Buyer(Party):
             CallerError: Nothing was proven.
         """
         trade_id = self.trade_id
-        rows = json.loads(self.vault.read(PURCHASE))["rows"]
+        purchase = self.kept_purchase()
         count = self.listing.terms.audit_samples * self.listing.layout.outputs
         proven = self.market.proven_outputs(trade_id, count)
-        labels = None if self.labels is None else self.labels[rows]
-        return compare_proven(self.listing, proven, self._audited_samples(), self.read_test().outputs[rows], labels)
+        labels = None if self.labels is None else self.labels[purchase.rows]
+        audited, seen = self._audited_samples(purchase), self.read_test().outputs[purchase.rows]
+        return compare_proven(self.listing, proven, audited, seen, labels)
 
     def _check_proven(self, trade: Trade) -> None:
         """Checks (4) and (5) of the answers.
@@ -590,7 +592,9 @@ class Buyer(Party):
         proven = self.market.event(trade.trade_id, Proven)
         with self._working("check"):
             ciphertext = self._kept_ciphertext(trade, proven.ciphertext_root)
-            model = verify_delivery(self.listing, ciphertext, key, proven.key_hash, self._audited_samples())
+            model = verify_delivery(
+                self.listing, ciphertext, key, proven.key_hash, self._audited_samples(self.kept_purchase())
+            )
         self.vault.write_arrays(DELIVERED, *model.tensors)
         self._note(EntryKind.DELIVERY_VERIFIED, trade_id=trade.trade_id)
 
@@ -742,10 +746,8 @@ class Buyer(Party):
         (inputs,) = self.vault.read_arrays(INPUTS)
         return inputs
 
-    def _audited_samples(self) -> AuditedSamples:
-        purchase = json.loads(self.vault.read(PURCHASE))
-        outputs = np.array(purchase["outputs"], dtype=np.int64).reshape(-1, self.listing.layout.outputs)
-        return AuditedSamples(self._inputs[purchase["rows"]], outputs)
+    def _audited_samples(self, purchase: Purchase) -> AuditedSamples:
+        return AuditedSamples(self._inputs[purchase.rows], purchase.outputs)
 
     def _srs(self, package: PublicPackage, logrows: int) -> Srs:
         if not package.development_srs:

@@ -6,7 +6,6 @@ key. The change is small beside the outputs: classes stay, ranges and margins ho
 has decrypted, be they rounded as commitments are, reads the digits, since it knows the honest outputs.
 """
 
-import json
 import re
 import secrets
 from collections.abc import Callable
@@ -22,7 +21,6 @@ from contracts.published import read_artifacts
 from ledger import read_trade
 from tests.simulators.trading import Trading
 from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.buyer import PURCHASE
 from trader.chain import Chain
 from trader.he import ClientSession, HePlan, commit_outputs, evaluate, kernels
 from trader.he.ring import transform
@@ -189,11 +187,11 @@ def test_what_a_purchase_shows_has_nothing_of_the_key(attack: Attack) -> None:
 def test_a_real_purchase_and_its_log_show_no_output(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(chain)
     trade_id = trading.play_until(State.PURCHASED)
-    kept = json.loads(trading.buyer.vault.read(PURCHASE))
+    kept = trading.buyer.kept_purchase()
+    outputs = kept.outputs.ravel().tolist()
     shown = trading.market.event(trade_id, Purchased).outputs_digest
-    assert shown == outputs_digest(bytes.fromhex(kept["outputs_salt"]), kept["outputs"])
-    assert shown != outputs_digest(bytes(32), kept["outputs"])
+    assert shown == outputs_digest(kept.salt, outputs)
+    assert shown != outputs_digest(bytes(32), outputs)
     told = " ".join(str(entry.record) for entry in read_trade(trading.log, trade_id).entries)
     numbers = {int(word) for word in re.findall(r"(?<![\w-])-?\d+(?!\w)", told)}  # not what is part of a digest
-    assert kept["rows"]
-    assert not numbers & {output for output in kept["outputs"] if abs(output) > 999}
+    assert not numbers & {output for output in outputs if abs(output) > 999}

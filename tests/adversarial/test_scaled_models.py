@@ -5,7 +5,6 @@ Each attack first succeeds against a buyer without the checks of `trader.verify.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -138,13 +137,13 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     trading = trade_on(chain)
     trade_id = trading.play_until(State.PROVEN)
     buyer, market = trading.buyer, trading.market
-    audited = buyer._audited_samples()
-    proven = market.proven_outputs(trade_id)
+    purchase = buyer.kept_purchase()
+    audited = buyer._audited_samples(purchase)
+    proven = market.proven_outputs(trade_id, audited.outputs.size)
     assert list(proven) == evaluate_exact(trading.package.canonical, audited.inputs).ravel().tolist()
     compared = buyer.compare_proven()
     assert (compared.samples, compared.changed) == (8, 0)
-    rows = json.loads(buyer.vault.read(PURCHASE))["rows"]
-    right = buyer.read_test().predictions[rows] == trading.model.test_labels[rows]
+    right = buyer.read_test().predictions[purchase.rows] == trading.model.test_labels[purchase.rows]
     assert compared.right_seen == compared.right_proven == right.sum()
 
     log = market._trade_logs(trade_id)[-1]
@@ -153,7 +152,7 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     for unreadable in (None, b"", call[:3], call[:400], other_trade, bytes(4) + call[4:]):
         monkeypatch.setattr(chain, "calldata", lambda *_, given=unreadable: given)
         with pytest.raises(AnswerError, match="no plain call of `prove`"):
-            market.proven_outputs(trade_id)
+            market.proven_outputs(trade_id, 16)
         with pytest.raises(AnswerError):
             buyer.accept()
     assert market.trade(trade_id).position.state is State.PROVEN
