@@ -505,7 +505,7 @@ class Buyer(Party):
         """The proven outputs of the audit samples beside those seen.
 
         Raises:
-            AnswerError: They can't be read from the chain, or are not those seen, within the tolerance.
+            AnswerError: They can't be read from the chain, or there are not as many as were committed to.
             CallerError: Nothing was proven.
         """
         trade_id = self.trade_id

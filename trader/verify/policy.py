@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from trader.errors import PolicyError
 from trader.he import SecurityPolicy
 from trader.tolerance import commit_scale_bits, needed_tolerance
-from trader.verify.errors import ChangedAnswersError, UncertainTestError
+from trader.verify.errors import ChangedAnswersError, ProvenOutputsError, UncertainTestError
 
 if TYPE_CHECKING:
     from contracts import Layout, Terms
@@ -157,11 +157,18 @@ class BuyerPolicy:
                 )
 
     def check_proven(self, comparison: Comparison) -> None:
-        """Check (5) of :mod:`trader.verify.answers`; silent on success.
+        """Checks (4) and (5) of :mod:`trader.verify.answers`; silent on success.
 
         Raises:
+            ProvenOutputsError: A proven output is further from the one seen than the tolerance.
             ChangedAnswersError: More proven classes than allowed differ from those seen.
         """
+        if comparison.outside:
+            raise ProvenOutputsError(
+                f"{comparison.outside} of the proven outputs are further from those seen than the tolerance: the test "
+                "was not answered with the listed model. Don't accept; the price, but for the proof fee, comes back "
+                "after the deadline."
+            )
         if comparison.changed <= self.maximum_changed_answers:
             return
         right = ""

@@ -382,9 +382,13 @@ def test_proven_outputs_beyond_the_tolerance_are_refused() -> None:
     committed = [int(value) << SHIFT_BITS for value in COMMITTED.outputs.ravel()]
     for sign in (1, -1):
         at_the_edge = [committed[0] + sign * 1000, *committed[1:]]
-        compare_proven(listing(tolerance=1000), at_the_edge, COMMITTED, SEEN)
-        with pytest.raises(ProvenOutputsError, match="1001 away from the one seen, 1000 is allowed"):
-            compare_proven(listing(tolerance=1000), [committed[0] + sign * 1001, *committed[1:]], COMMITTED, SEEN)
+        POLICY.check_proven(compare_proven(listing(tolerance=1000), at_the_edge, COMMITTED, SEEN))
+        beyond = [committed[0] + sign * 1001, *committed[1:]]
+        compared = compare_proven(listing(tolerance=1000), beyond, COMMITTED, SEEN)
+        assert compared.outside == 1
+        for policy in (POLICY, replace(POLICY, maximum_changed_answers=3)):
+            with pytest.raises(ProvenOutputsError, match="1 of the proven outputs are further from those seen"):
+                policy.check_proven(compared)
     for proven in (committed[:-1], [*committed, 0], []):
         with pytest.raises(ProvenOutputsError, match="outputs were proven"):
             compare_proven(listing(), proven, COMMITTED, SEEN)
