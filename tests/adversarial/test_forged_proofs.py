@@ -125,6 +125,7 @@ def forge_product(statement: Statement) -> Forgery:
     return statement.forge(mutation.false["reversed"])
 
 
+@pytest.mark.slow
 def test_with_ezkls_freivalds_check_a_seller_proves_outputs_of_its_choice(monkeypatch):
     laid_out(monkeypatch, freivalds=True)
     statement, true_outputs = dense_statement()
@@ -275,6 +276,7 @@ def assert_only_the_truth_is_accepted(statement: Statement, covered: Mapping[str
         assert controls.count(operator) >= least, f"{operator}: {controls.count(operator)} of {len(made)} covered"
 
 
+@pytest.mark.slow
 def test_no_value_of_a_dense_network_can_be_replaced():
     statement, _ = dense_statement()
     # Inputs, two layers' parameters, results, challenge.

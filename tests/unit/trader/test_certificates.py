@@ -413,6 +413,7 @@ def test_certificates_are_counted_together(tmp_path: Path) -> None:
     assert certify(model, canonical, first, budget) == made  # nothing new is published
 
 
+@pytest.mark.slow
 def test_a_network_of_many_parameters_may_be_certified(tmp_path: Path) -> None:
     """2,307 parameters: a few rows say little about them."""
     model, canonical, budget = certified_model(tmp_path, 32, 64, 3, audit_samples=4)

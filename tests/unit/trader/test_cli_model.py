@@ -98,6 +98,7 @@ def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, mod
     assert report["audit_samples"] == 8
 
 
+@pytest.mark.slow
 def test_a_package_is_one_sellers(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
     """Named by its keyfile or its address; without one the package can be tried, and says that it can't be listed."""
     model, keyfile = make_model(tmp_path / "m.onnx"), tmp_path / "seller.json"

@@ -182,6 +182,7 @@ def test_forecast_of_bytes_is_exact(model, plan, samples):
     assert len(evaluate(plan, model, request, samples)) - predicted.response_bytes in range(200, 4000)
 
 
+@pytest.mark.slow
 def test_forecast_of_seconds_is_of_the_right_size():
     """In processor time, so that other work on the machine doesn't count."""
     model = random_network(400, 32, 10)

@@ -30,6 +30,7 @@ def test_paired_tests_are_as_exact_as_others(samples):
     assert np.abs(outputs - exact_outputs(model, inputs)).max() < paired.expected_error
 
 
+@pytest.mark.slow
 def test_deeper_programs_are_split_once_and_refreshed_after():
     model = _wide(12, 8, 8, 3)
     inputs = random_inputs(model, 20000, seed=2)

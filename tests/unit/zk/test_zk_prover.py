@@ -87,6 +87,7 @@ def test_a_thousand_random_models_are_exact(seed):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("widths", [(4, 3, 3, 2), (3, 3, 3), (14, 14, 14, 1), (5, 4, 3, 2)], ids=str)
 def test_deep_networks_of_equal_widths_are_exact(widths):
     """Two squares: constants beyond 127 bits, and equal constants, which ezkl alone would get wrong."""
