@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := contracts/node_modules/.package-lock.json
 
-# Processes that share the tests; each takes up to 2 GiB.
+# Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
 .PHONY: demo test test-fast lint format typecheck docs bench contracts node lock clean
