@@ -204,14 +204,16 @@ def test_a_copied_request_is_another_buyers_session(chain: Chain, trade_on: Call
     snapshot = chain._tester.take_snapshot()
     first = trading.open()
     trade, of_first = trading.market.trade(first), trading.seller.vault(first)
+    session = trading.market.session(first)
     chain._tester.revert_to_snapshot(snapshot)
     copier, offer = Account.create(), offer_digest(trading.seller.address, OFFER.terms(trading.package.manifest))
     chain.fund(copier.address, ETHER)
     trading.market.open_session(
-        copier, trading.listing_id, offer, trade.samples, trade.digest, FEE, before_sending=lambda _: None
+        copier, trading.listing_id, offer, trade.samples, session.request_digest, FEE, before_sending=lambda _: None
     )
-    again = trading.market.trade(first)
-    assert (again.digest, again.buyer) == (trade.digest, copier.address)
+    again = trading.market.session(first)
+    assert (again.request_digest, trading.market.trade(first).buyer) == (session.request_digest, copier.address)
+    assert again.digest == trading.market.trade(first).digest != session.digest
     assert trading.seller.vault(first).folder != of_first.folder
 
 
