@@ -18,7 +18,7 @@ from trader.trade import State
 from zk.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -93,13 +93,16 @@ def serve(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Step all trades of a listing until `wanted_trades` of them have ended and what is owed was withdrawn.
+    """Step all trades of a listing until `wanted_trades` that were answered have ended, and none is under way.
 
-    What is wrong with one trade keeps that one waiting, not the others; one that has ended is not looked at again.
+    What is owed is withdrawn before. A session that nobody answers counts for nothing: it costs a stranger gas alone.
+    When as many have ended as were wanted, no further session is answered, and those that were go on to their ends: a
+    seller that left one would lose its bond's part, or the price. What is wrong with one trade keeps that one waiting,
+    not the others; one that has ended is not looked at again.
     """
     trades = _Trades(seller, listing_id, say, clock)
-    while len(trades.ended) < wanted_trades:
-        if not trades.step_all():
+    while len(trades.ended) < wanted_trades or trades.under_way:
+        if not trades.step_all(answer=len(trades.ended) < wanted_trades):
             sleep(max(_idle_seconds(seller.market), trades.search.seconds))
 
 
@@ -107,7 +110,8 @@ class _Trades:
     """A seller's trades of a listing.
 
     Attributes:
-        ended: Those in which nothing is left to do.
+        ended: Those that were answered, and in which nothing is left to do.
+        left: Those in which nothing ever was to do: sessions that ran out.
         search: Patience with the search for them.
     """
 
@@ -120,24 +124,46 @@ class _Trades:
         self._said: dict[int, str] = {}
         self.search = Patience(seller.market, clock)
         self.ended: set[int] = set()
+        self.left: set[int] = set()
+        self._found: Sequence[int] = ()
 
-    def step_all(self) -> bool:
+    @property
+    def _waiting(self) -> list[int]:
+        """Trades in which something may be to do."""
+        return [trade_id for trade_id in self._found if trade_id not in self.ended | self.left]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a trade that was answered has not ended, as far as it was seen."""
+        seen = self._seller.market.seen
+        return any(seen[trade_id].state is not State.TESTING for trade_id in self._waiting if trade_id in seen)
+
+    def step_all(self, *, answer: bool) -> bool:
         """One step of the first that has something to do: a key that is due, else by deadline; whether any did.
 
-        What a step sends waits for a block at least, so that after each the most urgent is looked for again.
+        What a step sends waits for a block at least, so that after each the most urgent is looked for again: what a
+        buyer may have accepted meanwhile is read first. Else strangers' sessions would come between a seller and its
+        key.
+
+        Args:
+            answer: Whether sessions that wait for an answer are stepped too.
         """
-        seen = self._seller.market.seen
+        market = self._seller.market
         try:
-            found = self._seller.market.find_trades(self._listing_id)
+            self._found = market.find_trades(self._listing_id)
+            for trade_id in self._waiting:
+                if trade_id not in market.seen or market.seen[trade_id].state is State.PROVEN:
+                    market.trade(trade_id)
         except LASTING:
             raise
         except ACCIDENTS as error:
             self.search.fail(error, self._say)
             return False
         self.search.succeed()
-        waiting = [trade_id for trade_id in found if trade_id not in self.ended]
-        waiting.sort(key=lambda trade_id: _urgency(seen.get(trade_id)))
-        return any(self._step(trade_id) for trade_id in waiting)
+        due = sorted(self._waiting, key=lambda trade_id: _urgency(market.seen[trade_id]))
+        return any(
+            self._step(trade_id) for trade_id in due if answer or market.seen[trade_id].state is not State.TESTING
+        )
 
     def _step(self, trade_id: int) -> bool:
         patience = self._patience.setdefault(trade_id, Patience(self._seller.market, self._clock))
@@ -155,9 +181,13 @@ class _Trades:
         patience.succeed()
         position = self._seller.market.seen[trade_id]
         unanswered = position.state is State.TESTING and position.overdue(self._seller.market.chain.time().confirmed)
-        if not stepped and (unanswered or (position.final and not self._seller.is_owed)):
+        if stepped or not (unanswered or position.final):
+            return stepped
+        if unanswered or not self._seller.market.was_answered(trade_id):
+            self.left.add(trade_id)
+        elif not self._seller.is_owed:
             self.ended.add(trade_id)
-        return stepped
+        return False
 
 
 def buy(
@@ -188,10 +218,8 @@ def buy(
             sleep(_idle_seconds(buyer.market))
 
 
-def _urgency(position: Position | None) -> tuple[bool, int]:
-    """Smaller is more urgent: trades that were never looked at, then keys that are due, then the others by deadline."""
-    if position is None:
-        return False, 0
+def _urgency(position: Position) -> tuple[bool, int]:
+    """Smaller is more urgent: keys that are due, then the others by deadline."""
     return position.state is not State.ACCEPTED, position.deadline_seconds
 
 

@@ -39,6 +39,13 @@ class SellerPolicy:
         """As `margin`, for what may be known already: time for a place in a block, and no more, in seconds."""
         return (self.margin_blocks + confirmations) * self.block_seconds
 
+    def public_margin(self, confirmations: int) -> int:
+        """Time before its deadline from which a key that a relay has not had mined goes to everybody, in seconds.
+
+        Earlier than the margin, by what a place in a block takes: whatever the confirmations, there is time for it.
+        """
+        return self.margin(confirmations) + self.least_margin(confirmations)
+
     def check_windows(self, windows: Windows, confirmations: int) -> None:
         """Refuse windows that a seller with so many confirmations could not keep.
 
@@ -52,7 +59,7 @@ class SellerPolicy:
         for name, offered, needed in (
             ("answer", windows.answer_seconds, seen + self.working_seconds),
             ("prove", windows.proof_seconds, seen + self.working_seconds),
-            ("reveal", windows.reveal_seconds, seen),
+            ("reveal", windows.reveal_seconds, seen + self.least_margin(confirmations)),
         ):
             if offered <= needed:
                 raise CallerError(

@@ -245,21 +245,25 @@ class Market:
         buyer, samples, request = (opened.arguments[name] for name in ("buyer", "samples", "requestDigest"))
         return Session(request, session_digest(buyer, offer_digest(listing.seller, listing.terms), samples, request))
 
+    def was_answered(self, trade_id: int) -> bool:
+        """Whether a trade's test was ever answered, as far as confirmed blocks say."""
+        return any(isinstance(event, Answered) for event in self.events(trade_id))
+
     def answer(self, trade_id: int) -> bytes:
         """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
         return answer_digest(self.session(trade_id).digest, self.event(trade_id, Answered).response_digest)
 
     def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
-        """What the buyer's next session on the listing costs for so many samples, in wei."""
-        return int(self._read("sessionFee", listing_id, buyer, samples))
+        """What the buyer's next session on the listing costs for so many samples, in wei, by the newest block."""
+        return self._read_newest("sessionFee", listing_id, buyer, samples)
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
         """Answers that the buyer may still get: a session takes its samples and those of the audit."""
         return int(self._read("answersLeft", listing_id, buyer))
 
     def proof_fee(self, listing_id: int) -> int:
-        """What the next proof on the listing leaves to the seller if it isn't accepted, in wei."""
-        return int(self._read("proofFee", listing_id))
+        """What the next proof on the listing leaves to the seller if it isn't accepted, in wei, by the newest block."""
+        return self._read_newest("proofFee", listing_id)
 
     def credit(self, address: str, *, newest: bool = False) -> int:
         """What `withdraw` would pay out, in wei."""
@@ -311,7 +315,7 @@ class Market:
                 raise unreadable
             # The instances of a random check stand behind them.
             return tuple(to_signed(instance) for instance in audit["instances"][:count])
-        except (DecodingError, KeyError, ValueError) as error:  # web3's own are ValueErrors
+        except (DecodingError, KeyError, OverflowError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
     def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
@@ -421,7 +425,10 @@ class Market:
         return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
 
     def prove(self, account: LocalAccount, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
-        """Prove the audit samples and lock the bond."""
+        """Prove the audit samples and lock the bond; never behind a transaction that waits, another proof perhaps.
+
+        Each proof makes the next one dearer, so that one behind it may be refused when it is mined, and be public.
+        """
         audit = (
             offer.proof.data,
             list(offer.proof.public_instances(offer.circuit, self.proof_context(trade_id))),
@@ -430,7 +437,8 @@ class Market:
             offer.answer,
             offer.outputs_digest,
         )
-        return self._send(account, bond_wei, "prove", trade_id, audit, offer.ciphertext_root, offer.key_hash)
+        function = self.contract.functions.prove(trade_id, audit, offer.ciphertext_root, offer.key_hash)
+        return self.chain.send(function, account, value_wei=bond_wei, ways=Ways(only_next=True))
 
     def accept(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
@@ -479,6 +487,10 @@ class Market:
 
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.contract.functions[name](*arguments))
+
+    def _read_newest(self, name: str, *arguments: Any) -> int:
+        """A number that a transaction must name or meet: what confirmed blocks say is out of date by then."""
+        return int(self.chain.call(self.contract.functions[name](*arguments), newest=True))
 
     def _send(
         self, account: LocalAccount, value_wei: int, name: str, *arguments: Any, confirmed: bool = True

@@ -376,12 +376,12 @@ class Seller(Party):
     def _goes_public(self, trade: Trade) -> bool:
         """Whether the public node is given the key as well, which only the relay has, and has not had mined.
 
-        From the margin before the deadline on: that is time enough for whatever is public, and without the key the
-        price is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
+        Some blocks before the margin begins: that is time enough for whatever is public, and without the key the price
+        is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
         """
         left = self._seconds_left(trade)
         policy, confirmations = self.policy, self.market.chain.confirmations
-        return policy.least_margin(confirmations) < left <= policy.margin(confirmations)
+        return policy.least_margin(confirmations) < left <= policy.public_margin(confirmations)
 
     def _require_spare_time(self, trade: Trade) -> None:
         """Before what would be given away by a transaction that fails.

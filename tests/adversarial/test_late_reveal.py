@@ -320,12 +320,41 @@ def test_windows_that_the_seller_could_not_keep_are_not_offered() -> None:
     for confirmations, windows, name in (
         (1, Windows(1212, 1, 3600, 1, 3600, 1), "answer"),
         (1, Windows(3600, 1, 1212, 1, 3600, 1), "prove"),
-        (1, Windows(3600, 1, 3600, 1, 612, 1), "reveal"),
-        (64, Windows(3600, 1, 3600, 1, 1596, 1), "reveal"),
+        (1, Windows(3600, 1, 3600, 1, 684, 1), "reveal"),
+        (64, Windows(3600, 1, 3600, 1, 2424, 1), "reveal"),
     ):
         with pytest.raises(CallerError, match=f"seconds to {name} are too short for you: {confirmations} conf"):
             policy.check_windows(windows, confirmations)
-    policy.check_windows(Windows(1213, 1, 1213, 1, 613, 1), 1)
+    policy.check_windows(Windows(1213, 1, 1213, 1, 685, 1), 1)
+
+
+def test_there_is_always_time_for_the_public_node() -> None:
+    """Whatever the confirmations: from some of them on, the margin is no more than the time for a place in a block."""
+    policy = SellerPolicy()
+    for confirmations in range(1, 200):
+        assert policy.public_margin(confirmations) - policy.margin(confirmations) >= 72
+        assert policy.margin(confirmations) >= policy.least_margin(confirmations)
+
+
+@pytest.mark.slow
+@pytest.mark.anvil
+@pytest.mark.parametrize("seconds", [640, 400])
+def test_a_relay_that_is_away_keeps_no_key_from_the_public_node(
+    anvil_url: str, trade_on: Callable[..., Trading], seconds: int
+) -> None:
+    trading = trade_on(Chain.connect(anvil_url))
+    trade_id = trading.play_until(State.ACCEPTED)
+    key = trading.seller.vault(trade_id).read(DELIVERY_KEY)
+    deadline = trading.market.trade(trade_id).position.deadline_seconds
+    public = Watching(anvil_url)
+    with public.running() as url:
+        trading.wait_for(Chain.connect(url, reveal_url="http://127.0.0.1:9", timeout_seconds=1.0))
+        with pytest.raises(ChainUnavailableError):
+            trading.seller.reveal(trade_id)
+        assert not public.knows(key)
+        trading.chain.advance_time(deadline - seconds - trading.chain.time().newest)
+        trading.seller.reveal(trade_id)
+    assert trading.market.trade(trade_id).position.state is State.REVEALED
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ class Ways:
         earlier: A signed version that a killed process may have sent: the next one takes its number, with more fees.
         confirmed: Whether to wait for its confirmations; else for one block, and whoever sends it looks again whether
             it stands. If it does not, and is sent again, it keeps its number.
+        only_next: Whether it must not wait behind another transaction of the account, as no secret does.
         replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
             that was mined would not be known as the same.
     """
@@ -95,6 +96,7 @@ class Ways:
     goes_public: Callable[[], bool] = lambda: False
     earlier: bytes = b""
     confirmed: bool = True
+    only_next: bool = False
     replaceable: bool = True
 
 
@@ -157,7 +159,7 @@ class Transactions:
         if ways.earlier:
             self._recall(ways.earlier)
         for attempt in range(GAS_ATTEMPTS):
-            transaction = self._fill(function, account, value_wei, more_gas=attempt, secret=ways.secret)
+            transaction = self._fill(function, account, value_wei, ways, more_gas=attempt)
             receipt = self._deliver(function, transaction, account, ways)
             if receipt["status"] == 1 or receipt["gasUsed"] < transaction["gas"] * OUT_OF_GAS_SHARE:
                 break
@@ -186,14 +188,14 @@ class Transactions:
             )
 
     def _fill(
-        self, function: ContractFunction, account: LocalAccount, value_wei: int, *, more_gas: int, secret: bool
+        self, function: ContractFunction, account: LocalAccount, value_wei: int, ways: Ways, *, more_gas: int
     ) -> TxParams:
         """A transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
 
         A node that estimates a secret's gas has the secret: before it was decided that it leaves, whatever the relay.
         """
         sender: TxParams = {"from": account.address, "value": cast("Wei", value_wei)}
-        limit = SECRET_GAS if secret else self._gas_limit(function, sender)
+        limit = SECRET_GAS if ways.secret else self._gas_limit(function, sender)
         transaction = function.build_transaction(
             {
                 **sender,
@@ -203,7 +205,7 @@ class Transactions:
             }
         )
         nonce, fees = self._nonce_and_fees(_key(transaction))
-        if secret:
+        if ways.secret or ways.only_next:
             self._require_next(account.address, nonce)
         return {**transaction, "nonce": cast("Any", nonce), **_fee_fields(fees)}
 
@@ -215,7 +217,11 @@ class Transactions:
         return max(estimate, min(wanted, TRANSACTION_GAS_CAP))
 
     def _require_next(self, address: str, nonce: int) -> None:
-        """A secret behind a transaction that is not mined would wait for it in public, whatever its own fees."""
+        """A secret behind a transaction that is not mined would wait for it in public, whatever its own fees.
+
+        Raises:
+            ChainUnavailableError: Something waits.
+        """
         mined = self._web3.eth.get_transaction_count(Web3.to_checksum_address(address), "latest")
         if self._tester is None and nonce > mined:
             raise ChainUnavailableError(
@@ -275,9 +281,9 @@ class Transactions:
         if self._tester is not None:
             self._try_embedded(signed, function, transaction, ways)
         else:
-            self._broadcast(signed, secret=ways.secret)
-            ways.once_sent()
-        receipt = self._wait([signed], replace(ways, secret=ways.secret and self._relay is not None), sign_dearer)
+            ways = replace(ways, secret=ways.secret and self._relay is not None and not ways.goes_public())
+            self._broadcast_first(signed, ways)
+        receipt = self._wait([signed], ways, sign_dearer)
         if ways.confirmed:
             self._under_way.pop(key, None)
         return receipt
@@ -291,6 +297,16 @@ class Transactions:
             self._tester.revert_to_snapshot(snapshot)
             # Fails as the transaction did, but says why.
             function.call({"from": transaction["from"], "value": transaction["value"], "gas": transaction["gas"]})
+
+    def _broadcast_first(self, signed: bytes, ways: Ways) -> None:
+        """Send it; a relay that is away, or says that it has it already, is tried again while it is waited for."""
+        try:
+            self._broadcast(signed, secret=ways.secret)
+        except (OSError, Web3Exception):
+            if not ways.secret:
+                raise
+        else:
+            ways.once_sent()
 
     def _broadcast(self, signed: bytes, *, secret: bool) -> None:
         """Hand it to the node, or a secret to the relay alone; that they know it already is no error."""
@@ -347,8 +363,11 @@ class Transactions:
         return not secret and not self._known(_hash(signed))
 
     def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
-        """That the node refuses it means that it has another version, or the block: the next look will tell."""
-        with contextlib.suppress(Web3RPCError):
+        """That the node refuses it means that it has another version, or the block: the next look will tell.
+
+        Nor may a relay that is away end the wait: the public node takes the secret when its time has come.
+        """
+        with contextlib.suppress(*((OSError, Web3Exception) if secret else (Web3RPCError,))):
             self._broadcast(signed, secret=secret)
 
     def _mined(self, versions: list[bytes]) -> TxReceipt | None:

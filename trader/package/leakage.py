@@ -1,27 +1,33 @@
-"""How many answers and published outputs give a model away: two limits, of which the tighter one rules.
+"""How many answers and published outputs give a model away: three limits, of which the tightest one rules.
 
 The first counts answers as the protocol does that this one extends (Amorós, Hafiz, Lee, Tol, "Gimme That Model! A
-Trusted ML Model Trading Protocol", §3.4): a linear model of F features is solved from F + 1 answers; for networks,
-attacks in the literature need on the order of one answer per hundred parameters.
+Trusted ML Model Trading Protocol", §3.4): for networks, attacks in the literature need on the order of one answer per
+hundred parameters.
 
-The second counts bits, since an answer can be worth several equations (inputs x_i = Bⁱ write all weights of a row one
+The second counts what the *function* leaves open, whatever its parameters are. What is tested is a polynomial of F
+features and some degree d, so a combination of C(F + d, d) monomials, which as many answers determine: F + 1 for
+linear models, be they written as one layer or as several, wide ones.
+
+The third counts bits, since an answer can be worth several equations (inputs x_i = Bⁱ write all weights of a row one
 behind the other). An answer carries `HePlan.answer_bits` at most, whatever was sent; a proof publishes the exact
 outputs of its k samples, for everybody to read. Both together must not be more bits than the parameters have.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.model import Linear
-from trader.model.graph import output_scale_bits
+from trader.model.graph import INPUT, output_scale_bits
+from trader.model.nodes import Activation, Multiply, Square
 from trader.package.errors import QuotaError
 
 if TYPE_CHECKING:
     from trader.he import HePlan
     from trader.model import CanonicalModel
+    from trader.model.graph import Graph
 
 PARAMETERS_PER_QUERY = 100
 
@@ -34,20 +40,49 @@ def safe_quota(model: CanonicalModel, plan: HePlan, published_bits: int) -> int:
         plan: of its encrypted tests.
         published_bits: of exact outputs in all proofs that are planned, see `proof_bits`.
     """
-    return min(_safe_answers(model), safe_listing_quota(model, plan, published_bits))
+    return min(_safe_answers(model, plan), safe_listing_quota(model, plan, published_bits))
 
 
 def safe_listing_quota(model: CanonicalModel, plan: HePlan, published_bits: int) -> int:
-    """Test samples that all buyers together may have, were they one, without more bits than the parameters have."""
-    return max(0, (parameter_bits(model) - published_bits) // plan.answer_bits)
+    """Test samples that all buyers together may have, were they one: by the function, and by bits."""
+    by_bits = max(0, (parameter_bits(model) - published_bits) // plan.answer_bits)
+    return min(by_bits, _undetermined_answers(model.graph, plan, by_bits))
 
 
-def _safe_answers(model: CanonicalModel) -> int:
-    """By the number of answers alone."""
+def _safe_answers(model: CanonicalModel, plan: HePlan | None) -> int:
+    """By the number of answers alone; without a plan they are exact, and activations no polynomials."""
     graph = model.graph
-    layers = [node for node in graph.nodes if isinstance(node, Linear)]
-    linear = len(layers) == len(graph.nodes) and len(layers) <= 1
-    return max(0, graph.features - 2) if linear else graph.parameter_count // PARAMETERS_PER_QUERY
+    if _degree(graph, plan) == 1:
+        return _undetermined_answers(graph, plan, graph.features)
+    return _undetermined_answers(graph, plan, graph.parameter_count // PARAMETERS_PER_QUERY)
+
+
+def _undetermined_answers(graph: Graph, plan: HePlan | None, most: int) -> int:
+    """Answers that leave the function open, by three at least, and `most` at most."""
+    degree = _degree(graph, plan)
+    if degree is None or degree >= most + 3:  # there are more monomials than that
+        return most
+    return max(0, min(most, math.comb(graph.features + degree, degree) - 3))
+
+
+def _degree(graph: Graph, plan: HePlan | None) -> int | None:
+    """Degree of what is evaluated, as a polynomial of the features; None if it is none."""
+    known = {} if plan is None else {stand_in.node: len(stand_in.coefficients) - 1 for stand_in in plan.activations}
+    degrees: dict[str, int] = {INPUT: 1}
+    for node in graph.nodes:
+        operands = [degrees[name] for name in node.inputs]
+        match node:
+            case Square():
+                degrees[node.name] = 2 * operands[0]
+            case Multiply():
+                degrees[node.name] = sum(operands)
+            case Activation():
+                if node.name not in known:
+                    return None
+                degrees[node.name] = operands[0] * known[node.name]
+            case _:
+                degrees[node.name] = max(operands, default=0)
+    return max(1, degrees[graph.output])
 
 
 def parameter_bits(model: CanonicalModel) -> int:
@@ -122,7 +157,7 @@ def check_published(model: CanonicalModel, rows: int, output_bits: int) -> None:
     """
     graph = model.graph
     published, hidden = rows * graph.outputs * output_bits, parameter_bits(model)
-    safe = min(_safe_answers(model), hidden // (graph.outputs * output_bits))
+    safe = min(_safe_answers(model, None), hidden // (graph.outputs * output_bits))
     if rows > safe:
         raise QuotaError(
             f"exact outputs on {rows} public samples have {published} bits, this model's {graph.parameter_count} "

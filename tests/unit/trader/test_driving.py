@@ -28,8 +28,19 @@ class Scripted:
         self._scripts = {name: iter(script) for name, script in scripts.items()}
         self.now = 0
         chain = SimpleNamespace(confirmations=1, time=lambda: SimpleNamespace(confirmed=self.now))
-        self.market = SimpleNamespace(chain=chain, seen={}, find_trades=lambda _listing: self._next("find_trades"))
+        self.market = SimpleNamespace(
+            chain=chain,
+            seen={},
+            find_trades=lambda _listing: self._next("find_trades"),
+            trade=self._read,
+            was_answered=lambda _trade: True,
+        )
+        self.on_chain: dict[int, Position] = {}
         self.asked: list[int] = []
+
+    def _read(self, trade_id: int) -> None:
+        standing = self.on_chain.get(trade_id, self.market.seen.get(trade_id))
+        self.market.seen[trade_id] = standing or Position(State.TESTING, DEADLINE + trade_id)
 
     def _next(self, name: str) -> Any:
         found = next(self._scripts[name])
@@ -140,17 +151,43 @@ def test_a_key_that_is_due_comes_before_everything_and_again_after_each_move(wat
     assert seller.asked[:9] == [1, 2, 3, 3, 1, 3, 1, 3, 1]
 
 
-def test_a_session_that_was_never_answered_is_left_to_its_buyer(watched: Watched) -> None:
-    seller = Scripted(find_trades=[[1]] * 9, trade_1=[IDLE, IDLE])
+def test_a_key_that_became_due_comes_before_sessions_that_were_never_looked_at(watched: Watched) -> None:
+    """As the buyer's acceptance is news too: what was seen last says that the buyer is on move."""
+    seller = Scripted(find_trades=[[1, 2, 3]] * 9, trade_1=[OVER], trade_2=[OVER], trade_3=[OVER])
+    seller.market.seen[3] = Position(State.PROVEN, DEADLINE + 3)
+    seller.on_chain[3] = Position(State.ACCEPTED, DEADLINE + 3600)
+    serve(seller, 7, 3, **watched.clocked)
+    assert seller.asked == [3, 1, 2]
+
+
+def test_a_session_that_was_never_answered_is_left_to_its_buyer_and_counts_for_nothing(watched: Watched) -> None:
+    seller = Scripted(find_trades=[[1, 2]] * 9, trade_1=[IDLE, IDLE], trade_2=[(State.ANSWERED, True), OVER])
     seller.now = DEADLINE + 1
     serve(seller, 7, 1, **watched.clocked)
-    assert seller.asked == [1]
+    assert seller.asked == [1, 2, 2]
+
+
+def test_what_expired_before_it_was_answered_counts_for_nothing(watched: Watched) -> None:
+    """Whoever ends its own session in vain would else end the service of others."""
+    seller = Scripted(find_trades=[[1, 2]] * 9, trade_1=[(State.EXPIRED, False)], trade_2=[(State.PROVEN, True), OVER])
+    seller.market.was_answered = lambda trade_id: trade_id == 2
+    serve(seller, 7, 1, **watched.clocked)
+    assert seller.asked == [1, 2, 2]
+
+
+def test_trades_under_way_go_on_when_enough_have_ended_and_no_session_is_answered_then(watched: Watched) -> None:
+    proven = (State.PROVEN, False)
+    seller = Scripted(
+        find_trades=[[1, 2], [1, 2, 3], [1, 2, 3], [1, 2, 3]], trade_1=[OVER], trade_2=[proven, proven, proven, OVER]
+    )
+    serve(seller, 7, 1, **watched.clocked)
+    assert seller.asked == [1, 2, 2, 2, 2]
 
 
 def test_the_next_deadline_comes_first(watched: Watched) -> None:
     seller = Scripted(find_trades=[[2, 1]] * 9, trade_1=[IDLE, OVER], trade_2=[IDLE, OVER])
     serve(seller, 7, 2, **watched.clocked)
-    assert seller.asked == [2, 1, 1, 2]
+    assert seller.asked == [1, 2, 1, 2]
 
 
 def test_a_seller_goes_on_until_its_withdrawal_stands(watched: Watched) -> None:

@@ -1,15 +1,18 @@
 """How many answers are safe: by the paper's criteria, and by bits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.unit.trader.he_models import plan_for, random_inputs, random_network
+from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he.session import plan_parameters
+from trader.model import Linear
+from trader.model.graph import INPUT
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, QuotaError, safe_quota
-from trader.package.leakage import check_quota, parameter_bits, proof_bits
+from trader.package.leakage import check_published, check_quota, parameter_bits, proof_bits, safe_listing_quota
 from trader.package.prepare import _decide_quota
 
 
@@ -67,6 +70,47 @@ def test_linear_models_are_limited_by_their_features_or_by_bits():
     assert safe_quota(model, plan, 0) == min(98, by_bits) == by_bits
     assert safe_quota(model, plan, proof_bits(model, plan, 8)) < by_bits
     assert safe_quota(*_planned(1, 1), 0) == 0
+
+
+def without_squares(model):
+    """The same layers with nothing between them: wide, and linear all the same."""
+    layers = [node for node in model.graph.nodes if isinstance(node, Linear)]
+    sources = [INPUT, *(layer.name for layer in layers)]
+    nodes = tuple(replace(layer, inputs=(source,)) for layer, source in zip(layers, sources, strict=False))
+    return replace(model, graph=replace(model.graph, nodes=nodes))
+
+
+def test_layers_without_anything_between_them_are_one():
+    """Else a linear model with a wide layer in it would be worth an answer per hundred of its many parameters."""
+    model = without_squares(random_network(20, 1000, 10, gain=0.1))
+    plan = plan_for(model, random_inputs(model, 64))
+    assert model.graph.parameter_count // 100 == 310
+    assert safe_quota(model, plan, 0) == safe_listing_quota(model, plan, 0) == 18
+    check_published(model, 18, 65)
+    with pytest.raises(QuotaError, match="Up to 18 samples are safe"):
+        check_published(model, 19, 65)
+
+
+def test_a_function_of_few_monomials_is_determined_by_as_many_answers():
+    """C(4 + 2, 2) = 15 for squares of layers of four features, however many units there are."""
+    model = random_network(4, 1000, 1)
+    inputs = random_inputs(model, 40)
+    plan = plan_for(model, inputs)
+    assert model.graph.parameter_count // 100 == 60
+    assert safe_quota(model, plan, 0) <= safe_listing_quota(model, plan, 0) == 12
+
+    def monomials(x):
+        ones = np.hstack([np.ones((len(x), 1)), x / 2**13])
+        return np.stack([ones[:, i] * ones[:, j] for i in range(5) for j in range(i, 5)], axis=1)
+
+    outputs = exact_outputs(model, inputs)
+    found = np.linalg.solve(monomials(inputs[:15]), outputs[:15])
+    np.testing.assert_allclose(monomials(inputs[15:]) @ found, outputs[15:], rtol=1e-6, atol=1e-6)
+
+
+def test_networks_of_many_features_are_limited_as_before():
+    model, plan = _planned(30, 16, 2)
+    assert safe_quota(model, plan, 0) == min(model.graph.parameter_count // 100, parameter_bits(model) // 58)
 
 
 def test_a_quota_stays_within_the_bits_of_the_parameters():
