@@ -275,9 +275,12 @@ def test_no_call_shows_the_key_to_the_public_node(
     calldata = HexBytes(trading.market.contract.encode_abi("reveal", [trade_id, root, key]))
     if not protected:
         fill = Transactions._fill
-        monkeypatch.setattr(
-            Transactions, "_fill", lambda *arguments, **options: fill(*arguments, **{**options, "secret": False})
-        )
+
+        def ask_first(self: Any, *given: Any, **options: Any) -> Any:
+            *others, ways = given
+            return fill(self, *others, replace(ways, secret=False), **options)
+
+        monkeypatch.setattr(Transactions, "_fill", ask_first)
     public, relay = Watching(anvil_url), Watching(anvil_url)
     with public.running() as url, relay.running() as reveal_url:
         trading.wait_for(Chain.connect(url, reveal_url=reveal_url))
@@ -354,7 +357,7 @@ def test_a_relay_that_is_away_keeps_no_key_from_the_public_node(
         assert not public.knows(key)
         trading.chain.advance_time(deadline - seconds - trading.chain.time().newest)
         trading.seller.reveal(trade_id)
-    assert trading.market.trade(trade_id).position.state is State.REVEALED
+        assert trading.market.trade(trade_id).position.state is State.REVEALED
 
 
 @pytest.mark.slow
