@@ -50,10 +50,15 @@ MOST_STATISTICAL_BITS = 840
 
 
 def _from_hex(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
     try:
-        return float.fromhex(value) if isinstance(value, str) else value
+        scale = float.fromhex(value)
     except OverflowError as error:
         raise ValueError("a scale beyond any float") from error
+    if scale.hex() != value:
+        raise ValueError(f"{value!r} is not how {scale.hex()} is written")  # one form, one digest
+    return scale
 
 
 _Scale = Annotated[

@@ -140,6 +140,15 @@ def test_malformed_plans_are_refused(plan, change):
         parse_plan(plan.model_dump(mode="json") | change)
 
 
+@pytest.mark.parametrize("spelling", ["{} ", "0x1.8p1000", "1e5", "0x3p5", "inf", "nan", "-0x1.0000000000000p+3"])
+def test_a_scale_has_one_spelling(plan, spelling):
+    """Else plans of several digests would say the same."""
+    stated = plan.model_dump(mode="json")
+    parse_plan(stated)
+    with pytest.raises(PlanError):
+        parse_plan(stated | {"output_scale": spelling.format(stated["output_scale"])})
+
+
 @pytest.mark.parametrize("data", [None, [], "plan", {}])
 def test_what_is_no_plan_is_refused(data):
     with pytest.raises(PlanError):
