@@ -141,10 +141,11 @@ def check_books(companies: Companies, market: Market, names: list[str]) -> None:
     assert market.contract.functions.listingCount().call() == 1
     assert {market.trade(number).position.state for number in range(1, count + 1)} == {State.SETTLED}
     terms = market.listing(1).terms
+    fee_wei = terms.fee_wei * market.trade(1).samples
     for name, sign in (("seller", count), *((name, -1) for name in names)):
         address = companies.address(name)
         gain = chain.balance(address) - FUNDS_WEI + gas_paid(chain, address)
-        assert gain == sign * (terms.price_wei + terms.fee_wei), name
+        assert gain == sign * (terms.price_wei + fee_wei), name
         assert market.credit(address) == 0
 
 
