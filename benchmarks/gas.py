@@ -4,7 +4,7 @@ All of it is gas of whole transactions, the 21,000 that each one costs included:
 
 - `gas.trade`: purchase, prove, accept, reveal and confirm, less what the verifier takes: a bare transaction that calls
   the verifier with the same proof, instances and vka, without the 21,000. Listing and encrypted test come before it;
-- `gas.prove`: the prove transaction over that bare transaction. Beyond the verifier's calldata it carries the layout,
+- `gas.prove`: the prove transaction over that bare transaction. Beyond the verifier's calldata it carries the layout
   and four hashes;
 - `gas.chunk_dispute`: the dearer of the two chunk disputes on a model of 10⁶ parameters; `gas.sum_step` beside it.
 

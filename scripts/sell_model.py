@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
         "--proof-fee-percent", type=int, default=1, help="of the price; what a buyer leaves that doesn't accept a proof"
     )
     parser.add_argument("--bond", type=float, default=0.2, help="in ether; what you lose if you cheat")
-    parser.add_argument("--trades", type=int, default=1, help="stop after so many trades")
+    parser.add_argument("--trades", type=int, default=1, help="stop when so many answered trades have ended")
     return parser.parse_args()
 
 

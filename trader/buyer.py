@@ -350,7 +350,8 @@ class Buyer(Party):
         return TestResult(outputs, post_processing.predict(outputs), assessment)
 
     def _decrypt(self) -> NDArray[np.float64]:
-        trade = self.market.trade(self.trade_id)
+        request_digest, trade_id = self._paid_session()
+        trade = self.market.trade(trade_id)
         limit_bytes = response_limit_bytes(self.listing.plan, trade.samples)
         digest = self.market.event(trade.trade_id, Answered).response_digest
         label = self._label(Kind.RESPONSE, digest, trade.trade_id)
@@ -362,7 +363,7 @@ class Buyer(Party):
             return response
 
         response = self.mailbox.take(label, self._seller, limit_bytes, read)
-        self.vault.write(ANSWER, answer_digest(self._own_session(trade), digest))
+        self.vault.write(ANSWER, answer_digest(self._own_session(request_digest, trade.samples), digest))
         self._note(EntryKind.RESPONSE_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(response)})
         session = he.ClientSession(self.listing.plan, self.policy.encryption, kept=self.vault.read(SESSION))
         session.expect_response(digest)
@@ -370,11 +371,10 @@ class Buyer(Party):
         with self._working("decrypt"):
             return session.decrypt(response, lambda done, total: self._progress("decrypt", done, total))
 
-    def _own_session(self, trade: Trade) -> bytes:
+    def _own_session(self, request_digest: bytes, samples: int) -> bytes:
         """Digest of the session that this folder's request was made for, whatever the trade's number stands for now."""
         offer = offer_digest(self.listing.seller, self.listing.terms)
-        request_digest, _ = self._paid_session()
-        return session_digest(self.address, offer, trade.samples, request_digest)
+        return session_digest(self.address, offer, samples, request_digest)
 
     # ---------------------------------------------------------------------------------------------------- purchase
 

@@ -130,7 +130,8 @@ class _Trades:
     @property
     def _waiting(self) -> list[int]:
         """Trades in which something may be to do."""
-        return [trade_id for trade_id in self._found if trade_id not in self.ended | self.left]
+        done = self.ended | self.left
+        return [trade_id for trade_id in self._found if trade_id not in done]
 
     @property
     def under_way(self) -> bool:

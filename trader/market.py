@@ -159,7 +159,7 @@ class Market:
         self.seen: dict[int, Position] = {}
         self._scans: dict[tuple[str | None, ...], LogScan] = {}
         self._session_blocks: dict[int, int] = {}
-        self._openings: dict[int, LogEvent] = {}
+        self._opened: dict[int, tuple[LogEvent, Session]] = {}
 
     @classmethod
     def at(
@@ -235,15 +235,20 @@ class Market:
         Raises:
             CallerError: There is no such trade.
         """
-        opened = self._openings.get(trade_id)
-        if opened is None or not self.chain.stands(opened.block_number, opened.block_hash):
-            logs = self._trade_logs(trade_id)
-            if not logs or logs[0].name != SessionOpened.__name__:
-                raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
-            opened = self._openings[trade_id] = logs[0]
+        if trade_id in self._opened:
+            opened, session = self._opened[trade_id]
+            if self.chain.stands(opened.block_number, opened.block_hash):
+                return session
+        logs = self._trade_logs(trade_id)
+        if not logs or logs[0].name != SessionOpened.__name__:
+            raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
+        opened = logs[0]
         listing = self.listing(opened.arguments["listingId"])
         buyer, samples, request = (opened.arguments[name] for name in ("buyer", "samples", "requestDigest"))
-        return Session(request, session_digest(buyer, offer_digest(listing.seller, listing.terms), samples, request))
+        digest = session_digest(buyer, offer_digest(listing.seller, listing.terms), samples, request)
+        # As long as the block stands, so does the listing: the session names its offer.
+        _, session = self._opened[trade_id] = opened, Session(request, digest)
+        return session
 
     def was_answered(self, trade_id: int) -> bool:
         """Whether a trade's test was ever answered, as far as confirmed blocks say."""
