@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -101,8 +102,10 @@ def run_job(
             "parent": os.getpid(),
             "answer": str(answer),
         }
-        with tempfile.TemporaryFile(dir=folder) as stderr:
-            returncode = _run_process(operation, json.dumps(job).encode(), stderr, limits.seconds, on_progress)
+        with tempfile.TemporaryFile(dir=folder) as stdin, tempfile.TemporaryFile(dir=folder) as stderr:
+            stdin.write(json.dumps(job).encode())
+            stdin.seek(0)
+            returncode = _run_process(operation, stdin, stderr, limits.seconds, on_progress)
             if returncode != 0:
                 stderr.seek(0)
                 raise WorkerKilled(_explain_death(operation, returncode, stderr.read().decode(errors="replace")))
@@ -113,26 +116,27 @@ def run_job(
 
 
 def _run_process(
-    operation: str, job: bytes, stderr: IO[bytes], limit_seconds: float, on_progress: OnProgress | None
+    operation: str, job: IO[bytes], stderr: IO[bytes], limit_seconds: float, on_progress: OnProgress | None
 ) -> int:
+    """Run the process to its end and return its exit code.
+
+    The job is a file and not a pipe, since `communicate` that timed out before it wrote, as it may on a busy machine,
+    never writes when it is called again.
+    """
     started = time.monotonic()
     with subprocess.Popen(  # noqa: S603 - our own script, no shell
         [sys.executable, "-I", str(_SCRIPT)],
-        stdin=subprocess.PIPE,
+        stdin=job,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         env=os.environ | {"RUST_BACKTRACE": "0"},
     ) as process:
-        send: bytes | None = job
         try:
             while (elapsed := time.monotonic() - started) < limit_seconds:
                 if on_progress is not None:
                     on_progress(elapsed)
-                try:
-                    process.communicate(send, timeout=min(POLL_SECONDS, limit_seconds - elapsed))
-                    return process.returncode
-                except subprocess.TimeoutExpired:
-                    send = None
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(timeout=min(POLL_SECONDS, limit_seconds - elapsed))
         finally:
             process.kill()
     raise WorkerTimeout(f"{operation} was stopped after {limit_seconds:g} s: allow more time, or audit fewer samples")

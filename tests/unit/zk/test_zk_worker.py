@@ -12,6 +12,7 @@ import pytest
 import zk
 from tests.simulators.dense_model import CONTEXT
 from zk.errors import WorkerFailed, WorkerKilled, WorkerTimeout
+from zk.proofs import worker
 from zk.proofs.worker import WorkerLimits, run_job
 from zk.storage import temporary_folder
 
@@ -39,6 +40,12 @@ def test_the_message_is_one_line(tmp_path):
 def test_time_is_limited(tmp_path):
     with pytest.raises(WorkerTimeout, match=r"stopped after 0\.2 s"):
         run_job("make_srs", {"srs": tmp_path / "srs", "logrows": 20}, WorkerLimits(seconds=0.2))
+
+
+def test_a_busy_machine_does_not_lose_the_job(tmp_path, monkeypatch):
+    """The first look may come before the process has read a byte."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.0)
+    run_job("make_srs", {"srs": tmp_path / "srs", "logrows": 6}, WorkerLimits(seconds=60))
 
 
 def test_memory_is_limited(statement):
