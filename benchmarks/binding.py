@@ -10,10 +10,10 @@ import numpy as np
 from benchmarks.rows import measure
 from trader.delivery import DeliveryTerms, check_delivery, encrypt_artifact
 from zk import commit_elements, commitment_digest
+from zk.binding import ColumnLayout, verify_binding
+from zk.binding.bind import bind_columns
+from zk.binding.merkle import keccak256
 from zk.circuits.audit import column_capacity, split_columns
-from zk.commitments import ColumnLayout, verify_binding
-from zk.commitments.binding import bind_columns
-from zk.commitments.merkle import keccak256
 from zk.field import to_field
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.statement import Statement
-    from zk.commitments import BoundParameters
+    from zk.binding import BoundParameters
 
 KEY = keccak256(b"delivery key")
 SELLER = bytes(20)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
+from zk.binding import ColumnLayout
+from zk.binding.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sum_salt, sums_leaf
+from zk.binding.merkle import HASH_BYTES, keccak256, path_length
 from zk.circuits.audit import column_capacity, split_columns
-from zk.commitments import ColumnLayout
-from zk.commitments.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sum_salt, sums_leaf
-from zk.commitments.merkle import HASH_BYTES, keccak256, path_length
 from zk.field import MODULUS
 
 if TYPE_CHECKING:

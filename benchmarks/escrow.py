@@ -19,10 +19,10 @@ from contracts import (
     session_digest,
 )
 from trader.chain import Chain
+from trader.chain.market import Market, ProofOffer
 from trader.delivery.cipher import key_hash
-from trader.market import Market, ProofOffer
 from zk import commitment_digest
-from zk.commitments.merkle import keccak256
+from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, evaluate, plan_encryption
-from trader.he.key_proof import Form, Statement
-from trader.he.seal import SecretKey
+from trader.he.seal.objects import SecretKey
 from trader.he.session import plan_parameters
+from trader.he.wire.key_proof import Form, Statement
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
 from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
 

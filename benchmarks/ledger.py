@@ -28,7 +28,7 @@ from web3.providers import JSONBaseProvider
 
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure
 from ledger import AuditLog, EntryKind, Record, Role, prove_entry, read_trade
-from zk.commitments.merkle import keccak256
+from zk.binding.merkle import keccak256
 from zk.storage import cache_folder, scratch_folder
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from benchmarks.he import SCALE_BITS, random_network
 from contracts import Layout
 from trader.demo.training import train_demo_model
 from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
+from zk.binding.tensors import input_elements, parameter_elements
 from zk.proofs.challenge import CONTEXT_BYTES
-from zk.proofs.commitment import input_elements, parameter_elements
 from zk.proofs.prover import ProvingRun, prove_tensors
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from benchmarks.gas import MODEL_SIZES
 from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK, random_network
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
 from benchmarks.statement import CONTEXT, Statement
-from trader.proving import verify_in_contract
+from trader.rehearsal.proving import verify_in_contract
 from zk.circuits.key_files import keys_of
 
 if TYPE_CHECKING:

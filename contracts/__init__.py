@@ -1,6 +1,6 @@
 """What the chain enforces, and how Python finds it.
 
-Start at :func:`deploy` and :func:`bind_market` (`manager.py`); what the market does is told in
+Start at `deploy` and `bind_market` (`manager.py`); what the market does is told in
 `src/interfaces/IModelMarket.sol`. Sending transactions is left to the caller.
 """
 
@@ -9,7 +9,7 @@ from contracts.errors import (
     CompilerError,
     ContractsError,
     DeploymentError,
-    MarketReverted,
+    MarketRevertedError,
     UnexpectedCodeError,
 )
 from contracts.events import MarketEvent
@@ -52,7 +52,7 @@ __all__ = [
     "DeploymentError",
     "Layout",
     "MarketEvent",
-    "MarketReverted",
+    "MarketRevertedError",
     "RangeEvidence",
     "SumStepEvidence",
     "Terms",

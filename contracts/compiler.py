@@ -1,7 +1,7 @@
 """Knows the Solidity sources and how to compile them: `python -m contracts.compiler [--check]`.
 
 Writes `artifacts/contracts.json`, the only thing that the rest of the package reads; it is committed, so that running a
-trade never needs a compiler. Start at :func:`compile_artifacts`.
+trade never needs a compiler. Start at `compile_artifacts`.
 
 The compiler is the pinned solc, native where py-solc-x has it or can install it, else the npm package behind
 `solc-npm.js`. Solidity's releases hold the two to the same bytecode.

@@ -1,7 +1,7 @@
 """Errors of this package; `reverts.py` makes the readable form of the contracts' own.
 
 ContractsError
-├── MarketReverted        the market refused a move: the broken fact by name, with its arguments
+├── MarketRevertedError        the market refused a move: the broken fact by name, with its arguments
 ├── ArtifactError         contracts.json is missing, unreadable or stale
 ├── CompilerError         no compiler, or it refused the sources
 ├── DeploymentError       a deployment transaction failed
@@ -32,7 +32,7 @@ class UnexpectedCodeError(ContractsError):
     """The code at an address is not the published one."""
 
 
-class MarketReverted(ContractsError):  # noqa: N818 - a fact that the chain states, named in the past like its events
+class MarketRevertedError(ContractsError):
     """The market refused a move.
 
     Attributes:

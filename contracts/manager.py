@@ -1,8 +1,8 @@
 """Knows the compiled artifacts: deploys the contracts, binds deployed ones, checks that they are the published ones.
 
 Running a trade never needs a compiler; `contracts/compiler.py` is for whoever changes the sources. In the order of use:
-:func:`deploy` (once per chain), :func:`register_vka` (once per circuit, by the seller), :func:`verify_deployment`
-(the buyer, before it pays), :func:`bind_market`.
+`deploy` (once per chain), `register_vka` (once per circuit, by the seller), `verify_deployment`
+(the buyer, before it pays), `bind_market`.
 """
 
 from collections.abc import Sequence
@@ -73,12 +73,12 @@ def _market_init_code() -> bytes:
 
 
 def bind_market(web3: Web3, address: ChecksumAddress) -> Contract:
-    """The market at `address`, with its ABI. Does NOT check its code: see :func:`verify_deployment`."""
+    """The market at `address`, with its ABI. Does NOT check its code: see `verify_deployment`."""
     return web3.eth.contract(address=address, abi=read_artifacts().contracts[MARKET].abi)
 
 
 def bind_verifier(web3: Web3, address: ChecksumAddress) -> Contract:
-    """The ezkl verifier at `address`. Does NOT check its code: see :func:`verify_deployment`.
+    """The ezkl verifier at `address`. Does NOT check its code: see `verify_deployment`.
 
     Its ABI is that of `IVerifier.sol` for `verifyProof`: what ezkl returns after the first two words can't be decoded.
     """

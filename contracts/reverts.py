@@ -7,7 +7,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
-from contracts.errors import MarketReverted
+from contracts.errors import MarketRevertedError
 from contracts.published import read_artifacts
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _BUILT_IN: tuple[dict[str, Any], ...] = (
 )
 
 
-def decode_revert(data: bytes) -> MarketReverted:
+def decode_revert(data: bytes) -> MarketRevertedError:
     """The error that a revert's return data encode.
 
     Data that encode none of the market's errors give `name="Unknown"` and the data in hex: a contract that is not ours,
@@ -33,10 +33,12 @@ def decode_revert(data: bytes) -> MarketReverted:
             try:
                 values = decode([field["type"] for field in error["inputs"]], data[4:])
                 pairs = zip(error["inputs"], values, strict=True)
-                return MarketReverted(error["name"], {field["name"]: _readable(field, value) for field, value in pairs})
+                return MarketRevertedError(
+                    error["name"], {field["name"]: _readable(field, value) for field, value in pairs}
+                )
             except (DecodingError, IndexError):  # too short, or no member of the enum
                 break
-    return MarketReverted("Unknown", {"data": "0x" + data.hex()})
+    return MarketRevertedError("Unknown", {"data": "0x" + data.hex()})
 
 
 def _signature(error: Mapping[str, Any]) -> str:

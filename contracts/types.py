@@ -1,7 +1,7 @@
 """What the market is told, as Python values.
 
-A listing has :class:`Terms` with :class:`Windows` and the hash of a :class:`Layout`; a dispute has
-:class:`ChunkEvidence`, :class:`SumStepEvidence` or :class:`RangeEvidence`.
+A listing has `Terms` with `Windows` and the hash of a `Layout`; a dispute has
+`ChunkEvidence`, `SumStepEvidence` or `RangeEvidence`.
 
 Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3
 encodes, and `from_abi` reads them back. Parity with the compiled ABI is tested.

@@ -31,12 +31,12 @@ from ledger.errors import (
     UnknownTradeError,
     WrongMarketError,
 )
-from ledger.export import export_log
-from ledger.fsck import verify_export, verify_log
-from ledger.indexer import index_events
+from ledger.indexing.indexer import index_events
 from ledger.log import AuditLog
-from ledger.proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
-from ledger.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
+from ledger.reading.export import export_log
+from ledger.reading.fsck import verify_export, verify_log
+from ledger.reading.proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
+from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [
     "GENESIS_HASH",

@@ -1,7 +1,8 @@
 """What pins a whole log: keep one, and nobody can change what the log held then without being found out. Pure.
 
 A `Head` is the end of the hash chain: checking a log against it takes the whole log. A `Checkpoint` is the root of the
-Merkle tree over the same entries: single entries, and growth, are proven against it in a few hashes (`ledger.proofs`).
+Merkle tree over the same entries: single entries, and growth, are proven against it in a few hashes
+(`ledger.reading.proofs`).
 """
 
 import base64
@@ -36,7 +37,7 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back ``str(head)``; white space around it and upper case do not matter.
+        """Reads back `str(head)`; white space around it and upper case do not matter.
 
         Raises:
             InvalidRecordError: Not a head.
@@ -65,7 +66,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back ``str(checkpoint)``.
+        """Reads back `str(checkpoint)`.
 
         Raises:
             InvalidRecordError: Not a checkpoint.

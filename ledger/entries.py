@@ -114,8 +114,8 @@ class ChainPosition:
         chain_id: EIP-155 chain id.
         contract: Address of the market contract.
         block_number: Number of the block.
-        block_hash: Hash of the block, ``0x`` and 64 hex digits.
-        transaction_hash: Hash of the transaction, ``0x`` and 64 hex digits.
+        block_hash: Hash of the block, `0x` and 64 hex digits.
+        transaction_hash: Hash of the transaction, `0x` and 64 hex digits.
         log_index: Index of the event in its block; None for a transaction without event (a failed one).
         gas_used: Gas of the whole transaction, which several events may share.
     """

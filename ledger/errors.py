@@ -19,7 +19,7 @@
         ├── TreeError             a stored node of the Merkle tree does not follow from the entries
         └── ProofError            a proof does not lead from what it is about to the root
 
-``str(error)`` is one line: the cause and, where there is one, the next step.
+`str(error)` is one line: the cause and, where there is one, the next step.
 """
 
 

@@ -6,7 +6,7 @@
 
 What `append` returned is durable: on disk before it returns, whatever happens to the process or the power. Seller and
 buyer may append to the same file from two processes; entries are never changed or deleted. Each contract event is
-logged once, however often it is reported (see `ledger.indexer`). Reading is in `ledger.queries`.
+logged once, however often it is reported (see `ledger.indexing.indexer`). Reading is in `ledger.reading.queries`.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
 from ledger.entries import ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
 from ledger.merkle import Frontier, Node, cover, hash_leaf
-from ledger.store import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
+from ledger.storage.sqlite import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
 
 
 class AuditLog:
@@ -86,14 +86,14 @@ class AuditLog:
             return read_head(connection)
 
     def checkpoint(self) -> Checkpoint:
-        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.proofs`)."""
+        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.reading.proofs`)."""
         with self._store.reading() as connection:
             entries = read_head(connection).entries
             return Checkpoint(entries, read_frontier(connection, entries).root())
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent state of the log, for `ledger.store.select_entries`."""
+        """One consistent state of the log, for `ledger.storage.sqlite.select_entries`."""
         with self._store.reading() as connection:
             yield connection
 
@@ -174,7 +174,7 @@ def _read_newest(connection: Connection, positions: Sequence[ChainPosition]) -> 
 
 
 def read_head(connection: Connection) -> Head:
-    """The current head; nothing is *checked*: that is `ledger.fsck`'s."""
+    """The current head; nothing is *checked*: that is `ledger.reading.fsck`'s."""
     newest = select_entries(connection, newest_first=True, limit=1)
     return Head(newest[0].sequence + 1, newest[0].entry_hash) if newest else EMPTY_HEAD
 

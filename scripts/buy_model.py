@@ -16,9 +16,9 @@ import numpy as np
 
 from ledger import AuditLog
 from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account
-from trader.driving import buy
 from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
+from trader.parties.driving import buy
 from trader.verify import UncertainTestError
 
 

@@ -16,15 +16,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trader.accounts import create_account, load_account, save_account
-    from trader.buyer import Buyer, TestResult
     from trader.chain import Chain
-    from trader.delivery import Mailbox
+    from trader.chain.accounts import create_account, load_account, save_account
+    from trader.chain.market import Market
     from trader.errors import TraderError
-    from trader.market import Market
+    from trader.exchange import Mailbox
     from trader.package import PrepareOptions, SellerPackage, prepare
-    from trader.party import Equipment, Step
-    from trader.seller import Offer, Seller
+    from trader.parties.buyer import Buyer, TestResult
+    from trader.parties.party import Equipment, Step
+    from trader.parties.seller import Offer, Seller
     from trader.trade import Role, State
     from trader.verify import BuyerPolicy
 
@@ -51,25 +51,25 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Buyer": "trader.buyer",
+    "Buyer": "trader.parties.buyer",
     "BuyerPolicy": "trader.verify",
     "Chain": "trader.chain",
-    "Equipment": "trader.party",
-    "Mailbox": "trader.delivery",
-    "Market": "trader.market",
-    "Offer": "trader.seller",
+    "Equipment": "trader.parties.party",
+    "Mailbox": "trader.exchange",
+    "Market": "trader.chain.market",
+    "Offer": "trader.parties.seller",
     "PrepareOptions": "trader.package",
     "Role": "trader.trade",
-    "Seller": "trader.seller",
+    "Seller": "trader.parties.seller",
     "SellerPackage": "trader.package",
     "State": "trader.trade",
-    "Step": "trader.party",
-    "TestResult": "trader.buyer",
+    "Step": "trader.parties.party",
+    "TestResult": "trader.parties.buyer",
     "TraderError": "trader.errors",
-    "create_account": "trader.accounts",
-    "load_account": "trader.accounts",
+    "create_account": "trader.chain.accounts",
+    "load_account": "trader.chain.accounts",
     "prepare": "trader.package",
-    "save_account": "trader.accounts",
+    "save_account": "trader.chain.accounts",
 }
 """Where each public name lives; it is imported when first used. The sandboxes that open hostile files start afresh each
 time and import `trader.model` alone: they must not pay for SEAL, ezkl and web3 as well."""

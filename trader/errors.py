@@ -66,11 +66,11 @@ class PeerFaultError(TraderError):
 
 
 class ListingError(PeerFaultError):
-    """A listing is not what its terms on the chain promise; one subclass per check in :mod:`trader.verify.listing`."""
+    """A listing is not what its terms on the chain promise; one subclass per check in `trader.verify.listing`."""
 
 
 class AnswerError(PeerFaultError):
-    """Answers of a test, or the proven ones, are not what a buyer pays for; see :mod:`trader.verify.answers`.
+    """Answers of a test, or the proven ones, are not what a buyer pays for; see `trader.verify.answers`.
 
     Attributes:
         finding: What the audit log says: the message has figures of what was decrypted, and a log may be shown.
@@ -80,7 +80,7 @@ class AnswerError(PeerFaultError):
 
 
 class DeliveryCheckError(PeerFaultError):
-    """A delivery is not what was listed and proven; one subclass per check in :mod:`trader.verify.delivery`."""
+    """A delivery is not what was listed and proven; one subclass per check in `trader.verify.delivery`."""
 
 
 class RequestError(PeerFaultError):

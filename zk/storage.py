@@ -27,7 +27,7 @@ def cache_folder(*names: str) -> Path:
 
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
-    """A private folder next to ``beside``: make a thing there, then rename it to ``beside``; removed at the end."""
+    """A private folder next to `beside`: make a thing there, then rename it to `beside`; removed at the end."""
     beside.parent.mkdir(parents=True, exist_ok=True)
     with _folder_of_this_process(beside.parent, ".making-") as scratch:
         yield scratch

@@ -7,12 +7,12 @@ import pytest
 
 from contracts import offer_digest
 from tests.simulators.trading import BOND, FEE, OFFER, POLICY, PRICE, PROOF_FEE, Trading
-from trader.buyer import Buyer
 from trader.chain import Chain
+from trader.chain.market import Market
 from trader.demo.cheats import CHEATS, Casting
 from trader.errors import PartyFolderError
-from trader.market import Market
-from trader.seller import Seller
+from trader.parties.buyer import Buyer
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 
 

@@ -19,14 +19,15 @@ from web3 import Web3
 from contracts import outputs_digest
 from contracts.published import read_artifacts
 from ledger import read_trade
+from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
 from tests.simulators.trading import Trading
-from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.chain import Chain
-from trader.he import ClientSession, HePlan, commit_outputs, evaluate, kernels
-from trader.he.ring import transform
+from trader.he import ClientSession, HePlan, commit_outputs, evaluate
+from trader.he.layouts.visible import _slots
+from trader.he.ring import kernels
+from trader.he.ring.transform import transform
 from trader.he.session import plan_parameters
-from trader.he.visible import _slots
-from trader.he.wire import ContainerWriter, read_container
+from trader.he.wire.container import ContainerWriter, read_container
 from trader.model import CanonicalModel, output_scale_bits
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.tolerance import needed_tolerance

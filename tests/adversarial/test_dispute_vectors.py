@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from contracts import MarketReverted, layout_hash
+from contracts import MarketRevertedError, layout_hash
 from tests.contracts.stage import FIRST, KEY, Stage, terms_of
 from tests.vectors.make_commitments import TARGET, evidence_from_json
-from trader.market import _dispute as to_calldata
+from trader.chain.market import _dispute as to_calldata
 
 VECTORS = json.loads(TARGET.read_text())
 LENGTHS = tuple(int(length, 16) for length in VECTORS["column_lengths"])
@@ -46,7 +46,7 @@ def outcome(stage: Stage, case: dict) -> str:
         stage._refusing = True
         try:
             stage.dispute(function, calldata)
-        except MarketReverted as error:
+        except MarketRevertedError as error:
             return "unfounded" if error.name == "DisputeUnfounded" else "refused"
         finally:
             stage._refusing = False

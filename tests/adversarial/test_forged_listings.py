@@ -41,17 +41,17 @@ from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.manifest import NOBODY
 from trader.model.nodes import Linear
 from trader.package import open_circuit
-from trader.seller import Seller
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 from trader.verify import ListingBindingError, ListingCircuitError, ListingColumnError, ListingManifestError
+from zk.binding import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
+from zk.binding.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
+from zk.binding.kzg import open_columns
 from zk.circuits import batching
 from zk.circuits.graph import read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import read_vka, vka_digest
 from zk.circuits.planner import plan_circuit
-from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
-from zk.commitments.kzg import open_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain import Chain
-    from trader.market import Trade
+    from trader.chain.market import Trade
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
     from zk import AuditCircuit, Srs

@@ -23,13 +23,13 @@ from tests.simulators.dense_model import (
     random_parameters,
 )
 from tests.simulators.forging import ASSIGNING, INPUT, Forgery, forge_all, mutations
-from tests.unit.zk.test_zk_operators import FUNCTIONS, MODELS, architecture
+from tests.unit.zk.circuits.test_operators import FUNCTIONS, MODELS, architecture
 from trader.errors import PeerFaultError
-from trader.proving import verify_in_contract
+from trader.rehearsal.proving import verify_in_contract
+from zk.binding.tensors import commit_tensors, input_elements, parameter_elements, split_points
 from zk.circuits import settings as circuit_settings
-from zk.errors import InvalidProof, SettingsMismatch
+from zk.errors import InvalidProofError, SettingsMismatchError
 from zk.field import MODULUS
-from zk.proofs.commitment import commit_tensors, input_elements, parameter_elements, split_points
 from zk.proofs.prover import _with_results
 from zk.proofs.verifier import verify
 
@@ -140,7 +140,7 @@ def test_without_it_the_same_forgery_is_refused(monkeypatch):
     laid_out(monkeypatch, freivalds=False)
     statement, _ = dense_statement()
     forgery = forge_product(statement)
-    with pytest.raises(InvalidProof):
+    with pytest.raises(InvalidProofError):
         statement.verify(forgery)
 
 
@@ -148,7 +148,7 @@ def test_packages_whose_circuits_have_freivalds_check_are_refused_in_one_line(mo
     with monkeypatch.context() as before:
         laid_out(before, freivalds=True)
         circuit = dense_circuit()
-    with pytest.raises(SettingsMismatch, match=r"^[^\n]*its proofs prove nothing[^\n]*prepared again[^\n]*$"):
+    with pytest.raises(SettingsMismatchError, match=r"^[^\n]*its proofs prove nothing[^\n]*prepared again[^\n]*$"):
         zk.rebuild_audit_circuit(
             dense_architecture(*WIDTHS),
             circuit.settings,
@@ -177,7 +177,7 @@ def test_a_false_result_of_a_layer_makes_the_check_non_zero(position):
     assert forgery.accepted
     assert forgery.instances[-1] != 0
     assert (list(forgery.proof.outputs) == true_outputs) == (position < SAMPLES * WIDTHS[1])
-    with pytest.raises(InvalidProof):
+    with pytest.raises(InvalidProofError):
         statement.verify(forgery)
     with pytest.raises(PeerFaultError):
         verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
@@ -191,7 +191,7 @@ def test_a_challenge_of_the_provers_choice_would_hide_a_false_output():
     assert forgery.accepted
     assert forgery.instances[-2:] == (0, 0)
     assert list(forgery.proof.outputs) != true_outputs
-    with pytest.raises(InvalidProof):
+    with pytest.raises(InvalidProofError):
         statement.verify(forgery)
     with pytest.raises(PeerFaultError):
         verify_in_contract(statement.circuit, forgery.proof, CONTEXT)
@@ -208,7 +208,7 @@ def test_results_can_not_be_fitted_to_a_challenge():
     assert forgery.accepted
     assert forgery.instances[-2:] == (challenge, 0)
     assert list(forgery.proof.outputs) != true_outputs
-    with pytest.raises(InvalidProof):
+    with pytest.raises(InvalidProofError):
         statement.verify(forgery)
 
 

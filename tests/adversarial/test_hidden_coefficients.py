@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.simulators.curious_buyer import CuriousBuyer, centred_integers
-from tests.unit.trader.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he.privacy import Protection
-from trader.he.visible import centre
+from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
+from trader.he.evaluation.privacy import Protection
+from trader.he.layouts.visible import centre
 
 SIGNS = np.tile([1, -1], 1 << 14)
-"""What `trader.he.encoding` takes for an imaginary part stands at X^(N/2), whose slots are i and -i by turns."""
+"""What `trader.he.ring.encoding` takes for an imaginary part stands at X^(N/2), whose slots are i and -i by turns."""
 
 
 @pytest.fixture(params=[False, True], ids=["unprotected", "protected"])

@@ -9,20 +9,14 @@ import pytest
 
 from tests.simulators.trading import FEE, PRICE, PROOF_FEE, Trading
 from trader import he
-from trader.buyer import Buyer
-from trader.delivery import (
-    AuditInputs,
-    Context,
-    EncryptionKey,
-    Kind,
-    Purpose,
-    seal,
-)
 from trader.demo.cheats import HostileRequestBuyer
 from trader.errors import TransactionRefusedError
-from trader.he import WireError, evaluation
-from trader.messages import Order
-from trader.seller import Seller
+from trader.exchange import AuditInputs, Context, EncryptionKey, Kind, Purpose, seal
+from trader.he import WireError
+from trader.he.evaluation import evaluate as evaluation
+from trader.parties.buyer import Buyer
+from trader.parties.messages import Order
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

@@ -20,14 +20,14 @@ from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
 from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
-from trader.margins import SellerPolicy
-from trader.seller import DELIVERY_KEY, KEY_LEAVING, KEY_SENT, Seller
+from trader.parties.margins import SellerPolicy
+from trader.parties.seller import DELIVERY_KEY, KEY_LEAVING, KEY_SENT, Seller
 from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trader.market import Trade
+    from trader.chain.market import Trade
     from trader.trade import Event
 
 SLOT_SECONDS = 12

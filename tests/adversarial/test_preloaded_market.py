@@ -6,7 +6,7 @@ import pytest
 from eth_utils.crypto import keccak
 from web3.exceptions import Web3Exception
 
-from contracts import ETH, MarketReverted, UnexpectedCodeError, bind_market, verify_deployment
+from contracts import ETH, MarketRevertedError, UnexpectedCodeError, bind_market, verify_deployment
 from contracts.create2 import DEPLOYER, create2_address
 from contracts.manager import MARKET, verifier_codehash
 from contracts.published import read_artifacts
@@ -81,7 +81,7 @@ def test_whoever_compares_code_alone_loses_the_price(stage: Stage, preloaded: st
     stage.at(stage.deadline())
     stage.expire()
     assert stage.credit(stage.buyer) == PRICE
-    with pytest.raises((MarketReverted, Web3Exception)), stage.tried():
+    with pytest.raises((MarketRevertedError, Web3Exception)), stage.tried():
         stage.withdraw(stage.buyer)  # the escrow is empty
 
 

@@ -26,8 +26,8 @@ from trader.model import (
     canonicalise,
 )
 from trader.trade import Role, State
+from zk.binding.sums import root_of_unity
 from zk.circuits.audit import BLINDING_ROWS
-from zk.commitments.sums import root_of_unity
 from zk.field import MODULUS
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import pytest
 from ledger import EntryKind, read_trade
 from tests.simulators.listing_verifier import Verifier
 from tests.simulators.trading import FEE, POLICY, PRICE, PROOF_FEE, Trading
-from trader.buyer import PURCHASE, Buyer
+from trader.chain.market import Market
 from trader.demo.cheats import ScaledModelSeller
 from trader.errors import AnswerError, PolicyError
-from trader.market import Market
 from trader.model import evaluate_exact, output_scale_bits
+from trader.parties.buyer import PURCHASE, Buyer
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy, ChangedAnswersError, OutputRangeError, UncertainTestError
 

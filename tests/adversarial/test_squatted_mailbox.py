@@ -13,11 +13,12 @@ from eth_account import Account
 from tests.simulators.trading import FEE, PRICE, Trading
 from tests.simulators.trusting import TrustingMailbox
 from trader.chain import Chain
-from trader.delivery import Kind, Label, TransferError, transfer
-from trader.delivery.signing import TRAILER_BYTES, sign_trailer
 from trader.errors import EnvironmentFaultError
+from trader.exchange import Kind, Label, TransferError
+from trader.exchange import mailbox as transfer
+from trader.exchange.signing import TRAILER_BYTES, sign_trailer
 from trader.trade import Answered, Proven, Purchased, Role, SessionOpened, State
-from zk.commitments.merkle import keccak256
+from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Callable

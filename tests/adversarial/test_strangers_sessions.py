@@ -9,11 +9,11 @@ from eth_account import Account
 
 from contracts import offer_digest
 from tests.simulators.trading import ETHER, FEE, PRICE, PROOF_FEE, Trading
-from trader.buyer import Buyer
 from trader.chain import Chain
-from trader.driving import serve
 from trader.errors import TraderError
-from trader.party import Equipment
+from trader.parties.buyer import Buyer
+from trader.parties.driving import serve
+from trader.parties.party import Equipment
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 

@@ -22,7 +22,7 @@ from contracts import (
     ETH,
     ChunkEvidence,
     Layout,
-    MarketReverted,
+    MarketRevertedError,
     SumStepEvidence,
     Terms,
     Windows,
@@ -187,7 +187,7 @@ class Stage:
 
     @contextmanager
     def tried(self) -> Iterator[None]:
-        """Moves of the block inside are run as calls and change nothing; they raise `MarketReverted` where refused."""
+        """Moves in the block are run as calls and change nothing; `MarketRevertedError` where they are refused."""
         self._refusing = True
         try:
             yield
@@ -197,7 +197,7 @@ class Stage:
     @contextmanager
     def refused(self, name: str, **arguments: Any) -> Iterator[None]:
         """The block inside is refused with this error; named arguments are compared, bytes as bytes."""
-        with self.tried(), pytest.raises(MarketReverted) as caught:
+        with self.tried(), pytest.raises(MarketRevertedError) as caught:
             yield
         error = caught.value
         expected = {k: "0x" + v.hex() if isinstance(v, bytes) else v for k, v in arguments.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from eth_utils.crypto import keccak
 
-from contracts import Layout, MarketReverted
+from contracts import Layout, MarketRevertedError
 from tests.contracts.reference import MODULUS
 from tests.contracts.stage import Delivery
 
@@ -92,7 +92,7 @@ def test_no_forged_dispute_convicts_an_honest_seller(honest: Delivery, seed: int
         for _ in range(PER_BATCH):
             kind, evidence = chance.choice(true)
             forged = _forge(chance, evidence, others)
-            with pytest.raises(MarketReverted) as refused:
+            with pytest.raises(MarketRevertedError) as refused:
                 honest.stage.dispute(kind, forged)
             outcomes[refused.value.name] += 1
     assert outcomes["NotInTree"] > PER_BATCH // 4, outcomes

@@ -11,10 +11,10 @@ import pytest
 from ledger import EntryKind, IndexingError, read_by_kind
 from tests.simulators.proxy import Proxy
 from tests.simulators.trading import FEE, PRICE, Trading
-from trader import party
 from trader.chain import Chain
 from trader.chain.transactions import GAS_MARGIN_PERCENT
-from trader.driving import buy, serve
+from trader.parties import party
+from trader.parties.driving import buy, serve
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

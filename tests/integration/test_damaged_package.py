@@ -9,14 +9,14 @@ import pytest
 
 from tests.simulators.trading import BOND, FEE, Trading
 from trader.package import DamagedPackageError, ProofBudget
-from trader.seller import Seller
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trader.chain import Chain
-    from trader.market import Trade
+    from trader.chain.market import Trade
     from trader.package import SellerPackage
 
 BIT_AT = 2 * 1024 + 77

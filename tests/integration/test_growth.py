@@ -14,10 +14,10 @@ import pytest
 
 from tests.simulators.trapdoor_srs import TrapdoorSrs
 from trader.delivery import DeliveryTerms, check_delivery, encrypt_artifact, generate_key
+from zk.binding import BoundParameters, ColumnLayout
+from zk.binding.bind import bind_columns
+from zk.binding.tensors import commitment_digest
 from zk.circuits.audit import split_columns
-from zk.commitments import BoundParameters, ColumnLayout
-from zk.commitments.binding import bind_columns
-from zk.proofs.commitment import commitment_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import pytest
 from ledger import verify_log
 from tests.simulators.killing import KilledError, killing
 from tests.simulators.trading import FEE, OFFER, POLICY, PRICE, Trading
-from trader.buyer import Buyer
 from trader.chain import Chain
 from trader.errors import CallerError, PartyFolderError, PolicyError
-from trader.seller import Seller
+from trader.parties.buyer import Buyer
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 
 MAX_DEATHS = 200

@@ -21,9 +21,9 @@ from tests.simulators.companies import FUNDS_WEI, Companies, finish
 from tests.simulators.node import Node
 from tests.simulators.reaper import Kills, Reaper, Wire, marked_processes
 from trader.chain import Chain
+from trader.chain.market import Market
 from trader.demo.training import DemoModel
 from trader.errors import TraderError
-from trader.market import Market
 from trader.package import SellerPackage
 from trader.trade import State
 from zk.storage import temporary_folder

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulators.trading import FEE, PRICE, Trading
-from trader.buyer import CIPHERTEXT
-from trader.delivery import Kind
 from trader.errors import ChainUnavailableError
+from trader.exchange import Kind
+from trader.parties.buyer import CIPHERTEXT
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

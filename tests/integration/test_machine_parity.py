@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts import MarketReverted, Terms
+from contracts import MarketRevertedError, Terms
 from tests.contracts.stage import Stage
 from trader.errors import IllegalMoveError
 from trader.trade import (
@@ -89,7 +89,7 @@ class Both:
         try:
             with self.stage.tried():
                 MOVES[event][0](self.stage, sender=self.accounts[role])
-        except MarketReverted:
+        except MarketRevertedError:
             return False
         MOVES[event][0](self.stage, sender=self.accounts[role])
         return True

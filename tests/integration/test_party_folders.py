@@ -12,10 +12,10 @@ from eth_account import Account
 from tests.simulators.killing import KilledError, killing
 from tests.simulators.trading import POLICY, Trading
 from trader import he
-from trader.buyer import OPENING, Buyer
-from trader.delivery import Kind
 from trader.errors import PartyFolderError
-from trader.seller import Seller
+from trader.exchange import Kind
+from trader.parties.buyer import OPENING, Buyer
+from trader.parties.seller import Seller
 from trader.trade import Role, SessionOpened, State
 
 if TYPE_CHECKING:

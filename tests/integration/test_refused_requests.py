@@ -10,8 +10,9 @@ import pytest
 
 from tests.simulators.classifier import write_dense
 from tests.simulators.trading import make_package
-from trader.he import WireError, seal
-from trader.seller import REFUSED
+from trader.he import WireError
+from trader.he.seal import objects as seal
+from trader.parties.seller import REFUSED
 from trader.trade import State
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def test_whatever_else_seal_refuses_is_a_request_that_is_none(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No bare RuntimeError, which the loops of `trader.driving` don't take for anybody's fault."""
+    """No bare RuntimeError, which the loops of `trader.parties.driving` don't take for anybody's fault."""
 
     def refuse(*_given):
         raise RuntimeError("encrypted is not valid for encryption parameters")

@@ -15,19 +15,19 @@ from contracts import offer_digest
 from ledger import EntryKind, read_by_kind, verify_log
 from tests.simulators.node import Node
 from tests.simulators.trading import ETHER, FEE, OFFER, POLICY, PRICE, Trading
-from trader.buyer import Buyer
 from trader.chain import Chain
-from trader.delivery import Kind
-from trader.driving import buy, serve
 from trader.errors import ChainUnavailableError
-from trader.seller import DELIVERY_KEY, KEY_LEAVING, Seller
+from trader.exchange import Kind
+from trader.parties.buyer import Buyer
+from trader.parties.driving import buy, serve
+from trader.parties.seller import DELIVERY_KEY, KEY_LEAVING, Seller
 from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trader.market import Trade
+    from trader.chain.market import Trade
 
 CONFIRMATIONS = 3
 MOVES = {"openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm", "withdraw"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.accounts import create_account, read_address
+from trader.chain.accounts import create_account, read_address
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
 

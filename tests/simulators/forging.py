@@ -20,9 +20,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
+from zk.binding.tensors import write_tensors
 from zk.circuits.key_files import keys_of
-from zk.proofs.commitment import write_tensors
-from zk.proofs.proof import Proof, element_from_hex
+from zk.field import element_from_hex
+from zk.proofs.proof import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

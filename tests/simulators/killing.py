@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import AuditLog
 from trader.chain import Chain
-from trader.delivery import Mailbox
-from trader.vault import Vault
+from trader.exchange import Mailbox
+from trader.parties.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

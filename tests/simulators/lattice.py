@@ -26,8 +26,8 @@ def reduce_lattice(basis: list[list[int]]) -> list[list[int]]:
 class _Reduction:
     """Rows, and their Gram-Schmidt coefficients as integers.
 
-    ``determinants[i]`` is that of the first i rows' Gram matrix, ``coefficients[i][j]`` the coefficient of row i on
-    row j times ``determinants[j + 1]``.
+    `determinants[i]` is that of the first i rows' Gram matrix, `coefficients[i][j]` the coefficient of row i on
+    row j times `determinants[j + 1]`.
     """
 
     def __init__(self, basis: list[list[int]]) -> None:

@@ -22,9 +22,9 @@ from trader.delivery import (
     ciphertext_tree,
     encrypt_artifact,
 )
-from zk.commitments import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, sum_salt, values_of, with_sums
-from zk.commitments.merkle import keccak256
+from zk.binding import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
+from zk.binding.chunks import CHUNK_BYTES, encode_chunks, salt_of, stored_sums, sum_salt, values_of, with_sums
+from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class ListedModel:
     terms: DeliveryTerms
 
     def evidence(self, ciphertext: bytes, kind: type[Evidence], index: int) -> Evidence:
-        """What a buyer shows about chunk ``index``, whether there is anything wrong with it or not."""
+        """What a buyer shows about chunk `index`, whether there is anything wrong with it or not."""
         weights, sums = self.terms.commitments.weights, self.terms.commitments.sums
         if kind is SumStepEvidence:
             previous = self._sum_leaf(index - 1) if index else None

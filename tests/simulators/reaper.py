@@ -1,6 +1,6 @@
 """Kills real processes (SIGKILL) where it hurts: around transactions, while files are written, at any other time.
 
-A :class:`Wire` stands between a process and its node and knows what it sends; a :class:`Reaper` starts a party's
+A `Wire` stands between a process and its node and knows what it sends; a `Reaper` starts a party's
 process again and again, and kills it by a plan that a seed fixes (moments are the machine's).
 """
 

@@ -16,17 +16,17 @@ from eth_utils.crypto import keccak
 from contracts import Windows
 from ledger import AuditLog
 from tests.simulators.remembered import remember
-from trader.buyer import Buyer
-from trader.delivery import Mailbox, NotDeliveredError
+from trader.chain.market import Market
 from trader.errors import TraderError
-from trader.market import Market
+from trader.exchange import Mailbox, NotDeliveredError
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, prepare
-from trader.party import Equipment, Step
-from trader.seller import Offer, Seller
+from trader.parties.buyer import Buyer
+from trader.parties.party import Equipment, Step
+from trader.parties.seller import Offer, Seller
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
-from zk.commitments import kzg
+from zk.binding import kzg
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,7 +1,7 @@
 """A structured reference string whose trapdoor the test knows, and commitments made with it.
 
 With τ at hand a commitment is one scalar multiplication, Σ v_t L_t(τ) · G1: an independent check of what the package
-makes, and fast. The file holds only the points that :mod:`zk.commitments.kzg` reads; the others are zero.
+makes, and fast. The file holds only the points that `zk.binding.kzg` reads; the others are zero.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from py_ecc.optimized_bn128 import G1, G2, field_modulus, multiply, normalize
 
+from zk.binding.merkle import keccak256
+from zk.binding.sums import root_of_unity
 from zk.circuits.audit import BLINDING_ROWS
-from zk.commitments.merkle import keccak256
-from zk.commitments.sums import root_of_unity
 from zk.field import MODULUS
-from zk.srs import Srs
+from zk.setup.srs import Srs
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from trader.delivery import Incoming, Mailbox, TransferError
-from trader.delivery.signing import TRAILER_BYTES
-from zk.commitments.merkle import keccak256
+from trader.exchange import Incoming, Mailbox, TransferError
+from trader.exchange.signing import TRAILER_BYTES
+from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from eth_account.signers.local import LocalAccount
 
-    from trader.delivery import Label
+    from trader.exchange import Label
 
 T = TypeVar("T")
 

@@ -76,9 +76,9 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("ezkl", ("zk/proofs/ezkl_process.py",)),
-        ("tenseal", ("trader/he/seal.py",)),
-        ("_sealapi_cpp", ("trader/he/seal_process.py",)),
+        ("ezkl", ("zk/ezkl/process.py",)),
+        ("tenseal", ("trader/he/seal/objects.py",)),
+        ("_sealapi_cpp", ("trader/he/seal/process.py",)),
         ("web3", ("trader/chain/", "contracts/", "ledger/")),
         ("eth_tester", ("trader/chain/",)),
         ("solcx", ("contracts/compiler.py",)),
@@ -115,8 +115,8 @@ def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
 
 
 def test_the_checker_shares_only_the_format_with_the_writer() -> None:
-    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle", "ledger.schema"}
-    assert {name for name in imports(Path("ledger/fsck.py")) if name.startswith("ledger")} <= shared
+    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle", "ledger.storage.schema"}
+    assert {name for name in imports(Path("ledger/reading/fsck.py")) if name.startswith("ledger")} <= shared
 
 
 @pytest.mark.parametrize("name", PACKAGES)

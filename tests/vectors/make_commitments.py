@@ -28,9 +28,9 @@ from trader.delivery import (
     WeightsChunkEvidence,
     encrypt_artifact,
 )
-from zk.commitments import ChunkTree
-from zk.commitments.chunks import stored_sums, with_sums
-from zk.commitments.merkle import keccak256
+from zk.binding import ChunkTree
+from zk.binding.chunks import stored_sums, with_sums
+from zk.binding.merkle import keccak256
 from zk.field import MODULUS
 
 FOLDER = Path(__file__).parent

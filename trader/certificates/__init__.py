@@ -1,6 +1,6 @@
 """Certificates: accuracy on a public data set, proven before anyone pays.
 
-A seller makes one with :func:`certify`, anyone checks it with :func:`verify_certificate`. Read `dataset` and
+A seller makes one with `certify`, anyone checks it with `verify_certificate`. Read `dataset` and
 `certificate` (what is claimed), then `certify` and `verify`. Why a certificate refers to a listing and not the other
 way round, and why it takes all rows, stands in `docs/decisions`.
 """

@@ -8,7 +8,7 @@
 (6) The proven outputs, post-processed as the manifest says, give the claimed number of correct answers.
 
 Rows can't be picked: the digests are over all of them, and each has its place in a proof. What the caller must still
-check: that the model is the listed one (:func:`trader.verify.verify_listing`), that the data set is the one that the
+check: that the model is the listed one (`trader.verify.verify_listing`), that the data set is the one that the
 name promises (take it from its source, not from the seller), and that the model was not trained on it.
 """
 

@@ -1,8 +1,8 @@
 """The chain as the trade needs it: signed transactions, receipts, events, time.
 
-:meth:`Chain.embedded` runs a chain in this process (eth-tester with py-evm), :meth:`Chain.connect` talks to a node over
+`Chain.embedded` runs a chain in this process (eth-tester with py-evm), `Chain.connect` talks to a node over
 JSON-RPC; everything after that is the same. Accounts sign locally; the node never sees a key. What the contracts say is
-read and sent through :class:`trader.market.Market`. The only package of `trader` that imports web3: `node.py` reads,
+read and sent through `trader.chain.market.Market`. The only package of `trader` that imports web3: `node.py` reads,
 `transactions.py` sends, `receipts.py` says what came of it.
 """
 

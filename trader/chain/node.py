@@ -116,7 +116,7 @@ class Chain:
 
     @classmethod
     def embedded(cls) -> Chain:
-        """A fresh chain in this process; its time moves with :meth:`advance_time`, and by a second or so per block."""
+        """A fresh chain in this process; its time moves with `advance_time`, and by a second or so per block."""
         genesis = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": EMBEDDED_BLOCK_GAS})
         tester = EthereumTester(backend=PyEVMBackend(genesis_parameters=genesis))
         return cls(Web3(EthereumTesterProvider(tester)), "the embedded chain")
@@ -135,7 +135,7 @@ class Chain:
         Args:
             url: http(s)://…
             confirmations: Blocks that must stand on the chain, its own included, before anything counts, and before
-                :meth:`send` returns: the newest blocks of a public chain may still be replaced. None takes one on a
+                `send` returns: the newest blocks of a public chain may still be replaced. None takes one on a
                 development chain (by its chain id), and is refused on others.
             timeout_seconds: How long to wait for that; two minutes and two slots for each confirmation if None.
             reveal_url: A node that hands secrets to block producers alone (a private relay); they go through `url`
@@ -184,7 +184,7 @@ class Chain:
         return ChainTime(confirmed, newest, newest if self._tester is not None else int(time.time()))
 
     def confirmed_block(self) -> Block:
-        """The newest block with as many confirmations as :meth:`send` waits for."""
+        """The newest block with as many confirmations as `send` waits for."""
         with self.reachable():
             return _block(self.web3.eth.get_block(self._confirmed_number()))
 
@@ -290,8 +290,8 @@ class Chain:
             ways: What is done before it leaves and after, and how it may travel.
 
         Raises:
-            TransactionRefusedError: The contract refuses it (the cause is a `MarketReverted`), or the account can't
-                pay for it.
+            TransactionRefusedError: The contract refuses it (the cause is a `MarketRevertedError`), or the account
+                can't pay for it.
             ChainUnavailableError: The node does not answer, or did not confirm in time.
         """
         with self._refusals(), self.reachable():
@@ -322,7 +322,7 @@ class Chain:
         return self.logs_since(contract, topics, first_block)[0]
 
     def logs_since(self, contract: Contract, topics: list[Any], first_block: int) -> tuple[list[LogEvent], Block]:
-        """As :meth:`logs`; and the block up to which they were searched."""
+        """As `logs`; and the block up to which they were searched."""
         query = {"address": contract.address, "topics": topics}
         for _ in range(LOG_ATTEMPTS):
             newest = self.confirmed_block()

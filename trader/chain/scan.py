@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class LogScan:
     """The confirmed events of a contract that match some topics, in order.
 
-    Each :meth:`read` searches the blocks since the last one alone, and all of them again once that block has left the
+    Each `read` searches the blocks since the last one alone, and all of them again once that block has left the
     chain.
     """
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contracts import ArtifactError, DeploymentError, UnexpectedCodeError
 from ledger import LedgerUnavailableError, TamperedError
-from trader.delivery import CiphertextError, DeliveryFaultError, EnvelopeError, MessageError, TransferError
+from trader.delivery import CiphertextError, DeliveryFaultError
 from trader.errors import EnvironmentFaultError, PeerFaultError
+from trader.exchange import EnvelopeError, MessageError, TransferError
 from trader.he import WireError
 from trader.package import DamagedPackageError
-from zk.errors import StatementError, UnsupportedArchitecture, WorkerError, ZkError
+from zk.errors import StatementError, UnsupportedArchitectureError, WorkerError, ZkError
 
 DONE = 0
 DEFECT = 1
@@ -18,7 +19,7 @@ ENVIRONMENT_FAULT = 4
 INTERRUPTED = 130
 
 _ENVIRONMENT = (EnvironmentFaultError, WorkerError, LedgerUnavailableError, ArtifactError, DeploymentError)
-_BAD_INPUT_OF_ZK = (StatementError, UnsupportedArchitecture)
+_BAD_INPUT_OF_ZK = (StatementError, UnsupportedArchitectureError)
 _CHECK_FAILED = (
     PeerFaultError,
     WireError,

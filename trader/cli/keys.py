@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trader.accounts import create_account, load_account
+from trader.chain.accounts import create_account, load_account
 from trader.cli.output import JsonFlag, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 

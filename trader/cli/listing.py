@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from trader.certificates import Certificate, CertificateError, PublicModel
 from trader.chain import Chain
+from trader.chain.market import Market
 from trader.cli.certificate import CERTIFICATES, facts_of, in_words, read_certificate, verify_with_bar
 from trader.cli.node import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
-from trader.detection import detection_probability
 from trader.errors import CallerError
-from trader.market import Market
 from trader.package import PublicPackage, read_package_srs
 from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
+from trader.verify.detection import detection_probability
 from zk import Srs, ceremony_srs
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)

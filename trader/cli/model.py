@@ -13,11 +13,10 @@ import typer
 from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from rich.table import Table
 
-from trader.accounts import read_address
+from trader.chain.accounts import read_address
 from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
 from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.cli.proof_cost import ProofCostFinder
-from trader.detection import detection_probability
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
 from trader.he import STATISTICAL_BITS, HePlan, candidates, charged_samples, forecast, parse_plan
@@ -46,9 +45,10 @@ from trader.package import (
     read_canonical,
     read_package_srs,
 )
-from trader.proving import prove_and_verify
-from trader.trial import Trial, run_trial
+from trader.rehearsal.proving import prove_and_verify
+from trader.rehearsal.trial import Trial, run_trial
 from trader.verify import BuyerPolicy, UncertainTestError, assess_test, audit_distance
+from trader.verify.detection import detection_probability
 from zk import WorkerLimits, ceremony_srs, development_srs
 
 

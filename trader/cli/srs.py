@@ -9,8 +9,8 @@ import typer
 
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from zk import Srs, cached_srs, development_srs, fetch_srs, import_srs
-from zk.ceremony import CEREMONY_SHA256
-from zk.srs import MAX_LOGROWS, MIN_LOGROWS, srs_bytes
+from zk.setup.ceremony import CEREMONY_SHA256
+from zk.setup.srs import MAX_LOGROWS, MIN_LOGROWS, srs_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,12 +1,9 @@
-"""Delivery: the encrypted model, sealed messages, and how they travel.
+"""Delivery: the encrypted model, what the buyer finds in it, and what proves that it is not the listed one.
 
-In the order of a trade: :class:`Mailbox` carries messages, each with its :class:`Label` and signed by its sender;
-:class:`AuditInputs` go to the seller and the encrypted
-model to the buyer in envelopes (:func:`seal`, :class:`EncryptionKey`); :func:`encrypt_artifact` makes the ciphertext
-that :func:`verify_ciphertext` checks before it is accepted; :func:`check_delivery` ends in the model or in evidence.
+`encrypt_artifact` makes the ciphertext that `verify_ciphertext` checks before it is accepted; `check_delivery` ends in
+the model or in evidence, in the forms of `evidence`, which the escrow judges.
 """
 
-from trader.delivery.audit_inputs import AuditInputs
 from trader.delivery.check import DeliveryTerms, check_delivery
 from trader.delivery.cipher import (
     ciphertext_tree,
@@ -16,19 +13,7 @@ from trader.delivery.cipher import (
     key_hash,
     verify_ciphertext,
 )
-from trader.delivery.envelope import Context, EncryptionKey, Purpose, seal
-from trader.delivery.errors import (
-    CiphertextError,
-    DeliveryError,
-    DeliveryFaultError,
-    EnvelopeError,
-    KeyFileError,
-    MailboxFaultError,
-    MessageError,
-    NotDeliveredError,
-    SkippedMessageError,
-    TransferError,
-)
+from trader.delivery.errors import CiphertextError, DeliveryError, DeliveryFaultError
 from trader.delivery.evidence import (
     CiphertextChunk,
     Evidence,
@@ -38,35 +23,18 @@ from trader.delivery.evidence import (
     SumStepEvidence,
     WeightsChunkEvidence,
 )
-from trader.delivery.signing import Kind, Label
-from trader.delivery.transfer import Incoming, Mailbox
 
 __all__ = [
-    "AuditInputs",
     "CiphertextChunk",
     "CiphertextError",
-    "Context",
     "DeliveryError",
     "DeliveryFaultError",
     "DeliveryTerms",
-    "EncryptionKey",
-    "EnvelopeError",
     "Evidence",
-    "Incoming",
-    "KeyFileError",
-    "Kind",
-    "Label",
-    "Mailbox",
-    "MailboxFaultError",
-    "MessageError",
-    "NotDeliveredError",
-    "Purpose",
     "RangeEvidence",
-    "SkippedMessageError",
     "SumChunkEvidence",
     "SumLeaf",
     "SumStepEvidence",
-    "TransferError",
     "WeightsChunkEvidence",
     "check_delivery",
     "ciphertext_tree",
@@ -74,6 +42,5 @@ __all__ = [
     "encrypt_artifact",
     "generate_key",
     "key_hash",
-    "seal",
     "verify_ciphertext",
 ]

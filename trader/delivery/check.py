@@ -17,16 +17,16 @@ from trader.delivery.evidence import (
     SumStepEvidence,
     WeightsChunkEvidence,
 )
+from zk.binding import decode_columns, derive_challenge, join_columns, running_sums, sums_tree, weights_tree
+from zk.binding.chunks import CHUNK_BYTES, salt_of, stored_sums, values_of
 from zk.circuits.audit import VALUE_BITS
-from zk.commitments import decode_columns, derive_challenge, join_columns, running_sums, sums_tree, weights_tree
-from zk.commitments.chunks import CHUNK_BYTES, salt_of, stored_sums, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from zk.commitments import ChunkCommitments, ChunkTree, ColumnLayout
+    from zk.binding import ChunkCommitments, ChunkTree, ColumnLayout
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class DeliveryTerms:
 def check_delivery(ciphertext: bytes, key: bytes, terms: DeliveryTerms) -> tuple[NDArray[np.int32], ...]:
     """Decrypt a delivered model and check every chunk against the listing.
 
-    ``ciphertext`` must have passed :func:`~trader.delivery.cipher.verify_ciphertext`, ``key`` the escrow's key hash,
-    and the listing :func:`zk.commitments.verify_binding`: then the result is the proven model.
+    `ciphertext` must have passed `trader.delivery.cipher.verify_ciphertext`, `key` the escrow's key hash,
+    and the listing `zk.binding.verify_binding`: then the result is the proven model.
 
     Returns:
         The parameter tensors (int32).
 
     Raises:
         CiphertextError: The length is not that of the layout.
-        DeliveryFaultError: A chunk is not the listed one, or the sums do not follow; ``evidence`` wins the dispute.
+        DeliveryFaultError: A chunk is not the listed one, or the sums do not follow; `evidence` wins the dispute.
             Weights chunks are searched first, then sum chunks, then sum steps, then parameters out of range; the first
             in each is reported.
     """

@@ -12,9 +12,9 @@ import secrets
 import numpy as np
 
 from trader.delivery.errors import CiphertextError
-from zk.commitments import ChunkTree
-from zk.commitments.chunks import CHUNK_BYTES, cut_chunks
-from zk.commitments.merkle import keccak256
+from zk.binding import ChunkTree
+from zk.binding.chunks import CHUNK_BYTES, cut_chunks
+from zk.binding.merkle import keccak256
 
 KEY_BYTES = 32
 _WORD_INDICES = [i.to_bytes(32, "big") for i in range(CHUNK_BYTES // 32)]
@@ -26,7 +26,7 @@ def generate_key() -> bytes:
 
 
 def key_hash(key: bytes) -> bytes:
-    """The escrow's ``keyHash``: keccak256 of the key."""
+    """The escrow's `keyHash`: keccak256 of the key."""
     return keccak256(key)
 
 
@@ -34,7 +34,7 @@ def encrypt_artifact(artifact: bytes, key: bytes) -> bytes:
     """Encrypt all chunks.
 
     Raises:
-        ChunkError: ``artifact`` is not a whole number of chunks.
+        ChunkError: `artifact` is not a whole number of chunks.
         ValueError: The key is not 32 bytes long.
     """
     if len(key) != KEY_BYTES:
@@ -48,15 +48,15 @@ def encrypt_artifact(artifact: bytes, key: bytes) -> bytes:
 
 
 def decrypt_artifact(ciphertext: bytes, key: bytes) -> bytes:
-    """The inverse of :func:`encrypt_artifact`, with the same errors; checks no integrity."""
+    """The inverse of `encrypt_artifact`, with the same errors; checks no integrity."""
     return encrypt_artifact(ciphertext, key)
 
 
 def ciphertext_tree(ciphertext: bytes) -> ChunkTree:
-    """Tree over keccak256 of each ciphertext chunk; its root is the escrow's ``ciphertextRoot``.
+    """Tree over keccak256 of each ciphertext chunk; its root is the escrow's `ciphertextRoot`.
 
     Raises:
-        ChunkError: ``ciphertext`` is not a whole number of chunks.
+        ChunkError: `ciphertext` is not a whole number of chunks.
     """
     return ChunkTree([keccak256(chunk) for chunk in cut_chunks(ciphertext)])
 

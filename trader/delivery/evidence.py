@@ -1,6 +1,6 @@
 """What a buyer shows to the escrow to win a dispute: one frozen dataclass per kind.
 
-Chunk evidence convicts the delivery: the escrow decrypts chunk ``index`` of the ciphertext that the seller committed to
+Chunk evidence convicts the delivery: the escrow decrypts chunk `index` of the ciphertext that the seller committed to
 and compares it with the listed leaf. Step evidence convicts the listing. Paths run from the bottom up and carry no
 sides: these follow from the index.
 """
@@ -15,7 +15,7 @@ class CiphertextChunk:
     """A chunk of the delivered ciphertext.
 
     Attributes:
-        root: ``ciphertextRoot``.
+        root: `ciphertextRoot`.
         data: 1024 bytes.
         path: Its path under the root.
     """
@@ -33,7 +33,7 @@ class WeightsChunkEvidence:
         index: Chunk index j.
         ciphertext: The delivered chunk.
         leaf: The listed leaf j of the weights tree.
-        path: Path of ``leaf`` under ``weightsRoot``.
+        path: Path of `leaf` under `weightsRoot`.
     """
 
     index: int
@@ -50,7 +50,7 @@ class SumChunkEvidence:
         index: Chunk index j.
         ciphertext: The delivered chunk.
         leaf: The listed leaf j of the sums tree.
-        path: Path of ``leaf`` under ``sumsRoot``.
+        path: Path of `leaf` under `sumsRoot`.
     """
 
     index: int
@@ -66,7 +66,7 @@ class SumLeaf:
     Attributes:
         running_sum: S_j as committed; a cheating seller's may exceed the modulus.
         salt: 32 bytes.
-        path: Path of the leaf under ``sumsRoot``.
+        path: Path of the leaf under `sumsRoot`.
     """
 
     running_sum: int
@@ -84,8 +84,8 @@ class SumStepEvidence:
         index: Chunk index j.
         previous: Leaf j - 1 of the sums tree; None for j = 0, whose predecessor's sum is 0.
         current: Leaf j of the sums tree.
-        parameters: The values of chunk j as delivered, 960 bytes; with ``current.salt`` they make the weights leaf.
-        weights_path: Path of that leaf under ``weightsRoot``.
+        parameters: The values of chunk j as delivered, 960 bytes; with `current.salt` they make the weights leaf.
+        weights_path: Path of that leaf under `weightsRoot`.
     """
 
     index: int
@@ -97,14 +97,14 @@ class SumStepEvidence:
 
 @dataclass(frozen=True)
 class RangeEvidence:
-    """A parameter has a magnitude of 2^24 or more: it convicts the listing itself, like :class:`SumStepEvidence`.
+    """A parameter has a magnitude of 2^24 or more: it convicts the listing itself, like `SumStepEvidence`.
 
     Attributes:
         index: Chunk index j.
         position: Of the parameter in the chunk.
         salt: Of the chunk, 32 bytes.
-        parameters: The values of chunk j as delivered, 960 bytes; with ``salt`` they make the weights leaf.
-        weights_path: Path of that leaf under ``weightsRoot``.
+        parameters: The values of chunk j as delivered, 960 bytes; with `salt` they make the weights leaf.
+        weights_path: Path of that leaf under `weightsRoot`.
     """
 
     index: int

@@ -13,26 +13,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader import he
-from trader.buyer import Buyer
 from trader.delivery import generate_key
 from trader.demo.stranger import Squatter
 from trader.errors import TransactionRefusedError
 from trader.package.prepare import committed_fields
-from trader.seller import Seller
+from trader.parties.buyer import Buyer
+from trader.parties.seller import Seller
 from trader.tolerance import needed_tolerance
 from trader.trade import Role, State
 from zk import parameter_commitment
-from zk.commitments import bind_parameters
-from zk.commitments.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_columns, stored_sums, with_sums
+from zk.binding import bind_parameters
+from zk.binding.chunks import CHUNK_BYTES, encode_chunks, salt_of, split_columns, stored_sums, with_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from trader.chain.market import Trade
     from trader.he.request import RequestParts
-    from trader.market import Trade
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
-    from trader.party import Equipment
+    from trader.parties.party import Equipment
     from zk import AuditCircuit, Srs
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 
 from ledger import EntryKind
-from trader.detection import detection_probability
 from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
 from trader.trade import Role, State
+from trader.verify.detection import detection_probability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trader.buyer import Buyer
     from trader.demo.cheats import Casting
     from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
+    from trader.parties.buyer import Buyer
 
 WEI_PER_ETHER = 10**18
 _OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}

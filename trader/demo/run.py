@@ -18,18 +18,19 @@ from eth_account import Account
 
 from contracts import Windows
 from ledger import AuditLog
-from trader.delivery import DeliveryError, Mailbox
+from trader.chain.market import Market
+from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
 from trader.demo.report import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
+from trader.exchange import Mailbox
 from trader.files import write_file
 from trader.he import HeError, charged_samples
-from trader.market import Market
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
-from trader.party import Equipment
-from trader.seller import Offer, Seller
+from trader.parties.party import Equipment
+from trader.parties.seller import Offer, Seller
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
     from eth_account.signers.local import LocalAccount
 
-    from trader.buyer import Buyer
     from trader.chain import Chain
     from trader.demo.timeline import Timeline
+    from trader.parties.buyer import Buyer
 
 ETHER = 10**18
 PRICE_WEI = ETHER

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from eth_account import Account
 
-from trader.delivery import Kind, Label
-from trader.delivery.signing import sign_trailer
+from trader.exchange import Kind, Label
+from trader.exchange.signing import sign_trailer
 from trader.trade import Answered, Proven, Purchased, SessionOpened, State
-from zk.commitments.merkle import keccak256
+from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
-    from trader.delivery import Mailbox
-    from trader.market import Market
+    from trader.chain.market import Market
+    from trader.exchange import Mailbox
 
 FLOOD_FILES = 1_000
 _JUNK = b"a stranger was here" * 50

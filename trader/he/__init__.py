@@ -6,13 +6,13 @@ TenSEAL.
 """
 
 from trader.he.errors import DeviceError, HeError, PlanError, SecurityError, SessionError, WireError
-from trader.he.evaluation import evaluate
-from trader.he.forecast import Forecast, forecast
-from trader.he.plan import HePlan, SecurityPolicy, parse_plan
-from trader.he.planner import STATISTICAL_BITS, Candidate, candidates, plan_encryption
+from trader.he.evaluation.evaluate import evaluate
+from trader.he.layouts.visible import charged_samples
+from trader.he.planning.forecast import Forecast, forecast
+from trader.he.planning.plan import HePlan, SecurityPolicy, parse_plan
+from trader.he.planning.search import STATISTICAL_BITS, Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
-from trader.he.visible import charged_samples
-from trader.he.wire import digest, fetch_container
+from trader.he.wire.container import digest, fetch_container
 
 __all__ = [
     "STATISTICAL_BITS",

@@ -1,4 +1,7 @@
-"""What is in a request, for the one who fills it and the one who reads it; `trader.he.wire` says how it looks."""
+"""What is in a request, for the buyer who fills it and the seller who reads it.
+
+`trader.he.wire.container` says how it is written down.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -6,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trader.he.expansion import SEED_BYTES, Expansion
-from trader.he.key_proof import Form, Statement
 from trader.he.parallel import run_tasks
-from trader.he.plan import HePlan
-from trader.he.seal import Parameters, Seeded
+from trader.he.planning.plan import HePlan
+from trader.he.ring.expansion import SEED_BYTES, Expansion
+from trader.he.seal.objects import Parameters, Seeded
 from trader.he.types import Residues, Words
+from trader.he.wire.key_proof import Form, Statement
 
 _PROOF, _KEYS = 2, 3
 """Parts of the public key's proof and of the first key-switching key."""

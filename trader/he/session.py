@@ -1,8 +1,8 @@
 """The buyer's side of an encrypted test: fresh keys, encryption, decryption.
 
-Samples stand in slots, features in ciphertexts; in small tests several features share one (`trader.he.packing`). The
-secret key lives as long as the session and never leaves it.
-`trader.he.evaluation` is the seller's side.
+Samples stand in slots, features in ciphertexts; in small tests several features share one
+(`trader.he.layouts.packing`). The secret key lives as long as the session and never leaves it.
+`trader.he.evaluation.evaluate` is the seller's side.
 """
 
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import seal
 from trader.he.errors import PlanError, SessionError
-from trader.he.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
+from trader.he.layouts.visible import read_values
+from trader.he.planning.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
 from trader.he.request import RequestParts
-from trader.he.sampling import round_at_random
+from trader.he.ring.sampling import round_at_random
+from trader.he.seal import objects as seal
 from trader.he.types import Buffer, Progress
-from trader.he.visible import read_values
-from trader.he.wire import ContainerWriter, digest, read_container
+from trader.he.wire.container import ContainerWriter, digest, read_container
 
 NONCE_BYTES = 32
 _KEPT = struct.Struct(">Q32s32s")
@@ -125,7 +125,7 @@ class ClientSession:
             context: what the request is for; the seller refuses it in another one.
 
         Returns:
-            A container (see `trader.he.wire`); `digest` of it is the `requestDigest`.
+            A container (see `trader.he.wire.container`); `digest` of it is the `requestDigest`.
 
         Raises:
             SessionError: wrong shape, values beyond `plan.input_magnitude`, or the session was used before.

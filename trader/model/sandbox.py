@@ -19,7 +19,7 @@ MAX_ELEMENTS = 1 << 27
 MAX_NODES = 20_000
 
 
-class Refusal(Exception):  # noqa: N818  (a verdict, not a failure)
+class RefusedModelError(Exception):
     """Why the file is refused: fields of the answer."""
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     try:
         _judge(sys.stdin.buffer.read(), allowed)
         answer: dict[str, Any] = {"ok": True}
-    except Refusal as refusal:
+    except RefusedModelError as refusal:
         answer = {"ok": False, **refusal.args[0]}
     except MemoryError:
         answer = {"ok": False, "reason": "it takes more memory than allowed"}
@@ -87,7 +87,7 @@ def _check_operators(model: Any, allowed: frozenset[str]) -> None:
         domain = "" if node.domain == "ai.onnx" else node.domain
         operator = f"{domain}.{node.op_type}" if domain else node.op_type
         if operator not in allowed or any(a.HasField("g") or a.graphs for a in node.attribute):
-            raise Refusal({"operator": operator[:100], "node": (node.name or f"#{index}")[:100]})
+            raise RefusedModelError({"operator": operator[:100], "node": (node.name or f"#{index}")[:100]})
 
 
 def _check_tensors(model: Any) -> None:
@@ -119,8 +119,8 @@ def _check_sizes(model: Any) -> None:
             raise _refusal(f"value '{value.name[:100]}' would hold {elements} elements, more than {MAX_ELEMENTS}")
 
 
-def _refusal(reason: str) -> Refusal:
-    return Refusal({"reason": reason})
+def _refusal(reason: str) -> RefusedModelError:
+    return RefusedModelError({"reason": reason})
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Which proofs about a model a seller has published: never more of them than its salt hides.
 
 Proofs of a sale stand on the chain, those of a certificate in public. Each gives an equation in the parameters away
-(:func:`trader.model.hidden_proofs`), and two proofs of one statement give two. So what is counted are proofs, before
+(`trader.model.hidden_proofs`), and two proofs of one statement give two. So what is counted are proofs, before
 they are published: a proof is kept with the package, and a statement that was proven before gets its old proof again.
 
 A list beside the kept proofs says what was made. A proof counts if it is on the list or kept, so that neither of the

@@ -2,7 +2,7 @@
 
 `secret/SHA256SUMS` is written once, with the package; `sha256sum --check secret/SHA256SUMS` reads it too. What grows
 later is not in it: the list of published proofs and the kept proofs, which vouch for each other
-(:mod:`trader.package.budget`), and certificates, which `modelseal certificate verify` checks.
+(`trader.package.budget`), and certificates, which `modelseal certificate verify` checks.
 """
 
 from __future__ import annotations

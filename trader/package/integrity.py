@@ -11,7 +11,7 @@ before a bond is locked for them:
 
 For a million parameters (2) to (4) take one and a half seconds.
 
-What is not checked: the manifest itself, which the checksums (:mod:`trader.package.checksums`) and, once it is listed,
+What is not checked: the manifest itself, which the checksums (`trader.package.checksums`) and, once it is listed,
 its hash on the chain hold; and that the opening in it is true, which `trader.verify.listing` does as every buyer.
 """
 
@@ -25,7 +25,7 @@ from eth_utils.crypto import keccak
 
 from trader.model.canonical import PARAMETER_BITS
 from trader.package.errors import DamagedPackageError
-from zk.commitments import (
+from zk.binding import (
     ChunkCommitments,
     ChunkError,
     ColumnLayout,
@@ -37,7 +37,7 @@ from zk.commitments import (
     sums_tree,
     weights_tree,
 )
-from zk.commitments.chunks import salt_of, stored_sums, sum_salt
+from zk.binding.chunks import salt_of, stored_sums, sum_salt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

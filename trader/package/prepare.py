@@ -19,8 +19,8 @@ import onnx
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
-from trader.delivery import EncryptionKey
 from trader.errors import CallerError
+from trader.exchange import EncryptionKey
 from trader.he import HePlan, SecurityPolicy, charged_samples, plan_encryption
 from trader.model import (
     DEFAULT_PROOFS,
@@ -46,7 +46,7 @@ from zk import (
     development_srs,
     parameter_commitment,
 )
-from zk.commitments import BoundParameters, bind_parameters
+from zk.binding import BoundParameters, bind_parameters
 
 if TYPE_CHECKING:
     import numpy as np

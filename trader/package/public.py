@@ -40,7 +40,7 @@ class PublicPackage:
         manifest: manifest.json; its keccak256 is the listing's `manifestHash`.
         architecture: architecture.onnx.
         settings: the audit circuit's settings.
-        leaves: published leaves of both chunk trees (`zk.commitments.ChunkCommitments.to_bytes`).
+        leaves: published leaves of both chunk trees (`zk.binding.ChunkCommitments.to_bytes`).
         development_srs: the structured reference string, where it is a locally made one; empty where the manifest
             names a ceremony's, which buyers get from there.
     """

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from trader.delivery import EncryptionKey
+from trader.exchange import EncryptionKey
 from trader.files import write_file
 from trader.model import (
     CanonicalModel,

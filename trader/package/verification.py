@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from trader.delivery.keyfile import read_public_key
 from trader.errors import TraderError
+from trader.exchange.keyfile import read_public_key
 from trader.model import CanonicalModel, Manifest, parse_manifest, plain_model_bytes
 from trader.package.checksums import CHECKSUMS, check_checksums
 from trader.package.errors import DamagedPackageError, PackageError
@@ -38,7 +38,7 @@ def verify_package(folder: Path) -> Iterator[CheckedPart]:
     """Run all checks of a seller's package; one that fails does not keep the others from running.
 
     Not checked: that the password opens the encryption key, what only a listing can show
-    (:mod:`trader.verify.listing`), and certificates.
+    (`trader.verify.listing`), and certificates.
 
     Raises:
         PackageError: There is no package.

@@ -1,6 +1,6 @@
 """The protocol as a table: states, events, and who may cause what. No IO, no clock.
 
-Read :mod:`~trader.trade.machine`; its preamble is the protocol.
+Read `trader.trade.machine`; its preamble is the protocol.
 """
 
 from trader.trade.events import (

@@ -1,7 +1,7 @@
 """What can happen to a trade: one frozen dataclass per event that the escrow emits.
 
 Each says when it happened (`at_seconds`, the block's timestamp). Which role may cause which event, and when, is the
-table of :mod:`trader.trade.machine`; amounts and digests are for the drivers, the machine reads none of them.
+table of `trader.trade.machine`; amounts and digests are for the drivers, the machine reads none of them.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ Whoever is on move has until the state's deadline: a move is legal iff `at_secon
 deadline on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled`
 after. So at every second exactly one of the two is legal, and refund and reveal never race.
 
-`TRANSITIONS` is the source: the diagram (:func:`state_diagram`), the drivers and the tests derive from it, and the
+`TRANSITIONS` is the source: the diagram (`state_diagram`), the drivers and the tests derive from it, and the
 escrow's Solidity states and events are compared with it.
 """
 

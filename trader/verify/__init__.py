@@ -1,4 +1,4 @@
-"""What a buyer checks, in numbered pipelines: :func:`verify_listing` before it pays, :func:`verify_delivery` after.
+"""What a buyer checks, in numbered pipelines: `verify_listing` before it pays, `verify_delivery` after.
 
 In between, `answers` holds the encrypted test and the proof against each other. No IO: bytes and objects come in, a
 result or the error of the failed check goes out. Read `listing`, `answers`, `delivery`, and `policy` for what a buyer

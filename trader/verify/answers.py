@@ -18,8 +18,8 @@ the tolerance help alone: it derives from the plan's error, which the seller sta
 what the buyer saw.
 
 A proven output is within the tolerance of a committed one, and this within one step of the grid of the output seen: so
-an audit says nothing of a model whose outputs are all within the sum of both, the `distance` of :class:`Assessment`.
-What a larger difference risks on a share of samples is `trader.detection`.
+an audit says nothing of a model whose outputs are all within the sum of both, the `distance` of `Assessment`.
+What a larger difference risks on a share of samples is `trader.verify.detection`.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@
 (5) every parameter is less than 2^24 in magnitude: float32 holds it, and no sum of the audit circuit wraps around;
 (6) the parameters fit the architecture, and the model gives the committed outputs on the audit samples.
 
-A failure of (2) to (5) is a :class:`~trader.delivery.DeliveryFaultError` and carries the evidence that slashes the
+A failure of (2) to (5) is a `trader.delivery.DeliveryFaultError` and carries the evidence that slashes the
 seller. (6) follows from the proof, the opening and (2) to (5): it can fail only where one of these is broken, and the
 escrow does not decide about it.
 
-What the caller must still check: before all this, that the listing passed :mod:`trader.verify.listing` and the
+What the caller must still check: before all this, that the listing passed `trader.verify.listing` and the
 ciphertext has the proven root (`trader.delivery.verify_ciphertext`, before `accept`).
 """
 

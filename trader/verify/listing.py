@@ -17,7 +17,7 @@ structured reference string. In this order:
     policy.
 
 What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
-model card), that the chain is the one it means, and after the purchase everything in :mod:`trader.verify.delivery`.
+model card), that the chain is the one it means, and after the purchase everything in `trader.verify.delivery`.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ from trader.verify.errors import (
     ListingSetupError,
 )
 from zk import AuditCircuit, Srs, rebuild_audit_circuit
-from zk.commitments import ChunkCommitments, ColumnLayout, CommitmentError, KzgOpening, verify_binding
-from zk.errors import CircuitError, SrsError, UnlinkedColumn
+from zk.binding import ChunkCommitments, ColumnLayout, CommitmentError, KzgOpening, verify_binding
+from zk.errors import CircuitError, SrsError, UnlinkedColumnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +237,7 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
             srs=srs,
             expected_digest=terms.circuit_digest,
         )
-    except UnlinkedColumn as error:
+    except UnlinkedColumnError as error:
         raise ListingColumnError(f"{error}. Choose another listing.") from error
     except (CircuitError, SrsError) as error:
         raise ListingCircuitError(f"{error}. Choose another listing.") from error

@@ -134,7 +134,7 @@ class BuyerPolicy:
         return min(part.ring_degree for part in plan.layouts) // max(1, self.minimum_degree_per_output)
 
     def check_test(self, assessment: Assessment) -> None:
-        """Checks (2) and (3) of :mod:`trader.verify.answers`; silent on success.
+        """Checks (2) and (3) of `trader.verify.answers`; silent on success.
 
         Raises:
             UncertainTestError: The tolerance leaves room for a model with other classes or values.
@@ -157,7 +157,7 @@ class BuyerPolicy:
                 )
 
     def check_proven(self, comparison: Comparison) -> None:
-        """Checks (4) and (5) of :mod:`trader.verify.answers`; silent on success.
+        """Checks (4) and (5) of `trader.verify.answers`; silent on success.
 
         Raises:
             ProvenOutputsError: A proven output is further from the one seen than the tolerance.

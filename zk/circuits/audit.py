@@ -1,10 +1,10 @@
 """The audit circuit: what is proven about a model, and where its committed values stand in the proof.
 
 Statement: *the committed parameters give the public outputs on the k committed inputs*. The circuit's tensors are
-tensor 0, ``[1, k·F + salt]`` (the k samples, row-major, then salt elements that no operation reads), one tensor per
-parameter input of ``architecture.onnx``, in its order, and, if layers of many rows are proven by a random check
-(:mod:`zk.circuits.batching`), a tensor with these layers' results and one with the challenge. Tensors go row-major into
-columns of ``2^logrows - 6`` values, a longer one continues in further columns, and the proof begins with one commitment
+tensor 0, `[1, k·F + salt]` (the k samples, row-major, then salt elements that no operation reads), one tensor per
+parameter input of `architecture.onnx`, in its order, and, if layers of many rows are proven by a random check
+(`zk.circuits.batching`), a tensor with these layers' results and one with the challenge. Tensors go row-major into
+columns of `2^logrows - 6` values, a longer one continues in further columns, and the proof begins with one commitment
 (64 bytes) per column. The public instances are the k·O outputs and, with a random check, the challenge and a zero.
 """
 
@@ -87,7 +87,7 @@ class AuditCircuit:
     """An audit circuit: all that is public about it.
 
     Attributes:
-        digest: keccak256 over the words of ``vka``: what the on-chain verifier returns.
+        digest: keccak256 over the words of `vka`: what the on-chain verifier returns.
         onnx: The batched architecture that ezkl compiles.
         integers: The same computation without committed results, as ONNX on integers; empty if it is rounded.
         hidden: The tensor of committed results, if layers are proven by a random check.
@@ -146,7 +146,7 @@ class AuditCircuit:
 
     @property
     def column_lengths(self) -> tuple[int, ...]:
-        """Parameters in each parameter column, in order: the layout's ``columnLengths``."""
+        """Parameters in each parameter column, in order: the layout's `columnLengths`."""
         tensors = (split_columns(length, self.column_capacity) for length in self.parameter_lengths)
         return tuple(length for columns in tensors for length in columns)
 

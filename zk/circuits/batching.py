@@ -10,7 +10,7 @@ form is the Schwartz-Zippel lemma in one variable):
 with (l, j) numbered through as j_l. Every entry (m, j) of every layer has a power c^(m + L·j_l) of its own, so a false
 entry makes the left side a non-zero polynomial in the challenge c, of degree below L·J, J being the number of columns
 of all layers: it vanishes for fewer than L·J of the p challenges. c is a public instance that the verifier derives from
-all commitments and outputs (:mod:`zk.proofs.challenge`); whoever makes the proof knows it only when A's inputs, W and H
+all commitments and outputs (`zk.proofs.challenge`); whoever makes the proof knows it only when A's inputs, W and H
 are fixed. M·n + n·b products remain of M·n·b, and activations read H element by element.
 
 Example, one layer, M = 2, n = b = 1: A = (3, 4), W = 5, H = (15, 20). The check is (3 + 4c)·5 - (15 + 20c) = 0 for
@@ -128,13 +128,13 @@ def replace_products(
 
     Args:
         graph: The integer graph.
-        products: What to take from :data:`HIDDEN`.
+        products: What to take from `HIDDEN`.
         hidden: Where it is there.
         checked: Names of products that are decomposed into limbs as well, which bounds them.
 
     Returns:
-        Nodes and further constants. They read :data:`HIDDEN` and :data:`CHALLENGE` and give
-        :data:`CHALLENGE_INSTANCE` and :data:`CHECK`, [1, 1] each.
+        Nodes and further constants. They read `HIDDEN` and `CHALLENGE` and give
+        `CHALLENGE_INSTANCE` and `CHECK`, [1, 1] each.
     """
     made = _Writer()
     values = made.join([made.slice(HIDDEN, start, end) for start, end in hidden.runs])

@@ -16,12 +16,12 @@ from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verif
 from zk.circuits.limits import verify_chain_limits, verify_settings_limits
 from zk.circuits.planner import audit_architecture, plan_circuit, verify_bounds, verify_scale
 from zk.circuits.settings import CircuitSettings, read_settings, regenerate
-from zk.errors import SrsError, UnsupportedArchitecture
+from zk.errors import SrsError, UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     import onnx
 
-    from zk.srs import Srs, SrsProvider
+    from zk.setup.srs import Srs, SrsProvider
 
 
 def build_audit_circuit(
@@ -35,7 +35,7 @@ def build_audit_circuit(
     """Derive the audit circuit of an architecture, with the cheapest settings that prove it.
 
     Args:
-        architecture: ``architecture.onnx``: graph inputs ``input`` [N, F], then one float tensor per parameter.
+        architecture: `architecture.onnx`: graph inputs `input` [N, F], then one float tensor per parameter.
         audit_samples: k, samples in one proof.
         scale_bits: Inputs and parameters are integers at scale 2^scale_bits.
         srs: Gives the SRS once the number of rows is known.
@@ -43,9 +43,10 @@ def build_audit_circuit(
             (sigmoid, tanh, …): larger ones can't be proven, and the table's size is proportional to it.
 
     Raises:
-        UnsupportedArchitecture: The graph breaks the convention, has no circuit, or one that this machine can't prove.
+        UnsupportedArchitectureError: The graph breaks the convention, has no circuit, or one that this machine can't
+            prove.
         SrsError: No SRS of the needed size.
-        UnlinkedColumn: A parameter is not used by the computation.
+        UnlinkedColumnError: A parameter is not used by the computation.
         WorkerError: ezkl failed.
     """
     shapes = read_shapes(architecture)
@@ -73,20 +74,20 @@ def rebuild_audit_circuit(
     ezkl's keys depend on hash-map order, so the build is repeated in fresh processes, a bounded number of times.
 
     Args:
-        architecture: The listed ``architecture.onnx``.
+        architecture: The listed `architecture.onnx`.
         settings: The listed settings.
         audit_samples: k, as listed.
         scale_bits: Scale of inputs and parameters, as listed.
         srs: Of the size that the settings ask for.
-        expected_digest: The listed ``circuitDigest``.
+        expected_digest: The listed `circuitDigest`.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention, values can wrap around the field's modulus, or
-            proofs are beyond what the chain takes.
-        SettingsMismatch: The settings are malformed, those of another statement, or ask for too much work.
-        SrsError: ``srs`` has another size than the settings ask for.
-        CircuitMismatch: No build gave ``expected_digest``.
-        UnlinkedColumn: A committed column is not tied to the computation.
+        UnsupportedArchitectureError: The architecture breaks the convention, values can wrap around the field's
+            modulus, or proofs are beyond what the chain takes.
+        SettingsMismatchError: The settings are malformed, those of another statement, or ask for too much work.
+        SrsError: `srs` has another size than the settings ask for.
+        CircuitMismatchError: No build gave `expected_digest`.
+        UnlinkedColumnError: A committed column is not tied to the computation.
         WorkerError: ezkl failed.
     """
     shapes = read_shapes(architecture)
@@ -150,7 +151,7 @@ def _verify_shapes(circuit: AuditCircuit, lengths: list[int], settings: CircuitS
         declared += [circuit.hidden.elements, 1]
         instances += 2
     if lengths != declared or settings.instances != instances:
-        raise UnsupportedArchitecture(
+        raise UnsupportedArchitectureError(
             f"ezkl commits to tensors of {lengths} values and gives {settings.instances} instances, "
             f"the architecture declares {declared} and {instances}: prepare the model again"
         )

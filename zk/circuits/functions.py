@@ -13,7 +13,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from zk.circuits.scales import EXACT_OPERATORS, AlignedGraph
-from zk.errors import UnsupportedArchitecture
+from zk.errors import UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,12 @@ def lower_functions(nodes: Sequence[onnx.NodeProto], constants: Sequence[onnx.Te
     """Check that every operator has a circuit, and rewrite those that need another form.
 
     Raises:
-        UnsupportedArchitecture: An operator has no circuit; the message names node and operator.
+        UnsupportedArchitectureError: An operator has no circuit; the message names node and operator.
     """
     lowered: list[onnx.NodeProto] = []
     for node in nodes:
         if node.op_type not in _SUPPORTED:
-            raise UnsupportedArchitecture(
+            raise UnsupportedArchitectureError(
                 f"node {node.name}: {node.op_type} has no circuit; supported are {', '.join(sorted(_SUPPORTED))}"
             )
         lowered += _softplus(node) if node.op_type == "Softplus" else [node]

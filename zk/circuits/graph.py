@@ -1,13 +1,13 @@
-"""From ``architecture.onnx`` to the ONNX graph of its audit circuit.
+"""From `architecture.onnx` to the ONNX graph of its audit circuit.
 
-The architecture is public and holds no weights: its first input is ``input`` [N, F...], every further input is a
+The architecture is public and holds no weights: its first input is `input` [N, F...], every further input is a
 parameter tensor, its one output is [N, O...]. The circuit fixes N = k and takes the k samples as one flat tensor with
 salt elements behind them, because ezkl makes one commitment per input tensor:
 
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
-Where all operators are exact, :mod:`zk.circuits.scales` makes a graph of integers of it, whose layers
-:mod:`zk.circuits.batching` proves for all samples at once; :mod:`zk.circuits.functions` rewrites the others. The bytes
+Where all operators are exact, `zk.circuits.scales` makes a graph of integers of it, whose layers
+`zk.circuits.batching` proves for all samples at once; `zk.circuits.functions` rewrites the others. The bytes
 depend on architecture, k, scale, salt and the capacity of a column alone.
 """
 
@@ -35,7 +35,7 @@ from zk.circuits.batching import (
 from zk.circuits.functions import TABLE_OPERATORS, lower_functions
 from zk.circuits.integers import SLACK, Magnitudes, run
 from zk.circuits.scales import align_scales, is_exact
-from zk.errors import UnsupportedArchitecture
+from zk.errors import UnsupportedArchitectureError
 from zk.field import MODULUS
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def read_shapes(architecture: onnx.ModelProto) -> ArchitectureShapes:
     """Check an architecture's interface and read its shapes.
 
     Raises:
-        UnsupportedArchitecture: It breaks the convention; the message names the tensor.
+        UnsupportedArchitectureError: It breaks the convention; the message names the tensor.
     """
     graph = architecture.graph
     if len(graph.input) < 2 or len(graph.output) != 1:
-        raise UnsupportedArchitecture(
+        raise UnsupportedArchitectureError(
             f"the architecture has {len(graph.input)} inputs and {len(graph.output)} outputs: it needs the samples, "
             "at least one parameter tensor, and one output; prepare the model again"
         )
@@ -92,12 +92,14 @@ def read_shapes(architecture: onnx.ModelProto) -> ArchitectureShapes:
     output = _shape(graph.output[0])
     for value, shape in zip(graph.input[1:], parameters, strict=True):
         if not shape or None in shape:
-            raise UnsupportedArchitecture(
+            raise UnsupportedArchitectureError(
                 f"parameter {value.name} has the shape {shape}: every dimension must be fixed"
             )
     for name, shape in ((graph.input[0].name, samples), (graph.output[0].name, output)):
         if len(shape) < 2 or shape[0] is not None or None in shape[1:]:
-            raise UnsupportedArchitecture(f"{name} has the shape {shape}: only the first dimension may be free, and is")
+            raise UnsupportedArchitectureError(
+                f"{name} has the shape {shape}: only the first dimension may be free, and is"
+            )
     return ArchitectureShapes(_fixed(samples[1:]), tuple(_fixed(shape) for shape in parameters), _fixed(output[1:]))
 
 
@@ -142,8 +144,8 @@ def audit_graph(
         The graph; equal arguments give equal bytes.
 
     Raises:
-        UnsupportedArchitecture: The architecture breaks the convention, an operator has no circuit, or values can wrap
-            around the field's modulus.
+        UnsupportedArchitectureError: The architecture breaks the convention, an operator has no circuit, or values can
+            wrap around the field's modulus.
     """
     shapes = read_shapes(architecture)
     source, *names = (value.name for value in architecture.graph.input)
@@ -252,7 +254,7 @@ def magnitudes(integers: bytes, decomposed: float, checked: Iterable[str] = ()) 
     """Upper bounds of every value of an integer graph, for any inputs and parameters below 2^24 in magnitude.
 
     Args:
-        integers: See :class:`AuditGraph`.
+        integers: See `AuditGraph`.
         decomposed: Values that are decomposed into limbs are below this.
         checked: Names of values that are decomposed without being Relu's.
     """
@@ -303,12 +305,12 @@ def _unpack_samples(
 def _shape(value: onnx.ValueInfoProto) -> list[int | None]:
     """Declared dimensions; None where a dimension is free."""
     if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise UnsupportedArchitecture(f"{value.name} is not a float32 tensor: prepare the model again")
+        raise UnsupportedArchitectureError(f"{value.name} is not a float32 tensor: prepare the model again")
     return [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
 
 
 def _fixed(shape: list[int | None]) -> tuple[int, ...]:
     sizes = tuple(size for size in shape if size is not None)
     if not all(size > 0 for size in sizes):
-        raise UnsupportedArchitecture(f"a tensor of the architecture has the shape {sizes}: it is empty")
+        raise UnsupportedArchitectureError(f"a tensor of the architecture has the shape {sizes}: it is empty")
     return sizes

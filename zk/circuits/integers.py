@@ -3,10 +3,10 @@
 Every operator of an exact circuit adds, multiplies or moves integers (Relu compares them with zero), so one walk over
 the graph serves two questions:
 
-- :data:`INTEGERS`: which values does it give? Python integers of any size; products of matrices in float64 where no
+- `INTEGERS`: which values does it give? Python integers of any size; products of matrices in float64 where no
   digit can be lost, the larger operand cut into limbs so that this is nearly always so.
-- :class:`Magnitudes`: how large can a value become, whoever chooses inputs and parameters? Upper bounds in float64,
-  whose relative error (2^-53 per addition, at most 2^26 of them) :data:`SLACK` covers.
+- `Magnitudes`: how large can a value become, whoever chooses inputs and parameters? Upper bounds in float64,
+  whose relative error (2^-53 per addition, at most 2^26 of them) `SLACK` covers.
 
 A circuit computes modulo p. Its instances are the integers that this module computes iff no value leaves (-p/2, p/2),
 and that is what the bounds are for.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from onnx import helper
 
-from zk.errors import UnsupportedArchitecture
+from zk.errors import UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -129,7 +129,7 @@ def run(
     """All values of a graph by name.
 
     Args:
-        nodes: In order; the operators of :data:`zk.circuits.scales.EXACT_OPERATORS`.
+        nodes: In order; the operators of `zk.circuits.scales.EXACT_OPERATORS`.
         constants: Shapes and indices (int64), and integers (floats).
         feeds: The inputs.
         domain: What values are.
@@ -163,11 +163,13 @@ def _axes(inputs: list[Array], attributes: dict[str, Any], position: int = 1) ->
 def _pad(_: Domain, inputs: list[Array], attributes: dict[str, Any]) -> Array:
     x, widths = inputs[:2]
     if len(inputs) > 2 and np.any(inputs[2]):
-        raise UnsupportedArchitecture("Pad with another value than 0 has no exact circuit: prepare the model again")
+        raise UnsupportedArchitectureError(
+            "Pad with another value than 0 has no exact circuit: prepare the model again"
+        )
     if attributes.get("mode", b"constant") != b"constant":
-        raise UnsupportedArchitecture(f"Pad with mode {attributes['mode']!r} has no exact circuit")
+        raise UnsupportedArchitectureError(f"Pad with mode {attributes['mode']!r} has no exact circuit")
     if widths.min(initial=0) < 0:
-        raise UnsupportedArchitecture(f"Pad by {widths.tolist()} has no exact circuit: it would crop")
+        raise UnsupportedArchitectureError(f"Pad by {widths.tolist()} has no exact circuit: it would crop")
     before, after = (side.tolist() for side in np.split(widths, 2))
     padded = np.full([b + n + a for b, n, a in zip(before, x.shape, after, strict=True)], 0, dtype=x.dtype)
     # np.pad would fill object arrays with int64 zeros, and sums with these overflow.

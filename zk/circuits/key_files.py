@@ -1,6 +1,6 @@
 """The files that ezkl works with: made in fresh processes, kept in the user's cache.
 
-A folder per build, ``circuits/<build id>/<digest>/``: circuit, settings, compiled circuit, verifying and proving key,
+A folder per build, `circuits/<build id>/<digest>/`: circuit, settings, compiled circuit, verifying and proving key,
 verifying key artifact. ezkl's keys vary between processes for the same circuit, so one build id may have several
 digests; a listing names one of them.
 """
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 
 from zk.circuits.keys import read_vka, vka_digest
-from zk.errors import CircuitMismatch, SrsError
-from zk.proofs.worker import run_job
+from zk.errors import CircuitMismatchError, SrsError
+from zk.ezkl.worker import run_job
 from zk.storage import cache_folder, scratch_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from zk.circuits.audit import AuditCircuit
-    from zk.srs import Srs
+    from zk.setup.srs import Srs
 
 MAX_BUILDS = 8
 """Builds in fresh processes before a digest is called a mismatch; ezkl shows a few variants at most."""
@@ -68,7 +68,7 @@ def keys_of(circuit: AuditCircuit, srs: Srs) -> KeyFiles:
     """Keys of a known circuit, made again if the cache was removed.
 
     Raises:
-        SrsError: ``srs`` is not the circuit's.
+        SrsError: `srs` is not the circuit's.
     """
     if srs.digest != circuit.srs_digest:
         raise SrsError(
@@ -88,7 +88,7 @@ def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None 
         digest: The digest that is wanted; for a new listing any will do.
 
     Raises:
-        CircuitMismatch: No build in :data:`MAX_BUILDS` fresh processes gave the digest.
+        CircuitMismatchError: No build in `MAX_BUILDS` fresh processes gave the digest.
         WorkerError: ezkl failed.
     """
     build_id = keccak(keccak(circuit) + keccak(settings) + srs.digest)
@@ -104,7 +104,7 @@ def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None 
             seen.add(made)
             if digest is None or made == wanted:
                 return _keep(scratch, root / made)
-    raise CircuitMismatch(
+    raise CircuitMismatchError(
         f"architecture.onnx and settings.json do not give the listed circuit digest 0x{wanted}: {MAX_BUILDS} builds "
         f"gave 0x{', 0x'.join(sorted(seen))}. Ask the seller for the files that were listed"
     )

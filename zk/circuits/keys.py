@@ -17,11 +17,11 @@ from eth_utils.crypto import keccak
 from py_ecc.fields import optimized_bn128_FQ as FQ
 from py_ecc.optimized_bn128.optimized_curve import field_modulus, multiply, normalize
 
-from zk.errors import CircuitError, ForeignSrsPoints, UnlinkedColumn
+from zk.errors import CircuitError, ForeignSrsPointsError, UnlinkedColumnError
 from zk.field import MODULUS
 
 if TYPE_CHECKING:
-    from zk.srs import Srs
+    from zk.setup.srs import Srs
 
 WORD_BYTES = 32
 POINT_BYTES = 64
@@ -48,7 +48,7 @@ def read_vka(data: bytes) -> tuple[bytes, ...]:
 
 
 def vka_digest(vka: tuple[bytes, ...]) -> bytes:
-    """keccak256 over the words: what the on-chain verifier returns, the listing's ``circuitDigest``."""
+    """keccak256 over the words: what the on-chain verifier returns, the listing's `circuitDigest`."""
     return keccak(b"".join(vka))
 
 
@@ -81,14 +81,14 @@ def verify_srs_points(vka: tuple[bytes, ...], srs: Srs) -> None:
     A foreign [τ]G2 may be one whose τ its author knows: with it, any proof can be forged.
 
     Raises:
-        ForeignSrsPoints: It carries others.
+        ForeignSrsPointsError: It carries others.
     """
     (a, b), (c, d) = srs.g2
     (e, f), (g, h) = srs.tau_g2
     expected = [1, 2, b, a, d, c, f, e, field_modulus - h, field_modulus - g]
     for index, value in enumerate(expected, start=_G1):
         if int.from_bytes(vka[index], "big") != value % field_modulus:
-            raise ForeignSrsPoints(
+            raise ForeignSrsPointsError(
                 f"word {index} of the verifying key artifact is 0x{vka[index].hex()}, the SRS has {value:#066x}: "
                 "its author may know the trapdoor; don't trade on it"
             )
@@ -103,7 +103,7 @@ def verify_linked_columns(verifying_key: bytes, vka: tuple[bytes, ...], committe
     Not checked: that *each* cell of a column is bound; the graph decides that, and salt cells of tensor 0 are free.
 
     Raises:
-        UnlinkedColumn: A committed column is the identity.
+        UnlinkedColumnError: A committed column is the identity.
         CircuitError: Key and artifact disagree, or are not in the expected format.
     """
     fixed = int.from_bytes(verifying_key[3:_VK_HEADER_BYTES], "little")
@@ -119,7 +119,7 @@ def verify_linked_columns(verifying_key: bytes, vka: tuple[bytes, ...], committe
             raise CircuitError(f"verifying key and artifact disagree on permutation column {column}: build them again")
         identity = normalize(multiply(tau, pow(_DELTA, column, MODULUS)))
         if sigma == tuple(int(coordinate) for coordinate in identity):
-            raise UnlinkedColumn(
+            raise UnlinkedColumnError(
                 f"committed column {column} is not tied to the computation (identity permutation): "
                 "a proof would say nothing about it; every input of architecture.onnx must be used"
             )

@@ -2,7 +2,7 @@
 
 Settings come from the seller, and ezkl does what they say: a table of 2^26 integers at 2^5 rows has millions of
 columns, and 2^26 rows take a terabyte. An honest circuit has the smallest number of rows that holds its layout, and its
-tables fit into a few columns (:mod:`zk.circuits.planner`).
+tables fit into a few columns (`zk.circuits.planner`).
 
 At the other end stands the verifier contract. It addresses key and proof by 16-bit pointers, and a transaction may take
 no more gas than EIP-7825 allows: a listing beyond that could be bought and never proven.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from zk.circuits.graph import MAX_DECOMPOSED_BITS
 from zk.circuits.keys import WORD_BYTES, count_evaluations
 from zk.circuits.planner import MAX_TABLE_COLUMNS, MIN_LOGROWS, UNSALTED_COLUMN
-from zk.errors import SettingsMismatch, UnsupportedArchitecture
+from zk.errors import SettingsMismatchError, UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     from zk.circuits.audit import AuditCircuit
@@ -46,7 +46,7 @@ def verify_settings_limits(settings: CircuitSettings) -> None:
     before keys are made, which costs no more than the architecture asks for.
 
     Raises:
-        SettingsMismatch: They ask for more.
+        SettingsMismatchError: They ask for more.
     """
     arguments = settings.run_arguments
     rows, tables = 1 << arguments.logrows, 2 * arguments.lookup_bound
@@ -75,7 +75,7 @@ def verify_chain_limits(circuit: AuditCircuit) -> None:
     """Check that proofs of a circuit can be verified in a transaction; silent on success.
 
     Raises:
-        UnsupportedArchitecture: They can't.
+        UnsupportedArchitectureError: They can't.
     """
     gas = int(ESCROW_GAS_SHARE * estimate_verification_gas(circuit))
     for what, found, most in (
@@ -84,21 +84,21 @@ def verify_chain_limits(circuit: AuditCircuit) -> None:
         ("about {} gas to verify a proof", gas, MAX_TRANSACTION_GAS),
     ):
         if found > most:
-            raise UnsupportedArchitecture(
+            raise UnsupportedArchitectureError(
                 f"this circuit has {what.format(found)}, the chain takes {most}: no sale could be proven. "
                 "Audit fewer samples, or sell a model with fewer outputs or layers"
             )
 
 
 def estimate_verification_gas(circuit: AuditCircuit) -> int:
-    """Gas of verifying a proof with the reusable verifier, calldata included; see :data:`GAS_BASE`."""
+    """Gas of verifying a proof with the reusable verifier, calldata included; see `GAS_BASE`."""
     points = (circuit.proof_bytes - WORD_BYTES * count_evaluations(circuit.vka)) // _POINT_BYTES
     instances = circuit.output_count + 2 * (circuit.hidden is not None)
     return GAS_BASE + GAS_PER_POINT * points + GAS_PER_WORD * len(circuit.vka) + GAS_PER_INSTANCE * instances
 
 
-def _too_much(asked: str, allowed: str) -> SettingsMismatch:
-    return SettingsMismatch(
+def _too_much(asked: str, allowed: str) -> SettingsMismatchError:
+    return SettingsMismatchError(
         f"the settings ask for {asked}, an honest circuit has at most {allowed}: building it would cost you more than "
         "it is worth. Choose another listing"
     )

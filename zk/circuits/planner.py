@@ -12,8 +12,8 @@ two           4        14       13.6         8,384
 ============  =======  =======  ===========  ============
 
 So time goes with rows times columns, and one block it is: more blocks double proof and gas. The choice is the number of
-inner columns that makes the smallest product (:func:`count_cells`). Without activations the decomposition is not used
-and costs nothing; with Relu, or where values are checked, a value is cut into limbs below ``decomp_base``, and the
+inner columns that makes the smallest product (`count_cells`). Without activations the decomposition is not used
+and costs nothing; with Relu, or where values are checked, a value is cut into limbs below `decomp_base`, and the
 choice is the base that gives the smallest circuit.
 """
 
@@ -37,9 +37,9 @@ from zk.circuits.graph import (
     stays_below_half,
 )
 from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
-from zk.errors import UnsupportedArchitecture
-from zk.proofs.worker import physical_memory_bytes
-from zk.srs import MAX_LOGROWS
+from zk.errors import UnsupportedArchitectureError
+from zk.ezkl.worker import physical_memory_bytes
+from zk.setup.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ MAX_TABLE_COLUMNS = 4
 """A table of twice the range goes into at most this many columns: more of them cost more than more rows."""
 
 PROVER_BYTES_PER_CELL = 1400
-"""Peak memory of the prover over rows times columns (:func:`count_cells`), measured from 2^14 to 2^16 rows."""
+"""Peak memory of the prover over rows times columns (`count_cells`), measured from 2^14 to 2^16 rows."""
 
 UNSALTED_COLUMN = 1 << 12
 """Parameters in a column without salt, at least: what proofs tell of so many, lattice reduction does not solve."""
@@ -84,7 +84,8 @@ def plan_circuit(
     """Find the smallest circuit.
 
     Raises:
-        UnsupportedArchitecture: There is no circuit, or none of a size that an SRS exists for or this machine proves.
+        UnsupportedArchitectureError: There is no circuit, or none of a size that an SRS exists for or this machine
+            proves.
     """
     draft = audit_architecture(architecture, shapes, audit_samples, scale_bits, _DRAFT_LOGROWS)
     lookup_bound = math.ceil(activation_magnitude * 2**scale_bits) if draft.has_tables else 2
@@ -115,13 +116,13 @@ def verify_scale(graph: AuditGraph, settings: CircuitSettings, scale_bits: int) 
     """Check that ezkl's scales are those of the graph, and that nothing is rounded in exact ones.
 
     Raises:
-        UnsupportedArchitecture: It is otherwise.
+        UnsupportedArchitectureError: It is otherwise.
     """
     # Exact graphs compute on integers; where products are rounded, every value has the scale of the inputs.
     expected = 0 if graph.is_exact else scale_bits
     found = (settings.run_arguments.input_scale, settings.output_scale_bits)
     if (graph.is_exact and settings.has_lookups) or found != (expected, expected):
-        raise UnsupportedArchitecture(
+        raise UnsupportedArchitectureError(
             f"ezkl gives the circuit's inputs the scale 2^{found[0]} and its outputs 2^{found[1]}, not 2^{expected}: "
             "a constant of the architecture has a scale of its own; prepare the model again"
         )
@@ -133,7 +134,7 @@ def verify_bounds(graph: AuditGraph, settings: CircuitSettings) -> None:
     Inputs and parameters are below 2^24 in magnitude; what the circuit decomposes is below base^legs.
 
     Raises:
-        UnsupportedArchitecture: One can.
+        UnsupportedArchitectureError: One can.
     """
     if graph.is_exact and not _fits(graph, settings.run_arguments):
         raise _wraps_around("choose another listing")
@@ -144,8 +145,8 @@ def _fits(graph: AuditGraph, arguments: RunArguments) -> bool:
     return stays_below_half(magnitudes(graph.integers, limit, graph.checked))
 
 
-def _wraps_around(advice: str) -> UnsupportedArchitecture:
-    return UnsupportedArchitecture(
+def _wraps_around(advice: str) -> UnsupportedArchitectureError:
+    return UnsupportedArchitectureError(
         "with parameters and inputs below 2^24, values of this network can exceed the field's modulus, and a proof "
         f"would show remainders: {advice}"
     )
@@ -228,7 +229,7 @@ def _fitting_logrows(draft: AuditGraph, settings: CircuitSettings, shapes: Archi
         capacity = column_capacity(logrows)
         if needed <= 1 << logrows and not any(leaves_empty_column(length, capacity) for length in lengths):
             return logrows
-    raise UnsupportedArchitecture(f"the circuit needs {needed} rows: at most 2^{MAX_LOGROWS}; audit fewer samples")
+    raise UnsupportedArchitectureError(f"the circuit needs {needed} rows: at most 2^{MAX_LOGROWS}; audit fewer samples")
 
 
 def _counted_twice(draft: AuditGraph) -> int:
@@ -246,7 +247,7 @@ def _verify_memory(settings: CircuitSettings) -> None:
     logrows = settings.run_arguments.logrows
     needed, available = PROVER_BYTES_PER_CELL * count_cells(settings, logrows), physical_memory_bytes()
     if needed > available:
-        raise UnsupportedArchitecture(
+        raise UnsupportedArchitectureError(
             f"a circuit of 2^{logrows} rows takes about {needed >> 30} GiB to prove, this machine has "
             f"{available >> 30} GiB: audit fewer samples, or prepare on a larger machine"
         )

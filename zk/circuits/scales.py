@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from zk.errors import UnsupportedArchitecture
+from zk.errors import UnsupportedArchitectureError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +100,7 @@ def align_scales(
         scale_bits: s.
 
     Raises:
-        UnsupportedArchitecture: A node reads what is not made before it.
+        UnsupportedArchitectureError: A node reads what is not made before it.
     """
     uses = Counter(name for node in nodes for name in node.input)
     aligner = _ScaleAligner(constants, inputs, some_input, uses, scale_bits)
@@ -111,7 +111,7 @@ def align_scales(
 
 
 class _ScaleAligner:
-    """Copies nodes in order; ``nodes`` and ``constants`` are the graph so far."""
+    """Copies nodes in order; `nodes` and `constants` are the graph so far."""
 
     def __init__(
         self,
@@ -135,7 +135,9 @@ class _ScaleAligner:
         """Add a node, and before it whatever brings its inputs to one scale; reading what nobody made is refused."""
         inputs = [self._readable.get(name, name) for name in node.input]
         if unknown := [name for name in inputs if name not in self.degrees]:
-            raise UnsupportedArchitecture(f"{node.op_type} {node.name} reads {unknown[0]}, which is not made before it")
+            raise UnsupportedArchitectureError(
+                f"{node.op_type} {node.name} reads {unknown[0]}, which is not made before it"
+            )
         degrees = [self.degrees[name] for name in inputs]
         degree = sum(degrees) if node.op_type in _PRODUCTS else max(degrees, default=1)
         if node.op_type in _ALIGNED:

@@ -1,7 +1,7 @@
 """ezkl's settings: the canonical artifact from which anyone rebuilds a circuit.
 
 Settings are a function of the circuit's ONNX and of ezkl's *run arguments*. The seller chooses the run arguments;
-whoever rebuilds lets ezkl derive the settings again from these arguments (:func:`regenerate`) and compares, so that
+whoever rebuilds lets ezkl derive the settings again from these arguments (`regenerate`) and compares, so that
 nothing else in the file needs trust. The canonical bytes are JSON (RFC 8785) with a timestamp of 0 and
 sorted sets, and with at most as many assignments as one block of columns holds: ezkl counts the cells of inputs
 several times (each operation that reads an input counts it as unassigned; when keys are made it is not), and would add
@@ -19,9 +19,9 @@ from typing import Any
 
 import rfc8785
 
-from zk.errors import SettingsMismatch, UnsupportedArchitecture, WorkerFailed
-from zk.proofs.worker import run_job
-from zk.srs import MAX_LOGROWS
+from zk.errors import SettingsMismatchError, UnsupportedArchitectureError, WorkerFailedError
+from zk.ezkl.worker import run_job
+from zk.setup.srs import MAX_LOGROWS
 from zk.storage import temporary_folder
 
 MAX_SETTINGS_BYTES = 1 << 20
@@ -55,7 +55,7 @@ class RunArguments:
         num_inner_cols: Columns that an operation is laid out over.
         decomp_base: Base of the decompositions behind range checks; polynomial models have none.
         decomp_legs: Digits of a decomposition.
-        scale_rebase_multiplier: ezkl rescales once a scale exceeds this many times ``input_scale``; never, at 64.
+        scale_rebase_multiplier: ezkl rescales once a scale exceeds this many times `input_scale`; never, at 64.
         lookup_bound: Tables of functions hold the integers from -lookup_bound to lookup_bound.
     """
 
@@ -120,7 +120,7 @@ def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
     """Let ezkl derive the settings of a circuit.
 
     Raises:
-        UnsupportedArchitecture: ezkl has no circuit for the graph.
+        UnsupportedArchitectureError: ezkl has no circuit for the graph.
     """
     with temporary_folder("settings") as folder:
         onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
@@ -128,8 +128,8 @@ def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
         job = {"circuit": onnx, "settings": settings, "run_args": run_arguments.as_json()}
         try:
             run_job("make_settings", job)
-        except WorkerFailed as error:
-            raise UnsupportedArchitecture(f"no circuit for this architecture: {error}") from error
+        except WorkerFailedError as error:
+            raise UnsupportedArchitectureError(f"no circuit for this architecture: {error}") from error
         made = json.loads(settings.read_bytes())
     counted = made["total_assignments"]
     rows = (1 << run_arguments.logrows) - UNUSED_ROWS
@@ -142,11 +142,11 @@ def regenerate(circuit: bytes, given: CircuitSettings) -> CircuitSettings:
     """Check that settings belong to a circuit: ezkl derives them again, from their run arguments.
 
     Raises:
-        SettingsMismatch: ezkl derives others.
+        SettingsMismatchError: ezkl derives others.
     """
     derived = generate(circuit, given.run_arguments)
     if derived.canonical != given.canonical:
-        raise SettingsMismatch(
+        raise SettingsMismatchError(
             "the settings are not those of this architecture: "
             f"{_first_difference(derived.canonical, given.canonical)}. "
             "Ask the seller for the architecture.onnx and settings.json that were listed"
@@ -158,10 +158,10 @@ def read_settings(data: bytes) -> CircuitSettings:
     """Read settings that may come from the other party.
 
     Raises:
-        SettingsMismatch: They are too long, not JSON, or a value is missing or out of range.
+        SettingsMismatchError: They are too long, not JSON, or a value is missing or out of range.
     """
     if len(data) > MAX_SETTINGS_BYTES:
-        raise SettingsMismatch(f"settings of {len(data)} bytes: at most {MAX_SETTINGS_BYTES} are read")
+        raise SettingsMismatchError(f"settings of {len(data)} bytes: at most {MAX_SETTINGS_BYTES} are read")
     try:
         settings = json.loads(_flat(data))
         settings["timestamp"] = 0
@@ -184,7 +184,7 @@ def read_settings(data: bytes) -> CircuitSettings:
             has_lookups=bool(settings["required_lookups"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise SettingsMismatch(
+        raise SettingsMismatchError(
             f"malformed settings: {type(error).__name__} {error}; ask the seller for the listed file"
         ) from error
 
@@ -202,7 +202,7 @@ def _flat(data: bytes) -> bytes:
 def _require_constrained_products(settings: dict[str, Any]) -> None:
     """Refuse circuits in which ezkl leaves the results of matrix products to the prover (Freivalds' check)."""
     if settings["run_args"]["disable_freivalds"] is not True or settings["einsum_params"]["total_einsum_col_size"]:
-        raise SettingsMismatch(
+        raise SettingsMismatchError(
             "the circuit leaves matrix products to the prover (Freivalds' check is on), so its proofs prove nothing: "
             "the package must be prepared again with this release"
         )

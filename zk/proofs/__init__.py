@@ -1,5 +1,5 @@
-"""Proofs of audit circuits: :mod:`~zk.proofs.prover` and :mod:`~zk.proofs.verifier` on :mod:`~zk.proofs.commitment`.
+"""Proofs of audit circuits: `zk.proofs.prover` and `zk.proofs.verifier` on `zk.binding.tensors`.
 
-:mod:`~zk.proofs.worker` runs ezkl in a process of its own; :mod:`~zk.proofs.ezkl_process` is that process, and the only
+`zk.ezkl.worker` runs ezkl in a process of its own; `zk.ezkl.process` is that process, and the only
 file that knows ezkl.
 """

@@ -1,15 +1,15 @@
 """The challenge of a circuit whose layers are proven by a random check, and the instances that follow from it.
 
-The check of :mod:`zk.circuits.batching` is sound for a challenge that depends on everything it is about. So the
+The check of `zk.circuits.batching` is sound for a challenge that depends on everything it is about. So the
 challenge is a hash (Fiat and Shamir, CRYPTO 1986) of
 
-- the context: where the proof is used (:func:`trade_context`; a certificate has one of its own),
+- the context: where the proof is used (`trade_context`; a certificate has one of its own),
 - the circuit's digest, which fixes what is computed,
 - the commitments at the proof's beginning: inputs, parameters, layers' results,
 - the outputs.
 
 Commitments are binding under the discrete logarithm assumption of the reference string, and come before the hash: a
-prover that changes one committed value changes the challenge. The contract computes the same (``AuditChecks.sol``).
+prover that changes one committed value changes the challenge. The contract computes the same (`AuditChecks.sol`).
 The remainder modulo p is not uniform, but no value has a probability above 6 / 2^256.
 """
 

@@ -11,14 +11,14 @@ from zk.circuits.key_files import keys_of
 from zk.circuits.limits import estimate_verification_gas
 from zk.circuits.planner import PROVER_BYTES_PER_CELL, count_cells
 from zk.circuits.settings import read_settings
+from zk.ezkl.worker import DEFAULT_LIMITS, WorkerLimits
 from zk.field import to_field
 from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.prover import prove_tensors
-from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits
 
 if TYPE_CHECKING:
     from zk.circuits.audit import AuditCircuit
-    from zk.srs import Srs
+    from zk.setup.srs import Srs
 
 PROVER_CORE_SECONDS_PER_CELL = 4e-5
 """Measured from 2^14 to 2^16 rows, over rows times columns."""
@@ -47,8 +47,8 @@ def measure_cost(circuit: AuditCircuit, srs: Srs, limits: WorkerLimits = DEFAULT
     """Prove a random statement of the circuit.
 
     Raises:
-        WorkerTimeout: This machine can't prove it in the time allowed.
-        WorkerKilled: Its memory does not suffice.
+        WorkerTimeoutError: This machine can't prove it in the time allowed.
+        WorkerKilledError: Its memory does not suffice.
     """
     lengths = [circuit.input_elements, *circuit.parameter_lengths]
     tensors = [_small_values(length, circuit.scale_bits) for length in lengths]

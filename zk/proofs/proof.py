@@ -1,8 +1,8 @@
 """A proof, and the two notations in which it travels.
 
-ezkl's JSON repeats proof and outputs in several notations, and ``ezkl.verify`` does not look at all of them. Only the
+ezkl's JSON repeats proof and outputs in several notations, and `ezkl.verify` does not look at all of them. Only the
 canonical ones exist here: the proof's bytes, and the instances as field elements. What is read from ezkl comes from its
-``proof`` and ``instances``; what is given to ezkl is written anew from these.
+`proof` and `instances`; what is given to ezkl is written anew from these.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zk.errors import CommitmentMismatch, MalformedProof
-from zk.field import MODULUS, to_signed
+from zk.errors import CommitmentMismatchError, MalformedProofError
+from zk.field import MODULUS, element_from_hex, element_to_hex, to_signed
 from zk.proofs.challenge import public_instances
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ POINT_BYTES = 64
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof, in the form that the escrow's ``prove`` takes beside the circuit's ``vka``.
+    """A proof, in the form that the escrow's `prove` takes beside the circuit's `vka`.
 
     Attributes:
-        data: Exactly the circuit's ``proof_bytes``; 64 bytes per committed column come first.
+        data: Exactly the circuit's `proof_bytes`; 64 bytes per committed column come first.
         instances: The k·O outputs, row-major, as canonical field elements. The instances of a random check are left
-            out: whoever verifies derives them (:mod:`zk.proofs.challenge`).
+            out: whoever verifies derives them (`zk.proofs.challenge`).
     """
 
     data: bytes = field(repr=False)
@@ -58,16 +58,18 @@ def verify_form(circuit: AuditCircuit, proof: Proof) -> None:
     The on-chain verifier and ezkl accept trailing bytes: whoever relies on a proof's bytes must not.
 
     Raises:
-        MalformedProof: They aren't.
+        MalformedProofError: They aren't.
     """
     if len(proof.data) != circuit.proof_bytes:
-        raise MalformedProof(f"the proof has {len(proof.data)} bytes, proofs of this circuit {circuit.proof_bytes}")
+        raise MalformedProofError(
+            f"the proof has {len(proof.data)} bytes, proofs of this circuit {circuit.proof_bytes}"
+        )
     expected = circuit.output_count
     if len(proof.instances) != expected:
-        raise MalformedProof(f"the proof has {len(proof.instances)} instances, proofs of this circuit {expected}")
+        raise MalformedProofError(f"the proof has {len(proof.instances)} instances, proofs of this circuit {expected}")
     for index, instance in enumerate(proof.instances):
         if not 0 <= instance < MODULUS:
-            raise MalformedProof(f"instance {index} is {instance:#x}: not below the field's modulus")
+            raise MalformedProofError(f"instance {index} is {instance:#x}: not below the field's modulus")
 
 
 def verify_commitments(
@@ -76,7 +78,7 @@ def verify_commitments(
     """Check that a proof is about the given commitments; silent on success.
 
     Raises:
-        CommitmentMismatch: It isn't.
+        CommitmentMismatchError: It isn't.
     """
     found = proof.points(circuit)
     split, end = circuit.input_columns, circuit.input_columns + circuit.parameter_columns
@@ -85,7 +87,7 @@ def verify_commitments(
         ("parameters", tuple(parameter_points), found[split:end]),
     ):
         if expected != actual:
-            raise CommitmentMismatch(
+            raise CommitmentMismatchError(
                 f"the proof is about other {what}: it begins with {_hex(actual)}, expected {_hex(expected)}"
             )
 
@@ -98,19 +100,19 @@ def read_ezkl_proof(text: str, circuit: AuditCircuit, context: bytes) -> Proof:
     """Read what ezkl wrote, from its canonical fields.
 
     Raises:
-        MalformedProof: Its instances are not those of a true statement in this context.
+        MalformedProofError: Its instances are not those of a true statement in this context.
     """
     content = json.loads(text)
     (instances,) = ([element_from_hex(element) for element in column] for column in content["instances"])
     proof = Proof(bytes(content["proof"]), tuple(instances[: circuit.output_count]))
     expected = proof.public_instances(circuit, context)
     if tuple(instances) != expected:
-        raise MalformedProof(f"the proof's instances end in {instances[-2:]}, not in {expected[-2:]}: report it")
+        raise MalformedProofError(f"the proof's instances end in {instances[-2:]}, not in {expected[-2:]}: report it")
     return proof
 
 
 def write_ezkl_proof(proof: Proof, instances: Iterable[int]) -> str:
-    """Write a proof and all its instances for ``ezkl.verify``."""
+    """Write a proof and all its instances for `ezkl.verify`."""
     return json.dumps(
         {
             "protocol": None,
@@ -131,16 +133,6 @@ def proof_to_json(proof: Proof) -> str:
 
 
 def proof_from_json(text: str) -> Proof:
-    """Inverse of :func:`proof_to_json`."""
+    """Inverse of `proof_to_json`."""
     content = json.loads(text)
     return Proof(bytes.fromhex(content["proof"]), tuple(element_from_hex(value) for value in content["instances"]))
-
-
-def element_to_hex(element: int) -> str:
-    """Ezkl's notation of a field element: 32 bytes, little-endian."""
-    return element.to_bytes(32, "little").hex()
-
-
-def element_from_hex(text: str) -> int:
-    """Inverse of :func:`element_to_hex`."""
-    return int.from_bytes(bytes.fromhex(text), "little")

@@ -2,7 +2,7 @@
 
 Every proof is checked (it holds, and is about these very inputs and parameters) before it is returned. Proofs are kept
 in the user's cache under a digest of their statement: a seller that comes back after a crash does not prove twice.
-Provers of the same user take turns (:mod:`zk.proofs.queue`); a killed one's job is taken up by the next who asks.
+Provers of the same user take turns (`zk.ezkl.queue`); a killed one's job is taken up by the next who asks.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
 
+from zk.binding.tensors import commit_tensors, input_elements, parameter_elements, split_points, write_tensors
 from zk.circuits.key_files import keys_of
 from zk.errors import ProofError, StatementError
-from zk.field import MODULUS, to_signed
+from zk.ezkl.queue import ProofQueue
+from zk.ezkl.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
+from zk.field import MODULUS, element_from_hex, to_signed
 from zk.proofs.challenge import CONTEXT_BYTES, audit_challenge
-from zk.proofs.commitment import commit_tensors, input_elements, parameter_elements, split_points, write_tensors
 from zk.proofs.integers import layer_results
 from zk.proofs.proof import (
     Proof,
-    element_from_hex,
     proof_from_json,
     proof_to_json,
     read_ezkl_proof,
     verify_commitments,
     verify_form,
 )
-from zk.proofs.queue import ProofQueue
 from zk.proofs.verifier import verify
-from zk.proofs.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
 from zk.storage import cache_folder, scratch_folder, temporary_folder
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from zk.circuits.audit import AuditCircuit
-    from zk.srs import Srs
+    from zk.setup.srs import Srs
 
 
 def prove(
@@ -64,7 +63,7 @@ def prove(
         input_salt: The buyer's salt.
         parameters: The canonical tensors.
         srs: The circuit's SRS.
-        context: 32 bytes: where the proof is used (:func:`~zk.proofs.challenge.trade_context`).
+        context: 32 bytes: where the proof is used (`zk.proofs.challenge.trade_context`).
         limits: Time and memory.
         on_progress: Called with the seconds so far; an exception raised in it cancels.
 

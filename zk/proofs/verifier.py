@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zk.circuits.key_files import keys_of
-from zk.errors import InvalidProof, WorkerFailed
+from zk.errors import InvalidProofError, WorkerFailedError
+from zk.ezkl.worker import DEFAULT_LIMITS, WorkerLimits, run_job
 from zk.proofs.proof import Proof, verify_commitments, verify_form, write_ezkl_proof
-from zk.proofs.worker import DEFAULT_LIMITS, WorkerLimits, run_job
 from zk.storage import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zk.circuits.audit import AuditCircuit
-    from zk.srs import Srs
+    from zk.setup.srs import Srs
 
 
 def verify(
@@ -30,7 +30,7 @@ def verify(
 ) -> None:
     """Check a proof and that it is about the given commitments; silent on success.
 
-    Not checked: that the circuit is the listed one (:func:`zk.rebuild_audit_circuit` does), and what the outputs are.
+    Not checked: that the circuit is the listed one (`zk.rebuild_audit_circuit` does), and what the outputs are.
 
     Args:
         circuit: The circuit of the statement.
@@ -42,9 +42,9 @@ def verify(
         limits: Time and memory.
 
     Raises:
-        MalformedProof: Wrong length, wrong number of instances, or an instance outside the field.
-        CommitmentMismatch: The proof's prefix is not the given commitments.
-        InvalidProof: The proof does not hold, or not in this context.
+        MalformedProofError: Wrong length, wrong number of instances, or an instance outside the field.
+        CommitmentMismatchError: The proof's prefix is not the given commitments.
+        InvalidProofError: The proof does not hold, or not in this context.
         WorkerError: The verifying process died.
     """
     verify_form(circuit, proof)
@@ -56,8 +56,8 @@ def verify(
         job = {"proof": path, "settings": keys.settings, "vk": keys.verifying_key, "srs": srs.path}
         try:
             run_job("verify", job, limits)
-        except WorkerFailed as error:
-            raise InvalidProof(f"the proof does not hold: {error}; ask the seller for a valid one") from error
+        except WorkerFailedError as error:
+            raise InvalidProofError(f"the proof does not hold: {error}; ask the seller for a valid one") from error
 
 
 def write_reusable_verifier(circuit: AuditCircuit, srs: Srs, path: Path) -> None:

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import INPUT, Graph
 from trader.model.lowering.assembly import assemble
-from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLarge
+from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLargeError
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
@@ -70,7 +70,7 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
     value, post_processing = post_processing_of([symbols[output.name] for output in model.graph.output])
     try:
         made = assemble(builder, value.reshaped((value.size,)), features)
-    except TooLarge as error:
+    except TooLargeError as error:
         raise UnsafeModelError(f"the model's outputs can't be computed: {error}; simplify its last layers") from error
     if not made.parameters:
         raise UnsafeModelError("the model has no parameters, so there is nothing to trade")
@@ -115,6 +115,6 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
         if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
             return moved_tail(context, source, handler)
         results = handler(context)
-    except TooLarge as error:
+    except TooLargeError as error:
         context.refuse(str(error))
     return results if isinstance(results, tuple) else (results,)

@@ -45,7 +45,7 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     """The graph whose raw outputs, in order, are those of a view.
 
     Raises:
-        TooLarge: as `GraphBuilder.settle` and `GraphBuilder.arrange`.
+        TooLargeError: as `GraphBuilder.settle` and `GraphBuilder.arrange`.
     """
     output = builder.arrange(builder.settle(outputs))
     nodes = _live_nodes(builder, output)

@@ -21,7 +21,7 @@ MAX_CHANNELS = 4096
 MAX_INDICES = 1 << 26
 
 
-class TooLarge(Exception):  # noqa: N818  (not an error of its own: handlers turn it into one that names the node)
+class TooLargeError(Exception):
     """The graph would need a node that is out of proportion; says what."""
 
 
@@ -94,7 +94,7 @@ class GraphBuilder:
         """View [positions…, groups, a] through weights [groups, a, b] and bias [groups, b]: [positions…, groups, b].
 
         Raises:
-            TooLarge: as `settle`.
+            TooLargeError: as `settle`.
         """
         groups, rows, columns = weights.shape
         known = view.places.reshape(-1, groups * rows) != ZERO
@@ -218,7 +218,7 @@ class GraphBuilder:
         """A view without affine map that equals a view.
 
         Raises:
-            TooLarge: that would take a layer of more than MAX_CHANNELS channels.
+            TooLargeError: that would take a layer of more than MAX_CHANNELS channels.
         """
         if view.is_plain:
             return view
@@ -230,14 +230,14 @@ class GraphBuilder:
         """Name of a graph value that holds the elements of a view without affine map, in order.
 
         Raises:
-            TooLarge: more than MAX_INDICES elements.
+            TooLargeError: more than MAX_INDICES elements.
         """
         total = sum(self._sizes[base] for base in view.bases)
         places = view.places.ravel()
         if len(view.bases) == 1 and len(places) == total and np.array_equal(places, np.arange(total)):
             return view.bases[0]
         if len(places) > MAX_INDICES:
-            raise TooLarge(f"it needs {len(places)} elements in order, more than {MAX_INDICES}")
+            raise TooLargeError(f"it needs {len(places)} elements in order, more than {MAX_INDICES}")
         key = (view.bases, places.tobytes())
         if key not in self._arranged:
             node = Rearrange(self._next("rearrange"), view.bases, (len(places),), places.copy())
@@ -288,7 +288,9 @@ class GraphBuilder:
             flat, offset, axis = flat.reshaped(shape), offset.reshape(shape), 1
         channels = flat.shape[axis]
         if channels > MAX_CHANNELS:
-            raise TooLarge(f"it needs a layer that scales {channels} elements one by one, more than {MAX_CHANNELS}")
+            raise TooLargeError(
+                f"it needs a layer that scales {channels} elements one by one, more than {MAX_CHANNELS}"
+            )
         order = (*(a for a in range(len(flat.shape)) if a != axis), axis)
         # `linear` takes the weights from the view's scale, and remembers them as that of the features it reads.
         moved = flat.transposed(order)

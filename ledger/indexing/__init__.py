@@ -1,0 +1,1 @@
+"""From the chain into the log: `events` makes entries of contract events, `indexer` appends what is new."""

@@ -1,0 +1,187 @@
+"""The market contract's events as records: who sent the transaction, in which role, in which block, for how much gas.
+
+Arguments become details: structs are spread (`terms_price`), and integers that can be wide, such as amounts in wei, are
+decimal strings.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from eth_abi.exceptions import DecodingError
+from eth_utils.crypto import keccak
+from hexbytes import HexBytes
+from sqlalchemy import ColumnElement
+
+from contracts import read_logs
+from ledger.entries import HASH_BYTES, ChainPosition, Detail, EntryKind, Record, Role
+from ledger.errors import IndexingError
+from ledger.log import AuditLog
+from ledger.storage.sqlite import ENTRIES, select_entries
+
+if TYPE_CHECKING:
+    from web3.contract import Contract
+    from web3.types import BlockData, LogReceipt, TxReceipt
+
+WIDEST_PLAIN_INTEGER_BITS: Final = 48  # wider ABI integers are logged as decimal strings, whatever their value
+
+_ROLES: Final = {
+    EntryKind.LISTED: Role.SELLER,
+    EntryKind.DELISTED: Role.SELLER,
+    EntryKind.SESSION_OPENED: Role.BUYER,
+    EntryKind.ANSWERED: Role.SELLER,
+    EntryKind.PURCHASED: Role.BUYER,
+    EntryKind.PROVEN: Role.SELLER,
+    EntryKind.ACCEPTED: Role.BUYER,
+    EntryKind.REVEALED: Role.SELLER,
+    EntryKind.CONFIRMED: Role.BUYER,
+}
+"""Events that only one party can cause; for the others it depends on who sent the transaction."""
+
+
+class EventReader:
+    """Reads events in chain order; fetches each block and receipt once."""
+
+    def __init__(self, log: AuditLog, contract: "Contract"):
+        self._contract = contract
+        self._chain_id = contract.w3.eth.chain_id
+        events: Any = contract.events  # iterable, though its annotation says otherwise
+        self._events = {event.topic: event for event in events}
+        self._parties = _Parties(log)
+        self._blocks: dict[bytes, BlockData] = {}
+        self._receipts: dict[bytes, TxReceipt] = {}
+
+    def read(self, first_block: int, last_block: int) -> Iterator[Record]:
+        """The records of all events from `first_block` to `last_block`, both included, in chain order.
+
+        Raises:
+            IndexingError: The contract emitted what this version doesn't know.
+            Web3Exception, OSError: The node can't be read.
+        """
+        for event_log in read_logs(self._contract.w3, {"address": self._contract.address}, first_block, last_block):
+            yield self._to_record(event_log)
+
+    def _to_record(self, event_log: "LogReceipt") -> Record:
+        kind, details, listing_id, trade_id = self._decode(event_log)
+        receipt = self._receipt(event_log["transactionHash"])
+        sender = receipt["from"].lower()
+        if listing_id is None and trade_id is not None:
+            listing_id = self._parties.listing_of(trade_id)
+        record = Record(
+            kind=kind,
+            actor=sender,
+            role=_ROLES.get(kind) or self._parties.role_of(sender, listing_id, trade_id),
+            occurred_at_seconds=self._block(event_log["blockHash"])["timestamp"],
+            listing_id=listing_id,
+            trade_id=trade_id,
+            chain=self._position(event_log, receipt["gasUsed"]),
+            details=details,
+        )
+        self._parties.note(record)
+        return record
+
+    def _decode(self, event_log: "LogReceipt") -> tuple[EntryKind, dict[str, Detail], int | None, int | None]:
+        topics = event_log["topics"]
+        event = self._events.get(topics[0].to_0x_hex()) if topics else None
+        if event is None:
+            raise IndexingError("the contract emitted an event that this version doesn't know: update modelseal")
+        try:
+            arguments = dict(event().process_log(event_log)["args"])
+        except DecodingError as error:
+            raise IndexingError(f"the arguments of a {event.name} event can't be read: {error}") from error
+        listing_id, trade_id = arguments.pop("listingId", None), arguments.pop("tradeId", None)
+        items = [item for item in event.abi["inputs"] if item["name"] in arguments]
+        return EntryKind(event.name), dict(_spread(items, arguments)), listing_id, trade_id
+
+    def _position(self, event_log: "LogReceipt", gas_used: int) -> ChainPosition:
+        return ChainPosition(
+            chain_id=self._chain_id,
+            contract=event_log["address"],
+            block_number=event_log["blockNumber"],
+            block_hash=event_log["blockHash"].to_0x_hex(),
+            transaction_hash=event_log["transactionHash"].to_0x_hex(),
+            log_index=event_log["logIndex"],
+            gas_used=gas_used,
+        )
+
+    def _block(self, block_hash: bytes) -> "BlockData":
+        if block_hash not in self._blocks:
+            self._blocks[block_hash] = self._contract.w3.eth.get_block(HexBytes(block_hash))
+        return self._blocks[block_hash]
+
+    def _receipt(self, transaction_hash: bytes) -> "TxReceipt":
+        if transaction_hash not in self._receipts:
+            self._receipts[transaction_hash] = self._contract.w3.eth.get_transaction_receipt(HexBytes(transaction_hash))
+        return self._receipts[transaction_hash]
+
+
+class _Parties:
+    """Who sells a listing and who buys in a trade, from what is logged or was read in this run."""
+
+    def __init__(self, log: AuditLog):
+        self._log = log
+        self._listed: dict[int, Record | None] = {}
+        self._opened: dict[int, Record | None] = {}
+        self._last: dict[str, Record | None] = {}
+
+    def note(self, record: Record) -> None:
+        """Remembers what was read, for the events after it."""
+        self._last[record.actor] = record
+        if record.kind is EntryKind.LISTED and record.listing_id is not None:
+            self._listed[record.listing_id] = record
+        if record.kind is EntryKind.SESSION_OPENED and record.trade_id is not None:
+            self._opened[record.trade_id] = record
+
+    def listing_of(self, trade_id: int) -> int | None:
+        """The listing that a trade is about, None if the log begins after the trade did."""
+        opened = self._session(trade_id)
+        return None if opened is None else opened.listing_id
+
+    def role_of(self, sender: str, listing_id: int | None, trade_id: int | None) -> Role:
+        """The role of `sender` in a trade; outside of trades, the one in which it acted last."""
+        if trade_id is None:
+            if sender not in self._last:
+                self._last[sender] = self._newest(ENTRIES.c.actor == sender)
+            last = self._last[sender]
+            return Role.ANYONE if last is None else last.role
+        if listing_id is not None and listing_id not in self._listed:
+            by_listing = ENTRIES.c.listing_id == str(listing_id)
+            self._listed[listing_id] = self._newest(by_listing, ENTRIES.c.kind == EntryKind.LISTED.value)
+        for beginning in (self._session(trade_id), self._listed.get(listing_id or 0)):
+            if beginning is not None and beginning.actor == sender:
+                return beginning.role
+        return Role.ANYONE
+
+    def _session(self, trade_id: int) -> Record | None:
+        if trade_id not in self._opened:
+            by_trade = ENTRIES.c.trade_id == str(trade_id)
+            self._opened[trade_id] = self._newest(by_trade, ENTRIES.c.kind == EntryKind.SESSION_OPENED.value)
+        return self._opened[trade_id]
+
+    def _newest(self, *criteria: ColumnElement[bool]) -> Record | None:
+        with self._log.reading() as connection:
+            entries = select_entries(connection, *criteria, newest_first=True, limit=1)
+        return entries[0].record if entries else None
+
+
+def _spread(items: Iterable[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Detail]]:
+    """Arguments, or the fields of a struct, as details."""
+    for item in items:
+        name, value = prefix + _snake_case(item["name"]), values[item["name"]]
+        if item["type"] == "tuple":
+            yield from _spread(item["components"], value, f"{name}_")
+        else:
+            yield name, _to_detail(item["type"], value)
+
+
+def _to_detail(abi_type: str, value: Any) -> Detail:
+    if abi_type.startswith("bytes"):
+        return f"0x{value.hex()}" if len(value) <= HASH_BYTES else f"0x{keccak(value).hex()}"
+    if abi_type.startswith(("uint", "int")):
+        wide = int(abi_type.removeprefix("u").removeprefix("int")) > WIDEST_PLAIN_INTEGER_BITS
+        return str(value) if wide else int(value)
+    return bool(value) if abi_type == "bool" else str(value).lower()
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

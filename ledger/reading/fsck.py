@@ -1,0 +1,239 @@
+"""The integrity checker: is the log what was written?
+
+It reads a log's database, or an export of it, on its own, and shares with the writer only what the format is
+(`entries`, `checkpoint`, `merkle`), so that a fault of the writer's is not repeated here. For each entry, in order:
+
+(1) it can be read as an entry, in exactly the form in which the writer writes it;
+(2) its sequence number is the next one: nothing dropped, doubled or moved;
+(3) it hashes to the hash recorded beside it: nothing changed, nothing before it replaced;
+(4) at the length of the head that the caller knows, the log has that head: nothing replaced from the start;
+(5) in a database, the nodes of the Merkle tree follow from the entries: proofs will hold;
+
+and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine.
+
+Of a database, what queries go through is checked too:
+
+(7) its schema is `ledger.storage.schema.SCHEMA`, row by row, before anything is read through it: no view in a table's
+    place, no foreign index, trigger or statistics;
+(8) by SQLite's integrity check, every index holds all rows and nothing else, and no page is used twice: a query by an
+    index shows what (1) to (5) have checked.
+
+Without a known head (4) and (6) can't be checked: whoever can write the file can then replace all of it, or cut its
+end off, unnoticed. What the caller must still check: contract events against the chain, by their positions.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import rfc8785
+
+from ledger.checkpoint import EMPTY_HEAD, Head
+from ledger.entries import encode_entry, from_fields, hash_entry, parse_object
+from ledger.errors import (
+    EntryHashError,
+    HeadError,
+    InvalidRecordError,
+    LedgerUnavailableError,
+    MalformedEntryError,
+    NotALedgerError,
+    SequenceError,
+    StorageError,
+    TreeError,
+)
+from ledger.merkle import Frontier, hash_leaf
+from ledger.storage.schema import APPLICATION_ID, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
+
+EXPORT_FORMAT: Final = "modelseal-ledger-export"
+EXPORT_VERSION: Final = 1
+MAXIMUM_ENTRY_BYTES: Final = 256 * 1024
+
+_Stored = tuple[int, bytes, bytes]  # sequence, canonical bytes, recorded hash
+
+
+def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
+    """Checks a log's database file, which may be in use, and returns the head that it ends in.
+
+    Args:
+        path: The database.
+        known_head: A head of this log that the caller got earlier from a source it trusts.
+
+    Raises:
+        TamperedError: The first fault, with what was expected and found.
+        NotALedgerError: The file is no database with entries.
+        LedgerUnavailableError: The file can't be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            _begin_reading(connection)
+            _check_schema(connection)
+            head = _verify_chain(_verify_tree(connection, _read_rows(connection)), known_head)
+            _check_storage(connection)
+            return head
+    except sqlite3.OperationalError as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {error}") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from damaged names of columns
+        raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
+
+
+def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
+    """Checks a JSON Lines export (`ledger.reading.export`), offline, and returns the head that it ends in.
+
+    Args:
+        path: The export.
+        known_head: A head of this log that the caller got earlier from a source it trusts; the one that the export
+            itself states is checked too, but whoever changes the export can change that.
+
+    Raises:
+        TamperedError: The first fault, with what was expected and found.
+        NotALedgerError: The file is no export.
+        LedgerUnavailableError: The file can't be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            stated_head = _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))
+            head = _verify_chain(_read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b"")), known_head)
+    except OSError as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {error.strerror or error}") from error
+    if head != stated_head:
+        raise HeadError(f"{path} ends in {head}, its first line says {stated_head}", expected=stated_head, actual=head)
+    return head
+
+
+def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
+    head = EMPTY_HEAD
+    for sequence, encoded, entry_hash in stored:
+        if sequence != head.entries:  # (2)
+            message = f"entry {head.entries} is missing or out of order: found entry {sequence} in its place"
+            raise SequenceError(message, sequence=head.entries, expected=head.entries, actual=sequence)
+        computed = hash_entry(head.entry_hash, encoded)
+        if computed != entry_hash:  # (3)
+            message = f"entry {sequence} was changed: it hashes to 0x{computed.hex()}, 0x{entry_hash.hex()} is recorded"
+            raise EntryHashError(message, sequence=sequence, expected=entry_hash, actual=computed)
+        head = Head(sequence + 1, computed)
+        if known_head is not None and head.entries == known_head.entries and head != known_head:  # (4)
+            message = f"the log was replaced: after {head.entries} entries its head is {head}, known is {known_head}"
+            raise HeadError(message, sequence=sequence, expected=known_head, actual=head)
+    if known_head is not None and head.entries < known_head.entries:  # (6)
+        message = f"the log was truncated: it ends after {head.entries} entries, {known_head.entries} are known"
+        raise HeadError(message, expected=known_head, actual=head)
+    return head
+
+
+def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> Iterator[_Stored]:
+    """Hands on `stored`, and compares the tree over what was accepted with the stored nodes; (5)."""
+    frontier = Frontier()
+    expected_nodes = 0
+    for sequence, encoded, entry_hash in stored:
+        yield sequence, encoded, entry_hash
+        frontier, completed = frontier.append(hash_leaf(encoded))
+        expected_nodes += len(completed)
+        for node, computed in completed:
+            row = connection.execute("SELECT hash FROM nodes WHERE level = ? AND position = ?", node).fetchone()
+            found = None if row is None else row["hash"]
+            if found != computed:
+                message = f"node {node} of the tree, which entry {sequence} completed, was changed or is missing"
+                raise TreeError(message, sequence=sequence, expected=computed, actual=found)
+    actual_nodes = connection.execute("SELECT count(*) FROM nodes").fetchone()[0]
+    if actual_nodes != expected_nodes:
+        message = f"the tree has {actual_nodes} nodes, its entries make {expected_nodes}"
+        raise TreeError(message, expected=expected_nodes, actual=actual_nodes)
+
+
+def _begin_reading(connection: sqlite3.Connection) -> None:
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
+    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {setting}")
+    connection.execute("BEGIN")  # one state of the log throughout, whatever is appended meanwhile
+    connection.text_factory = lambda raw: raw.decode(errors="replace")  # damaged text is a finding, no reason to stop
+    connection.row_factory = sqlite3.Row
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if found != [APPLICATION_ID, SCHEMA_VERSION]:
+        raise NotALedgerError("it is the database of another application, or of another version of modelseal")
+    expected, actual = schema_rows(), sorted(map(tuple, connection.execute(SELECT_SCHEMA)), key=repr)
+    if actual != expected:  # (7)
+        foreign = next(row for row in [*actual, *expected] if actual.count(row) != expected.count(row))
+        raise StorageError(
+            f"the database has another schema than an audit log: see {foreign[0]} {foreign[1]!r:.80}. It was changed: "
+            "restore a copy",
+            expected=expected,
+            actual=actual,
+        )
+
+
+def _check_storage(connection: sqlite3.Connection) -> None:
+    fault = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    if fault != "ok":  # (8)
+        raise StorageError(
+            f"all entries are there, but queries could miss some or show others: {fault:.200}. The database was "
+            "changed or damaged: restore a copy, or go by an export",
+            expected="ok",
+            actual=fault,
+        )
+
+
+def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
+    for row in connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence"):
+        fields = dict(row)
+        entry_hash, text = fields.pop("entry_hash", None), fields.get("details")
+        fields["details"] = parse_object(text)
+        if rfc8785.dumps(fields["details"]).decode() != text:  # (1)
+            raise MalformedEntryError(f"entry {fields.get('sequence')}: details are not in canonical form")
+        yield _checked(fields, entry_hash)
+
+
+def _read_lines(lines: Iterable[bytes]) -> Iterator[_Stored]:
+    for number, line in enumerate(lines):
+        content = _parse_line(line, f"entry {number}")
+        entry_hash, fields = content.get("hash"), content.get("entry")
+        if set(content) != {"entry", "hash"} or not isinstance(fields, dict) or not isinstance(entry_hash, str):
+            raise MalformedEntryError(f"entry {number}: the line must hold an entry and its hash", sequence=number)
+        yield _checked(fields, _parse_hash(entry_hash))
+
+
+def _read_header(path: Path, line: bytes) -> Head:
+    try:
+        header = _parse_line(line, "the first line")
+        if (header["format"], header["version"]) != (EXPORT_FORMAT, EXPORT_VERSION):
+            raise NotALedgerError(f"{path} is no export of version {EXPORT_VERSION}: {line[:80]!r}")
+        head = Head.parse(header["head"])
+        if str(head) != header["head"] or len(header) != len(("format", "version", "head")):
+            raise MalformedEntryError("the first line is not in the form in which it is written")
+        return head
+    except (MalformedEntryError, InvalidRecordError, KeyError, AttributeError) as error:
+        raise NotALedgerError(f"{path} is no export of an audit log: {error}") from error
+
+
+def _parse_line(line: bytes, name: str) -> dict[str, Any]:
+    """Reads one line in exactly the form in which it is written: canonical JSON and a newline; (1) for exports."""
+    try:
+        content = parse_object(line.decode())
+        canonical = rfc8785.dumps(content) + b"\n"
+    except (ValueError, RecursionError) as error:
+        raise MalformedEntryError(f"{name} can't be read: {error}") from error
+    if canonical != line:
+        raise MalformedEntryError(f"{name} is not in canonical form: the file was changed or cut")
+    return content
+
+
+def _checked(fields: dict[str, Any], entry_hash: object) -> _Stored:
+    sequence, record = from_fields(fields)
+    if not isinstance(entry_hash, bytes):
+        raise MalformedEntryError(f"entry {sequence} has no hash", sequence=sequence)
+    return sequence, encode_entry(sequence, record), entry_hash
+
+
+def _parse_hash(text: str) -> bytes | None:
+    try:
+        entry_hash = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return None
+    return entry_hash if f"0x{entry_hash.hex()}" == text else None

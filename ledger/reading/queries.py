@@ -1,0 +1,95 @@
+"""What a reader asks the audit log: the story of a trade, what an account did, where something happened.
+
+Every query is keyed by an index, so its cost grows with its answer and not with the log.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from ledger.entries import Entry, EntryKind, PositionKey, Role
+from ledger.errors import UnknownTradeError
+from ledger.log import AuditLog
+from ledger.storage.sqlite import ENTRIES, select_entries
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeStory:
+    """Everything that the log says about one trade, oldest first.
+
+    Attributes:
+        trade_id: The contract's trade id.
+        entries: The entries of the trade, in log order, the `Reorganised` ones too.
+        void_sequences: Sequence numbers of the entries that a reorganisation of the chain has undone.
+    """
+
+    trade_id: int
+    entries: tuple[Entry, ...]
+    void_sequences: frozenset[int]
+
+    def gas_used_by_role(self) -> Mapping[Role, int]:
+        """Gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
+        gas_used: Counter[Role] = Counter()
+        counted: set[str] = set()
+        for entry in self.entries:
+            chain = entry.record.chain
+            if chain is None or entry.record.kind is EntryKind.REORGANISED or entry.sequence in self.void_sequences:
+                continue
+            if chain.transaction_hash not in counted:
+                counted.add(chain.transaction_hash)
+                gas_used[entry.record.role] += chain.gas_used
+        return gas_used
+
+
+def read_trade(log: AuditLog, trade_id: int) -> TradeStory:
+    """The story of a trade.
+
+    Raises:
+        UnknownTradeError: The log says nothing about it.
+    """
+    with log.reading() as connection:
+        entries = select_entries(connection, ENTRIES.c.trade_id == str(trade_id))
+    if not entries:
+        raise UnknownTradeError(f"{log.path} says nothing about trade {trade_id}: is it the log of the right market?")
+    return TradeStory(trade_id=trade_id, entries=tuple(entries), void_sequences=find_void_sequences(entries))
+
+
+def read_by_actor(log: AuditLog, actor: str, *, limit: int = 1000) -> list[Entry]:
+    """The latest entries of an account, newest first; its address in any case."""
+    with log.reading() as connection:
+        return select_entries(connection, ENTRIES.c.actor == actor.lower(), newest_first=True, limit=limit)
+
+
+def read_by_kind(log: AuditLog, kind: EntryKind, *, limit: int = 1000) -> list[Entry]:
+    """The latest entries of a kind, newest first."""
+    with log.reading() as connection:
+        return select_entries(connection, ENTRIES.c.kind == kind.value, newest_first=True, limit=limit)
+
+
+def read_blocks(log: AuditLog, first_block: int, last_block: int) -> list[Entry]:
+    """The entries of the blocks `first_block` to `last_block`, both included, in log order."""
+    with log.reading() as connection:
+        return select_entries(connection, ENTRIES.c.block_number.between(first_block, last_block))
+
+
+def count_by_kind(log: AuditLog) -> Mapping[EntryKind, int]:
+    """How many entries of each kind the log holds; reads the whole index of kinds."""
+    with log.reading() as connection:
+        rows = connection.execute(select(ENTRIES.c.kind, func.count()).group_by(ENTRIES.c.kind))
+        return {EntryKind(kind): count for kind, count in rows}
+
+
+def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
+    """Of `entries` in log order, the sequence numbers of those that a later `Reorganised` has undone."""
+    live: dict[PositionKey, int] = {}
+    void: set[int] = set()
+    for entry in entries:
+        if entry.record.chain is None:
+            continue
+        if entry.record.kind is not EntryKind.REORGANISED:
+            live[entry.record.chain.key] = entry.sequence
+        elif entry.record.chain.key in live:
+            void.add(live.pop(entry.record.chain.key))
+    return frozenset(void)

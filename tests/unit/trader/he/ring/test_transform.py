@@ -1,0 +1,114 @@
+import math
+
+import numpy as np
+import pytest
+from tenseal import sealapi
+
+from trader.he import SessionError
+from trader.he.planning.propagation import fresh_noise, switching_noise
+from trader.he.ring.encoding import coefficients, encode
+from trader.he.ring.transform import prime_tables
+from trader.he.seal import objects as seal
+
+DEGREES = {1024: (27, 14), 4096: (31, 30, 16), 8192: (31, 28, 25, 17), 32768: (31, 29, 17)}
+
+
+@pytest.fixture(params=DEGREES)
+def parameters(request):
+    return seal.parameters(request.param, DEGREES[request.param])
+
+
+def _seal_encoding(parameters, slots, scale):
+    """Residues in NTT form [primes, N] as SEAL makes them."""
+    plaintext = sealapi.Plaintext()
+    encoder = sealapi.CKKSEncoder(parameters.context)
+    encoder.encode(slots.tolist(), parameters.context.first_parms_id(), scale, plaintext)
+    count = len(parameters.primes) * parameters.degree
+    values = np.fromiter(map(plaintext.dyn_array().at, range(count)), dtype=np.uint32, count=count)
+    return values.reshape(len(parameters.primes), parameters.degree)
+
+
+def test_encoding_and_transform_agree_with_seal(parameters):
+    slots = np.random.default_rng(0).normal(size=parameters.degree // 2)
+    polynomial = coefficients(slots[np.newaxis], parameters.degree)[0] * 2.0**20
+    for prime, expected in zip(parameters.primes, _seal_encoding(parameters, slots, 2.0**20), strict=True):
+        values = expected.copy()
+        prime_tables(parameters.degree, prime).inverse(values)
+        centred = np.where(values > prime // 2, values.astype(np.int64) - prime, values.astype(np.int64))
+        assert np.abs(centred - polynomial).max() <= 0.5 + 1e-6
+
+
+def test_transform_is_inverted(parameters):
+    generator = np.random.default_rng(1)
+    for prime in parameters.primes:
+        values = generator.integers(0, prime, parameters.degree, dtype=np.uint32)
+        transformed = values.copy()
+        tables = prime_tables(parameters.degree, prime)
+        tables.forward(transformed)
+        assert (transformed != values).any()
+        tables.inverse(transformed)
+        assert (transformed == values).all()
+
+
+def test_transform_turns_products_into_products():
+    degree, prime = 1024, seal.parameters(1024, (27, 14)).primes[0]
+    tables = prime_tables(degree, prime)
+    shifted, monomial = np.zeros((2, degree), dtype=np.uint32)
+    shifted[degree - 1] = 5
+    monomial[2] = 7
+    tables.forward(shifted)
+    tables.forward(monomial)
+    product = (shifted.astype(np.uint64) * monomial % prime).astype(np.uint32)
+    tables.inverse(product)
+    expected = np.zeros(degree, dtype=np.uint32)
+    expected[1] = prime - 35  # X^(N-1) · X^2 = -X
+    assert (product == expected).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, 512])
+def test_slots_that_are_not_given_hold_zero(count):
+    polynomial = coefficients(np.ones((1, count)), 1024)[0]
+    powers = np.array([pow(3, j, 2048) for j in range(512)])
+    slots = np.exp(1j * np.pi * powers[:, np.newaxis] * np.arange(1024) / 1024) @ polynomial
+    assert np.allclose(slots[:count], 1)
+    assert np.allclose(slots[count:], 0)
+
+
+def _decoded(residues, primes, slot):
+    """A slot of a polynomial in NTT form, by the Chinese remainder theorem and a sum in extended precision."""
+    degree, modulus = residues.shape[1], math.prod(primes)
+    polynomial = [0] * degree
+    for prime, values in zip(primes, residues.copy(), strict=True):
+        prime_tables(degree, prime).inverse(values)
+        others = modulus // prime
+        factor = others * pow(others, -1, prime)
+        polynomial = [total + int(value) * factor for total, value in zip(polynomial, values, strict=True)]
+    centred = [np.longdouble(str((value + modulus // 2) % modulus - modulus // 2)) for value in polynomial]
+    exponents = pow(3, slot, 2 * degree) * np.arange(degree) % (2 * degree)
+    return np.dot(centred, np.cos(np.longdouble("3.14159265358979323846264338327950288") * exponents / degree))
+
+
+@pytest.mark.parametrize("bits", [20, 50, 51, 61, 66, 68])
+def test_errors_of_encoding_stay_below_those_of_encryption(bits):
+    """Doubles alone, of 53 bits, would be wrong by 2^15 at the largest scale."""
+    degree, primes = 1024, seal.parameters(1024, (31, 31, 31, 31, 20)).primes
+    slots = np.random.default_rng(4).integers(-(2**13), 2**13, degree // 2) / 2.0**13
+    residues = encode(slots, 2.0**bits, degree, primes)
+    errors = [abs(_decoded(residues, primes, j) - np.longdouble(slots[j]) * 2.0**bits) for j in (0, 1, 100, 511)]
+    assert max(errors) < 3 * fresh_noise(degree)
+
+
+def test_errors_of_encoding_for_packed_plans_stay_below_those_of_rotations():
+    degree, primes = 1024, seal.parameters(1024, (31, 31, 31, 31, 20)).primes
+    slots = np.random.default_rng(5).integers(-(2**13), 2**13, degree // 2) / 2.0**13
+    residues = encode(slots, 2.0**70, degree, primes)
+    error = max(abs(_decoded(residues, primes, j) - np.longdouble(slots[j]) * 2.0**70) for j in (0, 1, 100, 511))
+    assert error < switching_noise(degree, len(primes)) / 8
+
+
+def test_a_machine_without_extended_precision_says_so(monkeypatch):
+    monkeypatch.setattr(np, "longdouble", np.float64)
+    primes = seal.parameters(1024, (31, 31, 31, 20)).primes
+    encode(np.ones(3), 2.0**50, 1024, primes)
+    with pytest.raises(SessionError, match="64 bits' precision: use an x86-64 machine"):
+        encode(np.ones(3), 2.0**51, 1024, primes)

@@ -1,0 +1,157 @@
+"""What we read from and write to SEAL's objects is what SEAL means by them."""
+
+import numpy as np
+import pytest
+from tenseal import sealapi
+
+from tests.simulators.he_models import decrypt_slots
+from trader.he import SessionError
+from trader.he.ring.transform import prime_tables
+from trader.he.seal import objects as seal
+
+DEGREE = 2048
+SCALE = 2.0**20
+
+
+@pytest.fixture(scope="module")
+def parameters():
+    return seal.parameters(DEGREE, (27, 26, 14))
+
+
+@pytest.fixture(scope="module")
+def key(parameters):
+    return seal.SecretKey(parameters)
+
+
+@pytest.fixture(scope="module")
+def public(parameters, key):
+    return seal.PublicKey(parameters, key.public_key().expand(parameters.all_primes))
+
+
+def test_residues_of_a_ciphertext_decrypt_to_what_was_encrypted(parameters, key):
+    slots = np.random.default_rng(0).normal(size=DEGREE // 2)
+    ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
+    assert ciphertext.shape == (2, 2, DEGREE)
+    assert ciphertext.dtype == np.uint32
+    assert (ciphertext.max(axis=(0, 2)) < parameters.primes).all()
+    assert np.abs(decrypt_slots(key, ciphertext, SCALE) - slots).max() < 1e-3
+
+
+def test_residues_are_seals_own_numbers(parameters, key):
+    """Read coefficient by coefficient through the bindings, and at once from SEAL's file."""
+    zero = sealapi.Ciphertext()
+    sealapi.Encryptor(parameters.context, key._key).encrypt_zero_symmetric(zero)
+    values = zero.dyn_array()
+    slow = np.array([values.at(index) for index in range(values.size())], dtype=np.uint32)
+    assert (seal._residues(seal.saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
+
+
+def test_fewer_slots_than_the_ring_holds(parameters, key):
+    slots = np.array([1.5, -2.25, 4.0])
+    decrypted = decrypt_slots(key, key.encrypt(slots, SCALE).expand(parameters.primes), SCALE)
+    assert np.abs(decrypted[:3] - slots).max() < 1e-3
+    assert np.abs(decrypted[3:]).max() < 1e-3
+
+
+def test_kept_key_is_the_same_key(parameters, key):
+    kept = seal.SecretKey(parameters, key.to_bytes())
+    ciphertext = key.encrypt(np.array([3.0]), SCALE).expand(parameters.primes)
+    assert abs(decrypt_slots(kept, ciphertext, SCALE)[0] - 3) < 1e-3
+
+
+def test_keys_and_encryptions_are_fresh(parameters, key):
+    assert seal.SecretKey(parameters).to_bytes() != key.to_bytes()
+    first, second = (key.encrypt(np.zeros(1), SCALE).expand(parameters.primes) for _ in range(2))
+    assert (first != second).mean(axis=(1, 2)).min() > 0.99
+
+
+def test_transform_is_seals(parameters, key):
+    """The errors of a ciphertext's phase are small in coefficients only if both agree on the transform."""
+    secret = _key_residues(key)
+    ciphertext = key.encrypt(np.zeros(1), SCALE).expand(parameters.primes)
+    prime = parameters.primes[0]
+    phase = ((ciphertext[1, 0].astype(np.uint64) * secret + ciphertext[0, 0]) % prime).astype(np.uint32)
+    prime_tables(DEGREE, prime).inverse(phase)
+    errors = np.where(phase > prime // 2, phase.astype(np.int64) - prime, phase.astype(np.int64))
+    assert 0.8 * seal.ERROR_DEVIATION < errors.std() < 1.2 * seal.ERROR_DEVIATION
+
+
+def _key_residues(key):
+    values = key._key.data().dyn_array()
+    return np.array([values.at(index) for index in range(DEGREE)], dtype=np.uint64)
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_encryptions_of_zero_decrypt_to_zero_and_differ_everywhere(parameters, key, public, components):
+    first, second = (public.encrypt_zero(components) for _ in range(2))
+    assert first.shape == (components, 2, DEGREE)
+    assert (first != second).mean(axis=(1, 2)).min() > 0.99
+    # A slot's noise is 2·r·s, or 4·r·s², of its values of rounding errors and secret key: 21·√DEGREE on average, and
+    # their products have long tails. One encryption in 10⁷ exceeds this.
+    noise = 320 if components == 2 else 1600 * DEGREE**0.5
+    assert np.abs(decrypt_slots(key, first, 1.0)).max() < noise * DEGREE**0.5
+
+
+def test_secret_key_is_not_shown(key):
+    assert repr(key) == "SecretKey(...)"
+
+
+def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
+    found, steps = {}, []
+    key.encrypt_all(20, slots.__getitem__, SCALE, found.__setitem__, lambda *step: steps.append(step))
+    assert steps == [(done, 20) for done in range(1, 21)]
+    assert len({ciphertext.seed for ciphertext in found.values()}) == 20
+    for index, ciphertext in found.items():
+        assert np.abs(decrypt_slots(key, ciphertext.expand(parameters.primes), SCALE) - slots[index]).max() < 1e-3
+
+
+def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    started = []
+
+    class Dying(seal.ZeroProcess):
+        def __init__(self, *job):
+            super().__init__(*job)
+            started.append(self._process)
+            self._process.kill()
+
+    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
+        key.encrypt_all(20, lambda _: np.zeros(1), SCALE, lambda *_: None)
+    assert all(process.poll() is not None for process in started)
+
+
+def test_galois_keys_of_another_process_rotate(monkeypatch):
+    degree, parameters = 4096, seal.parameters(4096, (27, 26, 31))
+    key = seal.SecretKey(parameters)
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 3 * degree)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    steps = (1, 4, 16)
+    elements = [seal.rotation_element(step, degree) for step in steps]
+    _, *keys = key.switching_keys(elements, relinearise=True)
+    expanded = {e: np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)}
+    rotator = seal.Automorphisms(parameters, expanded)
+    slots = np.random.default_rng(4).normal(size=degree // 2)
+    ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
+    for step in steps:
+        rotations = rotator.rotations(ciphertext, [step])
+        next(rotations)
+        assert np.abs(decrypt_slots(key, next(rotations), SCALE).real - np.roll(slots, -step)).max() < 0.05
+
+
+def test_a_process_that_makes_keys_and_dies_is_an_error(key, monkeypatch):
+    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 0)
+    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+
+    class Dying(seal.ZeroProcess):
+        def __init__(self, *job):
+            super().__init__(*job)
+            self._process.kill()
+
+    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
+        key.galois_keys([seal.rotation_element(step, DEGREE) for step in (1, 2)])

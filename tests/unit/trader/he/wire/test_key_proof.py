@@ -1,0 +1,424 @@
+"""The proof that a public key is one: complete, sound, telling nothing; and the attacks that it stops."""
+
+import itertools
+import math
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.simulators.he_models import NONCE, finish_request, plan_for, random_inputs, random_network
+from trader.he import ClientSession, SecurityError, WireError, evaluate
+from trader.he.evaluation import evaluate as evaluation_module
+from trader.he.planning.plan import FLOODING_MARGIN_BITS, check_flooding, least_flooding_bits
+from trader.he.request import RequestParts
+from trader.he.ring.sampling import random_integers
+from trader.he.ring.transform import prime_tables, transform
+from trader.he.seal.objects import PublicKey, SecretKey, Seeded, parameters
+from trader.he.session import plan_parameters
+from trader.he.wire.container import ContainerWriter, read_container
+from trader.he.wire.key_proof import DIGEST_BYTES, WITNESS_BOUNDS, Form, Statement, canonical_norm, shift
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return parameters(4096, (28, 28, 28, 16))
+
+
+@pytest.fixture(scope="module")
+def key(ring):
+    return SecretKey(ring)
+
+
+@pytest.fixture(scope="module")
+def public(key):
+    return key.public_key()
+
+
+def _statement(ring, public, binding=b"binding"):
+    first, second = public.expand(ring.all_primes)
+    return Statement(Form(ring.degree, ring.all_primes), first, second, public.seed, binding)
+
+
+@pytest.fixture(scope="module")
+def statement(ring, public):
+    return _statement(ring, public)
+
+
+@pytest.fixture(scope="module")
+def witness(key, public):
+    return -key.coefficients(), key.error(public)
+
+
+@pytest.fixture(scope="module")
+def proof(statement, witness):
+    return statement.prove(*witness)
+
+
+def _product(left, right, primes):
+    left, right = (transform(p[np.newaxis, np.newaxis], (0,), primes)[0].astype(np.uint64) for p in (left, right))
+    return left * right % np.array(primes, dtype=np.uint64)[:, None]
+
+
+def _image(statement, first, second):
+    """p1·w1 + w2, [primes, N]."""
+    return statement._images(first[np.newaxis], second[np.newaxis])[0]
+
+
+@pytest.mark.parametrize("degree", [2048, 4096, 8192, 16384])
+def test_honest_keys_are_proven(degree):
+    bits = {2048: (27, 27), 16384: (30, 30, 30, 20)}.get(degree, (29, 29, 28, 17))
+    ring = parameters(degree, bits)
+    key = SecretKey(ring)
+    public = key.public_key()
+    statement = _statement(ring, public)
+    proof = statement.prove(-key.coefficients(), key.error(public))
+    statement.verify(proof)
+    assert len(proof) == statement.form.byte_count
+    assert (2 * degree) ** statement.form.repetitions >= 2**128
+
+
+def test_witness_is_within_its_bounds(statement, witness):
+    assert [int(np.abs(w).max()) <= bound for w, bound in zip(witness, WITNESS_BOUNDS, strict=True)] == [True, True]
+    assert (_image(statement, *witness) == statement.first).all()
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (5, 2500), (8191, 1), (3, 3 + 2048), (0, 4096)])
+def test_two_answers_to_one_commitment_give_a_short_relation(statement, witness, one, other):
+    """The extractor: z - z' times 2/(X^c - X^c') is (w1, w2) with 2·p0 = p1·w1 + w2 modulo all primes."""
+    form = statement.form
+    shape = (1, form.degree)
+    masks = [random_integers(b.largest + w, shape)[0] for b, w in zip(form.bounds, WITNESS_BOUNDS, strict=True)]
+    answers = [[mask + shift(w, c) for mask, w in zip(masks, witness, strict=True)] for c in (one, other)]
+    commitments = [
+        statement.commitments(*(a[np.newaxis] for a in answer), [c])[0]
+        for answer, c in zip(answers, (one, other), strict=True)
+    ]
+    assert (commitments[0] == commitments[1]).all()
+    inverse = _twice_inverse(form.degree, one, other)
+    assert set(np.unique(inverse)) <= {-1, 0, 1}
+    found = [_convolve(inverse, a - b) for a, b in zip(*answers, strict=True)]
+    twice = statement.first.astype(np.uint64) * 2 % np.array(form.primes, dtype=np.uint64)[:, None]
+    assert (_image(statement, *found) == twice).all()
+    for polynomial, bounds in zip(found, form.bounds, strict=True):
+        assert np.abs(polynomial).max() <= 2 * form.degree * bounds.largest
+
+
+def _twice_inverse(degree, one, other):
+    """2/(X^one - X^other) for one ≠ other."""
+    roots = np.exp(1j * np.pi * (2 * np.arange(degree) + 1) / degree)
+    values = np.fft.fft(2 / (roots**one - roots**other)) / degree * np.exp(-1j * np.pi * np.arange(degree) / degree)
+    return np.rint(values.real).astype(np.int64)
+
+
+def _convolve(left, right):
+    """Negacyclic product of ternary left and small right, exact in integers."""
+    total = np.zeros(left.size, dtype=np.int64)
+    for exponent in np.flatnonzero(left):
+        total += left[exponent] * shift(right, int(exponent))
+    return total
+
+
+def _chi_square(values, largest, bins=16):
+    counts = np.histogram(values, bins=bins, range=(-largest - 0.5, largest + 0.5))[0]
+    return float(((counts - values.size / bins) ** 2).sum() / (values.size / bins))
+
+
+def test_answers_are_uniform_whatever_the_witness(ring):
+    """Coefficients where |w| is largest; as a control, masks without room for the witness show it."""
+    form = Form(64, ring.all_primes[:1])
+    form_bound, witness_bound = form.bounds[1].largest, WITNESS_BOUNDS[1]
+    for sign in (-1, 0, 1):
+        masks = random_integers(form_bound + witness_bound, (200_000,))
+        answers = masks + sign * witness_bound
+        shown = answers[np.abs(answers) <= form_bound]
+        assert _chi_square(shown, form_bound) < 50  # 15 degrees of freedom: 1e-5
+    small = 4 * witness_bound
+    leaking = random_integers(small, (200_000,)) + witness_bound
+    assert _chi_square(leaking[np.abs(leaking) <= small], small) > 1000
+
+
+def _uniform_in(bounds, form):
+    """[K, N] from the set, each the first in the box that keeps the other two norms: a few in a thousand don't."""
+    drawn = (random_integers(bounds.largest, (form.degree,)) for _ in itertools.count())
+    return np.stack(list(itertools.islice(filter(bounds.hold, drawn), form.repetitions)))
+
+
+def test_simulated_proofs_are_accepted_without_a_witness(statement, monkeypatch):
+    """The simulator: z from the set, t = p1·z1 + z2 - X^c·p0, and the hash programmed to give c."""
+    form = statement.form
+    chosen = list(range(3, 3 + form.repetitions))
+    first, second = (_uniform_in(bounds, form) for bounds in form.bounds)
+    digest = statement._digest(statement.commitments(first, second, chosen))
+    forged = form.pack(digest, (first, second))
+    with pytest.raises(WireError, match="isn't proven"):
+        statement.verify(forged)
+    monkeypatch.setattr(Statement, "challenges", lambda *_: chosen)
+    statement.verify(forged)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_bounds_at_their_edges(statement, which):
+    bounds = statement.form.bounds[which]
+    polynomial = np.zeros(statement.form.degree, dtype=np.int64)
+    polynomial[7] = bounds.largest
+    assert bounds.hold(polynomial)
+    polynomial[7] = -bounds.largest - 1
+    assert not bounds.hold(polynomial)
+    flat = np.full(statement.form.degree, math.isqrt(int(bounds.l2**2 / statement.form.degree)), dtype=np.int64)
+    loose = replace(bounds, canonical=math.inf)
+    assert loose.hold(flat)
+    assert not loose.hold(flat + 1)
+    assert not bounds.hold(flat)  # its value near X = 1 is beyond the canonical bound
+    norm = canonical_norm(flat.astype(float))
+    assert replace(bounds, canonical=norm).hold(flat)
+    assert not replace(bounds, canonical=norm * (1 - 1e-9)).hold(flat)
+
+
+def test_canonical_norm_is_the_largest_value_at_a_root():
+    values = np.random.default_rng(3).integers(-50, 50, 64).astype(float)
+    roots = np.exp(1j * np.pi * (2 * np.arange(64) + 1) / 64)
+    assert canonical_norm(values) == pytest.approx(np.abs(np.polyval(values[::-1], roots)).max())
+
+
+def test_random_integers_reach_both_ends_and_no_further():
+    values = random_integers(2, (10_000,))
+    assert np.bincount(values + 2).min() > 1700
+    assert set(np.unique(values)) == {-2, -1, 0, 1, 2}
+
+
+@pytest.mark.parametrize("place", [0, DIGEST_BYTES - 1, DIGEST_BYTES, DIGEST_BYTES + 50_001, -1])
+def test_changed_proofs_are_refused(statement, proof, place):
+    changed = bytearray(proof)
+    changed[place] ^= 1
+    with pytest.raises(WireError, match="isn't proven"):
+        statement.verify(bytes(changed))
+
+
+@pytest.mark.parametrize("change", [lambda p: p[:-1], lambda p: p + b"\0", lambda _: b""])
+def test_proofs_of_another_length_are_refused(statement, proof, change):
+    with pytest.raises(WireError, match="bytes"):
+        statement.verify(change(proof))
+
+
+def test_proofs_hold_for_one_statement_alone(ring, key, public, statement, proof):
+    other = _statement(ring, key.public_key())
+    changed = statement.first.copy()
+    changed[-1, 5] = (int(changed[-1, 5]) + 1) % ring.special_prime
+    for wrong in (
+        replace(statement, binding=b"another"),
+        replace(statement, seed=bytes(64)),
+        replace(statement, first=changed),
+        other,
+    ):
+        with pytest.raises(WireError, match="isn't proven"):
+            wrong.verify(proof)
+
+
+def _attack_key(ring, public):
+    """p0 = special prime · (Q/4): what is rounded off is nothing, and the seller's u is read off c0."""
+    quarter = math.prod(ring.primes) // 4 * ring.special_prime
+    first = np.stack([np.full(ring.degree, quarter % prime, dtype=np.uint32) for prime in ring.all_primes])
+    return Seeded(first, public.seed)
+
+
+def test_key_that_reads_randomness_is_not_proven(ring, public, witness):
+    statement = _statement(ring, _attack_key(ring, public))
+    with pytest.raises(WireError, match="isn't proven"):
+        statement.verify(statement.prove(*witness))
+
+
+def test_forging_takes_as_many_tries_as_there_are_challenges(ring, public):
+    """One repetition and 2N = 32 challenges: a guess succeeds once in 32 tries."""
+    small = Form(16, ring.all_primes[-1:])
+    generator = np.random.default_rng(5)
+    first, second = (generator.integers(0, ring.special_prime, (1, 16), dtype=np.uint32) for _ in range(2))
+    statement = Statement(small, first, second, bytes(64), b"")
+    wins, tries = 0, 3000
+    repetitions = small.repetitions
+    for attempt in range(tries):
+        guess = [attempt % 32] * repetitions
+        answers = [random_integers(bounds.largest, (repetitions, 16)) for bounds in small.bounds]
+        digest = statement._digest(statement.commitments(answers[0], answers[1], guess))
+        wins += statement.challenges(digest)[0] == guess[0]
+    assert 50 < wins < 150  # 94 expected
+
+
+def _half(polynomial, primes):
+    """A polynomial times 1/2 modulo each prime, NTT form."""
+    whole = transform(polynomial[np.newaxis, np.newaxis], (0,), primes)[0].astype(np.uint64)
+    halves = np.array([pow(2, -1, prime) for prime in primes], dtype=np.uint64)[:, None]
+    moduli = np.array(primes, dtype=np.uint64)[:, None]
+    return (whole * halves % moduli).astype(np.uint32)
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_half_a_secret_passes_and_only_doubling_makes_it_harmless(ring, public, statement, doubled):
+    """s* = e* = 1/(1 - X) isn't short, but every difference of answers is: the proof can't tell, so we double.
+
+    Under such a key the phase of an encryption of zero is off by Q/2, which flooding doesn't hide, by a parity of what
+    the seller drew.
+    """
+    half = _half(np.ones(ring.degree, dtype=np.int64), ring.all_primes)
+    moduli = np.array(ring.all_primes, dtype=np.uint64)[:, None]
+    first = ((statement.second.astype(np.uint64) * half + half) % moduli).astype(np.uint32)
+    cheat = replace(statement, first=first)
+    cheat.verify(_prove_half(cheat))
+    both = np.stack([first, statement.second])
+    offsets = set()
+    for _ in range(12):
+        zero = PublicKey(ring, both).encrypt_zero()
+        if not doubled:  # take the factor two out again
+            quotients = np.array([pow(2, -1, prime) for prime in ring.primes], dtype=np.uint64)[:, None]
+            zero = (zero.astype(np.uint64) * quotients % moduli[:-1]).astype(np.uint32)
+        negative = (moduli[:-1] - half[:-1].astype(np.uint64)) % moduli[:-1]
+        phase = ((zero[1].astype(np.uint64) * negative + zero[0]) % moduli[:-1]).astype(np.uint32)
+        offsets.add(bool(_largest(phase, ring) > math.prod(ring.primes) // 4))
+    assert offsets == ({False} if doubled else {False, True})
+
+
+def _prove_half(cheat):
+    """Answers to all challenges: (X^c - 1)/(2·(1 - X))·(1 - X)·… has integer coefficients."""
+    form = cheat.form
+    ones = np.ones(form.degree, dtype=np.int64)
+    while True:
+        masks = [random_integers(bounds.largest, (form.repetitions, form.degree)) for bounds in form.bounds]
+        digest = cheat._digest(cheat.commitments(masks[0], masks[1], [0] * form.repetitions))
+        moves = np.stack([(shift(ones, challenge) - ones) // 2 for challenge in cheat.challenges(digest)])
+        answers = masks[0] + moves, masks[1] + moves
+        if cheat._short(*answers):
+            return form.pack(digest, answers)
+
+
+def _largest(phase, ring):
+    """Largest |coefficient| of a polynomial in NTT form, over the integers."""
+    modulus, total = math.prod(ring.primes), 0
+    for row, prime in zip(phase.copy(), ring.primes, strict=True):
+        prime_tables(ring.degree, prime).inverse(row)
+        rest = modulus // prime
+        total = total + row.astype(object) * (rest * pow(rest, -1, prime))
+    total = total % modulus
+    return max(min(int(value), modulus - int(value)) for value in total)
+
+
+# ------------------------------------------------------------------------------------------------------- in requests
+
+
+@pytest.fixture(scope="module")
+def trade():
+    model = random_network(6, 1)
+    inputs = random_inputs(model, 4)
+    return model, plan_for(model, inputs).batched, inputs
+
+
+def _request(plan, public, proof, samples=4):
+    """A request whose ciphertexts are zero, under any public key."""
+    ring = plan_parameters(plan)
+    writer = ContainerWriter("request", plan.digest, samples, plan.request_layout(samples, ring.all_primes))
+    request = RequestParts(plan, samples, ring, writer.parts)
+    request.write_public_key(public)
+    request.write_proof(proof)
+    return writer.finish(NONCE)
+
+
+def test_requests_are_bound_to_their_context(trade):
+    model, plan, inputs = trade
+    request = ClientSession(plan).encrypt(inputs, context=b"listing 1")
+    with pytest.raises(WireError, match="isn't proven"):
+        evaluate(plan, model, request, len(inputs), context=b"listing 2")
+    evaluate(plan, model, request, len(inputs), context=b"listing 1")
+
+
+@pytest.mark.parametrize("kind", ["attack", "uniform", "zero"])
+def test_unproven_keys_are_refused_before_anything_is_evaluated(trade, kind, monkeypatch):
+    model, plan, _ = trade
+    ring = plan_parameters(plan)
+    honest = SecretKey(ring).public_key()
+    generator = np.random.default_rng(8)
+    residues = {
+        "attack": _attack_key(ring, honest).residues,
+        "uniform": np.stack([generator.integers(0, q, ring.degree, dtype=np.uint32) for q in ring.all_primes]),
+        "zero": np.zeros_like(honest.residues),
+    }[kind]
+    started = []
+    prepare = evaluation_module._evaluator
+    monkeypatch.setattr(evaluation_module, "_evaluator", lambda *given: started.append(1) or prepare(*given))
+    proof = os.urandom(Form(ring.degree, ring.all_primes).byte_count)
+    request = _request(plan, Seeded(residues, honest.seed), proof)
+    with pytest.raises(WireError, match="isn't proven"):
+        evaluate(plan, model, request, 4)
+    assert not started
+    monkeypatch.setattr(Statement, "verify", lambda *_: None)
+    evaluate(plan, model, request, 4)
+    assert started
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_a_chosen_key_shows_what_the_seller_draws(trade, protected, monkeypatch):
+    """Under p0 = special prime·(Q/4) an encryption of zero shows the seller's u in c0: u·Q/4 and little more."""
+    model, plan, _ = trade
+    ring = plan_parameters(plan)
+    public = _attack_key(ring, SecretKey(ring).public_key())
+    proof = bytes(Form(ring.degree, ring.all_primes).byte_count)
+    if protected:
+        with pytest.raises(WireError, match="isn't proven"):
+            evaluate(plan, model, _request(plan, public, proof), 4)
+        return
+    monkeypatch.setattr(Statement, "verify", lambda *_: None)
+    first = PublicKey(ring, public.expand(ring.all_primes)).encrypt_zero()[0]
+    halved = first.astype(np.uint64) * np.array([pow(2, -1, q) for q in ring.primes], dtype=np.uint64)[:, None]
+    single = (halved % np.array(ring.primes, dtype=np.uint64)[:, None]).astype(np.uint32)
+    modulus = math.prod(ring.primes)
+    total = 0
+    for row, prime in zip(single, ring.primes, strict=True):
+        prime_tables(ring.degree, prime).inverse(row)
+        rest = modulus // prime
+        total = total + row.astype(object) * (rest * pow(rest, -1, prime))
+    quarters = [(int(value) % modulus) / (modulus / 4) for value in total]
+    assert max(abs(value - round(value)) for value in quarters) < 1e-6
+    assert {round(value) % 4 for value in quarters} == {0, 1, 3}
+
+
+def test_plans_must_flood_more_than_a_proven_key_can_bring_in(trade):
+    _, plan, _ = trade
+    hidden_bits = Form(plan.ring_degree, ()).hidden_noise_bits(plan.components)
+    # A correlation over all N coefficients gains log2(N)/2 bits, which the margin comes on top of.
+    least = math.ceil(hidden_bits + math.log2(plan.ring_degree) / 2 + FLOODING_MARGIN_BITS)
+    assert least == least_flooding_bits(plan.ring_degree, plan.components)
+    check_flooding(plan.model_copy(update={"flooding_bits": least}))
+    with pytest.raises(SecurityError, match="proven public key"):
+        check_flooding(plan.model_copy(update={"flooding_bits": least - 1}))
+
+
+@pytest.mark.parametrize("widths", [(784, 64, 10), (30, 16, 2), (784, 10), (100, 1), (2, 1), (2, 2, 2, 2, 2)])
+def test_a_correlation_over_a_whole_response_stays_below_the_flooding(widths):
+    """The worst proven noise in every coefficient, in the direction that is looked for: 2^-5 of the flooding's."""
+    model = random_network(*widths)
+    for layout in plan_for(model, random_inputs(model, 64)).layouts:
+        check_flooding(layout)
+        worst = 2.0 ** Form(layout.ring_degree, ()).hidden_noise_bits(layout.components)
+        pattern = np.random.default_rng(1).choice([-1.0, 1.0], layout.ring_degree)
+        gain = pattern @ (worst * pattern) / np.sqrt(layout.ring_degree)  # over one coefficient's flooding
+        assert gain <= 2.0 ** (layout.flooding_bits - FLOODING_MARGIN_BITS)
+
+
+def test_hidden_noise_is_what_the_argument_says():
+    assert 39 < Form(8192, ()).hidden_noise_bits(2) < 41
+    assert 77 < Form(8192, ()).hidden_noise_bits(3) < 79
+
+
+def test_proven_keys_of_others_may_not_be_replayed(trade):
+    """The proof binds the request's nonce: the same key under another request is refused."""
+    model, plan, _ = trade
+    ring = plan_parameters(plan)
+    key = SecretKey(ring)
+    writer = ContainerWriter("request", plan.digest, 4, plan.request_layout(4, ring.all_primes))
+    request = finish_request(writer, RequestParts(plan, 4, ring, writer.parts), key)
+    container = read_container(request, "request", plan.digest, 4, plan.request_layout(4, ring.all_primes))
+    again = ContainerWriter("request", plan.digest, 4, plan.request_layout(4, ring.all_primes))
+    for part, source in zip(again.parts, container.parts, strict=True):
+        part[:] = source
+    with pytest.raises(WireError, match="isn't proven"):
+        evaluate(plan, model, again.finish(os.urandom(32)), 4)
+    evaluate(plan, model, request, 4)

@@ -1,0 +1,92 @@
+"""Accounts: private keys in standard encrypted keyfiles (Web3 Secret Storage v3), as geth and other wallets keep them.
+
+`create_account` and `load_account` give what `trader.chain.Chain` signs with;
+`read_address` says whose a keyfile is and takes no password. A private key is never printed, logged or taken from
+an argument; a password comes from the caller, who asks for it or reads it from a file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from eth_account import Account
+from eth_utils.address import is_address, to_checksum_address
+
+from trader.errors import AccountError
+from trader.files import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from eth_account.signers.local import LocalAccount
+
+MAX_KEYFILE_BYTES = 1 << 16
+
+
+def create_account(path: Path, password: str) -> LocalAccount:
+    """Make a fresh account and keep it in an encrypted keyfile (mode 0600).
+
+    Raises:
+        AccountError: The file exists already: a key is never overwritten.
+        EnvironmentFaultError: The file can't be written.
+    """
+    account: LocalAccount = Account.create()
+    save_account(account, path, password)
+    return account
+
+
+def save_account(account: LocalAccount, path: Path, password: str) -> None:
+    """Keep an account in an encrypted keyfile (mode 0600).
+
+    Raises:
+        AccountError: The file exists already: a key is never overwritten.
+        EnvironmentFaultError: The file can't be written.
+    """
+    if path.exists():
+        raise AccountError(f"{path} exists already and keys are never overwritten: choose another file")
+    write_file(path, json.dumps(account.encrypt(password)).encode(), secret=True)
+
+
+def load_account(path: Path, password: str) -> LocalAccount:
+    """Read an account from its keyfile.
+
+    Raises:
+        AccountError: The file is missing, is no keyfile, or the password is wrong.
+    """
+    keyfile = _read_keyfile(path)
+    try:
+        key = Account.decrypt(keyfile, password)
+    except ValueError as error:
+        # eth-keyfile raises the same exception for another password and for a changed file: its MAC does not match.
+        raise AccountError(f"the password does not open {path} (or the file was damaged): try it again") from error
+    except (KeyError, TypeError, NotImplementedError) as error:
+        raise AccountError(f"{path} is no keyfile of version 3: name the file that holds the account") from error
+    account: LocalAccount = Account.from_key(key)
+    return account
+
+
+def read_address(path: Path) -> str:
+    """Read the address of the account in a keyfile, as the file states it: this takes no password.
+
+    Raises:
+        AccountError: The file is missing, is no keyfile, or states no address.
+    """
+    stated = str(_read_keyfile(path).get("address", ""))
+    if not is_address(stated):
+        raise AccountError(f"{path} states no address: name the account by its address")
+    return str(to_checksum_address(stated))
+
+
+def _read_keyfile(path: Path) -> dict[str, object]:
+    try:
+        if path.stat().st_size > MAX_KEYFILE_BYTES:
+            raise AccountError(f"{path} is too large for a keyfile: name the file that holds the account")
+        keyfile = json.loads(path.read_bytes())
+    except OSError as error:
+        raise AccountError(f"{path} can't be read: {error.strerror}. Name the account's keyfile") from error
+    except ValueError as error:
+        raise AccountError(f"{path} is no keyfile: it isn't JSON. Name the account's keyfile") from error
+    if not isinstance(keyfile, dict):
+        raise AccountError(f"{path} is no keyfile: it holds no JSON object. Name the account's keyfile")
+    return keyfile

@@ -1,0 +1,122 @@
+"""Labels and signatures: which message something is, and whose.
+
+A message is named by its kind, the chain, the market, the trade and an *anchor*: 32 bytes that the chain holds, or will
+hold, for it. So both parties know its name, nobody else does before the sender uses it, and no message of another
+trade, market or chain has the same. After its bytes comes a trailer of `TRAILER_BYTES`::
+
+    "MSSIGN01" ‖ keccak256 of the message (32) ‖ signature of label and digest by the sender's account (65)
+
+The signature is EIP-712 typed data under the market's domain (`eth_account`). Anyone may write into a mailbox; what a
+party reads carries the signature of the account that the chain knows as its counterparty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_keys.exceptions import BadSignature
+
+from trader.exchange.errors import SkippedMessageError
+
+if TYPE_CHECKING:
+    from eth_account.messages import SignableMessage
+    from eth_account.signers.local import LocalAccount
+
+_MAGIC = b"MSSIGN01"
+_DIGEST_BYTES, _SIGNATURE_BYTES = 32, 65
+TRAILER_BYTES = len(_MAGIC) + _DIGEST_BYTES + _SIGNATURE_BYTES
+_TYPES = {
+    "Message": [
+        {"name": "kind", "type": "string"},
+        {"name": "trade", "type": "uint256"},
+        {"name": "anchor", "type": "bytes32"},
+        {"name": "digest", "type": "bytes32"},
+    ]
+}
+
+
+class Kind(Enum):
+    """The messages of a trade and of a listing."""
+
+    PACKAGE = "package"
+    REQUEST = "request"
+    RESPONSE = "response"
+    AUDIT_INPUTS = "audit-inputs"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Which message.
+
+    Attributes:
+        kind: What it is.
+        chain_id: Of the market's chain.
+        market: The market's address, 0x and 40 hex digits, in any case.
+        trade_id: The trade; 0 for package and request, which exist before their trade has a number.
+        anchor: 32 bytes that the chain holds for it: of a package the manifest hash, of a request and a response their
+            digests, of audit inputs the input commitment, of a model the root of its ciphertext.
+    """
+
+    kind: Kind
+    chain_id: int
+    market: str
+    trade_id: int
+    anchor: bytes
+
+    def __post_init__(self) -> None:
+        """Check the lengths, so that a name is one file's, in one folder."""
+        if len(self.anchor) != 32 or len(bytes.fromhex(self.market.removeprefix("0x"))) != 20:
+            raise ValueError(f"a label has an address and an anchor of 32 bytes: {self}")
+
+    @property
+    def name(self) -> str:
+        """The message's file name, at most 210 characters."""
+        market = self.market.lower().removeprefix("0x")
+        return f"{self.kind.value}-{self.chain_id}-{market}-{self.trade_id}-{self.anchor.hex()}"
+
+    def __str__(self) -> str:
+        """The message, to people."""
+        words = self.kind.value.replace("-", " ")
+        return f"{words} of trade {self.trade_id}" if self.trade_id else f"{words} 0x{self.anchor.hex()[:8]}…"
+
+
+def sign_trailer(label: Label, digest: bytes, account: LocalAccount) -> bytes:
+    """The trailer of a message with this keccak256; the same for the same message (RFC 6979)."""
+    return _MAGIC + digest + bytes(account.sign_message(_signable(label, digest)).signature)
+
+
+def read_trailer(label: Label, trailer: bytes, sender: str) -> bytes:
+    """The digest that a trailer says the sender has signed for this label.
+
+    Not checked: that the message has this digest.
+
+    Raises:
+        SkippedMessageError: It is no trailer, or signed by another account or for another label.
+    """
+    digest, signature = trailer[len(_MAGIC) : -_SIGNATURE_BYTES], trailer[-_SIGNATURE_BYTES:]
+    if len(trailer) != TRAILER_BYTES or not trailer.startswith(_MAGIC):
+        raise SkippedMessageError(f"what lies there for the {label} is cut off, or signed by nobody")
+    try:
+        signer = str(Account.recover_message(_signable(label, digest), signature=signature))
+    except (ValueError, BadSignature) as error:
+        raise SkippedMessageError(f"what lies there for the {label} has no valid signature") from error
+    if signer.lower() != sender.lower():
+        # Another label's signature recovers to some account as well, so its address would mislead.
+        raise SkippedMessageError(f"what lies there for the {label} is not signed by {sender} for it")
+    return digest
+
+
+def _signable(label: Label, digest: bytes) -> SignableMessage:
+    domain = {"name": "ModelSeal", "version": "1", "chainId": label.chain_id, "verifyingContract": label.market}
+    message: dict[str, Any] = {
+        "kind": label.kind.value,
+        "trade": label.trade_id,
+        "anchor": label.anchor,
+        "digest": digest,
+    }
+    return encode_typed_data(domain, _TYPES, message)

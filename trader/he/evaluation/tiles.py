@@ -1,0 +1,165 @@
+"""One stage of a program on one tile: some positions modulo one prime of all ciphertexts of a batch.
+
+A value is a tile [size, components, t] of centred residues. Rearrangements are not carried out: a linear node reads its
+operand in chunks of positions through the indices, so a convolution's patches exist for a few positions at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he.planning.propagation import multipliers
+from trader.he.program.steps import Affine, Combine, Normalise, Refresh, Split, Stage, Step
+from trader.he.ring.arithmetic import CPU, Arithmetic
+from trader.he.ring.residues import ExactWeights
+from trader.model.canonical import CanonicalModel
+from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
+
+Tile: TypeAlias = Any
+"""Centred residues [elements, components, positions] modulo one prime, in arrays of the arithmetic's kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """Elements of a tile by index; not yet copied."""
+
+    source: Tile
+    indices: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One linear node modulo one prime: weights and bias of each group, the bias at the scale of the product."""
+
+    weights: tuple[ExactWeights, ...]
+    biases: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TileEvaluator:
+    """One stage of a program modulo one prime."""
+
+    stage: Stage
+    prime: int
+    scales: Mapping[str, Fraction]
+    layers: dict[str, _Layer]
+    arithmetic: Arithmetic
+
+    @classmethod
+    def prepare(
+        cls,
+        model: CanonicalModel,
+        stage: Stage,
+        scales: Mapping[str, Fraction],
+        prime: int,
+        *,
+        biased: bool = True,
+        arithmetic: Arithmetic = CPU,
+    ) -> "TileEvaluator":
+        """Split weights and lift biases, or leave them out, once for all tiles."""
+        layers = {
+            step.name: _prepare_layer(model, step, scales[step.inputs[0]] * biased, prime, arithmetic)
+            for step in stage.steps
+            if isinstance(step, Linear)
+        }
+        return cls(stage, prime, scales, layers, arithmetic)
+
+    def run(self, inputs: Mapping[str, Tile]) -> dict[str, Tile]:
+        """Tiles [size, components, t] of what the stage reads to those of its targets."""
+        values: dict[str, Tile | _Gathered] = dict(inputs)
+        last_use = {name: position for position, step in enumerate(self.stage.steps) for name in step.inputs}
+        for position, step in enumerate(self.stage.steps):
+            values[step.name] = self._run_step(step, [values[name] for name in step.inputs])
+            for name in step.inputs:
+                if last_use[name] == position and name not in self.stage.targets:
+                    values.pop(name, None)
+        return {name: self._gather(values[name]) for name in self.stage.targets}
+
+    def _run_step(self, step: Step, read: list[Tile | _Gathered]) -> Tile | _Gathered:
+        match step:
+            case Linear():
+                return self._linear(self.layers[step.name], read[0])
+            case Square():
+                operand = self._gather(read[0])
+                return self.arithmetic.multiply_values(operand, operand, self.prime)
+            case Multiply():
+                return self.arithmetic.multiply_values(self._gather(read[0]), self._gather(read[1]), self.prime)
+            case Sum():
+                return self.arithmetic.sum_terms(self._gather(read[0]), step.terms, self.prime)
+            case Rearrange():
+                return self._rearrange(step, read)
+            case Normalise():
+                return read[0]
+            case Add() | Combine():
+                return self._combine(step, read)
+            case Refresh() | Affine() | Split():
+                raise TypeError("what SEAL does part of is not carried out on tiles")
+
+    def _gather(self, value: Tile | _Gathered) -> Tile:
+        return self._rows(value, 0, len(value.indices)) if isinstance(value, _Gathered) else value
+
+    def _rows(self, value: Tile | _Gathered, start: int, stop: int) -> Tile:
+        """Elements start … stop - 1."""
+        if isinstance(value, _Gathered):
+            return self.arithmetic.gather(value.source, value.indices[start:stop])
+        return value[start:stop]
+
+    def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:
+        """Every position and group through its weights, a few positions at a time."""
+        groups, inputs = len(layer.weights), int(layer.weights[0].limbs.shape[1])
+        size = len(operand.indices) if isinstance(operand, _Gathered) else len(operand)
+        source = operand.source if isinstance(operand, _Gathered) else operand
+        positions, per_position = size // (groups * inputs), groups * inputs
+        chunk = max(1, self.arithmetic.chunk_bytes // (per_position * source[0].nbytes))
+        result = self.arithmetic.empty((positions, groups, layer.weights[0].outputs, *source.shape[1:]))
+        for start in range(0, positions, chunk):
+            stop = min(start + chunk, positions)
+            first, last = start * per_position, stop * per_position
+            tile = self._rows(operand, first, last).reshape(stop - start, groups, inputs, *source.shape[1:])
+            for group, weights in enumerate(layer.weights):
+                result[start:stop, group] = self.arithmetic.multiply_weights(weights, tile[:, group], self.prime)
+                for position in range(start, stop):
+                    self.arithmetic.add_constants(result[position, group], layer.biases[group], self.prime)
+        return result.reshape(-1, *source.shape[1:])
+
+    def _aligned(self, step: Step, read: list[Tile | _Gathered]) -> list[Tile]:
+        """What a step reads, at the step's scale, coefficients included, and with as many components."""
+        tiles = [self._gather(value) for value in read]
+        components = max(tile.shape[1] for tile in tiles)
+        return [
+            self._widen(self.arithmetic.scale_values(tile, factor, self.prime), components)
+            for tile, factor in zip(tiles, multipliers(step, self.scales), strict=True)
+        ]
+
+    def _combine(self, step: Add | Combine, read: list[Tile | _Gathered]) -> Tile:
+        total, *others = self._aligned(step, read)
+        for tile in others:
+            total = self.arithmetic.add_values(total, tile, self.prime)
+        constant = round(Fraction(step.constant) * self.scales[step.name]) if isinstance(step, Combine) else 0
+        if constant:
+            total = total + 0.0  # a copy, whatever the kind of array
+            constants = np.full(len(total), constant % self.prime, dtype=np.float64)
+            self.arithmetic.add_constants(total, constants, self.prime)
+        return total
+
+    def _widen(self, tile: Tile, components: int) -> Tile:
+        """Missing components are zero."""
+        return tile if tile.shape[1] == components else self.arithmetic.widen(tile, components)
+
+    def _rearrange(self, step: Rearrange, read: list[Tile | _Gathered]) -> _Gathered:
+        if len(read) == 1 and not isinstance(read[0], _Gathered):
+            return _Gathered(read[0], step.indices)
+        tiles = self._aligned(step, read)
+        return _Gathered(tiles[0] if len(tiles) == 1 else self.arithmetic.concatenate(tiles), step.indices)
+
+
+def _prepare_layer(model: CanonicalModel, node: Linear, scale: Fraction, prime: int, arithmetic: Arithmetic) -> _Layer:
+    spec = model.graph.parameters[node.parameter]
+    weights = model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
+    lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
+    biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
+    return _Layer(tuple(arithmetic.prepare_weights(group, prime) for group in weights), biases)

@@ -1,0 +1,199 @@
+"""How scale, magnitude and noise move through a program; the planner predicts with it, the evaluator relies on scales.
+
+Scales are exact rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
+them by the primes that they drop. Where scales meet, values are multiplied by integers that bring them to a common one:
+exactly where the quotient is an integer, else rounded at `COEFFICIENT_BITS` or more. Noise is a standard deviation per
+slot in real units, as if the noises that meet were independent (Costache, Curtis, Hales, Murphy, Ogilvie and Player,
+"On the precision loss in approximate homomorphic encryption", 2023, for the canonical embedding's factors; Kim,
+Polyakov and Zucca, "Revisiting homomorphic encryption schemes for finite fields", 2021, for key switching's).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trader.he.layouts.packing import AffineMap
+from trader.he.program.steps import Affine, Combine, Normalise, Program, Refresh, Split, Step
+from trader.he.seal.objects import ERROR_DEVIATION
+from trader.model.canonical import CanonicalModel
+from trader.model.graph import INPUT
+from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
+from trader.model.reference import rearrange
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COEFFICIENT_BITS = 20
+"""Grid of coefficients, and of quotients of scales that aren't integers."""
+
+
+def value_scales(
+    program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
+) -> dict[str, Fraction]:
+    """Scale of every value; `dropped` has the product of the primes that a refresh drops, by level.
+
+    `scale_bits` is the scale of weights: s of integers, or that of encoded ones. Levels that `dropped` doesn't have are
+    left out.
+    """
+    scales = {INPUT: Fraction(1 << input_scale_bits)}
+    for step in program.steps:
+        if any(name not in scales for name in step.inputs):
+            continue
+        read = [scales[name] for name in step.inputs]
+        match step:
+            case Linear() | Affine():
+                scales[step.name] = read[0] * (1 << scale_bits)
+            case Square():
+                scales[step.name] = read[0] ** 2
+            case Multiply():
+                scales[step.name] = read[0] * read[1]
+            case Normalise():
+                scales[step.name] = read[0] * Fraction(2) ** step.bits
+            case Split():
+                scales[step.name] = 2 * read[0]
+            case Refresh():
+                level = program.levels[step.inputs[0]]
+                if level < len(dropped):
+                    scales[step.name] = read[0] / dropped[level]
+            case _:
+                scales[step.name] = _common_scale(read, _factors(step))
+    return scales
+
+
+def _factors(step: Step) -> tuple[float, ...]:
+    return step.coefficients if isinstance(step, Combine) else (1.0,) * len(step.inputs)
+
+
+def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
+    """The largest scale, with as many bits more as it takes to write every factor as an integer."""
+    common = max(scales)
+    for scale, factor in zip(scales, factors, strict=True):
+        if (Fraction(factor) * common / scale).denominator != 1:
+            missing = COEFFICIENT_BITS - math.floor(log2(common / scale))
+            common *= 1 << max(0, missing)
+    return common
+
+
+def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
+    """Integers that bring what a step reads to the step's scale, coefficients included."""
+    target = scales[step.name]
+    pairs = zip(step.inputs, _factors(step), strict=True)
+    return [round(Fraction(factor) * target / scales[name]) for name, factor in pairs]
+
+
+def log2(value: Fraction) -> float:
+    """Logarithm of a positive fraction of any size."""
+    excess = value.numerator.bit_length() - value.denominator.bit_length()
+    return excess + math.log2(value / Fraction(2) ** excess)
+
+
+def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, float]:
+    """Largest |value| of every value, real units: those of the graph are given, units of polynomials are within 1."""
+    known = dict(bounds)
+    for step in program.steps:
+        if step.name in known:
+            continue
+        read = [known[name] for name in step.inputs]
+        match step:
+            case Normalise():
+                known[step.name] = 1.0
+            case Square():
+                known[step.name] = read[0] ** 2
+            case Multiply():
+                known[step.name] = read[0] * read[1]
+            case Combine():
+                terms = zip(step.coefficients, read, strict=True)
+                known[step.name] = abs(step.constant) + sum(abs(factor) * bound for factor, bound in terms)
+            case _:
+                known[step.name] = max(read)
+    return known
+
+
+def fresh_noise(degree: int) -> float:
+    """Deviation of a slot of a fresh symmetric encryption, rounding of the message included, at scale 1."""
+    return math.sqrt((ERROR_DEVIATION**2 + 1 / 12) * degree / 2)
+
+
+def rounding_noise(degree: int) -> float:
+    """Deviation of a slot after dividing a ciphertext of two components by a prime, at the scale that it then has.
+
+    Both components are rounded, the second meets a ternary secret: variance (1 + 2N/3)/12 per coefficient.
+    """
+    return math.sqrt((1 + 2 * degree / 3) / 12 * degree / 2)
+
+
+def switching_noise(degree: int, primes: int) -> float:
+    """Deviation of a slot that relinearisation adds, at scale 1.
+
+    One error per prime, times digits below the prime, divided by a special prime that is at least half as large.
+    """
+    return math.sqrt(primes * degree / 3 * 4 * ERROR_DEVIATION**2 * degree / 2) + rounding_noise(degree)
+
+
+def output_noise(
+    program: Program,
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    input_noise: float,
+    added_noise: Mapping[str, float],
+    maps: Mapping[str, AffineMap] = MappingProxyType({}),
+) -> float:
+    """Largest deviation of an output, real units, for inputs of deviation `input_noise`.
+
+    Args:
+        program: what is carried out.
+        model: its parameters.
+        bounds: largest |value| of every value, real units (`value_bounds`).
+        input_noise: real units.
+        added_noise: what each refresh and affine map adds, by its name, real units.
+        maps: of a packed program.
+    """
+    noises: dict[str, NDArray[np.float64]] = {INPUT: np.full(program.graph.features, input_noise)}
+    for step in program.steps:
+        noise = _step_noise(step, [noises[name] for name in step.inputs], model, bounds, maps)
+        noises[step.name] = np.hypot(noise, added_noise.get(step.name, 0.0))
+    return max(float(noises[program.graph.output].max()), 2.0**-1000)
+
+
+def _step_noise(
+    step: Step,
+    read: "list[NDArray[np.float64]]",
+    model: CanonicalModel,
+    bounds: Mapping[str, float],
+    maps: Mapping[str, AffineMap],
+) -> "NDArray[np.float64]":
+    """Deviations of a step's elements, if it adds no noise of its own."""
+    match step:
+        case Linear():
+            return _through_weights(model, step, read[0])
+        case Affine():
+            return np.asarray(np.sqrt(read[0] ** 2 @ maps[step.name].matrix ** 2))
+        case Square():
+            # To first order: the noise's own square is smaller by the statistical distance that is asked for.
+            return np.asarray(2 * bounds[step.inputs[0]] * read[0])
+        case Multiply():
+            return np.hypot(bounds[step.inputs[1]] * read[0], bounds[step.inputs[0]] * read[1])
+        case Sum():
+            return np.asarray(np.sqrt((read[0].reshape(-1, step.terms) ** 2).sum(axis=1)))
+        case Rearrange():
+            return np.asarray(rearrange([noise[np.newaxis] for noise in read], step.indices)[0])
+        case Normalise():
+            return np.asarray(np.ldexp(read[0], -step.bits))
+        case Refresh() | Split():
+            return read[0]
+        case Combine() | Add():
+            scaled = [(c * x) ** 2 for c, x in zip(_factors(step), read, strict=True)]
+            return np.asarray(np.sqrt(np.sum(scaled, axis=0)))
+
+
+def _through_weights(model: CanonicalModel, node: Linear, noise: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    spec = model.graph.parameters[node.parameter]
+    weights = np.ldexp(model.weights(node.parameter).astype(np.float64), -model.scale_bits)
+    squares = weights.reshape(spec.groups, spec.inputs, spec.outputs) ** 2
+    variances = noise.reshape(-1, spec.groups, spec.inputs).swapaxes(0, 1) ** 2 @ squares
+    deviations: NDArray[np.float64] = np.sqrt(variances.swapaxes(0, 1).reshape(-1))
+    return deviations

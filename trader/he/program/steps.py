@@ -1,0 +1,347 @@
+"""What is carried out on ciphertexts: the graph, activations as polynomials, and refreshes where depth asks for them.
+
+A product has three components, and a product of products more, at ever larger scales. A *staged* program refreshes a
+ciphertext of more than two components before it enters another product: SEAL relinearises it to two components and
+rescales it, dropping primes. Refreshes cut a program into levels: everything at one level has the same primes, and a
+value that is read at a higher level is switched there by leaving residues out. Refreshing is put off until a
+product needs it, as sums and linear layers usually leave fewer ciphertexts to refresh.
+
+A *paired* program begins with two samples per slot, as real and imaginary parts. Linear nodes don't mind; before the
+first products the samples are split, and what comes after is carried out for the one and then for the other.
+
+A *packed* program is for ciphertexts that hold several features (`trader.he.layouts.packing`). Its linear nodes are
+joined to affine maps, whose weights are not integers but encoded polynomials at a scale of their own; so it refreshes
+after each map, and before it, as only ciphertexts of two components are rotated.
+
+`build_program` is a function of the public graph and the plan, so both sides could rebuild it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from trader.he.errors import PlanError
+from trader.he.program.activations import Polynomial
+from trader.model.graph import INPUT, Graph
+from trader.model.nodes import Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """y = Σ c_i·x_i + constant, element by element; coefficients are rounded to the grid of the common scale."""
+
+    name: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    coefficients: tuple[float, ...]
+    constant: float
+
+
+@dataclass(frozen=True, slots=True)
+class Normalise:
+    """y = x/2^bits: the same ciphertexts, read at another scale."""
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """y = x with two components, at the next level, its scale divided by the primes that are dropped."""
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """y = x·W + b: a run of linear nodes as one map, which is how packed ciphertexts are multiplied.
+
+    Attributes:
+        chain: nodes, each of which reads the one before.
+        size: elements of x.
+    """
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+    chain: tuple[Linear | Sum | Rearrange, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """y = the two samples that share every slot of x, apart from each other, at the next level and twice the scale."""
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+
+
+Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine | Split
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Steps in topological order.
+
+    Attributes:
+        graph: what is computed.
+        steps: how.
+        levels: of every value: number of refreshes on the longest path to it.
+        components: of every value: polynomials per ciphertext.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    levels: Mapping[str, int]
+    components: Mapping[str, int]
+
+    @property
+    def depth(self) -> int:
+        """Number of refreshes on the longest path; 0 where nothing is relinearised."""
+        return max(self.levels.values())
+
+    def refreshes(self, level: int) -> list[Refresh]:
+        """Those that end a level."""
+        return [s for s in self.steps if isinstance(s, Refresh) and self.levels[s.inputs[0]] == level]
+
+    @property
+    def splits(self) -> list[Split]:
+        """Those that end level 0 of a paired program."""
+        return [step for step in self.steps if isinstance(step, Split)]
+
+    def stage(self, level: int) -> "Stage":
+        """What is computed on tiles at a level."""
+        made = {step.name: step for step in self.steps}
+        last = level == self.depth
+        ends = [*self.refreshes(level), *(self.splits if level == 0 else ())]
+        targets = {self.graph.output} if last else {step.inputs[0] for step in ends}
+        targets |= {name for name in self._kept() if self.levels[name] == level}
+        needed, reads, waiting = set(), set(), sorted(targets)
+        while waiting:
+            name = waiting.pop()
+            step = made.get(name)
+            if step is None or isinstance(step, Refresh | Split) or (self.levels[name] < level and not _is_free(step)):
+                reads.add(name)
+            elif name not in needed:
+                needed.add(name)
+                waiting.extend(step.inputs)
+        return Stage(
+            level,
+            tuple(step for step in self.steps if step.name in needed),
+            tuple(sorted(reads)),
+            tuple(sorted(targets)),
+        )
+
+    def _kept(self) -> set[str]:
+        """Values, other than refreshed ones, that a later level reads; free steps in between are taken again there."""
+        made = {step.name: step for step in self.steps}
+        kept = set()
+        for step in self.steps:
+            waiting = list(step.inputs)
+            while waiting:
+                name = waiting.pop()
+                source = made.get(name)
+                if source is None or isinstance(source, Refresh | Split):
+                    continue
+                if _is_free(source):
+                    waiting.extend(source.inputs)
+                elif self.levels[name] < self.levels[step.name]:
+                    kept.add(name)
+        return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The part of a program at one level.
+
+    Attributes:
+        level: number of refreshes before it.
+        steps: in order, no refreshes among them.
+        reads: values that exist before: the input, refreshed ones, and ones kept from lower levels.
+        targets: values that are kept or refreshed, or the output.
+    """
+
+    level: int
+    steps: tuple[Step, ...]
+    reads: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def _is_free(step: Step) -> bool:
+    return isinstance(step, Rearrange | Normalise)
+
+
+def build_program(
+    graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False, paired: bool = False
+) -> Program:
+    """The program of a graph; `polynomials` has one for every activation node, by name.
+
+    Raises:
+        PlanError: an activation has no polynomial; or the program is to be packed, and a node moves elements of
+            several values; or it is to be paired, and nothing in it multiplies,
+            or inputs themselves.
+    """
+    builder = _Builder(graph, polynomials, staged or packed, paired)
+    for node in _join_linear(graph) if packed else graph.nodes:
+        builder.add_node(node)
+    if graph.output in builder.shared:
+        raise PlanError("a linear model's samples never need to be split")
+    return Program(graph, tuple(builder.steps), builder.levels, builder.components)
+
+
+def _join_linear(graph: Graph) -> list[Node | Affine]:
+    """The nodes of a graph, runs of linear ones as affine maps; values inside a run are read by nobody else."""
+    reads = Counter(name for node in graph.nodes for name in node.inputs)
+    sizes = {INPUT: graph.features, **{node.name: math.prod(node.shape) for node in graph.nodes}}
+    joined: list[Node | Affine] = []
+    for node in graph.nodes:
+        if not isinstance(node, Linear | Sum | Rearrange):
+            joined.append(node)
+            continue
+        if len(node.inputs) > 1:
+            raise PlanError(f"'{node.name}' moves elements of several values, which packed ciphertexts don't allow")
+        source = node.inputs[0]
+        chain: tuple[Linear | Sum | Rearrange, ...] = (node,)
+        before = next((step for step in joined if step.name == source), None)
+        if isinstance(before, Affine) and reads[source] == 1:
+            joined.remove(before)
+            source, chain = before.inputs[0], (*before.chain, node)
+        joined.append(Affine(node.name, (source,), node.shape, chain, sizes[source]))
+    return joined
+
+
+class _Builder:
+    """Grows a program; knows level and components of every value."""
+
+    def __init__(self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool, paired: bool) -> None:
+        self._graph = graph
+        self._polynomials = polynomials
+        self._staged = staged
+        self.steps: list[Step] = []
+        self.levels = {INPUT: 0}
+        self.components = {INPUT: 2}
+        self._refreshed: dict[str, str] = {}
+        self._lifted: set[str] = set()
+        """Values whose scale holds that of a map's weights."""
+        self.shared = {INPUT} if paired else set()
+        """Values with two samples per slot."""
+
+    def add_node(self, node: Node | Affine) -> None:
+        """A node of the graph, and what it takes."""
+        self._split_operands(node)
+        match node:
+            case Affine():
+                self._add(replace(node, inputs=(self._refresh(node.inputs[0]),)))
+            case Activation():
+                if node.name not in self._polynomials:
+                    raise _without_polynomial(node)
+                self._add_activation(node, self._polynomials[node.name])
+            case Square():
+                self._add(replace(node, inputs=(self._refresh(node.inputs[0]),)))
+            case Multiply():
+                self._add(replace(node, inputs=(self._refresh(node.inputs[0]), self._refresh(node.inputs[1]))))
+            case Rearrange():
+                self._add(replace(node, inputs=tuple(self._newest(name) for name in node.inputs)))
+            case Add():
+                self._add(replace(node, inputs=(self._newest(node.inputs[0]), self._newest(node.inputs[1]))))
+            case Linear() | Sum():
+                self._add(replace(node, inputs=(self._newest(node.inputs[0]),)))
+
+    def _add(self, step: Step) -> str:
+        level = max(self.levels[name] for name in step.inputs)
+        read = [self.components[name] for name in step.inputs]
+        match step:
+            case Refresh() | Split():
+                level, components = level + 1, 2
+            case Square():
+                components = 2 * read[0] - 1
+            case Multiply():
+                components = sum(read) - 1
+            case _:
+                components = max(read)
+        self.steps.append(step)
+        self.levels[step.name], self.components[step.name] = level, components
+        if isinstance(step, Affine) or (not isinstance(step, Refresh) and self._lifted.intersection(step.inputs)):
+            self._lifted.add(step.name)
+        if not isinstance(step, Split) and self.shared.intersection(step.inputs):
+            self.shared.add(step.name)
+        return step.name
+
+    def _newest(self, name: str) -> str:
+        """The refreshed value where there is one."""
+        return self._refreshed.get(name, name)
+
+    def _split_operands(self, node: Node | Affine) -> None:
+        """Split what a node can't read with two samples per slot: it isn't linear, or reads split values besides."""
+        if isinstance(node, Linear | Sum | Rearrange | Add) and self.shared.issuperset(node.inputs):
+            return
+        for name in self.shared.intersection(node.inputs):
+            if name == INPUT:
+                raise PlanError("every input would have to be split")
+            self._refreshed[name] = self._add(Split(f"{name}%", (name,), self._shape(name)))
+            self.shared.discard(name)
+
+    def _refresh(self, name: str) -> str:
+        """The value as a product, or an affine map, may read it."""
+        newest = self._newest(name)
+        if not self._staged or (self.components[newest] == 2 and newest not in self._lifted):
+            return newest
+        self._refreshed[name] = self._add(Refresh(f"{name}~", (name,), self._shape(name)))
+        return self._refreshed[name]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return next(step.shape for step in self.steps if step.name == name)
+
+    def _add_activation(self, node: Activation, polynomial: Polynomial) -> None:
+        """Its polynomial, by splitting at powers of two (Paterson and Stockmeyer, 1973, with giant steps doubling)."""
+        unit = Normalise(f"{node.name}/1", (self._refresh(node.inputs[0]),), node.shape, polynomial.unit_bits)
+        powers = {1: self._add(unit)}
+        terms, constant = self._terms(node, powers, list(polynomial.coefficients), node.name)
+        self._add_combination(node.name, node.shape, terms, constant)
+
+    def _terms(
+        self, node: Activation, powers: dict[int, str], coefficients: list[float], label: str
+    ) -> tuple[dict[str, float], float]:
+        """Values and their factors whose sum, with the constant, is the polynomial of the unit."""
+        while len(coefficients) > 1 and coefficients[-1] == 0:
+            coefficients = coefficients[:-1]
+        if len(coefficients) == 1:
+            return {}, coefficients[0]
+        if len(coefficients) == 2:
+            return {powers[1]: coefficients[1]}, coefficients[0]
+        half = 1 << ((len(coefficients) - 1).bit_length() - 1)
+        high, high_constant = self._terms(node, powers, coefficients[half:], f"{label}/{half}")
+        power = self._power(node, powers, half)
+        low, constant = self._terms(node, powers, coefficients[:half], f"{label}/0")
+        if not high:
+            return {**low, self._newest(power): high_constant}, constant
+        factor = self._add_combination(f"{label}/{half}+", node.shape, high, high_constant)
+        operands = (self._refresh(power), self._refresh(factor))
+        return {**low, self._add(Multiply(f"{label}/{half}*", operands, node.shape)): 1.0}, constant
+
+    def _power(self, node: Activation, powers: dict[int, str], exponent: int) -> str:
+        if exponent not in powers:
+            root = self._refresh(self._power(node, powers, exponent // 2))
+            powers[exponent] = self._add(Square(f"{node.name}/{exponent}^", (root,), node.shape))
+        return powers[exponent]
+
+    def _add_combination(self, name: str, shape: tuple[int, ...], terms: dict[str, float], constant: float) -> str:
+        newest: dict[str, float] = {}
+        for value, factor in terms.items():
+            newest[self._newest(value)] = newest.get(self._newest(value), 0.0) + factor
+        return self._add(Combine(name, tuple(newest), shape, tuple(newest.values()), constant))
+
+
+def _without_polynomial(node: Activation) -> PlanError:
+    """The error for an activation that was planned without data to fit it to."""
+    return PlanError(
+        f"{node.kind} '{node.name}' can't be evaluated on encrypted data without a polynomial; prepare the "
+        "model with calibration data, or use a square activation instead"
+    )

@@ -1,0 +1,119 @@
+"""Where tiles are computed: what a place must offer, and the CPU, which is the default and the reference.
+
+A tile [elements, components, positions] holds centred residues modulo one prime. Whatever computes it, the results are
+exact, so that all places give the same residues.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he.ring import kernels, residues
+from trader.he.types import Residues
+
+BLOCK = 512
+"""Positions in a tile of the CPU's; divides every ring degree, and is whole buffers of `trader.he.ring.expansion`."""
+
+
+class Arithmetic(Protocol):
+    """Residues of one prime at a time; tiles are arrays of the place's own kind."""
+
+    block: int | None
+    """Positions per tile; None for all of a ciphertext."""
+    chunk_bytes: int
+    """Operands of one product."""
+
+    def scratch(self, shape: tuple[int, int, int]) -> Any:
+        """Memory for `load` to use again."""
+
+    def load(self, components: Sequence[Residues], prime: int, scratch: Any) -> Any:
+        """Components [size, t] as a tile."""
+
+    def store(self, tile: Any, prime: int, target: Residues) -> None:
+        """A tile as residues [size, components, t]."""
+
+    def prepare_weights(self, weights: NDArray[np.int32], prime: int) -> residues.ExactWeights:
+        """Split a matrix [a, b] for exact products."""
+
+    def multiply_weights(self, weights: residues.ExactWeights, values: Any, prime: int) -> Any:
+        """Values [..., a, c, t] to [..., b, c, t]."""
+
+    def multiply_values(self, left: Any, right: Any, prime: int) -> Any:
+        """Products of ciphertexts, element by element."""
+
+    def add_values(self, left: Any, right: Any, prime: int) -> Any:
+        """Sums."""
+
+    def sum_terms(self, values: Any, terms: int, prime: int) -> Any:
+        """Sums of successive elements."""
+
+    def scale_values(self, values: Any, factor: int, prime: int) -> Any:
+        """Values times an integer."""
+
+    def add_constants(self, values: Any, constants: NDArray[np.float64], prime: int) -> None:
+        """Add constants [e] to the first components of values [e, c, t], in place."""
+
+    def gather(self, values: Any, indices: NDArray[np.int64]) -> Any:
+        """Elements by index; 0 where it is negative."""
+
+    def empty(self, shape: tuple[int, ...]) -> Any:
+        """A tile to be filled."""
+
+    def concatenate(self, tiles: Sequence[Any]) -> Any:
+        """Elements of all tiles."""
+
+    def widen(self, tile: Any, components: int) -> Any:
+        """With zero for missing components."""
+
+
+class CpuArithmetic:
+    """NumPy, BLAS and compiled kernels; tiles that stay in a core's cache."""
+
+    block: int | None = BLOCK
+    chunk_bytes = 4 << 20
+    """What should stay in cache."""
+
+    prepare_weights = staticmethod(residues.prepare_weights)
+    multiply_weights = staticmethod(residues.multiply_weights)
+    multiply_values = staticmethod(residues.multiply_values)
+    add_values = staticmethod(residues.add_values)
+    sum_terms = staticmethod(residues.sum_terms)
+    scale_values = staticmethod(residues.scale_values)
+    add_constants = staticmethod(kernels.add_constants)
+
+    def scratch(self, shape: tuple[int, int, int]) -> residues.Tile:
+        """Memory for `load` to use again."""
+        return np.empty(shape)
+
+    def load(self, components: Sequence[Residues], prime: int, scratch: residues.Tile) -> residues.Tile:
+        """Components [size, t] as a tile."""
+        for component, values in enumerate(components):
+            kernels.centre(values, prime, scratch[:, component])
+        return scratch
+
+    def store(self, tile: residues.Tile, prime: int, target: Residues) -> None:
+        """A tile as residues [size, components, t]."""
+        kernels.uncentre(tile, prime, target)
+
+    def gather(self, values: residues.Tile, indices: NDArray[np.int64]) -> residues.Tile:
+        """Elements by index; 0 where it is negative."""
+        tile: residues.Tile = values[indices]
+        tile[indices < 0] = 0
+        return tile
+
+    def empty(self, shape: tuple[int, ...]) -> residues.Tile:
+        """A tile to be filled."""
+        return np.empty(shape)
+
+    def concatenate(self, tiles: Sequence[residues.Tile]) -> residues.Tile:
+        """Elements of all tiles."""
+        return np.concatenate(tiles)
+
+    def widen(self, tile: residues.Tile, components: int) -> residues.Tile:
+        """With zero for missing components."""
+        return np.pad(tile, ((0, 0), (0, components - tile.shape[1]), (0, 0)))
+
+
+CPU = CpuArithmetic()

@@ -1,0 +1,104 @@
+"""Exact linear algebra on residues, through floating-point BLAS.
+
+A sum of products of integers is exact in float64 as long as every partial sum stays below 2^53. Residues are taken from
+(-q/2, q/2], so that |Σ w·r| <= ‖w‖₁·q/2: with primes of 31 bits one product suffices for columns of weights with
+‖w‖₁ < 2^23. Heavier ones are split into limbs, W = Σ_k 2^(k·b)·W_k, whose products are taken together and recombined
+modulo q. Ciphertexts are columns here: a tile [elements, components, coefficients] of values modulo one prime.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he.ring import kernels
+
+Tile = NDArray[np.float64]
+"""Centred residues [elements, components, coefficients] modulo one prime."""
+
+EXACT = 1 << 53
+CENTRE_SLACK = 16
+"""Rounding may leave a reduced value this far beyond q/2."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactWeights:
+    """An integer matrix [a, b], prepared for exact products modulo primes up to a size.
+
+    Attributes:
+        limbs: float64 [limb count · b, a], lowest limb first, transposed.
+        limb_bits: position of a limb relative to the one before.
+        outputs: b.
+    """
+
+    limbs: NDArray[np.float64] = field(repr=False)
+    limb_bits: int
+    outputs: int
+
+
+def prepare_weights(weights: NDArray[np.int32], largest_prime: int) -> ExactWeights:
+    """Split a matrix [a, b] into as few limbs as exactness allows."""
+    limit = EXACT // (largest_prime // 2 + CENTRE_SLACK)
+    bits = int(np.abs(weights.astype(np.int64)).max(initial=1)).bit_length() + 1
+    for count in range(1, bits + 1):
+        limb_bits = -(-bits // count)
+        limbs = _split(weights.astype(np.int64), limb_bits, count)
+        if all(np.abs(limb).sum(axis=0).max(initial=0) < limit for limb in limbs):
+            stacked = np.concatenate([limb.T for limb in limbs]).astype(np.float64)
+            return ExactWeights(np.ascontiguousarray(stacked), limb_bits, weights.shape[1])
+    raise OverflowError(f"{weights.shape[0]} inputs are too many for exact products modulo {largest_prime}")
+
+
+def _split(weights: NDArray[np.int64], limb_bits: int, count: int) -> Sequence[NDArray[np.int64]]:
+    """Signed limbs: all but the last lie in [-2^(b-1), 2^(b-1))."""
+    limbs = []
+    for _ in range(count - 1):
+        low = ((weights + (1 << (limb_bits - 1))) & ((1 << limb_bits) - 1)) - (1 << (limb_bits - 1))
+        limbs.append(low)
+        weights = (weights - low) >> limb_bits
+    return [*limbs, weights]
+
+
+def multiply_weights(weights: ExactWeights, values: Tile, prime: int) -> Tile:
+    """y_b = Σ_a W[a, b]·x_a modulo the prime: values [..., a, c, t] to [..., b, c, t]."""
+    columns = values.reshape(*values.shape[:-2], -1)
+    products = weights.limbs @ columns
+    kernels.reduce_doubles(products, prime)
+    count = weights.limbs.shape[0] // weights.outputs
+    limbs = products.reshape(*products.shape[:-2], count, weights.outputs, products.shape[-1])
+    result = np.ascontiguousarray(limbs[..., count - 1, :, :])
+    for limb in range(count - 2, -1, -1):
+        kernels.shift_and_add(result, weights.limb_bits, np.ascontiguousarray(limbs[..., limb, :, :]), prime)
+    return result.reshape(*result.shape[:-1], *values.shape[-2:])
+
+
+def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
+    """Products of ciphertexts, element by element: [e, c, t] and [e, d, t] to [e, c + d - 1, t]."""
+    components = left.shape[1] + right.shape[1] - 1
+    result = np.zeros((left.shape[0], components, left.shape[2]))
+    kernels.convolve_components(left, right, prime, result)
+    return result
+
+
+def add_values(left: Tile, right: Tile, prime: int) -> Tile:
+    """Sums of ciphertexts of the same shape."""
+    total: Tile = left + right
+    kernels.reduce_doubles(total, prime)
+    return total
+
+
+def sum_terms(values: Tile, terms: int, prime: int) -> Tile:
+    """Sums of `terms` successive elements: [e·terms, c, t] to [e, c, t]."""
+    total: Tile = values.reshape(-1, terms, *values.shape[1:]).sum(axis=1)
+    kernels.reduce_doubles(total, prime)
+    return total
+
+
+def scale_values(values: Tile, factor: int, prime: int) -> Tile:
+    """Values times an integer modulo the prime."""
+    if factor == 1:
+        return values
+    scaled = values.copy()
+    kernels.scale_doubles(scaled, factor % prime, prime)
+    return scaled

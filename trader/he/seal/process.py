@@ -1,0 +1,92 @@
+"""The process that runs SEAL for a buyer: Galois keys, or encryptions of zero until nobody reads them any more.
+
+Run as a script by `trader.he.seal.zeros`; what `trader.he.seal.objects` needs as well is here too. It imports nothing
+of the project, the raw bindings without TenSEAL around them, and little of the standard library, so that it starts in
+no time.
+"""
+
+import os
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import _sealapi_cpp as sealapi
+
+JOB = struct.Struct("<4I")
+"""Ring degree, number of prime sizes, bytes of the secret key, number of Galois elements."""
+ELEMENT = struct.Struct("<I")
+LENGTH = struct.Struct("<I")
+
+
+@contextmanager
+def scratch_file(*content: bytes | bytearray | memoryview) -> Iterator[str]:
+    """A file that holds the pieces of content, in memory where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("ciphertext")
+        try:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                file.writelines(content)
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile() as file:
+            file.writelines(content)
+            file.flush()
+            yield file.name
+
+
+def saved(serializable: Any) -> bytes:
+    """What SEAL writes of one of its objects."""
+    with scratch_file() as path:
+        serializable.save(path)
+        with open(path, "rb") as file:  # noqa: PTH123 - see the module's text
+            return file.read()
+
+
+def make_context(degree: int, modulus_bits: Sequence[int], *, levels: bool = True) -> Any:
+    """SEAL's context for CKKS with primes of these sizes, the special prime last; what it refuses raises.
+
+    Without levels below that of fresh ciphertexts it takes a third of the time.
+    """
+    settings = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.CKKS)
+    settings.set_poly_modulus_degree(degree)
+    settings.set_coeff_modulus(sealapi.CoeffModulus.Create(degree, list(modulus_bits)))
+    return sealapi.SEALContext(settings, levels, sealapi.SEC_LEVEL_TYPE.NONE)
+
+
+def _main() -> None:
+    source = sys.stdin.buffer
+    degree, count, key_bytes, element_count = JOB.unpack(source.read(JOB.size))
+    context = make_context(degree, source.read(count), levels=False)
+    key = sealapi.SecretKey()
+    with scratch_file(source.read(key_bytes)) as path:
+        key.load(context, path)
+    elements = [ELEMENT.unpack(source.read(ELEMENT.size))[0] for _ in range(element_count)]
+    try:
+        for item in _galois_keys(context, key, elements) if elements else _zeros(context, key):
+            sys.stdout.buffer.write(LENGTH.pack(len(item)) + item)
+            sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Nobody reads any more; Python would flush once more at exit.
+        os._exit(0)
+
+
+def _galois_keys(context: Any, key: Any, elements: Sequence[int]) -> list[bytes]:
+    """All of them before the first is written: a pipe holds less than one, and the reader is busy."""
+    generator = sealapi.KeyGenerator(context, key)
+    return [saved(generator.create_galois_keys([element])) for element in elements]
+
+
+def _zeros(context: Any, key: Any) -> Iterator[bytes]:
+    encryptor = sealapi.Encryptor(context, key)
+    while True:
+        yield saved(encryptor.encrypt_zero_symmetric())
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,292 @@
+"""Proof that a public key is one: knowledge of short w1, w2 with p0 = p1·w1 + w2 modulo all primes, nothing else told.
+
+Re-randomisation hides a response under (p0, p1) only if p0 is p1 times something short, plus something short
+(`trader.he.evaluation.privacy`); a p0 of the buyer's choice lets it read the seller's randomness. So a request proves
+it. SEAL has p0 + p1·s = e, hence w1 = -s and w2 = e.
+
+The protocol is that of Benhamouda, Camenisch, Krenn, Lyubashevsky and Neven ("Better Zero-Knowledge Proofs for Lattice
+Encryption and Their Application to Group Signatures", ASIACRYPT 2014), whose challenges are monomials X^c, c < 2N, with
+uniform masks in place of Gaussian ones, made non-interactive by hashing (Fiat and Shamir). K times side by side, with
+y1, y2 uniform integer polynomials: t = p1·y1 + y2; challenge c = H(statement, all t); z_i = y_i + X^c·w_i. The verifier
+checks that z1 and z2 are short, computes t = p1·z1 + z2 - X^c·p0 and compares the hash.
+
+Knowledge soundness. Two accepting transcripts with one t and c ≠ c' give (X^c - X^c')·p0 = p1·(z1 - z1') + (z2 - z2').
+2/(X^c - X^c') is a polynomial with coefficients in {-1, 0, 1}, so 2·p0 = p1·w1 + w2 with the integers
+w_i = 2/(X^c - X^c')·(z_i - z_i'), whose norms `Statement.extracted` bounds. Whoever doesn't know such w answers one
+challenge of 2N at most in each repetition: (2N)^-K <= 2^-128 for each hash that it tries. Mind the 2: what hides under
+this key has to be doubled (`trader.he.seal.objects.PublicKey.encrypt_zero`).
+
+Zero knowledge. Let |w_i| <= b_i per coefficient, y_i uniform in [-(B_i + b_i), B_i + b_i], and z_i shown only if it
+lies in a set S of polynomials within [-B_i, B_i]; S is fixed by the statement's form. For every c and every z in S
+there is exactly one y = z - X^c·w, and it is within the mask's box since |X^c·w| <= b_i. So each z in S is shown with
+the same probability, and a try succeeds with probability |S| / |box of masks|, whatever w is. With H a random oracle, a
+simulator draws c and z in S, sets t, and programs H. Rejected tries never leave `prove`.
+
+The masks' box is 2·N·K times as large as the witness, which makes the chance of a try e^-1.
+"""
+
+import hashlib
+import math
+import struct
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.he.errors import SessionError, WireError
+from trader.he.ring import kernels
+from trader.he.ring.sampling import random_integers
+from trader.he.ring.transform import transform
+from trader.he.types import Residues
+
+VERSION = 1
+SOUNDNESS_BITS = 128
+WITNESS_BOUNDS = (1, 21)
+"""Largest |coefficient| of secret and error: SEAL's are ternary and the difference of 21 coins and 21 coins."""
+DIGEST_BYTES = 64
+MAXIMUM_TRIES = 400
+"""All fail with probability below 2^-200."""
+_L2_MARGIN = 1.05
+_FAILURE_BITS = 40
+_UNIFORM_TERNARY, _BINOMIAL = 2 / 3, 10.5
+"""Variances of SEAL's u and e; both are strictly sub-Gaussian."""
+_SHAPE = struct.Struct("<IIIII")
+_Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Norms of a polynomial: largest coefficient, l2 of the coefficients, largest value at a root of X^N + 1."""
+
+    largest: int
+    l2: float
+    canonical: float
+
+    def hold(self, polynomial: _Integers) -> bool:
+        """Whether an integer polynomial [N] is within all three."""
+        if max(int(polynomial.max()), -int(polynomial.min())) > self.largest:
+            return False
+        values = polynomial.astype(np.float64)
+        return float(values @ values) <= self.l2**2 and canonical_norm(values) <= self.canonical
+
+
+def canonical_norm(values: NDArray[np.float64]) -> float:
+    """Largest |value| of a real polynomial [N] at the roots of X^N + 1, by one FFT of N/2 points."""
+    half = values.size // 2
+    folded = (values[:half] + 1j * values[half:]) * np.exp(1j * np.pi * np.arange(half) / values.size)
+    # Bin k is the value at exp(iπ(1 - 4k)/N); the other roots are these ones' conjugates.
+    return float(np.abs(np.fft.fft(folded)).max())
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Everything about a proof that follows from the ring.
+
+    Attributes:
+        degree: N.
+        primes: all of them, the special one last.
+    """
+
+    degree: int
+    primes: tuple[int, ...]
+
+    @property
+    def repetitions(self) -> int:
+        """K: (2N)^-K is at most 2^-128."""
+        return math.ceil(SOUNDNESS_BITS / math.log2(2 * self.degree))
+
+    @property
+    def bounds(self) -> tuple[Bounds, Bounds]:
+        """Of z1 and z2; the last two are what a uniform polynomial in the box keeps, but for a few in a thousand."""
+        return _bounds(self.degree, self.repetitions)
+
+    @property
+    def byte_count(self) -> int:
+        """Exact length of a proof."""
+        return DIGEST_BYTES + self.degree * self.repetitions * sum(self._widths)
+
+    @property
+    def _widths(self) -> list[int]:
+        """Bytes of a coefficient of z1 and of z2."""
+        return [-(-(2 * bounds.largest).bit_length() // 8) for bounds in self.bounds]
+
+    def pack(self, digest: bytes, answers: tuple[_Integers, _Integers]) -> bytes:
+        """Digest and z1, z2 [K, N] as bytes: coefficients + B, little-endian."""
+        packed = [digest]
+        for values, bounds, width in zip(answers, self.bounds, self._widths, strict=True):
+            shifted = (values + bounds.largest).astype("<u4").reshape(-1, 1)
+            packed.append(shifted.view(np.uint8)[:, :width].tobytes())
+        return b"".join(packed)
+
+    def unpack(self, proof: bytes) -> tuple[bytes, tuple[_Integers, _Integers]]:
+        """What `pack` was given.
+
+        Raises:
+            WireError: not of the exact length.
+        """
+        if len(proof) != self.byte_count:
+            raise WireError(f"the public key's proof has {len(proof)} bytes, expected {self.byte_count}")
+        start, found = DIGEST_BYTES, []
+        for bounds, width in zip(self.bounds, self._widths, strict=True):
+            count = self.repetitions * self.degree
+            words = np.zeros((count, 4), dtype=np.uint8)
+            words[:, :width] = np.frombuffer(proof, np.uint8, count * width, start).reshape(count, width)
+            values = words.view("<u4").astype(np.int64).reshape(self.repetitions, self.degree)
+            found.append(values - bounds.largest)
+            start += count * width
+        return proof[:DIGEST_BYTES], (found[0], found[1])
+
+    def hidden_noise_bits(self, components: int) -> float:
+        """log2 of the largest noise that flooding must hide under a proven key, for so many components.
+
+        The phase of Σ_j 2^(j+1)·z_j·s^j under s = -w1/2 is Σ_j (-w1)^j·(u_j·w2 - w1·e1_j + 2·e0_j). The bound holds for
+        all coefficients but with probability 2^-40: sums of u and e with fixed factors are sub-Gaussian with their
+        variance, at most the factors' squared l2 norm times that of a coefficient.
+        """
+        first, second = self.bounds
+        roots = np.exp(1j * np.pi * (2 * np.arange(self.degree // 2) + 1) / self.degree)
+        inverse = 2 / np.abs(1 - roots)  # odd c - c': the largest norms of 2/(X^c - X^c')
+
+        def l2(secrets: int, errors: int) -> float:
+            """Of w1^secrets·w2^errors: the extracted w_i are `inverse` times differences of two answers."""
+            power = secrets + errors
+            if not power:
+                return 1.0
+            values = (2 * first.canonical) ** secrets * (2 * second.canonical) ** errors
+            by_mean = values * math.sqrt((inverse ** (2 * power)).mean())
+            last = second if errors else first
+            by_largest = values / (2 * last.canonical) * float(inverse.max()) ** power * 2 * last.l2
+            return float(min(by_mean, by_largest))
+
+        variance = 0.0
+        for power in range(components - 1):
+            variance += _UNIFORM_TERNARY * l2(power, 1) ** 2
+            variance += _BINOMIAL * (l2(power + 1, 0) ** 2 + 4 * l2(power, 0) ** 2)
+        deviations = math.sqrt(2 * math.log(2 * self.degree * 2.0**_FAILURE_BITS))
+        return math.log2(deviations) + math.log2(variance) / 2
+
+
+@lru_cache(maxsize=16)
+def _bounds(degree: int, repetitions: int) -> tuple[Bounds, Bounds]:
+    count = degree * repetitions
+    # |z| at a root is about complex Gaussian of variance N·B²/3.
+    deviations = math.sqrt(math.log(2 * count) + 3)
+    found = []
+    for witness in WITNESS_BOUNDS:
+        largest = 2 * count * witness
+        l2 = largest * math.sqrt(degree / 3)
+        found.append(Bounds(largest, _L2_MARGIN * l2, deviations * l2))
+    return found[0], found[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What is proven, and for which request.
+
+    Attributes:
+        form: of the proof.
+        first: p0 in NTT form, [primes, N].
+        second: p1 in NTT form, [primes, N].
+        seed: that p1 is expanded from.
+        binding: everything else that the proof is to hold for alone.
+    """
+
+    form: Form
+    first: Residues = field(repr=False)
+    second: Residues = field(repr=False)
+    seed: bytes
+    binding: bytes
+
+    def prove(self, secret: _Integers, error: _Integers) -> bytes:
+        """A proof for p0 = p1·secret + error, both [N].
+
+        Raises:
+            SessionError: a witness beyond its bounds; nothing is shown then.
+        """
+        form, witness = self.form, (secret, error)
+        if any(int(np.abs(w).max()) > bound for w, bound in zip(witness, WITNESS_BOUNDS, strict=True)):
+            raise SessionError("the key's secret or error is larger than SEAL's are; open a new session")
+        shape = (form.repetitions, form.degree)
+        for _ in range(MAXIMUM_TRIES):
+            masks = [
+                random_integers(bounds.largest + bound, shape)
+                for bounds, bound in zip(form.bounds, WITNESS_BOUNDS, strict=True)
+            ]
+            digest = self._digest(self._images(masks[0], masks[1]))
+            challenges = self.challenges(digest)
+            first, second = (
+                mask + np.stack([shift(w, challenge) for challenge in challenges])
+                for mask, w in zip(masks, witness, strict=True)
+            )
+            if self._short(first, second):
+                return form.pack(digest, (first, second))
+        raise SessionError("no try at a proof for the public key succeeded: the random generator is broken")
+
+    def verify(self, proof: bytes) -> None:
+        """Refuse a key that isn't proven for this request.
+
+        Raises:
+            WireError: wrong length, an answer that isn't short, or another statement's.
+        """
+        digest, (first, second) = self.form.unpack(proof)
+        if not self._short(first, second):
+            raise WireError("the public key isn't proven: an answer isn't short. Refuse this peer.")
+        challenges = self.challenges(digest)
+        if self._digest(self.commitments(first, second, challenges)) != digest:
+            raise WireError("the public key isn't proven for this request. Refuse this peer.")
+
+    def challenges(self, digest: bytes) -> list[int]:
+        """The exponents c, one per repetition, uniform in [0, 2N)."""
+        stream = hashlib.shake_256(b"modelseal key proof challenges" + digest).digest(4 * self.form.repetitions)
+        words = np.frombuffer(stream, dtype="<u4") % np.uint32(2 * self.form.degree)  # 2N divides 2^32
+        return [int(word) for word in words]
+
+    def commitments(self, first: _Integers, second: _Integers, challenges: list[int]) -> Residues:
+        """T = p1·z1 + z2 - X^c·p0, [K, primes, N]."""
+        images = self._images(first, second)
+        one = np.zeros(self.form.degree, dtype=np.int64)
+        one[0] = 1
+        monomials = self._transform(np.stack([shift(one, challenge) for challenge in challenges]))
+        zero = np.zeros(self.form.degree, dtype=np.uint32)
+        product = np.empty_like(zero)
+        for image, monomial in zip(images, monomials, strict=True):
+            for index, prime in enumerate(self.form.primes):
+                kernels.multiply_accumulate(monomial[index], self.first[index], zero, prime, product)
+                kernels.subtract(product, prime, image[index])
+        return images
+
+    def _images(self, first: _Integers, second: _Integers) -> Residues:
+        """p1·y1 + y2, [K, primes, N]."""
+        left, right = self._transform(first), self._transform(second)
+        for row, addend in zip(left, right, strict=True):
+            for index, prime in enumerate(self.form.primes):
+                kernels.multiply_accumulate(row[index], self.second[index], addend[index], prime, row[index])
+        return left
+
+    def _transform(self, polynomials: _Integers) -> Residues:
+        return transform(polynomials[:, np.newaxis], (0,), self.form.primes)
+
+    def _short(self, first: _Integers, second: _Integers) -> bool:
+        pairs = zip((first, second), self.form.bounds, strict=True)
+        return all(bounds.hold(polynomial) for answers, bounds in pairs for polynomial in answers)
+
+    def _digest(self, commitments: Residues) -> bytes:
+        form = self.form
+        hasher = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"modelseal keyprf")
+        hasher.update(_SHAPE.pack(VERSION, form.degree, form.repetitions, len(form.primes), len(self.binding)))
+        hasher.update(struct.pack(f"<{len(form.primes)}Q", *form.primes))
+        for bounds in form.bounds:
+            hasher.update(struct.pack("<Qdd", bounds.largest, bounds.l2, bounds.canonical))
+        hasher.update(struct.pack("<I", len(self.seed)) + self.seed + self.binding)
+        hasher.update(np.ascontiguousarray(self.first, dtype="<u4").data)
+        hasher.update(np.ascontiguousarray(commitments, dtype="<u4").data)
+        return hasher.digest()
+
+
+def shift(polynomial: _Integers, exponent: int) -> _Integers:
+    """X^exponent times a polynomial [N], modulo X^N + 1; 0 <= exponent < 2N."""
+    turns, places = divmod(exponent, polynomial.size)
+    rolled = np.roll(polynomial, places)
+    rolled[:places] *= -1
+    return -rolled if turns else rolled
