@@ -6,7 +6,6 @@ which is how its tutorials evaluate a network. A test is whole here: keys, encry
 decryption.
 """
 
-import itertools
 import subprocess
 import sys
 import time
@@ -22,39 +21,17 @@ from trader.he import ClientSession, HePlan, evaluate, plan_encryption
 from trader.he.seal.objects import SecretKey
 from trader.he.session import plan_parameters
 from trader.he.wire.key_proof import Form, Statement
-from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, measured_bounds
-from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
+from trader.model import CanonicalModel, measured_bounds
+from trader.rehearsal.networks import SCALE_BITS, random_network
 
 IMAGE_NETWORK = (784, 64, 10)
 QUICK_NETWORK = (196, 32, 10)
 """Stands for the image network in quick runs."""
 TABLE_NETWORK = (30, 16, 2)
-SCALE_BITS = 13
 OVERHEAD_SAMPLES = 2048
 PROOF_SAMPLES = 50
 THROUGHPUT_SAMPLES = 8192
 """As many as the test sets that people have, and two per slot."""
-
-
-def random_network(*widths: int, seed: int = 0) -> CanonicalModel:
-    """Dense layers of the given widths with square activations between them, salted."""
-    generator = np.random.default_rng(seed)
-    nodes: list[Linear | Square] = []
-    specs, tensors = [], []
-    value = "input"
-    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-        tensor = np.zeros((inputs + 1 + SALT_ROWS, outputs), dtype=np.int32)
-        weights = generator.normal(size=(inputs + 1, outputs)) / inputs**0.5
-        tensor[: inputs + 1] = np.rint(np.ldexp(weights, SCALE_BITS))
-        tensor[inputs + 1 :] = generator.integers(1 << PARAMETER_BITS, size=(SALT_ROWS, outputs))
-        tensors.append(tensor)
-        specs.append(ParameterSpec(f"layer{index}", inputs, outputs, SALT_ROWS))
-        nodes.append(Linear(f"linear{index}", (value,), (outputs,), index))
-        value = f"linear{index}"
-        if index < len(widths) - 2:
-            nodes.append(Square(f"square{index}", (value,), (outputs,)))
-            value = f"square{index}"
-    return CanonicalModel(Graph((widths[0],), tuple(nodes), value, tuple(specs)), tuple(tensors), SCALE_BITS)
 
 
 @dataclass(frozen=True, slots=True)

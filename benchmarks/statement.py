@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 
 import zk
-from benchmarks.he import SCALE_BITS, random_network
 from contracts import Layout
 from trader.demo.training import train_demo_model
 from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
+from trader.rehearsal.networks import SCALE_BITS, random_network
 from zk.binding.tensors import input_elements, parameter_elements
 from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.prover import ProvingRun, prove_tensors

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 from benchmarks.binding import measure_binding
 from benchmarks.ezkl_defaults import PeerCost, measure_defaults
 from benchmarks.gas import MODEL_SIZES
-from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK, random_network
+from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
 from benchmarks.statement import CONTEXT, Statement
+from trader.rehearsal.networks import random_network
 from trader.rehearsal.proving import verify_in_contract
 from zk.circuits.key_files import keys_of
 

@@ -1,6 +1,4 @@
-"""Random canonical models for the tests of encrypted evaluation."""
-
-import itertools
+"""Random models for the tests of encrypted evaluation, their plans and what they should give."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,38 +9,22 @@ from trader.he.request import RequestParts
 from trader.he.seal.objects import SecretKey
 from trader.he.types import Residues
 from trader.he.wire.container import ContainerWriter
-from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square, evaluate_exact, measured_bounds
+from trader.model import CanonicalModel, evaluate_exact, measured_bounds
+from trader.model.canonical import SALT_ROWS
 from trader.model.graph import output_scale_bits
+from trader.rehearsal.networks import SCALE_BITS, random_inputs, random_network
 
-SALT_ROWS = 12
-SCALE_BITS = 13
-
-
-def random_network(*widths: int, seed: int = 0, gain: float = 1.0) -> CanonicalModel:
-    """Dense layers with square activations between them."""
-    generator = np.random.default_rng(seed)
-    nodes: list[Linear | Square] = []
-    specs, tensors = [], []
-    value = "input"
-    for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-        tensor = np.empty((inputs + 1 + SALT_ROWS, outputs), dtype=np.int32)
-        tensor[:inputs] = np.rint(generator.normal(size=(inputs, outputs)) * gain / inputs**0.5 * 2**SCALE_BITS)
-        tensor[inputs] = np.rint(generator.normal(size=outputs) * 0.1 * 2**SCALE_BITS)
-        tensor[inputs + 1 :] = generator.integers(-(2**23), 2**23, (SALT_ROWS, outputs))
-        tensors.append(tensor)
-        specs.append(ParameterSpec(f"layer{index}", inputs, outputs, SALT_ROWS))
-        nodes.append(Linear(f"linear{index}", (value,), (outputs,), index))
-        value = f"linear{index}"
-        if index < len(widths) - 2:
-            nodes.append(Square(f"square{index}", (value,), (outputs,)))
-            value = f"square{index}"
-    return CanonicalModel(Graph((widths[0],), tuple(nodes), value, tuple(specs)), tuple(tensors), SCALE_BITS)
-
-
-def random_inputs(model: CanonicalModel, samples: int, seed: int = 1) -> NDArray[np.int64]:
-    """Samples in [-1, 1] on the input grid."""
-    generator = np.random.default_rng(seed)
-    return generator.integers(-(2**SCALE_BITS), 2**SCALE_BITS, (samples, model.graph.features), endpoint=True)
+__all__ = [
+    "NONCE",
+    "SALT_ROWS",
+    "SCALE_BITS",
+    "decrypt_slots",
+    "exact_outputs",
+    "finish_request",
+    "plan_for",
+    "random_inputs",
+    "random_network",
+]
 
 
 def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> HePlan:

@@ -25,6 +25,7 @@ from contracts import ContractsError
 from ledger import LedgerError, as_reason
 from trader.cli import audit, certificate, keys, listing, model, package, proofs, srs
 from trader.cli.bench import bench
+from trader.cli.compile import compile_command
 from trader.cli.demo import demo
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
 from trader.cli.output import messages
@@ -49,6 +50,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.command()(demo)
 app.command()(bench)
+app.command(name="compile")(compile_command)
 
 
 def _print_version(wanted: bool) -> None:

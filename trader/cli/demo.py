@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from trader.demo.report import WEI_PER_ETHER
 from trader.demo.run import Wallets, run_demo
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
+from trader.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -47,6 +49,8 @@ def demo(
     as_json: JsonFlag = False,
 ) -> None:
     """Run one complete trade: list, verify, encrypted test, purchase, prove, deliver, reveal, check, settle."""
+    if missing := [name for name in ("sklearn", "onnxruntime") if find_spec(name) is None]:
+        raise EnvironmentFaultError(f"the demo needs {' and '.join(missing)}: pip install 'modelseal[demo]'")
     wallets = Wallets(_account(seller_keyfile, password_file), _account(buyer_keyfile, password_file))
     node = Chain.embedded() if chain is None else Chain.connect(chain, confirmations=confirmations)
     played = HONEST if cheat is None else CHEATS[cheat.value]

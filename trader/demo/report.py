@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from ledger import EntryKind
 from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
@@ -169,6 +168,8 @@ def _matches(delivered: Path, trained: DemoModel, package: SellerPackage) -> boo
 
 
 def _run(model: bytes, trained: DemoModel) -> NDArray[Any]:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     outputs = session.run(["raw"], {"input": trained.test_samples.astype(np.float32)})
     return np.asarray(outputs[0])
