@@ -22,3 +22,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_pages_name_exist(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        pytest.skip("it speaks of the past")
+    folders = "trader|zk|ledger|contracts|tests|benchmarks|scripts|docs|unit|integration|adversarial"
+    for named in re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text()):
+        assert [*ROOT.glob(named), *(ROOT / "tests").glob(named)], f"{page.name} names {named}"
