@@ -25,6 +25,8 @@ from trader.model.nodes import Activation, Multiply, Square
 from trader.package.errors import QuotaError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trader.he import HePlan
     from trader.model import CanonicalModel
     from trader.model.graph import Graph
@@ -86,12 +88,25 @@ def _degree(graph: Graph, plan: HePlan | None) -> int | None:
 
 
 def parameter_bits(model: CanonicalModel) -> int:
-    """Bits that weights and biases are written in, salt left out: as many for each of a tensor as its largest takes."""
-    bits = 0
-    for index in range(len(model.tensors)):
-        values = np.concatenate([model.weights(index).ravel(), model.bias(index).ravel()]).astype(np.int64)
-        bits += values.size * (int(np.abs(values).max(initial=0)).bit_length() + 1)
-    return bits
+    """Bits in which weights and biases can be written down, salt left out: what whoever rebuilds the model must learn.
+
+    Weights and biases of each layer are counted apart, by the shorter of two codes: as many bits for each value as the
+    largest takes; or a table of the values that occur and how often, then the entropy of that distribution for each
+    (Cover and Thomas, "Elements of Information Theory", 2nd ed., §13.2). Values that are few, sparse or tied have so
+    many bits and no more. What else somebody may know of a model, that its rows resemble each other for instance,
+    isn't counted.
+    """
+    tensors = ([model.weights(index), model.bias(index)] for index in range(len(model.tensors)))
+    return sum(_code_bits(values.ravel().astype(np.int64)) for layer in tensors for values in layer)
+
+
+def _code_bits(values: NDArray[np.int64]) -> int:
+    """Bits of the shorter code of some integers."""
+    value_bits = int(np.abs(values).max(initial=0)).bit_length() + 1
+    distinct, counts = np.unique(values, return_counts=True)
+    table = distinct.size * (value_bits + values.size.bit_length())
+    entropy = float(-(counts * np.log2(counts / values.size)).sum()) if values.size else 0.0
+    return min(values.size * value_bits, table + math.ceil(entropy))
 
 
 def proof_bits(model: CanonicalModel, plan: HePlan, audit_samples: int) -> int:
