@@ -36,6 +36,8 @@ from zk.proofs.verifier import verify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+pytestmark = pytest.mark.timeout(1800)  # hundreds of proofs each, behind whatever else the machine does
+
 WIDTHS, SAMPLES = (6, 4, 2), 3
 RUN_ARGUMENTS = circuit_settings.RunArguments.as_json
 

@@ -39,8 +39,8 @@ ASSIGNING = {
 INPUT = "Identity"
 """Marks committed tensors; circuits have no such operator of their own."""
 
-MOST_SECONDS = 120
-"""For one graph; none comes near it."""
+MOST_SECONDS = 600
+"""For one graph; one takes seconds of a core, and on a busy machine many share it."""
 
 IDLE_SECONDS = 1
 """ezkl's prover waits forever for a value that is in no table: one that has wanted no CPU for so long is ended."""
