@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eth_tester.exceptions import TransactionFailed
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError
 from web3.logs import DISCARD
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from web3.contract import Contract
     from web3.types import LogReceipt, TxReceipt
+
+REFUSALS = (ContractLogicError, TransactionFailed)
+"""What a call or an estimate raises when the contract refuses: of web3, and of eth-tester."""
 
 
 @dataclass(frozen=True)
