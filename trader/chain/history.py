@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from eth_utils.hexadecimal import decode_hex, encode_hex
+
 from contracts import Deployment, MarketEvent, bind_market
 from trader.chain.scan import LogScan
 from trader.errors import CallerError
@@ -77,7 +79,7 @@ class History:
 
     def find_listings(self, seller: str, manifest_hash: bytes) -> tuple[int, ...]:
         """Find the listings of a seller's manifest, open or not, oldest first."""
-        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), _topic(manifest_hash))
+        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), encode_hex(manifest_hash))
         return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
 
     def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
@@ -138,17 +140,12 @@ class History:
         return str(self.contract.events[kind.value]().topic)
 
 
-def _topic(word: bytes) -> str:
-    """32 bytes as a topic of an event."""
-    return "0x" + word.hex()
-
-
 def _number_topic(number: int) -> str:
-    return _topic(number.to_bytes(32, "big"))
+    return encode_hex(number.to_bytes(32, "big"))
 
 
 def _address_topic(address: str) -> str:
-    return "0x" + bytes(12).hex() + address.removeprefix("0x")
+    return encode_hex(bytes(12) + decode_hex(address))
 
 
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eth_tester.exceptions import TransactionFailed
+from eth_utils.hexadecimal import encode_hex
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError
 from web3.logs import DISCARD
@@ -82,7 +83,7 @@ def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent
             dict(log["args"]),
             log["blockNumber"],
             bytes(log["blockHash"]),
-            "0x" + bytes(log["transactionHash"]).hex(),
+            encode_hex(bytes(log["transactionHash"])),
         )
         for log in decoded
     ]
