@@ -7,9 +7,9 @@
         head = export_log(log, "trades.jsonl")
     verify_export("trades.jsonl", known_head=head)
 
-Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come from),
-`reading`: `queries`, `fsck` (how tampering is found), `export`, `merkle_proofs` (single entries, proven); and `merkle`,
-`checkpoint`, which these proofs rest on.
+Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come
+from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and `merkle_proofs` (proofs of single
+entries, with `merkle` and `checkpoint`).
 """
 
 from ledger.checkpoint import Checkpoint, Head

@@ -17,7 +17,7 @@ from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
 from trader.demo.run import Wallets, run_demo
-from trader.demo.summary import WEI_PER_ETHER
+from trader.demo.setup import WEI_PER_ETHER
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
 

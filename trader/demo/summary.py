@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from ledger import EntryKind
+from trader.demo.setup import WEI_PER_ETHER
 from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
 from trader.trade import Role, State
 from trader.verify.detection import detection_probability
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
     from trader.parties.buyer import Buyer
 
-WEI_PER_ETHER = 10**18
 _OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}
 _PHASES = ("keygen", "encrypt", "evaluate", "decrypt", "prove", "verify")
 
