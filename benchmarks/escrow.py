@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eth_account import Account
-
 from benchmarks.statement import CONTEXT
 from contracts import (
     ETH,
     Terms,
-    Windows,
     answer_digest,
     bind_verifier,
     delivery_digest,
@@ -19,20 +16,28 @@ from contracts import (
     session_digest,
 )
 from trader.chain import Chain
-from trader.chain.market import Market, ProofOffer
+from trader.chain.market import ProofOffer
 from trader.delivery.cipher import key_hash
+from trader.demo.setup import (
+    ANSWER_FEE_WEI,
+    BOND_WEI,
+    PRICE_WEI,
+    PROOF_FEE_WEI,
+    WEI_PER_ETHER,
+    WINDOWS,
+    funded_account,
+    open_market,
+)
 from zk import commitment_digest
 from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from benchmarks.disputes import Dispute
     from benchmarks.statement import Statement
     from contracts import Layout
 
-PRICE_WEI, BOND_WEI, FEE_WEI, PROOF_FEE_WEI = 10**18, 2 * 10**17, 10**13, 10**16
-FUNDS_WEI = 1000 * PRICE_WEI
+FUNDS_WEI = 1000 * WEI_PER_ETHER
+"""For all trades of a run."""
 SAMPLES = 128
 KEY = keccak256(b"delivery key")
 TRANSACTION_GAS = 21_000
@@ -48,8 +53,8 @@ class Escrow:
     def __init__(self, statement: Statement) -> None:
         self._statement, self._proof = statement, statement.prove().proof
         chain = Chain.embedded()
-        self._seller, self._buyer = _funded(chain), _funded(chain)
-        self._market = Market(chain, chain.deploy(self._seller))
+        self._seller, self._buyer = (funded_account(chain, FUNDS_WEI) for _ in range(2))
+        self._market = open_market(chain, self._seller)
         self._market.register_vka(self._seller, statement.circuit.vka)
 
     def verify(self) -> int:
@@ -129,17 +134,11 @@ class Escrow:
             token=ETH,
             price_wei=PRICE_WEI,
             bond_wei=BOND_WEI,
-            fee_wei=FEE_WEI,
+            fee_wei=ANSWER_FEE_WEI,
             audit_samples=circuit.audit_samples,
             proof_fee_wei=PROOF_FEE_WEI,
             buyer_quota=1 << 20,
             listing_quota=1 << 20,
             tolerance=1 << layout.output_shift_bits,
-            windows=Windows(*[3600] * 6),
+            windows=WINDOWS,
         )
-
-
-def _funded(chain: Chain) -> LocalAccount:
-    account: LocalAccount = Account.create()
-    chain.fund(account.address, FUNDS_WEI)
-    return account

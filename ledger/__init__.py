@@ -7,12 +7,13 @@
         head = export_log(log, "trades.jsonl")
     verify_export("trades.jsonl", known_head=head)
 
-Read `entries` (what an entry is), `log` and `store` (how it is written), `indexer` (where contract events come from),
-`queries`, `fsck` (how tampering is found), `export`, and `merkle`, `checkpoint`, `proofs` (single entries, proven).
+Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come
+from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and `merkle_proofs` (proofs of single
+entries, with `merkle` and `checkpoint`).
 """
 
 from ledger.checkpoint import Checkpoint, Head
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Record, Role, as_reason
+from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, Record, as_reason
 from ledger.errors import (
     ChainMovedError,
     EntryHashError,
@@ -35,11 +36,12 @@ from ledger.indexing.indexer import index_events
 from ledger.log import AuditLog
 from ledger.reading.export import export_log
 from ledger.reading.fsck import verify_export, verify_log
-from ledger.reading.proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
+from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
 from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [
     "GENESIS_HASH",
+    "ActorRole",
     "AuditLog",
     "ChainMovedError",
     "ChainPosition",
@@ -58,7 +60,6 @@ __all__ = [
     "NotALedgerError",
     "ProofError",
     "Record",
-    "Role",
     "SequenceError",
     "StorageError",
     "TamperedError",

@@ -2,7 +2,7 @@
 
 A `Head` is the end of the hash chain: checking a log against it takes the whole log. A `Checkpoint` is the root of the
 Merkle tree over the same entries: single entries, and growth, are proven against it in a few hashes
-(`ledger.reading.proofs`).
+(`ledger.reading.merkle_proofs`).
 """
 
 import base64
@@ -37,7 +37,7 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back `str(head)`; white space around it and upper case do not matter.
+        """Read back `str(head)`; white space around it and upper case do not matter.
 
         Raises:
             InvalidRecordError: Not a head.
@@ -66,7 +66,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back `str(checkpoint)`.
+        """Read back `str(checkpoint)`.
 
         Raises:
             InvalidRecordError: Not a checkpoint.

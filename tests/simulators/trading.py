@@ -13,10 +13,21 @@ import numpy as np
 from eth_account import Account
 from eth_utils.crypto import keccak
 
-from contracts import Windows
 from ledger import AuditLog
 from tests.simulators.remembered import remember
 from trader.chain.market import Market
+from trader.demo.setup import (
+    ANSWER_FEE_WEI,
+    AUDIT_LOG,
+    BOND_WEI,
+    FUNDS_WEI,
+    MAILBOX,
+    PRICE_WEI,
+    PROOF_FEE_WEI,
+    WEI_PER_ETHER,
+    WINDOWS,
+    open_market,
+)
 from trader.errors import TraderError
 from trader.exchange import Mailbox, NotDeliveredError
 from trader.model.manifest import ModelCard
@@ -40,15 +51,14 @@ if TYPE_CHECKING:
 
 remember(kzg, "multiply", "pairing", "final_exponentiate")  # every table's buyer verifies the same listing
 
-ETHER = 10**18
-PRICE, BOND, ANSWER_FEE, PROOF_FEE = ETHER, ETHER // 5, ETHER // 256_000, ETHER // 200
+ETHER = WEI_PER_ETHER
+PRICE, BOND, ANSWER_FEE, PROOF_FEE = PRICE_WEI, BOND_WEI, ANSWER_FEE_WEI, PROOF_FEE_WEI
 FEE = 256 * ANSWER_FEE
 """Of the session that tests the whole test set, of 142 samples: it is charged as 256."""
-WINDOW_SECONDS = 3600
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
 SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
 """A package is one account's."""
-OFFER = Offer(PRICE, BOND, replace(Windows(*[WINDOW_SECONDS] * 6), dispute_seconds=24 * WINDOW_SECONDS), PROOF_FEE)
+OFFER = Offer(PRICE, BOND, WINDOWS, PROOF_FEE)
 
 
 def make_package(model: DemoModel, folder: Path) -> SellerPackage:
@@ -96,11 +106,11 @@ class Trading:
         deployer = Account.create()
         self.accounts: dict[Role, LocalAccount] = {Role.SELLER: SELLER, Role.BUYER: Account.create()}
         for account in (deployer, *self.accounts.values()):
-            self.chain.fund(account.address, 10 * ETHER)
+            self.chain.fund(account.address, FUNDS_WEI)
         # A market of the table's own: tests share a node.
-        self.market = Market(self.chain, self.chain.deploy(deployer, keccak(str(self.folder).encode())))
-        self.mailbox = self.mailbox_type(self.folder / "mailbox")
-        self.log = AuditLog.open(self.folder / "audit.sqlite")
+        self.market = open_market(self.chain, deployer, keccak(str(self.folder).encode()))
+        self.mailbox = self.mailbox_type(self.folder / MAILBOX)
+        self.log = AuditLog.open(self.folder / AUDIT_LOG)
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
         self.first_block = self.chain.web3.eth.block_number + 1
         self.seller = self.new_seller()

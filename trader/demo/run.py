@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from eth_account import Account
 
-from contracts import Windows
 from ledger import AuditLog
-from trader.chain.market import Market
 from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
-from trader.demo.report import DemoReport, Ending, make_report
+from trader.demo.setup import (
+    ANSWER_FEE_WEI,
+    AUDIT_LOG,
+    BOND_WEI,
+    MAILBOX,
+    PRICE_WEI,
+    PROOF_FEE_WEI,
+    WINDOWS,
+    funded_account,
+    open_market,
+)
+from trader.demo.summary import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
 from trader.exchange import Mailbox
@@ -41,19 +49,11 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from trader.chain import Chain
+    from trader.chain.market import Market
     from trader.demo.timeline import Timeline
     from trader.parties.buyer import Buyer
 
-ETHER = 10**18
-PRICE_WEI = ETHER
-FEE_WEI = ETHER // 256_000
-"""Of an answer; a test of 142 samples has 256."""
-BOND_WEI = ETHER // 5
-PROOF_FEE_WEI = ETHER // 200
-FUNDS_WEI = 10 * ETHER
-HOUR_SECONDS = 3600
 AUDIT_SAMPLES = 8
-AUDIT_LOG = "audit.sqlite"
 DELIVERED_MODEL = "delivered.onnx"
 _MARKER = ".modelseal-demo"
 _PASSWORD = "demo"  # noqa: S105 - the demo's key protects nothing
@@ -102,11 +102,11 @@ def run_demo(
     market, accounts = _open_market(chain, wallets or Wallets())
     package = _prepare(trained, accounts[Role.SELLER].address, out, timeline)
     with AuditLog.open(out / AUDIT_LOG) as log:
-        mailbox = Mailbox(out / "mailbox")
+        mailbox = Mailbox(out / MAILBOX)
         equip = partial(_equip, market, mailbox, log, timeline)
         seller = played.seller(package, equip(accounts[Role.SELLER], out / "seller"))
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
-        listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, _windows(), PROOF_FEE_WEI))
+        listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, WINDOWS, PROOF_FEE_WEI))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
         buyer_equipment = equip(accounts[Role.BUYER], out / "buyer")
         buyer = played.buyer(listing_id, policy, buyer_equipment, labels=trained.test_labels)
@@ -137,38 +137,27 @@ def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> 
         card=ModelCard(name=f"{trained.dataset} classifier", description="demo", licence="CC0-1.0"),
         audit_samples=AUDIT_SAMPLES,
         buyer_quota_samples=charged_samples(len(trained.test_samples)) + AUDIT_SAMPLES,
-        fee_wei=FEE_WEI,
+        fee_wei=ANSWER_FEE_WEI,
         seller=seller,
-        endpoint=Mailbox(out / "mailbox").endpoint,
+        endpoint=Mailbox(out / MAILBOX).endpoint,
         insist=True,  # so small a model is given away by its whole test set: fine for a demo
     )
     return prepare(model, out / "package", options, password=_PASSWORD, calibration=calibration, step=timeline.say)
 
 
 def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, LocalAccount]]:
+    market = open_market(chain, wallets.seller or funded_account(chain))
     accounts = {
-        Role.SELLER: wallets.seller or _funded(chain),
-        Role.BUYER: wallets.buyer or _funded(chain),
+        Role.SELLER: wallets.seller or funded_account(chain),
+        Role.BUYER: wallets.buyer or funded_account(chain),
     }
-    deployer = wallets.seller or _funded(chain)
-    first_block = chain.block_number
-    return Market(chain, chain.deploy(deployer), first_block), accounts
-
-
-def _funded(chain: Chain) -> LocalAccount:
-    account: LocalAccount = Account.create()
-    chain.fund(account.address, FUNDS_WEI)
-    return account
+    return market, accounts
 
 
 def _equip(
     market: Market, mailbox: Mailbox, log: AuditLog, timeline: Timeline, account: LocalAccount, folder: Path
 ) -> Equipment:
     return Equipment(market, account, mailbox, log, folder, timeline.observe, timeline.progress)
-
-
-def _windows() -> Windows:
-    return replace(Windows(*[HOUR_SECONDS] * 6), dispute_seconds=24 * HOUR_SECONDS)
 
 
 def _leave_alone(_trade_id: int | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ledger import EntryKind
+from trader.demo.setup import WEI_PER_ETHER
 from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
 from trader.trade import Role, State
 from trader.verify.detection import detection_probability
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
     from trader.parties.buyer import Buyer
 
-WEI_PER_ETHER = 10**18
 _OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}
 _PHASES = ("keygen", "encrypt", "evaluate", "decrypt", "prove", "verify")
 
