@@ -186,7 +186,7 @@ class _Trades:
             return stepped
         if unanswered or not self._seller.market.was_answered(trade_id):
             self.left.add(trade_id)
-        elif not self._seller.is_owed:
+        elif not self._seller.is_owed():
             self.ended.add(trade_id)
         return False
 
@@ -202,7 +202,7 @@ def buy(
     patience = Patience(buyer.market)
     while True:
         try:
-            if buyer.is_over:
+            if buyer.is_over():
                 buyer.withdraw()
                 return
             moved = buyer.step(samples)
