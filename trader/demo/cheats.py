@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def other_model(model: CanonicalModel) -> CanonicalModel:
-    """A model of the same architecture that computes something else: every parameter with the opposite sign."""
+    """Return a model of the same architecture that computes something else: each parameter has the opposite sign."""
     return replace(model, tensors=tuple(-tensor for tensor in model.tensors))
 
 
@@ -44,7 +44,7 @@ class WrongAnswersSeller(SellerConduct):
     """Answers the encrypted test with another model; what is proven later is not what the buyer saw."""
 
     def tested_model(self, package: SellerPackage) -> CanonicalModel:
-        """Another model."""
+        """Return another model."""
         return other_model(package.canonical)
 
 
@@ -52,7 +52,7 @@ class WrongModelSeller(SellerConduct):
     """Delivers the parameters of another model, with the right model's salts and running sums."""
 
     def delivered_artifact(self, goods: Goods) -> bytes:
-        """Chunks of another model."""
+        """Return the chunks of another model."""
         honest = goods.package.artifact
         salts = b"".join(salt_of(honest, index) for index in range(len(honest) // CHUNK_BYTES))
         columns = split_columns(other_model(goods.package.canonical).tensors, goods.columns)
@@ -63,7 +63,7 @@ class WrongChunkSeller(SellerConduct):
     """Delivers the right model but for one bit of its last chunk's first parameter."""
 
     def delivered_artifact(self, goods: Goods) -> bytes:
-        """The chunks but for one bit."""
+        """Return the chunks but for one bit."""
         artifact = bytearray(goods.package.artifact)
         artifact[len(artifact) - CHUNK_BYTES + 64 + 3] ^= 1
         return bytes(artifact)
@@ -73,7 +73,7 @@ class WrongKeySeller(SellerConduct):
     """Reveals another key than the proven one; the market refuses it, and the seller has no other move."""
 
     def revealed_key(self, key: bytes) -> bytes:  # noqa: ARG002 - the honest one is kept back
-        """Another key."""
+        """Return another key."""
         return generate_key()
 
 
@@ -81,7 +81,7 @@ class WithheldKeySeller(SellerConduct):
     """Never reveals the key."""
 
     def makes(self, event: type[Event], trade: Trade, market: Market) -> bool:  # noqa: ARG002 - in any trade
-        """All moves but this one."""
+        """Make all moves but this one."""
         return event is not Revealed
 
 
@@ -102,12 +102,12 @@ class SilentSeller(SellerConduct):
     """Takes the fee's session and never answers."""
 
     def makes(self, event: type[Event], trade: Trade, market: Market) -> bool:  # noqa: ARG002 - in any trade
-        """All moves but this one."""
+        """Make all moves but this one."""
         return event is not Answered
 
 
 def scaled_outputs(model: CanonicalModel, factor: float) -> CanonicalModel:
-    """The model with its last layer, and so its outputs, times a factor, as far as its grid allows."""
+    """Return the model with its last layer, and so its outputs, times a factor, as far as its grid allows."""
     last, spec = model.tensors[-1].copy(), model.graph.parameters[-1]
     used = slice(spec.inputs + 1)  # weights and bias; salt rows follow
     last[used] = np.rint(last[used] * factor).astype(last.dtype)
@@ -117,7 +117,7 @@ def scaled_outputs(model: CanonicalModel, factor: float) -> CanonicalModel:
 def listed_with(
     package: SellerPackage, model: CanonicalModel, stated_error: float, circuit: AuditCircuit, srs: Srs
 ) -> SellerPackage:
-    """The package with other parameters of the same architecture, and a plan that states another error.
+    """Return the package with other parameters of the same architecture, and a plan that states another error.
 
     Everything that a listing is checked for is right: commitments, opening, a tolerance that derives from that error.
     """
@@ -147,12 +147,12 @@ class ScaledModelSeller(SellerConduct):
     STATED_ERROR = 0.05
 
     def listed_goods(self, goods: Goods) -> Goods:
-        """The opposite model, scaled."""
+        """Return the opposite model, scaled."""
         listed = scaled_outputs(goods.package.canonical, -1 / self.DIVISOR)
         return replace(goods, package=listed_with(goods.package, listed, self.STATED_ERROR, goods.circuit, goods.srs))
 
     def tested_model(self, package: SellerPackage) -> CanonicalModel:
-        """The listed model with the right signs."""
+        """Return the listed model with the right signs."""
         return scaled_outputs(package.canonical, -1)
 
 
@@ -160,7 +160,7 @@ class LyingBuyer(BuyerConduct):
     """Commits to outputs that it did not see, to have a reason not to accept the proof."""
 
     def committed_outputs(self, seen: NDArray[np.int64], commit_scale_bits: int) -> NDArray[np.int64]:
-        """Each output, and one more."""
+        """Return each output, and one more."""
         return seen + (1 << commit_scale_bits)
 
 
@@ -182,7 +182,7 @@ class HostileRequestBuyer(BuyerConduct):
     """Asks for an encrypted test under a public key that is none."""
 
     def new_session(self, plan: he.HePlan, policy: he.SecurityPolicy) -> he.ClientSession:
-        """A session with another public key."""
+        """Return a session with another public key."""
         return HostileSession(plan, policy)
 
 
@@ -190,7 +190,7 @@ class SilentBuyer(BuyerConduct):
     """Takes the key and never confirms."""
 
     def makes(self, event: type[Event], trade: Trade, market: Market) -> bool:  # noqa: ARG002 - in any trade
-        """All moves but this one."""
+        """Make all moves but this one."""
         return event is not Confirmed
 
 
@@ -198,7 +198,7 @@ class RefundedProofBuyer(BuyerConduct):
     """Reads the exact outputs off the proof and never accepts it, for the price comes back."""
 
     def makes(self, event: type[Event], trade: Trade, market: Market) -> bool:  # noqa: ARG002 - in any trade
-        """All moves but this one."""
+        """Make all moves but this one."""
         return event is not Accepted
 
 

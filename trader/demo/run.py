@@ -209,7 +209,7 @@ def _play_round(
 
 
 def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
-    """A cheat's move may be refused, and a party may refuse to go on: the trade goes on without it."""
+    """Make a move that may be refused, as a cheat's, or that a party may refuse: the trade goes on without it."""
     try:
         return move()
     except (TransactionRefusedError, PeerFaultError, PolicyError, HeError, DeliveryError) as error:
@@ -224,7 +224,7 @@ def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> Non
 
 
 def _write_delivered(buyer: Buyer, out: Path) -> Path | None:
-    """The bought model as an ordinary ONNX file, if the buyer holds one."""
+    """Write the bought model as an ordinary ONNX file, if the buyer holds one."""
     if not buyer.has_model():
         return None
     path = out / DELIVERED_MODEL

@@ -28,7 +28,7 @@ class Answering:
     def __init__(
         self, actor: Actor, goods: Goods, conduct: SellerConduct, vault: Callable[[int], Vault], device: str
     ) -> None:
-        """Say who answers, and with what.
+        """Set up the answers of one seller.
 
         Args:
             actor: The seller's account at work.
@@ -69,7 +69,7 @@ class Answering:
         return self._actor.deliver(label, vault, EntryKind.RESPONSE_SENT, trade_id)
 
     def _check_quota(self, trade: Trade) -> None:
-        """Whether the answers are still there: sessions that wait reserve none, and others may have been faster.
+        """Look whether the answers are still there: sessions that wait reserve none, and others may have been faster.
 
         Raises:
             NotYetError: They are not; those of an audit come back if its trade expires before it is proven.
@@ -83,7 +83,7 @@ class Answering:
             )
 
     def _response(self, trade: Trade, session: Session) -> memoryview:
-        """The response to a session's request, made once: what was answered may be mined long after it was sent."""
+        """Return the response to a session's request, made once: an answer may be mined long after it was sent."""
         vault = self._vault(trade.trade_id)
         if vault.has(ANSWERED) and vault.read(ANSWERED) == session.digest:
             return vault.map(RESPONSE)
@@ -104,7 +104,7 @@ class Answering:
         return response
 
     def _receive_request(self, trade: Trade, digest: bytes) -> memoryview:
-        """The request in a file of the seller's own: its sender could change the one in the mailbox at any time."""
+        """Copy the request into a file of the seller's own: its sender can change that in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._goods.plan, trade.samples)
         path = self._vault(trade.trade_id).path(REQUEST)
 

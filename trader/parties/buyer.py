@@ -116,7 +116,7 @@ class Buyer(Party):
 
     @property
     def labels(self) -> NDArray[np.generic] | None:
-        """True labels of the test set, if it has them; may be set until the test is read."""
+        """True labels of the test set, [n], if it has them; may be set until the test is read."""
         return self.testing.labels
 
     @labels.setter
@@ -205,7 +205,7 @@ class Buyer(Party):
         return not self.market.moved_on(trade) and self._advance(trade)
 
     def _take_what_is_ours(self, trade: Trade) -> bool:
-        """After the end: ether, and the model if it was paid for while the buyer was away."""
+        """Take out ether after the end, and the model if it was paid for while the buyer was away."""
         withdrawn = self.withdraw() > 0
         if trade.position.state is not State.SETTLED or self.has_model():
             return withdrawn
@@ -213,7 +213,7 @@ class Buyer(Party):
         return True
 
     def _goes_on(self, move: type[Event], trade: Trade) -> bool:
-        """Not with a purchase that it declines; the decision is kept, and asked for once."""
+        """Decide whether to purchase, once: the decision is kept. Go on with all other moves."""
         if move is not Purchased or trade.position.state is not State.ANSWERED:
             return True
         if self.vault.has(DECLINED):

@@ -31,7 +31,7 @@ class KeyRelease:
     def __init__(
         self, actor: Actor, policy: SellerPolicy, conduct: SellerConduct, vault: Callable[[int], Vault]
     ) -> None:
-        """Say who reveals.
+        """Set up the release of one seller's keys.
 
         Args:
             actor: The seller's account at work.
@@ -81,14 +81,14 @@ class KeyRelease:
         self._remember(trade.trade_id, KEY_LEAVING, signed)
 
     def _leaving_key(self, trade_id: int) -> bytes:
-        """The newest transaction with the key that may have left; empty if there is none."""
+        """Return the newest transaction with the key that may have left; empty if there is none."""
         vault = self._vault(trade_id)
         return vault.read(KEY_LEAVING) if vault.has(KEY_LEAVING) else b""
 
     # -------------------------------------------------------------------------------------------------------- time
 
     def _require_time(self, trade: Trade) -> None:
-        """The later the key, the likelier it is public without being paid for; unless it is public already.
+        """Look at the time before a key leaves: a late one is public without being paid for.
 
         Three cases, told apart by what is remembered (decision record 0022):
 
@@ -117,7 +117,7 @@ class KeyRelease:
         self._require_left(trade, self._policy.margin(self._market.chain.confirmations))
 
     def _goes_public(self, trade: Trade) -> bool:
-        """Whether the public node is given the key as well, which only the relay has, and has not had mined.
+        """Return whether the public node is given the key as well, which only the relay has, and has not had mined.
 
         Some blocks before the margin begins: that is time enough for whatever is public, and without the key the price
         is lost. Not in the last blocks: a relay that keeps the key for itself then costs the price alone.
@@ -145,7 +145,7 @@ class KeyRelease:
         return (vault.folder, mark) in self._marks or vault.has(mark)
 
     def _remember(self, trade_id: int, mark: str, content: bytes = b"") -> None:
-        """In memory as well: a full disk must not hold back a key that is due."""
+        """Keep a mark, in memory as well: a full disk must not hold back a key that is due."""
         vault = self._vault(trade_id)
         self._marks.add((vault.folder, mark))
         with suppress(EnvironmentFaultError):

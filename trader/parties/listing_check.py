@@ -34,7 +34,7 @@ class ListingCheck:
         ceremony: SrsProvider,
         verified: VerifiedListing | None = None,
     ) -> None:
-        """Say which listing is checked.
+        """Set up the check of one listing.
 
         Args:
             listing_id: Its number in the market.

@@ -89,7 +89,7 @@ class Party:
         return True
 
     def _due_move(self, trade: Trade) -> type[Event] | None:
-        """The move that this side may make now; None while the other side is on move.
+        """Return the move that this side may make now; None while the other side is on move.
 
         By the time of the confirmed blocks. Each move looks at that of the newest one before it is made.
         """
@@ -97,7 +97,7 @@ class Party:
         return next((event for event in self.moves if event in legal), None)
 
     def _goes_on(self, move: type[Event], trade: Trade) -> bool:  # noqa: ARG002 - the two sides decide
-        """Whether this side makes a move that is due, or keeps the message of the one that it made last in place."""
+        """Return whether this side makes a move that is due, or keeps the message of its last one in place."""
         return True
 
     # ----------------------------------------------------------------------------------------------- what anybody may

@@ -39,7 +39,7 @@ class Proving:
         vault: Callable[[int], Vault],
         require_spare_time: Callable[[Trade], None],
     ) -> None:
-        """Say who proves, and what.
+        """Set up the proofs of one seller.
 
         Args:
             actor: The seller's account at work.
@@ -98,7 +98,7 @@ class Proving:
     # ------------------------------------------------------------------------------------------- before the proof
 
     def _require_proof_fee(self, trade: Trade) -> None:
-        """Others that have not accepted their proofs make the next one dearer, and the market wants it covered.
+        """Look whether the buyer covers the proof fee, which proofs that others have not accepted raise.
 
         Raises:
             NotYetError: The buyer has not agreed to so much; proofs that are accepted make it less again.
@@ -112,7 +112,7 @@ class Proving:
             )
 
     def _require_listed_package(self, trade: Trade) -> None:
-        """An honest delivery that differs from the listing by a bit is slashed like any other."""
+        """Refuse to deliver what is not listed: honest or not, a delivery that differs by a bit is slashed."""
         listed = self._market.listing(trade.listing_id).terms.manifest_hash
         served = self._goods.manifest.manifest_hash()
         if listed != served:
@@ -123,7 +123,7 @@ class Proving:
         self._conduct.check_deliverable(self._goods.package)
 
     def _receive_order(self, trade: Trade, purchase: Purchased) -> Order:
-        """The buyer's audit samples, once they are those of its input commitment."""
+        """Take the buyer's audit samples, once they are those of its input commitment."""
         label = self._actor.label(Kind.AUDIT_INPUTS, purchase.input_commitment, trade.trade_id)
         limit_bytes = order_limit_bytes(self._goods.circuit)
         order = self._actor.mailbox.take(
@@ -134,7 +134,7 @@ class Proving:
         return order
 
     def _open_order(self, sealed: bytes, trade: Trade, purchase: Purchased) -> Order:
-        """What the buyer has sealed, if it is what it has committed to.
+        """Open what the buyer has sealed, if it is what it has committed to.
 
         Raises:
             EnvelopeError, MessageError, RequestError: It is not, or no model can be sealed to its reply key.
@@ -157,7 +157,7 @@ class Proving:
     # ------------------------------------------------------------------------------------------ proof and delivery
 
     def _make_proof(self, trade_id: int, commitment: bytes, order: Order) -> Proof:
-        """The trade's proof, made once and counted in the package's budget."""
+        """Return the trade's proof, made once and counted in the package's budget."""
         goods, budget = self._goods, self._goods.package.budget
 
         def make() -> Proof:
@@ -189,16 +189,16 @@ class Proving:
         return ProofOffer(proof, goods.circuit, goods.layout, answer, purchase.outputs_digest, root, key_hash(key))
 
     def _delivery_key(self, vault: Vault) -> bytes:
-        """The trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""
+        """Return the trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""
         if not vault.has(DELIVERY_KEY):
             vault.write(DELIVERY_KEY, generate_key())
         return vault.read(DELIVERY_KEY)
 
     def _statement(self, trade_id: int, input_commitment: bytes) -> bytes:
-        """Digest of what a trade's proof depends on; names the trade in which it is used."""
+        """Return the digest of what a trade's proof depends on; it names the trade in which the proof is used."""
         context = self._market.proof_context(trade_id)
         return keccak(self._goods.manifest.manifest_hash() + context + input_commitment)
 
     def _context(self, trade_id: int, purpose: Purpose) -> Context:
-        """What an envelope of a trade is bound to."""
+        """Return what an envelope of a trade is bound to."""
         return self._actor.envelope_context(self._goods.manifest.manifest_hash(), trade_id, purpose)

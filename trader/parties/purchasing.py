@@ -46,7 +46,7 @@ class Purchasing:
         vault: Vault,
         testing: EncryptedTesting,
     ) -> None:
-        """Say who buys what.
+        """Set up one purchase.
 
         Args:
             actor: The buyer's account at work.
@@ -124,7 +124,7 @@ class Purchasing:
     # -------------------------------------------------------------------------------------------- before the price
 
     def _require_proof_fee(self, price_wei: int) -> None:
-        """Whether the policy allows what this purchase would leave to the seller now, if its proof isn't accepted.
+        """Look whether the policy allows what is due to the seller now for a proof that is not accepted.
 
         Raises:
             NotYetError: It doesn't; proofs that are accepted lower it again.
@@ -137,7 +137,7 @@ class Purchasing:
             ) from error
 
     def _check_test(self, trade: Trade) -> None:
-        """Checks (1) to (3) of the answers (`trader.verify.answers`).
+        """Run checks (1) to (3) of the answers (`trader.verify.answers`).
 
         Raises:
             AnswerError, UncertainTestError: One fails.
@@ -219,6 +219,6 @@ class Purchasing:
 
 
 def _choose_rows(samples: int, audit_samples: int) -> NDArray[np.int64]:
-    """Rows of the test set at random: a seller that answers some wrong can't know which will be audited."""
+    """Choose rows of the test set at random: a seller that answers some wrong can't know which will be audited."""
     chosen = secrets.SystemRandom().sample(range(samples), audit_samples)
     return np.array(sorted(chosen), dtype=np.int64)

@@ -29,7 +29,7 @@ class Receiving:
     """The delivery of one purchase."""
 
     def __init__(self, actor: Actor, listing: ListingCheck, vault: Vault, purchasing: Purchasing) -> None:
-        """Say who receives what.
+        """Set up one delivery.
 
         Args:
             actor: The buyer's account at work.
@@ -63,7 +63,7 @@ class Receiving:
         self._actor.transact("accept", lambda: self._market.accept(self._actor.account, trade_id, delivery))
 
     def _receive_model(self, trade_id: int, root: bytes) -> bytes:
-        """The encrypted model, once it is the one with the proven root."""
+        """Take the encrypted model, once it is the one with the proven root."""
         listing = self._listing.verify()
         chunk_count = listing.columns.chunk_count
         context = self._actor.envelope_context(listing.terms.manifest_hash, trade_id, Purpose.MODEL)
@@ -114,7 +114,7 @@ class Receiving:
         self._actor.note(EntryKind.DELIVERY_VERIFIED, trade_id=trade_id)
 
     def _kept_ciphertext(self, trade_id: int, root: bytes) -> bytes:
-        """What was accepted. A bit that the buyer's own disk lost would look like the seller's fault, and win nothing.
+        """Read what was accepted, whole: a bit that the buyer's own disk lost would look like the seller's fault.
 
         Raises:
             NotDeliveredError: It is damaged, and the mailbox does not have it any more.

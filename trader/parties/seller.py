@@ -60,7 +60,7 @@ class Seller(Party):
         policy: SellerPolicy = SellerPolicy(),  # noqa: B008 - frozen
         conduct: SellerConduct = HONEST_SELLER,
     ) -> None:
-        """Open a shop.
+        """Take the folder, and get everything ready.
 
         Args:
             package: The model.
@@ -177,7 +177,7 @@ class Seller(Party):
         return False
 
     def _goes_on(self, move: type[Event], trade: Trade) -> bool:
-        """Not with a trade that it has refused; nor does it end sessions that were never answered.
+        """Go on with trades that it has not refused; leave sessions that were never answered to others to end.
 
         A seller has nothing in those, and strangers have many.
         """

@@ -64,7 +64,7 @@ class EncryptedTesting:
         vault: Vault,
         labels: NDArray[np.generic] | None = None,
     ) -> None:
-        """Say who tests what.
+        """Set up one test.
 
         Args:
             actor: The buyer's account at work.
@@ -184,7 +184,7 @@ class EncryptedTesting:
         return self._actor.deliver(label, self._vault, EntryKind.REQUEST_SENT, trade_id)
 
     def _require_delivered(self, label: Label, trade_id: int) -> None:
-        """A request that is no longer kept must lie in the mailbox, as nobody can make it again.
+        """Look for a request that is no longer kept in the mailbox, as nobody can make it again.
 
         Raises:
             PartyFolderError: It doesn't.
@@ -234,12 +234,12 @@ class EncryptedTesting:
         return inputs
 
     def _opening(self) -> tuple[bytes, bytes]:
-        """The kept transaction: digest of the request that it pays for, and its signed bytes."""
+        """Read the kept transaction: digest of the request that it pays for, and its signed bytes."""
         kept = self._vault.read(OPENING)
         return kept[:32], kept[32:]
 
     def _kept_request(self) -> bytes | None:
-        """Digest of the kept request; None where there is none, or what is left of it has none."""
+        """Return the digest of the kept request; None where there is none, or what is left of it has none."""
         try:
             return he.digest(self._vault.map(REQUEST))
         except (PartyFolderError, he.WireError):
@@ -279,7 +279,7 @@ class EncryptedTesting:
             return session.decrypt(response, lambda done, total: self._actor.progress("decrypt", done, total))
 
     def _receive_response(self, trade_id: int, digest: bytes, limit_bytes: int) -> bytes:
-        """The response, once it is the one that the seller has committed to."""
+        """Take the response, once it is the one that the seller has committed to."""
 
         def read(message: Incoming) -> bytes:
             response = message.read()
@@ -291,7 +291,7 @@ class EncryptedTesting:
         return self._actor.mailbox.take(label, self._listing.verify().seller, limit_bytes, read)
 
     def _own_session(self, request_digest: bytes, samples: int) -> bytes:
-        """Digest of the session that this folder's request was made for, whatever the trade's number stands for now."""
+        """Return the digest of the session that the request was made for, whatever the trade's number means now."""
         listing = self._listing.verify()
         offer = offer_digest(listing.seller, listing.terms)
         return session_digest(self._actor.address, offer, samples, request_digest)

@@ -101,12 +101,12 @@ class Position:
         return self.state in FINAL_STATES
 
     def overdue(self, now_seconds: int) -> bool:
-        """Whether the deadline has passed: only a timeout is legal."""
+        """Return whether the deadline has passed: only a timeout is legal."""
         return self.state in WINDOWS and now_seconds >= self.deadline_seconds
 
 
 def legal_events(role: Role, position: Position, now_seconds: int) -> frozenset[type[Event]]:
-    """What `role` may cause now: moves before the deadline, timeouts from it on."""
+    """Return what `role` may cause now: moves before the deadline, timeouts from it on."""
     overdue = position.overdue(now_seconds)
     events = TRANSITIONS[role][position.state]
     return frozenset(event for event in events if (event in TIMEOUTS) is overdue)
@@ -119,7 +119,7 @@ def last_move(role: Role, state: State) -> type[Event] | None:
 
 
 def state_diagram() -> str:
-    """The table as a mermaid state diagram; timeouts are marked with the window that they end."""
+    """Return the table as a mermaid state diagram; timeouts are marked as anyone's."""
     lines = ["stateDiagram-v2", "    [*] --> NONE"]
     for state in State:
         arrows: dict[tuple[State, str], list[str]] = {}
