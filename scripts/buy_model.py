@@ -34,13 +34,13 @@ def main() -> None:
         equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
         policy = BuyerPolicy(rounded_circuits=arguments.rounded_circuits, development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
-        samples = read_samples(arguments.data, buyer.listing.graph.features)
+        samples = read_samples(arguments.data, buyer.verify_listing().graph.features)
         buyer.labels = read_labels(arguments.labels, len(samples))
         try:
             buy(buyer, samples)
         except (AnswerError, UncertainTestError) as refusal:
             sys.exit(f"{refusal} Start again after the deadline: what was locked comes back.")
-        if not buyer.has_model:
+        if not buyer.has_model():
             sys.exit("no model was bought")
         arguments.out.write_bytes(buyer.delivered_onnx())
         print(f"bought: {arguments.out}")

@@ -75,7 +75,7 @@ def anvil_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def trade_on(package: SellerPackage, trained_model: DemoModel, tmp_path: Path) -> Iterator[Callable[..., Trading]]:
-    """Sets tables: `trade_on(chain, seller_type=…, buyer_type=…)`."""
+    """Sets tables: `trade_on(chain, seller_conduct=…, buyer_conduct=…)`."""
     from tests.simulators.trading import Trading
 
     tables: list[Trading] = []

@@ -4,7 +4,7 @@
     seller = Seller(SellerPackage.read(folder, password), Equipment(market, account, mailbox, log, folder))
     seller.list_model(Offer(price_wei, bond_wei, windows))
     buyer = Buyer(listing_id, BuyerPolicy(), Equipment(market, account, mailbox, log, folder))
-    while not buyer.is_over:
+    while not buyer.is_over():
         buyer.step(samples)
 
 `scripts/` holds whole programs. To read the code, begin with `trade` (the protocol as a table) and `verify` (what a
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from trader.errors import TraderError
     from trader.exchange import Mailbox
     from trader.package import PrepareOptions, SellerPackage, prepare
-    from trader.parties.buyer import Buyer, TestResult
-    from trader.parties.party import Equipment, Step
-    from trader.parties.seller import Offer, Seller
+    from trader.parties.actor import Equipment, Step
+    from trader.parties.buyer import Buyer
+    from trader.parties.offer import Offer
+    from trader.parties.seller import Seller
+    from trader.parties.testing import TestResult
     from trader.trade import Role, State
     from trader.verify import BuyerPolicy
 
@@ -54,17 +56,17 @@ _MODULES = {
     "Buyer": "trader.parties.buyer",
     "BuyerPolicy": "trader.verify",
     "Chain": "trader.chain",
-    "Equipment": "trader.parties.party",
+    "Equipment": "trader.parties.actor",
     "Mailbox": "trader.exchange",
     "Market": "trader.chain.market",
-    "Offer": "trader.parties.seller",
+    "Offer": "trader.parties.offer",
     "PrepareOptions": "trader.package",
     "Role": "trader.trade",
     "Seller": "trader.parties.seller",
     "SellerPackage": "trader.package",
     "State": "trader.trade",
-    "Step": "trader.parties.party",
-    "TestResult": "trader.parties.buyer",
+    "Step": "trader.parties.actor",
+    "TestResult": "trader.parties.testing",
     "TraderError": "trader.errors",
     "create_account": "trader.chain.accounts",
     "load_account": "trader.chain.accounts",

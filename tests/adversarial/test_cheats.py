@@ -34,7 +34,7 @@ def play(trading: Trading, kind: str) -> None:
 
 def set_table(trade_on: Callable[..., Trading], chain: Chain, kind: str) -> Trading:
     cheat = CHEATS[kind]
-    return trade_on(chain, seller_type=cheat.seller, buyer_type=cheat.buyer, stranger_type=cheat.stranger)
+    return trade_on(chain, seller_conduct=cheat.seller, buyer_conduct=cheat.buyer, stranger_type=cheat.stranger)
 
 
 def payoff(cheat: Casting) -> dict[Role, int]:
@@ -59,10 +59,10 @@ def test_cheat_on_the_embedded_chain(kind: str, chain: Chain, trade_on: Callable
 def test_a_buyer_who_slept_through_the_dispute_window_gets_the_model_it_paid_for(
     chain: Chain, trade_on: Callable[..., Trading]
 ) -> None:
-    trading = trade_on(chain, buyer_type=CHEATS["silent-buyer"].buyer)
+    trading = trade_on(chain, buyer_conduct=CHEATS["silent-buyer"].buyer)
     assert trading.play() is State.SETTLED
     trading.buyer.step()
-    assert trading.buyer.is_over
+    assert trading.buyer.is_over()
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
 
 

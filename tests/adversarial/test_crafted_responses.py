@@ -188,7 +188,7 @@ def test_what_a_purchase_shows_has_nothing_of_the_key(attack: Attack) -> None:
 def test_a_real_purchase_and_its_log_show_no_output(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(chain)
     trade_id = trading.play_until(State.PURCHASED)
-    kept = trading.buyer.kept_purchase()
+    kept = trading.buyer.purchasing.kept_purchase()
     outputs = kept.outputs.ravel().tolist()
     shown = trading.market.event(trade_id, Purchased).outputs_digest
     assert shown == outputs_digest(kept.salt, outputs)

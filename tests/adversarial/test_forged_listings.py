@@ -33,7 +33,7 @@ from eth_utils.crypto import keccak
 import zk
 from contracts import bind_market
 from tests.adversarial.test_cheats import payoff
-from tests.simulators.trading import ETHER, FEE, Trading
+from tests.simulators.trading import FEE, Trading
 from trader.demo.cheats import Casting, other_model
 from trader.errors import CallerError, TransactionRefusedError
 from trader.model.architecture import architecture_bytes, parse_architecture
@@ -41,7 +41,8 @@ from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.manifest import NOBODY
 from trader.model.nodes import Linear
 from trader.package import open_circuit
-from trader.parties.seller import Seller
+from trader.parties.conduct import SellerConduct
+from trader.parties.goods import Goods
 from trader.trade import Role, State
 from trader.verify import ListingBindingError, ListingCircuitError, ListingColumnError, ListingManifestError
 from zk.binding import ChunkCommitments, ColumnLayout, derive_challenge, running_sums, sums_tree, weights_tree
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain import Chain
-    from trader.chain.market import Trade
     from trader.model import CanonicalModel
     from trader.package import SellerPackage
     from zk import AuditCircuit, Srs
@@ -140,15 +140,12 @@ def forger(package: SellerPackage, package_srs: Srs) -> Forger:
 def play_forged(chain: Chain, trade_on: Callable[..., Trading]) -> Callable[..., Trading]:
     """Lists a forged package with real parties."""
 
-    def list_it(forged: SellerPackage, seller: type[Seller] = Seller) -> Trading:
+    def list_it(forged: SellerPackage, seller: type[SellerConduct] = SellerConduct, **table: Any) -> Trading:
         class ForgingSeller(seller):
-            def __init__(self, package: SellerPackage, equipment: Any) -> None:
-                super().__init__(replace(forged, folder=package.folder), equipment)
-
-            def _require_listed_package(self, trade: Trade) -> None:
+            def check_deliverable(self, package: SellerPackage) -> None:
                 """It knows that its package is not whole."""
 
-        return trade_on(chain, seller_type=ForgingSeller)
+        return trade_on(chain, listed=forged, seller_conduct=ForgingSeller(), **table)
 
     return list_it
 
@@ -208,10 +205,10 @@ def test_a_wrong_opening_is_not_bought(forger: Forger, play_forged, field: str) 
     assert_refused_unpaid(trading, ListingBindingError, "the opening of the parameter commitments is false")
 
 
-class Copier(Seller):
+class Copier(SellerConduct):
     """Lists somebody's model again from an account of its own, for the test fees of buyers that it can't serve."""
 
-    def _require_own_package(self) -> None:
+    def check_owner(self, package: SellerPackage, address: str) -> None:
         """It knows that the package is not its own."""
 
 
@@ -219,14 +216,8 @@ class Copier(Seller):
 def test_a_copied_listing_is_not_bought(forger: Forger, play_forged, renamed: bool) -> None:
     """The honest package word by word, or with the copier's account in the manifest: it has no opening for that."""
     copier = Account.create()
-
-    class ForeignSeller(Copier):
-        def __init__(self, package: SellerPackage, equipment: Any) -> None:
-            equipment.market.chain.fund(copier.address, ETHER)
-            super().__init__(package, replace(equipment, account=copier))
-
     package = forger.tampered(seller=copier.address.lower()) if renamed else forger.package
-    trading = play_forged(package, seller=ForeignSeller)
+    trading = play_forged(package, Copier, seller_account=copier)
     if renamed:
         assert_refused_unpaid(trading, ListingBindingError, "the opening of the parameter commitments is false")
     else:
@@ -240,12 +231,16 @@ def test_an_honest_seller_lists_no_package_but_its_own(forger: Forger, play_forg
         play_forged(forger.tampered(seller=seller))
 
 
-def listing_of(forger: Forger, vka: Sequence[bytes]) -> type[Seller]:
+def listing_of(forger: Forger, vka: Sequence[bytes]) -> type[SellerConduct]:
     """A seller that registers this artifact, as an honest one registers its own."""
     registered = replace(forger.circuit, vka=tuple(vka), digest=vka_digest(tuple(vka)))
 
-    class Registrar(Seller):
+    class RegisteredGoods(Goods):
         circuit = registered
+
+    class Registrar(SellerConduct):
+        def listed_goods(self, goods: Goods) -> Goods:
+            return RegisteredGoods(goods.package, goods.folder)
 
     return Registrar
 
@@ -324,7 +319,7 @@ def test_other_chunks_under_the_proven_sum_lose_price_and_bond(forger, play_forg
     trading = play_forged(forger.forge(weights(forger), forge_sums))
     assert trading.play() is State.SLASHED
     assert slashed_by(trading) == [SUM_STEP]
-    assert trading.gains() == payoff(Casting(Seller, type(trading.buyer), State.SLASHED))
+    assert trading.gains() == payoff(Casting(State.SLASHED))
 
 
 @pytest.mark.slow
@@ -337,12 +332,12 @@ def test_wrong_sums_over_the_right_weights_lose_price_and_bond(forger: Forger, p
     assert slashed_by(trading) == [SUM_STEP]
 
 
-class OtherProofSeller(Seller):
+class OtherProofSeller(SellerConduct):
     """Tests and lists with the honest model, and proves with another one."""
 
     honest: CanonicalModel
 
-    def _tested_model(self) -> CanonicalModel:
+    def tested_model(self, package: SellerPackage) -> CanonicalModel:
         return self.honest
 
 

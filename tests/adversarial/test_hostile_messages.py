@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,9 @@ from trader.errors import TransactionRefusedError
 from trader.exchange import AuditInputs, Context, EncryptionKey, Kind, Purpose, seal
 from trader.he import WireError
 from trader.he.evaluation import evaluate as evaluation
-from trader.parties.buyer import Buyer
+from trader.parties.conduct import BuyerConduct, SellerConduct
+from trader.parties.filenames import ENCRYPTION_KEY
 from trader.parties.messages import Order
-from trader.parties.seller import Seller
 from trader.trade import Role, State
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain import Chain
+    from trader.exchange import Label
 
 pytestmark = pytest.mark.slow
 
@@ -39,32 +41,26 @@ def refusal(trading: Trading, trade_id: int) -> str:
 
 def skipped(trading: Trading, role: Role) -> list[str]:
     """Why a party skipped messages: it refuses nothing for good, as the right one may still come."""
-    assert not trading.seller.vault(trading.buyer.trade_id).has("refused")
+    assert not trading.seller.vault(trading.buyer.find_trade()).has("refused")
     return [step.remark for step in trading.steps if step.role is role and step.name == "MessageSkipped"]
 
 
-class OtherMessageBuyer(Buyer):
+@dataclass
+class OtherMessageBuyer(BuyerConduct):
     """Signs and puts something else into the mailbox than what it has kept."""
 
     kind: Kind
-    message: bytes
+    message: bytes = b""
 
-    def _deliver(self, label, vault, note, trade_id) -> None:
-        if label.kind is self.kind:
-            self.mailbox.put(label, self.message, self.account)
-        else:
-            super()._deliver(label, vault, note, trade_id)
+    def sent_message(self, label: Label, kept: memoryview) -> bytes | memoryview:
+        return self.message if label.kind is self.kind else kept
 
 
 @pytest.mark.parametrize("message", [b"", b"MSHE0001", b"MSHE0001\xff\xff\xff\xff" + bytes(100), bytes(10_000)])
 def test_a_request_that_is_none_is_refused_and_the_fee_goes_back(
     message: bytes, chain: Chain, trade_on: Callable[..., Trading]
 ) -> None:
-    class Garbage(OtherMessageBuyer):
-        kind = Kind.REQUEST
-
-    Garbage.message = message
-    trading = trade_on(chain, buyer_type=Garbage)
+    trading = trade_on(chain, buyer_conduct=OtherMessageBuyer(Kind.REQUEST, message))
     assert trading.play() is State.EXPIRED
     assert len(skipped(trading, Role.SELLER)) == 1
     assert trading.gains() == EVEN
@@ -74,9 +70,9 @@ def test_a_public_key_that_is_none_is_refused_before_anything_is_evaluated(
     chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "_evaluator", lambda *_: pytest.fail("the request is evaluated"))
-    trading = trade_on(chain, buyer_type=HostileRequestBuyer)
+    trading = trade_on(chain, buyer_conduct=HostileRequestBuyer())
     assert trading.play() is State.EXPIRED
-    assert "the public key isn't proven" in refusal(trading, trading.buyer.trade_id)
+    assert "the public key isn't proven" in refusal(trading, trading.buyer.find_trade())
     assert "RequestRefused" in [step.name for step in trading.steps if step.role is Role.SELLER]
     assert trading.gains() == EVEN
 
@@ -85,8 +81,8 @@ def test_another_request_than_the_paid_one_is_refused(chain: Chain, trade_on: Ca
     # First: every table funds the one seller.
     other = trade_on(chain)
     other.open()
-    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
-    type(trading.buyer).message = other.buyer.vault.read(Kind.REQUEST.value)
+    swapped = other.buyer.vault.read(Kind.REQUEST.value)
+    trading = trade_on(chain, buyer_conduct=OtherMessageBuyer(Kind.REQUEST, swapped))
     assert trading.play() is State.EXPIRED
     assert "paid for was" in skipped(trading, Role.SELLER)[0]
     assert trading.gains() == EVEN
@@ -108,8 +104,7 @@ def test_a_request_for_more_samples_than_were_paid_for_is_refused(
 
 
 def test_an_oversize_request_is_not_even_read(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    trading = trade_on(chain, buyer_type=type("Huge", (OtherMessageBuyer,), {"kind": Kind.REQUEST}))
-    type(trading.buyer).message = bytes(32 << 20)
+    trading = trade_on(chain, buyer_conduct=OtherMessageBuyer(Kind.REQUEST, bytes(32 << 20)))
     trading.open()
     assert trading.play() is State.EXPIRED
     assert "more than" in skipped(trading, Role.SELLER)[0]
@@ -118,9 +113,9 @@ def test_an_oversize_request_is_not_even_read(chain: Chain, trade_on: Callable[.
 
 def sealed_order(trading: Trading, trade_id: int, samples: NDArray[np.int64], *, purpose=Purpose.AUDIT_INPUTS) -> bytes:
     """An order with a salt and key of its own, sealed to the seller."""
-    circuit = trading.buyer.listing.circuit
+    circuit = trading.buyer.verify_listing().circuit
     order = Order(EncryptionKey.generate().public_key, AuditInputs(samples, (0,) * circuit.salt_elements))
-    market, manifest_hash = trading.market, trading.buyer.listing.terms.manifest_hash
+    market, manifest_hash = trading.market, trading.buyer.verify_listing().terms.manifest_hash
     context = Context(market.chain.chain_id, market.deployment.market, manifest_hash, trade_id, purpose)
     return seal(trading.package.encryption_key.public_key, order.encode(), context)
 
@@ -136,56 +131,56 @@ def sealed_order(trading: Trading, trade_id: int, samples: NDArray[np.int64], *,
 def test_other_audit_samples_than_the_committed_ones_get_no_proof(
     fill: int, purpose: Purpose, reason: str, chain: Chain, trade_on: Callable[..., Trading]
 ) -> None:
-    trading = trade_on(chain, buyer_type=type("Swapping", (OtherMessageBuyer,), {"kind": Kind.AUDIT_INPUTS}))
+    conduct = OtherMessageBuyer(Kind.AUDIT_INPUTS)
+    trading = trade_on(chain, buyer_conduct=conduct)
     trade_id = trading.play_until(State.ANSWERED)
-    circuit = trading.buyer.listing.circuit
+    circuit = trading.buyer.verify_listing().circuit
     samples = np.full((circuit.audit_samples, circuit.features), fill)
-    type(trading.buyer).message = sealed_order(trading, trade_id, samples, purpose=purpose)
+    conduct.message = sealed_order(trading, trade_id, samples, purpose=purpose)
     assert trading.play() is State.EXPIRED
     assert reason in skipped(trading, Role.SELLER)[0]
     assert trading.gains() == FEE_PAID
 
 
-class OtherMessageSeller(Seller):
+@dataclass
+class OtherMessageSeller(SellerConduct):
     """Puts something else into the mailbox than what it has committed to."""
 
     kind: Kind
 
-    def _deliver(self, label, vault, note, trade_id) -> None:
+    def sent_message(self, label: Label, kept: memoryview) -> bytes | memoryview:
         if label.kind is not self.kind:
-            super()._deliver(label, vault, note, trade_id)
-            return
-        message = bytearray(vault.read(label.kind.value))
+            return kept
+        message = bytearray(kept)
         message[len(message) // 2] ^= 1
-        self.mailbox.put(label, bytes(message), self.account)
+        return bytes(message)
 
 
 def test_another_response_than_the_committed_one_is_not_bought(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    trading = trade_on(chain, seller_type=type("Swapping", (OtherMessageSeller,), {"kind": Kind.RESPONSE}))
+    trading = trade_on(chain, seller_conduct=OtherMessageSeller(Kind.RESPONSE))
     assert trading.play() is State.EXPIRED
     assert {type(error) for error in trading.refusals} == {WireError}
     assert trading.gains() == FEE_PAID
 
 
-class OtherCiphertextSeller(Seller):
+class OtherCiphertextSeller(SellerConduct):
     """Seals another ciphertext than the one whose root it proved."""
 
-    def _offer_delivery(self, trade_id: int) -> None:
-        context = self._context(trade_id, Purpose.MODEL)
-        vault = self.vault(trade_id)
-        if not vault.has("swapped"):
-            vault.write("swapped", b"")
-            vault.write(Kind.MODEL.value, seal(self.reply_key, bytes(self.columns.chunk_count * 1024), context))
-        super()._offer_delivery(trade_id)
+    trading: Trading
 
-    def _receive_order(self, trade, purchase):
-        order = super()._receive_order(trade, purchase)
-        self.reply_key = order.reply_key
-        return order
+    def sent_message(self, label: Label, kept: memoryview) -> bytes | memoryview:
+        if label.kind is not Kind.MODEL:
+            return kept
+        goods, vault = self.trading.seller.goods, self.trading.buyer.vault
+        reply_key = EncryptionKey(vault.read(ENCRYPTION_KEY)).public_key
+        manifest_hash = goods.manifest.manifest_hash()
+        context = Context(label.chain_id, label.market, manifest_hash, label.trade_id, Purpose.MODEL)
+        return seal(reply_key, bytes(goods.columns.chunk_count * 1024), context)
 
 
 def test_another_ciphertext_than_the_proven_one_is_not_accepted(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    trading = trade_on(chain, seller_type=OtherCiphertextSeller)
+    conduct = OtherCiphertextSeller()
+    trading = conduct.trading = trade_on(chain, seller_conduct=conduct)
     assert trading.play() is State.EXPIRED
     assert "the ciphertext" in skipped(trading, Role.BUYER)[0]
     assert trading.gains() == {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE}

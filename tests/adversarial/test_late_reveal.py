@@ -20,38 +20,26 @@ from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
 from trader.errors import CallerError, ChainUnavailableError, IllegalMoveError, TooLateError, TraderError
+from trader.parties.filenames import DELIVERY_KEY, KEY_LEAVING, KEY_SENT
 from trader.parties.margins import SellerPolicy
-from trader.parties.seller import DELIVERY_KEY, KEY_LEAVING, KEY_SENT, Seller
 from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trader.chain.market import Trade
-    from trader.trade import Event
+    from trader.parties.seller import Seller
 
 SLOT_SECONDS = 12
 NO_MARGIN = SellerPolicy(margin_seconds=0, margin_blocks=-10, block_seconds=0, working_seconds=0)
+"""The unprotected twin's: it reveals as long as the newest block is before the deadline, if only by a second."""
 
 
-class HastySeller(Seller):
-    """The unprotected twin: reveals as long as the newest block is before the deadline, if only by a second."""
+class StaleChain(Chain):
+    """What the other unprotected twin trades on: it takes the time of the newest confirmed block for the time."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, policy=NO_MARGIN, **options)
-
-
-class StaleSeller(HastySeller):
-    """The other one: takes the time of the newest confirmed block for the time that it is."""
-
-    def _require_legal(self, event: type[Event], trade_id: int) -> Trade:
-        trade = self.market.trade(trade_id)
-        if trade.position.overdue(self.market.chain.time().confirmed):
-            raise IllegalMoveError("its deadline has passed")
-        return trade
-
-    def _require_left(self, trade: Trade, margin: int) -> None:
-        pass
+    def time(self) -> ChainTime:
+        confirmed = super().time().confirmed
+        return ChainTime(confirmed=confirmed, newest=confirmed, clock=confirmed)
 
 
 class Slots:
@@ -100,7 +88,7 @@ def late_by_a_slot(trading: Trading, trade_id: int) -> Slots:
 def test_without_a_margin_the_key_is_public_and_the_price_goes_back(
     anvil_url: str, trade_on: Callable[..., Trading]
 ) -> None:
-    trading = trade_on(Chain.connect(anvil_url), seller_type=HastySeller)
+    trading = trade_on(Chain.connect(anvil_url), seller_policy=NO_MARGIN)
     trade_id = trading.play_until(State.ACCEPTED)
     position = trading.market.trade(trade_id).position
     slots = late_by_a_slot(trading, trade_id)
@@ -114,7 +102,7 @@ def test_without_a_margin_the_key_is_public_and_the_price_goes_back(
 
     key = trading.seller.vault(trade_id).read(DELIVERY_KEY)
     assert any(key in calldata for calldata in slots.passing)
-    trading.buyer._open_delivery(trading.market.trade(trade_id), key)
+    trading.buyer.receiving.open_delivery(trade_id, key)
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
     assert trading.play() is State.EXPIRED
     # A model for nothing, and the fee of a proof on top.
@@ -139,21 +127,22 @@ def test_our_seller_keeps_a_key_that_would_come_late(anvil_url: str, trade_on: C
     assert slots.passing == []
     assert not has_left(trading.seller, trade_id)
     assert trading.play() is State.EXPIRED
-    assert not trading.buyer.has_model
+    assert not trading.buyer.has_model()
     assert trading.gains() == {Role.SELLER: FEE - PROOF_FEE, Role.BUYER: PROOF_FEE - FEE}
 
 
 @pytest.mark.slow
 def test_a_stale_clock_lets_the_key_out_long_after_the_deadline(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     """With 23 confirmations the newest confirmed block is 22 slots old, and its time was taken for the time."""
-    trading = trade_on(chain, seller_type=StaleSeller)
+    trading = trade_on(chain, seller_policy=NO_MARGIN)
     trade_id = trading.play_until(State.ACCEPTED)
     position = trading.market.trade(trade_id).position
     chain.advance_time(position.deadline_seconds - 10 - chain.time().newest)
     for _ in range(11):
         chain.advance_time(2 * SLOT_SECONDS)  # two blocks
-    trading.wait_for(Chain(chain.web3, "the embedded chain", confirmations=23, timeout_seconds=1))
-    now = trading.chain.time()
+    careful = {"web3": chain.web3, "name": "the embedded chain", "confirmations": 23, "timeout_seconds": 1}
+    trading.wait_for(StaleChain(**careful))
+    now = Chain(**careful).time()
     assert now.newest - position.deadline_seconds > 20 * SLOT_SECONDS
     assert now.confirmed < position.deadline_seconds
 
@@ -161,7 +150,8 @@ def test_a_stale_clock_lets_the_key_out_long_after_the_deadline(chain: Chain, tr
         trading.seller.reveal(trade_id)
     assert trading.seller.vault(trade_id).has(KEY_SENT)  # it had left: a node without that contract's word takes it
 
-    trading.seller_type = Seller
+    trading.seller_policy = SellerPolicy()
+    trading.wait_for(Chain(**careful))
     for mark in (KEY_LEAVING, KEY_SENT):
         trading.seller.vault(trade_id).forget(mark)
     ours = trading.new_seller()

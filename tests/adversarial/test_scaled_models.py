@@ -18,7 +18,7 @@ from trader.chain.market import Market
 from trader.demo.cheats import ScaledModelSeller
 from trader.errors import AnswerError, PolicyError
 from trader.model import evaluate_exact, output_scale_bits
-from trader.parties.buyer import PURCHASE, Buyer
+from trader.parties.filenames import PURCHASE
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy, ChangedAnswersError, OutputRangeError, UncertainTestError
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from trader.chain import Chain
 
 
-class BuyerWithoutTestCheck(Buyer):
+class WithoutTestCheck(BuyerPolicy):
     """Pays whatever the test leaves open."""
 
-    def _check_test(self, trade: object) -> None:
+    def check_test(self, assessment: object) -> None:
         pass
 
 
-class TrustingBuyer(BuyerWithoutTestCheck):
+class Trusting(WithoutTestCheck):
     """Neither looks at what the tolerance leaves open nor at what was proven."""
 
-    def _check_proven(self, trade: object) -> None:
+    def check_proven(self, comparison: object) -> None:
         pass
 
 
@@ -50,17 +50,19 @@ def accuracy(trading: Trading, outputs: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_a_buyer_without_the_checks_buys_the_opposite_of_what_it_tested(chain: Chain, trade_on: Callable) -> None:
-    trading = trade_on(chain, seller_type=ScaledModelSeller, buyer_type=TrustingBuyer)
+    trading = trade_on(
+        chain, seller_conduct=ScaledModelSeller(), policy=Trusting(maximum_price_wei=PRICE, development=True)
+    )
     assert trading.play() is State.SETTLED
     buyer = trading.buyer
     assert trading.gains() == {Role.SELLER: PRICE + FEE, Role.BUYER: -PRICE - FEE}
     assert accuracy(trading, buyer.read_test().outputs) > 0.9
-    assert accuracy(trading, evaluate_exact(buyer.delivered_model(), buyer._inputs)) < 0.1
+    assert accuracy(trading, evaluate_exact(buyer.delivered_model(), buyer.testing.read_inputs())) < 0.1
 
 
 @pytest.mark.slow
 def test_the_test_check_refuses_before_anything_is_paid(chain: Chain, trade_on: Callable) -> None:
-    trading = trade_on(chain, seller_type=ScaledModelSeller)
+    trading = trade_on(chain, seller_conduct=ScaledModelSeller())
     trade_id = trading.play_until(State.ANSWERED)
     with pytest.raises(UncertainTestError, match=r"^142 of 142 test samples .* Ask the seller for a listing whose tol"):
         trading.buyer.step()
@@ -71,7 +73,7 @@ def test_the_test_check_refuses_before_anything_is_paid(chain: Chain, trade_on: 
     (refusal,) = (record for record in told if record.kind is EntryKind.TEST_REFUSED)
     # What was decrypted stays out of the log, which may be shown.
     assert refusal.details["reason"] == UncertainTestError.finding
-    assert "142 of 142" in trading.buyer.refusal
+    assert "142 of 142" in trading.buyer.read_refusal()
     assert EntryKind.PURCHASED not in {record.kind for record in told}
 
 
@@ -83,7 +85,7 @@ def test_whatever_the_divisor_and_whichever_sign_is_shown(
     class OtherSeller(ScaledModelSeller):
         DIVISOR, STATED_ERROR = sign * divisor, stated_error
 
-    trading = trade_on(chain, seller_type=OtherSeller)
+    trading = trade_on(chain, seller_conduct=OtherSeller())
     trading.play_until(State.ANSWERED)
     with pytest.raises(UncertainTestError):
         trading.buyer.purchase()
@@ -92,18 +94,20 @@ def test_whatever_the_divisor_and_whichever_sign_is_shown(
 
 @pytest.mark.slow
 def test_the_proof_check_refuses_what_the_test_check_let_pass(chain: Chain, trade_on: Callable) -> None:
-    trading = trade_on(chain, seller_type=ScaledModelSeller, buyer_type=BuyerWithoutTestCheck)
+    trading = trade_on(
+        chain, seller_conduct=ScaledModelSeller(), policy=WithoutTestCheck(maximum_price_wei=PRICE, development=True)
+    )
     assert trading.play() is State.EXPIRED
     assert trading.gains() == {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE}
     assert any(isinstance(refusal, ChangedAnswersError) for refusal in trading.refusals)
-    kinds = [entry.record.kind for entry in read_trade(trading.log, trading.buyer.trade_id).entries]
+    kinds = [entry.record.kind for entry in read_trade(trading.log, trading.buyer.find_trade()).entries]
     assert EntryKind.PROVEN in kinds
     assert kinds.count(EntryKind.PROOF_REFUSED) == 1
     assert EntryKind.ACCEPTED not in kinds
-    assert not trading.buyer.has_model
+    assert not trading.buyer.has_model()
     # Which samples are audited is chance, and one or two may lie closer to the other class than the test's noise.
     told = re.search(
-        r"gives (\d) of 8 audit .*\(\d were right as seen, \d are right as proven\)", trading.buyer.refusal
+        r"gives (\d) of 8 audit .*\(\d were right as seen, \d are right as proven\)", trading.buyer.read_refusal()
     )
     assert int(told.group(1)) >= 6
 
@@ -137,8 +141,8 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     trading = trade_on(chain)
     trade_id = trading.play_until(State.PROVEN)
     buyer, market = trading.buyer, trading.market
-    purchase = buyer.kept_purchase()
-    audited = buyer._audited_samples(purchase)
+    purchase = buyer.purchasing.kept_purchase()
+    audited = buyer.purchasing.audited_samples()
     proven = market.proven_outputs(trade_id, audited.outputs.size)
     assert list(proven) == evaluate_exact(trading.package.canonical, audited.inputs).ravel().tolist()
     compared = buyer.compare_proven()

@@ -195,7 +195,7 @@ def test_a_squatted_package_keeps_no_seller_from_starting(
     )
     squat(trading.mailbox.root / label.name, label, b"", None)
     assert trading.new_seller().publish() is None
-    assert trading.buyer.listing.listing_id == trading.listing_id
+    assert trading.buyer.verify_listing().listing_id == trading.listing_id
 
 
 def test_a_package_that_can_t_be_replaced_keeps_no_seller_from_serving(
@@ -241,8 +241,8 @@ def test_a_full_disk_at_each_message_ends_no_party(
                 step()
             except EnvironmentFaultError as error:
                 assert "No space left on device" in str(error)  # noqa: PT017 - most steps raise nothing
-        steps = [trading.buyer.step, lambda: trading.seller.step(trading.buyer.trade_id)]
-        if trading.market.trade(trading.buyer.trade_id).position.final:
+        steps = [trading.buyer.step, lambda: trading.seller.step(trading.buyer.find_trade())]
+        if trading.market.trade(trading.buyer.find_trade()).position.final:
             break
     assert full == ["request", "response", "audit", "model"]
     assert trading.play() is State.SETTLED

@@ -11,9 +11,9 @@ from contracts import offer_digest
 from tests.simulators.trading import ETHER, FEE, PRICE, PROOF_FEE, Trading
 from trader.chain import Chain
 from trader.errors import TraderError
+from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
 from trader.parties.driving import serve
-from trader.parties.party import Equipment
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 
@@ -59,15 +59,13 @@ def test_a_proof_never_waits_behind_another_one(
     """The first makes the second dearer than its buyer agreed to: it would fail when it is mined, and be public."""
     policy = ExactFee(maximum_price_wei=PRICE, development=True)
     trading = trade_on(Chain.connect(anvil_url), policy=policy)
-    verified, trades = trading.buyer.listing, []
+    verified, trades = trading.buyer.verify_listing(), []
     for number in range(2):
         account = Account.create()
         trading.chain.fund(account.address, 5 * ETHER)
         folder = tmp_path / f"buyer-{number}"
-        buyer = Buyer(
-            trading.listing_id, policy, Equipment(trading.market, account, trading.mailbox, trading.log, folder)
-        )
-        buyer.listing = verified
+        equipment = Equipment(trading.market, account, trading.mailbox, trading.log, folder)
+        buyer = Buyer(trading.listing_id, policy, equipment, verified=verified)
         trades.append(buyer.open_session(trading.model.test_samples[:8]))
         trading.seller.step(trades[-1])
         trading.seller.step(trades[-1])

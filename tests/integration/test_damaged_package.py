@@ -9,24 +9,23 @@ import pytest
 
 from tests.simulators.trading import BOND, FEE, Trading
 from trader.package import DamagedPackageError, ProofBudget
-from trader.parties.seller import Seller
+from trader.parties.conduct import SellerConduct
 from trader.trade import Role, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trader.chain import Chain
-    from trader.chain.market import Trade
     from trader.package import SellerPackage
 
 BIT_AT = 2 * 1024 + 77
 """A byte of a parameter in the third chunk."""
 
 
-class TrustingSeller(Seller):
+class TrustingSeller(SellerConduct):
     """One that takes its disk for what it was."""
 
-    def _require_listed_package(self, trade: Trade) -> None:
+    def check_deliverable(self, package: SellerPackage) -> None:
         pass
 
 
@@ -57,7 +56,7 @@ def test_a_seller_whose_chunks_lost_a_bit_locks_no_bond(chain: Chain, trade_on: 
 
 @pytest.mark.slow
 def test_one_that_does_not_look_is_slashed(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    trading = trade_on(chain, seller_type=TrustingSeller)
+    trading = trade_on(chain, seller_conduct=TrustingSeller())
     trading.package = damaged(trading.package)
     trading.seller = trading.new_seller()
     assert trading.play() is State.SLASHED
@@ -79,8 +78,8 @@ def test_a_seller_counts_the_proofs_that_stand_on_the_chain(chain: Chain, trade_
     assert list(trading.market.find_proven(listing.seller, listing.terms.manifest_hash)) == [first]
     assert trading.market.find_proven(trading.accounts[Role.BUYER].address, listing.terms.manifest_hash) == {}
     assert trading.market.find_proven(listing.seller, bytes(32)) == {}
-    trading.seller.package.budget.count(trading.seller._proven_statements())
+    trading.seller.package.budget.count(trading.seller.proving.proven_statements())
     assert budget.published == 1
-    trading.seller.package.budget.count(trading.seller._proven_statements())
+    trading.seller.package.budget.count(trading.seller.proving.proven_statements())
     assert budget.published == 1
     assert ProofBudget(budget.path, 1).left == 0

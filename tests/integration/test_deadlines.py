@@ -58,6 +58,6 @@ def test_a_missed_deadline_ends_in_a_safe_place(state: State, chain: Chain, trad
 
 def test_a_buyer_that_declines_owes_nothing_but_the_fee(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(chain)
-    trading.buyer._decide = lambda result: False
+    trading.buyer.decide = lambda result: False
     assert trading.play() is State.EXPIRED
     assert trading.gains() == FEE_PAID

@@ -43,7 +43,7 @@ def check_honest_ending(trading: Trading) -> None:
     assert trading.chain.balance(trading.market.deployment.market) == 0
     assert {step.name for step in trading.steps if step.transaction_hash} == {*TRANSACTIONS, "withdraw"}
     assert all(step.gas_used > 0 for step in trading.steps if step.transaction_hash)
-    story = read_trade(trading.log, trading.buyer.trade_id)
+    story = read_trade(trading.log, trading.buyer.find_trade())
     assert [entry.record.kind for entry in story.entries] == STORY
     verify_log(trading.log.path)
 
@@ -71,7 +71,7 @@ def test_what_was_tested_is_what_is_delivered(chain: Chain, trade_on: Callable[.
     model = trading.package.canonical
     inputs = quantise_inputs(trading.model.test_samples, model.graph, model.scale_bits)
     exact = evaluate_exact(model, inputs).astype(np.float64)
-    exact *= 2.0**-trading.buyer.listing.circuit.output_scale_bits
+    exact *= 2.0 ** -trading.buyer.verify_listing().circuit.output_scale_bits
     assert np.abs(seen.outputs - exact).max() < 0.01
 
     assert trading.buyer.delivered_onnx() == trading.package.plain_model

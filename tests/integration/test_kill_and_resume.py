@@ -21,7 +21,7 @@ MAX_DEATHS = 200
 def play_to_the_end(trading: Trading) -> int:
     """Step both parties, each started anew whenever it is killed; returns the number of deaths."""
     deaths = 0
-    verified = trading.buyer.listing
+    verified = trading.buyer.verify_listing()
 
     def attempt(step: Callable[[], bool]) -> bool:
         nonlocal deaths
@@ -30,12 +30,11 @@ def play_to_the_end(trading: Trading) -> int:
         except KilledError:
             deaths += 1
             assert deaths < MAX_DEATHS
-            trading.seller, trading.buyer = trading.new_seller(), trading.new_buyer()
-            trading.buyer.listing = verified  # verifying again after each death would be most of the test's time
+            trading.seller, trading.buyer = trading.new_seller(), trading.new_buyer(verified)
             return True
 
     while attempt(lambda: trading.buyer.step(trading.model.test_samples)) or attempt(
-        lambda: trading.seller.step(trading.buyer.trade_id)
+        lambda: trading.seller.step(trading.buyer.find_trade())
     ):
         pass
     return deaths
@@ -46,11 +45,11 @@ def test_trade_survives_a_kill_at_every_point(
     chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trading = trade_on(chain)
-    assert trading.buyer.listing.listing_id == trading.listing_id
+    assert trading.buyer.verify_listing().listing_id == trading.listing_id
     with killing(monkeypatch) as points:
         deaths = play_to_the_end(trading)
     assert deaths == len(points) > 60
-    assert trading.market.trade(trading.buyer.trade_id).position.state is State.SETTLED
+    assert trading.market.trade(trading.buyer.find_trade()).position.state is State.SETTLED
     assert trading.gains() == {Role.SELLER: PRICE + FEE, Role.BUYER: -PRICE - FEE}
     assert trading.market.contract.functions.tradeCount().call() == 1
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
@@ -90,7 +89,7 @@ def test_a_session_whose_transaction_was_replaced_is_opened_anew(
     chain: Chain, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trading = trade_on(chain)
-    assert trading.buyer.listing
+    assert trading.buyer.verify_listing()
     with killing(monkeypatch):
         while not trading.buyer.vault.has("opening.transaction"):
             with contextlib.suppress(KilledError):

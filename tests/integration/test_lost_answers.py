@@ -9,7 +9,7 @@ import pytest
 from tests.simulators.trading import FEE, PRICE, Trading
 from trader.errors import ChainUnavailableError
 from trader.exchange import Kind
-from trader.parties.buyer import CIPHERTEXT
+from trader.parties.filenames import CIPHERTEXT
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

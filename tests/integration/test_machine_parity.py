@@ -7,6 +7,7 @@ import pytest
 
 from contracts import MarketRevertedError, Terms
 from tests.contracts.stage import Stage
+from tests.simulators.trade_machine import TradeMachine
 from trader.errors import IllegalMoveError
 from trader.trade import (
     Accepted,
@@ -22,7 +23,6 @@ from trader.trade import (
     SessionOpened,
     Settled,
     State,
-    TradeMachine,
 )
 
 # A dispute is legal where its evidence is sound: tests/contracts has those.

@@ -14,7 +14,8 @@ from tests.simulators.trading import POLICY, Trading
 from trader import he
 from trader.errors import PartyFolderError
 from trader.exchange import Kind
-from trader.parties.buyer import OPENING, Buyer
+from trader.parties.buyer import Buyer
+from trader.parties.filenames import OPENING
 from trader.parties.seller import Seller
 from trader.trade import Role, SessionOpened, State
 
@@ -97,7 +98,7 @@ def test_a_kept_transaction_is_not_sent_for_another_request(
 ) -> None:
     """Killed before it was sent; then the request is lost, and made anew."""
     trading = trade_on(chain)
-    assert trading.buyer.listing
+    assert trading.buyer.verify_listing()
     with killing(monkeypatch):
         while not trading.buyer.vault.has(OPENING):
             with contextlib.suppress(KilledError):

@@ -12,7 +12,7 @@ from tests.simulators.classifier import write_dense
 from tests.simulators.trading import make_package
 from trader.he import WireError
 from trader.he.seal import objects as seal
-from trader.parties.seller import REFUSED
+from trader.parties.filenames import REFUSED
 from trader.trade import State
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_whatever_else_seal_refuses_is_a_request_that_is_none(
     trading = trade_on(chain, listed=make_package(model, tmp_path / "linear"))
     trading.model = model
     trading.buyer = trading.new_buyer()
-    assert trading.seller._plan.for_samples(SAMPLES).packed, "only there does SEAL add up what it rotates"
+    assert trading.seller.goods.plan.for_samples(SAMPLES).packed, "only there does SEAL add up what it rotates"
     monkeypatch.setattr(seal.Automorphisms, "_rotated_sum", refuse)
     trade_id = trading.open()
     with pytest.raises(WireError, match="can't be evaluated: encrypted is not valid"):

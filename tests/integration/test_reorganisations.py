@@ -20,7 +20,7 @@ from trader.errors import ChainUnavailableError
 from trader.exchange import Kind
 from trader.parties.buyer import Buyer
 from trader.parties.driving import buy, serve
-from trader.parties.seller import DELIVERY_KEY, KEY_LEAVING, Seller
+from trader.parties.filenames import DELIVERY_KEY, KEY_LEAVING
 from trader.trade import Proven, Role, State
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trader.chain.market import Trade
+    from trader.parties.seller import Seller
 
 CONFIRMATIONS = 3
 MOVES = {"openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm", "withdraw"}
@@ -79,16 +80,18 @@ class Forking:
         return str(function.fn_name)
 
 
-class WatchedSeller(Seller):
-    """Notes how deep the acceptance lay when the key left."""
+def watch_key(seller: Seller) -> list[int]:
+    """How deep the acceptance lies whenever a key leaves, from now on."""
+    let_go, depths = seller.key_release.let_go, list[int]()
 
-    depths: list[int]
-
-    def _let_go(self, trade: Trade, signed: bytes) -> None:
-        super()._let_go(trade, signed)
-        web3, contract = self.market.chain.web3, self.market.contract
+    def note(trade: Trade, signed: bytes) -> None:
+        let_go(trade, signed)
+        web3, contract = seller.market.chain.web3, seller.market.contract
         (accepted,) = contract.events.Accepted().get_logs(from_block=0, argument_filters={"tradeId": trade.trade_id})
-        self.depths.append(web3.eth.block_number - accepted["blockNumber"] + 1)
+        depths.append(web3.eth.block_number - accepted["blockNumber"] + 1)
+
+    seller.key_release.let_go = note
+    return depths
 
 
 @pytest.fixture
@@ -127,10 +130,10 @@ def trade_to_the_end(trading: Trading) -> None:
 @pytest.mark.anvil
 def test_every_move_is_dropped_once_and_the_trade_ends_as_ever(url: str, trade_on: Callable[..., Trading]) -> None:
     hasty = Chain.connect(url)
-    trading = trade_on(hasty, seller_type=WatchedSeller)
+    trading = trade_on(hasty)
     careful = Chain.connect(url, confirmations=CONFIRMATIONS)
     trading.wait_for(careful)
-    trading.seller.depths = []
+    depths = watch_key(trading.seller)
     hasty.advance_time(1)
     hasty.advance_time(1)
     every_second(hasty)
@@ -143,7 +146,7 @@ def test_every_move_is_dropped_once_and_the_trade_ends_as_ever(url: str, trade_o
     assert trading.market.contract.functions.tradeCount().call() == 1
     assert trading.gains() == {Role.SELLER: PRICE + FEE, Role.BUYER: -PRICE - FEE}
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
-    assert trading.seller.depths[0] >= CONFIRMATIONS
+    assert depths[0] >= CONFIRMATIONS
     verify_log(trading.log.path)
     assert len(list(read_by_kind(trading.log, EntryKind.SETTLED))) >= 1
 
@@ -181,9 +184,8 @@ def test_a_number_that_goes_to_another_session_brings_it_no_state_of_the_first(
     trading.accounts[Role.BUYER] = Account.create()
     chain.fund(trading.accounts[Role.BUYER].address, 10 * ETHER)
     second_buyer = replace(trading.equipment(Role.BUYER), folder=trading.folder / "second")
-    verified = trading.buyer.listing
-    trading.buyer = Buyer(trading.listing_id, POLICY, second_buyer, labels=trading.model.test_labels)
-    trading.buyer.listing = verified
+    verified = trading.buyer.verify_listing()
+    trading.buyer = Buyer(trading.listing_id, POLICY, second_buyer, labels=trading.model.test_labels, verified=verified)
     second = trading.play_until(State.PROVEN)
     assert second == first
     vault = trading.seller.vault(second)
@@ -246,10 +248,10 @@ def test_a_seller_waits_for_no_confirmations_of_what_ends_a_trade(url: str, trad
 
     assert seller.step(trade_id)  # withdraws
     assert not seller.step(trade_id)
-    assert seller.is_owed
+    assert seller.is_owed()
     hasty.advance_time(1)
     hasty.advance_time(1)
-    assert not seller.is_owed
+    assert not seller.is_owed()
     assert sent() == before + 2
     assert trading.gains()[Role.SELLER] == FEE
 

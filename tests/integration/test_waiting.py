@@ -11,8 +11,8 @@ from eth_account import Account
 
 from contracts import offer_digest
 from tests.simulators.trading import ETHER, FEE, OFFER, PRICE, Trading
-from trader.parties.party import WAITING
-from trader.parties.seller import REFUSED
+from trader.parties.actor import WAITING
+from trader.parties.filenames import REFUSED
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

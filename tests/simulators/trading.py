@@ -32,9 +32,12 @@ from trader.errors import TraderError
 from trader.exchange import Mailbox, NotDeliveredError
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, prepare
+from trader.parties.actor import Equipment, Step
 from trader.parties.buyer import Buyer
-from trader.parties.party import Equipment, Step
-from trader.parties.seller import Offer, Seller
+from trader.parties.conduct import HONEST_BUYER, HONEST_SELLER, BuyerConduct, SellerConduct
+from trader.parties.margins import SellerPolicy
+from trader.parties.offer import Offer
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 from zk.binding import kzg
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from trader.demo.stranger import Squatter
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
+    from trader.verify import VerifiedListing
 
 remember(kzg, "multiply", "pairing", "final_exponentiate")  # every table's buyer verifies the same listing
 
@@ -90,8 +94,10 @@ class Trading:
     package: SellerPackage
     model: DemoModel
     folder: Path
-    seller_type: type[Seller] = Seller
-    buyer_type: type[Buyer] = Buyer
+    seller_conduct: SellerConduct = HONEST_SELLER
+    buyer_conduct: BuyerConduct = HONEST_BUYER
+    seller_account: LocalAccount = SELLER
+    seller_policy: SellerPolicy = SellerPolicy()  # noqa: RUF009 - frozen
     policy: BuyerPolicy = POLICY
     stranger_type: type[Squatter] | None = None
     mailbox_type: type[Mailbox] = Mailbox
@@ -104,7 +110,7 @@ class Trading:
         self.package = replace(self.package, folder=self.folder / "package")
         self.package.budget.create()
         deployer = Account.create()
-        self.accounts: dict[Role, LocalAccount] = {Role.SELLER: SELLER, Role.BUYER: Account.create()}
+        self.accounts: dict[Role, LocalAccount] = {Role.SELLER: self.seller_account, Role.BUYER: Account.create()}
         for account in (deployer, *self.accounts.values()):
             self.chain.fund(account.address, FUNDS_WEI)
         # A market of the table's own: tests share a node.
@@ -121,21 +127,27 @@ class Trading:
     def wait_for(self, chain: Chain) -> None:
         """Both parties, started anew, read and send through another view of the same chain."""
         self.chain, self.market = chain, Market(chain, self.market.deployment, self.market.first_block)
-        verified = self.buyer.listing
-        self.seller, self.buyer = self.new_seller(), self.new_buyer()
-        self.buyer.listing = verified  # verifying again would be most of the test's time
+        verified = self.buyer.verify_listing()
+        self.seller, self.buyer = self.new_seller(), self.new_buyer(verified)
 
     def close(self) -> None:
         self.log.close()
 
     def new_seller(self) -> Seller:
         """The seller, as a fresh process would make it from its folder."""
-        return self.seller_type(self.package, self.equipment(Role.SELLER))
+        equipment = self.equipment(Role.SELLER)
+        return Seller(self.package, equipment, policy=self.seller_policy, conduct=self.seller_conduct)
 
-    def new_buyer(self) -> Buyer:
-        """The buyer, as a fresh process would make it from its folder."""
-        equipment = self.equipment(Role.BUYER)
-        return self.buyer_type(self.listing_id, self.policy, equipment, labels=self.model.test_labels)
+    def new_buyer(self, verified: VerifiedListing | None = None) -> Buyer:
+        """The buyer, as a fresh process would make it from its folder; verifying again is most of a test's time."""
+        return Buyer(
+            self.listing_id,
+            self.policy,
+            self.equipment(Role.BUYER),
+            labels=self.model.test_labels,
+            verified=verified,
+            conduct=self.buyer_conduct,
+        )
 
     def open(self) -> int:
         self.disturb()

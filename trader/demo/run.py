@@ -37,8 +37,10 @@ from trader.files import write_file
 from trader.he import HeError, charged_samples
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
-from trader.parties.party import Equipment
-from trader.parties.seller import Offer, Seller
+from trader.parties.actor import Equipment
+from trader.parties.buyer import Buyer
+from trader.parties.offer import Offer
+from trader.parties.seller import Seller
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
     from trader.chain import Chain
     from trader.chain.market import Market
     from trader.demo.timeline import Timeline
-    from trader.parties.buyer import Buyer
 
 AUDIT_SAMPLES = 8
 DELIVERED_MODEL = "delivered.onnx"
@@ -88,7 +89,7 @@ def run_demo(
         chain: where the escrow is deployed.
         out: folder for everything that is written; an earlier demo's is replaced.
         timeline: shows what happens.
-        played: who plays: honest drivers, or a cheat.
+        played: who plays: honest parties, or a cheat.
         wallets: accounts that pay.
 
     Raises:
@@ -104,12 +105,12 @@ def run_demo(
     with AuditLog.open(out / AUDIT_LOG) as log:
         mailbox = Mailbox(out / MAILBOX)
         equip = partial(_equip, market, mailbox, log, timeline)
-        seller = played.seller(package, equip(accounts[Role.SELLER], out / "seller"))
+        seller = Seller(package, equip(accounts[Role.SELLER], out / "seller"), conduct=played.seller)
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
         listing_id = seller.list_model(Offer(PRICE_WEI, BOND_WEI, WINDOWS, PROOF_FEE_WEI))
         policy = BuyerPolicy(maximum_price_wei=PRICE_WEI, development=True)
         buyer_equipment = equip(accounts[Role.BUYER], out / "buyer")
-        buyer = played.buyer(listing_id, policy, buyer_equipment, labels=trained.test_labels)
+        buyer = Buyer(listing_id, policy, buyer_equipment, labels=trained.test_labels, conduct=played.buyer)
         disturb = partial(played.stranger(market, mailbox).act, listing_id) if played.stranger else _leave_alone
         state = _trade(seller, buyer, trained, timeline, disturb)
         gains = {
@@ -176,7 +177,7 @@ def _trade(
     except (ListingError, PolicyError) as error:
         timeline.say(f"the buyer walks away: {error}")
         return None
-    market, trade_id = buyer.market, buyer.trade_id
+    market, trade_id = buyer.market, buyer.find_trade()
     while not market.trade(trade_id).position.final:
         if not _play_round(seller, buyer, trade_id, timeline, disturb):
             _wait_for_deadline(market, trade_id, timeline)
@@ -197,7 +198,7 @@ def _play_round(
 
 
 def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
-    """A cheat's move may be refused, and a party may refuse to go on: the trade goes on without it."""
+    """Make a move that may be refused, as a cheat's, or that a party may refuse: the trade goes on without it."""
     try:
         return move()
     except (TransactionRefusedError, PeerFaultError, PolicyError, HeError, DeliveryError) as error:
@@ -212,8 +213,8 @@ def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> Non
 
 
 def _write_delivered(buyer: Buyer, out: Path) -> Path | None:
-    """The bought model as an ordinary ONNX file, if the buyer holds one."""
-    if not buyer.has_model:
+    """Write the bought model as an ordinary ONNX file, if the buyer holds one."""
+    if not buyer.has_model():
         return None
     path = out / DELIVERED_MODEL
     write_file(path, buyer.delivered_onnx())

@@ -108,7 +108,7 @@ def make_report(
 ) -> DemoReport:
     """Compare what was tested and delivered with the model itself, and sum up the timeline."""
     exact = _exact_outputs(trained, package)
-    test = buyer.read_test() if buyer.was_answered else None
+    test = buyer.read_test() if buyer.was_answered() else None
     seen = None if test is None else test.outputs
     predict = package.manifest.output.post_processing.predict
     audit_samples = package.manifest.circuit.audit_samples
@@ -124,7 +124,7 @@ def make_report(
         max_output_error=None if seen is None else float(np.abs(seen - exact).max()),
         changeable_samples=None if test is None else test.assessment.changeable,
         proven_changes=buyer.compare_proven().changed if "prove" in timeline.gas() else None,
-        refusal=buyer.refusal,
+        refusal=buyer.read_refusal(),
         detection_probability=detection_probability(audit_samples),
         seconds={phase: round(timeline.seconds(phase), 4) for phase in _PHASES} | {"total": round(ending.seconds, 4)},
         bytes={

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from trader.parties.party import Step
+    from trader.parties.actor import Step
 
 _WORK = {
     "verify": "checks the listing: all eight checks pass",

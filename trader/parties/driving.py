@@ -81,7 +81,7 @@ class Patience:
 
 
 def _idle_seconds(market: Market) -> float:
-    """Between looks at a trade in which the other side is on move."""
+    """Return the seconds between two looks at a trade in which the other side is on move."""
     return FIRST_WAIT_SECONDS if market.chain.confirmations <= 1 else PUBLIC_IDLE_SECONDS
 
 
@@ -140,7 +140,7 @@ class _Trades:
         return any(seen[trade_id].state is not State.TESTING for trade_id in self._waiting if trade_id in seen)
 
     def step_all(self, *, answer: bool) -> bool:
-        """One step of the first that has something to do: a key that is due, else by deadline; whether any did.
+        """Make one step, of the first that has something to do: a key that is due, else by deadline.
 
         What a step sends waits for a block at least, so that after each the most urgent is looked for again: what a
         buyer may have accepted meanwhile is read first. Else strangers' sessions would come between a seller and its
@@ -148,6 +148,9 @@ class _Trades:
 
         Args:
             answer: Whether sessions that wait for an answer are stepped too.
+
+        Returns:
+            Whether any had something to do.
         """
         market = self._seller.market
         try:
@@ -186,7 +189,7 @@ class _Trades:
             return stepped
         if unanswered or not self._seller.market.was_answered(trade_id):
             self.left.add(trade_id)
-        elif not self._seller.is_owed:
+        elif not self._seller.is_owed():
             self.ended.add(trade_id)
         return False
 
@@ -202,7 +205,7 @@ def buy(
     patience = Patience(buyer.market)
     while True:
         try:
-            if buyer.is_over:
+            if buyer.is_over():
                 buyer.withdraw()
                 return
             moved = buyer.step(samples)
@@ -220,7 +223,7 @@ def buy(
 
 
 def _urgency(position: Position) -> tuple[bool, int]:
-    """Smaller is more urgent: keys that are due, then the others by deadline."""
+    """Return a key to sort by, the most urgent first: keys that are due, then the others by deadline."""
     return position.state is not State.ACCEPTED, position.deadline_seconds
 
 

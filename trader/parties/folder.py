@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from trader.errors import EnvironmentFaultError, PartyFolderError
 from trader.files import write_file
+from trader.parties.filenames import LOCK, OWNER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOCK, _OWNER = "lock", "owner"
 _held: weakref.WeakValueDictionary[tuple[int, int], FolderLock] = weakref.WeakValueDictionary()
 """The locks of this process, by device and inode of the lock's file, which stay while it is open."""
 
@@ -42,7 +42,7 @@ def claim_folder(folder: Path, owner: str) -> FolderLock:
         EnvironmentFaultError: It can't be written.
     """
     lock = _lock(folder)
-    path = folder / _OWNER
+    path = folder / OWNER
     if not path.exists():
         write_file(path, owner.encode())
     found = path.read_text(errors="replace")
@@ -54,7 +54,7 @@ def claim_folder(folder: Path, owner: str) -> FolderLock:
 def _lock(folder: Path) -> FolderLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EnvironmentFaultError(f"{folder} can't be used: {error.strerror}. Choose another folder.") from error
     status = os.fstat(descriptor)

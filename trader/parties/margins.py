@@ -32,15 +32,15 @@ class SellerPolicy:
     working_seconds: int = 600
 
     def margin(self, confirmations: int) -> int:
-        """Time that must be left before a deadline when a secret is sent, in seconds."""
+        """Return the time that must be left before a deadline when a secret is sent, in seconds."""
         return max(self.margin_seconds, self.least_margin(confirmations))
 
     def least_margin(self, confirmations: int) -> int:
-        """As `margin`, for what may be known already: time for a place in a block, and no more, in seconds."""
+        """Return the `margin` of what may be known already: time for a place in a block, and no more, in seconds."""
         return (self.margin_blocks + confirmations) * self.block_seconds
 
     def public_margin(self, confirmations: int) -> int:
-        """Time before its deadline from which a key that a relay has not had mined goes to everybody, in seconds.
+        """Return the seconds before its deadline from which a key that a relay has not had mined goes to everybody.
 
         Earlier than the margin, by what a place in a block takes: whatever the confirmations, there is time for it.
         """

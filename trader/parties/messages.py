@@ -23,22 +23,22 @@ _AUDIT_HEADER_BYTES = 64
 
 
 def request_limit_bytes(plan: HePlan, samples: int) -> int:
-    """Most bytes of an encrypted request for so many samples."""
+    """Return the most bytes of an encrypted request for `samples` samples."""
     return plan.for_samples(samples).request_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
 
 
 def response_limit_bytes(plan: HePlan, samples: int) -> int:
-    """Most bytes of the response to it."""
+    """Return the most bytes of the response to it."""
     return plan.for_samples(samples).response_bytes(samples) + _CONTAINER_OVERHEAD_BYTES
 
 
 def order_limit_bytes(circuit: AuditCircuit) -> int:
-    """Most bytes of a sealed order."""
+    """Return the most bytes of a sealed order."""
     return PUBLIC_KEY_BYTES + 32 * circuit.input_elements + _AUDIT_HEADER_BYTES + OVERHEAD_BYTES
 
 
 def delivery_bytes(chunk_count: int) -> int:
-    """Exact size of a sealed delivery."""
+    """Return the exact size of a sealed delivery, in bytes."""
     return chunk_count * CHUNK_BYTES + OVERHEAD_BYTES
 
 
@@ -58,7 +58,7 @@ class Order:
     inputs: AuditInputs = field(repr=False)
 
     def encode(self) -> bytes:
-        """The message's bytes, in clear."""
+        """Return the message's bytes, in clear."""
         return self.reply_key + self.inputs.encode()
 
     @classmethod

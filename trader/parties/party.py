@@ -1,88 +1,23 @@
-"""What seller and buyer have in common: account, market, mailbox, audit log, folder, and what anybody may do.
+"""What seller and buyer have in common: whose move it is, and what anybody may do.
 
 A party performs one step of the protocol per method. Each step looks at the chain first, keeps its secrets in the
 party's folder before it sends a transaction, and can be repeated: a killed process goes on where the chain says that it
-stands. Everything is written to the audit log, and told to an observer as it happens (`Step`).
+stands. Which step comes next is read from the table of `trader.trade`; the two sides say how each move is made.
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import ledger
-from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
-from trader.errors import IllegalMoveError, TransactionRefusedError
-from trader.exchange import Context, Kind, Label, NotDeliveredError, SkippedMessageError
-from trader.parties.folder import claim_folder
-from trader.trade import TIMEOUTS, Event, Expired, Role, Settled, State, legal_events
+from trader.parties.actor import Actor
+from trader.trade import Event, Expired, Role, Settled, last_move, legal_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from eth_account.signers.local import LocalAccount
-
-    from ledger import AuditLog
-    from trader.chain import Receipt
-    from trader.chain.market import Market, Trade
-    from trader.exchange import Mailbox, Purpose
-    from trader.parties.vault import Vault
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something a party has just done, for timelines and progress.
-
-    Attributes:
-        role: Who.
-        name: What: the contract's function for a transaction, a verb for work off the chain.
-        seconds: How long it took.
-        transaction_hash: 0x-hex, for a transaction.
-        gas_used: Its gas.
-        gas_cost_wei: What that cost.
-        message_bytes: Size of a message that was sent.
-        remark: What a person should know of it: why a message was skipped, or what is waited for.
-    """
-
-    role: Role
-    name: str
-    seconds: float
-    transaction_hash: str | None = None
-    gas_used: int = 0
-    gas_cost_wei: int = 0
-    message_bytes: int = 0
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What a party works with.
-
-    Attributes:
-        market: The escrow.
-        account: Signs and pays.
-        mailbox: Where messages to and from the other party are.
-        log: The audit log.
-        folder: The party's own folder, for its secrets.
-        observe: Told of every step when it is done.
-        progress: Told of long work under way: its name, steps done, steps in all.
-    """
-
-    market: Market
-    account: LocalAccount = field(repr=False)
-    mailbox: Mailbox
-    log: AuditLog
-    folder: Path
-    observe: Callable[[Step], None] = lambda _: None
-    progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
-
-
-WAITING = "Waiting"
-MOST_REMARKS = 8
-"""Remarks of one kind that a process makes about one trade: strangers must not fill the log."""
+    from trader.chain.market import Trade
+    from trader.parties.actor import Equipment
+    from trader.parties.conduct import Conduct
 
 
 class Party:
@@ -90,49 +25,82 @@ class Party:
 
     Attributes:
         role: Which side.
+        actor: The account at work.
+        market: The escrow.
+        account: Signs and pays.
+        mailbox: Where messages to and from the other party are.
+        folder: The party's own, for its secrets.
         lingers: Whether `expire`, `settle` and `withdraw` wait for their confirmations; else for one block, and whoever
             calls looks again whether they stand.
+        moves: For each event that this side causes by itself, the method that causes it, given the trade's number. When
+            it is due, the table says.
+        messages: For each of these events that a message belongs to, the method that sees to it that the message lies
+            in the mailbox while the other side is on move. It tells whether there was something to do.
     """
 
     role: Role
     lingers = True
+    moves: Mapping[type[Event], Callable[[int], object]]
+    messages: Mapping[type[Event], Callable[[int], bool]]
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, equipment: Equipment, conduct: Conduct) -> None:
         """Take the folder.
 
         Raises:
             PartyFolderError: Another process works in it, or it belongs to another account.
             EnvironmentFaultError: It can't be written.
         """
+        self.actor = Actor(self.role, equipment, conduct)
         self.market = equipment.market
         self.account = equipment.account
         self.mailbox = equipment.mailbox
-        self.log = equipment.log
         self.folder = equipment.folder
-        self._observe = equipment.observe
-        self._progress = equipment.progress
-        self._remarks: dict[tuple[str, int | None], list[str]] = {}
-        self._lock = claim_folder(self.folder, f"{self.role.value} {self.address}")
-        self._unread: LedgerError | None = None
+        self._makes = conduct.makes
 
     @property
     def address(self) -> str:
         """The party's account."""
-        return str(self.account.address)
+        return self.actor.address
 
-    @property
-    def _place(self) -> str:
-        """Where this party trades, as a file name: trades of different markets have the same numbers."""
-        return f"{self.market.chain.chain_id}-{self.market.deployment.market.lower()}"
+    def catch_up(self) -> None:
+        """Log the events that could not be read when they happened; `step` does it first.
 
-    def _request_context(self, listing_id: int, buyer: str) -> bytes:
-        """What the request of a buyer is bound to: chain, market, listing and account, each of one length.
-
-        The trade's number isn't known yet when a request is made; the request's digest is on the chain with it.
+        Raises:
+            WrongMarketError: The log belongs to another market: no step is done before it is replaced.
         """
-        market = bytes.fromhex(self.market.deployment.market[2:])
-        numbers = self.market.chain.chain_id.to_bytes(32, "big"), listing_id.to_bytes(32, "big")
-        return b"".join((b"modelseal request", *numbers, market, bytes.fromhex(buyer[2:])))
+        self.actor.catch_up()
+
+    # -------------------------------------------------------------------------------------------------------- step
+
+    def _advance(self, trade: Trade) -> bool:
+        """Do what the table has for this side now; return whether there was something to do.
+
+        That is its move, a timeout from the deadline on; while the other side is on move, the message of its last one.
+        """
+        due = self._due_move(trade)
+        move = due or last_move(self.role, trade.position.state)
+        if move is None or not self._goes_on(move, trade):
+            return False
+        if due is None:
+            return move in self.messages and self.messages[move](trade.trade_id)
+        if not self._makes(due, trade, self.market):
+            return False
+        self.moves[due](trade.trade_id)
+        return True
+
+    def _due_move(self, trade: Trade) -> type[Event] | None:
+        """Return the move that this side may make now; None while the other side is on move.
+
+        By the time of the confirmed blocks. Each move looks at that of the newest one before it is made.
+        """
+        legal = legal_events(self.role, trade.position, self.market.chain.time().confirmed)
+        return next((event for event in self.moves if event in legal), None)
+
+    def _goes_on(self, move: type[Event], trade: Trade) -> bool:  # noqa: ARG002 - the two sides decide
+        """Return whether this side makes a move that is due, or keeps the message of its last one in place."""
+        return True
+
+    # ----------------------------------------------------------------------------------------------- what anybody may
 
     def expire(self, trade_id: int) -> None:
         """End a trade whose deadline passed before the key was revealed: everybody gets back what it had locked.
@@ -140,8 +108,8 @@ class Party:
         Raises:
             IllegalMoveError: The deadline has not passed, or the trade has ended.
         """
-        self._require_legal(Expired, trade_id)
-        self._transact("expire", lambda: self.market.expire(self.account, trade_id, confirmed=self.lingers))
+        self.actor.require_legal(Expired, trade_id)
+        self.actor.transact("expire", lambda: self.market.expire(self.account, trade_id, confirmed=self.lingers))
 
     def settle(self, trade_id: int) -> None:
         """End a revealed trade whose dispute window passed in silence: price and bond go to the seller.
@@ -149,161 +117,20 @@ class Party:
         Raises:
             IllegalMoveError: The window has not passed, or the trade is in another state.
         """
-        self._require_legal(Settled, trade_id)
-        self._transact("settle", lambda: self.market.settle(self.account, trade_id, confirmed=self.lingers))
+        self.actor.require_legal(Settled, trade_id)
+        self.actor.transact("settle", lambda: self.market.settle(self.account, trade_id, confirmed=self.lingers))
 
     def withdraw(self) -> int:
-        """Take out what the escrow owes this account; returns the amount in wei, 0 where it owes nothing.
+        """Take out what the escrow owes this account; return the amount in wei, 0 where it owes nothing.
 
         Nor where a withdrawal has taken it out in blocks that may still be replaced.
         """
         credit = self.market.credit(self.address)
         if not credit or not self.market.credit(self.address, newest=True):
             return 0
-        self._transact("withdraw", lambda: self.market.withdraw(self.account, confirmed=self.lingers))
+        self.actor.transact("withdraw", lambda: self.market.withdraw(self.account, confirmed=self.lingers))
         return credit
 
-    @property
     def is_owed(self) -> bool:
-        """Whether the escrow owes this account something, as far as confirmed blocks say."""
+        """Return whether the escrow owes this account something, as far as confirmed blocks say."""
         return self.market.credit(self.address) > 0
-
-    def end_overdue(self, trade: Trade) -> bool:
-        """End a trade whose deadline has passed; returns whether it did."""
-        if not trade.position.overdue(self.market.chain.time().confirmed):
-            return False
-        if trade.position.state is State.REVEALED:
-            self.settle(trade.trade_id)
-        else:
-            self.expire(trade.trade_id)
-        return True
-
-    def _require_legal(self, event: type[Event], trade_id: int) -> Trade:
-        """The trade, if we may cause the event now.
-
-        Raises:
-            IllegalMoveError: We may not.
-        """
-        trade, now = self.market.trade(trade_id), self.market.chain.time()
-        now_seconds = now.confirmed if event in TIMEOUTS else now.newest
-        if event not in legal_events(self.role, trade.position, now_seconds):
-            late = " and its deadline has passed" if trade.position.overdue(now_seconds) else ""
-            raise IllegalMoveError(
-                f"the {self.role.value} can't cause {event.__name__} now: trade {trade_id} is "
-                f"{trade.position.state.name}{late}"
-            )
-        return trade
-
-    def _transact(self, name: str, send: Callable[[], Receipt]) -> Receipt:
-        """Send a transaction, log its events, and tell the observer."""
-        begin = time.perf_counter()
-        try:
-            receipt = send()
-        except TransactionRefusedError as error:
-            self._note(EntryKind.TRANSACTION_FAILED, details={"move": name, "reason": as_reason(error)})
-            raise
-        seconds = time.perf_counter() - begin
-        self._observe(Step(self.role, name, seconds, receipt.transaction_hash, receipt.gas_used, receipt.gas_cost_wei))
-        self._index()
-        return receipt
-
-    def _index(self) -> None:
-        """Read the market's events into the log. What was mined has happened, whether or not they can be read now."""
-        begin = time.perf_counter()
-        try:
-            index_events(self.log, self.market.contract, first_block=self.market.first_block)
-            self._unread = None
-        except LedgerError as error:
-            if self._unread is None or as_reason(error) != as_reason(self._unread):
-                reason = f"events not logged yet: {as_reason(error)}"
-                self._observe(Step(self.role, reason, time.perf_counter() - begin))
-            self._unread = error
-
-    def catch_up(self) -> None:
-        """Log the events that could not be read when they happened; drivers do it before each step.
-
-        Raises:
-            WrongMarketError: The log belongs to another market: no step is done before it is replaced.
-        """
-        if self._unread is not None:
-            self._index()
-        if isinstance(self._unread, WrongMarketError):
-            raise self._unread
-
-    @contextmanager
-    def _working(self, name: str) -> Iterator[None]:
-        """Around work off the chain: tells the observer how long it took."""
-        begin = time.perf_counter()
-        yield
-        self._observe(Step(self.role, name, time.perf_counter() - begin))
-
-    def _note(
-        self,
-        kind: EntryKind,
-        *,
-        trade_id: int | None = None,
-        listing_id: int | None = None,
-        details: Mapping[str, str | int] | None = None,
-    ) -> None:
-        """Log a step off the chain."""
-        self.log.append(
-            Record(
-                kind=kind,
-                actor=self.address,
-                role=ledger.ActorRole(self.role.value.capitalize()),
-                occurred_at_seconds=int(time.time()),
-                listing_id=listing_id,
-                trade_id=trade_id,
-                details=details or {},
-            )
-        )
-
-    # ---------------------------------------------------------------------------------------------------- messages
-
-    def _label(self, kind: Kind, anchor: bytes, trade_id: int = 0) -> Label:
-        """A message of this market."""
-        return Label(kind, self.market.chain.chain_id, self.market.deployment.market, trade_id, anchor)
-
-    def _envelope_context(self, manifest_hash: bytes, trade_id: int, purpose: Purpose) -> Context:
-        """What an envelope in this market is bound to."""
-        market = self.market
-        return Context(market.chain.chain_id, market.deployment.market, manifest_hash, trade_id, purpose)
-
-    def _deliver(self, label: Label, vault: Vault, note: EntryKind, trade_id: int) -> bool:
-        """See to it that the kept message lies in the mailbox, whole: again, if somebody or something changed it.
-
-        Returns:
-            Whether it had to be written.
-
-        Raises:
-            PartyFolderError: It is not kept.
-            MailboxFaultError: The mailbox can't be written.
-        """
-        if not self.mailbox.needs_delivery(label):
-            return False
-        marker = f"{label.kind.value}.delivered"
-        message = vault.map(label.kind.value)
-        written = self.mailbox.put(label, message, self.account)
-        if not vault.has(marker):
-            self._note(note, trade_id=trade_id, details={"bytes": len(message), "digest": f"0x{label.anchor.hex()}"})
-            vault.write(marker, b"")
-            self._observe(Step(self.role, note.value, 0.0, message_bytes=len(message)))
-        elif written:
-            self._remark(EntryKind.MESSAGE_REPEATED, f"put again, as it was gone or changed: the {label}", trade_id)
-        return written
-
-    def _wait(self, error: NotDeliveredError, trade_id: int | None) -> None:
-        """A message is not there: say what is waited for, or why what lies there was skipped."""
-        kind = EntryKind.MESSAGE_SKIPPED if isinstance(error, SkippedMessageError) else None
-        self._remark(kind, error, trade_id)
-
-    def _remark(self, kind: EntryKind | None, text: object, trade_id: int | None) -> None:
-        """Tell the observer, and the log if there is a kind of entry for it: each text once, and few of them."""
-        name, reason = WAITING if kind is None else kind.value, as_reason(text)
-        said = self._remarks.setdefault((name, trade_id), [])
-        if reason in said or len(said) >= MOST_REMARKS:
-            return
-        said.append(reason)
-        self._observe(Step(self.role, name, 0.0, remark=reason))
-        if kind is not None:
-            self._note(kind, trade_id=trade_id, details={"reason": reason})

@@ -42,7 +42,7 @@ class Purchase:
         return outputs_digest(self.salt, self.outputs.ravel().tolist())
 
     def encode(self) -> bytes:
-        """The record as JSON."""
+        """Return the record as JSON."""
         kept = {
             "rows": self.rows.tolist(),
             "outputs": self.outputs.tolist(),

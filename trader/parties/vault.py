@@ -44,7 +44,7 @@ class Vault:
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """A new file to be written in the block, at the end of which it is kept under `name`.
+        """Yield the path of a new file, to be written in the block; at its end it is kept under `name`.
 
         Raises:
             EnvironmentFaultError: The folder or the file can't be written.
@@ -54,7 +54,7 @@ class Vault:
             yield path
 
     def path(self, name: str) -> Path:
-        """Where something is kept under `name`, or may be; the folder is made.
+        """Return where something is kept under `name`, or may be; the folder is made.
 
         Raises:
             EnvironmentFaultError: It can't be made.
@@ -77,7 +77,7 @@ class Vault:
         self.write(name, buffer.getvalue())
 
     def read_arrays(self, name: str) -> tuple[NDArray[Any], ...]:
-        """The arrays that are kept under `name`.
+        """Read the arrays that are kept under `name`.
 
         Raises:
             PartyFolderError: There are none.
@@ -86,11 +86,11 @@ class Vault:
             return tuple(archive[f"arr_{index}"] for index in range(len(archive.files)))
 
     def has(self, name: str) -> bool:
-        """Whether something is kept under `name`."""
+        """Return whether something is kept under `name`."""
         return (self.folder / name).is_file()
 
     def read(self, name: str) -> bytes:
-        """What is kept under `name`.
+        """Read what is kept under `name`.
 
         Raises:
             PartyFolderError: Nothing is, or it can't be read.
@@ -101,7 +101,7 @@ class Vault:
             raise self._unreadable(name, error) from error
 
     def map(self, name: str) -> memoryview:
-        """What is kept under `name`, read-only, without reading all of it into memory.
+        """Map what is kept under `name`, read-only, without reading all of it into memory.
 
         Raises:
             PartyFolderError: Nothing is, or it can't be read.

@@ -21,8 +21,7 @@ from trader.trade.machine import (
     TRANSITIONS,
     WINDOWS,
     Position,
-    TradeMachine,
-    advance,
+    last_move,
     legal_events,
     state_diagram,
 )
@@ -47,8 +46,7 @@ __all__ = [
     "Settled",
     "Slashed",
     "State",
-    "TradeMachine",
-    "advance",
+    "last_move",
     "legal_events",
     "state_diagram",
 ]

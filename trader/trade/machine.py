@@ -1,4 +1,4 @@
-"""The transition table of a trade, and the machine that walks it. Pure: no IO, no clock of its own.
+"""The transition table of a trade, and what each side may do by it. Pure: no IO, no clock of its own.
 
 A trade starts when the buyer opens a session, and ends in one of three final states. In between, at any moment, one
 side is on move and the other waits:
@@ -12,8 +12,8 @@ Whoever is on move has until the state's deadline: a move is legal iff `at_secon
 deadline on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled`
 after. So at every second exactly one of the two is legal, and refund and reveal never race.
 
-`TRANSITIONS` is the source: the diagram (`state_diagram`), the drivers and the tests derive from it, and the
-escrow's Solidity states and events are compared with it.
+`TRANSITIONS` is the source: the drivers ask it for their next move (`legal_events`, `last_move`), the diagram
+(`state_diagram`) and the tests derive from it, and the escrow's Solidity states and events are compared with it.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from contracts.types import Windows
-from trader.errors import IllegalMoveError
 from trader.trade.events import (
     Accepted,
     Answered,
@@ -103,76 +101,25 @@ class Position:
         return self.state in FINAL_STATES
 
     def overdue(self, now_seconds: int) -> bool:
-        """Whether the deadline has passed: only a timeout is legal."""
+        """Return whether the deadline has passed: only a timeout is legal."""
         return self.state in WINDOWS and now_seconds >= self.deadline_seconds
 
 
 def legal_events(role: Role, position: Position, now_seconds: int) -> frozenset[type[Event]]:
-    """What `role` may cause now: moves before the deadline, timeouts from it on."""
+    """Return what `role` may cause now: moves before the deadline, timeouts from it on."""
     overdue = position.overdue(now_seconds)
     events = TRANSITIONS[role][position.state]
     return frozenset(event for event in events if (event in TIMEOUTS) is overdue)
 
 
-def advance(role: Role, position: Position, event: Event, windows: Windows) -> Position:
-    """The position after `role` causes `event`.
-
-    Raises:
-        IllegalMoveError: The role may not cause the event in this state or at this time.
-    """
-    next_state = TRANSITIONS[role][position.state].get(type(event))
-    if next_state is None:
-        raise IllegalMoveError(
-            f"the {role.value} can't cause {type(event).__name__} while the trade is {position.state.name}"
-        )
-    if type(event) not in legal_events(role, position, event.at_seconds):
-        side = "before" if type(event) in TIMEOUTS else "after"
-        raise IllegalMoveError(
-            f"{type(event).__name__} at {event.at_seconds} comes {side} the deadline of {position.state.name} at "
-            f"{position.deadline_seconds}"
-        )
-    window = getattr(windows, WINDOWS[next_state]) if next_state in WINDOWS else None
-    return Position(next_state, 0 if window is None else event.at_seconds + window)
-
-
-class TradeMachine:
-    """One trade as one side sees it.
-
-    Attributes:
-        role: Our side.
-        windows: The listing's windows.
-        position: Where the trade stands.
-    """
-
-    def __init__(self, role: Role, windows: Windows, position: Position | None = None) -> None:
-        self.role = role
-        self.windows = windows
-        self.position = position or Position()
-
-    def send(self, event: Event) -> None:
-        """We cause an event.
-
-        Raises:
-            IllegalMoveError: We may not; nothing has changed.
-        """
-        self.position = advance(self.role, self.position, event, self.windows)
-
-    def receive(self, event: Event) -> None:
-        """The other side caused an event.
-
-        Raises:
-            IllegalMoveError: It may not; nothing has changed.
-        """
-        self.position = advance(other_role(self.role), self.position, event, self.windows)
-
-
-def other_role(role: Role) -> Role:
-    """The other side."""
-    return Role.BUYER if role is Role.SELLER else Role.SELLER
+def last_move(role: Role, state: State) -> type[Event] | None:
+    """Return the move of `role` that leads to `state`; None where the other side's move does, or a timeout."""
+    events = (event for after in TRANSITIONS[role].values() for event, target in after.items() if target is state)
+    return next((event for event in events if event not in TIMEOUTS), None)
 
 
 def state_diagram() -> str:
-    """The table as a mermaid state diagram; timeouts are marked with the window that they end."""
+    """Return the table as a mermaid state diagram; timeouts are marked as anyone's."""
     lines = ["stateDiagram-v2", "    [*] --> NONE"]
     for state in State:
         arrows: dict[tuple[State, str], list[str]] = {}

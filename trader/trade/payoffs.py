@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from trader.trade.events import Confirmed, Event, Expired, Settled, Slashed
+from trader.trade.events import (
+    Accepted,
+    Answered,
+    Confirmed,
+    Event,
+    Expired,
+    Proven,
+    Purchased,
+    Revealed,
+    SessionOpened,
+    Settled,
+    Slashed,
+)
+from trader.trade.machine import TRANSITIONS
 from trader.trade.states import Role, State
 
 FEE, PRICE, BOND, PROOF_FEE = "fee", "price", "bond", "proof fee"
@@ -31,7 +44,7 @@ class Payoff:
     reason: str
 
     def gain_wei(self, role: Role, amounts_wei: Mapping[str, int]) -> int:
-        """What a side gains, in wei, given the listing's amounts."""
+        """Return what a side gains, in wei, given the listing's amounts."""
         gain = sum(count * amounts_wei[name] for name, count in self.to_seller.items())
         return gain if role is Role.SELLER else -gain
 
@@ -54,12 +67,12 @@ PAYOFFS: Mapping[Ending, Payoff] = MappingProxyType(
 
 
 def worst_wei(role: Role, amounts_wei: Mapping[str, int]) -> int:
-    """The least that a side may end with, over all paths, in wei; a buyer that has the model got what it paid for."""
+    """Return the least that a side may end with, in wei, over all paths that leave the buyer without the model."""
     return min(payoff.gain_wei(role, amounts_wei) for payoff in PAYOFFS.values() if not payoff.goods)
 
 
 def payoff_rows(gas: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
-    """The table as text: path, why, buyer, seller, and the gas that each side has spent.
+    """Yield the table as text: path, why, buyer, seller, and the gas that each side has spent.
 
     Args:
         gas: By function of the contract; `expire` and `settle` may be anybody's, and are counted for neither.
@@ -80,19 +93,25 @@ def payoff_rows(gas: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
         )
 
 
-_MOVES = (
-    (State.TESTING, Role.BUYER, "openSession"),
-    (State.ANSWERED, Role.SELLER, "respond"),
-    (State.PURCHASED, Role.BUYER, "purchase"),
-    (State.PROVEN, Role.SELLER, "prove"),
-    (State.ACCEPTED, Role.BUYER, "accept"),
-    (State.REVEALED, Role.SELLER, "reveal"),
+_FUNCTIONS: Mapping[type[Event], str] = MappingProxyType(
+    {
+        SessionOpened: "openSession",
+        Answered: "respond",
+        Purchased: "purchase",
+        Proven: "prove",
+        Accepted: "accept",
+        Revealed: "reveal",
+    }
 )
+"""The contract's function that causes each of the moves to `REVEALED`."""
 
 
 def _moves_before(state: State) -> Iterator[tuple[Role, str]]:
-    """Who sent what until the trade was in a state."""
-    return ((role, name) for reached, role, name in _MOVES if reached <= state)
+    """Yield who sent what until the trade was in a state."""
+    for role, states in TRANSITIONS.items():
+        for events in states.values():
+            reached = (event for event, target in events.items() if target <= state)
+            yield from ((role, _FUNCTIONS[event]) for event in reached if event in _FUNCTIONS)
 
 
 def _text(payoff: Payoff, sign: int) -> str:

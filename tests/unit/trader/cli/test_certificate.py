@@ -19,8 +19,9 @@ from trader.chain.market import Market
 from trader.exchange import Mailbox
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
-from trader.parties.party import Equipment
-from trader.parties.seller import Offer, Seller
+from trader.parties.actor import Equipment
+from trader.parties.offer import Offer
+from trader.parties.seller import Seller
 
 if TYPE_CHECKING:
     from collections.abc import Callable

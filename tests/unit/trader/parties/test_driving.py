@@ -57,11 +57,9 @@ class Scripted:
         self.market.seen[trade_id] = Position(state, 0 if state is State.SETTLED else DEADLINE + trade_id)
         return bool(moved)
 
-    @property
     def is_over(self) -> bool:
         return bool(self._next("is_over"))
 
-    @property
     def is_owed(self) -> bool:
         return next(self._owed, False)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts import MarketEvent, Windows
+from tests.simulators.trade_machine import TradeMachine
 from trader.errors import IllegalMoveError
 from trader.trade import (
     FINAL_STATES,
@@ -27,7 +28,7 @@ from trader.trade import (
     Settled,
     Slashed,
     State,
-    TradeMachine,
+    last_move,
     legal_events,
     state_diagram,
 )
@@ -136,6 +137,15 @@ def test_before_a_deadline_only_one_side_is_on_move():
     for state in WINDOWS:
         on_move = [role for role in Role if legal_events(role, advanced_to(state).position, 1009)]
         assert len(on_move) == 1
+
+
+def test_each_state_was_reached_by_the_move_of_one_side():
+    for at, (role, event) in enumerate(MOVES):
+        reached = [*WINDOWS][at]
+        assert last_move(role, reached) is event
+        (other,) = set(Role) - {role}
+        assert last_move(other, reached) is None
+    assert {last_move(role, State.EXPIRED) for role in Role} == {None}
 
 
 def test_final_states_allow_nothing():

@@ -1,0 +1,87 @@
+"""Whose move it is: both drivers read it from the table, and cause every event in it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from eth_account import Account
+
+from trader.parties.actor import Equipment
+from trader.parties.buyer import Buyer
+from trader.parties.conduct import Conduct
+from trader.parties.party import Party
+from trader.parties.seller import Seller
+from trader.trade import TIMEOUTS, TRANSITIONS, WINDOWS, Position, Role, SessionOpened, Slashed, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trader.trade import Event
+
+DEADLINE = 1_800_000_000
+
+
+def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
+    """An account whose chain tells the time, and nothing else."""
+    market: Any = SimpleNamespace(
+        chain=SimpleNamespace(chain_id=1, time=lambda: SimpleNamespace(confirmed=now_seconds)),
+        deployment=SimpleNamespace(market="0x" + "11" * 20),
+    )
+    return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder)  # type: ignore[arg-type]
+
+
+class Recording(Party):
+    """A party that notes its moves and the messages that it sees to."""
+
+    def __init__(self, role: Role, equipment: Equipment, conduct: Conduct) -> None:
+        self.role = role
+        super().__init__(equipment, conduct)
+        self.made: list[type[Event]] = []
+        self.sent: list[type[Event]] = []
+        events = {event for after in TRANSITIONS[role].values() for event in after}
+        self.moves = {event: lambda _, event=event: self.made.append(event) for event in events - {Slashed}}
+        self.messages = {event: lambda _, event=event: self.sent.append(event) or True for event in events - TIMEOUTS}
+
+    def advance(self, position: Position) -> bool:
+        return self._advance(SimpleNamespace(trade_id=1, position=position))  # type: ignore[arg-type]
+
+
+class Idle(Conduct):
+    def makes(self, event: object, trade: object, market: object) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("state", list(WINDOWS))
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("late", [False, True])
+def test_a_driver_does_what_the_table_has_for_its_side(state: State, role: Role, late: bool, tmp_path: Path) -> None:
+    party = Recording(role, equipment(tmp_path, DEADLINE - 1 + late), Conduct())
+    legal = {event for event in TRANSITIONS[role][state] if (event in TIMEOUTS) is late} - {Slashed}
+    assert party.advance(Position(state, DEADLINE))
+    assert set(party.made) == legal
+    # Before the deadline, the side that waits has made the move that led here, and keeps its message in place.
+    led_here = {event for after in TRANSITIONS[role].values() for event, target in after.items() if target is state}
+    assert set(party.sent) == (set() if legal else led_here)
+    assert len(party.made) + len(party.sent) == 1
+
+
+@pytest.mark.parametrize("state", list(WINDOWS))
+@pytest.mark.parametrize("role", list(Role))
+def test_a_conduct_leaves_moves_out_and_no_messages(state: State, role: Role, tmp_path: Path) -> None:
+    party = Recording(role, equipment(tmp_path, DEADLINE - 1), Idle())
+    on_move = bool(set(TRANSITIONS[role][state]) - TIMEOUTS)
+    assert party.advance(Position(state, DEADLINE)) is not on_move
+    assert party.made == []
+    assert len(party.sent) == (not on_move)
+
+
+def test_both_drivers_cause_every_event_that_the_table_has_for_them(tmp_path: Path) -> None:
+    seller = Seller(SimpleNamespace(), equipment(tmp_path / "seller"))  # type: ignore[arg-type]
+    buyer = Buyer(1, SimpleNamespace(), equipment(tmp_path / "buyer"))  # type: ignore[arg-type]
+    for party in (seller, buyer):
+        events = {event for after in TRANSITIONS[party.role].values() for event in after}
+        # A session is opened before there is a trade; a dispute is what becomes of a confirmation.
+        assert set(party.moves) == events - {SessionOpened, Slashed}
+        assert set(party.messages) <= events

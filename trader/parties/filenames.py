@@ -1,0 +1,75 @@
+"""The files of a party's folder: what each one holds, and when it is written.
+
+A buyer's files stand in its folder; a seller's in a folder for each trade (`Seller.vault`). A message is kept under its
+kind (`Kind`) from before the transaction that commits to it until the trade is over. A process that was killed goes on
+with what it finds under these names, so that they stay as they are.
+"""
+
+from typing import Final
+
+from ledger import EntryKind
+from trader.exchange import Kind
+
+# Of both parties.
+LOCK: Final = "lock"
+"""Empty; locked by the process that works in the folder."""
+OWNER: Final = "owner"
+"""Role and account that the folder belongs to; when it is first taken."""
+DEVELOPMENT_SRS: Final = "development.srs"
+"""The reference string that a package carries; written when the package is opened, and again by each process."""
+
+# Of a buyer, in the order in which they are written.
+LISTING: Final = "listing"
+"""Market and listing that the folder is for; before anything else."""
+INPUTS: Final = "inputs.npz"
+"""The test set on the model's grid, int64 [n, F]; before the request."""
+SESSION: Final = "session.key"
+"""The secret of the encrypted test; before the request, and again before the response is decrypted: a restarted process
+must know that it was."""
+REQUEST: Final = Kind.REQUEST.value
+"""The encrypted test set; once the secret and the inputs are kept. A seller keeps its copy until it has answered."""
+OPENING: Final = "opening.transaction"
+"""Digest of the request (32 bytes) and the signed transaction that pays for it; before that is sent."""
+ANSWER: Final = "answer.digest"
+"""Digest of session and response, which the purchase names; before the response is decrypted."""
+OUTPUTS: Final = "outputs.npz"
+"""What was decrypted, float64 [n, O]; a response is decrypted once."""
+DECLINED: Final = "declined"
+"""Mark: the buyer has decided not to buy."""
+TEST_REFUSED: Final = EntryKind.TEST_REFUSED.value
+"""Why the test is not good enough to pay for; when that was logged."""
+ENCRYPTION_KEY: Final = "encryption.key"
+"""The secret key to which the seller seals the model; before the purchase."""
+ORDER: Final = Kind.AUDIT_INPUTS.value
+"""The sealed audit samples; before the purchase."""
+PURCHASE: Final = "purchase.json"
+"""What the purchase commits to (`trader.parties.purchase`); last before it is sent, so that it never lacks the rest."""
+PROOF_REFUSED: Final = EntryKind.PROOF_REFUSED.value
+"""Why the proof is not accepted; when that was logged."""
+CIPHERTEXT: Final = "ciphertext.bin"
+"""The encrypted model with the proven root; before it is accepted."""
+DELIVERED: Final = "delivered.npz"
+"""The model's tensors, once they have passed every check."""
+
+# Of a seller's trade, in the order in which they are written.
+RESPONSE: Final = Kind.RESPONSE.value
+"""The response to the encrypted test; made once, before the answer is sent."""
+ANSWERED: Final = "response.request"
+"""Digest of the session that the response answers; once the response is whole."""
+DELIVERY_KEY: Final = "delivery.key"
+"""The key that encrypts the model; made once, before the proof is sent."""
+CIPHERTEXT_ROOT: Final = "ciphertext.root"
+"""Root of the tree over the encrypted chunks; before the proof is sent."""
+MODEL: Final = Kind.MODEL.value
+"""The encrypted model, sealed to the buyer; before the proof is sent."""
+KEY_LEAVING: Final = "key.leaving"
+"""The newest signed transaction with the delivery key; just before it is sent."""
+KEY_SENT: Final = "key.sent"
+"""Mark: a node has taken that transaction, so that the key is no secret any more."""
+REFUSED: Final = "refused"
+"""Why the seller does not go on with the trade; when that was logged."""
+
+
+def delivered_mark(kind: Kind) -> str:
+    """Return the name of the mark that a message was put into the mailbox; written when it was for the first time."""
+    return f"{kind.value}.delivered"

@@ -1,0 +1,55 @@
+"""What a seller asks for a model, and the terms that follow from it and the package's manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from contracts import ETH, Terms, Windows, layout_hash
+from trader.parties.goods import layout_of
+
+if TYPE_CHECKING:
+    from trader.model import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the seller asks for a model; the package's manifest says the rest.
+
+    Attributes:
+        price_wei: What the buyer pays for the model.
+        bond_wei: What the seller loses if it cheats.
+        windows: How long each state of a trade may last.
+        proof_fee_wei: What a buyer leaves if it doesn't accept a proof: about what one costs to make. After n proofs of
+            the listing that were not accepted the next one risks n + 1 times as much.
+    """
+
+    price_wei: int
+    bond_wei: int
+    windows: Windows
+    proof_fee_wei: int = 0
+
+    def terms(self, manifest: Manifest) -> Terms:
+        """Return what a listing of the manifest's model promises."""
+        return Terms(
+            manifest_hash=manifest.manifest_hash(),
+            circuit_digest=_bytes(manifest.circuit.circuit_digest),
+            parameter_commitment=_bytes(manifest.parameter_commitment),
+            weights_root=_bytes(manifest.weights_root),
+            sums_root=_bytes(manifest.sums_root),
+            layout_hash=layout_hash(layout_of(manifest)),
+            token=ETH,
+            price_wei=self.price_wei,
+            bond_wei=self.bond_wei,
+            fee_wei=int(manifest.quota.fee_wei, 16),
+            audit_samples=manifest.circuit.audit_samples,
+            proof_fee_wei=self.proof_fee_wei,
+            buyer_quota=manifest.quota.buyer_samples,
+            listing_quota=manifest.quota.listing_samples,
+            tolerance=int(manifest.circuit.tolerance, 16),
+            windows=self.windows,
+        )
+
+
+def _bytes(hexadecimal: str) -> bytes:
+    return bytes.fromhex(hexadecimal.removeprefix("0x"))

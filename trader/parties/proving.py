@@ -1,0 +1,204 @@
+"""The seller's second move: it proves the buyer's audit samples, locks its bond, and delivers the encrypted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eth_utils.crypto import keccak
+
+from ledger import EntryKind
+from trader.chain.market import ProofOffer
+from trader.delivery import ciphertext_tree, encrypt_artifact, generate_key, key_hash
+from trader.errors import NotYetError, RequestError
+from trader.exchange import Context, Kind, Purpose, seal
+from trader.package import DamagedPackageError
+from trader.parties.filenames import CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
+from trader.parties.messages import Order, order_limit_bytes
+from trader.trade import Proven, Purchased
+from zk import Proof, commitment_digest, input_commitment, prove
+from zk.errors import StatementError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trader.chain.market import Trade
+    from trader.parties.actor import Actor
+    from trader.parties.conduct import SellerConduct
+    from trader.parties.goods import Goods
+    from trader.parties.vault import Vault
+
+
+class Proving:
+    """Proves and delivers in a seller's trades."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        goods: Goods,
+        conduct: SellerConduct,
+        vault: Callable[[int], Vault],
+        require_spare_time: Callable[[Trade], None],
+    ) -> None:
+        """Set up the proofs of one seller.
+
+        Args:
+            actor: The seller's account at work.
+            goods: What it sells.
+            conduct: How it behaves.
+            vault: Gives the secrets of a trade.
+            require_spare_time: Raises TooLateError where too little time is left for a proof to be mined.
+        """
+        self._actor = actor
+        self._market = actor.market
+        self._goods = goods
+        self._conduct = conduct
+        self._vault = vault
+        self._require_spare_time = require_spare_time
+
+    def prove(self, trade_id: int) -> None:
+        """Prove the buyer's audit samples, lock the bond, and deliver the encrypted model.
+
+        Raises:
+            IllegalMoveError: The trade is not waiting for a proof.
+            NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
+                committed to.
+            NotYetError: The buyer leaves less for a proof that it doesn't accept than is due by now; nothing is sent.
+            ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
+            DamagedPackageError: The package is no longer what is listed; nothing is sent.
+            TooLateError: Too little time is left for the proof to be mined; nothing is sent.
+        """
+        trade = self._actor.require_legal(Proven, trade_id)
+        self._require_spare_time(trade)
+        self._require_proof_fee(trade)
+        self._require_listed_package(trade)
+        purchase = self._market.event(trade_id, Purchased)
+        order = self._receive_order(trade, purchase)
+        proof = self._make_proof(trade_id, purchase.input_commitment, order)
+        offer = self._encrypt_model(trade_id, purchase, order, proof)
+        bond_wei = self._market.listing(trade.listing_id).terms.bond_wei
+        self._require_spare_time(trade)  # proving took its time
+        account = self._actor.account
+        self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, bond_wei))
+        self.send_model(trade_id)
+
+    def send_model(self, trade_id: int) -> bool:
+        """See to it that the encrypted model lies in the mailbox; return whether it had to be written."""
+        vault = self._vault(trade_id)
+        label = self._actor.label(Kind.MODEL, vault.read(CIPHERTEXT_ROOT), trade_id)
+        return self._actor.deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
+
+    def proven_statements(self) -> list[bytes]:
+        """Return digests of what every proof of this manifest that stands in this market depends on.
+
+        Whatever the package remembers: `ProofBudget.count` takes them.
+        """
+        proven = self._market.find_proven(self._actor.address, self._goods.manifest.manifest_hash())
+        return [self._statement(trade_id, commitment) for trade_id, commitment in proven.items()]
+
+    # ------------------------------------------------------------------------------------------- before the proof
+
+    def _require_proof_fee(self, trade: Trade) -> None:
+        """Look whether the buyer covers the proof fee, which proofs that others have not accepted raise.
+
+        Raises:
+            NotYetError: The buyer has not agreed to so much; proofs that are accepted make it less again.
+        """
+        due_wei = self._market.proof_fee(trade.listing_id)
+        if due_wei > trade.stake_wei:
+            raise NotYetError(
+                f"the buyer of trade {trade.trade_id} leaves {trade.stake_wei} wei for a proof that it doesn't accept, "
+                f"{due_wei} are due while so many proofs wait to be accepted or were not: not proven for now. If that "
+                "doesn't change, the deadline returns the price."
+            )
+
+    def _require_listed_package(self, trade: Trade) -> None:
+        """Refuse to deliver what is not listed: honest or not, a delivery that differs by a bit is slashed."""
+        listed = self._market.listing(trade.listing_id).terms.manifest_hash
+        served = self._goods.manifest.manifest_hash()
+        if listed != served:
+            raise DamagedPackageError(
+                f"trade {trade.trade_id} is of a listing whose manifest is 0x{listed.hex()}, this package has "
+                f"0x{served.hex()}. Serve it with the package that was listed."
+            )
+        self._conduct.check_deliverable(self._goods.package)
+
+    def _receive_order(self, trade: Trade, purchase: Purchased) -> Order:
+        """Take the buyer's audit samples, once they are those of its input commitment."""
+        label = self._actor.label(Kind.AUDIT_INPUTS, purchase.input_commitment, trade.trade_id)
+        limit_bytes = order_limit_bytes(self._goods.circuit)
+        order = self._actor.mailbox.take(
+            label, trade.buyer, limit_bytes, lambda message: self._open_order(message.read(), trade, purchase)
+        )
+        samples = {"samples": len(order.inputs.samples)}
+        self._actor.note(EntryKind.AUDIT_INPUTS_RECEIVED, trade_id=trade.trade_id, details=samples)
+        return order
+
+    def _open_order(self, sealed: bytes, trade: Trade, purchase: Purchased) -> Order:
+        """Open what the buyer has sealed, if it is what it has committed to.
+
+        Raises:
+            EnvelopeError, MessageError, RequestError: It is not, or no model can be sealed to its reply key.
+        """
+        goods = self._goods
+        context = self._context(trade.trade_id, Purpose.AUDIT_INPUTS)
+        order = Order.decode(goods.package.encryption_key.open(sealed, context), goods.circuit)
+        try:
+            points = input_commitment(goods.circuit, order.inputs.samples, order.inputs.salt, goods.srs)
+        except StatementError as error:
+            raise RequestError(f"the audit samples of trade {trade.trade_id} don't fit the circuit: {error}") from error
+        if commitment_digest(points) != purchase.input_commitment:
+            raise RequestError(
+                f"the audit samples of trade {trade.trade_id} are not those that the buyer committed to: "
+                f"0x{commitment_digest(points).hex()}, committed was 0x{purchase.input_commitment.hex()}"
+            )
+        seal(order.reply_key, b"", context)  # before a proof is made: the chain does not vouch for this key
+        return order
+
+    # ------------------------------------------------------------------------------------------ proof and delivery
+
+    def _make_proof(self, trade_id: int, commitment: bytes, order: Order) -> Proof:
+        """Return the trade's proof, made once and counted in the package's budget."""
+        goods, budget = self._goods, self._goods.package.budget
+
+        def make() -> Proof:
+            return prove(
+                goods.circuit,
+                order.inputs.samples,
+                order.inputs.salt,
+                goods.package.canonical.tensors,
+                goods.srs,
+                context=self._market.proof_context(trade_id),
+            )
+
+        budget.count(self.proven_statements())
+        with self._actor.working("prove"):
+            return budget.publish(self._statement(trade_id, commitment), make)
+
+    def _encrypt_model(self, trade_id: int, purchase: Purchased, order: Order, proof: Proof) -> ProofOffer:
+        """Encrypt the model, keep it sealed to the buyer, and return what is offered on the chain."""
+        goods, vault = self._goods, self._vault(trade_id)
+        key = self._delivery_key(vault)
+        ciphertext = encrypt_artifact(self._conduct.delivered_artifact(goods), key)
+        root = ciphertext_tree(ciphertext).root
+        vault.write(CIPHERTEXT_ROOT, root)
+        vault.write(MODEL, seal(order.reply_key, ciphertext, self._context(trade_id, Purpose.MODEL)))
+        self._actor.mailbox.reserve(self._actor.label(Kind.MODEL, root, trade_id))
+        made = {"bytes": len(proof.data), "samples": goods.circuit.audit_samples}
+        self._actor.note(EntryKind.PROOF_MADE, trade_id=trade_id, details=made)
+        answer = self._market.answer(trade_id)
+        return ProofOffer(proof, goods.circuit, goods.layout, answer, purchase.outputs_digest, root, key_hash(key))
+
+    def _delivery_key(self, vault: Vault) -> bytes:
+        """Return the trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""
+        if not vault.has(DELIVERY_KEY):
+            vault.write(DELIVERY_KEY, generate_key())
+        return vault.read(DELIVERY_KEY)
+
+    def _statement(self, trade_id: int, input_commitment: bytes) -> bytes:
+        """Return the digest of what a trade's proof depends on; it names the trade in which the proof is used."""
+        context = self._market.proof_context(trade_id)
+        return keccak(self._goods.manifest.manifest_hash() + context + input_commitment)
+
+    def _context(self, trade_id: int, purpose: Purpose) -> Context:
+        """Return what an envelope of a trade is bound to."""
+        return self._actor.envelope_context(self._goods.manifest.manifest_hash(), trade_id, purpose)
