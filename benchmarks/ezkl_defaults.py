@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.rows import Timing, measure, peak_bytes
 from zk import development_srs
+from zk.storage import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,8 @@ class PeerCost:
 def measure_defaults(model: CanonicalModel, runs: int) -> PeerCost:
     """Prove a dense network's output for one sample in [0, 1] with ezkl's own settings."""
     sample = np.random.default_rng(1).random(model.graph.features)
-    with tempfile.TemporaryDirectory(prefix="modelseal-peer-") as folder:
+    with temporary_folder("peer") as path:
+        folder = str(path)
         onnx.save(_plain_network(model), Path(folder, "model.onnx"))
         Path(folder, "input.json").write_text(json.dumps({"input_data": [sample.tolist()]}))
         _in_fresh_process(_make_keys, folder)

@@ -47,7 +47,7 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
 
 
 def read_sources(entries: Mapping[str, str]) -> dict[str, str]:
-    """The entry files and everything that they import, by source unit name (`src/…` or `@openzeppelin/…`)."""
+    """Read the entry files and everything that they import, by source unit name (`src/…` or `@openzeppelin/…`)."""
     sources: dict[str, str] = {}
     waiting = list(entries)
     while waiting:
@@ -70,7 +70,7 @@ def _resolve(importer: str, imported: str) -> str:
 
 
 def find_solc() -> Path:
-    """The pinned solc: a native one if py-solc-x has it or can install it, else the wrapper of the npm package."""
+    """Return the pinned solc: a native one if py-solc-x has it or can install it, else npm's wrapper."""
     try:
         if SOLC_VERSION not in {str(version) for version in solcx.get_installed_solc_versions()}:
             solcx.install_solc(SOLC_VERSION)
@@ -84,7 +84,7 @@ def find_solc() -> Path:
 
 
 def compile_artifacts() -> str:
-    """The text of `artifacts/contracts.json`: a function of sources, settings and the pinned compiler alone."""
+    """Return the text of `artifacts/contracts.json`: a function of sources, settings and the pinned compiler alone."""
     solc = find_solc()
     artifacts: dict[str, Any] = {"compiler": SOLC_VERSION, "settings": {}, "sources": {}, "enums": {}, "contracts": {}}
     for name, job in _JOBS.items():
@@ -135,7 +135,7 @@ def _compile(sources: Mapping[str, str], settings: Mapping[str, Any], solc: Path
 
 
 def _definitions(ast: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The definitions of a source unit, and those inside its contracts."""
+    """Return the definitions of a source unit, and those inside its contracts."""
     for node in ast.get("nodes", []):
         yield node
         yield from _definitions(node)

@@ -36,7 +36,7 @@ DEPLOYER_TRANSACTION: Final = HexBytes(
 
 
 def create2_address(salt: bytes, init_code: bytes) -> ChecksumAddress:
-    """Where the deployer creates `init_code` (constructor arguments included) with a 32-byte salt."""
+    """Return where the deployer creates `init_code` (constructor arguments included) with a 32-byte salt."""
     if len(salt) != SALT_BYTES:
         raise ValueError(f"a salt has {SALT_BYTES} bytes, this one {len(salt)}")
     deployer = bytes.fromhex(DEPLOYER[2:])

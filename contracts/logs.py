@@ -17,7 +17,7 @@ LARGEST_RANGE_BLOCKS: Final = 1_000_000
 
 
 def read_logs(web3: Web3, query: Mapping[str, Any], first_block: int, last_block: int) -> Iterator[LogReceipt]:
-    """The logs from `first_block` to `last_block`, both included, in chain order.
+    """Return the logs from `first_block` to `last_block`, both included, in chain order.
 
     Args:
         web3: The chain.
@@ -46,7 +46,7 @@ def read_logs(web3: Web3, query: Mapping[str, Any], first_block: int, last_block
 
 
 def _may_be_too_large(error: Exception) -> bool:
-    """Whether a smaller range may be answered: a node says so as an RPC error, a gateway by a status or in silence.
+    """Return whether a smaller range may be answered: nodes say so by an RPC error, gateways by a status or silence.
 
     Not where nobody listens, or where there were too many requests: more of them would not help.
     """

@@ -54,7 +54,7 @@ def deploy(web3: Web3, sender: ChecksumAddress, salt: bytes = PUBLISHED_SALT) ->
 
 
 def published_deployment(salt: bytes = PUBLISHED_SALT) -> Deployment:
-    """Where the published contracts are on every chain that has them: local arithmetic, nobody is asked."""
+    """Return where the published contracts are on every chain that has them; computed, no node is asked."""
     return Deployment(
         market=create2_address(salt, _market_init_code()),
         verifier=create2_address(PUBLISHED_SALT, _verifier_init_code()),
@@ -67,18 +67,18 @@ def _verifier_init_code() -> bytes:
 
 
 def _market_init_code() -> bytes:
-    """Init code and constructor arguments: the verifier's address, which names its code, and its codehash."""
+    """Return init code and arguments: the verifier's address, which names its code, and its codehash."""
     verifier = create2_address(PUBLISHED_SALT, _verifier_init_code())
     return read_artifacts().contracts[MARKET].bytecode + encode(["address", "bytes32"], [verifier, verifier_codehash()])
 
 
 def bind_market(web3: Web3, address: ChecksumAddress) -> Contract:
-    """The market at `address`, with its ABI. Does NOT check its code: see `verify_deployment`."""
+    """Return the market at `address`, with its ABI. Does NOT check its code: see `verify_deployment`."""
     return web3.eth.contract(address=address, abi=read_artifacts().contracts[MARKET].abi)
 
 
 def bind_verifier(web3: Web3, address: ChecksumAddress) -> Contract:
-    """The ezkl verifier at `address`. Does NOT check its code: see `verify_deployment`.
+    """Return the ezkl verifier at `address`. Does NOT check its code: see `verify_deployment`.
 
     Its ABI is that of `IVerifier.sol` for `verifyProof`: what ezkl returns after the first two words can't be decoded.
     """
@@ -94,7 +94,7 @@ def _first_two_outputs(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def register_vka(web3: Web3, verifier: ChecksumAddress, vka: Sequence[bytes]) -> ContractFunction:
-    """The call that registers a circuit's verification key artifact (its 32-byte words) with the verifier.
+    """Return the call that registers a circuit's verification key artifact (its 32-byte words) with the verifier.
 
     Returned unsent: accounts are the caller's affair. Anyone may register anything, and twice changes nothing: the
     market trusts the digest in a listing, never the registration.
@@ -103,7 +103,7 @@ def register_vka(web3: Web3, verifier: ChecksumAddress, vka: Sequence[bytes]) ->
 
 
 def verifier_codehash() -> bytes:
-    """The codehash of the published verifier, which has no immutables: keccak256 of its runtime code."""
+    """Return the codehash of the published verifier, which has no immutables: keccak256 of its runtime code."""
     return keccak(read_artifacts().contracts[VERIFIER].runtime)
 
 

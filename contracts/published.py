@@ -43,7 +43,7 @@ class Artifacts:
 
 @cache
 def read_artifacts() -> Artifacts:
-    """The committed artifacts.
+    """Return the committed artifacts.
 
     Raises:
         ArtifactError: They are missing or malformed.

@@ -21,7 +21,7 @@ _BUILT_IN: tuple[dict[str, Any], ...] = (
 
 
 def decode_revert(data: bytes) -> MarketRevertedError:
-    """The error that a revert's return data encode.
+    """Return the error that a revert's return data encode.
 
     Data that encode none of the market's errors give `name="Unknown"` and the data in hex: a contract that is not ours,
     or a revert without data.
@@ -47,7 +47,7 @@ def _signature(error: Mapping[str, Any]) -> str:
 
 
 def _readable(field: Mapping[str, Any], value: Any) -> Any:
-    """Enum members by name, bytes in hex."""
+    """Return a value as people read it: enum members by name, bytes in hex."""
     if field.get("internalType", "").startswith("enum "):
         return read_artifacts().enums[field["internalType"].removeprefix("enum ")][value]
     return encode_hex(value) if isinstance(value, bytes) else value

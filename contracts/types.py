@@ -38,7 +38,7 @@ class Windows:
     dispute_seconds: int
 
     def as_abi(self) -> tuple[int, ...]:
-        """The Solidity struct `Windows`."""
+        """Return the Solidity struct `Windows`."""
         return (
             self.answer_seconds,
             self.decision_seconds,
@@ -80,7 +80,7 @@ class Terms:
     windows: Windows
 
     def as_abi(self) -> tuple[Any, ...]:
-        """The Solidity struct `Terms`."""
+        """Return the Solidity struct `Terms`."""
         return (
             self.manifest_hash,
             self.circuit_digest,
@@ -124,7 +124,7 @@ class Layout:
     """Number of parameters in each parameter column, in order."""
 
     def as_abi(self) -> tuple[Any, ...]:
-        """The Solidity struct `Layout`."""
+        """Return the Solidity struct `Layout`."""
         return (
             self.input_columns,
             self.parameter_columns,
@@ -138,23 +138,23 @@ class Layout:
 
 
 def offer_digest(seller: str, terms: Terms) -> bytes:
-    """What a move that costs money names: keccak256(abi.encode(seller, terms)), 32 bytes."""
+    """Return what a move that costs money names: keccak256(abi.encode(seller, terms)), 32 bytes."""
     return keccak(encode(["address", _TERMS_ABI], [seller, terms.as_abi()]))
 
 
 def session_digest(buyer: str, offer: bytes, samples: int, request_digest: bytes) -> bytes:
-    """What `respond` names: keccak256(abi.encode(buyer, offer, samples, requestDigest)), 32 bytes."""
+    """Return what `respond` names: keccak256(abi.encode(buyer, offer, samples, requestDigest)), 32 bytes."""
     values = [buyer, offer, samples, request_digest]
     return keccak(encode(["address", "bytes32", "uint32", "bytes32"], values))
 
 
 def answer_digest(session: bytes, response_digest: bytes) -> bytes:
-    """What `purchase` names: keccak256(abi.encode(session, responseDigest)), 32 bytes."""
+    """Return what `purchase` names: keccak256(abi.encode(session, responseDigest)), 32 bytes."""
     return keccak(session + response_digest)
 
 
 def outputs_digest(salt: bytes, outputs: Sequence[int]) -> bytes:
-    """What a buyer commits to of the outputs that it saw: keccak256(abi.encode(salt, outputs)), 32 bytes.
+    """Return what a buyer commits to of the outputs that it saw: keccak256(abi.encode(salt, outputs)), 32 bytes.
 
     Args:
         salt: 32 random bytes, without which the digest could be tried out.
@@ -164,12 +164,12 @@ def outputs_digest(salt: bytes, outputs: Sequence[int]) -> bytes:
 
 
 def delivery_digest(ciphertext_root: bytes, key_hash: bytes) -> bytes:
-    """What a trade commits to from `prove` on: keccak256(abi.encode(ciphertextRoot, keyHash)), 32 bytes."""
+    """Return what a trade commits to from `prove` on: keccak256(abi.encode(ciphertextRoot, keyHash)), 32 bytes."""
     return keccak(ciphertext_root + key_hash)
 
 
 def layout_hash(layout: Layout) -> bytes:
-    """The digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
+    """Return the digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
     return keccak(encode([_LAYOUT_ABI], [layout.as_abi()]))
 
 
@@ -188,7 +188,7 @@ class ChunkEvidence:
     layout: Layout
 
     def as_abi(self) -> tuple[Any, ...]:
-        """The Solidity struct `ChunkEvidence`."""
+        """Return the Solidity struct `ChunkEvidence`."""
         words = _words(self.ciphertext)
         layout = self.layout.as_abi()
         paths = list(self.ciphertext_path), self.leaf, list(self.path)
@@ -213,7 +213,7 @@ class SumStepEvidence:
     layout: Layout
 
     def as_abi(self) -> tuple[Any, ...]:
-        """The Solidity struct `SumStepEvidence`."""
+        """Return the Solidity struct `SumStepEvidence`."""
         return (
             self.index,
             self.previous_sum,
@@ -242,7 +242,7 @@ class RangeEvidence:
     layout: Layout
 
     def as_abi(self) -> tuple[Any, ...]:
-        """The Solidity struct `RangeEvidence`."""
+        """Return the Solidity struct `RangeEvidence`."""
         words, path = _words(self.parameters), list(self.weights_path)
         return (self.index, self.position, self.salt, words, path, self.layout.as_abi())
 

@@ -208,12 +208,12 @@ def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
 
 
 def encode_entry(sequence: int, record: Record) -> bytes:
-    """Canonical bytes of an entry (RFC 8785)."""
+    """Return the canonical bytes of an entry (RFC 8785)."""
     return rfc8785.dumps(to_fields(sequence, record))
 
 
 def to_fields(sequence: int, record: Record) -> dict[str, Any]:
-    """The entry as a flat JSON object: the names are those of the database's columns; absent fields are left out."""
+    """Return the entry as a flat JSON object, with the names of the database's columns; absent fields are left out."""
     fields: dict[str, Any] = {
         "sequence": sequence,
         "kind": record.kind.value,
@@ -258,7 +258,7 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
 
 
 def encode_details(record: Record) -> str:
-    """The details alone as canonical JSON, the form in which the database holds them."""
+    """Return the details alone as canonical JSON, the form in which the database holds them."""
     return rfc8785.dumps(dict(record.details)).decode()
 
 
@@ -280,7 +280,7 @@ def parse_object(text: object) -> dict[str, Any]:
 
 
 def as_reason(error: object) -> str:
-    """What an error or a text says, as a detail: one line of printable characters, cut to what a detail may have."""
+    """Return what an error or a text says as a detail: one line of printable characters, cut to a detail's length."""
     line = " ".join(str(error).split()) or type(error).__name__
     return "".join(character if character.isprintable() else "?" for character in line)[:MAXIMUM_DETAIL_CHARACTERS]
 

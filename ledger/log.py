@@ -81,12 +81,12 @@ class AuditLog:
         return added
 
     def head(self) -> Head:
-        """The current head of the hash chain."""
+        """Return the current head of the hash chain."""
         with self._store.reading() as connection:
             return read_head(connection)
 
     def checkpoint(self) -> Checkpoint:
-        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.reading.merkle_proofs`)."""
+        """Return size and root of the Merkle tree over the entries; `ledger.reading.merkle_proofs` lead to it."""
         with self._store.reading() as connection:
             entries = read_head(connection).entries
             return Checkpoint(entries, read_frontier(connection, entries).root())
@@ -165,7 +165,7 @@ class _Waiting:
 
 
 def _read_newest(connection: Connection, positions: Sequence[ChainPosition]) -> dict[PositionKey, Entry]:
-    """The newest entry at each logged position in the blocks of `positions`, in one query."""
+    """Return the newest entry at each logged position in the blocks of `positions`, in one query."""
     if not positions:
         return {}
     numbers = [position.block_number for position in positions]
@@ -174,13 +174,13 @@ def _read_newest(connection: Connection, positions: Sequence[ChainPosition]) -> 
 
 
 def read_head(connection: Connection) -> Head:
-    """The current head; nothing is *checked*: that is `ledger.reading.fsck`'s."""
+    """Return the current head; nothing is *checked*: that is `ledger.reading.fsck`'s."""
     newest = select_entries(connection, newest_first=True, limit=1)
     return Head(newest[0].sequence + 1, newest[0].entry_hash) if newest else EMPTY_HEAD
 
 
 def read_frontier(connection: Connection, entries: int) -> Frontier:
-    """The frontier of the tree over the first `entries` entries.
+    """Return the frontier of the tree over the first `entries` entries.
 
     Raises:
         TreeError: A node is missing.

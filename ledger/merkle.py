@@ -43,7 +43,7 @@ class Frontier:
     roots: tuple[bytes, ...] = ()
 
     def append(self, leaf_hash: bytes) -> tuple["Frontier", list[tuple[Node, bytes]]]:
-        """The frontier with one leaf more, and the nodes that this completes, the leaf itself first."""
+        """Return the frontier with one leaf more, and the nodes that this completes, the leaf itself first."""
         completed = [((0, self.leaves), leaf_hash)]
         roots = list(self.roots)
         position = self.leaves
@@ -54,12 +54,12 @@ class Frontier:
         return Frontier(self.leaves + 1, (*roots, completed[-1][1])), completed
 
     def root(self) -> bytes:
-        """Root of the whole tree (RFC 6962 §2.1, MTH)."""
+        """Return the root of the whole tree (RFC 6962 §2.1, MTH)."""
         return fold(self.roots)
 
 
 def cover(leaves: range) -> list[Node]:
-    """The largest full subtrees that make up `leaves`, from left to right; `leaves` as the functions below give it."""
+    """Return the largest full subtrees that make up `leaves` (as the functions below give it), from left to right."""
     nodes = []
     start = leaves.start
     for level in reversed(range((leaves.stop - start).bit_length())):
@@ -80,7 +80,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def inclusion_ranges(index: int, leaves: int) -> list[range]:
-    """The ranges whose hashes, in this order, prove that a leaf is in the tree (RFC 6962 §2.1.1, PATH).
+    """Return the ranges whose hashes, in this order, prove that a leaf is in the tree (RFC 6962 §2.1.1, PATH).
 
     Raises:
         ProofError: There is no such leaf.
@@ -97,7 +97,7 @@ def inclusion_ranges(index: int, leaves: int) -> list[range]:
 
 
 def consistency_ranges(older: int, newer: int) -> list[range]:
-    """The ranges whose hashes, in this order, prove that a tree of `newer` leaves begins with one of `older` (§2.1.2).
+    """Return the ranges whose hashes, in this order, prove that a tree of `newer` leaves begins with `older` (§2.1.2).
 
     Raises:
         ProofError: `older` is larger than `newer`.

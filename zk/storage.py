@@ -25,7 +25,7 @@ SWEPT_AFTER_SECONDS = 60.0
 
 
 def cache_folder(*names: str) -> Path:
-    """A folder of the cache (not created); the cache may be removed at any time."""
+    """Return a folder of the cache (not created); the cache may be removed at any time."""
     return platformdirs.user_cache_path("modelseal").joinpath(*names)
 
 

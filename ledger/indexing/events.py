@@ -52,7 +52,7 @@ class EventReader:
         self._receipts: dict[bytes, TxReceipt] = {}
 
     def read(self, first_block: int, last_block: int) -> Iterator[Record]:
-        """The records of all events from `first_block` to `last_block`, both included, in chain order.
+        """Return the records of all events from `first_block` to `last_block`, both included, in chain order.
 
         Raises:
             IndexingError: The contract emitted what this version doesn't know.
@@ -133,12 +133,12 @@ class _Parties:
             self._opened[record.trade_id] = record
 
     def listing_of(self, trade_id: int) -> int | None:
-        """The listing that a trade is about, None if the log begins after the trade did."""
+        """Return the listing that a trade is about, None if the log begins after the trade did."""
         opened = self._session(trade_id)
         return None if opened is None else opened.listing_id
 
     def role_of(self, sender: str, listing_id: int | None, trade_id: int | None) -> ActorRole:
-        """The role of `sender` in a trade; outside of trades, the one in which it acted last."""
+        """Return the role of `sender` in a trade; outside of trades, the one in which it acted last."""
         if trade_id is None:
             if sender not in self._last:
                 self._last[sender] = self._newest(ENTRIES.c.actor == sender)
@@ -165,7 +165,7 @@ class _Parties:
 
 
 def _spread(items: Iterable[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Detail]]:
-    """Arguments, or the fields of a struct, as details."""
+    """Return arguments, or the fields of a struct, as details."""
     for item in items:
         name, value = prefix + _snake_case(item["name"]), values[item["name"]]
         if item["type"] == "tuple":

@@ -65,7 +65,7 @@ def _check_market(log: AuditLog, chain_id: int, address: str) -> None:
 
 
 def _read_records(log: AuditLog, contract: "Contract", first_block: int) -> list[Record] | None:
-    """What is to be appended, or None if the chain moved meanwhile."""
+    """Return what is to be appended, or None if the chain moved meanwhile."""
     eth = contract.w3.eth
     try:
         newest = eth.get_block("latest")  # (1)
@@ -79,7 +79,7 @@ def _read_records(log: AuditLog, contract: "Contract", first_block: int) -> list
 
 
 def _find_undone(log: AuditLog, contract: "Contract") -> tuple[list[Entry], int | None]:
-    """The logged entries whose blocks left the chain, newest first, and the newest logged block that is still in it."""
+    """Return the entries whose blocks left the chain, newest first, and the newest logged block that is still in it."""
     undone: list[Entry] = []
     block_number = _newest_logged_block(log)
     while block_number is not None:

@@ -55,6 +55,6 @@ def _lines(connection: Connection, head: Head) -> Iterator[dict[str, Any]]:
 
 
 def _entries(connection: Connection, head: Head) -> Iterator[Entry]:
-    """All entries in order, a batch at a time, so that a long log needs no more memory than a short one."""
+    """Return all entries in order, a batch at a time, so that a long log needs no more memory than a short one."""
     for first in range(0, head.entries, _BATCH):
         yield from select_entries(connection, ENTRIES.c.sequence.between(first, first + _BATCH - 1))

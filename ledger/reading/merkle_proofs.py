@@ -46,7 +46,7 @@ class EntryProof:
     hashes: tuple[bytes, ...]
 
     def to_json(self) -> str:
-        """The proof as a line of canonical JSON."""
+        """Return the proof as a line of canonical JSON."""
         content = {"entry": json.loads(self.encoded), "hashes": [value.hex() for value in self.hashes]}
         return rfc8785.dumps(content).decode()
 

@@ -30,7 +30,7 @@ class TradeStory:
     void_sequences: frozenset[int]
 
     def gas_used_by_role(self) -> Mapping[ActorRole, int]:
-        """Gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
+        """Return the gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
         gas_used: Counter[ActorRole] = Counter()
         counted: set[str] = set()
         for entry in self.entries:
@@ -44,7 +44,7 @@ class TradeStory:
 
 
 def read_trade(log: AuditLog, trade_id: int) -> TradeStory:
-    """The story of a trade.
+    """Return the story of a trade.
 
     Raises:
         UnknownTradeError: The log says nothing about it.
@@ -57,32 +57,32 @@ def read_trade(log: AuditLog, trade_id: int) -> TradeStory:
 
 
 def read_by_actor(log: AuditLog, actor: str, *, limit: int = 1000) -> list[Entry]:
-    """The latest entries of an account, newest first; its address in any case."""
+    """Return the latest entries of an account, newest first; its address in any case."""
     with log.reading() as connection:
         return select_entries(connection, ENTRIES.c.actor == actor.lower(), newest_first=True, limit=limit)
 
 
 def read_by_kind(log: AuditLog, kind: EntryKind, *, limit: int = 1000) -> list[Entry]:
-    """The latest entries of a kind, newest first."""
+    """Return the latest entries of a kind, newest first."""
     with log.reading() as connection:
         return select_entries(connection, ENTRIES.c.kind == kind.value, newest_first=True, limit=limit)
 
 
 def read_blocks(log: AuditLog, first_block: int, last_block: int) -> list[Entry]:
-    """The entries of the blocks `first_block` to `last_block`, both included, in log order."""
+    """Return the entries of the blocks `first_block` to `last_block`, both included, in log order."""
     with log.reading() as connection:
         return select_entries(connection, ENTRIES.c.block_number.between(first_block, last_block))
 
 
 def count_by_kind(log: AuditLog) -> Mapping[EntryKind, int]:
-    """How many entries of each kind the log holds; reads the whole index of kinds."""
+    """Return how many entries of each kind the log holds; reads the whole index of kinds."""
     with log.reading() as connection:
         rows = connection.execute(select(ENTRIES.c.kind, func.count()).group_by(ENTRIES.c.kind))
         return {EntryKind(kind): count for kind, count in rows}
 
 
 def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
-    """Of `entries` in log order, the sequence numbers of those that a later `Reorganised` has undone."""
+    """Return the sequence numbers of those `entries` (in log order) that a later `Reorganised` has undone."""
     live: dict[PositionKey, int] = {}
     void: set[int] = set()
     for entry in entries:

@@ -54,7 +54,7 @@ SELECT_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 
 
 def schema_rows() -> list[tuple[str, str, str, str]]:
-    """What `SELECT_SCHEMA` gives of an audit log, sorted by `repr`: in another file, columns may be of any type."""
+    """Return what `SELECT_SCHEMA` gives of an audit log, sorted by `repr`: another file's columns may have any type."""
     rows = []
     for name, statement in SCHEMA.items():
         kind = statement.split()[1].lower()

@@ -130,7 +130,7 @@ def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
 
 
 def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, bytes]:
-    """The hashes of `nodes`; that they follow from the entries is *not* checked: that is `ledger.reading.fsck`'s.
+    """Return the hashes of `nodes`; that they follow from the entries is *not* checked (`ledger.reading.fsck` does).
 
     Raises:
         TreeError: One is missing.
@@ -149,7 +149,7 @@ def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, 
 def select_entries(
     connection: Connection, *criteria: ColumnElement[bool], newest_first: bool = False, limit: int | None = None
 ) -> list[Entry]:
-    """The entries that meet all `criteria` on the columns of `ENTRIES`, in log order unless `newest_first`.
+    """Return the entries that meet all `criteria` on the columns of `ENTRIES`, in log order unless `newest_first`.
 
     Raises:
         MalformedEntryError: A row that can't be read as an entry. Hashes are *not* checked: that is

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from zk.binding.tensors import write_tensors
 from zk.circuits.key_files import keys_of
 from zk.field import element_from_hex
 from zk.proofs.proof import Proof
+from zk.storage import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +127,8 @@ def forge_all(
 ) -> dict[str, Forgery]:
     """Prove under the circuit's keys what each graph computes from the tensors (all of the circuit's inputs)."""
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory(prefix="modelseal-forge-") as folder:
+    with temporary_folder("forge") as path:
+        folder = str(path)
         files = {name: f"{index}" for index, name in enumerate(graphs)}
         for name, graph in graphs.items():
             Path(folder, f"{files[name]}.onnx").write_bytes(graph.SerializeToString())

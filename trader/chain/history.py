@@ -122,7 +122,7 @@ class History:
         return logs
 
     def _opened_trade(self, log: LogEvent) -> int:
-        """The number of an opened trade; remembers where it was opened."""
+        """Return the number of an opened trade; remembers where it was opened."""
         trade_id = int(log.arguments["tradeId"])
         self._session_blocks[trade_id] = log.block_number
         return trade_id

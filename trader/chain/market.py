@@ -63,7 +63,7 @@ class Market(History):
     def at(
         cls, chain: Chain, address: str | None = None, first_block: int = 0, *, salt: bytes = PUBLISHED_SALT
     ) -> Self:
-        """The chain's published market.
+        """Return the chain's published market.
 
         Args:
             chain: Where it lives.
@@ -119,14 +119,14 @@ class Market(History):
         return Trade(trade_id, listing_id, buyer, samples, stake, position, digest)
 
     def moved_on(self, trade: Trade) -> bool:
-        """Whether newer blocks than the confirmed ones already hold a move of the trade: the next one waits for it."""
+        """Return whether unconfirmed blocks already hold a move of the trade, for which the next one has to wait."""
         if self.chain.confirmations <= 1:
             return False
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
         return Position(State(state), deadline) != trade.position
 
     def session(self, trade_id: int) -> Session:
-        """What a trade was opened for.
+        """Return what a trade was opened for.
 
         A number is given again, to another session perhaps, if the block that gave it leaves the chain.
 
@@ -149,27 +149,27 @@ class Market(History):
         return session
 
     def answer(self, trade_id: int) -> bytes:
-        """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
+        """Return the digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
         return answer_digest(self.session(trade_id).digest, self.event(trade_id, Answered).response_digest)
 
     def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
-        """What the buyer's next session on the listing costs for so many samples, in wei, by the newest block."""
+        """Return what the buyer's next session of `samples` samples costs, in wei, by the newest block."""
         return self._read_newest("sessionFee", listing_id, buyer, samples)
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
-        """Answers that the buyer may still get: a session takes its samples and those of the audit."""
+        """Return how many answers the buyer may still get; a session takes its samples and the audit's."""
         return int(self._read("answersLeft", listing_id, buyer))
 
     def proof_fee(self, listing_id: int) -> int:
-        """What the next proof on the listing leaves to the seller if it isn't accepted, in wei, by the newest block."""
+        """Return what the next proof leaves to the seller if it isn't accepted, in wei, by the newest block."""
         return self._read_newest("proofFee", listing_id)
 
     def credit(self, address: str, *, newest: bool = False) -> int:
-        """What `withdraw` would pay out, in wei."""
+        """Return what `withdraw` would pay out, in wei."""
         return int(self.chain.call(self.contract.functions.balanceOf(address, ETH), newest=newest))
 
     def proven_outputs(self, trade_id: int, count: int) -> tuple[int, ...]:
-        """The k·O = `count` exact outputs that a trade's proof shows, row by row: signed, in units of the instances.
+        """Return the k·O = `count` exact outputs that a trade's proof shows, row by row; signed, in instance units.
 
         The escrow has their proof checked and keeps none, so they are read from the seller's call of `prove`. That
         call made the event: a trade is proven once, and the transaction called nothing before.
@@ -200,7 +200,7 @@ class Market(History):
             raise unreadable from error
 
     def find_listing(self, seller: str, terms: Terms) -> int | None:
-        """The open listing of a seller with these terms, if there is one."""
+        """Return the open listing of a seller with these terms, if there is one."""
         for listing_id in self.find_listings(seller, terms.manifest_hash):
             found = self.listing(listing_id)
             if found.open and found.terms == terms:
@@ -266,7 +266,7 @@ class Market(History):
         return self._send(account, price_wei, "purchase", trade_id, answer, *committed)
 
     def proof_context(self, trade_id: int) -> bytes:
-        """What the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
+        """Return what the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
         return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
 
     def prove(self, account: LocalAccount, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
@@ -334,7 +334,7 @@ class Market(History):
         return self.chain.call(self.contract.functions[name](*arguments))
 
     def _read_newest(self, name: str, *arguments: Any) -> int:
-        """A number that a transaction must name or meet: what confirmed blocks say is out of date by then."""
+        """Read a number that a transaction must name or meet: what confirmed blocks say is out of date by then."""
         return int(self.chain.call(self.contract.functions[name](*arguments), newest=True))
 
     def _send(

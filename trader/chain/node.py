@@ -110,7 +110,7 @@ class Chain:
 
     @classmethod
     def embedded(cls) -> Chain:
-        """A fresh chain in this process; its time moves with `advance_time`, and by a second or so per block."""
+        """Start a fresh chain in this process; its time moves with `advance_time`, and by a second or so per block."""
         return cls(development.start_embedded(), "the embedded chain")
 
     @classmethod
@@ -122,7 +122,7 @@ class Chain:
         timeout_seconds: float | None = None,
         reveal_url: str | None = None,
     ) -> Chain:
-        """A node over JSON-RPC (HTTP).
+        """Connect to a node over JSON-RPC (HTTP).
 
         Args:
             url: http(s)://…
@@ -168,7 +168,7 @@ class Chain:
             ) from error
 
     def time(self) -> ChainTime:
-        """What time it is, for timeouts and for moves."""
+        """Return what time it is, for timeouts and for moves."""
         with self.reachable():
             newest = int(self.web3.eth.get_block("latest")["timestamp"])
             confirmed = newest if self.confirmations <= 1 else self.confirmed_block().time_seconds
@@ -176,12 +176,12 @@ class Chain:
         return ChainTime(confirmed, newest, newest if self._tester is not None else int(time.time()))
 
     def confirmed_block(self) -> Block:
-        """The newest block with as many confirmations as `send` waits for."""
+        """Return the newest block with as many confirmations as `send` waits for."""
         with self.reachable():
             return _block(self.web3.eth.get_block(self._confirmed_number()))
 
     def stands(self, number: int, block_hash: bytes) -> bool:
-        """Whether a block is still part of the chain."""
+        """Return whether a block is still part of the chain."""
         with self.reachable():
             try:
                 return bytes(self.web3.eth.get_block(number)["hash"]) == block_hash
@@ -189,7 +189,7 @@ class Chain:
                 return False
 
     def time_of_block(self, block_number: int) -> int:
-        """Unix time of a block."""
+        """Return the Unix time of a block."""
         with self.reachable():
             return int(self.web3.eth.get_block(block_number)["timestamp"])
 
@@ -208,7 +208,7 @@ class Chain:
             return int(self.web3.eth.block_number)
 
     def balance(self, address: str) -> int:
-        """Balance of an account in wei."""
+        """Return the balance of an account in wei."""
         with self.reachable():
             return int(self.web3.eth.get_balance(Web3.to_checksum_address(address)))
 
@@ -294,7 +294,7 @@ class Chain:
         return self._succeeded(receipt, function)
 
     def logs(self, contract: Contract, topics: list[Any], first_block: int = 0) -> list[LogEvent]:
-        """All confirmed events of a contract that match `topics` (as `eth_getLogs` has them), in order.
+        """Return all confirmed events of a contract that match `topics` (as `eth_getLogs` has them), in order.
 
         Raises:
             ChainUnavailableError: The node does not answer, refuses to search, or the chain moved again and again.
@@ -302,7 +302,7 @@ class Chain:
         return self.logs_since(contract, topics, first_block)[0]
 
     def logs_since(self, contract: Contract, topics: list[Any], first_block: int) -> tuple[list[LogEvent], Block]:
-        """As `logs`; and the block up to which they were searched."""
+        """Return what `logs` does, and the block up to which they were searched."""
         query = {"address": contract.address, "topics": topics}
         for _ in range(LOG_ATTEMPTS):
             newest = self.confirmed_block()
@@ -313,7 +313,7 @@ class Chain:
         raise ChainUnavailableError(f"the blocks of {self.name} were replaced while they were searched. Repeat.")
 
     def block_of(self, signed: bytes) -> int | None:
-        """Number of the block that holds a signed transaction; None if it was not mined."""
+        """Return the number of the block that holds a signed transaction; None if it was not mined."""
         with self.reachable():
             try:
                 return int(self.web3.eth.get_transaction_receipt(HexBytes(Web3.keccak(signed)))["blockNumber"])
@@ -321,7 +321,7 @@ class Chain:
                 return None
 
     def calldata(self, contract: Contract, transaction_hash: str) -> bytes | None:
-        """What a transaction called a contract with; None if it called another account, which may have called it then.
+        """Return what a transaction called a contract with; None if it called another account first.
 
         Raises:
             ChainUnavailableError: The node does not answer, or does not know the transaction.

@@ -61,7 +61,7 @@ class Receipt:
 
     @classmethod
     def of(cls, receipt: TxReceipt, contract: Contract) -> Receipt:
-        """The receipt of a call of `contract`, as the node gives it."""
+        """Return the node's receipt of a call of `contract`, with the contract's events."""
         return cls(
             transaction_hash=receipt["transactionHash"].to_0x_hex(),
             block_number=receipt["blockNumber"],
@@ -72,7 +72,7 @@ class Receipt:
 
 
 def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent]:
-    """The contract's events among logs, in order; other contracts' are left out."""
+    """Return the contract's events among logs, in order; other contracts' are left out."""
     own: Any = {"logs": [log for log in logs if log["address"] == contract.address]}
     events: Any = contract.events  # iterable, though its annotation says otherwise
     decoded = [found for event in events for found in event().process_receipt(own, errors=DISCARD)]
@@ -90,7 +90,7 @@ def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent
 
 
 def revert_data(error: BaseException) -> bytes | None:
-    """What the contract returned when it reverted, if the exception still has it."""
+    """Return what the contract returned when it reverted, if the exception still has it."""
     if isinstance(error, ContractLogicError):
         return bytes(HexBytes(error.data)) if isinstance(error.data, (str, bytes)) else None
     # eth-tester gives the data as the text of a bytes literal, or the text of a revert with a message.

@@ -29,7 +29,7 @@ class LogScan:
         self._newest: Block | None = None
 
     def read(self) -> Sequence[LogEvent]:
-        """All events so far.
+        """Return all events so far.
 
         Raises:
             ChainUnavailableError: The node does not answer, or refuses to search.

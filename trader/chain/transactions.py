@@ -151,7 +151,7 @@ class Transactions:
     def _fill(
         self, function: ContractFunction, account: LocalAccount, value_wei: int, ways: Ways, *, more_gas: int
     ) -> TxParams:
-        """A transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
+        """Make a transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
 
         A node that estimates a secret's gas has the secret: before it was decided that it leaves, whatever the relay.
         """
@@ -203,7 +203,7 @@ class Transactions:
         return Fees(2 * base_fee + tip, tip)
 
     def _nonce_and_fees(self, key: tuple[str, bytes]) -> tuple[int, Fees]:
-        """The account's next number, or that of the same transaction under way, with fees to replace it."""
+        """Return the account's next number, or that of the same transaction under way, with fees to replace it."""
         sender, market = Web3.to_checksum_address(key[0]), self._market_fees()
         mined = self._web3.eth.get_transaction_count(sender, "latest")
         if self._embedded:
@@ -273,7 +273,7 @@ class Transactions:
     def _wait(
         self, versions: list[bytes], ways: Ways, sign_dearer: Callable[[], bytes | None] = lambda: None
     ) -> TxReceipt:
-        """The receipt of the version that was mined, once it has its confirmations.
+        """Wait until the version that was mined has its confirmations, and return its receipt.
 
         What the chain has dropped meanwhile is sent again, and what waits for long in a dearer version.
         """
@@ -310,7 +310,7 @@ class Transactions:
             poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
 
     def _is_dropped(self, signed: bytes, *, secret: bool) -> bool:
-        """Whether the node has forgotten it, with its block perhaps; of what a relay alone was given it never knew."""
+        """Return whether the node has forgotten it, with its block perhaps; what the relay alone has it never knew."""
         return not secret and not self._known(_hash(signed))
 
     def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
@@ -337,7 +337,7 @@ class Transactions:
         return True
 
     def _is_replaced(self, signed: bytes) -> bool:
-        """Whether the chain holds a transaction of that number, perhaps this one."""
+        """Return whether the chain holds a transaction of that number, perhaps this one."""
         sender, nonce = _sender_and_nonce(signed)
         return self._web3.eth.get_transaction_count(Web3.to_checksum_address(sender), "latest") > nonce
 
@@ -353,7 +353,7 @@ def _sender_and_nonce(signed: bytes) -> tuple[str, int]:
 
 
 def _key(transaction: TxParams) -> tuple[str, bytes]:
-    """What makes two transactions versions of one: sender, recipient, calldata."""
+    """Return what makes two transactions versions of one: sender, recipient, calldata."""
     return str(transaction["from"]), Web3.keccak(HexBytes(transaction["to"]) + HexBytes(transaction["data"]))
 
 

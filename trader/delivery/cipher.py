@@ -21,12 +21,12 @@ _WORD_INDICES = [i.to_bytes(32, "big") for i in range(CHUNK_BYTES // 32)]
 
 
 def generate_key() -> bytes:
-    """A fresh key for one trade."""
+    """Draw a fresh key for one trade."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def key_hash(key: bytes) -> bytes:
-    """The escrow's `keyHash`: keccak256 of the key."""
+    """Return the escrow's `keyHash`: keccak256 of the key."""
     return keccak256(key)
 
 
@@ -48,12 +48,12 @@ def encrypt_artifact(artifact: bytes, key: bytes) -> bytes:
 
 
 def decrypt_artifact(ciphertext: bytes, key: bytes) -> bytes:
-    """The inverse of `encrypt_artifact`, with the same errors; checks no integrity."""
+    """Decrypt what `encrypt_artifact` made, with the same errors; integrity is not checked."""
     return encrypt_artifact(ciphertext, key)
 
 
 def ciphertext_tree(ciphertext: bytes) -> ChunkTree:
-    """Tree over keccak256 of each ciphertext chunk; its root is the escrow's `ciphertextRoot`.
+    """Return the tree over keccak256 of each ciphertext chunk; its root is the escrow's `ciphertextRoot`.
 
     Raises:
         ChunkError: `ciphertext` is not a whole number of chunks.

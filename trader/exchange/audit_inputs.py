@@ -36,7 +36,7 @@ class AuditInputs:
     salt: tuple[int, ...] = field(repr=False)
 
     def encode(self) -> bytes:
-        """The message's bytes."""
+        """Return the message's bytes."""
         audit_samples, features = self.samples.shape
         header = _HEADER.pack(_MAGIC, _VERSION, audit_samples, features, len(self.salt))
         elements = b"".join(element.to_bytes(_ELEMENT_BYTES, "big") for element in self.salt)
@@ -66,5 +66,5 @@ class AuditInputs:
 
 
 def encoded_bytes(audit_samples: int, features: int, salt_elements: int) -> int:
-    """Length of the message."""
+    """Return the length of the message."""
     return _HEADER.size + 8 * audit_samples * features + _ELEMENT_BYTES * salt_elements

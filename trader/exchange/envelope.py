@@ -103,7 +103,7 @@ class EncryptionKey:
 
     @classmethod
     def generate(cls) -> EncryptionKey:
-        """A fresh key from the system's randomness."""
+        """Draw a fresh key from the system's randomness."""
         return cls(MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw())
 
     @property

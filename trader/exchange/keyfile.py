@@ -69,7 +69,7 @@ def read_key_file(path: Path, password: str) -> bytes:
 
 
 def read_public_key(path: Path) -> bytes:
-    """The public key beside the secret, which only the password proves to belong to it (`read_key_file`).
+    """Return the public key beside the secret, which only the password proves to belong to it (`read_key_file`).
 
     Raises:
         KeyFileError: It is missing or malformed.

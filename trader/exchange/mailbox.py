@@ -63,7 +63,7 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        """That of a file with this status."""
+        """Return the identity of a file with this status."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -82,7 +82,7 @@ class Incoming:
     digest: bytes
 
     def read(self) -> bytes:
-        """The message as it was signed.
+        """Return the message as it was signed.
 
         Raises:
             SkippedMessageError: The bytes are others.
@@ -120,7 +120,7 @@ class Mailbox:
 
     @classmethod
     def at(cls, endpoint: str) -> Mailbox:
-        """The mailbox at a manifest's endpoint, a `file://` URL.
+        """Return the mailbox at a manifest's endpoint, a `file://` URL.
 
         Raises:
             TransferError: Another scheme, a remote host, or not an absolute path.
@@ -148,14 +148,14 @@ class Mailbox:
             reserve_name(directory, label.name)
 
     def needs_delivery(self, label: Label) -> bool:
-        """Whether a message does not lie there as this process has left it; costs a look at the file's status."""
+        """Return whether a message does not lie there as this process left it; costs a look at the file's status."""
         if self._pausing("send", label):
             return False
         left = self._delivered.get(label.name)
         return left is None or left != self._identity(label)
 
     def holds(self, label: Label, sender: str, limit_bytes: int) -> bytes | None:
-        """The digest of a message of at most so many bytes that lies there whole, signed by its sender; else None."""
+        """Return the digest of the sender's message if it lies there, whole and of at most `limit_bytes`; else None."""
         try:
             with self._pacing("send", label), self._open(label) as file:
                 status = os.fstat(file.fileno())
@@ -305,7 +305,7 @@ class Mailbox:
 
 
 def _trailer(file: BinaryIO, size_bytes: int) -> bytes:
-    """The last bytes of a file of this size; the file then stands at its beginning."""
+    """Return the last bytes of a file of this size; the file then stands at its beginning."""
     file.seek(max(0, size_bytes - TRAILER_BYTES))
     trailer = file.read(TRAILER_BYTES)
     file.seek(0)

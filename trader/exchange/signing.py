@@ -86,12 +86,12 @@ class Label:
 
 
 def sign_trailer(label: Label, digest: bytes, account: LocalAccount) -> bytes:
-    """The trailer of a message with this keccak256; the same for the same message (RFC 6979)."""
+    """Return the trailer of a message with this keccak256; the same for the same message (RFC 6979)."""
     return _MAGIC + digest + bytes(account.sign_message(_signable(label, digest)).signature)
 
 
 def read_trailer(label: Label, trailer: bytes, sender: str) -> bytes:
-    """The digest that a trailer says the sender has signed for this label.
+    """Return the digest that a trailer says the sender has signed for this label.
 
     Not checked: that the message has this digest.
 
