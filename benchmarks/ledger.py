@@ -27,7 +27,7 @@ from web3 import Web3
 from web3.providers import JSONBaseProvider
 
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure
-from ledger import AuditLog, EntryKind, Record, Role, prove_entry, read_trade
+from ledger import ActorRole, AuditLog, EntryKind, Record, prove_entry, read_trade
 from zk.binding.merkle import keccak256
 from zk.storage import cache_folder, scratch_folder
 
@@ -121,7 +121,7 @@ def _record(number: int) -> Record:
     return Record(
         kind=EntryKind.REQUEST_SENT,
         actor=f"0x{number % 100:040x}",
-        role=Role.BUYER,
+        role=ActorRole.BUYER,
         occurred_at_seconds=1_700_000_000 + number,
         listing_id=1 + number % 50,
         trade_id=number // ENTRIES_PER_TRADE,

@@ -156,7 +156,7 @@ def _artifact(compiled: Mapping[str, Any], names: Mapping[str, str]) -> dict[str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the artifacts, or with `--check` exits with 1 if the committed ones are stale."""
+    """Write the artifacts, or with `--check` exit with 1 if the committed ones are stale."""
     parser = argparse.ArgumentParser(prog="python -m contracts.compiler", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the artifacts are stale")
     options = parser.parse_args(arguments)

@@ -44,7 +44,7 @@ def create2_address(salt: bytes, init_code: bytes) -> ChecksumAddress:
 
 
 def create(web3: Web3, sender: ChecksumAddress, name: str, salt: bytes, init_code: bytes) -> ChecksumAddress:
-    """Creates a contract at its address, unless it stands there already; returns the address.
+    """Create a contract at its address, unless it stands there already; return the address.
 
     Args:
         web3: The chain.

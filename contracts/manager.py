@@ -37,7 +37,7 @@ class Deployment:
 
 
 def deploy(web3: Web3, sender: ChecksumAddress, salt: bytes = PUBLISHED_SALT) -> Deployment:
-    """Brings verifier and market to the chain; what stands there already is used.
+    """Bring verifier and market to the chain; what stands there already is used.
 
     Args:
         web3: The chain.
@@ -108,7 +108,7 @@ def verifier_codehash() -> bytes:
 
 
 def verify_deployment(web3: Web3, market: ChecksumAddress, salt: bytes = PUBLISHED_SALT) -> Deployment:
-    """Checks that `market` is the published market: by its address (see `create2.py`), and that it was deployed.
+    """Check that `market` is the published market: by its address (see `create2.py`), and that it was deployed.
 
     The address depends on the market's init code, and through the constructor's arguments on the verifier's address and
     codehash; that the verifier stood there the market's constructor has checked.

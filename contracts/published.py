@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eth_utils.hexadecimal import decode_hex
+
 from contracts.errors import ArtifactError
 
 ARTIFACTS_PATH = Path(__file__).parent / "artifacts" / "contracts.json"
@@ -60,7 +62,7 @@ def read_artifacts() -> Artifacts:
 def _artifact(fields: Mapping[str, Any]) -> Artifact:
     return Artifact(
         abi=fields["abi"],
-        bytecode=bytes.fromhex(fields["bytecode"].removeprefix("0x")),
-        runtime=bytes.fromhex(fields["runtime"].removeprefix("0x")),
+        bytecode=decode_hex(fields["bytecode"]),
+        runtime=decode_hex(fields["runtime"]),
         immutables={name: tuple(offsets) for name, offsets in fields["immutables"].items()},
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
+from eth_utils.hexadecimal import encode_hex
 
 from contracts.errors import MarketRevertedError
 from contracts.published import read_artifacts
@@ -38,7 +39,7 @@ def decode_revert(data: bytes) -> MarketRevertedError:
                 )
             except (DecodingError, IndexError):  # too short, or no member of the enum
                 break
-    return MarketRevertedError("Unknown", {"data": "0x" + data.hex()})
+    return MarketRevertedError("Unknown", {"data": encode_hex(data)})
 
 
 def _signature(error: Mapping[str, Any]) -> str:
@@ -49,4 +50,4 @@ def _readable(field: Mapping[str, Any], value: Any) -> Any:
     """Enum members by name, bytes in hex."""
     if field.get("internalType", "").startswith("enum "):
         return read_artifacts().enums[field["internalType"].removeprefix("enum ")][value]
-    return "0x" + value.hex() if isinstance(value, bytes) else value
+    return encode_hex(value) if isinstance(value, bytes) else value

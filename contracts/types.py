@@ -50,7 +50,7 @@ class Windows:
 
     @classmethod
     def from_abi(cls, values: Sequence[int]) -> Self:
-        """Reads the tuple that a contract call or event returns."""
+        """Read the tuple that a contract call or event returns."""
         return cls(*values)
 
 
@@ -102,7 +102,7 @@ class Terms:
 
     @classmethod
     def from_abi(cls, values: Sequence[Any]) -> Self:
-        """Reads the tuple that a contract call or event returns."""
+        """Read the tuple that a contract call or event returns."""
         return cls(*(*values[:-1], Windows.from_abi(values[-1])))
 
 

@@ -12,7 +12,7 @@ Read `entries` (what an entry is), `log` and `store` (how it is written), `index
 """
 
 from ledger.checkpoint import Checkpoint, Head
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, EntryKind, Record, Role, as_reason
+from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, Record, as_reason
 from ledger.errors import (
     ChainMovedError,
     EntryHashError,
@@ -40,6 +40,7 @@ from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_
 
 __all__ = [
     "GENESIS_HASH",
+    "ActorRole",
     "AuditLog",
     "ChainMovedError",
     "ChainPosition",
@@ -58,7 +59,6 @@ __all__ = [
     "NotALedgerError",
     "ProofError",
     "Record",
-    "Role",
     "SequenceError",
     "StorageError",
     "TamperedError",

@@ -37,7 +37,7 @@ class Head:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back `str(head)`; white space around it and upper case do not matter.
+        """Read back `str(head)`; white space around it and upper case do not matter.
 
         Raises:
             InvalidRecordError: Not a head.
@@ -66,7 +66,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads back `str(checkpoint)`.
+        """Read back `str(checkpoint)`.
 
         Raises:
             InvalidRecordError: Not a checkpoint.

@@ -1,7 +1,7 @@
 """What one entry of the audit log says, how it is encoded, and how it is hashed. Pure: no IO, no clock.
 
-Reading order: `EntryKind` and `Role` (the vocabulary), `ChainPosition` and `Record` (what a writer reports), `Entry`
-(a record at its place in the log), then the encoding.
+Reading order: `EntryKind` and `ActorRole` (the vocabulary), `ChainPosition` and `Record` (what a writer reports),
+`Entry` (a record at its place in the log), then the encoding.
 
 A log is a list of entries, sequence 0, 1, 2, …. The bytes of an entry are the canonical JSON (RFC 8785) of its fields;
 absent fields are left out. Its hash is
@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import rfc8785
 
+from contracts.events import MarketEvent
 from ledger.errors import InvalidRecordError, MalformedEntryError
 
 HASH_BYTES: Final = 32
@@ -46,22 +47,22 @@ PositionKey = tuple[str, str, int | None]
 
 
 class EntryKind(StrEnum):
-    """Everything that the log can say happened; the names of contract events are the contract's own."""
+    """Everything that the log can say happened; contract events have the names of `contracts.MarketEvent`."""
 
     # Events of the market contract.
-    LISTED = "Listed"
-    DELISTED = "Delisted"
-    SESSION_OPENED = "SessionOpened"
-    ANSWERED = "Answered"
-    PURCHASED = "Purchased"
-    PROVEN = "Proven"
-    ACCEPTED = "Accepted"
-    REVEALED = "Revealed"
-    CONFIRMED = "Confirmed"
-    SETTLED = "Settled"
-    EXPIRED = "Expired"
-    SLASHED = "Slashed"
-    WITHDRAWN = "Withdrawn"
+    LISTED = MarketEvent.LISTED
+    DELISTED = MarketEvent.DELISTED
+    SESSION_OPENED = MarketEvent.SESSION_OPENED
+    ANSWERED = MarketEvent.ANSWERED
+    PURCHASED = MarketEvent.PURCHASED
+    PROVEN = MarketEvent.PROVEN
+    ACCEPTED = MarketEvent.ACCEPTED
+    REVEALED = MarketEvent.REVEALED
+    CONFIRMED = MarketEvent.CONFIRMED
+    SETTLED = MarketEvent.SETTLED
+    EXPIRED = MarketEvent.EXPIRED
+    SLASHED = MarketEvent.SLASHED
+    WITHDRAWN = MarketEvent.WITHDRAWN
 
     # Steps off the chain, in the order of a trade.
     LISTING_VERIFIED = "ListingVerified"
@@ -94,11 +95,11 @@ class EntryKind(StrEnum):
     """The chain dropped the block of an earlier entry: that entry, at the same position, no longer counts."""
 
 
-CONTRACT_EVENTS: Final = frozenset(list(EntryKind)[: list(EntryKind).index(EntryKind.WITHDRAWN) + 1])
+CONTRACT_EVENTS: Final = frozenset(EntryKind(event) for event in MarketEvent)
 ON_CHAIN: Final = CONTRACT_EVENTS | {EntryKind.TRANSACTION_FAILED, EntryKind.REORGANISED}
 
 
-class Role(StrEnum):
+class ActorRole(StrEnum):
     """In which role the actor acted; `ANYONE` where the protocol lets anybody act (settle, expire)."""
 
     SELLER = "Seller"
@@ -166,7 +167,7 @@ class Record:
 
     kind: EntryKind
     actor: str
-    role: Role
+    role: ActorRole
     occurred_at_seconds: int
     listing_id: int | None = None
     trade_id: int | None = None
@@ -229,7 +230,7 @@ def to_fields(sequence: int, record: Record) -> dict[str, Any]:
 
 
 def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
-    """Reads back what `to_fields` wrote, from a source that may be hostile: fields that are None count as absent.
+    """Read back what `to_fields` wrote, from a source that may be hostile: fields that are None count as absent.
 
     Raises:
         MalformedEntryError: Not the fields of an entry. Whether the hash fits is *not* checked.
@@ -244,7 +245,7 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
             if name in present:
                 present[name] = _parse_id(name, present[name])
         present["kind"] = EntryKind(present.get("kind", ""))
-        present["role"] = Role(present.get("role", ""))
+        present["role"] = ActorRole(present.get("role", ""))
         position = ChainPosition(**{"log_index": None, **chain}) if chain else None
         record = Record(**present, chain=position)
         if to_fields(sequence, record) != given:
@@ -262,7 +263,7 @@ def encode_details(record: Record) -> str:
 
 
 def parse_object(text: object) -> dict[str, Any]:
-    """Parses a JSON object from a source that may be hostile; what is in it is *not* checked.
+    """Parse a JSON object from a source that may be hostile; what is in it is *not* checked.
 
     Raises:
         MalformedEntryError: Not a JSON object, or longer than any entry.

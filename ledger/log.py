@@ -38,7 +38,7 @@ class AuditLog:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Opens the log at `path`, and makes an empty one where there is no file (mode 0600).
+        """Open the log at `path`, and make an empty one where there is no file (mode 0600).
 
         Raises:
             NotALedgerError: The file is no audit log of the schema that this version reads.
@@ -52,7 +52,7 @@ class AuditLog:
         return self._store.path
 
     def append(self, record: Record) -> Entry:
-        """Appends one record durably and returns its entry; for what is logged at its position on the chain, that one.
+        """Append one record durably and return its entry; for what is logged at its position on the chain, that one.
 
         Threads that append at the same time share one commit, so that the disk is waited for once.
 
@@ -70,7 +70,7 @@ class AuditLog:
         return waiting.entry.result()
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
-        """Appends records in order, all or none, in one durable transaction; returns those that were not there yet.
+        """Append records in order, all or none, in one durable transaction; return those that were not there yet.
 
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
@@ -98,7 +98,7 @@ class AuditLog:
             yield connection
 
     def close(self) -> None:
-        """Releases the file. Closing twice does nothing."""
+        """Release the file. Closing twice does nothing."""
         self._store.close()
 
     def _commit_queue(self) -> None:
@@ -114,7 +114,7 @@ class AuditLog:
             waiting.entry.set_result(entry)
 
     def _append(self, connection: Connection, records: Sequence[Record]) -> tuple[list[Entry], list[Entry]]:
-        """Chains `records` to the head, but for those that are logged; the caller holds the write lock.
+        """Chain `records` to the head, but for those that are logged; the caller holds the write lock.
 
         A record is logged if it repeats the newest entry at its position on the chain. The entries at one position
         alternate between what happened and `Reorganised`: a dropped block may come back.

@@ -118,7 +118,7 @@ def consistency_ranges(older: int, newer: int) -> list[range]:
 
 
 def verify_inclusion(leaf_hash: bytes, index: int, leaves: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Checks that the tree with `root` has `leaf_hash` as its leaf `index` (RFC 9162 §2.1.3.2).
+    """Check that the tree with `root` has `leaf_hash` as its leaf `index` (RFC 9162 §2.1.3.2).
 
     Raises:
         ProofError: It does not follow from `proof`.
@@ -133,7 +133,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, leaves: int, proof: Sequence[
 
 
 def verify_consistency(older: int, newer: int, older_root: bytes, newer_root: bytes, proof: Sequence[bytes]) -> None:
-    """Checks that the tree with `newer_root` begins with the leaves of that with `older_root` (RFC 9162 §2.1.4.2).
+    """Check that the tree with `newer_root` begins with the leaves of that with `older_root` (RFC 9162 §2.1.4.2).
 
     Raises:
         ProofError: It does not follow from `proof`.
@@ -163,7 +163,7 @@ def verify_consistency(older: int, newer: int, older_root: bytes, newer_root: by
 
 
 def _split(leaves: range) -> tuple[range, range]:
-    """Divides at the largest power of two below its length, as RFC 6962 does."""
+    """Divide at the largest power of two below its length, as RFC 6962 does."""
     middle = leaves.start + (1 << ((len(leaves) - 1).bit_length() - 1))
     return leaves[: middle - leaves.start], leaves[middle - leaves.start :]
 

@@ -1,4 +1,8 @@
-"""Files that are whole or not there: the one way in which a party writes to its disk."""
+"""Files that are whole or not there: how a party writes to its own disk.
+
+What is written here survives a crash of the machine. Two other places have guarantees of their own:
+`trader.exchange.shared_folder` writes where strangers write too, `zk.storage` makes what may be lost and made again.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +27,35 @@ def write_file(path: Path, data: bytes, *, secret: bool = False) -> None:
     Folders are made as needed. A secret file can be read by its owner alone, from its first byte on.
 
     Raises:
-        EnvironmentFaultError: the disk is full, read-only, or the path can't be written.
+        EnvironmentFaultError: The disk is full, read-only, or the path can't be written.
     """
     with staged_file(path, secret=secret) as temporary:
         temporary.write_bytes(data)
 
 
-@contextmanager
-def staged_file(path: Path, *, secret: bool = True) -> Iterator[Path]:
-    """A new file beside `path`, to be written in the block; at its end it takes the place of `path`, durably.
+def create_file(path: Path, data: bytes, *, secret: bool = False) -> None:
+    """Write `data` to a new file, as `write_file` does; what has the name already is left as it is, links too.
 
     Raises:
-        EnvironmentFaultError: the disk is full, read-only, or the path can't be written, in the block as well.
+        FileExistsError: The name is taken.
+        EnvironmentFaultError: The disk is full, read-only, or the path can't be written.
+    """
+    with staged_file(path, secret=secret, replacing=False) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def staged_file(path: Path, *, secret: bool = True, replacing: bool = True) -> Iterator[Path]:
+    """Make a file beside `path`, to be written in the block; at its end it is put at `path`, durably.
+
+    Args:
+        path: Where the file is to be.
+        secret: Whether its owner alone can read it.
+        replacing: Whether it takes the place of a file that is there.
+
+    Raises:
+        FileExistsError: The name is taken, and it is not `replacing`.
+        EnvironmentFaultError: The disk is full, read-only, or the path can't be written, in the block as well.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,12 +67,27 @@ def staged_file(path: Path, *, secret: bool = True) -> Iterator[Path]:
         os.fchmod(descriptor, SECRET_MODE if secret else PUBLIC_MODE)
         yield temporary
         os.fsync(descriptor)
-        temporary.replace(path)
+        if replacing:
+            temporary.replace(path)
+        else:
+            path.hardlink_to(temporary)  # unlike a rename, refuses to replace
+        _sync_folder(path.parent)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not replacing:
+            raise
         raise _unwritable(path, error) from error
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk: a file's own sync leaves out the name that it was given."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> EnvironmentFaultError:

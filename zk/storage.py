@@ -1,4 +1,8 @@
-"""Folders on disk: the user's cache, where things appear whole or not at all, and scratch that no crash leaves."""
+"""Folders on disk for what may be lost and made again: the user's cache, and scratch that no crash leaves.
+
+Things appear in the cache whole or not at all where processes are killed: they are made in a `scratch_folder` and
+renamed. Nothing is synced to the disk, so that a crash of the machine may take what was just made.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
 
 from contracts import read_logs
-from ledger.entries import HASH_BYTES, ChainPosition, Detail, EntryKind, Record, Role
+from ledger.entries import HASH_BYTES, ActorRole, ChainPosition, Detail, EntryKind, Record
 from ledger.errors import IndexingError
 from ledger.log import AuditLog
 from ledger.storage.sqlite import ENTRIES, select_entries
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 WIDEST_PLAIN_INTEGER_BITS: Final = 48  # wider ABI integers are logged as decimal strings, whatever their value
 
 _ROLES: Final = {
-    EntryKind.LISTED: Role.SELLER,
-    EntryKind.DELISTED: Role.SELLER,
-    EntryKind.SESSION_OPENED: Role.BUYER,
-    EntryKind.ANSWERED: Role.SELLER,
-    EntryKind.PURCHASED: Role.BUYER,
-    EntryKind.PROVEN: Role.SELLER,
-    EntryKind.ACCEPTED: Role.BUYER,
-    EntryKind.REVEALED: Role.SELLER,
-    EntryKind.CONFIRMED: Role.BUYER,
+    EntryKind.LISTED: ActorRole.SELLER,
+    EntryKind.DELISTED: ActorRole.SELLER,
+    EntryKind.SESSION_OPENED: ActorRole.BUYER,
+    EntryKind.ANSWERED: ActorRole.SELLER,
+    EntryKind.PURCHASED: ActorRole.BUYER,
+    EntryKind.PROVEN: ActorRole.SELLER,
+    EntryKind.ACCEPTED: ActorRole.BUYER,
+    EntryKind.REVEALED: ActorRole.SELLER,
+    EntryKind.CONFIRMED: ActorRole.BUYER,
 }
 """Events that only one party can cause; for the others it depends on who sent the transaction."""
 
 
 class EventReader:
-    """Reads events in chain order; fetches each block and receipt once."""
+    """The events in chain order as records; each block and receipt is fetched once."""
 
     def __init__(self, log: AuditLog, contract: "Contract"):
         self._contract = contract
@@ -125,7 +125,7 @@ class _Parties:
         self._last: dict[str, Record | None] = {}
 
     def note(self, record: Record) -> None:
-        """Remembers what was read, for the events after it."""
+        """Remember what was read, for the events after it."""
         self._last[record.actor] = record
         if record.kind is EntryKind.LISTED and record.listing_id is not None:
             self._listed[record.listing_id] = record
@@ -137,20 +137,20 @@ class _Parties:
         opened = self._session(trade_id)
         return None if opened is None else opened.listing_id
 
-    def role_of(self, sender: str, listing_id: int | None, trade_id: int | None) -> Role:
+    def role_of(self, sender: str, listing_id: int | None, trade_id: int | None) -> ActorRole:
         """The role of `sender` in a trade; outside of trades, the one in which it acted last."""
         if trade_id is None:
             if sender not in self._last:
                 self._last[sender] = self._newest(ENTRIES.c.actor == sender)
             last = self._last[sender]
-            return Role.ANYONE if last is None else last.role
+            return ActorRole.ANYONE if last is None else last.role
         if listing_id is not None and listing_id not in self._listed:
             by_listing = ENTRIES.c.listing_id == str(listing_id)
             self._listed[listing_id] = self._newest(by_listing, ENTRIES.c.kind == EntryKind.LISTED.value)
         for beginning in (self._session(trade_id), self._listed.get(listing_id or 0)):
             if beginning is not None and beginning.actor == sender:
                 return beginning.role
-        return Role.ANYONE
+        return ActorRole.ANYONE
 
     def _session(self, trade_id: int) -> Record | None:
         if trade_id not in self._opened:

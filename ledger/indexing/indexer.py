@@ -28,7 +28,7 @@ ATTEMPTS: Final = 5
 
 
 def index_events(log: AuditLog, contract: "Contract", *, first_block: int = 0) -> Sequence[Entry]:
-    """Appends every event of `contract` that the log does not hold yet, and returns what it appended.
+    """Append every event of `contract` that the log does not hold yet, and return what it appended.
 
     Args:
         log: The log; it may hold the events of one market only.
@@ -93,7 +93,7 @@ def _find_undone(log: AuditLog, contract: "Contract") -> tuple[list[Entry], int 
 
 
 def _divide(entries: Sequence[Entry], canonical_hash: str | None) -> tuple[list[Entry], list[Entry]]:
-    """Divides the entries at one height, the void ones left out, into those in the canonical block and the others."""
+    """Divide the entries at one height, the void ones left out, into those in the canonical block and the others."""
     void = find_void_sequences(entries)
     standing: list[Entry] = []
     fallen: list[Entry] = []

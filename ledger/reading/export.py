@@ -24,7 +24,7 @@ _BATCH = 5000
 
 
 def export_log(log: AuditLog, path: Path | str) -> Head:
-    """Writes all entries to `path`, atomically and with mode 0600, and returns the head that they end in.
+    """Write all entries to `path`, atomically and with mode 0600, and return the head that they end in.
 
     Raises:
         LedgerUnavailableError: `path` can't be written; what was there before is unchanged.

@@ -54,7 +54,7 @@ _Stored = tuple[int, bytes, bytes]  # sequence, canonical bytes, recorded hash
 
 
 def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
-    """Checks a log's database file, which may be in use, and returns the head that it ends in.
+    """Check a log's database file, which may be in use, and return the head that it ends in.
 
     Args:
         path: The database.
@@ -82,7 +82,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
 
 
 def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
-    """Checks a JSON Lines export (`ledger.reading.export`), offline, and returns the head that it ends in.
+    """Check a JSON Lines export (`ledger.reading.export`), offline, and return the head that it ends in.
 
     Args:
         path: The export.
@@ -126,7 +126,7 @@ def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
 
 
 def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> Iterator[_Stored]:
-    """Hands on `stored`, and compares the tree over what was accepted with the stored nodes; (5)."""
+    """Hand on `stored`, and compare the tree over what was accepted with the stored nodes; (5)."""
     frontier = Frontier()
     expected_nodes = 0
     for sequence, encoded, entry_hash in stored:
@@ -213,7 +213,7 @@ def _read_header(path: Path, line: bytes) -> Head:
 
 
 def _parse_line(line: bytes, name: str) -> dict[str, Any]:
-    """Reads one line in exactly the form in which it is written: canonical JSON and a newline; (1) for exports."""
+    """Read one line in exactly the form in which it is written: canonical JSON and a newline; (1) for exports."""
     try:
         content = parse_object(line.decode())
         canonical = rfc8785.dumps(content) + b"\n"

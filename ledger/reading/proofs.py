@@ -52,7 +52,7 @@ class EntryProof:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads back `to_json`; whether it proves anything is *not* checked: see `verify_entry`.
+        """Read back `to_json`; whether it proves anything is *not* checked: see `verify_entry`.
 
         Raises:
             ProofError: Not a proof.
@@ -65,7 +65,7 @@ class EntryProof:
 
 
 def prove_entry(log: AuditLog, sequence: int, checkpoint: Checkpoint) -> EntryProof:
-    """Proves that the log had entry `sequence` at `checkpoint`.
+    """Prove that the log had entry `sequence` at `checkpoint`.
 
     Raises:
         ProofError: `checkpoint` is not this log's, or the entry came after it.
@@ -79,7 +79,7 @@ def prove_entry(log: AuditLog, sequence: int, checkpoint: Checkpoint) -> EntryPr
 
 
 def verify_entry(proof: EntryProof, checkpoint: Checkpoint) -> Record:
-    """Checks that the log had the entry at `checkpoint`, and returns what the entry says.
+    """Check that the log had the entry at `checkpoint`, and return what the entry says.
 
     Raises:
         ProofError: That does not follow from the proof.
@@ -92,7 +92,7 @@ def verify_entry(proof: EntryProof, checkpoint: Checkpoint) -> Record:
 
 
 def prove_growth(log: AuditLog, older: Checkpoint, newer: Checkpoint) -> tuple[bytes, ...]:
-    """Proves that the log at `newer` begins with all entries that it had at `older`, unchanged.
+    """Prove that the log at `newer` begins with all entries that it had at `older`, unchanged.
 
     Raises:
         ProofError: A checkpoint is not this log's, or they are in the wrong order.
@@ -105,7 +105,7 @@ def prove_growth(log: AuditLog, older: Checkpoint, newer: Checkpoint) -> tuple[b
 
 
 def verify_growth(older: Checkpoint, newer: Checkpoint, hashes: Sequence[bytes]) -> None:
-    """Checks that the log at `newer` begins with all entries that it had at `older`, unchanged.
+    """Check that the log at `newer` begins with all entries that it had at `older`, unchanged.
 
     Raises:
         ProofError: That does not follow from `hashes`.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from ledger.entries import Entry, EntryKind, PositionKey, Role
+from ledger.entries import ActorRole, Entry, EntryKind, PositionKey
 from ledger.errors import UnknownTradeError
 from ledger.log import AuditLog
 from ledger.storage.sqlite import ENTRIES, select_entries
@@ -29,9 +29,9 @@ class TradeStory:
     entries: tuple[Entry, ...]
     void_sequences: frozenset[int]
 
-    def gas_used_by_role(self) -> Mapping[Role, int]:
+    def gas_used_by_role(self) -> Mapping[ActorRole, int]:
         """Gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
-        gas_used: Counter[Role] = Counter()
+        gas_used: Counter[ActorRole] = Counter()
         counted: set[str] = set()
         for entry in self.entries:
             chain = entry.record.chain

@@ -45,7 +45,7 @@ class Store:
     """One database file, opened; `reading` and `writing` give transactions on it."""
 
     def __init__(self, path: Path):
-        """Opens `path`, and makes it where there is no file (mode 0600); raises as `AuditLog.open` says."""
+        """Open `path`, and make it where there is no file (mode 0600); raises as `AuditLog.open` says."""
         self.path = path
         with self._translated_errors():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -57,7 +57,7 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         self._engine.dispose()
 
     @contextmanager
@@ -75,7 +75,7 @@ class Store:
                 yield connection
 
     def _prepare(self) -> None:
-        """Makes the schema in an empty file, then refuses every file that has another one."""
+        """Make the schema in an empty file, then refuse every file that has another one."""
         with self.reading() as connection:
             self._check_identity(connection)
         with self._translated_errors(), self._engine.connect() as connection:
@@ -117,13 +117,13 @@ class Store:
 
 
 def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Inserts `entries`; that they continue the chain is *not* checked."""
+    """Insert `entries`; that they continue the chain is *not* checked."""
     if entries:
         connection.execute(insert(ENTRIES), [_to_row(entry) for entry in entries])
 
 
 def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
-    """Inserts nodes of the Merkle tree; that they follow from the entries is *not* checked."""
+    """Insert nodes of the Merkle tree; that they follow from the entries is *not* checked."""
     if nodes:
         rows = [{"level": level, "position": place, "hash": node_hash} for (level, place), node_hash in nodes.items()]
         connection.execute(insert(NODES), rows)

@@ -9,7 +9,7 @@ import pytest
 from contracts import MarketRevertedError, layout_hash
 from tests.contracts.stage import FIRST, KEY, Stage, terms_of
 from tests.vectors.make_commitments import TARGET, evidence_from_json
-from trader.chain.market import _dispute as to_calldata
+from trader.delivery import encode_dispute
 
 VECTORS = json.loads(TARGET.read_text())
 LENGTHS = tuple(int(length, 16) for length in VECTORS["column_lengths"])
@@ -41,7 +41,7 @@ def reveal(stage: Stage, delivery: dict[str, str]) -> None:
 def outcome(stage: Stage, case: dict) -> str:
     """What the contract decides; nothing of it stays."""
     evidence = evidence_from_json(case["kind"], case["evidence"])
-    function, calldata = to_calldata(KEY, evidence, AUDIT.layout)
+    function, calldata = encode_dispute(KEY, evidence, AUDIT.layout)
     with stage.restored():
         stage._refusing = True
         try:

@@ -146,7 +146,7 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     right = buyer.read_test().predictions[purchase.rows] == trading.model.test_labels[purchase.rows]
     assert compared.right_seen == compared.right_proven == right.sum()
 
-    log = market._trade_logs(trade_id)[-1]
+    log = market.trade_logs(trade_id)[-1]
     call = chain.calldata(market.contract, log.transaction_hash)
     other_trade = call[:4] + (trade_id + 1).to_bytes(32, "big") + call[36:]
     for unreadable in (None, b"", call[:3], call[:400], other_trade, bytes(4) + call[4:]):

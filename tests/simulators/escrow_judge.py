@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from Crypto.Hash import keccak
 
-from trader.delivery import Evidence, RangeEvidence, SumStepEvidence, WeightsChunkEvidence
+from trader.delivery import Claim, RangeClaim, SumStepClaim, WeightsChunkClaim
 
 P = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 
@@ -31,15 +31,15 @@ class Judge:
     ciphertext_root: bytes
     key: bytes
 
-    def convicts(self, evidence: Evidence) -> bool:
+    def convicts(self, evidence: Claim) -> bool:
         """Whether the seller loses.
 
         Raises:
             RefusedError: The evidence is not about what both parties committed to.
         """
-        if isinstance(evidence, SumStepEvidence):
+        if isinstance(evidence, SumStepClaim):
             return self._convicts_step(evidence)
-        if isinstance(evidence, RangeEvidence):
+        if isinstance(evidence, RangeClaim):
             return self._convicts_range(evidence)
         if evidence.ciphertext.root != self.ciphertext_root:
             raise RefusedError
@@ -47,13 +47,13 @@ class Judge:
             self.ciphertext_root, hash_words(evidence.ciphertext.data), evidence.index, evidence.ciphertext.path
         )
         stored, salt, values = self._decrypt(evidence.index, evidence.ciphertext.data)
-        if isinstance(evidence, WeightsChunkEvidence):
+        if isinstance(evidence, WeightsChunkClaim):
             self._require(self.weights_root, evidence.leaf, evidence.index, evidence.path)
             return hash_words(salt, values) != evidence.leaf
         self._require(self.sums_root, evidence.leaf, evidence.index, evidence.path)
         return hash_words(evidence.index, stored, hash_words(salt)) != evidence.leaf
 
-    def _convicts_step(self, evidence: SumStepEvidence) -> bool:
+    def _convicts_step(self, evidence: SumStepClaim) -> bool:
         index, current, before = evidence.index, evidence.current, 0
         leaf = hash_words(index, current.running_sum, hash_words(current.salt))
         self._require(self.sums_root, leaf, index, current.path)
@@ -65,7 +65,7 @@ class Judge:
             before = previous.running_sum
         return current.running_sum != (before + self._contribution(index, evidence.parameters)) % P
 
-    def _convicts_range(self, evidence: RangeEvidence) -> bool:
+    def _convicts_range(self, evidence: RangeClaim) -> bool:
         leaf = hash_words(evidence.salt, evidence.parameters)
         self._require(self.weights_root, leaf, evidence.index, evidence.weights_path)
         if evidence.position >= 240:

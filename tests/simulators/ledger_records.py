@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from ledger import ChainPosition, EntryKind, Record, Role
+from ledger import ActorRole, ChainPosition, EntryKind, Record
 from ledger.entries import CONTRACT_EVENTS, ON_CHAIN
 
 SELLER = "0x" + "a1" * 20
@@ -22,7 +22,7 @@ def step(number: int = 0, **changes: object) -> Record:
     record = Record(
         kind=EntryKind.REQUEST_SENT,
         actor=BUYER,
-        role=Role.BUYER,
+        role=ActorRole.BUYER,
         occurred_at_seconds=1_700_000_000 + number,
         listing_id=3,
         trade_id=7,
@@ -47,7 +47,7 @@ def contract_event(block: int = 10, index: int = 0, fork: int = 0, **changes: ob
     record = Record(
         kind=EntryKind.ANSWERED,
         actor=SELLER,
-        role=Role.SELLER,
+        role=ActorRole.SELLER,
         occurred_at_seconds=1_700_000_000 + block,
         listing_id=3,
         trade_id=7,
@@ -78,7 +78,7 @@ _positions = st.builds(
 )
 _common = {
     "actor": _addresses,
-    "role": st.sampled_from(Role),
+    "role": st.sampled_from(ActorRole),
     "occurred_at_seconds": st.integers(0, 10**10),
     "listing_id": st.none() | st.integers(0, 2**256 - 1),
     "trade_id": st.none() | st.integers(0, 2**256 - 1),

@@ -13,12 +13,12 @@ import numpy as np
 from tests.simulators.escrow_judge import Judge
 from trader.delivery import (
     CiphertextChunk,
+    Claim,
     DeliveryTerms,
-    Evidence,
-    RangeEvidence,
+    RangeClaim,
     SumLeaf,
-    SumStepEvidence,
-    WeightsChunkEvidence,
+    SumStepClaim,
+    WeightsChunkClaim,
     ciphertext_tree,
     encrypt_artifact,
 )
@@ -47,21 +47,21 @@ class ListedModel:
     artifact: bytes
     terms: DeliveryTerms
 
-    def evidence(self, ciphertext: bytes, kind: type[Evidence], index: int) -> Evidence:
+    def evidence(self, ciphertext: bytes, kind: type[Claim], index: int) -> Claim:
         """What a buyer shows about chunk `index`, whether there is anything wrong with it or not."""
         weights, sums = self.terms.commitments.weights, self.terms.commitments.sums
-        if kind is SumStepEvidence:
+        if kind is SumStepClaim:
             previous = self._sum_leaf(index - 1) if index else None
             values = values_of(self.artifact, index)
-            return SumStepEvidence(index, previous, self._sum_leaf(index), values, weights.path(index))
-        if kind is RangeEvidence:
+            return SumStepClaim(index, previous, self._sum_leaf(index), values, weights.path(index))
+        if kind is RangeClaim:
             values = values_of(self.artifact, index)
             position = int(np.abs(np.frombuffer(values, dtype=">i4").astype(np.int64)).argmax())
-            return RangeEvidence(index, position, salt_of(self.artifact, index), values, weights.path(index))
+            return RangeClaim(index, position, salt_of(self.artifact, index), values, weights.path(index))
         data = ciphertext[CHUNK_BYTES * index : CHUNK_BYTES * (index + 1)]
         delivered = ciphertext_tree(ciphertext)
         chunk = CiphertextChunk(delivered.root, data, delivered.path(index))
-        tree = weights if kind is WeightsChunkEvidence else sums
+        tree = weights if kind is WeightsChunkClaim else sums
         return kind(index, chunk, tree.leaves[index], tree.path(index))
 
     def _sum_leaf(self, index: int) -> SumLeaf:

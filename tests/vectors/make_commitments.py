@@ -20,12 +20,12 @@ from tests.simulators.escrow_judge import RefusedError
 from tests.simulators.listed_model import KEY, SELLER, ListedModel, list_model, random_columns
 from trader.delivery import (
     CiphertextChunk,
-    Evidence,
-    RangeEvidence,
-    SumChunkEvidence,
+    Claim,
+    RangeClaim,
+    SumChunkClaim,
     SumLeaf,
-    SumStepEvidence,
-    WeightsChunkEvidence,
+    SumStepClaim,
+    WeightsChunkClaim,
     encrypt_artifact,
 )
 from zk.binding import ChunkTree
@@ -35,7 +35,7 @@ from zk.field import MODULUS
 
 FOLDER = Path(__file__).parent
 TARGET = FOLDER / "commitments.json"
-WEIGHTS, SUM, STEP, RANGE = WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence, RangeEvidence
+WEIGHTS, SUM, STEP, RANGE = WeightsChunkClaim, SumChunkClaim, SumStepClaim, RangeClaim
 
 
 def parameter_commitment() -> bytes:
@@ -55,7 +55,7 @@ def to_json(value: Any) -> Any:
     return [to_json(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def evidence_from_json(kind: str, fields: dict[str, Any]) -> Evidence:
+def evidence_from_json(kind: str, fields: dict[str, Any]) -> Claim:
     """The inverse of `to_json(asdict(evidence))`."""
 
     def data(text: str) -> bytes:
@@ -139,7 +139,7 @@ def make_deliveries() -> Iterator[dict[str, Any]]:
     yield deliver("sum plus the modulus", unreduced, unreduced.ciphertext(), [(STEP, 2), (STEP, 3), (SUM, 2)])
 
 
-Dispute = tuple[type[Evidence], int] | tuple[str, Evidence]
+Dispute = tuple[type[Claim], int] | tuple[str, Claim]
 
 
 def deliver(name: str, listed: ListedModel, ciphertext: bytes, disputes: list[Dispute]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import decode_hex
 
 from trader.certificates.errors import CertificationError
 from trader.model import DataError, quantise_inputs
@@ -43,7 +44,7 @@ class PublicModel:
     @property
     def parameter_points(self) -> tuple[bytes, ...]:
         """The commitment to the parameters, one point per column."""
-        return tuple(bytes.fromhex(point[2:]) for point in self.manifest.parameter_commitments)
+        return tuple(decode_hex(point) for point in self.manifest.parameter_commitments)
 
     @property
     def input_salt(self) -> tuple[int, ...]:
@@ -68,7 +69,7 @@ def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
 def batch_context(dataset: Dataset, model: PublicModel, index: int) -> bytes:
     """What the challenge of a batch's proof depends on, beside the statement; 32 bytes."""
     digests = dataset.data_digest + dataset.labels_digest
-    return keccak(CERTIFICATE_DOMAIN + bytes.fromhex(model.manifest.seller[2:]) + digests + index.to_bytes(32, "big"))
+    return keccak(CERTIFICATE_DOMAIN + decode_hex(model.manifest.seller) + digests + index.to_bytes(32, "big"))
 
 
 def count_correct(proofs: Sequence[Proof], dataset: Dataset, model: PublicModel) -> int:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 import rfc8785
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import decode_hex, encode_hex
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trader.certificates.errors import CertificateFormError
@@ -62,14 +63,14 @@ class BatchProof(_Part):
     def of(cls, proof: Proof) -> Self:
         """Write a proof."""
         instances = b"".join(instance.to_bytes(_ELEMENT_BYTES, "big") for instance in proof.instances)
-        return cls(proof=f"0x{proof.data.hex()}", instances=f"0x{instances.hex()}")
+        return cls(proof=encode_hex(proof.data), instances=encode_hex(instances))
 
     def decode(self) -> Proof:
         """The proof; its form is not checked here."""
-        data = bytes.fromhex(self.instances[2:])
+        data = decode_hex(self.instances)
         starts = range(0, len(data), _ELEMENT_BYTES)
         instances = (int.from_bytes(data[at : at + _ELEMENT_BYTES], "big") for at in starts)
-        return Proof(bytes.fromhex(self.proof[2:]), tuple(instances))
+        return Proof(decode_hex(self.proof), tuple(instances))
 
 
 class Certificate(_Part):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import encode_hex
 
 from trader.certificates.batches import batch_context, batches_of, check_exact, check_labels, count_correct
 from trader.certificates.certificate import BatchProof, Certificate, DatasetSection
@@ -121,8 +122,8 @@ def _certificate(model: PublicModel, dataset: Dataset, proofs: Sequence[Proof]) 
         dataset=DatasetSection(
             name=dataset.name,
             samples=len(dataset),
-            data_digest=f"0x{dataset.data_digest.hex()}",
-            labels_digest=f"0x{dataset.labels_digest.hex()}",
+            data_digest=encode_hex(dataset.data_digest),
+            labels_digest=encode_hex(dataset.labels_digest),
         ),
         seller=model.manifest.seller,
         circuit_digest=model.manifest.circuit.circuit_digest,

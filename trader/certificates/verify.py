@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from eth_utils.hexadecimal import encode_hex
+
 from trader.certificates.batches import PublicModel, batch_context, batches_of, check_exact, check_labels, count_correct
 from trader.certificates.certificate import Certificate, parse_certificate
 from trader.certificates.errors import (
@@ -72,7 +74,7 @@ def _check_circuit(certificate: Certificate, model: PublicModel) -> None:
             f"the certificate's proofs take {certificate.audit_samples} samples each, the listed circuit "
             f"{model.circuit.audit_samples}. Ask for a certificate of this listing."
         )
-    listed = f"0x{model.circuit.digest.hex()}"
+    listed = encode_hex(model.circuit.digest)
     if certificate.circuit_digest != listed:
         raise CertificateCircuitError(
             f"the certificate is about the circuit {certificate.circuit_digest}, the listing has {listed}. "
@@ -98,8 +100,8 @@ def _check_dataset(certificate: Certificate, dataset: Dataset) -> None:
     stated = certificate.dataset
     for what, claimed, found in (
         ("samples", str(stated.samples), str(len(dataset))),
-        ("data digest", stated.data_digest, f"0x{dataset.data_digest.hex()}"),
-        ("labels digest", stated.labels_digest, f"0x{dataset.labels_digest.hex()}"),
+        ("data digest", stated.data_digest, encode_hex(dataset.data_digest)),
+        ("labels digest", stated.labels_digest, encode_hex(dataset.labels_digest)),
     ):
         if claimed != found:
             raise CertificateDatasetError(

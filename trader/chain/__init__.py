@@ -3,7 +3,8 @@
 `Chain.embedded` runs a chain in this process (eth-tester with py-evm), `Chain.connect` talks to a node over
 JSON-RPC; everything after that is the same. Accounts sign locally; the node never sees a key. What the contracts say is
 read and sent through `trader.chain.market.Market`. The only package of `trader` that imports web3: `node.py` reads,
-`transactions.py` sends, `receipts.py` says what came of it.
+`transactions.py` sends, `receipts.py` says what came of it; `history.py` finds events, and what development nodes alone
+can do is in `development.py`.
 """
 
 from trader.chain.node import Block, Chain, ChainTime

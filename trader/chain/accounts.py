@@ -14,7 +14,7 @@ from eth_account import Account
 from eth_utils.address import is_address, to_checksum_address
 
 from trader.errors import AccountError
-from trader.files import write_file
+from trader.files import create_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,9 +43,10 @@ def save_account(account: LocalAccount, path: Path, password: str) -> None:
         AccountError: The file exists already: a key is never overwritten.
         EnvironmentFaultError: The file can't be written.
     """
-    if path.exists():
-        raise AccountError(f"{path} exists already and keys are never overwritten: choose another file")
-    write_file(path, json.dumps(account.encrypt(password)).encode(), secret=True)
+    try:
+        create_file(path, json.dumps(account.encrypt(password)).encode(), secret=True)
+    except FileExistsError as error:
+        raise AccountError(f"{path} exists already and keys are never overwritten: choose another file") from error
 
 
 def load_account(path: Path, password: str) -> LocalAccount:

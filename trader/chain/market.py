@@ -1,52 +1,36 @@
 """The escrow in Python: typed reads, and one method per move of the protocol.
 
-Reads come first, moves in the order of a trade after them. Every move signs, sends and waits (`trader.chain`); who may
+Reads come first, moves in the order of a trade after them; `trader.chain.history` reads the events,
+`trader.chain.records` says what comes back. Every move signs, sends and waits (`trader.chain`); who may
 make it and when, the contract decides: see `contracts/src/interfaces/IModelMarket.sol`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import is_address, to_checksum_address
 
-import contracts
 from contracts import (
     ETH,
     PUBLISHED_SALT,
-    ChunkEvidence,
     Deployment,
-    Layout,
+    MarketEvent,
     Terms,
     answer_digest,
-    bind_market,
     offer_digest,
     published_deployment,
     register_vka,
     session_digest,
     verify_deployment,
 )
-from trader.chain import LogScan, Ways
-from trader.delivery import Evidence, RangeEvidence, SumStepEvidence, WeightsChunkEvidence
-from trader.delivery.evidence import SumLeaf
+from trader.chain.history import History
+from trader.chain.records import Listing, ProofOffer, Session, Trade
+from trader.chain.transactions import Ways
+from trader.delivery import encode_dispute
 from trader.errors import AnswerError, CallerError
-from trader.trade import (
-    Accepted,
-    Answered,
-    Confirmed,
-    Event,
-    Expired,
-    Position,
-    Proven,
-    Purchased,
-    Revealed,
-    SessionOpened,
-    Settled,
-    Slashed,
-    State,
-)
+from trader.trade import Answered, Position, State
 from zk import trade_context
 from zk.field import to_signed
 
@@ -54,111 +38,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from eth_account.signers.local import LocalAccount
-    from web3.contract import Contract
 
-    from trader.chain import Chain, LogEvent, Receipt
-    from zk import AuditCircuit, Proof
+    from contracts import Layout
+    from trader.chain.node import Chain
+    from trader.chain.receipts import LogEvent, Receipt
+    from trader.delivery import Claim
 
-E = TypeVar("E", bound=Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A listing as the chain holds it.
-
-    Attributes:
-        listing_id: Its number.
-        seller: Address of its seller.
-        open: Whether new sessions can be opened.
-        terms: What it promises.
-    """
-
-    listing_id: int
-    seller: str
-    open: bool
-    terms: Terms
+__all__ = ["Listing", "Market", "ProofOffer", "Session", "Trade"]
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """A trade as the chain holds it.
-
-    Attributes:
-        trade_id: Its number.
-        listing_id: What is traded.
-        buyer: Address of its buyer.
-        samples: Test samples that the session is charged, a power of two.
-        stake_wei: Fee of the session, until it is answered; the most that the buyer risks for a proof (Purchased); from
-            Proven on, what letting it go to waste costs.
-        position: State and deadline.
-        digest: What it has committed to so far: `contracts.session_digest` (Testing), `contracts.answer_digest`
-            (Answered), that and the purchase (Purchased), `contracts.delivery_digest` (from Proven on).
-    """
-
-    trade_id: int
-    listing_id: int
-    buyer: str
-    samples: int
-    stake_wei: int
-    position: Position
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a trade was opened for.
-
-    Attributes:
-        request_digest: Of the request that was paid for.
-        digest: Of buyer, offer, samples and request (`contracts.session_digest`).
-    """
-
-    request_digest: bytes
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class ProofOffer:
-    """What a seller sends with its proof.
-
-    Attributes:
-        proof: The audit proof.
-        circuit: Its circuit, for challenge and verification key artifact.
-        layout: The listing's layout.
-        answer: What was purchased (`contracts.answer_digest`).
-        outputs_digest: The digest that the buyer gave with it.
-        ciphertext_root: Root of the tree over the ciphertext chunks.
-        key_hash: keccak256 of the delivery key.
-    """
-
-    proof: Proof
-    circuit: AuditCircuit
-    layout: Layout
-    answer: bytes
-    outputs_digest: bytes
-    ciphertext_root: bytes
-    key_hash: bytes
-
-
-class Market:
+class Market(History):
     """The escrow at one address of one chain.
 
     Attributes:
-        chain: Where it lives.
-        deployment: Its addresses.
-        contract: The bound contract, for the audit log's indexer.
-        first_block: Where events are looked for from, unless it is known better.
         seen: Where each trade stood when it was read last, for when the node is away.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
-        self.chain = chain
-        self.deployment = deployment
-        self.first_block = first_block
-        self.contract: Contract = bind_market(chain.web3, deployment.market)
+        super().__init__(chain, deployment, first_block)
         self.seen: dict[int, Position] = {}
-        self._scans: dict[tuple[str | None, ...], LogScan] = {}
-        self._session_blocks: dict[int, int] = {}
         self._opened: dict[int, tuple[LogEvent, Session]] = {}
 
     @classmethod
@@ -239,8 +137,8 @@ class Market:
             opened, session = self._opened[trade_id]
             if self.chain.stands(opened.block_number, opened.block_hash):
                 return session
-        logs = self._trade_logs(trade_id)
-        if not logs or logs[0].name != SessionOpened.__name__:
+        logs = self.trade_logs(trade_id)
+        if not logs or logs[0].name != MarketEvent.SESSION_OPENED:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
         opened = logs[0]
         listing = self.listing(opened.arguments["listingId"])
@@ -249,10 +147,6 @@ class Market:
         # As long as the block stands, so does the listing: the session names its offer.
         _, session = self._opened[trade_id] = opened, Session(request, digest)
         return session
-
-    def was_answered(self, trade_id: int) -> bool:
-        """Whether a trade's test was ever answered, as far as confirmed blocks say."""
-        return any(isinstance(event, Answered) for event in self.events(trade_id))
 
     def answer(self, trade_id: int) -> bytes:
         """Digest of the answer that a trade was given (`contracts.answer_digest`), from its events."""
@@ -274,24 +168,6 @@ class Market:
         """What `withdraw` would pay out, in wei."""
         return int(self.chain.call(self.contract.functions.balanceOf(address, ETH), newest=newest))
 
-    def events(self, trade_id: int) -> tuple[Event, ...]:
-        """What has happened to a trade, in order; the `Settled` that goes with a `Confirmed` is left out."""
-        logs = self._trade_logs(trade_id)
-        confirmed = any(log.name == Confirmed.__name__ for log in logs)
-        kept = [log for log in logs if not (confirmed and log.name == Settled.__name__)]
-        return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
-
-    def event(self, trade_id: int, kind: type[E]) -> E:
-        """The event of a kind in a trade.
-
-        Raises:
-            CallerError: It has not happened.
-        """
-        for found in self.events(trade_id):
-            if isinstance(found, kind):
-                return found
-        raise CallerError(f"trade {trade_id} is not {kind.__name__}")
-
     def proven_outputs(self, trade_id: int, count: int) -> tuple[int, ...]:
         """The k·O = `count` exact outputs that a trade's proof shows, row by row: signed, in units of the instances.
 
@@ -303,7 +179,7 @@ class Market:
             AnswerError: The seller reached the market through another contract, or by a call that is no plain one, so
                 that nobody can tell what it proved.
         """
-        logs = [log for log in self._trade_logs(trade_id) if log.name == Proven.__name__]
+        logs = [log for log in self.trade_logs(trade_id) if log.name == MarketEvent.PROVEN]
         if not logs:
             raise CallerError(f"trade {trade_id} is not Proven")
         calldata = self.chain.calldata(self.contract, logs[0].transaction_hash)
@@ -323,49 +199,13 @@ class Market:
         except (DecodingError, KeyError, OverflowError, ValueError) as error:  # web3's own are ValueErrors
             raise unreadable from error
 
-    def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
-        """The trade that a buyer opened with a request, if there is one.
-
-        Args:
-            buyer: Its account.
-            request_digest: Digest of the request.
-            opening: The signed transaction that opened it, if it is known: the search starts at its block.
-        """
-        topics = (self._topic(SessionOpened), None, None, _padded(buyer))
-        opened_in = None if opening is None else self.chain.block_of(opening)
-        for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
-            for log in self._logs(topics, first_block):
-                if log.arguments["requestDigest"] == request_digest:
-                    return self._session(log)
-        return None
-
-    def find_trades(self, listing_id: int) -> tuple[int, ...]:
-        """All trades of a listing, oldest first."""
-        topics = (self._topic(SessionOpened), None, "0x" + listing_id.to_bytes(32, "big").hex())
-        return tuple(self._session(log) for log in self._logs(topics, self.first_block))
-
     def find_listing(self, seller: str, terms: Terms) -> int | None:
         """The open listing of a seller with these terms, if there is one."""
-        padded_seller = _padded(seller)
-        for log in self._logs((None, None, padded_seller, "0x" + terms.manifest_hash.hex()), self.first_block):
-            if log.name == "Listed":
-                found = self.listing(int(log.arguments["listingId"]))
-                if found.open and found.terms == terms:
-                    return found.listing_id
+        for listing_id in self.find_listings(seller, terms.manifest_hash):
+            found = self.listing(listing_id)
+            if found.open and found.terms == terms:
+                return listing_id
         return None
-
-    def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
-        """The input commitments of all proofs on the chain about a seller's manifest, by trade; of all its listings."""
-        padded_seller = _padded(seller)
-        topics = (self._topic_of("Listed"), None, padded_seller, "0x" + manifest_hash.hex())
-        listed = self._logs(topics, self.first_block)
-        trades = {trade for log in listed for trade in self.find_trades(int(log.arguments["listingId"]))}
-        proven = trades & {
-            int(log.arguments["tradeId"]) for log in self._logs((self._topic(Proven),), self.first_block)
-        }
-        purchased = self._logs((self._topic(Purchased),), self.first_block) if proven else ()
-        commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}
-        return {trade: commitments[trade] for trade in sorted(proven)}
 
     # ------------------------------------------------------------------------------------------------------- moves
 
@@ -469,14 +309,14 @@ class Market:
         """Say that the delivered model is right; pays the seller."""
         return self._send(account, 0, "confirm", trade_id, delivery)
 
-    def dispute(self, account: LocalAccount, trade_id: int, key: bytes, evidence: Evidence, layout: Layout) -> Receipt:
+    def dispute(self, account: LocalAccount, trade_id: int, key: bytes, claim: Claim, layout: Layout) -> Receipt:
         """Show that the delivered model is wrong; slashes the seller.
 
         Raises:
             TransactionRefusedError: The evidence does not convict.
         """
-        name, shown = _dispute(key, evidence, layout)
-        return self._send(account, 0, name, trade_id, shown.as_abi())
+        function, shown = encode_dispute(key, claim, layout)
+        return self._send(account, 0, function, trade_id, shown.as_abi())
 
     def settle(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a revealed trade whose dispute window has passed."""
@@ -502,93 +342,3 @@ class Market:
     ) -> Receipt:
         function, ways = self.contract.functions[name](*arguments), Ways(confirmed=confirmed)
         return self.chain.send(function, account, value_wei=value_wei, ways=ways)
-
-    def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
-        key = (str(first_block), *topics)
-        if key not in self._scans:
-            self._scans[key] = LogScan(self.chain, self.contract, topics, first_block)
-        return self._scans[key].read()
-
-    def _trade_logs(self, trade_id: int) -> Sequence[LogEvent]:
-        """All events of a trade, from the block of its session on where that is known and still holds it."""
-        topics = (None, "0x" + trade_id.to_bytes(32, "big").hex())
-        for first_block in (self._session_blocks.get(trade_id, self.first_block), self.first_block):
-            logs = [log for log in self._logs(topics, first_block) if "tradeId" in log.arguments]
-            if logs and logs[0].name == SessionOpened.__name__:
-                break
-        return logs
-
-    def _session(self, log: LogEvent) -> int:
-        """The number of an opened trade; remembers where it was opened."""
-        trade_id = int(log.arguments["tradeId"])
-        self._session_blocks[trade_id] = log.block_number
-        return trade_id
-
-    def _topic(self, kind: type[Event]) -> str:
-        return self._topic_of(kind.__name__)
-
-    def _topic_of(self, event: str) -> str:
-        return str(self.contract.events[event]().topic)
-
-
-def _padded(address: str) -> str:
-    """An account as a topic of an event."""
-    return "0x" + bytes(12).hex() + address.removeprefix("0x")
-
-
-_EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
-    "SessionOpened": lambda at, a: SessionOpened(at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]),
-    "Answered": lambda at, a: Answered(at, a["responseDigest"]),
-    "Purchased": lambda at, a: Purchased(
-        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFee"]
-    ),
-    "Proven": lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFee"]),
-    "Accepted": lambda at, _: Accepted(at),
-    "Revealed": lambda at, a: Revealed(at, a["key"]),
-    "Confirmed": lambda at, _: Confirmed(at),
-    "Slashed": lambda at, _: Slashed(at),
-    "Settled": lambda at, _: Settled(at),
-    "Expired": lambda at, _: Expired(at),
-}
-"""The contract's events as the trade's, given the block's time and the event's arguments."""
-
-
-_Shown: TypeAlias = ChunkEvidence | contracts.SumStepEvidence | contracts.RangeEvidence
-
-
-def _dispute(key: bytes, evidence: Evidence, layout: Layout) -> tuple[str, _Shown]:
-    """The contract's function for the evidence, and what it takes."""
-    if isinstance(evidence, RangeEvidence):
-        return "disputeRange", contracts.RangeEvidence(
-            index=evidence.index,
-            position=evidence.position,
-            salt=evidence.salt,
-            parameters=evidence.parameters,
-            weights_path=evidence.weights_path,
-            layout=layout,
-        )
-    if isinstance(evidence, SumStepEvidence):
-        previous = evidence.previous or SumLeaf(0, bytes(32), ())
-        return "disputeSumStep", contracts.SumStepEvidence(
-            index=evidence.index,
-            previous_sum=previous.running_sum,
-            previous_salt=previous.salt,
-            previous_path=previous.path,
-            sum=evidence.current.running_sum,
-            salt=evidence.current.salt,
-            sum_path=evidence.current.path,
-            parameters=evidence.parameters,
-            weights_path=evidence.weights_path,
-            layout=layout,
-        )
-    name = "disputeWeightsChunk" if isinstance(evidence, WeightsChunkEvidence) else "disputeSumChunk"
-    return name, ChunkEvidence(
-        ciphertext_root=evidence.ciphertext.root,
-        key=key,
-        index=evidence.index,
-        ciphertext=evidence.ciphertext.data,
-        ciphertext_path=evidence.ciphertext.path,
-        leaf=evidence.leaf,
-        path=evidence.path,
-        layout=layout,
-    )

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.exceptions import TransactionFailed
 from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
-from web3 import EthereumTesterProvider, HTTPProvider, Web3
+from web3 import HTTPProvider, Web3
 from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, read_logs
-from trader.chain.receipts import LogEvent, Receipt, decode_logs, revert_data
+from trader.chain import development
+from trader.chain.receipts import REFUSALS, LogEvent, Receipt, decode_logs, revert_data
 from trader.chain.transactions import Transactions, Ways
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
     from web3.contract import Contract
     from web3.contract.contract import ContractFunction
-    from web3.types import BlockData, BlockIdentifier, RPCEndpoint, TxReceipt, Wei
+    from web3.types import BlockData, BlockIdentifier, TxReceipt
 
     from contracts import Deployment
 
-EMBEDDED_BLOCK_GAS = 60_000_000
-DEVELOPMENT_CHAINS = frozenset({1337, 31337, 131277322940537})
-"""Chain ids of ganache and geth's, hardhat's and anvil's, and eth-tester's development chains."""
 SLOT_SECONDS = 12
 """Time between two blocks of Ethereum; other chains are faster."""
 TIMEOUT_SECONDS = 120.0
@@ -98,8 +94,7 @@ class Chain:
         self.web3 = web3
         self.name = name
         self.confirmations = confirmations
-        provider: Any = web3.provider
-        self._tester: Any = provider.ethereum_tester if isinstance(provider, EthereumTesterProvider) else None
+        self._tester = development.tester_behind(web3)
         if timeout_seconds is None:
             timeout_seconds = TIMEOUT_SECONDS + 2 * SLOT_SECONDS * confirmations
         with self.reachable():
@@ -107,7 +102,6 @@ class Chain:
         self._transactions = Transactions(
             web3,
             relay,
-            self._tester,
             name=name,
             chain_id=self.chain_id,
             confirmations=confirmations,
@@ -117,9 +111,7 @@ class Chain:
     @classmethod
     def embedded(cls) -> Chain:
         """A fresh chain in this process; its time moves with `advance_time`, and by a second or so per block."""
-        genesis = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": EMBEDDED_BLOCK_GAS})
-        tester = EthereumTester(backend=PyEVMBackend(genesis_parameters=genesis))
-        return cls(Web3(EthereumTesterProvider(tester)), "the embedded chain")
+        return cls(development.start_embedded(), "the embedded chain")
 
     @classmethod
     def connect(
@@ -149,7 +141,7 @@ class Chain:
         relay = None if reveal_url is None else _over_http(reveal_url, timeout_seconds)
         name = f"the node at {url.split('@')[-1]}"  # credentials in the URL are not for error messages
         chain = cls(web3, name, confirmations=confirmations or 1, timeout_seconds=timeout_seconds, relay=relay)
-        if confirmations is None and chain.chain_id not in DEVELOPMENT_CHAINS:
+        if confirmations is None and chain.chain_id not in development.DEVELOPMENT_CHAINS:
             raise CallerError(
                 f"{name} is on chain {chain.chain_id}: say how many confirmations count there (--confirmations), since "
                 "its newest blocks may be replaced. 64 is final on Ethereum; 1 would let a seller lose its key."
@@ -207,13 +199,7 @@ class Chain:
         Raises:
             CallerError: The node is a real one: it can't be hurried.
         """
-        if self._tester is not None:
-            self._tester.time_travel(self.time().newest + seconds)
-            self._tester.mine_block()
-            return
-        self._require_anvil("can't be hurried: wait for the deadline")
-        self._request("evm_increaseTime", [seconds])
-        self._request("evm_mine", [])
+        development.advance_time(self, seconds)
 
     @property
     def block_number(self) -> int:
@@ -232,13 +218,7 @@ class Chain:
         Raises:
             CallerError: The node has none: fund the account from a wallet.
         """
-        with self.reachable():
-            unlocked = self.web3.eth.accounts
-            if not unlocked:
-                raise CallerError(f"{self.name} has no unlocked account: send ether to {address} from a wallet")
-            to = Web3.to_checksum_address(address)
-            sent = self.web3.eth.send_transaction({"from": unlocked[0], "to": to, "value": cast("Wei", amount_wei)})
-            self.web3.eth.wait_for_transaction_receipt(sent, timeout=TIMEOUT_SECONDS)
+        development.fund(self, address, amount_wei)
 
     def deploy(self, account: LocalAccount, salt: bytes = PUBLISHED_SALT) -> Deployment:
         """Deploy verifier and market where they are missing, signed and paid by `account`.
@@ -357,7 +337,7 @@ class Chain:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except (ContractLogicError, TransactionFailed) as error:
+        except REFUSALS as error:
             data = revert_data(error)
             reverted = error if data is None else decode_revert(data)
             raise TransactionRefusedError(f"{_first_line(reverted)}. Nothing has changed.") from reverted
@@ -369,15 +349,6 @@ class Chain:
                 "Look at the trade again."
             )
         return Receipt.of(receipt, self.web3.eth.contract(function.address, abi=function.contract_abi))
-
-    def _require_anvil(self, otherwise: str) -> None:
-        with self.reachable():
-            if not self.web3.client_version.lower().startswith("anvil"):
-                raise CallerError(f"{self.name} {otherwise}")
-
-    def _request(self, method: str, parameters: list[Any]) -> None:
-        with self.reachable():
-            self.web3.manager.request_blocking(cast("RPCEndpoint", method), parameters)
 
 
 def _over_http(url: str, timeout_seconds: float | None) -> Web3:

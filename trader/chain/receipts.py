@@ -6,6 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eth_tester.exceptions import TransactionFailed
+from eth_utils.hexadecimal import encode_hex
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError
 from web3.logs import DISCARD
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from web3.contract import Contract
     from web3.types import LogReceipt, TxReceipt
+
+REFUSALS = (ContractLogicError, TransactionFailed)
+"""What a call or an estimate raises when the contract refuses: of web3, and of eth-tester."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent
             dict(log["args"]),
             log["blockNumber"],
             bytes(log["blockHash"]),
-            "0x" + bytes(log["transactionHash"]).hex(),
+            encode_hex(bytes(log["transactionHash"])),
         )
         for log in decoded
     ]

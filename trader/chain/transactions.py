@@ -17,6 +17,8 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import TransactionNotFound, Web3Exception, Web3RPCError
 
+from trader.chain.development import EMBEDDED_TRANSACTION_GAS, send_embedded, tester_behind
+from trader.chain.fees import Fees, UnderWay
 from trader.errors import ChainUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from web3.contract.contract import ContractFunction
     from web3.types import TxParams, TxReceipt, Wei
 
-EMBEDDED_TRANSACTION_GAS = 12_000_000
-"""Gas limit of every transaction on the embedded chain, where an estimate would run each of them many times."""
 TRANSACTION_GAS_CAP = 1 << 24
 """Most gas of one transaction (EIP-7825)."""
 GAS_MARGIN_PERCENT = 125
@@ -42,33 +42,9 @@ GAS_ATTEMPTS = 3
 OUT_OF_GAS_SHARE = 31 / 32
 """Of the limit: a call keeps 1/64 back from what it calls in turn, so that some is left when that runs out."""
 RAISE_AFTER_SECONDS = 30.0
-RAISE_PERCENT = 113
-"""Nodes take a replacement from 110 % on, some from 112.5 %."""
-MOST_FEE_FACTOR = 8
-"""How far fees are raised over the first, unless the market asks for more by itself."""
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 3.0
 TOLERATED_FAILURES = 8
 """Calls of the node in a row that may fail while a transaction is waited for."""
-
-
-@dataclass(frozen=True)
-class Fees:
-    """What a transaction offers (EIP-1559), in wei per gas.
-
-    Attributes:
-        most: With the base fee.
-        tip: For the block's producer.
-    """
-
-    most: int
-    tip: int
-
-    def raised(self, market: Fees) -> Fees:
-        """Enough to replace a transaction with these fees, and no less than what the market asks for now."""
-        return Fees(
-            most=max(-(-self.most * RAISE_PERCENT // 100), market.most),
-            tip=max(-(-self.tip * RAISE_PERCENT // 100), market.tip),
-        )
 
 
 @dataclass(frozen=True)
@@ -100,20 +76,6 @@ class Ways:
     replaceable: bool = True
 
 
-@dataclass(frozen=True)
-class _UnderWay:
-    """A transaction that was sent and has not been seen to stand."""
-
-    nonce: int
-    first: Fees
-    fees: Fees
-
-    def raised(self, market: Fees) -> Fees | None:
-        """Fees that replace its newest version; None where they would be too much."""
-        fees = self.fees.raised(market)
-        return fees if fees.most <= max(MOST_FEE_FACTOR * self.first.most, market.most) else None
-
-
 class Transactions:
     """Sends through one node; secrets through a relay, where there is one.
 
@@ -125,7 +87,6 @@ class Transactions:
         self,
         web3: Web3,
         relay: Web3 | None,
-        tester: Any,
         *,
         name: str,
         chain_id: int,
@@ -135,11 +96,11 @@ class Transactions:
         self._web3 = web3
         self._relay = relay
         self._chain_id = chain_id
-        self._tester = tester
+        self._embedded = tester_behind(web3) is not None
         self._name = name
         self._confirmations = confirmations
         self._timeout_seconds = timeout_seconds
-        self._under_way: dict[tuple[str, bytes], _UnderWay] = {}
+        self._under_way: dict[tuple[str, bytes], UnderWay] = {}
         self.raise_after_seconds = RAISE_AFTER_SECONDS
 
     def send(
@@ -201,16 +162,16 @@ class Transactions:
                 **sender,
                 "gas": max(limit, min(limit << more_gas, TRANSACTION_GAS_CAP)),
                 "chainId": self._chain_id,
-                **_fee_fields(self._market_fees()),
+                **self._market_fees().as_fields(),
             }
         )
         nonce, fees = self._nonce_and_fees(_key(transaction))
         if ways.secret or ways.only_next:
             self._require_next(account.address, nonce)
-        return {**transaction, "nonce": cast("Any", nonce), **_fee_fields(fees)}
+        return {**transaction, "nonce": cast("Any", nonce), **fees.as_fields()}
 
     def _gas_limit(self, function: ContractFunction, sender: TxParams) -> int:
-        if self._tester is not None:
+        if self._embedded:
             return EMBEDDED_TRANSACTION_GAS
         estimate = function.estimate_gas(sender)
         wanted = estimate * GAS_MARGIN_PERCENT // 100 + CREDITED_SLOTS * EMPTIED_SLOT_GAS
@@ -223,7 +184,7 @@ class Transactions:
             ChainUnavailableError: Something waits.
         """
         mined = self._web3.eth.get_transaction_count(Web3.to_checksum_address(address), "latest")
-        if self._tester is None and nonce > mined:
+        if not self._embedded and nonce > mined:
             raise ChainUnavailableError(
                 f"{nonce - mined} transactions of {address} wait to be mined: a secret does not leave behind them. "
                 "Replace them from a wallet if they stay; it is tried again."
@@ -233,8 +194,8 @@ class Transactions:
         """Take a transaction for one that is under way; if its number was used meanwhile, nothing comes of that."""
         fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
         sender, nonce = _sender_and_nonce(signed)
-        fees = _fees_of(cast("TxParams", fields))
-        self._under_way.setdefault(_key(cast("TxParams", {**fields, "from": sender})), _UnderWay(nonce, fees, fees))
+        fees = Fees.of(cast("TxParams", fields))
+        self._under_way.setdefault(_key(cast("TxParams", {**fields, "from": sender})), UnderWay(nonce, fees, fees))
 
     def _market_fees(self) -> Fees:
         base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
@@ -245,7 +206,7 @@ class Transactions:
         """The account's next number, or that of the same transaction under way, with fees to replace it."""
         sender, market = Web3.to_checksum_address(key[0]), self._market_fees()
         mined = self._web3.eth.get_transaction_count(sender, "latest")
-        if self._tester is not None:
+        if self._embedded:
             return mined, market
         under_way = self._under_way.get(key)
         if under_way is None or under_way.nonce < mined:
@@ -267,8 +228,8 @@ class Transactions:
 
         def sign(fees: Fees) -> bytes:
             before = self._under_way.get(key)
-            self._under_way[key] = _UnderWay(nonce, fees if before is None else before.first, fees)
-            filled = cast("dict[str, Any]", {**transaction, **_fee_fields(fees)})
+            self._under_way[key] = UnderWay(nonce, fees if before is None else before.first, fees)
+            filled = cast("dict[str, Any]", {**transaction, **fees.as_fields()})
             signed = bytes(account.sign_transaction(filled).raw_transaction)
             ways.before_sending(signed)
             return signed
@@ -277,9 +238,9 @@ class Transactions:
             fees = self._under_way[key].raised(self._market_fees()) if ways.replaceable else None
             return None if fees is None else sign(fees)
 
-        signed = sign(_fees_of(transaction))
-        if self._tester is not None:
-            self._try_embedded(signed, function, transaction, ways)
+        signed = sign(Fees.of(transaction))
+        if self._embedded:
+            send_embedded(self._web3, signed, function, transaction, ways.once_sent)
         else:
             ways = replace(ways, secret=ways.secret and self._relay is not None and not ways.goes_public())
             self._broadcast_first(signed, ways)
@@ -287,16 +248,6 @@ class Transactions:
         if ways.confirmed:
             self._under_way.pop(key, None)
         return receipt
-
-    def _try_embedded(self, signed: bytes, function: ContractFunction, transaction: TxParams, ways: Ways) -> None:
-        """Send, and undo what failed: an estimate would run a proof's verification several times more."""
-        snapshot = self._tester.take_snapshot()
-        sent = self._web3.eth.send_raw_transaction(HexBytes(signed))
-        ways.once_sent()
-        if self._web3.eth.get_transaction_receipt(sent)["status"] != 1:
-            self._tester.revert_to_snapshot(snapshot)
-            # Fails as the transaction did, but says why.
-            function.call({"from": transaction["from"], "value": transaction["value"], "gas": transaction["gas"]})
 
     def _broadcast_first(self, signed: bytes, ways: Ways) -> None:
         """Send it; a relay that is away, or says that it has it already, is tried again while it is waited for."""
@@ -406,13 +357,5 @@ def _key(transaction: TxParams) -> tuple[str, bytes]:
     return str(transaction["from"]), Web3.keccak(HexBytes(transaction["to"]) + HexBytes(transaction["data"]))
 
 
-def _fees_of(transaction: TxParams) -> Fees:
-    return Fees(int(cast("int", transaction["maxFeePerGas"])), int(cast("int", transaction["maxPriorityFeePerGas"])))
-
-
 def _hash(signed: bytes) -> HexBytes:
     return HexBytes(Web3.keccak(signed))
-
-
-def _fee_fields(fees: Fees) -> TxParams:
-    return {"maxFeePerGas": cast("Wei", fees.most), "maxPriorityFeePerGas": cast("Wei", fees.tip)}

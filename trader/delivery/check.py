@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader.delivery.cipher import ciphertext_tree, decrypt_artifact
-from trader.delivery.errors import CiphertextError, DeliveryFaultError
-from trader.delivery.evidence import (
+from trader.delivery.claims import (
     CiphertextChunk,
-    RangeEvidence,
-    SumChunkEvidence,
+    RangeClaim,
+    SumChunkClaim,
     SumLeaf,
-    SumStepEvidence,
-    WeightsChunkEvidence,
+    SumStepClaim,
+    WeightsChunkClaim,
 )
+from trader.delivery.errors import CiphertextError, DeliveryFaultError
 from zk.binding import decode_columns, derive_challenge, join_columns, running_sums, sums_tree, weights_tree
 from zk.binding.chunks import CHUNK_BYTES, salt_of, stored_sums, values_of
 from zk.circuits.audit import VALUE_BITS
@@ -90,13 +90,13 @@ class _Delivered:
     def check_weights(self, listed: ChunkTree) -> None:
         index = _first_difference(weights_tree(self.artifact).leaves, listed.leaves)
         if index is not None:
-            evidence = WeightsChunkEvidence(index, self._chunk(index), listed.leaves[index], listed.path(index))
+            evidence = WeightsChunkClaim(index, self._chunk(index), listed.leaves[index], listed.path(index))
             raise DeliveryFaultError(f"the parameters in chunk {index} are not the listed ones: dispute it", evidence)
 
     def check_sums(self, listed: ChunkTree) -> None:
         index = _first_difference(sums_tree(self.artifact).leaves, listed.leaves)
         if index is not None:
-            evidence = SumChunkEvidence(index, self._chunk(index), listed.leaves[index], listed.path(index))
+            evidence = SumChunkClaim(index, self._chunk(index), listed.leaves[index], listed.path(index))
             raise DeliveryFaultError(f"the running sum in chunk {index} is not the listed one: dispute it", evidence)
 
     def check_steps(self, recomputed: Sequence[int]) -> None:
@@ -114,17 +114,17 @@ class _Delivered:
             if outside.any():
                 path = weights_tree(self.artifact).path(index)
                 position = int(outside.argmax())
-                evidence = RangeEvidence(index, position, salt_of(self.artifact, index), parameters, path)
+                evidence = RangeClaim(index, position, salt_of(self.artifact, index), parameters, path)
                 raise DeliveryFaultError(f"a parameter in chunk {index} has more than 24 bits: dispute it", evidence)
 
-    def _step_evidence(self, index: int) -> SumStepEvidence:
+    def _step_evidence(self, index: int) -> SumStepClaim:
         """Chunks that agree with both trees, so that their contents open the trees' leaves."""
         sums = sums_tree(self.artifact)
 
         def leaf(at: int) -> SumLeaf:
             return SumLeaf(stored_sums(self.artifact)[at], salt_of(self.artifact, at), sums.path(at))
 
-        return SumStepEvidence(
+        return SumStepClaim(
             index,
             previous=leaf(index - 1) if index else None,
             current=leaf(index),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from trader.errors import TraderError
 
 if TYPE_CHECKING:
-    from trader.delivery.evidence import Evidence
+    from trader.delivery.claims import Claim
 
 
 class DeliveryError(TraderError):
@@ -30,9 +30,9 @@ class DeliveryFaultError(DeliveryError):
     """The delivered model is not the listed one.
 
     Attributes:
-        evidence: What the escrow needs to decide the dispute for the buyer.
+        evidence: The claim that the escrow decides for the buyer.
     """
 
-    def __init__(self, message: str, evidence: Evidence) -> None:
+    def __init__(self, message: str, evidence: Claim) -> None:
         super().__init__(message)
         self.evidence = evidence

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trader.errors import EnvironmentFaultError
 from trader.exchange.errors import KeyFileError
-from trader.exchange.files import PRIVATE_MODE, write_new
+from trader.files import create_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,12 +46,11 @@ def write_key_file(path: Path, password: str, *, secret: bytes, public_key: byte
     ciphertext = AESGCM(_derive(password, salt)).encrypt(nonce, secret, public_key)
     document = _KeyFile(public_key=public_key.hex(), salt=salt.hex(), nonce=nonce.hex(), ciphertext=ciphertext.hex())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_new(path.parent, path.name, document.model_dump_json(indent=2).encode(), PRIVATE_MODE)
+        create_file(path, document.model_dump_json(indent=2).encode(), secret=True)
     except FileExistsError as error:
         raise KeyFileError(f"{path} exists already: choose another name, a key is never overwritten") from error
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from error
+    except EnvironmentFaultError as error:
+        raise KeyFileError(f"the encryption key cannot be written: {error}") from error
 
 
 def read_key_file(path: Path, password: str) -> bytes:

@@ -33,7 +33,7 @@ from Crypto.Hash import keccak
 
 from trader.errors import EnvironmentFaultError, TraderError
 from trader.exchange.errors import MailboxFaultError, NotDeliveredError, SkippedMessageError, TransferError
-from trader.exchange.files import SHARED_MODE, open_plain, write_over
+from trader.exchange.shared_folder import SHARED_MODE, open_plain, reserve_name, write_over
 from trader.exchange.signing import TRAILER_BYTES, Label, read_trailer, sign_trailer
 from zk.binding.merkle import keccak256
 
@@ -145,12 +145,7 @@ class Mailbox:
             MailboxFaultError: The folder can't be written.
         """
         with self._writing(label) as directory:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                os.close(os.open(label.name, flags, SHARED_MODE, dir_fd=directory))
-            except FileExistsError:
-                return
-            os.fsync(directory)
+            reserve_name(directory, label.name)
 
     def needs_delivery(self, label: Label) -> bool:
         """Whether a message does not lie there as this process has left it; costs a look at the file's status."""

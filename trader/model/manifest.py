@@ -95,7 +95,7 @@ class SrsSection(_Part):
     development: bool
 
 
-class Layout(_Part):
+class LayoutSection(_Part):
     """Where commitments and outputs stand in proof and instances; its ABI encoding hashes to `layoutHash`."""
 
     input_columns: Count
@@ -116,7 +116,7 @@ class CircuitSection(_Part):
         settings_digest: keccak256 of the settings file.
         srs: the trusted set-up.
         circuit_digest: of the verifying key artifact; what the verifier contract returns.
-        layout: see `Layout`.
+        layout: see `LayoutSection`.
         commit_scale_bits: scale c of committed outputs.
         tolerance: in instance units.
     """
@@ -125,7 +125,7 @@ class CircuitSection(_Part):
     settings_digest: Digest
     srs: SrsSection
     circuit_digest: Digest
-    layout: Layout
+    layout: LayoutSection
     commit_scale_bits: Annotated[int, Field(ge=0, le=62)]
     tolerance: Quantity
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import onnx
+from eth_utils.hexadecimal import decode_hex
 
 from trader.model import parse_manifest
 from trader.package.public import SRS_FILE, PublicPackage
@@ -45,5 +46,5 @@ def open_circuit(public: PublicPackage, srs: Srs) -> AuditCircuit:
         audit_samples=circuit.audit_samples,
         scale_bits=manifest.scale_bits,
         srs=srs,
-        expected_digest=bytes.fromhex(circuit.circuit_digest[2:]),
+        expected_digest=decode_hex(circuit.circuit_digest),
     )

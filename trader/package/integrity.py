@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import decode_hex
 
 from trader.model.canonical import PARAMETER_BITS
 from trader.package.errors import DamagedPackageError
@@ -61,7 +62,7 @@ def check_public(manifest: Manifest, public: PublicPackage) -> None:
     if manifest.circuit.srs.development:
         digests["development.srs"] = (public.development_srs, manifest.circuit.srs.digest)
     for name, (data, digest) in digests.items():
-        if keccak(data) != _bytes(digest):
+        if keccak(data) != decode_hex(digest):
             raise DamagedPackageError(f"public/{name} has not the digest that the manifest gives: {digest}. {REMEDY}")
 
 
@@ -72,7 +73,7 @@ def check_roots(manifest: Manifest, artifact: bytes, leaves: bytes) -> None:
         DamagedPackageError: It names the file, and the first chunk at fault where the leaves are whole.
     """
     layout = _layout(manifest)
-    listed_roots = _bytes(manifest.weights_root), _bytes(manifest.sums_root)
+    listed_roots = decode_hex(manifest.weights_root), decode_hex(manifest.sums_root)
     try:
         published = ChunkCommitments.from_bytes(leaves, layout, weights_root=listed_roots[0], sums_root=listed_roots[1])
     except CommitmentError as error:
@@ -99,7 +100,9 @@ def check_sums(manifest: Manifest, artifact: bytes) -> None:
         DamagedPackageError: It names the first chunk at fault.
     """
     challenge = derive_challenge(
-        _bytes(manifest.weights_root), _bytes(manifest.parameter_commitment), to_canonical_address(manifest.seller)
+        decode_hex(manifest.weights_root),
+        decode_hex(manifest.parameter_commitment),
+        to_canonical_address(manifest.seller),
     )
     computed = running_sums(_columns(manifest, artifact), _layout(manifest), challenge)
     pairs = enumerate(zip(stored_sums(artifact), computed, strict=True))
@@ -151,7 +154,3 @@ def _columns(manifest: Manifest, artifact: bytes) -> list[NDArray[np.int32]]:
 def _layout(manifest: Manifest) -> ColumnLayout:
     layout = manifest.circuit.layout
     return ColumnLayout(layout.logrows, layout.column_lengths)
-
-
-def _bytes(hexadecimal: str) -> bytes:
-    return bytes.fromhex(hexadecimal.removeprefix("0x"))

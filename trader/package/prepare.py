@@ -241,7 +241,7 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
         settings_digest=_hex(keccak(circuit.settings)),
         srs=manifests.SrsSection(digest=_hex(srs.digest), logrows=srs.logrows, development=srs.development),
         circuit_digest=_hex(circuit.digest),
-        layout=manifests.Layout(
+        layout=manifests.LayoutSection(
             input_columns=circuit.input_columns,
             parameter_columns=circuit.parameter_columns,
             hidden_columns=circuit.hidden_columns,

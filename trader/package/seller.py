@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from zipfile import BadZipFile
 
 import numpy as np
+from eth_utils.hexadecimal import encode_hex
 
 from trader.exchange import EncryptionKey
 from trader.files import write_file
@@ -121,7 +122,7 @@ class SellerPackage:
         """
         manifest = self.manifest
         check_deliverable(manifest, self.public.leaves, self.artifact, self.canonical)
-        if f"0x{self.encryption_key.public_key.hex()}" != manifest.encryption_public_key:
+        if encode_hex(self.encryption_key.public_key) != manifest.encryption_public_key:
             raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} is not the key that the manifest names. {REMEDY}")
 
 

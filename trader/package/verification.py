@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from eth_utils.hexadecimal import encode_hex
+
 from trader.errors import TraderError
 from trader.exchange.keyfile import read_public_key
 from trader.model import CanonicalModel, Manifest, parse_manifest, plain_model_bytes
@@ -106,7 +108,7 @@ class _Parts:
 
     def check_encryption_key(self) -> None:
         public_key = read_public_key(self.folder / "secret" / ENCRYPTION_KEY)
-        if f"0x{public_key.hex()}" != self.manifest.encryption_public_key:
+        if encode_hex(public_key) != self.manifest.encryption_public_key:
             raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} is not the key that the manifest names. {REMEDY}")
 
     def check_proofs(self) -> None:

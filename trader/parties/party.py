@@ -250,7 +250,7 @@ class Party:
             Record(
                 kind=kind,
                 actor=self.address,
-                role=ledger.Role(self.role.value.capitalize()),
+                role=ledger.ActorRole(self.role.value.capitalize()),
                 occurred_at_seconds=int(time.time()),
                 listing_id=listing_id,
                 trade_id=trade_id,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ledger import Entry, EntryKind, Role, TradeStory
+from ledger import ActorRole, Entry, EntryKind, TradeStory
 from trader.trade import State
 
 _WORDS: Final[Mapping[EntryKind, str]] = {
@@ -56,7 +56,7 @@ _WORDS: Final[Mapping[EntryKind, str]] = {
 _AMOUNTS: Final = frozenset({"price", "terms_price", "fee", "bond", "amount", "to_buyer", "to_seller"})
 _DISPUTES: Final = ("weights chunk", "sum chunk", "sum step")  # the contract's enum `Dispute`, in words
 _WEI_PER_ETHER_DIGITS: Final = 18
-_STYLES: Final = {Role.SELLER: "cyan", Role.BUYER: "green", Role.ANYONE: ""}
+_STYLES: Final = {ActorRole.SELLER: "cyan", ActorRole.BUYER: "green", ActorRole.ANYONE: ""}
 
 
 def print_story(console: Console, story: TradeStory) -> None:
@@ -119,7 +119,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
         Text(_duration(row["seconds_since_previous"])),
         Text("" if row["block"] is None else str(row["block"])),
         Text("" if row["transaction"] is None else row["transaction"][:10]),
-        Text(row["role"], style=_STYLES[Role(row["role"])]),
+        Text(row["role"], style=_STYLES[ActorRole(row["role"])]),
         Text(("(undone) " if row["undone"] else "") + row["what"], overflow="fold"),
         Text("" if row["gas_used"] is None else f"{row['gas_used']:,}"),
     )

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import onnx
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import decode_hex, encode_hex
 
 from contracts import Layout, Terms, UnexpectedCodeError, layout_hash
 from trader.he import HePlan, PlanError, SecurityError, parse_plan
@@ -163,11 +164,11 @@ def _check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
     except ManifestError as error:
         raise ListingManifestError(f"{error}. Choose another listing.") from error
     promised: dict[str, tuple[bytes | int, bytes | int]] = {
-        "seller": (_bytes(manifest.seller), to_canonical_address(seller)),
-        "circuit digest": (_bytes(manifest.circuit.circuit_digest), terms.circuit_digest),
-        "parameter commitment": (_bytes(manifest.parameter_commitment), terms.parameter_commitment),
-        "weights root": (_bytes(manifest.weights_root), terms.weights_root),
-        "sums root": (_bytes(manifest.sums_root), terms.sums_root),
+        "seller": (decode_hex(manifest.seller), to_canonical_address(seller)),
+        "circuit digest": (decode_hex(manifest.circuit.circuit_digest), terms.circuit_digest),
+        "parameter commitment": (decode_hex(manifest.parameter_commitment), terms.parameter_commitment),
+        "weights root": (decode_hex(manifest.weights_root), terms.weights_root),
+        "sums root": (decode_hex(manifest.sums_root), terms.sums_root),
         "number of audit samples": (manifest.circuit.audit_samples, terms.audit_samples),
         "tolerance": (int(manifest.circuit.tolerance, 16), terms.tolerance),
         "quota per buyer": (manifest.quota.buyer_samples, terms.buyer_quota),
@@ -201,16 +202,16 @@ def _check_setup(manifest: Manifest, policy: BuyerPolicy, sources: Sources) -> S
         srs = sources.find_srs(named.logrows)
     except SrsError as error:
         raise ListingSetupError(f"no reference string with 2^{named.logrows} rows: {error}") from error
-    if srs.digest != _bytes(named.digest):
-        raise ListingSetupError(_differs("the reference string", _bytes(named.digest), srs.digest, "the named one"))
+    if srs.digest != decode_hex(named.digest):
+        raise ListingSetupError(_differs("the reference string", decode_hex(named.digest), srs.digest, "the named one"))
     if srs.development and not named.development:
         raise ListingSetupError("the listing names a ceremony's reference string, a locally made one was found")
     return srs
 
 
 def _check_architecture(data: bytes, manifest: Manifest) -> Graph:
-    if keccak(data) != _bytes(manifest.architecture_digest):
-        expected = _bytes(manifest.architecture_digest)
+    if keccak(data) != decode_hex(manifest.architecture_digest):
+        expected = decode_hex(manifest.architecture_digest)
         raise ListingCircuitError(_differs("architecture.onnx", expected, keccak(data), "the listed architecture"))
     try:
         graph = parse_architecture(data)
@@ -225,7 +226,7 @@ def _check_architecture(data: bytes, manifest: Manifest) -> Graph:
 
 
 def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: Terms, srs: Srs) -> AuditCircuit:
-    expected = _bytes(manifest.circuit.settings_digest)
+    expected = decode_hex(manifest.circuit.settings_digest)
     if keccak(settings) != expected:
         raise ListingCircuitError(_differs("settings.json", expected, keccak(settings), "the listed settings"))
     try:
@@ -272,14 +273,14 @@ def _check_binding(
 ) -> ChunkCommitments:
     if manifest.binding is None:
         raise ListingBindingError("the manifest has no opening: the proof would not be about the delivered bytes")
-    opening = KzgOpening(int(manifest.binding.value, 16), _bytes(manifest.binding.proof))
+    opening = KzgOpening(int(manifest.binding.value, 16), decode_hex(manifest.binding.proof))
     columns = ColumnLayout(circuit.logrows, circuit.column_lengths)
     try:
         commitments = ChunkCommitments.from_bytes(
             leaves, columns, weights_root=terms.weights_root, sums_root=terms.sums_root
         )
-        points = [_bytes(point) for point in manifest.parameter_commitments]  # hash to the listed digest: see (1)
-        verify_binding(columns, points, commitments, opening, srs, seller=_bytes(manifest.seller))  # see (1)
+        points = [decode_hex(point) for point in manifest.parameter_commitments]  # hash to the listed digest: see (1)
+        verify_binding(columns, points, commitments, opening, srs, seller=decode_hex(manifest.seller))  # see (1)
     except CommitmentError as error:
         raise ListingBindingError(f"{error}. Choose another listing.") from error
     return commitments
@@ -303,16 +304,12 @@ def _check_plan(manifest: Manifest, graph: Graph, policy: BuyerPolicy) -> HePlan
     return plan
 
 
-def _bytes(hexadecimal: str) -> bytes:
-    return bytes.fromhex(hexadecimal.removeprefix("0x"))
-
-
 def _show(value: bytes | int) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+    return encode_hex(value) if isinstance(value, bytes) else str(value)
 
 
 def _differs(subject: str, expected: bytes, actual: bytes, what: str) -> str:
     return (
-        f"{subject} is not {what}: expected digest 0x{expected.hex()}, got 0x{actual.hex()}. "
+        f"{subject} is not {what}: expected digest {encode_hex(expected)}, got {encode_hex(actual)}. "
         "Ask the seller for the listed files."
     )

@@ -6,7 +6,7 @@ from hypothesis import given
 
 import ledger
 from contracts import MarketEvent
-from ledger import ChainPosition, EntryKind, Head, InvalidRecordError, MalformedEntryError, Record, Role, as_reason
+from ledger import ActorRole, ChainPosition, EntryKind, Head, InvalidRecordError, MalformedEntryError, Record, as_reason
 from ledger.checkpoint import EMPTY_HEAD
 from ledger.entries import (
     CONTRACT_EVENTS,
@@ -165,6 +165,6 @@ def test_reason_of_any_error_fits_a_detail() -> None:
 
 
 def test_roles_and_positions_are_plain_values() -> None:
-    assert Role("Seller") is Role.SELLER
+    assert ActorRole("Seller") is ActorRole.SELLER
     assert isinstance(contract_event().chain, ChainPosition)
     assert hash(position()) == hash(position())

@@ -10,11 +10,11 @@ from web3.exceptions import Web3RPCError
 
 from contracts import deploy
 from ledger import (
+    ActorRole,
     AuditLog,
     ChainMovedError,
     EntryKind,
     IndexingError,
-    Role,
     WrongMarketError,
     index_events,
     read_trade,
@@ -55,7 +55,7 @@ def test_each_event_is_logged_once_with_its_place_and_price(stage: Stage, log: A
     assert index_events(log, stage.market) == []
     record = entries[1].record
     assert (record.listing_id, record.trade_id) == (1, 1)
-    assert (record.actor, record.role) == (stage.buyer.lower(), Role.BUYER)
+    assert (record.actor, record.role) == (stage.buyer.lower(), ActorRole.BUYER)
     assert record.occurred_at_seconds == stage.now
     assert record.chain.block_hash == opened["blockHash"].to_0x_hex()
     assert record.chain.transaction_hash == opened["transactionHash"].to_0x_hex()
@@ -93,13 +93,13 @@ def test_later_runs_continue_and_know_listing_and_roles(stage: Stage, log: Audit
     with log.reading() as connection:
         told = [(e.record.kind.value, e.record.role, e.record.listing_id) for e in select_entries(connection)]
     assert told == [
-        ("Listed", Role.SELLER, 1),
-        ("SessionOpened", Role.BUYER, 1),
-        ("Answered", Role.SELLER, 1),
-        ("Withdrawn", Role.SELLER, None),
-        ("Expired", Role.ANYONE, 1),
-        ("SessionOpened", Role.BUYER, 1),
-        ("Expired", Role.SELLER, 1),
+        ("Listed", ActorRole.SELLER, 1),
+        ("SessionOpened", ActorRole.BUYER, 1),
+        ("Answered", ActorRole.SELLER, 1),
+        ("Withdrawn", ActorRole.SELLER, None),
+        ("Expired", ActorRole.ANYONE, 1),
+        ("SessionOpened", ActorRole.BUYER, 1),
+        ("Expired", ActorRole.SELLER, 1),
     ]
 
 
@@ -117,7 +117,7 @@ def test_settling_by_confirmation_is_the_buyers_and_its_gas_counts_once(stage: S
     index_events(log, stage.market)
     story = read_trade(log, 1)
     last = [(entry.record.kind, entry.record.role) for entry in story.entries[-2:]]
-    assert last == [(EntryKind.CONFIRMED, Role.BUYER), (EntryKind.SETTLED, Role.BUYER)]
+    assert last == [(EntryKind.CONFIRMED, ActorRole.BUYER), (EntryKind.SETTLED, ActorRole.BUYER)]
     gas = {entry.record.chain.transaction_hash: entry.record.chain.gas_used for entry in story.entries}
     assert sum(story.gas_used_by_role().values()) == sum(gas.values())
     assert confirmed["gasUsed"] in gas.values()
@@ -135,7 +135,7 @@ def test_reorganised_events_are_undone_and_what_replaced_them_is_logged(stage: S
     assert appended[0].record.details == {"undone_kind": "Answered", "undone_sequence": 2}
     story = read_trade(log, 1)
     assert story.void_sequences == {2}
-    assert story.gas_used_by_role()[Role.SELLER] == appended[1].record.chain.gas_used
+    assert story.gas_used_by_role()[ActorRole.SELLER] == appended[1].record.chain.gas_used
     assert index_events(log, stage.market) == []
 
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import event
 
 from ledger import (
+    ActorRole,
     AuditLog,
     EntryKind,
-    Role,
     UnknownTradeError,
     count_by_kind,
     prove_entry,
@@ -56,13 +56,13 @@ def test_gas_counts_each_transaction_once_and_undone_ones_not(log: AuditLog) -> 
         [
             contract_event(20, 0, trade_id=9),
             contract_event(20, 1, trade_id=9),
-            contract_event(21, 0, trade_id=9, role=Role.BUYER),
+            contract_event(21, 0, trade_id=9, role=ActorRole.BUYER),
             contract_event(22, 0, trade_id=9),
             contract_event(22, 0, trade_id=9, kind=EntryKind.REORGANISED),
         ]
     )
     story = read_trade(log, 9)
-    assert story.gas_used_by_role() == {Role.SELLER: 50_000, Role.BUYER: 50_000}
+    assert story.gas_used_by_role() == {ActorRole.SELLER: 50_000, ActorRole.BUYER: 50_000}
     assert story.void_sequences == {13}
 
 

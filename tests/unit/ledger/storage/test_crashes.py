@@ -12,10 +12,10 @@ from tests.simulators.ledger_records import BUYER, SELLER, step
 
 WRITER = """
 import sys
-from ledger import AuditLog, EntryKind, Record, Role
+from ledger import AuditLog, EntryKind, Record, ActorRole
 path, actor, count, batch = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def record(n):
-    return Record(kind=EntryKind.REQUEST_SENT, actor=actor, role=Role.BUYER, occurred_at_seconds=n, trade_id=n)
+    return Record(kind=EntryKind.REQUEST_SENT, actor=actor, role=ActorRole.BUYER, occurred_at_seconds=n, trade_id=n)
 with AuditLog.open(path) as log:
     for first in range(0, count, batch):
         if batch == 1:

@@ -19,8 +19,8 @@ from hexbytes import HexBytes
 from contracts import ETH, MarketRevertedError, Terms, Windows, offer_digest
 from tests.simulators.proxy import Proxy
 from trader.chain import Chain, Ways
+from trader.chain.fees import Fees, UnderWay
 from trader.chain.market import Market
-from trader.chain.transactions import Fees, _UnderWay
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
 ETHER = 10**18
@@ -262,7 +262,7 @@ def test_a_search_that_a_node_refuses_block_by_block_is_an_error(anvil_url: str)
 
 @pytest.mark.anvil
 def test_a_public_chain_has_no_default_of_confirmations(anvil_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trader.chain.node.DEVELOPMENT_CHAINS", frozenset())
+    monkeypatch.setattr("trader.chain.development.DEVELOPMENT_CHAINS", frozenset())
     with pytest.raises(CallerError, match=r"is on chain 31337: say how many confirmations count .*--confirmations"):
         Chain.connect(anvil_url)
     assert Chain.connect(anvil_url, confirmations=2).confirmations == 2
@@ -324,7 +324,7 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
 
 
 def test_fees_are_raised_no_further_than_eightfold_unless_the_market_asks_more() -> None:
-    under_way = _UnderWay(0, Fees(100, 10), Fees(100, 10))
+    under_way = UnderWay(0, Fees(100, 10), Fees(100, 10))
     for _ in range(50):
         if (fees := under_way.raised(Fees(50, 5))) is None:
             break

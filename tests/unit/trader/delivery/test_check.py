@@ -12,10 +12,10 @@ from tests.simulators.listed_model import KEY, SHAPES, list_model, random_column
 from trader.delivery import (
     CiphertextError,
     DeliveryFaultError,
-    RangeEvidence,
-    SumChunkEvidence,
-    SumStepEvidence,
-    WeightsChunkEvidence,
+    RangeClaim,
+    SumChunkClaim,
+    SumStepClaim,
+    WeightsChunkClaim,
     check_delivery,
     encrypt_artifact,
 )
@@ -57,14 +57,14 @@ def test_one_corrupt_chunk(honest, index):
     ciphertext = bytearray(honest.ciphertext())
     ciphertext[1024 * index + 64] ^= 1
     evidence = fault(honest, bytes(ciphertext))
-    assert isinstance(evidence, WeightsChunkEvidence)
+    assert isinstance(evidence, WeightsChunkClaim)
     assert evidence.index == index
 
 
 def test_another_models_parameters(honest):
     other = list_model(random_columns(seed=1))
     evidence = fault(honest, other.ciphertext())
-    assert isinstance(evidence, WeightsChunkEvidence)
+    assert isinstance(evidence, WeightsChunkClaim)
     assert evidence.index == 0
 
 
@@ -77,7 +77,7 @@ def test_right_parameters_in_another_order(honest):
 
 def test_ciphertext_under_another_key(honest):
     evidence = fault(honest, encrypt_artifact(honest.artifact, bytes(32)))
-    assert isinstance(evidence, WeightsChunkEvidence)
+    assert isinstance(evidence, WeightsChunkClaim)
 
 
 @pytest.mark.parametrize("index", range(CHUNKS))
@@ -92,7 +92,7 @@ def test_wrong_running_sum_in_a_delivered_chunk(honest, index):
     sums = stored_sums(honest.artifact)
     sums[index] += 1
     evidence = fault(honest, encrypt_artifact(with_sums(honest.artifact, sums), KEY))
-    assert isinstance(evidence, SumChunkEvidence)
+    assert isinstance(evidence, SumChunkClaim)
     assert evidence.index == index
 
 
@@ -101,7 +101,7 @@ def test_wrong_running_sum_in_a_delivered_chunk(honest, index):
 def test_running_sum_that_does_not_follow(index, forged):
     listed = list_model(random_columns(), forged_sums={index: forged})
     evidence = fault(listed, listed.ciphertext())
-    assert isinstance(evidence, SumStepEvidence)
+    assert isinstance(evidence, SumStepClaim)
     assert evidence.index == index
 
 
@@ -110,7 +110,7 @@ def test_running_sum_plus_the_modulus_does_not_follow():
     right = stored_sums(list_model(random_columns()).artifact)[2]
     listed = list_model(random_columns(), forged_sums={2: right + MODULUS})
     evidence = fault(listed, listed.ciphertext())
-    assert isinstance(evidence, SumStepEvidence)
+    assert isinstance(evidence, SumStepClaim)
     assert evidence.index == 2
 
 
@@ -124,7 +124,7 @@ def test_model_that_was_proven_is_not_the_one_in_the_chunks():
     proven_sum = running_sums(proven.columns, cheat.layout, challenge)[-1]
     cheat = list_model(delivered, forged_sums={CHUNKS - 1: proven_sum})
     evidence = fault(cheat, cheat.ciphertext())
-    assert isinstance(evidence, SumStepEvidence)
+    assert isinstance(evidence, SumStepClaim)
     assert evidence.index == CHUNKS - 1
 
 
@@ -136,7 +136,7 @@ def test_a_parameter_out_of_range_convicts(value, column, row, index):
     columns[column][row] = value
     listed = list_model(columns)
     evidence = fault(listed, listed.ciphertext())
-    assert isinstance(evidence, RangeEvidence)
+    assert isinstance(evidence, RangeClaim)
     assert (evidence.index, evidence.position) == (index, row % 240)
 
 
@@ -145,7 +145,7 @@ def test_a_parameter_at_the_edge_does_not():
     columns[0][:2] = 2**24 - 1, 1 - 2**24
     listed = list_model(columns)
     check_delivery(listed.ciphertext(), KEY, listed.terms)
-    assert not listed.judge(listed.ciphertext()).convicts(listed.evidence(listed.ciphertext(), RangeEvidence, 0))
+    assert not listed.judge(listed.ciphertext()).convicts(listed.evidence(listed.ciphertext(), RangeClaim, 0))
 
 
 @settings(max_examples=40, deadline=None)
@@ -171,7 +171,7 @@ def true_evidence(listed, kind, index):
     return listed.evidence(listed.ciphertext(), kind, index)
 
 
-KINDS = [WeightsChunkEvidence, SumChunkEvidence, SumStepEvidence, RangeEvidence]
+KINDS = [WeightsChunkClaim, SumChunkClaim, SumStepClaim, RangeClaim]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -193,12 +193,12 @@ def test_wrong_index_is_refused(honest, kind, claimed):
 
 
 def test_leaf_of_the_other_tree_is_refused(honest):
-    weights, sums = true_evidence(honest, WeightsChunkEvidence, 2), true_evidence(honest, SumChunkEvidence, 2)
+    weights, sums = true_evidence(honest, WeightsChunkClaim, 2), true_evidence(honest, SumChunkClaim, 2)
     with pytest.raises(RefusedError):
         honest.judge(honest.ciphertext()).convicts(dataclasses.replace(weights, leaf=sums.leaf, path=sums.path))
 
 
 def test_evidence_does_not_show_parameters_in_its_representation(honest):
-    evidence = true_evidence(honest, SumStepEvidence, 2)
+    evidence = true_evidence(honest, SumStepClaim, 2)
     assert evidence.parameters[:8].hex() not in repr(evidence)
     assert "parameters" not in repr(evidence)

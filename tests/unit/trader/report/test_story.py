@@ -6,7 +6,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ledger import Entry, EntryKind, Record, Role, TradeStory
+from ledger import ActorRole, Entry, EntryKind, Record, TradeStory
 from ledger.entries import CONTRACT_EVENTS, ON_CHAIN
 from ledger.reading.queries import find_void_sequences
 from tests.simulators.ledger_records import contract_event, position, step
@@ -28,7 +28,7 @@ def printed(story: TradeStory, width: int = 80) -> str:
 OPENED = contract_event(
     8,
     kind=EntryKind.SESSION_OPENED,
-    role=Role.BUYER,
+    role=ActorRole.BUYER,
     details={"samples": 256, "fee": str(10**15), "deadline": 1},
 )
 

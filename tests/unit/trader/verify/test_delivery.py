@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.simulators.listing_verifier import Verifier
-from trader.delivery import DeliveryFaultError, WeightsChunkEvidence, encrypt_artifact, generate_key, key_hash
+from trader.delivery import DeliveryFaultError, WeightsChunkClaim, encrypt_artifact, generate_key, key_hash
 from trader.model import evaluate_exact
 from trader.verify import (
     AuditedSamples,
@@ -70,7 +70,7 @@ def test_2_a_changed_chunk_gives_the_evidence(delivery: Delivery) -> None:
     ciphertext[2 * 1024 + 100] ^= 1
     with pytest.raises(DeliveryFaultError) as fault:
         replace(delivery, ciphertext=bytes(ciphertext)).verify()
-    assert isinstance(fault.value.evidence, WeightsChunkEvidence)
+    assert isinstance(fault.value.evidence, WeightsChunkClaim)
     assert fault.value.evidence.index == 2
 
 

@@ -1,4 +1,8 @@
-"""Write a file whole or not at all: a new one, or in place of whatever had its name."""
+"""Read and write files in a folder where strangers write too: they may have taken any name, with anything.
+
+No link is followed, no pipe waited for, and a message is there whole or not at all. A party's own files are
+`trader.files`.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +14,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-PRIVATE_MODE = 0o600
 SHARED_MODE = 0o644
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_new(folder: Path, name: str, data: bytes, mode: int) -> None:
-    """Create `name` in `folder` with `data`.
-
-    A crash leaves either nothing under that name or the whole file, on disk; a link of that name is not followed.
+def reserve_name(directory: int, name: str) -> None:
+    """Put an empty file under `name`, durably, unless something has that name.
 
     Args:
-        folder: Where.
+        directory: The folder's descriptor.
         name: A file name without directories.
-        data: The contents.
-        mode: Permissions, from the first byte on.
 
     Raises:
-        FileExistsError: The name is taken.
         OSError: The folder can't be written.
     """
-    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with _temporary(directory, name, (data,), mode) as (_, temporary):
-            # A hard link, unlike a rename, refuses to replace an existing file.
-            os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        os.close(os.open(name, _CREATE, SHARED_MODE, dir_fd=directory))
+    except FileExistsError:
+        return
+    os.fsync(directory)
 
 
 def write_over(directory: int, name: str, pieces: Sequence[bytes | memoryview], mode: int) -> os.stat_result:

@@ -1,8 +1,11 @@
-"""What a buyer shows to the escrow to win a dispute: one frozen dataclass per kind.
+"""What a buyer claims about a delivery, and shows to win a dispute: one frozen dataclass per kind.
 
-Chunk evidence convicts the delivery: the escrow decrypts chunk `index` of the ciphertext that the seller committed to
-and compares it with the listed leaf. Step evidence convicts the listing. Paths run from the bottom up and carry no
-sides: these follow from the index.
+Claims about a chunk convict the delivery: the escrow decrypts chunk `index` of the ciphertext that the seller committed
+to and compares it with the listed leaf. Claims about a step or a range convict the listing. Paths run from the bottom
+up and carry no sides: these follow from the index.
+
+`trader.delivery.dispute` encodes them for the contract, whose structs (`contracts.ChunkEvidence` and others) hold the
+key and the listing's layout as well.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ class CiphertextChunk:
 
 
 @dataclass(frozen=True)
-class WeightsChunkEvidence:
+class WeightsChunkClaim:
     """The decrypted chunk's salt and values do not hash to the listed leaf.
 
     Attributes:
@@ -43,7 +46,7 @@ class WeightsChunkEvidence:
 
 
 @dataclass(frozen=True)
-class SumChunkEvidence:
+class SumChunkClaim:
     """The decrypted chunk's running sum does not hash to the listed leaf.
 
     Attributes:
@@ -75,7 +78,7 @@ class SumLeaf:
 
 
 @dataclass(frozen=True)
-class SumStepEvidence:
+class SumStepClaim:
     """The committed sum of chunk j is not that of chunk j - 1 plus the contribution of the values in chunk j.
 
     It convicts the listing itself, so it speaks of the committed trees, not of the ciphertext.
@@ -96,8 +99,8 @@ class SumStepEvidence:
 
 
 @dataclass(frozen=True)
-class RangeEvidence:
-    """A parameter has a magnitude of 2^24 or more: it convicts the listing itself, like `SumStepEvidence`.
+class RangeClaim:
+    """A parameter has a magnitude of 2^24 or more: it convicts the listing itself, like `SumStepClaim`.
 
     Attributes:
         index: Chunk index j.
@@ -114,4 +117,4 @@ class RangeEvidence:
     weights_path: tuple[bytes, ...]
 
 
-Evidence = WeightsChunkEvidence | SumChunkEvidence | SumStepEvidence | RangeEvidence
+Claim = WeightsChunkClaim | SumChunkClaim | SumStepClaim | RangeClaim

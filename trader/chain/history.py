@@ -1,0 +1,167 @@
+"""What has happened in a market, by the events that its contract emitted.
+
+Each search is kept (`trader.chain.scan.LogScan`): asked again, it reads the new blocks alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from eth_utils.hexadecimal import decode_hex, encode_hex
+
+from contracts import Deployment, MarketEvent, bind_market
+from trader.chain.scan import LogScan
+from trader.errors import CallerError
+from trader.trade import (
+    Accepted,
+    Answered,
+    Confirmed,
+    Event,
+    Expired,
+    Proven,
+    Purchased,
+    Revealed,
+    SessionOpened,
+    Settled,
+    Slashed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from web3.contract import Contract
+
+    from trader.chain.node import Chain
+    from trader.chain.receipts import LogEvent
+
+E = TypeVar("E", bound=Event)
+
+
+class History:
+    """The events of one market.
+
+    Attributes:
+        chain: Where the market lives.
+        deployment: Its addresses.
+        contract: The bound contract, for the audit log's indexer.
+        first_block: Where events are looked for from, unless it is known better.
+    """
+
+    def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
+        self.chain = chain
+        self.deployment = deployment
+        self.first_block = first_block
+        self.contract: Contract = bind_market(chain.web3, deployment.market)
+        self._scans: dict[tuple[str | None, ...], LogScan] = {}
+        self._session_blocks: dict[int, int] = {}
+
+    def events(self, trade_id: int) -> tuple[Event, ...]:
+        """Return what has happened to a trade, in order, without the `Settled` that goes with a `Confirmed`."""
+        logs = self.trade_logs(trade_id)
+        confirmed = any(log.name == MarketEvent.CONFIRMED for log in logs)
+        kept = [log for log in logs if not (confirmed and log.name == MarketEvent.SETTLED)]
+        return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
+
+    def event(self, trade_id: int, kind: type[E]) -> E:
+        """Return the event of a kind in a trade.
+
+        Raises:
+            CallerError: It has not happened.
+        """
+        for found in self.events(trade_id):
+            if isinstance(found, kind):
+                return found
+        raise CallerError(f"trade {trade_id} is not {kind.__name__}")
+
+    def was_answered(self, trade_id: int) -> bool:
+        """Return whether a trade's test was ever answered, as far as confirmed blocks say."""
+        return any(isinstance(event, Answered) for event in self.events(trade_id))
+
+    def find_listings(self, seller: str, manifest_hash: bytes) -> tuple[int, ...]:
+        """Find the listings of a seller's manifest, open or not, oldest first."""
+        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), encode_hex(manifest_hash))
+        return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
+
+    def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
+        """Find the trade that a buyer opened with a request, if there is one.
+
+        Args:
+            buyer: Its account.
+            request_digest: Digest of the request.
+            opening: The signed transaction that opened it, if it is known: the search starts at its block.
+        """
+        topics = (self._topic(MarketEvent.SESSION_OPENED), None, None, _address_topic(buyer))
+        opened_in = None if opening is None else self.chain.block_of(opening)
+        for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
+            for log in self._logs(topics, first_block):
+                if log.arguments["requestDigest"] == request_digest:
+                    return self._opened_trade(log)
+        return None
+
+    def find_trades(self, listing_id: int) -> tuple[int, ...]:
+        """Find all trades of a listing, oldest first."""
+        topics = (self._topic(MarketEvent.SESSION_OPENED), None, _number_topic(listing_id))
+        return tuple(self._opened_trade(log) for log in self._logs(topics, self.first_block))
+
+    def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
+        """Find the input commitments of all proofs about a seller's manifest, by trade; of all its listings."""
+        listings = self.find_listings(seller, manifest_hash)
+        trades = {trade for listing in listings for trade in self.find_trades(listing)}
+        proven = trades & {int(log.arguments["tradeId"]) for log in self._all(MarketEvent.PROVEN)}
+        purchased = self._all(MarketEvent.PURCHASED) if proven else ()
+        commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}
+        return {trade: commitments[trade] for trade in sorted(proven)}
+
+    def trade_logs(self, trade_id: int) -> Sequence[LogEvent]:
+        """Return all events of a trade, from the block of its session on where that is known and still holds it."""
+        topics = (None, _number_topic(trade_id))
+        for first_block in (self._session_blocks.get(trade_id, self.first_block), self.first_block):
+            logs = [log for log in self._logs(topics, first_block) if "tradeId" in log.arguments]
+            if logs and logs[0].name == MarketEvent.SESSION_OPENED:
+                break
+        return logs
+
+    def _opened_trade(self, log: LogEvent) -> int:
+        """The number of an opened trade; remembers where it was opened."""
+        trade_id = int(log.arguments["tradeId"])
+        self._session_blocks[trade_id] = log.block_number
+        return trade_id
+
+    def _all(self, kind: MarketEvent) -> Sequence[LogEvent]:
+        return self._logs((self._topic(kind),), self.first_block)
+
+    def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
+        key = (str(first_block), *topics)
+        if key not in self._scans:
+            self._scans[key] = LogScan(self.chain, self.contract, topics, first_block)
+        return self._scans[key].read()
+
+    def _topic(self, kind: MarketEvent) -> str:
+        return str(self.contract.events[kind.value]().topic)
+
+
+def _number_topic(number: int) -> str:
+    return encode_hex(number.to_bytes(32, "big"))
+
+
+def _address_topic(address: str) -> str:
+    return encode_hex(bytes(12) + decode_hex(address))
+
+
+_EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
+    MarketEvent.SESSION_OPENED: lambda at, a: SessionOpened(
+        at, a["listingId"], a["samples"], a["requestDigest"], a["fee"]
+    ),
+    MarketEvent.ANSWERED: lambda at, a: Answered(at, a["responseDigest"]),
+    MarketEvent.PURCHASED: lambda at, a: Purchased(
+        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFee"]
+    ),
+    MarketEvent.PROVEN: lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFee"]),
+    MarketEvent.ACCEPTED: lambda at, _: Accepted(at),
+    MarketEvent.REVEALED: lambda at, a: Revealed(at, a["key"]),
+    MarketEvent.CONFIRMED: lambda at, _: Confirmed(at),
+    MarketEvent.SLASHED: lambda at, _: Slashed(at),
+    MarketEvent.SETTLED: lambda at, _: Settled(at),
+    MarketEvent.EXPIRED: lambda at, _: Expired(at),
+}
+"""The contract's events as the trade's, given the block's time and the event's arguments."""
