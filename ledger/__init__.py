@@ -7,8 +7,9 @@
         head = export_log(log, "trades.jsonl")
     verify_export("trades.jsonl", known_head=head)
 
-Read `entries` (what an entry is), `log` and `store` (how it is written), `indexer` (where contract events come from),
-`queries`, `fsck` (how tampering is found), `export`, and `merkle`, `checkpoint`, `proofs` (single entries, proven).
+Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come from),
+`reading`: `queries`, `fsck` (how tampering is found), `export`, `merkle_proofs` (single entries, proven); and `merkle`,
+`checkpoint`, which these proofs rest on.
 """
 
 from ledger.checkpoint import Checkpoint, Head
@@ -35,7 +36,7 @@ from ledger.indexing.indexer import index_events
 from ledger.log import AuditLog
 from ledger.reading.export import export_log
 from ledger.reading.fsck import verify_export, verify_log
-from ledger.reading.proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
+from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
 from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 A `Head` is the end of the hash chain: checking a log against it takes the whole log. A `Checkpoint` is the root of the
 Merkle tree over the same entries: single entries, and growth, are proven against it in a few hashes
-(`ledger.reading.proofs`).
+(`ledger.reading.merkle_proofs`).
 """
 
 import base64

@@ -86,7 +86,7 @@ class AuditLog:
             return read_head(connection)
 
     def checkpoint(self) -> Checkpoint:
-        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.reading.proofs`)."""
+        """Size and root of the Merkle tree over the entries, which proofs lead to (`ledger.reading.merkle_proofs`)."""
         with self._store.reading() as connection:
             entries = read_head(connection).entries
             return Checkpoint(entries, read_frontier(connection, entries).root())

@@ -48,7 +48,7 @@ from zk.binding import ChunkCommitments, ColumnLayout, derive_challenge, running
 from zk.binding.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
 from zk.binding.kzg import open_columns
 from zk.circuits import batching
-from zk.circuits.graph import read_shapes
+from zk.circuits.audit_graph import read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import read_vka, vka_digest
 from zk.circuits.planner import plan_circuit
@@ -261,7 +261,7 @@ def test_a_key_with_an_unlinked_column_is_not_bought(
     *_, dead, _ = graph.parameters
     found = batching.find_products
     monkeypatch.setattr(
-        "zk.circuits.graph.find_products",
+        "zk.circuits.audit_graph.find_products",
         lambda *given, **least: [product for product in found(*given, **least) if product.right != dead.name],
     )
     data = architecture_bytes(graph)

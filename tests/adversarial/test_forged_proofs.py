@@ -109,7 +109,7 @@ def dense_statement() -> tuple[Statement, list[int]]:
 
 def laid_out(monkeypatch: pytest.MonkeyPatch, *, freivalds: bool) -> None:
     """Circuits that lay out every product, as this project made them before it proved batches by a check of its own."""
-    monkeypatch.setattr("zk.circuits.graph.find_products", lambda *_args, **_options: [])
+    monkeypatch.setattr("zk.circuits.audit_graph.find_products", lambda *_args, **_options: [])
     if freivalds:
         monkeypatch.setattr(
             circuit_settings.RunArguments,

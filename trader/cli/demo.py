@@ -16,15 +16,15 @@ from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads 
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
-from trader.demo.report import WEI_PER_ETHER
 from trader.demo.run import Wallets, run_demo
+from trader.demo.summary import WEI_PER_ETHER
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from trader.demo.report import DemoReport
+    from trader.demo.summary import DemoReport
 
 Dataset = StrEnum("Dataset", {name: name for name in HIDDEN})  # type: ignore[misc]  # members are made from data
 CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignore[misc]  # members are made from data

@@ -21,7 +21,7 @@ from ledger import AuditLog
 from trader.chain.market import Market
 from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
-from trader.demo.report import DemoReport, Ending, make_report
+from trader.demo.summary import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
 from trader.exchange import Mailbox

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zk.circuits.audit import AuditCircuit
-from zk.circuits.graph import ArchitectureShapes, AuditGraph, read_shapes
+from zk.circuits.audit_graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
 from zk.circuits.limits import verify_chain_limits, verify_settings_limits

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from zk.circuits.audit import SALT_ELEMENTS, column_capacity, leaves_empty_column, split_columns
-from zk.circuits.graph import (
+from zk.circuits.audit_graph import (
     MAX_DECOMPOSED_BITS,
     ArchitectureShapes,
     AuditGraph,

@@ -22,7 +22,7 @@ from zk.ezkl.queue import ProofQueue
 from zk.ezkl.worker import DEFAULT_LIMITS, JobResult, OnProgress, WorkerLimits, run_job
 from zk.field import MODULUS, element_from_hex, to_signed
 from zk.proofs.challenge import CONTEXT_BYTES, audit_challenge
-from zk.proofs.integers import layer_results
+from zk.proofs.layer_results import layer_results
 from zk.proofs.proof import (
     Proof,
     proof_from_json,

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 import zk
 from tests.simulators.dense_model import CONTEXT, SCALE_BITS, dense_architecture, random_parameters
 from zk.circuits.audit import leaves_empty_column, split_columns
-from zk.circuits.graph import audit_graph, read_shapes
+from zk.circuits.audit_graph import audit_graph, read_shapes
 from zk.circuits.key_files import MAX_BUILDS, keys_of, obtain_keys
 from zk.circuits.keys import read_vka, verify_linked_columns, verify_srs_points, vka_digest
 from zk.circuits.planner import audit_architecture

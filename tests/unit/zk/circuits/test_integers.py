@@ -6,11 +6,11 @@ import pytest
 import zk
 from tests.simulators.dense_model import SCALE_BITS, dense_architecture
 from tests.unit.zk.circuits.test_operators import MODELS
-from zk.circuits.graph import MAX_DECOMPOSED_BITS, audit_graph, magnitudes, stays_below_half
+from zk.circuits.audit_graph import MAX_DECOMPOSED_BITS, audit_graph, magnitudes, stays_below_half
 from zk.circuits.integers import INTEGERS
 from zk.errors import UnsupportedArchitectureError
 from zk.field import MODULUS, to_field
-from zk.proofs.integers import layer_results
+from zk.proofs.layer_results import layer_results
 
 LIMIT = (1 << 24) - 1
 

@@ -23,7 +23,7 @@ from zk.circuits.key_files import keys_of
 from zk.errors import StatementError
 from zk.ezkl.worker import run_job
 from zk.field import MODULUS, element_from_hex
-from zk.proofs.integers import layer_results
+from zk.proofs.layer_results import layer_results
 from zk.proofs.proof import proof_from_json, proof_to_json
 
 

@@ -7,7 +7,7 @@ salt elements behind them, because ezkl makes one commitment per input tensor:
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
 Where all operators are exact, `zk.circuits.scales` makes a graph of integers of it, whose layers
-`zk.circuits.batching` proves for all samples at once; `zk.circuits.functions` rewrites the others. The bytes
+`zk.circuits.batching` proves for all samples at once; `zk.circuits.nonpolynomial` rewrites the others. The bytes
 depend on architecture, k, scale, salt and the capacity of a column alone.
 """
 
@@ -32,8 +32,8 @@ from zk.circuits.batching import (
     find_products,
     replace_products,
 )
-from zk.circuits.functions import TABLE_OPERATORS, lower_functions
 from zk.circuits.integers import SLACK, Magnitudes, run
+from zk.circuits.nonpolynomial import TABLE_OPERATORS, lower_functions
 from zk.circuits.scales import align_scales, is_exact
 from zk.errors import UnsupportedArchitectureError
 from zk.field import MODULUS
