@@ -13,7 +13,7 @@ from zk import commit_elements, commitment_digest
 from zk.binding import ColumnLayout, verify_binding
 from zk.binding.bind import bind_columns
 from zk.binding.merkle import keccak256
-from zk.circuits.audit import column_capacity, split_columns
+from zk.circuits.audit import column_capacity, column_lengths_of
 from zk.field import to_field
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BindingCost:
 def measure_binding(statement: Statement, parameters: int) -> BindingCost:
     """Bind random parameters in columns of the statement's circuit, whose keys commit to them."""
     circuit, srs = statement.circuit, statement.srs
-    layout = ColumnLayout(circuit.logrows, split_columns(parameters, column_capacity(circuit.logrows)))
+    layout = ColumnLayout(circuit.logrows, column_lengths_of(parameters, column_capacity(circuit.logrows)))
     values = np.random.default_rng(3).integers(-(1 << 14), 1 << 14, parameters, dtype=np.int32)
     columns = np.split(values, np.cumsum(layout.lengths)[:-1])
     points = commit_elements(circuit, [to_field(value) for value in values.tolist()], srs)

@@ -14,7 +14,7 @@ from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from zk.binding import ColumnLayout
 from zk.binding.chunks import CHUNK_BYTES, CHUNK_PARAMETERS, sum_salt, sums_leaf
 from zk.binding.merkle import HASH_BYTES, keccak256, path_length
-from zk.circuits.audit import column_capacity, split_columns
+from zk.circuits.audit import column_capacity, column_lengths_of
 from zk.field import MODULUS
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def disputes(parameters: int, audited: Layout, key: bytes) -> Iterator[Dispute]:
         key: The delivery key.
     """
     generator = random.Random(0)
-    lengths = split_columns(parameters, column_capacity(LOGROWS))
+    lengths = column_lengths_of(parameters, column_capacity(LOGROWS))
     layout = replace(audited, logrows=LOGROWS, column_lengths=lengths)
     count = ColumnLayout(LOGROWS, lengths).chunk_count
     index = count - 3 | 1  # a full chunk, and odd: its predecessor is its sibling

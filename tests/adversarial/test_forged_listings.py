@@ -49,7 +49,7 @@ from zk.binding import ChunkCommitments, ColumnLayout, derive_challenge, running
 from zk.binding.chunks import encode_chunks, salt_of, split_columns, sum_salt, with_sums
 from zk.binding.kzg import open_columns
 from zk.circuits import batching
-from zk.circuits.audit_graph import read_shapes
+from zk.circuits.architecture import read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import read_vka, vka_digest
 from zk.circuits.planner import plan_circuit

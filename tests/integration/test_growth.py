@@ -17,7 +17,7 @@ from trader.delivery import DeliveryTerms, check_delivery, encrypt_artifact, gen
 from zk.binding import BoundParameters, ColumnLayout
 from zk.binding.bind import bind_columns
 from zk.binding.tensors import commitment_digest
-from zk.circuits.audit import split_columns
+from zk.circuits.audit import column_lengths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class Model:
     def __init__(self, parameters: int, srs: TrapdoorSrs) -> None:
         self.srs = srs
         values = np.random.default_rng(parameters).integers(-(2**23), 2**23, parameters).astype(np.int32)
-        self.layout = ColumnLayout(LOGROWS, split_columns(parameters, (1 << LOGROWS) - 6))
+        self.layout = ColumnLayout(LOGROWS, column_lengths_of(parameters, (1 << LOGROWS) - 6))
         self.columns: list[NDArray[np.int32]] = np.split(values, np.cumsum(self.layout.lengths)[:-1])
         self.points = [srs.commit(column.tolist()) for column in self.columns]
         self.bound = self.bind()

@@ -11,9 +11,10 @@ from typing import Annotated, Literal, Self
 import rfc8785
 from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from trader.certificates.errors import CertificateFormError
+from trader.model.documents import Section, describe_fault
 from trader.model.manifest import Address, Digest
 from zk import Proof
 
@@ -26,13 +27,7 @@ HexElements = Annotated[str, Field(pattern=r"^0x([0-9a-f]{64})+$", max_length=1 
 Count = Annotated[int, Field(ge=0, le=MAX_SAMPLES)]
 
 
-class _Part(BaseModel):
-    """Strict, frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DatasetSection(_Part):
+class DatasetSection(Section):
     """The data set; see `trader.certificates.dataset` for the digests.
 
     Attributes:
@@ -48,7 +43,7 @@ class DatasetSection(_Part):
     labels_digest: Digest
 
 
-class BatchProof(_Part):
+class BatchProof(Section):
     """The proof of one batch.
 
     Attributes:
@@ -73,7 +68,7 @@ class BatchProof(_Part):
         return Proof(decode_hex(self.proof), tuple(instances))
 
 
-class Certificate(_Part):
+class Certificate(Section):
     """The whole certificate.
 
     Attributes:
@@ -137,10 +132,7 @@ def parse_certificate(data: bytes) -> Certificate:
     try:
         certificate = Certificate.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        where = f" at '{place}'" if place else ""
-        raise CertificateFormError(f"the certificate is not valid{where}: {first['msg']}") from error
+        raise CertificateFormError(f"the certificate is not valid{describe_fault(error)}") from error
     if certificate.to_bytes() != data:
         raise CertificateFormError("the certificate is not in canonical form (RFC 8785). Ask for it again.")
     return certificate

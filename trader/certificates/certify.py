@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from trader.certificates.dataset import Dataset
     from trader.model import CanonicalModel
     from trader.package import ProofBudget
+    from zk import Proof
 
 OnBatch = Callable[[int, int], None]
-"""Called with the batches that are done, and all."""
+"""Called with the number of batches that are done, and of all."""
 
 
 def certify(
@@ -39,47 +41,83 @@ def certify(
 ) -> Certificate:
     """Prove the model's outputs on all rows of a data set, and count the correct ones.
 
-    Interrupted, it goes on where it was when it is called again, and rows that were proven before get their old proofs:
-    proofs are kept with the package.
+    A call that was interrupted can be repeated: proofs are kept with the package, and a row that was proven before gets
+    its old proof again.
 
     Args:
-        model: the public half of a package.
-        canonical: the package's secret parameters.
-        dataset: public; everybody who verifies the certificate needs it.
-        budget: the package's; every batch is a published proof.
-        on_batch: sees the progress; a proof takes as long as one of a trade.
-        insist: publish exact outputs from which the model could be rebuilt.
+        model: The public half of a package.
+        canonical: The package's secret parameters.
+        dataset: Public; everybody who verifies the certificate needs it.
+        budget: The package's; every batch is a published proof.
+        on_batch: Called with the progress; a proof takes as long as one of a trade.
+        insist: Publish exact outputs from which the model could be rebuilt.
 
     Raises:
-        CertificationError: the model is no classifier or its proofs are rounded, or the labels are of another type.
-        QuotaError: the outputs would give the model away, and the seller doesn't insist; nothing was proven.
-        ProofBudgetError: so many proofs would say something about the parameters; nothing was proven.
-        DataError: a value is out of the model's input range.
-        ZkError: a proof can't be made.
+        CertificationError: The model is no classifier or its proofs are rounded, or the labels are of another type.
+        QuotaError: The outputs would give the model away, and the seller doesn't insist; nothing was proven.
+        ProofBudgetError: This would be more proofs than the package's salt hides; nothing was proven.
+        DataError: A value is out of the model's input range.
+        ZkError: A proof can't be made.
     """
     check_exact(model)
     check_labels(dataset, model)
-    batches = batches_of(dataset, model)
-    statements = [_statement(model, batch, batch_context(dataset, model, index)) for index, batch in enumerate(batches)]
+    batches = _batches(dataset, model)
+    statements = [batch.statement for batch in batches]
     budget.require(statements)
     new = set(budget.unproven(statements))
     if new and not insist:
-        rows = [batch for batch, statement in zip(batches, statements, strict=True) if statement in new]
+        rows = [batch.inputs for batch in batches if batch.statement in new]
         _check_leakage(canonical, np.concatenate(rows), budget.published * model.circuit.audit_samples)
+    proofs = _prove_batches(model, canonical, batches, budget, on_batch)
+    return _certificate(model, dataset, proofs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one proof is about.
+
+    Attributes:
+        inputs: Quantised rows [k, F].
+        context: Bound into the proof's challenge, 32 bytes.
+        statement: Digest of all that the proof depends on but its randomness, for the budget.
+    """
+
+    inputs: NDArray[np.int64]
+    context: bytes
+    statement: bytes
+
+
+def _batches(dataset: Dataset, model: PublicModel) -> list[_Batch]:
+    about_model = model.circuit.digest + model.manifest.parameter_commitment.encode()
+    batches = []
+    for index, inputs in enumerate(batches_of(dataset, model)):
+        context = batch_context(dataset, model, index)
+        batches.append(_Batch(inputs, context, keccak(about_model + context + inputs.tobytes())))
+    return batches
+
+
+def _prove_batches(
+    model: PublicModel, canonical: CanonicalModel, batches: Sequence[_Batch], budget: ProofBudget, on_batch: OnBatch
+) -> list[Proof]:
+    """Return the proof of each batch, the kept one where there is one."""
     proofs = []
-    for done, (batch, statement) in enumerate(zip(batches, statements, strict=True)):
+    for done, batch in enumerate(batches):
         on_batch(done, len(batches))
         make = partial(
             prove,
             model.circuit,
-            batch,
+            batch.inputs,
             model.input_salt,
             canonical.tensors,
             model.srs,
-            context=batch_context(dataset, model, done),
+            context=batch.context,
         )
-        proofs.append(budget.publish(statement, make))
+        proofs.append(budget.publish(batch.statement, make))
     on_batch(len(batches), len(batches))
+    return proofs
+
+
+def _certificate(model: PublicModel, dataset: Dataset, proofs: Sequence[Proof]) -> Certificate:
     return Certificate(
         dataset=DatasetSection(
             name=dataset.name,
@@ -91,19 +129,18 @@ def certify(
         circuit_digest=model.manifest.circuit.circuit_digest,
         parameter_commitment=model.manifest.parameter_commitment,
         audit_samples=model.circuit.audit_samples,
-        padding=batches.shape[0] * batches.shape[1] - len(dataset),
+        padding=len(proofs) * model.circuit.audit_samples - len(dataset),
         correct=count_correct(proofs, dataset, model),
         proofs=tuple(BatchProof.of(proof) for proof in proofs),
     )
 
 
 def _check_leakage(canonical: CanonicalModel, inputs: NDArray[np.int64], earlier: int) -> None:
-    """What will be public once these rows are proven, after so many earlier ones, must not give the model away."""
+    """Check that the rows' outputs, and those of `earlier` rows, may be public without giving the model away.
+
+    Raises:
+        QuotaError: They would give it away.
+    """
     distinct = np.unique(inputs, axis=0)
     largest = max(abs(int(output)) for output in evaluate_exact(canonical, distinct).ravel())
     check_published(canonical, earlier + len(distinct), largest.bit_length() + 1)
-
-
-def _statement(model: PublicModel, batch: NDArray[np.int64], context: bytes) -> bytes:
-    """Digest of what a proof is about, for the budget."""
-    return keccak(model.circuit.digest + model.manifest.parameter_commitment.encode() + context + batch.tobytes())

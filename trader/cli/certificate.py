@@ -16,6 +16,7 @@ from trader.certificates import (
     verify_certificate,
 )
 from trader.certificates.certificate import MAX_CERTIFICATE_BYTES
+from trader.cli.options import DevelopmentFlag, PackageFolder, PublicFolder  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
 from trader.errors import CallerError, PolicyError
 from trader.files import write_file
@@ -38,7 +39,7 @@ def _group() -> None:
 
 
 def certify_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `model prepare` made.")],
+    folder: PackageFolder,
     data: DataFile,
     labels: LabelsFile,
     dataset: Annotated[str, typer.Option(help="Name under which people find the data set.")],
@@ -62,12 +63,10 @@ def certify_command(
 @app.command()
 def verify(
     file: CertificateFile,
-    package: Annotated[Path, typer.Option(help="The seller's public folder.")],
+    package: PublicFolder,
     data: DataFile,
     labels: LabelsFile,
-    development: Annotated[
-        bool, typer.Option("--development", help="Accept a reference string that the seller made.")
-    ] = False,
+    development: DevelopmentFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Verify a certificate against a package; `listing verify --certificate` also checks that the package is listed."""

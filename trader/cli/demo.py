@@ -13,7 +13,7 @@ from rich.table import Table
 
 from trader.chain import Chain
 from trader.chain.accounts import load_account
-from trader.cli.node import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
+from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST

@@ -12,7 +12,11 @@ from trader.certificates import Certificate, CertificateError, PublicModel
 from trader.chain import Chain
 from trader.chain.market import Market
 from trader.cli.certificate import CERTIFICATES, facts_of, in_words, read_certificate, verify_with_bar
-from trader.cli.node import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
+from trader.cli.options import (  # noqa: TC001 - typer reads the annotations
+    ConfirmationsOption,
+    DevelopmentFlag,
+    PublicFolder,
+)
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.errors import CallerError
 from trader.package import PublicPackage, read_package_srs
@@ -42,16 +46,14 @@ def _group() -> None:
 @app.command()
 def verify(
     listing: Annotated[int, typer.Argument(help="Number of the listing.", min=1)],
-    package: Annotated[Path, typer.Option(help="The seller's public folder.")],
+    package: PublicFolder,
     chain: Annotated[str, typer.Option(metavar="URL", help="JSON-RPC node.", envvar="ETH_RPC_URL")],
     confirmations: ConfirmationsOption = None,
     market: Annotated[
         str | None,
         typer.Option(help="Address of the market, to be checked; it has one on all chains.", envvar="MODELSEAL_MARKET"),
     ] = None,
-    development: Annotated[
-        bool, typer.Option("--development", help="Accept a reference string that the seller made.")
-    ] = False,
+    development: DevelopmentFlag = False,
     rounded_circuits: Annotated[
         bool, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations, whose outputs have play.")
     ] = False,

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 results = Console()
 messages = Console(stderr=True)
@@ -28,6 +29,40 @@ def print_json_line(payload: dict[str, Any]) -> None:
     """Print `payload` as one line on standard output, keys in the order given."""
     sys.stdout.write(json.dumps(payload, separators=(",", ":"), allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def print_figures(figures: dict[str, Any], as_json: bool) -> None:
+    """Print named figures: a line each, or all of them as one line of JSON."""
+    if as_json:
+        print_json_line(figures)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in figures.items():
+        table.add_row(_in_words(name), _cell(value))
+    results.print(table)
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows of equal keys as a table with the keys as its head; nothing if there are no rows."""
+    if not rows:
+        return
+    table = Table(*map(_in_words, rows[0]), box=None)
+    for row in rows:
+        table.add_row(*map(_cell, row.values()))
+    results.print(table)
+
+
+def _in_words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def warn(text: str) -> None:
+    """Print what the user should know, and may go on without heeding, on standard error."""
+    messages.print(text, style="yellow", markup=False)
 
 
 @contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
-
 import typer
 from rich.markup import escape
 
+from trader.cli.options import PackageFolder  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.package import DamagedPackageError, verify_package
 
@@ -20,10 +18,7 @@ def _group() -> None:
 
 
 @app.command()
-def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `model prepare` made.")],
-    as_json: JsonFlag = False,
-) -> None:
+def verify(folder: PackageFolder, as_json: JsonFlag = False) -> None:
     """Check that nothing in a package was changed or damaged since it was prepared; no password is needed."""
     with messages.status("checking the package"):
         parts = list(verify_package(folder))

@@ -12,7 +12,8 @@ from trader.he.planning.forecast import Forecast, forecast
 from trader.he.planning.plan import HePlan, SecurityPolicy, parse_plan
 from trader.he.planning.search import STATISTICAL_BITS, Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
-from trader.he.wire.container import digest, fetch_container
+from trader.he.wire.container import digest
+from trader.he.wire.fetch import fetch_container
 
 __all__ = [
     "STATISTICAL_BITS",

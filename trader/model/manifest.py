@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, Self
 
 import rfc8785
 from eth_utils.crypto import keccak
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from trader.model.documents import Section, describe_fault
 from trader.model.errors import ManifestError
 from trader.model.postprocessing import PostProcessing
 
@@ -38,13 +39,7 @@ NOBODY = "0x" + "00" * 20
 """The seller of a package that was made without one: such a package can be tried, but not listed."""
 
 
-class _Part(BaseModel):
-    """Strict, frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class ModelCard(_Part):
+class ModelCard(Section):
     """What the seller says of the model; nothing here is checked by anyone."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
@@ -53,7 +48,7 @@ class ModelCard(_Part):
     author: Text = ""
 
 
-class InputSchema(_Part):
+class InputSchema(Section):
     """What a sample looks like.
 
     Attributes:
@@ -69,7 +64,7 @@ class InputSchema(_Part):
     magnitude: Annotated[float, Field(gt=0)]
 
 
-class OutputSchema(_Part):
+class OutputSchema(Section):
     """What a raw output is and what is made of it.
 
     Attributes:
@@ -81,7 +76,7 @@ class OutputSchema(_Part):
     post_processing: PostProcessing
 
 
-class SrsSection(_Part):
+class SrsSection(Section):
     """The trusted set-up.
 
     Attributes:
@@ -95,7 +90,7 @@ class SrsSection(_Part):
     development: bool
 
 
-class LayoutSection(_Part):
+class LayoutSection(Section):
     """Where commitments and outputs stand in proof and instances; its ABI encoding hashes to `layoutHash`."""
 
     input_columns: Count
@@ -108,7 +103,7 @@ class LayoutSection(_Part):
     column_lengths: tuple[Count, ...]
 
 
-class CircuitSection(_Part):
+class CircuitSection(Section):
     """The audit circuit.
 
     Attributes:
@@ -130,7 +125,7 @@ class CircuitSection(_Part):
     tolerance: Quantity
 
 
-class Binding(_Part):
+class Binding(Section):
     """The opening that links the parameter commitments to the delivered chunks.
 
     Attributes:
@@ -142,7 +137,7 @@ class Binding(_Part):
     proof: Point
 
 
-class Quota(_Part):
+class Quota(Section):
     """How much may be asked, and what it costs; samples of tests and of audits count alike."""
 
     buyer_samples: Count
@@ -150,7 +145,7 @@ class Quota(_Part):
     fee_wei: Quantity
 
 
-class Manifest(_Part):
+class Manifest(Section):
     """The whole manifest.
 
     Attributes:
@@ -241,9 +236,7 @@ def parse_manifest(data: bytes) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])[:100]
-        raise ManifestError(f"the manifest is not valid at '{place}': {first['msg']}") from error
+        raise ManifestError(f"the manifest is not valid{describe_fault(error)}") from error
     if manifest.to_bytes() != data:
         raise ManifestError("the manifest is not in canonical form (RFC 8785)")
     return manifest

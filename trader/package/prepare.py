@@ -33,7 +33,7 @@ from trader.model import (
 )
 from trader.model import manifest as manifests
 from trader.package.leakage import check_quota, check_smallest_test, proof_bits, safe_listing_quota, safe_quota
-from trader.package.planning import planning_data
+from trader.package.planning import PlanningData, planning_data
 from trader.package.public import PublicPackage
 from trader.package.seller import SellerPackage
 from trader.tolerance import commit_scale_bits, needed_tolerance
@@ -137,41 +137,31 @@ def prepare(
 def _assemble(
     lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, out: Path, step: Step
 ) -> SellerPackage:
+    """Run steps (2) to (7)."""
+    # (2) and (3)
     canonical = canonicalise(lowered, proofs=options.proofs)
     step("planning the encrypted test")
     data = planning_data(canonical, lowered.input_exponents, samples)
-    plan = plan_encryption(
-        canonical,
-        data.bounds,
-        input_magnitude=data.input_magnitude,
-        calibration=data.calibration,
-        policy=options.policy,
-    )
+    plan = _plan(canonical, data, options.policy)
+    # (4)
     quota = _decide_quota(canonical, plan, options)
+    # (5)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
-    circuit = build_audit_circuit(
-        onnx.load_from_string(architecture),
-        audit_samples=options.audit_samples,
-        scale_bits=canonical.scale_bits,
-        srs=options.srs,
-    )
+    circuit = _build_circuit(canonical, architecture, options)
     srs = options.srs(circuit.logrows)
     step("trying the audit circuit")
     options.inspect(circuit, srs)
+    # (6)
     step("committing to the parameters")
     points = parameter_commitment(circuit, canonical.tensors, srs)
-    seller = to_canonical_address(options.seller)
-    bound = bind_parameters(circuit, canonical.tensors, points, srs, seller=seller)
+    bound = bind_parameters(circuit, canonical.tensors, points, srs, seller=to_canonical_address(options.seller))
+    # (7)
     key = EncryptionKey.generate()
     manifest = manifests.Manifest(
-        seller=_hex(seller),
+        seller=_hex(to_canonical_address(options.seller)),
         card=options.card,
-        input=manifests.InputSchema(
-            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=data.input_magnitude
-        ),
-        output=manifests.OutputSchema(count=canonical.graph.outputs, post_processing=lowered.post_processing),
-        scale_bits=canonical.scale_bits,
+        **_model_fields(lowered, canonical, data.input_magnitude),
         architecture_digest=_hex(keccak(architecture)),
         circuit=_circuit_section(circuit, srs, plan),
         **committed_fields(points, bound),
@@ -188,6 +178,36 @@ def _assemble(
         development_srs=srs.path.read_bytes() if srs.development else b"",
     )
     return SellerPackage(public, canonical, bound.artifact, key, out)
+
+
+def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy) -> HePlan:
+    return plan_encryption(
+        canonical,
+        data.bounds,
+        input_magnitude=data.input_magnitude,
+        calibration=data.calibration,
+        policy=policy,
+    )
+
+
+def _build_circuit(canonical: CanonicalModel, architecture: bytes, options: PrepareOptions) -> AuditCircuit:
+    return build_audit_circuit(
+        onnx.load_from_string(architecture),
+        audit_samples=options.audit_samples,
+        scale_bits=canonical.scale_bits,
+        srs=options.srs,
+    )
+
+
+def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, input_magnitude: float) -> dict[str, Any]:
+    """Return the manifest's fields about the model's inputs, outputs and integers."""
+    return {
+        "input": manifests.InputSchema(
+            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=input_magnitude
+        ),
+        "output": manifests.OutputSchema(count=canonical.graph.outputs, post_processing=lowered.post_processing),
+        "scale_bits": canonical.scale_bits,
+    }
 
 
 def _decide_quota(canonical: CanonicalModel, plan: HePlan, options: PrepareOptions) -> manifests.Quota:

@@ -1,8 +1,8 @@
 """Chunks, Merkle trees, running sums and KZG openings: the link between a proof and the bytes that are delivered.
 
-Read `zk.binding.chunks` and `zk.binding.merkle` (what is delivered and how it is committed to),
-then `zk.binding.sums` and `zk.binding.kzg` (the two sides of the link), last
-`zk.binding.bind`, where sellers and buyers start: `bind_parameters` and `verify_binding`.
+Read `zk.binding.chunks` and `zk.binding.merkle` (what is delivered and how it is committed to), then `zk.binding.sums`
+and `zk.binding.kzg` (the two sides of the link), last `zk.binding.bind`, where sellers and buyers start:
+`bind_parameters` and `verify_binding`.
 """
 
 from zk.binding.bind import BoundParameters, ChunkCommitments, bind_parameters, verify_binding

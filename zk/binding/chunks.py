@@ -7,9 +7,8 @@ chunk; the last chunk of a column is padded with zeros that no sum reads. All ch
 Leaf of chunk j in the weights tree: keccak256(salt_j ‖ values); in the sums tree, with the chunk's *sum salt*
 keccak256(salt_j): keccak256(uint256(j) ‖ S_j ‖ keccak256(salt_j)).
 
-In the order of use: `ColumnLayout`, `split_columns`, `encode_chunks`, `weights_tree`,
-`with_sums`, `sums_tree`; a reader takes `decode_columns`, `stored_sums`,
-`join_columns`.
+In the order of use: `ColumnLayout`, `split_columns`, `encode_chunks`, `weights_tree`, `with_sums`, `sums_tree`. For
+reading: `decode_columns`, `stored_sums`, `join_columns`.
 """
 
 from __future__ import annotations

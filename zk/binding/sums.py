@@ -13,6 +13,12 @@ one that merely copies a listing has none to show: to make its own it would have
 Parameters that differ anywhere give sums that agree with probability below 2^-220: the difference is a non-zero
 rational function of r with a pole at every row that differs. The poles also rule out commitments of a higher degree,
 which a longer SRS would allow: their difference is a polynomial and has none.
+
+In small numbers, modulo 17 in place of the field's modulus: a column of n = 8 rows has two parameters, say 5 and 6, and
+six rows of 1. ω = 15 has order 8. At r = 3 the parameters' weights are w_0 = 1/(3 - 1) = 9 and w_1 = 15/(3 - 15) = 3,
+and those of the last six rows add up to 1. With one parameter per chunk, S_0 = 5·9 = 11 and S_1 = 11 + 6·3 = 12. The
+factor (3^8 - 1)/8 is 4, so that the polynomial takes the value y = 4·(12 + 1) = 1 at 3. A chunk with 7 in place of 6
+has S_1 = 11 + 7·3 = 15: it does not lead to the value that the commitment opens to.
 """
 
 from __future__ import annotations

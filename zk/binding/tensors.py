@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from eth_utils.crypto import keccak
 
-from zk.circuits.audit import VALUE_BITS, split_columns
+from zk.circuits.audit import VALUE_BITS, column_lengths_of
 from zk.circuits.key_files import keys_of
 from zk.errors import StatementError
 from zk.ezkl.worker import run_job
@@ -144,7 +144,7 @@ def read_commitments(
     commitments: list[list[list[str]]], tensors: Sequence[Sequence[int]], circuit: AuditCircuit
 ) -> list[tuple[bytes, ...]]:
     """Points per tensor; ezkl appends an empty column to a whole multiple of the capacity, which is dropped."""
-    columns = (len(split_columns(len(tensor), circuit.column_capacity)) for tensor in tensors)
+    columns = (len(column_lengths_of(len(tensor), circuit.column_capacity)) for tensor in tensors)
     return [
         tuple(b"".join(element_from_hex(c).to_bytes(32, "big") for c in point) for point in points[:count])
         for points, count in zip(commitments, columns, strict=True)

@@ -137,7 +137,7 @@ class AuditCircuit:
     @property
     def input_columns(self) -> int:
         """Committed columns of tensor 0."""
-        return len(split_columns(self.input_elements, self.column_capacity))
+        return len(column_lengths_of(self.input_elements, self.column_capacity))
 
     @property
     def parameter_lengths(self) -> tuple[int, ...]:
@@ -147,7 +147,7 @@ class AuditCircuit:
     @property
     def column_lengths(self) -> tuple[int, ...]:
         """Parameters in each parameter column, in order: the layout's `columnLengths`."""
-        tensors = (split_columns(length, self.column_capacity) for length in self.parameter_lengths)
+        tensors = (column_lengths_of(length, self.column_capacity) for length in self.parameter_lengths)
         return tuple(length for columns in tensors for length in columns)
 
     @property
@@ -176,8 +176,8 @@ def column_capacity(logrows: int) -> int:
     return (1 << logrows) - BLINDING_ROWS
 
 
-def split_columns(elements: int, capacity: int) -> tuple[int, ...]:
-    """Values of a tensor that go into each of its columns."""
+def column_lengths_of(elements: int, capacity: int) -> tuple[int, ...]:
+    """Return how many values of a tensor go into each of its columns (`zk.binding.chunks.split_columns` cuts them)."""
     full, rest = divmod(elements, capacity)
     return (capacity,) * full + ((rest,) if rest else ())
 

@@ -1,8 +1,8 @@
 """From `architecture.onnx` to the ONNX graph of its audit circuit.
 
-The architecture is public and holds no weights: its first input is `input` [N, F...], every further input is a
-parameter tensor, its one output is [N, O...]. The circuit fixes N = k and takes the k samples as one flat tensor with
-salt elements behind them, because ezkl makes one commitment per input tensor:
+The architecture (`zk.circuits.architecture`) takes samples [N, F...] and parameter tensors. The circuit fixes N = k and
+takes the k samples as one flat tensor with salt elements behind them, because ezkl makes one commitment per input
+tensor:
 
     input [1, k·F + salt]  --Slice-->  [1, k·F]  --Reshape-->  [k, F...]  -->  the architecture's nodes
 
@@ -21,7 +21,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from zk.circuits.audit import VALUE_BITS, HiddenTensor
+from zk.circuits.architecture import read_shapes
+from zk.circuits.audit import HiddenTensor
 from zk.circuits.batching import (
     CHALLENGE,
     CHALLENGE_INSTANCE,
@@ -32,75 +33,16 @@ from zk.circuits.batching import (
     find_products,
     replace_products,
 )
-from zk.circuits.integers import SLACK, Magnitudes, run
+from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
 from zk.circuits.nonpolynomial import TABLE_OPERATORS, lower_functions
 from zk.circuits.scales import align_scales, is_exact
-from zk.errors import UnsupportedArchitectureError
-from zk.field import MODULUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-MAX_DECOMPOSED_BITS = 126
-"""ezkl decomposes 128-bit integers."""
+    from collections.abc import Sequence
 
 _PREFIX = "audit/"
 _FLAT = f"{_PREFIX}flat"
 _SAMPLES = f"{_PREFIX}samples"
-
-
-@dataclass(frozen=True)
-class ArchitectureShapes:
-    """Shapes that an architecture declares.
-
-    Attributes:
-        sample: Shape of one sample.
-        parameters: Shape of each parameter tensor, in the order of the graph inputs.
-        output: Shape of one sample's output.
-    """
-
-    sample: tuple[int, ...]
-    parameters: tuple[tuple[int, ...], ...]
-    output: tuple[int, ...]
-
-    @property
-    def features(self) -> int:
-        """Values per sample."""
-        return math.prod(self.sample)
-
-    @property
-    def outputs(self) -> int:
-        """Raw outputs per sample."""
-        return math.prod(self.output)
-
-
-def read_shapes(architecture: onnx.ModelProto) -> ArchitectureShapes:
-    """Check an architecture's interface and read its shapes.
-
-    Raises:
-        UnsupportedArchitectureError: It breaks the convention; the message names the tensor.
-    """
-    graph = architecture.graph
-    if len(graph.input) < 2 or len(graph.output) != 1:
-        raise UnsupportedArchitectureError(
-            f"the architecture has {len(graph.input)} inputs and {len(graph.output)} outputs: it needs the samples, "
-            "at least one parameter tensor, and one output; prepare the model again"
-        )
-    samples, *parameters = (_shape(value) for value in graph.input)
-    output = _shape(graph.output[0])
-    for value, shape in zip(graph.input[1:], parameters, strict=True):
-        if not shape or None in shape:
-            raise UnsupportedArchitectureError(
-                f"parameter {value.name} has the shape {shape}: every dimension must be fixed"
-            )
-    for name, shape in ((graph.input[0].name, samples), (graph.output[0].name, output)):
-        if len(shape) < 2 or shape[0] is not None or None in shape[1:]:
-            raise UnsupportedArchitectureError(
-                f"{name} has the shape {shape}: only the first dimension may be free, and is"
-            )
-    return ArchitectureShapes(_fixed(samples[1:]), tuple(_fixed(shape) for shape in parameters), _fixed(output[1:]))
 
 
 @dataclass(frozen=True)
@@ -250,33 +192,6 @@ def _with_check(
     return frame.model(nodes, [*constants, *more], inputs, outputs)
 
 
-def magnitudes(integers: bytes, decomposed: float, checked: Iterable[str] = ()) -> dict[str, NDArray[np.float64]]:
-    """Upper bounds of every value of an integer graph, for any inputs and parameters below 2^24 in magnitude.
-
-    Args:
-        integers: See `AuditGraph`.
-        decomposed: Values that are decomposed into limbs are below this.
-        checked: Names of values that are decomposed without being Relu's.
-    """
-    model, bounded = onnx.load_from_string(integers), set(checked)
-    feeds = {
-        value.name: np.full([d.dim_value for d in value.type.tensor_type.shape.dim], 2.0**VALUE_BITS - 1)
-        for value in model.graph.input
-    }
-    return run(
-        model.graph.node,
-        {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer},
-        feeds,
-        Magnitudes(decomposed),
-        lambda name, bound: np.minimum(bound, decomposed) if name in bounded else bound,
-    )
-
-
-def stays_below_half(bounds: Mapping[str, NDArray[np.float64]]) -> bool:
-    """Whether no value can leave (-p/2, p/2): then the circuit's arithmetic modulo p is that of the integers."""
-    return all(bound.max(initial=0.0) * SLACK < MODULUS // 2 for bound in bounds.values() if bound.dtype.kind == "f")
-
-
 def _tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
@@ -300,17 +215,3 @@ def _unpack_samples(
         helper.make_node("Slice", [source, start, end, axis], [_FLAT]),
         helper.make_node("Reshape", [_FLAT, target], [_SAMPLES]),
     ], initializers
-
-
-def _shape(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Declared dimensions; None where a dimension is free."""
-    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
-        raise UnsupportedArchitectureError(f"{value.name} is not a float32 tensor: prepare the model again")
-    return [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]
-
-
-def _fixed(shape: list[int | None]) -> tuple[int, ...]:
-    sizes = tuple(size for size in shape if size is not None)
-    if not all(size > 0 for size in sizes):
-        raise UnsupportedArchitectureError(f"a tensor of the architecture has the shape {sizes}: it is empty")
-    return sizes

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from zk.circuits.architecture import read_shapes
 from zk.circuits.audit import AuditCircuit
-from zk.circuits.audit_graph import ArchitectureShapes, AuditGraph, read_shapes
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
 from zk.circuits.limits import verify_chain_limits, verify_settings_limits
@@ -21,6 +21,8 @@ from zk.errors import SrsError, UnsupportedArchitectureError
 if TYPE_CHECKING:
     import onnx
 
+    from zk.circuits.architecture import ArchitectureShapes
+    from zk.circuits.audit_graph import AuditGraph
     from zk.setup.srs import Srs, SrsProvider
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from zk.circuits.audit_graph import MAX_DECOMPOSED_BITS
+from zk.circuits.bounds import MAX_DECOMPOSED_BITS
 from zk.circuits.keys import WORD_BYTES, count_evaluations
 from zk.circuits.planner import MAX_TABLE_COLUMNS, MIN_LOGROWS, UNSALTED_COLUMN
 from zk.errors import SettingsMismatchError, UnsupportedArchitectureError

@@ -27,15 +27,9 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from zk.circuits.audit import SALT_ELEMENTS, column_capacity, leaves_empty_column, split_columns
-from zk.circuits.audit_graph import (
-    MAX_DECOMPOSED_BITS,
-    ArchitectureShapes,
-    AuditGraph,
-    audit_graph,
-    magnitudes,
-    stays_below_half,
-)
+from zk.circuits.audit import SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
+from zk.circuits.audit_graph import AuditGraph, audit_graph
+from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
 from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitectureError
 from zk.ezkl.worker import physical_memory_bytes
@@ -43,6 +37,8 @@ from zk.setup.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from zk.circuits.architecture import ArchitectureShapes
 
 MIN_LOGROWS = 8
 """Smaller circuits save nothing, and at fewer rows ezkl's constant overhead doesn't fit."""
@@ -207,7 +203,7 @@ def _draft_arguments(
 def count_cells(settings: CircuitSettings, logrows: int) -> int:
     """What proving goes with: rows times columns, three advice columns for each inner one, and the committed ones."""
     capacity = column_capacity(logrows)
-    committed = sum(len(split_columns(length, capacity)) for length in settings.tensor_lengths)
+    committed = sum(len(column_lengths_of(length, capacity)) for length in settings.tensor_lengths)
     return (3 * settings.run_arguments.num_inner_cols + committed + FIXED_COLUMNS) << logrows
 
 

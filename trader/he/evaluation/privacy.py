@@ -18,6 +18,13 @@ what is left of log2 Q, the most that a number modulo Q can say, after the b + 1
 hostile inputs, it is these bits that are the limit; among honest ones, the flooding also hides all that is not the
 output, up to a distance of 2^-`statistical_bits` or so per coefficient.
 
+In small numbers, with Q = 1021 and b = 6: the evaluation leaves the phase (203, 17, 850, 5), whose coefficient 0 shows
+an output of 200 with an error of 3. Flooding -41, one of the 128 integers in [-64, 64), and hiding 611, 402 and 930
+make it (203 - 41, 17 + 611, 850 + 402, 5 + 930) = (162, 628, 231, 935) modulo 1021. With the error, coefficient 0 is
+one of 139 … 266, without it one of 136 … 263, each as likely as the others: 162 tells nothing of the error, and only
+the 3 numbers at either end that just one of the ranges has would. The other coefficients are uniform, whatever the
+phase was. As 1021/128 < 8, coefficient 0 says less than 3 bits, whatever the buyer sent.
+
 A ciphertext of components c0 … cd is re-randomised with Σ_j z_j·s^j, j < d, where each z_j = (a, b) is a fresh
 encryption of zero and s the secret key: adding a to c_j and b to c_(j + 1) takes no key. So every component but c0 gets
 a pseudo-random addend of its own, and c0 follows from the phase. That b = u·p1 + e, with secret u and e, is

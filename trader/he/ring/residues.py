@@ -4,6 +4,12 @@ A sum of products of integers is exact in float64 as long as every partial sum s
 (-q/2, q/2], so that |Σ w·r| <= ‖w‖₁·q/2: with primes of 31 bits one product suffices for columns of weights with
 ‖w‖₁ < 2^23. Heavier ones are split into limbs, W = Σ_k 2^(k·b)·W_k, whose products are taken together and recombined
 modulo q. Ciphertexts are columns here: a tile [elements, components, coefficients] of values modulo one prime.
+
+In small numbers, with q = 13, and 100 in place of 2^53: residues are in -6 … 6. A column of weights (5, -7) has
+‖w‖₁ = 12, and 12·6 < 100, so that one product is exact: with the residues (6, -3) it is 5·6 + 7·3 = 51 = -1 (mod 13).
+The column (37, -29) has ‖w‖₁ = 66, and 66·6 > 100. With limbs of b = 4 bits it is (5, 3) + 2^4·(2, -2), where
+(5 + 3)·6 < 100 and (2 + 2)·6 < 100. The two products are 5·6 - 3·3 = 21 and 2·6 + 2·3 = 18; together
+21 + 16·18 = 309 = -3 (mod 13), and indeed 37·6 + 29·3 = 309.
 """
 
 from collections.abc import Sequence

@@ -17,63 +17,33 @@ SEAL's own serialization is never read from a peer.
 sizes and digests of parts; every residue against its prime. Not checked, since it can't be: that ciphertexts decrypt to
 anything.
 
-Containers can be larger than one wants to hold in memory: they are written to and read from mapped files, and
-`fetch_container` copies one from somebody else's file part by part, keeping the parts that are already there.
+Containers can be larger than memory: they are written to and read from mapped files (`trader.he.wire.fetch` copies one
+from somebody else's file).
 """
 
 import hashlib
 import mmap
 import os
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
-import rfc8785
 from eth_utils.crypto import keccak
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trader.he.errors import WireError
 from trader.he.parallel import run_tasks
 from trader.he.types import Buffer, Residues
-
-MAGIC = b"MSHE0001"
-MAX_HEADER_BYTES = 1 << 20
-_COPY_BYTES = 1 << 20
-_LENGTH = struct.Struct("<I")
-_Digest = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
-_NO_DIGEST = "0x" + bytes(32).hex()
-
-
-class PartHeader(BaseModel):
-    """Length in bytes and SHA-256 of one part."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    bytes: Annotated[int, Field(ge=1, lt=1 << 40)]
-    sha256: _Digest
-
-
-class Header(BaseModel):
-    """What a container says of itself.
-
-    Attributes:
-        kind: request or response.
-        plan: `HePlan.digest` of the plan it was made under.
-        samples: number of samples n.
-        reference: nonce of a request; digest of the request that a response answers.
-        parts: in order.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    kind: Literal["request", "response"]
-    plan: _Digest
-    samples: Annotated[int, Field(ge=1, lt=1 << 32)]
-    reference: _Digest
-    parts: Annotated[tuple[PartHeader, ...], Field(max_length=4096)]
+from trader.he.wire.header import (
+    NO_DIGEST,
+    Header,
+    Kind,
+    PartHeader,
+    check_field,
+    parse_header,
+    read_frame,
+    write_frame,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +76,16 @@ class ContainerWriter:
 
     def __init__(
         self,
-        kind: Literal["request", "response"],
+        kind: Kind,
         plan: str,
         samples: int,
         layout: Sequence[PartLayout],
         path: Path | None = None,
     ) -> None:
         sizes = [part.byte_count for part in layout]
-        blank = tuple(PartHeader(bytes=size, sha256=_NO_DIGEST) for size in sizes)
-        self._header = Header(kind=kind, plan=plan, samples=samples, reference=_NO_DIGEST, parts=blank)
-        start = len(_frame(self._header))
+        blank = tuple(PartHeader(bytes=size, sha256=NO_DIGEST) for size in sizes)
+        self._header = Header(kind=kind, plan=plan, samples=samples, reference=NO_DIGEST, parts=blank)
+        start = len(write_frame(self._header))
         self._buffer = _allocate(start + sum(sizes), path)
         self.parts: list[Residues] = []
         for part in layout:
@@ -135,7 +105,7 @@ class ContainerWriter:
             PartHeader(bytes=part.bytes, sha256=digest)
             for part, digest in zip(self._header.parts, digests, strict=True)
         )
-        frame = _frame(self._header.model_copy(update={"reference": "0x" + reference.hex(), "parts": parts}))
+        frame = write_frame(self._header.model_copy(update={"reference": "0x" + reference.hex(), "parts": parts}))
         self._buffer[: len(frame)] = frame
         self.parts = []
         if isinstance(self._buffer, mmap.mmap):
@@ -158,11 +128,6 @@ def _allocate(size: int, path: Path | None) -> bytearray | mmap.mmap:
         os.close(descriptor)
 
 
-def _frame(header: Header) -> bytes:
-    content = rfc8785.dumps(header.model_dump(mode="json"))
-    return MAGIC + _LENGTH.pack(len(content)) + content
-
-
 @dataclass(frozen=True, slots=True)
 class Container:
     """A container that passed all checks.
@@ -183,7 +148,7 @@ class Container:
         Raises:
             WireError: with both digests.
         """
-        _check_field("digest of the answered request", self.reference.hex(), expected.hex())
+        check_field("digest of the answered request", self.reference.hex(), expected.hex())
 
 
 def digest(container: Buffer) -> bytes:
@@ -194,7 +159,7 @@ def digest(container: Buffer) -> bytes:
     Raises:
         WireError: not a container.
     """
-    return keccak(bytes(_header_frame(memoryview(container))))
+    return keccak(_frame_of(memoryview(container).cast("B")))
 
 
 def stated_samples(container: Buffer) -> int:
@@ -203,12 +168,12 @@ def stated_samples(container: Buffer) -> int:
     Raises:
         WireError: not a container.
     """
-    return _parse_header(_header_frame(memoryview(container).cast("B"))).samples
+    return parse_header(_frame_of(memoryview(container).cast("B"))).samples
 
 
 def read_container(
     container: Buffer,
-    kind: Literal["request", "response"],
+    kind: Kind,
     plan: str,
     samples: int,
     layout: Sequence[PartLayout],
@@ -219,125 +184,21 @@ def read_container(
         WireError: with what was found and what was expected.
     """
     view = memoryview(container).cast("B")
-    frame = _header_frame(view)
-    header = _parse_header(frame)
-    _check_field("kind of container", header.kind, kind)
-    _check_field("plan", header.plan, plan)
-    _check_field("number of samples", header.samples, samples)
-    _check_field("number of parts", len(header.parts), len(layout))
+    frame = _frame_of(view)
+    header = parse_header(frame)
+    check_field("kind of container", header.kind, kind)
+    check_field("plan", header.plan, plan)
+    check_field("number of samples", header.samples, samples)
+    check_field("number of parts", len(header.parts), len(layout))
     for index, (part, expected) in enumerate(zip(header.parts, layout, strict=True)):
-        _check_field(f"length of part {index}", part.bytes, expected.byte_count)
-    _check_field("length of the container", len(view), len(frame) + sum(part.bytes for part in header.parts))
+        check_field(f"length of part {index}", part.bytes, expected.byte_count)
+    check_field("length of the container", len(view), len(frame) + sum(part.bytes for part in header.parts))
     parts = _read_parts(view[len(frame) :], header, layout)
-    return Container(bytes.fromhex(header.reference[2:]), keccak(bytes(frame)), parts)
+    return Container(bytes.fromhex(header.reference[2:]), keccak(frame), parts)
 
 
-def fetch_container(source: BinaryIO, target: Path, limit_bytes: int) -> memoryview:
-    """Copy a container from a file that somebody else may change, into one of our own; then map that.
-
-    Parts are checked against the header as they come. An interrupted copy is gone on with: parts that are whole are
-    kept, the others are copied again.
-
-    Args:
-        source: the container, from its first byte on.
-        target: is written under another name until it is whole.
-        limit_bytes: largest size that is accepted.
-
-    Returns:
-        The container, read-only; `read_container` checks what this doesn't.
-
-    Raises:
-        WireError: not a container, too large, cut off, or a part that doesn't have its digest; what was good stays.
-        OSError: the target can't be written.
-    """
-    frame = _read_frame(source)
-    parts = _parse_header(memoryview(frame)).parts
-    size = len(frame) + sum(part.bytes for part in parts)
-    if size > limit_bytes:
-        raise WireError(f"the container has {size} bytes, more than the {limit_bytes} that the plan allows")
-    partial = target.with_name(f".{target.name}.partial")
-    descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "r+b") as file:
-        if file.read(len(frame)) != frame:
-            file.seek(0)
-            file.truncate()
-            file.write(frame)
-        position = len(frame)
-        for index, part in enumerate(parts):
-            if _digest_at(file, position, part.bytes) != part.sha256:
-                source.seek(position)
-                file.seek(position)
-                found = _copy(source, file, part.bytes)
-                _check_field(f"SHA-256 of part {index}", found, part.sha256)
-            position += part.bytes
-        file.truncate(size)
-        file.flush()
-        os.fsync(file.fileno())
-        container = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
-    partial.replace(target)
-    return container
-
-
-def _read_frame(source: BinaryIO) -> bytes:
-    """The bytes up to the end of the header; no more than it may have."""
-    start = source.read(len(MAGIC) + _LENGTH.size)
-    if len(start) < len(MAGIC) + _LENGTH.size or not start.startswith(MAGIC):
-        raise WireError("this file is not a container of encrypted data. Ask the other side to send it again.")
-    (length,) = _LENGTH.unpack(start[len(MAGIC) :])
-    content = source.read(length) if length <= MAX_HEADER_BYTES else b""
-    if len(content) < length:
-        raise WireError(f"the container's header claims {length} bytes, more than there are or may be. Fetch it again.")
-    return start + content
-
-
-def _digest_at(file: BinaryIO, position: int, count: int) -> str:
-    """SHA-256 of bytes of a file; of fewer, if it is shorter."""
-    file.seek(position)
-    hasher = hashlib.sha256()
-    while count and (piece := file.read(min(count, _COPY_BYTES))):
-        hasher.update(piece)
-        count -= len(piece)
-    return "0x" + hasher.hexdigest()
-
-
-def _copy(source: BinaryIO, target: BinaryIO, count: int) -> str:
-    """Copy bytes and return their SHA-256."""
-    hasher = hashlib.sha256()
-    while count:
-        piece = source.read(min(count, _COPY_BYTES))
-        if not piece:
-            raise WireError(f"the container ends {count} bytes before a part does. Fetch it again.")
-        hasher.update(piece)
-        target.write(piece)
-        count -= len(piece)
-    return "0x" + hasher.hexdigest()
-
-
-def _check_field(name: str, found: object, expected: object) -> None:
-    if found != expected:
-        raise WireError(f"{name} is {found}, expected {expected}. Ask the other side to send it again.")
-
-
-def _header_frame(view: memoryview) -> memoryview:
-    """The bytes up to the end of the header."""
-    start = len(MAGIC) + _LENGTH.size
-    if len(view) < start or view[: len(MAGIC)] != MAGIC:
-        raise WireError("these bytes are not a container of encrypted data. Ask the other side to send it again.")
-    (length,) = _LENGTH.unpack(view[len(MAGIC) : start])
-    if length > MAX_HEADER_BYTES or start + length > len(view):
-        raise WireError(f"the container's header claims {length} bytes, more than there are or may be. Fetch it again.")
-    return view[: start + length]
-
-
-def _parse_header(frame: memoryview) -> Header:
-    content = bytes(frame[len(MAGIC) + _LENGTH.size :])
-    try:
-        header = Header.model_validate_json(content)
-    except ValidationError as error:
-        raise WireError(f"the container's header is not valid: {error.errors()[0]['msg']}") from error
-    if rfc8785.dumps(header.model_dump(mode="json")) != content:
-        raise WireError("the container's header is not in canonical form (RFC 8785)")
-    return header
+def _frame_of(view: memoryview) -> bytes:
+    return read_frame(lambda start, count: view[start : start + count])
 
 
 def _read_parts(content: memoryview, header: Header, layout: Sequence[PartLayout]) -> tuple[Residues, ...]:
@@ -350,7 +211,7 @@ def _read_parts(content: memoryview, header: Header, layout: Sequence[PartLayout
 
     def check_part(index: int) -> None:
         found = "0x" + hashlib.sha256(content[offsets[index] : offsets[index + 1]]).hexdigest()
-        _check_field(f"SHA-256 of part {index}", found, header.parts[index].sha256)
+        check_field(f"SHA-256 of part {index}", found, header.parts[index].sha256)
         limits = np.array(layout[index].primes, dtype=np.uint32)
         if limits.size and (arrays[index].max(axis=-1) >= limits).any():
             raise WireError(f"part {index} holds a residue that is not below its prime. Refuse this peer.")

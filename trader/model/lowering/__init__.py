@@ -1,7 +1,7 @@
 """ONNX to graph: what a model computes, apart from the parameters that it computes it with.
 
 `lower_model` walks the file once. `symbols` says what a tensor stands for meanwhile, `operators` who handles which
-operator, `builder` grows the graph, `assembly` gives it its canonical form.
+operator, `builder` grows the graph (over `draft` and `layers`), `assembly` gives it its canonical form.
 """
 
 import math
@@ -14,9 +14,10 @@ from onnx import numpy_helper
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import INPUT, Graph
 from trader.model.lowering.assembly import assemble
-from trader.model.lowering.builder import GraphBuilder, LinearParameters, Origin, TooLargeError
+from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
+from trader.model.lowering.draft import LinearParameters, Origin, TooLargeError
 from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
@@ -110,7 +111,7 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     handler = HANDLERS.get(operator)
     if handler is None:
         context.refuse("it can't be evaluated encrypted", alternative_to(operator))
-    context.builder.origin = Origin(operator, node_name(node))
+    context.builder.draft.origin = Origin(operator, node_name(node))
     try:
         if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
             return moved_tail(context, source, handler)

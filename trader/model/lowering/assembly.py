@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
-from trader.model.lowering.builder import GraphBuilder, Layer, LinearParameters, Origin
+from trader.model.lowering.builder import GraphBuilder
+from trader.model.lowering.draft import GraphDraft, Layer, LinearParameters, Origin
 from trader.model.lowering.symbols import View
 from trader.model.nodes import Linear, Node, Rearrange
 
@@ -45,12 +46,13 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     """The graph whose raw outputs, in order, are those of a view.
 
     Raises:
-        TooLargeError: as `GraphBuilder.settle` and `GraphBuilder.arrange`.
+        TooLargeError: As `GraphBuilder.settle` and `GraphDraft.arrange`.
     """
-    output = builder.arrange(builder.settle(outputs))
-    nodes = _live_nodes(builder, output)
+    draft = builder.draft
+    output = draft.arrange(builder.settle(outputs))
+    nodes = _live_nodes(draft, output)
     linear = [node for node in nodes if isinstance(node, Linear)]
-    layers = [builder.layers[node.parameter] for node in linear]
+    layers = [draft.layers[node.parameter] for node in linear]
     layers = _with_units(nodes, layers, features)
     exponents = _input_exponents(nodes, layers)
     parameters = [_divide_rows(layer) if exponents else layer.parameters for layer in layers]
@@ -59,15 +61,15 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
         exponent = _output_exponent(parameters[-1])
         parameters[-1] = _divide(parameters[-1], exponent)
     graph = _renamed(nodes, parameters, features, output)
-    origins = tuple(builder.origins[node.name] for node in nodes)
+    origins = tuple(draft.origins[node.name] for node in nodes)
     return AssembledModel(graph, tuple(_squeezed(made) for made in parameters), origins, exponents, exponent)
 
 
-def _live_nodes(builder: GraphBuilder, output: str) -> list[Node]:
+def _live_nodes(draft: GraphDraft, output: str) -> list[Node]:
     """Nodes that the output depends on, in order."""
     needed = {output}
     live = []
-    for node in reversed(builder.nodes.values()):
+    for node in reversed(draft.nodes.values()):
         if node.name in needed:
             needed.update(node.inputs)
             live.append(node)

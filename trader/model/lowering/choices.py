@@ -93,11 +93,11 @@ def _kept(context: NodeContext, index: int, mask: NDArray[np.bool_]) -> View | N
 
 def _is_softplus(context: NodeContext, margin: View, chosen: View, other: View) -> bool:
     """Whether `other` is a softplus, and `chosen`, where the margin is positive, the line that it comes near to."""
-    made = context.builder.made_from(other)
+    made = context.builder.elementwise_result(other)
     if made is None or not isinstance(made.node, Activation) or made.node.kind is not ActivationKind.SOFTPLUS:
         return False
     argument = made.operands[0]
-    beyond, curve, line = affine_of(margin, argument), affine_of(other, made.result), affine_of(chosen, argument)
+    beyond, curve, line = affine_of(margin, argument), affine_of(other, made.view), affine_of(chosen, argument)
     if beyond is None or curve is None or line is None or beyond[0] <= 0:
         return False
     threshold = -beyond[1] / beyond[0]

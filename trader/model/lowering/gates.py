@@ -24,10 +24,10 @@ _GELU_TANH_DEGREE = 3
 
 def gated_activation(builder: GraphBuilder, x: View, gate: View) -> View | None:
     """x·gate as one activation of x, if gate is a function of x that makes it one."""
-    made = builder.made_from(gate)
+    made = builder.elementwise_result(gate)
     if made is None or not isinstance(made.node, Activation) or gate.shape != x.shape:
         return None
-    affine = affine_of(gate, made.result)
+    affine = affine_of(gate, made.view)
     argument = _polynomial_of(builder, made.operands[0], x)
     if affine is None or affine[0] == 0 or argument is None:
         return None
@@ -66,10 +66,10 @@ def _polynomial_of(builder: GraphBuilder, view: View, x: View) -> Polynomial | N
     affine = affine_of(view, x)
     if affine is not None:
         return Polynomial(affine[::-1])
-    made = builder.made_from(view)
+    made = builder.elementwise_result(view)
     if made is None or isinstance(made.node, Activation):
         return None
-    affine = affine_of(view, made.result)
+    affine = affine_of(view, made.view)
     factors = [_polynomial_of(builder, operand, x) for operand in made.operands]
     known = [factor for factor in factors if factor is not None]
     if affine is None or len(known) < len(factors):

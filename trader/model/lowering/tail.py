@@ -103,10 +103,10 @@ def normalised(tail: Tail) -> Tail:
 
 def is_total(builder: GraphBuilder, tail: Tail, view: View) -> bool:
     """Whether a view is the sum of the columns of a tail of sigmoids."""
-    total = builder.nodes.get(view.bases[0]) if view.is_plain and len(view.bases) == 1 else None
+    total = builder.draft.nodes.get(view.bases[0]) if view.is_plain and len(view.bases) == 1 else None
     if not isinstance(total, Sum) or total.terms != tail.value.size:
         return False
-    made = builder.made_from(View(total.inputs, tail.value.shape))
+    made = builder.elementwise_result(View(total.inputs, tail.value.shape))
     sigmoids = made is not None and isinstance(made.node, Activation) and made.node.kind is ActivationKind.SIGMOID
     return sigmoids and made is not None and made.operands[0] is tail.value
 

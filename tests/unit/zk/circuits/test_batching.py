@@ -17,7 +17,7 @@ from tests.simulators.dense_model import (
 )
 from tests.unit.zk.circuits.test_operators import MODELS
 from zk.circuits import settings as circuit_settings
-from zk.circuits.audit import HIDDEN_SALT_ELEMENTS, HiddenTensor, split_columns
+from zk.circuits.audit import HIDDEN_SALT_ELEMENTS, HiddenTensor, column_lengths_of
 
 
 @pytest.mark.parametrize("values", [1, 14, 15, 16, 30, 31, 44, 45, 46])
@@ -26,7 +26,7 @@ def test_every_column_ends_in_salt_and_none_is_empty(values):
     drawn = itertools.count(1000)
     laid_out = tensor.lay_out(list(range(values)), lambda: next(drawn))
     assert len(laid_out) == tensor.elements
-    columns = split_columns(tensor.elements, 20)
+    columns = column_lengths_of(tensor.elements, 20)
     assert len(columns) == tensor.columns == -(-values // 15)
     assert tensor.elements % 20 != 0
     ends = list(itertools.accumulate(columns))

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import zk
 from tests.simulators.dense_model import CONTEXT, SCALE_BITS, dense_architecture, random_parameters
-from zk.circuits.audit import leaves_empty_column, split_columns
-from zk.circuits.audit_graph import audit_graph, read_shapes
+from zk.circuits.architecture import read_shapes
+from zk.circuits.audit import column_lengths_of, leaves_empty_column
+from zk.circuits.audit_graph import audit_graph
 from zk.circuits.key_files import MAX_BUILDS, keys_of, obtain_keys
 from zk.circuits.keys import read_vka, verify_linked_columns, verify_srs_points, vka_digest
 from zk.circuits.planner import audit_architecture
@@ -246,9 +247,9 @@ def test_ezkl_appends_an_empty_column_at_the_capacity_and_circuits_avoid_it():
 
 
 def test_columns_are_filled_in_order():
-    assert split_columns(1017, 1018) == (1017,)
-    assert split_columns(1018, 1018) == (1018,)
-    assert split_columns(1019, 1018) == (1018, 1)
+    assert column_lengths_of(1017, 1018) == (1017,)
+    assert column_lengths_of(1018, 1018) == (1018,)
+    assert column_lengths_of(1019, 1018) == (1018, 1)
 
 
 def _free_parameter(model):

@@ -6,7 +6,8 @@ import pytest
 import zk
 from tests.simulators.dense_model import SCALE_BITS, dense_architecture
 from tests.unit.zk.circuits.test_operators import MODELS
-from zk.circuits.audit_graph import MAX_DECOMPOSED_BITS, audit_graph, magnitudes, stays_below_half
+from zk.circuits.audit_graph import audit_graph
+from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
 from zk.circuits.integers import INTEGERS
 from zk.errors import UnsupportedArchitectureError
 from zk.field import MODULUS, to_field

@@ -7,7 +7,7 @@ from eth_utils.crypto import keccak
 
 from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
 from trader.he import ClientSession, WireError, digest, evaluate
-from trader.he.wire.container import MAGIC, MAX_HEADER_BYTES
+from trader.he.wire.header import MAGIC, MAX_HEADER_BYTES
 
 SAMPLES = 4
 HEADER_START = len(MAGIC) + 4

@@ -1,0 +1,97 @@
+"""What `modelseal model prepare` says of the package that it made: figures, and cautions for the seller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth_utils.address import to_checksum_address
+
+from trader.he import HePlan, parse_plan
+from trader.model.manifest import NOBODY
+from trader.package import BUYERS_PER_LISTING, parameter_bits
+from trader.verify import BuyerPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trader.model import CanonicalModel, Manifest
+    from trader.model.manifest import CircuitSection, Quota
+
+NO_SELLER = (
+    "This package names no seller: it can be tried and proven, but not listed. "
+    "To sell the model, prepare it with --seller and the account that will list it."
+)
+DEVELOPMENT_SRS = (
+    "This package uses a structured reference string made on this machine: fine for development, "
+    "refused by buyers who don't ask for development."
+)
+
+
+def package_figures(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dict[str, Any]:
+    """Return the figures of a package, for tables and JSON."""
+    circuit, plan = manifest.circuit, parse_plan(manifest.plan)
+    return {
+        "package": str(folder),
+        "manifest_hash": "0x" + manifest.manifest_hash().hex(),
+        "seller": "none" if manifest.seller == NOBODY else to_checksum_address(manifest.seller),
+        "parameters": canonical.graph.parameter_count,
+        "scale_bits": manifest.scale_bits,
+        "ring_degree": plan.ring_degree,
+        "security_bits": plan.security_bits,
+        "expected_error": plan.expected_error,
+        "circuit_logrows": circuit.layout.logrows,
+        "audit_samples": circuit.audit_samples,
+        "chunks": manifest.chunk_count,
+        "quota_samples": manifest.quota.buyer_samples,
+        "listing_quota_samples": manifest.quota.listing_samples,
+        "answer_bits": plan.answer_bits,
+        "development": circuit.srs.development,
+    }
+
+
+def cautions(manifest: Manifest, canonical: CanonicalModel) -> Iterator[str]:
+    """Yield what a seller should know before it lists the package."""
+    plan = parse_plan(manifest.plan)
+    if caution := _collusion(manifest.quota, canonical, plan):
+        yield caution
+    if caution := _committed_outputs(manifest.circuit, plan):
+        yield caution
+    if rounded := canonical.graph.rounded_activations:
+        yield (
+            f"Proofs of this model are rounded, because of {', '.join(kind.value for kind in rounded)}: at each "
+            "rounding the prover has a choice. Buyers refuse the listing unless they ask for such, and its accuracy "
+            "can't be certified. Squares, products and ReLU are proven exactly."
+        )
+    if manifest.seller == NOBODY:
+        yield NO_SELLER
+    if manifest.circuit.srs.development:
+        yield DEVELOPMENT_SRS
+
+
+def _collusion(quota: Quota, canonical: CanonicalModel, plan: HePlan) -> str:
+    """Compare the quota of all buyers together, one of whom may have many accounts, with the parameters' bits."""
+    buyers = f"{quota.listing_samples / quota.buyer_samples:.3g} buyers' worth"
+    available, shown = parameter_bits(canonical), quota.listing_samples * plan.answer_bits
+    if shown > available:
+        return (
+            f"All buyers together may have {quota.listing_samples} answers, {buyers}, which can carry {shown} bits; "
+            f"the model's parameters have {available}. Buyers who collude, or one with many accounts, could rebuild it."
+        )
+    if quota.listing_samples < BUYERS_PER_LISTING * quota.buyer_samples:
+        return (
+            f"All buyers together may have {quota.listing_samples} answers, {buyers}: more could carry more bits than "
+            "the parameters have. Set --listing-quota if you trust that buyers don't collude."
+        )
+    return ""
+
+
+def _committed_outputs(circuit: CircuitSection, plan: HePlan) -> str:
+    """Compare the outputs that an audit commits to with the most that the default policy accepts."""
+    most = BuyerPolicy().most_committed(plan)
+    if circuit.audit_samples * circuit.layout.outputs <= most:
+        return ""
+    return (
+        f"An audit commits to {circuit.audit_samples} times {circuit.layout.outputs} outputs. Buyers with the "
+        f"default policy refuse more than {most}: lower --audit-samples."
+    )
