@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
-from trader.he import ClientSession, HePlan, evaluate, plan_encryption
+from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.he.seal.objects import SecretKey
 from trader.he.session import plan_parameters
 from trader.he.wire.key_proof import Form, Statement
@@ -70,7 +70,7 @@ class Task:
         """A random network and samples in [0, 1], like pixels."""
         model = random_network(*widths)
         inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (samples, widths[0]), endpoint=True)
-        plan = plan_encryption(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)
+        plan = plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0))
         return cls(model, inputs, plan)
 
     def run(self) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import HePlan, plan_encryption
+from trader.he import HePlan, PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
 from trader.he.request import RequestParts
 from trader.he.seal.objects import SecretKey
@@ -47,7 +47,7 @@ def random_inputs(model: CanonicalModel, samples: int, seed: int = 1) -> NDArray
 
 def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> HePlan:
     """The default plan, with bounds measured on the inputs."""
-    return plan_encryption(model, measured_bounds(model, inputs), input_magnitude=1.0)
+    return plan_encryption(PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0))
 
 
 def decrypt_slots(key: SecretKey, ciphertext: Residues, scale: float) -> NDArray[np.complex128]:

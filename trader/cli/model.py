@@ -19,7 +19,7 @@ from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.cli.proof_cost import ProofCostFinder
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
-from trader.he import STATISTICAL_BITS, HePlan, candidates, charged_samples, forecast, parse_plan
+from trader.he import STATISTICAL_BITS, HePlan, PlanningProblem, candidates, charged_samples, forecast, parse_plan
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -435,7 +435,8 @@ def _alternatives(
         messages.print("give --calibration to see the alternatives: activations are fitted to data", style="yellow")
         return []
     data = planning_data(canonical, manifest.input.exponents, samples)
-    found = candidates(canonical, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+    magnitude, calibrated = data.input_magnitude, data.calibration
+    problem = PlanningProblem(canonical, data.bounds, input_magnitude=magnitude, calibration=calibrated)
     return [
         {
             "ring_degree": candidate.ring_degree,
@@ -445,6 +446,6 @@ def _alternatives(
             "room_bits": candidate.room_bits,
             "rejected": candidate.rejected or "it costs more or is less exact than the plan",
         }
-        for candidate in found
+        for candidate in candidates(problem)
         if candidate.plan != plan.batched
     ]

@@ -21,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from trader.errors import CallerError
 from trader.exchange import EncryptionKey
-from trader.he import HePlan, SecurityPolicy, charged_samples, plan_encryption
+from trader.he import HePlan, PlanningProblem, SecurityPolicy, charged_samples, plan_encryption
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -140,13 +140,14 @@ def _assemble(
     canonical = canonicalise(lowered, proofs=options.proofs)
     step("planning the encrypted test")
     data = planning_data(canonical, lowered.input_exponents, samples)
-    plan = plan_encryption(
+    problem = PlanningProblem(
         canonical,
         data.bounds,
         input_magnitude=data.input_magnitude,
         calibration=data.calibration,
         policy=options.policy,
     )
+    plan = plan_encryption(problem)
     quota = _decide_quota(canonical, plan, options)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
