@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.he_costs import cost_rows
 from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
@@ -134,6 +135,8 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
     yield from network_rows(quick)
+    task = Task.make(network, 1)
+    yield from cost_rows(task.model, task.plan, runs)
 
 
 def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:

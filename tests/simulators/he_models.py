@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import HePlan, PlanningProblem, plan_encryption
+from trader.he import PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
+from trader.he.planning.plan import BatchedPlan
 from trader.he.request import RequestParts
 from trader.he.seal.objects import SecretKey
 from trader.he.types import Residues
@@ -45,7 +46,7 @@ def random_inputs(model: CanonicalModel, samples: int, seed: int = 1) -> NDArray
     return generator.integers(-(2**SCALE_BITS), 2**SCALE_BITS, (samples, model.graph.features), endpoint=True)
 
 
-def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> HePlan:
+def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> BatchedPlan:
     """The default plan, with bounds measured on the inputs."""
     return plan_encryption(PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0))
 

@@ -37,17 +37,22 @@ STATISTICAL_BITS = 40
 SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
 """Where no key is switched, the smallest prime that SEAL finds for the ring serves."""
 LARGEST_COMPONENTS = 5
-"""More polynomials per ciphertext cost more than refreshing."""
+"""Polynomials per ciphertext without refreshes: two squarings one after the other. A choice; no benchmark backs it."""
 SMALLEST_STAGED_DEGREE = 8192
+"""Smaller rings have no room for the special prime of a key, an output, and what a refresh drops."""
 SMALLEST_PACKED_DEGREE = 4096
+"""Smaller rings have no room for the special prime of a key and an output at the scale of encoded weights."""
 LARGEST_MAP = 1 << 22
-"""Entries of the matrix of an affine map of a packed plan: more would take too long to encode."""
+"""Entries of the matrix of an affine map of a packed plan, 32 MiB as float64. A choice; no benchmark backs it."""
+
+# What steps of a test count as against each other. Benchmarks measure these ratios (`benchmarks/he_costs.py`); the
+# constants are not adjusted to a machine, so that one model has one plan.
 PRODUCTS_PER_CIPHERTEXT = 16
-"""A product with an encoded diagonal takes so many times less than to encrypt, send and read a ciphertext."""
-CIPHERTEXTS_PER_SPLIT = 4
-"""To split a ciphertext takes about as long as to encrypt, send and read so many."""
+"""To encrypt, send and read a ciphertext counts as 16 products with an encoded diagonal (`he.cost.ciphertext`)."""
 PRODUCTS_PER_SWITCHING = 12
-"""The same for a rotation, its serialization included, as measured."""
+"""A rotation counts as 12 products with an encoded diagonal (`he.cost.rotation`)."""
+CIPHERTEXTS_PER_SPLIT = 4
+"""To split a ciphertext counts as to encrypt, send and read 4 of them (`he.cost.split`)."""
 
 
 def plan_encryption(problem: PlanningProblem) -> BatchedPlan:
