@@ -32,6 +32,24 @@ _Scale = Annotated[
 """Exact, as hexadecimal: canonical JSON has no whole numbers of more than 53 bits."""
 
 
+def _no_number(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is not true or false")
+    return value
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+No = Annotated[Literal[False], BeforeValidator(_no_number)]
+"""What a layout doesn't choose. A `Literal` alone takes 0 for False, and one plan would have several spellings."""
+Yes = Annotated[Literal[True], BeforeValidator(_no_number)]
+Zero = Annotated[Literal[0], BeforeValidator(_no_boolean)]
+
+
 class ActivationPlan(BaseModel):
     """The polynomial that stands for an activation: Σ c_i·(x/2^unit_bits)^i for |x| ≤ radius.
 

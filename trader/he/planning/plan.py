@@ -17,7 +17,7 @@ what a buyer asks of one before any key is made.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import numpy as np
 import rfc8785
@@ -27,7 +27,7 @@ from pydantic import Field
 
 from trader.he.layouts.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.layouts.visible import Visible, period_of
-from trader.he.planning.fields import PlanFields
+from trader.he.planning.fields import No, PlanFields, Yes, Zero
 from trader.he.planning.guidelines import security_level
 from trader.he.planning.request_order import RequestOrder
 from trader.he.program.activations import Polynomial
@@ -39,7 +39,6 @@ from trader.model.graph import Graph
 
 GUARD_BITS = 2
 """Outputs stay this far below the modulus: one for the sign, one as two of their coefficients are read as a sum."""
-
 
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
 
@@ -242,11 +241,11 @@ class _FeaturePerCiphertext(HePlan, ABC):
     There are O ciphertexts in a batch of the response, or half as many if they are joined.
     """
 
-    weight_scale_bits: Literal[0] = 0
+    weight_scale_bits: Zero = 0
     maps: tuple[()] = ()
-    spread: Literal[False] = False
+    spread: No = False
     joined: bool = False
-    unfolded: Literal[False] = False
+    unfolded: No = False
 
     def packing(self, samples: int) -> Packing:
         """Return one block of all slots."""
@@ -269,9 +268,9 @@ class PairedPlan(_FeaturePerCiphertext):
     The first of `dropped_primes` is 0: at the end of level 0 samples are split, and nothing is dropped.
     """
 
-    paired: Literal[True]
+    paired: Yes
     few_samples: None = None
-    few_samples_limit: Literal[0] = 0
+    few_samples_limit: Zero = 0
     many_samples: None = None
 
     @property
@@ -309,12 +308,12 @@ class PackedPlan(HePlan):
 
     weight_scale_bits: Annotated[int, Field(ge=1, le=48)]
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(min_length=1, max_length=256)]
-    paired: Literal[False] = False
+    paired: No = False
     spread: bool = False
-    joined: Literal[False] = False
+    joined: No = False
     unfolded: bool = False
     few_samples: None = None
-    few_samples_limit: Literal[0] = 0
+    few_samples_limit: Zero = 0
     many_samples: None = None
     packed: ClassVar[bool] = True
 
@@ -355,7 +354,7 @@ class BatchedPlan(_FeaturePerCiphertext):
         many_samples: For tests that fill more than a batch of this plan.
     """
 
-    paired: Literal[False] = False
+    paired: No = False
     few_samples: PackedPlan | None = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
     many_samples: PairedPlan | None = None

@@ -254,6 +254,33 @@ def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change)
         parse_plan(data | {layout: data[layout] | change})
 
 
+def test_all_layouts_are_written_with_the_same_fields(layered):
+    """So that the form of a listing doesn't depend on the layouts that pay."""
+    stated = layered.model_dump(mode="json")
+    assert stated.keys() == stated["few_samples"].keys() == stated["many_samples"].keys()
+    assert [stated[layout]["weight_scale_bits"] > 0 for layout in ("few_samples", "many_samples")] == [True, False]
+    assert [stated[layout]["paired"] for layout in ("few_samples", "many_samples")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weight_scale_bits": False},
+        {"weight_scale_bits": 20},
+        {"maps": [[1, 1]]},
+        {"paired": 0},
+        {"paired": True},
+        {"spread": True},
+        {"unfolded": 0},
+        {"joined": 1},
+    ],
+)
+def test_what_a_layout_does_not_choose_is_stated_as_it_is(plan, change):
+    """Else plans of several digests would say the same, or a plan something that means nothing."""
+    with pytest.raises(PlanError):
+        parse_plan(plan.model_dump(mode="json") | change)
+
+
 def test_layouts_in_each_others_place_are_refused(layered):
     data = layered.model_dump(mode="json")
     swapped = {"few_samples": data["many_samples"], "many_samples": data["few_samples"]}
