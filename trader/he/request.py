@@ -23,8 +23,8 @@ class Inputs:
     """The ciphertexts of one batch.
 
     Attributes:
-        firsts: first components [ciphertexts, N], by prime; the request's own.
-        seconds: second components, expanded where they are read.
+        firsts: First components [ciphertexts, N], by prime; the request's own.
+        seconds: Second components, expanded where they are read.
     """
 
     firsts: Sequence[Residues]
@@ -41,14 +41,14 @@ class Inputs:
         return self.seconds.degree
 
     def components(self, prime: int, columns: slice) -> tuple[Residues, Residues]:
-        """Both components [ciphertexts, t], some positions modulo one prime."""
+        """Return both components [ciphertexts, t] at t positions, modulo one prime."""
         first = self.firsts[prime][:, columns]
         second = np.empty(first.shape, dtype=np.uint32)
         self.seconds.write(prime, columns.start, second)
         return first, second
 
     def expand(self) -> Residues:
-        """Whole ciphertexts, [ciphertexts, 2, primes, N]."""
+        """Return whole ciphertexts, [ciphertexts, 2, primes, N]."""
         by_prime = [self.components(prime, slice(0, self.degree)) for prime in range(len(self.firsts))]
         return np.stack([np.stack(components, axis=1) for components in by_prime], axis=2)
 
@@ -58,10 +58,10 @@ class RequestParts:
     """The parts of a request by what they mean.
 
     Attributes:
-        plan: the plan for so many samples.
-        samples: number of samples.
-        parameters: of the ring.
-        parts: in the order of `RequestOrder`.
+        plan: The plan for this number of samples.
+        samples: Number of samples.
+        parameters: Of the ring.
+        parts: In the order of `RequestOrder`.
     """
 
     plan: HePlan
@@ -80,18 +80,18 @@ class RequestParts:
         self._write_seed(PUBLIC_KEY_SEED, key)
 
     def read_public_key(self) -> Residues:
-        """[2, primes + 1, N].
+        """Return the public key, [2, primes + 1, N].
 
         The second component is that of a seed: one that the buyer chose, 0 for instance, would hide nothing.
         """
         return Seeded(self.parts[Part.PUBLIC_KEY], self._seed(PUBLIC_KEY_SEED)).expand(self.parameters.all_primes)
 
     def statement(self, nonce: bytes, context: bytes) -> Statement:
-        """What the proof of the public key says, of the key that is in its place.
+        """Return what the proof of the public key says, of the key that is in its place.
 
         Args:
-            nonce: the request's.
-            context: what the caller binds requests to.
+            nonce: The request's.
+            context: What the caller binds requests to.
         """
         first, second = self.read_public_key()
         own = bytes.fromhex(self.plan.digest[2:]) + self.samples.to_bytes(8, "big") + nonce
@@ -103,7 +103,7 @@ class RequestParts:
         self.parts[Part.PROOF][:] = np.frombuffer(proof, dtype="<u4")
 
     def read_proof(self) -> bytes:
-        """The public key's proof; `statement(...).verify` says whether it is one."""
+        """Return the public key's proof; `statement(...).verify` says whether it is one."""
         return self.parts[Part.PROOF].tobytes()
 
     @property
@@ -119,12 +119,12 @@ class RequestParts:
             self._write_seed(order.key_seed(index, digit), seeded)
 
     def read_relinearisation_key(self) -> Words:
-        """One [2, primes + 1, N] per prime."""
+        """Return the relinearisation key: one [2, primes + 1, N] per prime."""
         (key,) = self._read_keys(range(1))
         return key
 
     def read_galois_keys(self) -> dict[int, Words]:
-        """By Galois element one [2, primes + 1, N] per prime."""
+        """Return the Galois keys by element: one [2, primes + 1, N] per prime each."""
         keys = self._read_keys(range(int(self.plan.refreshes), self.order.keys))
         return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
 
@@ -148,7 +148,7 @@ class RequestParts:
         self._write_seed(order.ciphertext_seed(batch, index), ciphertext)
 
     def read_ciphertexts(self, batch: int) -> Inputs:
-        """The ciphertexts of a batch."""
+        """Return the ciphertexts of a batch."""
         order = self.order
         seeds = [self._seed(order.ciphertext_seed(batch, index)) for index in range(order.ciphertexts)]
         seconds = Expansion.of(seeds, self.parameters.primes, self.parameters.degree)

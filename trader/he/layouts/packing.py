@@ -230,7 +230,7 @@ class MapLayout:
             matrix: W [inputs, outputs].
             target: Ciphertext that is made.
             source: Ciphertext that is read.
-            index: k of the diagonal.
+            index: Number k of the diagonal.
         """
         columns = np.roll(self.packing.elements(self.inputs, self.copies, self.diagonals)[source], -index)
         held = columns < self.inputs
@@ -269,8 +269,8 @@ class AffineMap:
     """The numbers of an affine map, real units: y = x·W + b.
 
     Attributes:
-        matrix: W [inputs, outputs].
-        offset: b [outputs].
+        matrix: Matrix W [inputs, outputs].
+        offset: Vector b [outputs].
     """
 
     matrix: NDArray[np.float64] = field(repr=False)
