@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.he_costs import cost_rows
 from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
-from trader.he import ClientSession, HePlan, evaluate, plan_encryption
+from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.he.seal.objects import SecretKey
 from trader.he.session import plan_parameters
 from trader.he.wire.key_proof import Form, Statement
@@ -47,7 +48,7 @@ class Task:
         """A random network and samples in [0, 1], like pixels."""
         model = random_network(*widths)
         inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (samples, widths[0]), endpoint=True)
-        plan = plan_encryption(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)
+        plan = plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0))
         return cls(model, inputs, plan)
 
     def run(self) -> NDArray[np.float64]:
@@ -111,6 +112,8 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
     yield from network_rows(quick)
+    task = Task.make(network, 1)
+    yield from cost_rows(task.model, task.plan, runs)
 
 
 def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.rows import Row, Timing, at_most, measure, peak_bytes
-from trader.he import ClientSession, HePlan, evaluate, plan_encryption
+from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.model import CanonicalModel, canonicalise, evaluate_values, lower_model, quantise_inputs
 from trader.package import planning_data
 
@@ -110,7 +110,9 @@ class NetworkTest:
         model = canonicalise(lowered)
         images = np.random.default_rng(1).random((samples + CALIBRATION_SAMPLES, side**2))
         data = planning_data(model, lowered.input_exponents, images[:CALIBRATION_SAMPLES])
-        plan = plan_encryption(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+        plan = plan_encryption(
+            PlanningProblem(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+        )
         inputs = quantise_inputs(
             images[CALIBRATION_SAMPLES:], model.graph, model.scale_bits, lowered.input_exponents, data.input_magnitude
         )

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from trader.he import ClientSession, evaluate, plan_encryption
+from trader.he import ClientSession, PlanningProblem, evaluate, plan_encryption
 from trader.model import canonicalise, evaluate_values, quantise_inputs, read_model
 from trader.package import planning_data
 
@@ -178,7 +178,9 @@ def encrypted(path, calibration, samples):
     lowered = read_model(path)
     model = canonicalise(lowered)
     data = planning_data(model, lowered.input_exponents, calibration)
-    plan = plan_encryption(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+    plan = plan_encryption(
+        PlanningProblem(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
+    )
     inputs = quantise_inputs(samples, model.graph, model.scale_bits, lowered.input_exponents, data.input_magnitude)
     exact = evaluate_values(model, inputs)[model.graph.output]
     for way in {plan.for_samples(SAMPLES).packed: plan, False: plan.batched}.values():

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import HePlan, plan_encryption
+from trader.he import PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
+from trader.he.planning.plan import BatchedPlan
 from trader.he.request import RequestParts
 from trader.he.seal.objects import SecretKey
 from trader.he.types import Residues
@@ -27,9 +28,9 @@ __all__ = [
 ]
 
 
-def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> HePlan:
+def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> BatchedPlan:
     """The default plan, with bounds measured on the inputs."""
-    return plan_encryption(model, measured_bounds(model, inputs), input_magnitude=1.0)
+    return plan_encryption(PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0))
 
 
 def decrypt_slots(key: SecretKey, ciphertext: Residues, scale: float) -> NDArray[np.complex128]:

@@ -9,7 +9,10 @@ from trader.he.errors import DeviceError, HeError, PlanError, SecurityError, Ses
 from trader.he.evaluation.evaluate import evaluate
 from trader.he.layouts.visible import charged_samples
 from trader.he.planning.forecast import Forecast, forecast
-from trader.he.planning.plan import HePlan, SecurityPolicy, parse_plan
+from trader.he.planning.parse import parse_plan
+from trader.he.planning.plan import HePlan
+from trader.he.planning.policy import SecurityPolicy
+from trader.he.planning.problem import PlanningProblem
 from trader.he.planning.search import STATISTICAL_BITS, Candidate, candidates, plan_encryption
 from trader.he.session import ClientSession, commit_outputs
 from trader.he.wire.container import digest
@@ -24,6 +27,7 @@ __all__ = [
     "HeError",
     "HePlan",
     "PlanError",
+    "PlanningProblem",
     "SecurityError",
     "SecurityPolicy",
     "SessionError",

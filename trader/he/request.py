@@ -1,6 +1,6 @@
 """What is in a request, for the buyer who fills it and the seller who reads it.
 
-`trader.he.wire.container` says how it is written down.
+`trader.he.planning.request_order` says in which order, and `trader.he.wire.container` how it is written down.
 """
 
 import itertools
@@ -11,13 +11,11 @@ import numpy as np
 
 from trader.he.parallel import run_tasks
 from trader.he.planning.plan import HePlan
+from trader.he.planning.request_order import PUBLIC_KEY_SEED, Part, RequestOrder
 from trader.he.ring.expansion import SEED_BYTES, Expansion
 from trader.he.seal.objects import Parameters, Seeded
 from trader.he.types import Residues, Words
 from trader.he.wire.key_proof import Form, Statement
-
-_PROOF, _KEYS = 2, 3
-"""Parts of the public key's proof and of the first key-switching key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +23,8 @@ class Inputs:
     """The ciphertexts of one batch.
 
     Attributes:
-        firsts: first components [ciphertexts, N], by prime; the request's own.
-        seconds: second components, expanded where they are read.
+        firsts: First components [ciphertexts, N], by prime; the request's own.
+        seconds: Second components, expanded where they are read.
     """
 
     firsts: Sequence[Residues]
@@ -43,14 +41,14 @@ class Inputs:
         return self.seconds.degree
 
     def components(self, prime: int, columns: slice) -> tuple[Residues, Residues]:
-        """Both components [ciphertexts, t], some positions modulo one prime."""
+        """Return both components [ciphertexts, t] at t positions, modulo one prime."""
         first = self.firsts[prime][:, columns]
         second = np.empty(first.shape, dtype=np.uint32)
         self.seconds.write(prime, columns.start, second)
         return first, second
 
     def expand(self) -> Residues:
-        """Whole ciphertexts, [ciphertexts, 2, primes, N]."""
+        """Return whole ciphertexts, [ciphertexts, 2, primes, N]."""
         by_prime = [self.components(prime, slice(0, self.degree)) for prime in range(len(self.firsts))]
         return np.stack([np.stack(components, axis=1) for components in by_prime], axis=2)
 
@@ -60,10 +58,10 @@ class RequestParts:
     """The parts of a request by what they mean.
 
     Attributes:
-        plan: the plan for so many samples.
-        samples: number of samples.
-        parameters: of the ring.
-        parts: in the order of `HePlan.request_layout`.
+        plan: The plan for this number of samples.
+        samples: Number of samples.
+        parameters: Of the ring.
+        parts: In the order of `RequestOrder`.
     """
 
     plan: HePlan
@@ -71,71 +69,72 @@ class RequestParts:
     parameters: Parameters
     parts: Sequence[Residues]
 
+    @property
+    def order(self) -> RequestOrder:
+        """Where each part stands."""
+        return self.plan.request_order(self.samples)
+
     def write_public_key(self, key: Seeded) -> None:
         """Put the public key in its place."""
-        self.parts[0][:] = key.residues
-        self._write_seed(0, key)
+        self.parts[Part.PUBLIC_KEY][:] = key.residues
+        self._write_seed(PUBLIC_KEY_SEED, key)
 
     def read_public_key(self) -> Residues:
-        """[2, primes + 1, N].
+        """Return the public key, [2, primes + 1, N].
 
         The second component is that of a seed: one that the buyer chose, 0 for instance, would hide nothing.
         """
-        return Seeded(self.parts[0], self._seed(0)).expand(self.parameters.all_primes)
+        return Seeded(self.parts[Part.PUBLIC_KEY], self._seed(PUBLIC_KEY_SEED)).expand(self.parameters.all_primes)
 
     def statement(self, nonce: bytes, context: bytes) -> Statement:
-        """What the proof of the public key says, of the key that is in its place.
+        """Return what the proof of the public key says, of the key that is in its place.
 
         Args:
-            nonce: the request's.
-            context: what the caller binds requests to.
+            nonce: The request's.
+            context: What the caller binds requests to.
         """
         first, second = self.read_public_key()
         own = bytes.fromhex(self.plan.digest[2:]) + self.samples.to_bytes(8, "big") + nonce
         form = Form(self.parameters.degree, self.parameters.all_primes)
-        return Statement(form, first, second, self._seed(0), own + context)
+        return Statement(form, first, second, self._seed(PUBLIC_KEY_SEED), own + context)
 
     def write_proof(self, proof: bytes) -> None:
         """Put the public key's proof in its place."""
-        self.parts[_PROOF][:] = np.frombuffer(proof, dtype="<u4")
+        self.parts[Part.PROOF][:] = np.frombuffer(proof, dtype="<u4")
 
     def read_proof(self) -> bytes:
-        """The public key's proof; `statement(...).verify` says whether it is one."""
-        return self.parts[_PROOF].tobytes()
-
-    @property
-    def keys(self) -> int:
-        """Number of key-switching keys: for relinearisation, if the plan refreshes, then by Galois element."""
-        return self.plan.switching_keys(self.samples)
+        """Return the public key's proof; `statement(...).verify` says whether it is one."""
+        return self.parts[Part.PROOF].tobytes()
 
     @property
     def ciphertexts(self) -> int:
         """Ciphertexts per batch."""
-        return self.plan.request_ciphertexts(self.samples)
+        return self.order.ciphertexts
 
     def write_key(self, index: int, key: Sequence[Seeded]) -> None:
         """Put a key-switching key in its place."""
+        order = self.order
         for digit, seeded in enumerate(key):
-            self.parts[_KEYS + index][digit] = seeded.residues
-            self._write_seed(1 + index * self.plan.primes + digit, seeded)
+            self.parts[order.key(index)][digit] = seeded.residues
+            self._write_seed(order.key_seed(index, digit), seeded)
 
     def read_relinearisation_key(self) -> Words:
-        """One [2, primes + 1, N] per prime."""
+        """Return the relinearisation key: one [2, primes + 1, N] per prime."""
         (key,) = self._read_keys(range(1))
         return key
 
     def read_galois_keys(self) -> dict[int, Words]:
-        """By Galois element one [2, primes + 1, N] per prime."""
-        keys = self._read_keys(range(int(self.plan.refreshes), self.keys))
+        """Return the Galois keys by element: one [2, primes + 1, N] per prime each."""
+        keys = self._read_keys(range(int(self.plan.refreshes), self.order.keys))
         return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
 
     def _read_keys(self, indices: range) -> list[Words]:
-        primes, degree = self.parameters.all_primes, self.parameters.degree
+        primes, degree, order = self.parameters.all_primes, self.parameters.degree, self.order
         keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype="<u8") for index in indices}
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place
-            seeded = Seeded(self.parts[_KEYS + index][digit], self._seed(1 + index * self.plan.primes + digit))
+            seeded = Seeded(self.parts[order.key(index)][digit], self._seed(order.key_seed(index, digit)))
             keys[index][digit] = seeded.expand(primes)
 
         run_tasks(expand, itertools.product(indices, range(self.plan.primes)))
@@ -143,24 +142,20 @@ class RequestParts:
 
     def write_ciphertext(self, batch: int, index: int, ciphertext: Seeded) -> None:
         """Put a ciphertext in its place."""
-        for part, residues in zip(self._batch(batch), ciphertext.residues, strict=True):
+        order = self.order
+        for part, residues in zip(self.parts[order.batch(batch)], ciphertext.residues, strict=True):
             part[index] = residues
-        self._write_seed(self._seed_index(batch, index), ciphertext)
+        self._write_seed(order.ciphertext_seed(batch, index), ciphertext)
 
     def read_ciphertexts(self, batch: int) -> Inputs:
-        """The ciphertexts of a batch."""
-        seeds = [self._seed(self._seed_index(batch, index)) for index in range(self.ciphertexts)]
-        return Inputs(self._batch(batch), Expansion.of(seeds, self.parameters.primes, self.parameters.degree))
-
-    def _batch(self, batch: int) -> Sequence[Residues]:
-        start = _KEYS + self.keys + batch * self.plan.primes
-        return self.parts[start : start + self.plan.primes]
-
-    def _seed_index(self, batch: int, index: int) -> int:
-        return 1 + self.keys * self.plan.primes + batch * self.ciphertexts + index
+        """Return the ciphertexts of a batch."""
+        order = self.order
+        seeds = [self._seed(order.ciphertext_seed(batch, index)) for index in range(order.ciphertexts)]
+        seconds = Expansion.of(seeds, self.parameters.primes, self.parameters.degree)
+        return Inputs(self.parts[order.batch(batch)], seconds)
 
     def _seed(self, index: int) -> bytes:
-        return bytes(self.parts[1][index])
+        return bytes(self.parts[Part.SEEDS][index])
 
     def _write_seed(self, index: int, seeded: Seeded) -> None:
-        self.parts[1][index] = np.frombuffer(seeded.seed, dtype="<u4", count=SEED_BYTES // 4)
+        self.parts[Part.SEEDS][index] = np.frombuffer(seeded.seed, dtype="<u4", count=SEED_BYTES // 4)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from trader.he.errors import PlanError, SessionError
 from trader.he.layouts.visible import read_values
-from trader.he.planning.plan import DEFAULT_POLICY, HePlan, SecurityPolicy
+from trader.he.planning.plan import HePlan
+from trader.he.planning.policy import DEFAULT_POLICY, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.ring.sampling import round_at_random
 from trader.he.seal import objects as seal

@@ -21,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from trader.errors import CallerError
 from trader.exchange import EncryptionKey
-from trader.he import HePlan, SecurityPolicy, charged_samples, plan_encryption
+from trader.he import HePlan, PlanningProblem, SecurityPolicy, charged_samples, plan_encryption
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
@@ -181,13 +181,14 @@ def _assemble(
 
 
 def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy) -> HePlan:
-    return plan_encryption(
+    problem = PlanningProblem(
         canonical,
         data.bounds,
         input_magnitude=data.input_magnitude,
         calibration=data.calibration,
         policy=policy,
     )
+    return plan_encryption(problem)
 
 
 def _build_circuit(canonical: CanonicalModel, architecture: bytes, options: PrepareOptions) -> AuditCircuit:

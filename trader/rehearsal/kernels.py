@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trader.he import plan_encryption
+from trader.he import PlanningProblem, plan_encryption
 from trader.model import measured_bounds
 from trader.rehearsal.networks import random_inputs, random_network
 from trader.rehearsal.trial import run_trial
@@ -29,7 +29,8 @@ def compile_kernels(progress: Callable[[int, int], None] | None = None) -> None:
     for done, widths in enumerate(_NETWORKS, start=1):
         model = random_network(*widths)
         inputs = random_inputs(model, _SAMPLES)
-        for layout in plan_encryption(model, measured_bounds(model, inputs), input_magnitude=1.0).layouts:
+        problem = PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0)
+        for layout in plan_encryption(problem).layouts:
             run_trial(layout, model, inputs)
         if progress is not None:
             progress(done, len(_NETWORKS))

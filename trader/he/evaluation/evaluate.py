@@ -16,9 +16,9 @@ from trader.he.evaluation.packed import PackedEvaluator
 from trader.he.evaluation.privacy import Protection
 from trader.he.layouts.visible import charged_samples
 from trader.he.parallel import run_ahead
-from trader.he.planning.plan import HePlan, check_flooding
+from trader.he.planning.plan import HePlan, PackedPlan, dropped_products
+from trader.he.planning.policy import check_flooding
 from trader.he.planning.propagation import value_scales
-from trader.he.planning.search import dropped_products
 from trader.he.program.steps import Affine, Program
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.arithmetic import CPU
@@ -159,7 +159,7 @@ def _check_fit(plan: HePlan, model: CanonicalModel, program: Program, scales: Ma
         plan.output_scale,
     )
     ends_in_map = any(isinstance(step, Affine) and step.name == output for step in program.steps)
-    if plan.unfolded > ends_in_map:
+    if isinstance(plan, PackedPlan) and plan.unfolded and not ends_in_map:
         raise PlanError("the plan leaves the folds of a last affine map to the reader, the model doesn't end with one")
     if found != expected:
         raise PlanError(

@@ -32,7 +32,7 @@ pseudo-random even beside a takes two things of the buyer's key, which the selle
 request holds its seed, and nobody has a choice of p1 itself. And p0 is p1 times something short, plus something short:
 else a = u·p0 + e' could show u, and with it b. That is proven before anything is evaluated
 (`trader.he.wire.key_proof`); as twice p0 is what is proven, z_j counts 2^(j + 1) times, and a follows from b but for
-noise that the flooding covers (`trader.he.planning.plan.check_flooding`). Other keys need no proof: they are used
+noise that the flooding covers (`trader.he.planning.policy.check_flooding`). Other keys need no proof: they are used
 before all of this.
 """
 

@@ -1,10 +1,27 @@
 """Where elements stand when several features of a sample share a ciphertext, and what a linear map takes then.
 
-A ciphertext's N/2 slots are B blocks of `stride` samples each. A vector of d elements stands in ⌈d/B⌉ ciphertexts,
-element e in block e mod B; a shorter one is repeated with a power-of-two period, so that rotations by whole blocks
-rotate it, whatever its length. An affine map is evaluated by the diagonals of its matrix (Halevi and Shoup, 2014), the
-rotations shared between baby and giant steps, and wide matrices folded (Juvekar, Vaikuntanathan and Chandrakasan,
-"GAZELLE", 2018, section 4): with input period p and output period r
+An example with N = 16, so 8 slots, and two samples: blocks have two slots, one per sample, and there are B = 4 of them.
+Four features of both samples stand in one ciphertext, x0 in both slots of block 0, x1 in block 1, and so on; without
+packing they would take four. Two outputs y = x·W are then sums of two products with plain numbers, block by block,
+
+    block             0       1       2       3
+    k = 0   W00·x0  W11·x1  W20·x2  W31·x3      the ciphertext as it is,
+    k = 1   W10·x1  W21·x2  W30·x3  W01·x0      rotated by one block,
+
+and of one fold: the sum, rotated by two blocks, is added to itself. Block 0 has W00·x0 + W10·x1 from the two products
+and W20·x2 + W30·x3 from the fold, which is y0; block 1 has y1, and blocks 2 and 3 have y0 and y1 once more. A rotation
+may come before its product, a baby step, or after it, a giant step, as it does here: x0 x1 x2 x3 is multiplied by
+W01 W10 W21 W30, then rotated. Rotating by two blocks is rotating by one twice, which saves a key. That makes two
+products and three rotations for both samples together, instead of eight products and no rotation.
+
+Two features leave half of the blocks free, and stand there twice. If the second copy is rotated by a block when it is
+encrypted, x0 x1 x1 x0, one product with W00 W11 W10 W01 and the fold give the same: the copies share the work.
+
+In general, a ciphertext's N/2 slots are B blocks of `stride` samples each. A vector of d elements stands in ⌈d/B⌉
+ciphertexts, element e in block e mod B; a shorter one is repeated with a power-of-two period, so that rotations by
+whole blocks rotate it, whatever its length. An affine map is evaluated by the diagonals of its matrix (Halevi and
+Shoup, 2014), the rotations shared between baby and giant steps, and wide matrices folded (Juvekar, Vaikuntanathan and
+Chandrakasan, "GAZELLE", 2018, section 4): with input period p and output period r
 
     y_β = Σ_f Σ_k W[β + k mod p, β mod r]·x_(β + k),    k < min(p, r),
 
@@ -30,8 +47,9 @@ from trader.model.canonical import CanonicalModel
 from trader.model.nodes import Linear
 
 UNIT_VECTORS = 64
+"""Rows of a matrix that are computed at a time."""
 SWITCHINGS_PER_KEY = 6
-"""A key takes as much time as so many rotations, on both sides together."""
+"""A rotation's key counts as 6 rotations: the time that it takes on both sides together (benchmark `he.cost.key`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +58,8 @@ class Packing:
 
     Attributes:
         degree: N.
-        stride: slots of a block, a power of two.
-        samples: number of samples n, at most the stride.
+        stride: Slots of a block, a power of two.
+        samples: Number of samples n, at most the stride.
     """
 
     degree: int
@@ -50,7 +68,7 @@ class Packing:
 
     @classmethod
     def tight(cls, degree: int, samples: int) -> "Packing":
-        """As many blocks as there is room for."""
+        """Return the packing with as many blocks as there is room for."""
         return cls(degree, period_of(samples), samples)
 
     @property
@@ -59,17 +77,20 @@ class Packing:
         return self.degree // 2 // self.stride
 
     def ciphertexts(self, size: int) -> int:
-        """Ciphertexts that a vector of `size` elements takes."""
+        """Return the number of ciphertexts that a vector of `size` elements takes."""
         return -(-size // self.blocks)
 
     def period(self, size: int) -> int:
-        """Blocks after which a vector of `size` elements is repeated."""
+        """Return the number of blocks after which a vector of `size` elements is repeated."""
         return min(self.blocks, period_of(size))
 
     def elements(self, size: int, copies: int = 1, apart: int = 0) -> NDArray[np.int64]:
-        """Which element stands in each block, [ciphertexts, B]; `size` or more where none does.
+        """Return which element stands in each block, [ciphertexts, B]; `size` or more where none does.
 
-        The first of every so many copies is not rotated, each other one by some blocks more than the one before.
+        Args:
+            size: Elements of the vector.
+            copies: Number of its copies that are rotated against each other.
+            apart: Blocks by which each of these is rotated further than the one before; the first is not rotated.
         """
         count, period = self.ciphertexts(size), self.period(size)
         blocks = np.arange(self.blocks)
@@ -77,15 +98,15 @@ class Packing:
         return np.arange(count)[:, np.newaxis] * self.blocks + rotated
 
     def turns(self, rotation: int) -> tuple[int, ...]:
-        """Rotations that have keys, whose sum is a rotation by a power of two of blocks: itself, or twice its half.
+        """Return rotations that have keys, whose sum is `rotation` by a power of two of blocks: it, or twice its half.
 
-        Only every other power of two has a key, since a key costs as much as several rotations.
+        Only every other power of two has a key, since a key costs as much as several rotations. Rotations are in slots.
         """
         odd = ((rotation // self.stride).bit_length() - 1) % 2
         return (rotation >> odd,) * (1 + odd)
 
     def pack(self, values: NDArray[np.float64], copies: int = 1, apart: int = 0) -> NDArray[np.float64]:
-        """Samples [n, d] as slots [ciphertexts, N/2]; copies may be rotated, see `elements`.
+        """Return samples [n, d] as slots [ciphertexts, N/2]; copies may be rotated, see `elements`.
 
         Samples are repeated with the period of their number, which a response is read by (`trader.he.layouts.visible`);
         those that lack for a whole period are the first ones once more. Blocks where nothing stands hold copies: what a
@@ -102,12 +123,12 @@ class MapLayout:
     """How an affine map of `inputs` to `outputs` elements is evaluated under a packing.
 
     Attributes:
-        packing: how samples share ciphertexts.
-        inputs: elements that are read.
-        outputs: elements that are made.
-        copies: of the input that share the work.
-        unfolded: whether the folds are left to who reads the coefficients that are visible then: these average the
-            blocks that folds would add up (`trader.he.layouts.visible`), and weights are encoded the larger for it.
+        packing: How samples share ciphertexts.
+        inputs: Elements that are read.
+        outputs: Elements that are made.
+        copies: Number of copies of the input that share the work.
+        unfolded: Whether folds are left to the reader of the visible coefficients: these average the blocks that folds
+            would add up (`trader.he.layouts.visible`), and weights are encoded the larger for it.
     """
 
     packing: Packing
@@ -117,7 +138,7 @@ class MapLayout:
     unfolded: bool = False
 
     def spread(self) -> "MapLayout":
-        """With the work shared by as many copies of the input as takes least rotations, keys included."""
+        """Return the layout whose work is shared by as many copies as takes least rotations, keys included."""
         period = self.packing.period(self.outputs)
         if self.sources > 1 or period > self.packing.period(self.inputs):
             return self
@@ -126,7 +147,7 @@ class MapLayout:
         return min(options, key=lambda layout: layout.switchings + SWITCHINGS_PER_KEY * len(layout.rotations))
 
     def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Samples [n, inputs] as the slots [ciphertexts, N/2] that are read."""
+        """Return samples [n, inputs] as the slots [ciphertexts, N/2] that are read."""
         return self.packing.pack(values, self.copies, self.diagonals)
 
     @property
@@ -201,9 +222,15 @@ class MapLayout:
         return self.sources * self.targets * self.diagonals
 
     def diagonal(self, matrix: NDArray[np.float64], target: int, source: int, index: int) -> NDArray[np.float64]:
-        """Entries by block, [B], of a diagonal of W [inputs, outputs], rotated back by its giant step.
+        """Return the entries by block, [B], of a diagonal of W, rotated back by its giant step.
 
         Blocks in which no output stands get copies of others.
+
+        Args:
+            matrix: W [inputs, outputs].
+            target: Ciphertext that is made.
+            source: Ciphertext that is read.
+            index: Number k of the diagonal.
         """
         columns = np.roll(self.packing.elements(self.inputs, self.copies, self.diagonals)[source], -index)
         held = columns < self.inputs
@@ -211,12 +238,12 @@ class MapLayout:
         return np.roll(entries, index - index % self.baby_steps)
 
     def rows(self, target: int) -> NDArray[np.int64]:
-        """Which output stands in each block, [B], of a target."""
+        """Return which output stands in each block, [B], of a target."""
         rows: NDArray[np.int64] = self.packing.elements(self.outputs)[target] % self.outputs
         return rows
 
     def slots(self, blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Values by block [..., B] as slots [..., N/2]."""
+        """Return values by block [..., B] as slots [..., N/2]."""
         return np.repeat(blocks, self.packing.stride, axis=-1)
 
 
@@ -224,9 +251,13 @@ class MapLayout:
 def map_layouts(
     packing: Packing, maps: tuple[tuple[int, int], ...], *, spread: bool, unfolded: bool
 ) -> tuple[MapLayout, ...]:
-    """Layouts of affine maps of these (inputs, outputs).
+    """Return the layouts of a program's affine maps.
 
-    Whether the first one's copies share its work, and whether the last one's folds are left to the reader.
+    Args:
+        packing: How samples share ciphertexts.
+        maps: (inputs, outputs) of each.
+        spread: Whether copies of the input share the work of the first one.
+        unfolded: Whether folds of the last one are left to the reader.
     """
     layouts = [MapLayout(packing, inputs, outputs) for inputs, outputs in maps]
     layouts[-1:] = [replace(layout, unfolded=unfolded) for layout in layouts[-1:]]
@@ -238,8 +269,8 @@ class AffineMap:
     """The numbers of an affine map, real units: y = x·W + b.
 
     Attributes:
-        matrix: W [inputs, outputs].
-        offset: b [outputs].
+        matrix: Matrix W [inputs, outputs].
+        offset: Vector b [outputs].
     """
 
     matrix: NDArray[np.float64] = field(repr=False)
@@ -247,12 +278,12 @@ class AffineMap:
 
 
 def affine_maps(model: CanonicalModel, program: Program) -> dict[str, AffineMap]:
-    """The maps of a packed program by name, as their chains map zero and the unit vectors."""
+    """Return the maps of a packed program by name, as their chains map zero and the unit vectors."""
     return {step.name: _affine_map(model, step) for step in program.steps if isinstance(step, Affine)}
 
 
 def map_supports(model: CanonicalModel, program: Program) -> dict[str, NDArray[np.float64]]:
-    """Matrices [inputs, outputs] that are 1 where those of the maps are not zero for all weights, else 0.
+    """Return matrices [inputs, outputs] that are 1 where those of the maps are not zero for all weights, else 0.
 
     What an evaluation leaves out must follow from the architecture alone: its time would tell which weights are zero.
     """
@@ -281,10 +312,10 @@ def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
 
 
 def needed_rotations(layouts: Iterable[MapLayout]) -> tuple[int, ...]:
-    """All rotations that affine maps need, in ascending order."""
+    """Return all rotations that affine maps need, in slots, in ascending order."""
     return tuple(sorted(frozenset[int]().union(*(layout.rotations for layout in layouts))))
 
 
 def encoding_error(degree: int) -> float:
-    """Deviation of a slot of a rounded polynomial from what was to be encoded, at scale 1."""
+    """Return the deviation of a slot of a rounded polynomial from what was to be encoded, at scale 1."""
     return math.sqrt(degree / 24)

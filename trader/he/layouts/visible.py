@@ -27,7 +27,7 @@ class Visible(NamedTuple):
 
     Attributes:
         period: n', a power of two up to N/2: number of slots after which they repeat.
-        joined: whether there are two real values in every slot.
+        joined: Whether there are two real values in every slot.
     """
 
     period: int
@@ -39,17 +39,17 @@ class Visible(NamedTuple):
         return self.period * (1 + self.joined)
 
     def gap(self, degree: int) -> int:
-        """Distance g of the visible coefficients in a ring of degree N."""
+        """Return the distance g of the visible coefficients in a ring of degree N."""
         return degree // (2 * self.period)
 
 
 def period_of(count: int) -> int:
-    """The period of `count` things that are repeated: the power of two at or above it."""
+    """Return the period of `count` things that are repeated: the power of two at or above it."""
     return 1 << (count - 1).bit_length()
 
 
 def charged_samples(samples: int) -> int:
-    """What a test of so many samples counts as, in quotas and on the chain: the power of two at or above it.
+    """Return what a test counts as, in quotas and on the chain: the power of two at or above its number of samples.
 
     A response shows as many numbers per output (in several batches, no more), so that a buyer may as well send as many.
     """
@@ -57,12 +57,12 @@ def charged_samples(samples: int) -> int:
 
 
 def read_values(phase: Residues, primes: tuple[int, ...], visible: Visible) -> NDArray[np.float64]:
-    """What a ciphertext shows, at the scale that it has.
+    """Return what a ciphertext shows, at the scale that it has.
 
     Args:
         phase: Σ c_j·s^j of the ciphertext, NTT form [primes, N].
-        primes: of the form.
-        visible: says where to look.
+        primes: Of the form.
+        visible: Says where to look.
 
     Returns:
         [1, n'], or [2, n'] if two outputs are joined.
@@ -92,7 +92,7 @@ def _odd_part(seen: Residues, primes: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def centre(residues: NDArray[np.integer], primes: tuple[int, ...]) -> NDArray[np.float64]:
-    """Numbers [n] nearest to zero with these residues [primes, n], to double precision.
+    """Return the numbers [n] nearest to zero with these residues [primes, n], to double precision.
 
     By mixed radix with balanced digits (Garner, "The residue number system", 1959): digits above a number's own size
     are zero, so that the precision is relative to the number and not to the modulus.

@@ -1,5 +1,7 @@
 """From a model and the ranges of its values to the plan of its encrypted test.
 
-Read `plan` (what a plan says, and what a buyer checks in it), then `search` (how a seller finds the cheapest one) with
-`propagation` (scales, bounds and noise) and `forecast` (what a test will cost).
+Read `plan` first (what follows from a plan; `fields` has what is written, `parse` reads it, and `policy` says what a
+party asks of it), then `problem` and `search` (how a seller finds the cheapest plan), which rest on `scales`, `noise`
+and `propagation` and hand over to `writing`. `request_order` is the order of a request's parts, `forecast` what a test
+will cost.
 """

@@ -1,4 +1,4 @@
-"""How scale, magnitude and noise move through a program; the planner predicts with it, the evaluator relies on scales.
+"""How scale, magnitude and noise move through a program; plans are made by it, and the evaluation relies on scales.
 
 Scales are exact rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
 them by the primes that they drop. Where scales meet, values are multiplied by integers that bring them to a common one:
@@ -34,10 +34,13 @@ COEFFICIENT_BITS = 20
 def value_scales(
     program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
 ) -> dict[str, Fraction]:
-    """Scale of every value; `dropped` has the product of the primes that a refresh drops, by level.
+    """Return the scale of every value.
 
-    `scale_bits` is the scale of weights: s of integers, or that of encoded ones. Levels that `dropped` doesn't have are
-    left out.
+    Args:
+        program: What is carried out.
+        input_scale_bits: Scale of inputs.
+        scale_bits: Scale of weights: s of integers, or that of encoded ones.
+        dropped: Product of the primes that a refresh drops, by level; values of further levels are left out.
     """
     scales = {INPUT: Fraction(1 << input_scale_bits)}
     for step in program.steps:
@@ -79,20 +82,20 @@ def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
 
 
 def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
-    """Integers that bring what a step reads to the step's scale, coefficients included."""
+    """Return integers that bring what a step reads to the step's scale, coefficients included."""
     target = scales[step.name]
     pairs = zip(step.inputs, _factors(step), strict=True)
     return [round(Fraction(factor) * target / scales[name]) for name, factor in pairs]
 
 
 def log2(value: Fraction) -> float:
-    """Logarithm of a positive fraction of any size."""
+    """Return the logarithm of a positive fraction of any size."""
     excess = value.numerator.bit_length() - value.denominator.bit_length()
     return excess + math.log2(value / Fraction(2) ** excess)
 
 
 def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, float]:
-    """Largest |value| of every value, real units: those of the graph are given, units of polynomials are within 1."""
+    """Return the largest |value| of every value, real units: the graph's are given, polynomials' units are within 1."""
     known = dict(bounds)
     for step in program.steps:
         if step.name in known:
@@ -114,20 +117,20 @@ def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, flo
 
 
 def fresh_noise(degree: int) -> float:
-    """Deviation of a slot of a fresh symmetric encryption, rounding of the message included, at scale 1."""
+    """Return the deviation of a slot of a fresh symmetric encryption, message rounding included, at scale 1."""
     return math.sqrt((ERROR_DEVIATION**2 + 1 / 12) * degree / 2)
 
 
 def rounding_noise(degree: int) -> float:
-    """Deviation of a slot after dividing a ciphertext of two components by a prime, at the scale that it then has.
+    """Return the deviation of a slot after a ciphertext was divided by a prime, at the scale that it then has.
 
-    Both components are rounded, the second meets a ternary secret: variance (1 + 2N/3)/12 per coefficient.
+    It has two components. Both are rounded, the second meets a ternary secret: variance (1 + 2N/3)/12 per coefficient.
     """
     return math.sqrt((1 + 2 * degree / 3) / 12 * degree / 2)
 
 
 def switching_noise(degree: int, primes: int) -> float:
-    """Deviation of a slot that relinearisation adds, at scale 1.
+    """Return the deviation of a slot that switching a key adds, at scale 1.
 
     One error per prime, times digits below the prime, divided by a special prime that is at least half as large.
     """
@@ -142,15 +145,15 @@ def output_noise(
     added_noise: Mapping[str, float],
     maps: Mapping[str, AffineMap] = MappingProxyType({}),
 ) -> float:
-    """Largest deviation of an output, real units, for inputs of deviation `input_noise`.
+    """Return the largest deviation of an output, real units, for inputs of deviation `input_noise`.
 
     Args:
-        program: what is carried out.
-        model: its parameters.
-        bounds: largest |value| of every value, real units (`value_bounds`).
-        input_noise: real units.
-        added_noise: what each refresh and affine map adds, by its name, real units.
-        maps: of a packed program.
+        program: What is carried out.
+        model: Its parameters.
+        bounds: Largest |value| of every value, real units (`value_bounds`).
+        input_noise: Real units.
+        added_noise: What each refresh and affine map adds, by its name, real units.
+        maps: Of a packed program.
     """
     noises: dict[str, NDArray[np.float64]] = {INPUT: np.full(program.graph.features, input_noise)}
     for step in program.steps:

@@ -25,9 +25,9 @@ from trader.model.nodes import Activation
 DEGREES = (2, 3, 7, 15)
 """Degrees that are considered: each takes one product in sequence more than the one before."""
 RANGE_MARGIN = 1.25
-"""Inputs may reach so many times further out than on calibration data."""
+"""Factor by which inputs may reach further out than on calibration data. A choice; no benchmark backs it."""
 ERROR_MARGIN = 2.0
-"""Outputs may be off by so many times more than on calibration data."""
+"""Factor by which outputs may be further off than on calibration data. A choice; no benchmark backs it."""
 NODES = 1024
 DATA_WEIGHT = 4.0
 """How much more the fit heeds the densest part of the data than empty parts of the range."""
@@ -49,7 +49,7 @@ class Polynomial:
 
 
 def fit(node: Activation, data: NDArray[np.float64], degree: int) -> Polynomial:
-    """A polynomial near an activation, for inputs like the data."""
+    """Return a polynomial of a degree near an activation, for inputs like the data."""
     radius = max(RANGE_MARGIN * float(np.abs(data).max(initial=0)), 2.0**-6)
     unit_bits = math.ceil(math.log2(radius))
     nodes = radius * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
@@ -63,7 +63,7 @@ def fit(node: Activation, data: NDArray[np.float64], degree: int) -> Polynomial:
 
 
 def fit_activations(model: CanonicalModel, calibration: NDArray[np.int64], degree: int) -> dict[str, Polynomial]:
-    """A polynomial of a degree for every activation of a model, on the values that quantised data gives."""
+    """Return a polynomial of a degree for every activation, fitted to the values that quantised data gives."""
     values = evaluate_values(model, calibration)
     return {
         node.name: fit(node, values[node.inputs[0]], degree)
@@ -75,7 +75,7 @@ def fit_activations(model: CanonicalModel, calibration: NDArray[np.int64], degre
 def approximation_error(
     model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
 ) -> float:
-    """How far polynomials move an output, real units: the most on calibration data, times a margin."""
+    """Return how far polynomials move an output, real units: the most on calibration data, times a margin."""
     exact = evaluate_values(model, calibration)[model.graph.output]
     with np.errstate(over="ignore", invalid="ignore"):
         moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[model.graph.output]

@@ -63,8 +63,8 @@ class Affine:
     """y = x·W + b: a run of linear nodes as one map, which is how packed ciphertexts are multiplied.
 
     Attributes:
-        chain: nodes, each of which reads the one before.
-        size: elements of x.
+        chain: Nodes, each of which reads the one before.
+        size: Elements of x.
     """
 
     name: str
@@ -91,10 +91,10 @@ class Program:
     """Steps in topological order.
 
     Attributes:
-        graph: what is computed.
-        steps: how.
-        levels: of every value: number of refreshes on the longest path to it.
-        components: of every value: polynomials per ciphertext.
+        graph: What is computed.
+        steps: How.
+        levels: Of every value: number of refreshes on the longest path to it.
+        components: Of every value: polynomials per ciphertext.
     """
 
     graph: Graph
@@ -108,7 +108,7 @@ class Program:
         return max(self.levels.values())
 
     def refreshes(self, level: int) -> list[Refresh]:
-        """Those that end a level."""
+        """Return the refreshes that end a level."""
         return [s for s in self.steps if isinstance(s, Refresh) and self.levels[s.inputs[0]] == level]
 
     @property
@@ -117,7 +117,7 @@ class Program:
         return [step for step in self.steps if isinstance(step, Split)]
 
     def stage(self, level: int) -> "Stage":
-        """What is computed on tiles at a level."""
+        """Return what is computed on tiles at a level."""
         made = {step.name: step for step in self.steps}
         last = level == self.depth
         ends = [*self.refreshes(level), *(self.splits if level == 0 else ())]
@@ -162,10 +162,10 @@ class Stage:
     """The part of a program at one level.
 
     Attributes:
-        level: number of refreshes before it.
-        steps: in order, no refreshes among them.
-        reads: values that exist before: the input, refreshed ones, and ones kept from lower levels.
-        targets: values that are kept or refreshed, or the output.
+        level: Number of refreshes before it.
+        steps: In order, no refreshes among them.
+        reads: Values that exist before: the input, refreshed ones, and ones kept from lower levels.
+        targets: Values that are kept or refreshed, or the output.
     """
 
     level: int
@@ -181,12 +181,18 @@ def _is_free(step: Step) -> bool:
 def build_program(
     graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False, paired: bool = False
 ) -> Program:
-    """The program of a graph; `polynomials` has one for every activation node, by name.
+    """Return the program of a graph.
+
+    Args:
+        graph: What is computed.
+        polynomials: One for every activation node, by name.
+        staged: Whether ciphertexts are refreshed.
+        packed: Whether ciphertexts hold several features; a packed program is staged, too.
+        paired: Whether it begins with two samples per slot.
 
     Raises:
-        PlanError: an activation has no polynomial; or the program is to be packed, and a node moves elements of
-            several values; or it is to be paired, and nothing in it multiplies,
-            or inputs themselves.
+        PlanError: An activation has no polynomial; or the program is to be packed, and a node moves elements of
+            several values; or it is to be paired, and nothing in it multiplies, or it multiplies inputs themselves.
     """
     builder = _Builder(graph, polynomials, staged or packed, paired)
     for node in _join_linear(graph) if packed else graph.nodes:
@@ -218,7 +224,7 @@ def _join_linear(graph: Graph) -> list[Node | Affine]:
 
 
 class _Builder:
-    """Grows a program; knows level and components of every value."""
+    """A program as far as it is built, with level and components of every value."""
 
     def __init__(self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool, paired: bool) -> None:
         self._graph = graph
@@ -234,7 +240,7 @@ class _Builder:
         """Values with two samples per slot."""
 
     def add_node(self, node: Node | Affine) -> None:
-        """A node of the graph, and what it takes."""
+        """Add a node of the graph, and the refreshes and splits that it takes."""
         self._split_operands(node)
         match node:
             case Affine():

@@ -9,14 +9,14 @@ import pytest
 
 COMPILE = "from trader.rehearsal.kernels import compile_kernels; compile_kernels()"
 TEST = """
-from trader.he import plan_encryption
+from trader.he import PlanningProblem, plan_encryption
 from trader.model import measured_bounds
 from trader.rehearsal.networks import random_inputs, random_network
 from trader.rehearsal.trial import run_trial
 model = random_network(30, 16, 2)
 for samples in (5, 600, 5000):
     inputs = random_inputs(model, samples)
-    run_trial(plan_encryption(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0), model, inputs)
+    run_trial(plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)), model, inputs)
 """
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.simulators.he_models import SALT_ROWS, SCALE_BITS, exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, evaluate, plan_encryption
+from trader.he import ClientSession, PlanError, PlanningProblem, evaluate, plan_encryption
 from trader.he.evaluation.tiles import TileEvaluator
 from trader.he.layouts.packing import affine_maps, map_supports
 from trader.he.planning.propagation import value_scales
@@ -148,7 +148,7 @@ def test_staged_programs_are_within_the_predicted_error(name):
     model = STAGED[name]
     data = random_inputs(model, 400, seed=3)
     inputs = random_inputs(model, 40, seed=4) * 3 // 4
-    plan = plan_encryption(model, measured_bounds(model, data), input_magnitude=1.0, calibration=data)
+    plan = plan_encryption(PlanningProblem(model, measured_bounds(model, data), input_magnitude=1.0, calibration=data))
     assert plan.refreshes
     session = ClientSession(plan)
     outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), len(inputs)))

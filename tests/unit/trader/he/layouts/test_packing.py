@@ -44,6 +44,20 @@ def _evaluate(layout, matrix, slots):
     return np.array(made)
 
 
+def test_the_worked_example():
+    """As `trader.he.layouts.packing` begins; the entry of row i and column j of W is written ij."""
+    matrix = np.array([[0, 1], [10, 11], [20, 21], [30, 31]], dtype=float)
+    layout = MapLayout(Packing.tight(16, 2), 4, 2)
+    assert layout.packing.elements(4).tolist() == [[0, 1, 2, 3]]
+    assert [layout.diagonal(matrix, 0, 0, k).tolist() for k in range(2)] == [[0, 11, 20, 31], [1, 10, 21, 30]]
+    assert (layout.baby_steps, layout.giant_steps, layout.giant_rotation) == (1, 2, 2)
+    assert (layout.products, layout.switchings, layout.folds, layout.packing.turns(4)) == (2, 3, (4,), (2, 2))
+    narrow = MapLayout(Packing.tight(16, 2), 2, 2, copies=2)
+    assert narrow.packing.elements(2, narrow.copies, narrow.diagonals).tolist() == [[0, 1, 1, 0]]
+    assert narrow.diagonal(matrix[:2], 0, 0, 0).tolist() == [0, 11, 10, 1]
+    assert (narrow.products, narrow.switchings, narrow.folds) == (1, 2, (4,))
+
+
 @pytest.mark.parametrize("samples", [1, 2, 3, 8, 30, 100, 128])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_diagonals_give_the_product(samples, shape):

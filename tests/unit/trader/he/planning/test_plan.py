@@ -10,6 +10,7 @@ from tests.simulators.he_models import plan_for, random_inputs, random_network
 from trader.he import (
     ClientSession,
     PlanError,
+    PlanningProblem,
     SecurityError,
     SecurityPolicy,
     candidates,
@@ -19,7 +20,8 @@ from trader.he import (
     plan_encryption,
 )
 from trader.he.parallel import worker_count
-from trader.he.planning.plan import MAXIMUM_MODULUS_BITS, check_flooding, security_level
+from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS, security_level
+from trader.he.planning.policy import check_flooding
 from trader.he.wire.key_proof import Form
 from trader.model import measured_bounds
 
@@ -77,14 +79,16 @@ def test_too_deep_a_network_is_refused():
 
 def test_stricter_policy_gives_a_stricter_plan(model):
     bounds = measured_bounds(model, random_inputs(model, 64))
-    strict = plan_encryption(model, bounds, input_magnitude=1.0, policy=SecurityPolicy(security_bits=192))
+    strict = plan_encryption(
+        PlanningProblem(model, bounds, input_magnitude=1.0, policy=SecurityPolicy(security_bits=192))
+    )
     assert strict.security_bits >= 192
     assert strict.ring_degree == 16384
 
 
 def test_more_flooding_takes_more_modulus(model, plan):
     bounds = measured_bounds(model, random_inputs(model, 64))
-    flooded = plan_encryption(model, bounds, input_magnitude=1.0, statistical_bits=41)
+    flooded = plan_encryption(PlanningProblem(model, bounds, input_magnitude=1.0, statistical_bits=41))
     assert flooded.statistical_bits >= 41
     assert sum(flooded.modulus_bits) > sum(plan.modulus_bits)
 
@@ -92,7 +96,7 @@ def test_more_flooding_takes_more_modulus(model, plan):
 def test_a_policy_asks_for_flooding_too(model):
     bounds = measured_bounds(model, random_inputs(model, 64))
     policy = SecurityPolicy(statistical_bits=41)
-    policy.check(plan_encryption(model, bounds, input_magnitude=1.0, policy=policy))
+    policy.check(plan_encryption(PlanningProblem(model, bounds, input_magnitude=1.0, policy=policy)))
 
 
 def test_flooding_takes_what_the_ring_has_room_for():
@@ -109,7 +113,7 @@ def test_flooding_takes_what_the_ring_has_room_for():
 def test_huge_inputs_are_refused(model):
     bounds = measured_bounds(model, random_inputs(model, 64))
     with pytest.raises(PlanError, match=r"inputs up to 1e\+09 at a scale of 2\^\d+"):
-        plan_encryption(model, bounds, input_magnitude=1e9)
+        plan_encryption(PlanningProblem(model, bounds, input_magnitude=1e9))
 
 
 def test_plan_survives_the_manifest(plan):
@@ -170,7 +174,7 @@ def test_parameters_are_compared_by_hash(plan):
 
 
 def test_alternatives_are_listed_with_reasons(model, plan):
-    found = candidates(model, measured_bounds(model, random_inputs(model, 64)), input_magnitude=1.0)
+    found = candidates(PlanningProblem(model, measured_bounds(model, random_inputs(model, 64)), input_magnitude=1.0))
     assert [candidate.ring_degree for candidate in found] == [1024, 2048, 4096, 8192, 16384, 32768]
     assert all("takes a modulus" in candidate.rejected for candidate in found[:3])
     assert found[3].plan == plan
@@ -250,6 +254,33 @@ def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change)
         parse_plan(data | {layout: data[layout] | change})
 
 
+def test_all_layouts_are_written_with_the_same_fields(layered):
+    """So that the form of a listing doesn't depend on the layouts that pay."""
+    stated = layered.model_dump(mode="json")
+    assert stated.keys() == stated["few_samples"].keys() == stated["many_samples"].keys()
+    assert [stated[layout]["weight_scale_bits"] > 0 for layout in ("few_samples", "many_samples")] == [True, False]
+    assert [stated[layout]["paired"] for layout in ("few_samples", "many_samples")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weight_scale_bits": False},
+        {"weight_scale_bits": 20},
+        {"maps": [[1, 1]]},
+        {"paired": 0},
+        {"paired": True},
+        {"spread": True},
+        {"unfolded": 0},
+        {"joined": 1},
+    ],
+)
+def test_what_a_layout_does_not_choose_is_stated_as_it_is(plan, change):
+    """Else plans of several digests would say the same, or a plan something that means nothing."""
+    with pytest.raises(PlanError):
+        parse_plan(plan.model_dump(mode="json") | change)
+
+
 def test_layouts_in_each_others_place_are_refused(layered):
     data = layered.model_dump(mode="json")
     swapped = {"few_samples": data["many_samples"], "many_samples": data["few_samples"]}
@@ -282,8 +313,8 @@ def test_no_plan_is_made_that_a_seller_refuses_to_answer_under(widths, budget_bi
     model = random_network(*widths)
     bounds = measured_bounds(model, random_inputs(model, 64))
     asked = {"input_magnitude": 1.0, "error_budget": 2.0**budget_bits}
-    chosen = plan_encryption(model, bounds, **asked)
-    plans = [candidate.plan for candidate in candidates(model, bounds, **asked)]
+    chosen = plan_encryption(PlanningProblem(model, bounds, **asked))
+    plans = [candidate.plan for candidate in candidates(PlanningProblem(model, bounds, **asked))]
     for plan in (chosen, *filter(None, plans)):
         check_flooding(plan)
     for layout in chosen.layouts if budget_bits == -12 else ():
@@ -296,14 +327,14 @@ def test_rings_whose_flooding_is_too_small_are_passed_over(widths, monkeypatch):
     """Without the planner's demand of its scales, the ring of 2048 would be chosen; its plan is looked at again."""
     model = random_network(*widths)
     bounds = measured_bounds(model, random_inputs(model, 64))
-    monkeypatch.setattr("trader.he.planning.search.least_flooding_bits", lambda *_: 0)
+    monkeypatch.setattr("trader.he.planning.scales.least_flooding_bits", lambda *_: 0)
     small, larger, *_ = [
         candidate
-        for candidate in candidates(model, bounds, input_magnitude=1.0, error_budget=2.0**8)
+        for candidate in candidates(PlanningProblem(model, bounds, input_magnitude=1.0, error_budget=2.0**8))
         if candidate.ring_degree >= 2048
     ]
     assert small.ring_degree == 2048
     assert "proven public key" in small.rejected
     assert larger.plan is not None
     monkeypatch.setattr("trader.he.planning.search.check_flooding", lambda _: None)
-    assert plan_encryption(model, bounds, input_magnitude=1.0, error_budget=2.0**8).ring_degree == 2048
+    assert plan_encryption(PlanningProblem(model, bounds, input_magnitude=1.0, error_budget=2.0**8)).ring_degree == 2048

@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from trader.he import PlanError, plan_encryption
+from trader.he import PlanError, PlanningProblem, plan_encryption
 from trader.model import (
     PostProcessingKind,
     UnsafeModelError,
@@ -216,7 +216,7 @@ def test_an_activation_is_kept_and_asks_for_calibration_data(tmp_path):
     model = canonicalise(lowered)
     bounds = measured_bounds(model, quantise_inputs(X, lowered.graph, model.scale_bits))
     with pytest.raises(PlanError, match=f"relu '{activation.name}' can't be evaluated .* prepare .* calibration data"):
-        plan_encryption(model, bounds, input_magnitude=4.0)
+        plan_encryption(PlanningProblem(model, bounds, input_magnitude=4.0))
 
 
 @pytest.mark.parametrize(
