@@ -85,8 +85,8 @@ def alternative_rows(
     """
     samples = None if calibration is None else read_samples(calibration, canonical.graph.features)
     data = planning_data(canonical, manifest.input.exponents, samples)
-    magnitude, calibration = data.input_magnitude, data.calibration
-    problem = PlanningProblem(canonical, data.bounds, input_magnitude=magnitude, calibration=calibration)
+    magnitude, calibrated = data.input_magnitude, data.calibration
+    problem = PlanningProblem(canonical, data.bounds, input_magnitude=magnitude, calibration=calibrated)
     return [
         {
             "ring_degree": candidate.ring_degree,

@@ -16,7 +16,8 @@ from trader.rehearsal.trial import run_trial
 model = random_network(30, 16, 2)
 for samples in (5, 600, 5000):
     inputs = random_inputs(model, samples)
-    run_trial(plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)), model, inputs)
+    problem = PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)
+    run_trial(plan_encryption(problem), model, inputs)
 """
 
 
