@@ -1,7 +1,7 @@
 """Encrypted evaluation with several features per ciphertext: few samples, few ciphertexts, rotations.
 
-Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.packing`); SEAL rotates under the
-buyer's Galois keys, the products are pointwise and ours. What is computed element by element is computed as in
+Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.packing`). Rotations take the buyer's
+Galois keys (`trader.he.switching`), the products are pointwise. What is computed element by element is computed as in
 `trader.he.batched`.
 """
 
@@ -23,7 +23,7 @@ from trader.he.plan import HePlan
 from trader.he.program import Affine, Program, Refresh, Stage, Step
 from trader.he.propagation import log2
 from trader.he.request import Inputs, RequestParts
-from trader.he.seal import Automorphisms, Refresher
+from trader.he.switching import Automorphisms, Refresher
 from trader.he.tiles import TileEvaluator
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
@@ -125,7 +125,7 @@ class PackedEvaluator:
         turns = layout.packing.turns
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
-        # SEAL rotates in one thread; meanwhile the others encode diagonals and multiply by what is rotated already.
+        # A rotation follows from the one before; meanwhile others encode diagonals and multiply by what is rotated.
         with ThreadPoolExecutor(1) as rotating:
             babies = []
             for ciphertext in source:

@@ -11,7 +11,7 @@ from trader.he.key_proof import Form, Statement
 from trader.he.parallel import run_tasks
 from trader.he.plan import HePlan
 from trader.he.seal import Parameters, Seeded
-from trader.he.types import Residues, Words
+from trader.he.types import Residues
 
 _PROOF, _KEYS = 2, 3
 """Parts of the public key's proof and of the first key-switching key."""
@@ -116,19 +116,19 @@ class RequestParts:
             self.parts[_KEYS + index][digit] = seeded.residues
             self._write_seed(1 + index * self.plan.primes + digit, seeded)
 
-    def read_relinearisation_key(self) -> Words:
+    def read_relinearisation_key(self) -> Residues:
         """One [2, primes + 1, N] per prime."""
         (key,) = self._read_keys(range(1))
         return key
 
-    def read_galois_keys(self) -> dict[int, Words]:
+    def read_galois_keys(self) -> dict[int, Residues]:
         """By Galois element one [2, primes + 1, N] per prime."""
         keys = self._read_keys(range(int(self.plan.refreshes), self.keys))
         return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
 
-    def _read_keys(self, indices: range) -> list[Words]:
+    def _read_keys(self, indices: range) -> list[Residues]:
         primes, degree = self.parameters.all_primes, self.parameters.degree
-        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype="<u8") for index in indices}
+        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype=np.uint32) for index in indices}
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place

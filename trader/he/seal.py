@@ -1,4 +1,4 @@
-"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption, relinearisation, rescaling.
+"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption.
 
 Nothing else imports TenSEAL's bindings, but for `trader.he.seal_process`.
 The bindings read and write files only; an anonymous file in memory serves. What is loaded here has been checked by
@@ -9,12 +9,11 @@ seed follow. Key-switching keys are an identifier and a number of places, then f
 keys, one per prime: relinearisation keys have one place, Galois keys N, most of them empty.
 """
 
-import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
 from trader.he.ring import prime_tables, transform
 from trader.he.seal_process import make_context, saved, scratch_file
-from trader.he.transparency import opaque
 from trader.he.types import Buffer, Progress, Residues, Words
 from trader.he.zeros import ZeroProcess
 
@@ -281,108 +279,6 @@ class PublicKey:
         return ciphertext
 
 
-class Refresher:
-    """Relinearises and rescales ciphertexts under the other party's relinearisation keys.
-
-    `trader.he.wire` has checked the form of the keys; nothing says that they are keys. If they aren't, the results are
-    noise, which the one who sent them will decrypt.
-
-    Args:
-        parameters: of the ring.
-        keys: one [2, primes + 1, N] per prime, the special prime last.
-    """
-
-    def __init__(self, parameters: Parameters, keys: Words) -> None:
-        self._parameters = parameters
-        self._keys = sealapi.RelinKeys()
-        with scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
-            self._keys.load(parameters.context, path)
-        self._evaluator = sealapi.Evaluator(parameters.context)
-
-    def refresh(self, residues: Residues, dropped: int) -> Residues:
-        """A ciphertext [components, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
-        return opaque(lambda source: self._refresh(source, dropped), residues, self._parameters.primes)
-
-    def _refresh(self, residues: Residues, dropped: int) -> Residues:
-        # SEAL keeps a scale of its own, which must stay within the modulus; the true one is the caller's.
-        primes = self._parameters.primes[: residues.shape[1]]
-        scale = float(math.prod(primes[len(primes) - dropped :]))
-        ciphertext = _load_ciphertext(self._parameters, residues, scale)
-        if residues.shape[0] > 2:
-            self._evaluator.relinearize_inplace(ciphertext, self._keys)
-        for _ in range(dropped):
-            self._evaluator.rescale_to_next_inplace(ciphertext)
-        return _residues(saved(ciphertext))
-
-
-class Automorphisms:
-    """Automorphisms of ciphertexts under the other party's Galois keys, which are as unproven as all its keys.
-
-    Slot i of a ciphertext that is rotated by s holds what was in slot i + s, modulo N/2.
-
-    Args:
-        parameters: of the ring.
-        keys: by Galois element, one [2, primes + 1, N] per prime, the special prime last.
-    """
-
-    def __init__(self, parameters: Parameters, keys: Mapping[int, Words]) -> None:
-        self._parameters = parameters
-        self._evaluator = sealapi.Evaluator(parameters.context)
-        self._given = keys
-
-    @cached_property
-    def _keys(self) -> Any:
-        """SEAL's object, which takes a while to make: when it is used, by the thread that uses it."""
-        keys = sealapi.GaloisKeys()
-        places = {(element - 1) // 2: key for element, key in self._given.items()}
-        self._given = {}  # SEAL has a copy of its own
-        with scratch_file(*_key_bytes(self._parameters, self._parameters.degree, places)) as path:
-            keys.load(self._parameters.context, path)
-        return keys
-
-    def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
-        """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
-        yield residues
-        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
-        with suppress(RuntimeError):  # SEAL doesn't go on with a transparent one
-            while True:
-                self._rotate(ciphertext, turns)
-                residues = _residues(saved(ciphertext))
-                yield residues
-        while True:
-            residues = self.rotated_sum(np.stack([np.zeros_like(residues), residues]), turns, ())
-            yield residues
-
-    def rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
-        """Σ_i of part i of [k, 2, l, N] rotated i times by the turns; then, fold by fold, that and its rotation."""
-        return opaque(lambda source: self._rotated_sum(source, turns, folds), parts, self._parameters.primes)
-
-    def _rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
-        total = _load_ciphertext(self._parameters, parts[-1], 1.0)
-        for part in reversed(parts[:-1]):
-            self._rotate(total, turns)
-            self._evaluator.add_inplace(total, _load_ciphertext(self._parameters, part, 1.0))
-        for first, *others in folds:
-            rotated = sealapi.Ciphertext()
-            self._evaluator.rotate_vector(total, first, self._keys, rotated)
-            self._rotate(rotated, others)
-            self._evaluator.add_inplace(total, rotated)
-        return _residues(saved(total))
-
-    def conjugate(self, residues: Residues) -> Residues:
-        """A ciphertext [2, l, N] with its slots' complex conjugates."""
-        return opaque(self._conjugate, residues, self._parameters.primes)
-
-    def _conjugate(self, residues: Residues) -> Residues:
-        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
-        self._evaluator.complex_conjugate_inplace(ciphertext, self._keys)
-        return _residues(saved(ciphertext))
-
-    def _rotate(self, ciphertext: Any, turns: Sequence[int]) -> None:
-        for turn in turns:
-            self._evaluator.rotate_vector_inplace(ciphertext, turn, self._keys)
-
-
 def conjugation_element(degree: int) -> int:
     """The automorphism X → X^e that conjugates slots: e = 2N - 1."""
     return 2 * degree - 1
@@ -391,18 +287,6 @@ def conjugation_element(degree: int) -> int:
 def rotation_element(rotation: int, degree: int) -> int:
     """The automorphism X → X^e that rotates slots: e = 3^rotation modulo 2N."""
     return pow(3, rotation, 2 * degree)
-
-
-def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Words]) -> list[Buffer]:
-    """Key-switching keys by place as SEAL reads them, without compression, in pieces."""
-    identifier = parameters.context.key_parms_id()
-    pieces: list[Buffer] = [_KEYS.pack(*identifier, places)]
-    for place in range(places):
-        found = keys.get(place, ())
-        pieces.append(_COUNT.pack(len(found)))
-        for key in found:
-            pieces += _serialize(identifier, key, 1.0)
-    return [_header(_length(pieces)), *pieces]
 
 
 def _read_keys(content: bytes) -> list[list[Seeded]]:

@@ -20,7 +20,7 @@ from trader.he.parallel import run_tasks
 from trader.he.program import Program, Split
 from trader.he.request import RequestParts
 from trader.he.ring import transform
-from trader.he.seal import Automorphisms
+from trader.he.switching import Automorphisms
 from trader.he.types import Advance, Residues
 from trader.model.bounds import evaluate_values
 from trader.model.canonical import CanonicalModel

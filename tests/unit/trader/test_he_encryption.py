@@ -7,6 +7,7 @@ from tenseal import sealapi
 from tests.unit.trader.he_models import decrypt_slots
 from trader.he import SessionError, seal
 from trader.he.ring import prime_tables
+from trader.he.switching import Automorphisms
 
 DEGREE = 2048
 SCALE = 2.0**20
@@ -133,7 +134,7 @@ def test_galois_keys_of_another_process_rotate(monkeypatch):
     elements = [seal.rotation_element(step, degree) for step in steps]
     _, *keys = key.switching_keys(elements, relinearise=True)
     expanded = {e: np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)}
-    rotator = seal.Automorphisms(parameters, expanded)
+    rotator = Automorphisms(parameters, expanded)
     slots = np.random.default_rng(4).normal(size=degree // 2)
     ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
     for step in steps:
