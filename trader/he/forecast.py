@@ -24,7 +24,7 @@ from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Linear, Multiply, Square
 
 TRIAL_DEGREE, TRIAL_PRIME = 4096, 1073692673
-TRIAL_MODULUS_BITS = (36, 36, 37)
+TRIAL_MODULUS_BITS = (31, 31, 31)
 ZERO_ENCRYPTIONS = 2
 """Encryptions under the public key take so many times as long as those under the secret key, as measured."""
 TRIAL_ROWS = 64
