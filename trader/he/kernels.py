@@ -135,8 +135,24 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
 
 
 @_kernel
+def add_doubles(integers: NDArray[np.float64], prime: int, factor: int, residues: Residues) -> None:
+    """Add integers·factor to the residues; |integers| < 2^51, factor in [0, q)."""
+    q = np.uint32(prime)
+    real = np.float64(prime)
+    inverse = 1.0 / real
+    wide = np.uint64(factor)
+    quotient = (wide << np.uint64(32)) // np.uint64(prime)
+    for i in range(integers.size):
+        centred = np.uint32(np.int32(integers[i] - real * np.rint(integers[i] * inverse)))
+        # A negative one has wrapped around: with q added it is the smaller of the two.
+        residue = min(centred, np.uint32(centred + q))
+        total = np.uint32(residues[i] + multiply_shoup(residue, wide, quotient, q))
+        residues[i] = min(total, np.uint32(total - q))
+
+
+@_kernel
 def transform_integers(
-    limbs: NDArray[np.int64],
+    limbs: NDArray[np.float64],
     factors: NDArray[np.int64],
     primes: NDArray[np.int64],
     roots: Residues,
@@ -152,7 +168,7 @@ def transform_integers(
             row = residues[k, index]
             row[:] = 0
             for limb in range(limbs.shape[1]):
-                add_integers(limbs[k, limb], primes[index], factors[index, limb], row)
+                add_doubles(limbs[k, limb], primes[index], factors[index, limb], row)
             forward_transform(row, primes[index], roots[index], quotients[index])
 
 

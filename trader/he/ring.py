@@ -90,13 +90,16 @@ def ring_tables(degree: int, primes: tuple[int, ...]) -> RingTables:
     )
 
 
-def transform(limbs: NDArray[np.int64], positions: Sequence[int], primes: tuple[int, ...]) -> Residues:
-    """NTT form [k, primes, N] of the polynomials Σ_m limb_m·2^position_m, limbs [k, m, N] below 2^62."""
+def transform(
+    limbs: NDArray[np.int64] | NDArray[np.float64], positions: Sequence[int], primes: tuple[int, ...]
+) -> Residues:
+    """NTT form [k, primes, N] of the polynomials Σ_m limb_m·2^position_m, limbs [k, m, N], integers below 2^51."""
     count, _, degree = limbs.shape
     factors = np.array([[pow(2, position, prime) for position in positions] for prime in primes], dtype=np.int64)
     residues = np.empty((count, len(primes), degree), dtype=np.uint32)
     tables = ring_tables(degree, primes)
-    kernels.transform_integers(limbs, factors, tables.primes, tables.roots, tables.quotients, residues)
+    doubles = limbs.astype(np.float64, copy=False)
+    kernels.transform_integers(doubles, factors, tables.primes, tables.roots, tables.quotients, residues)
     return residues
 
 
