@@ -27,11 +27,10 @@ from trader.he.errors import PlanError, SessionError
 from trader.he.expansion import SEED_BYTES, expand_seed
 from trader.he.parallel import PerThread, run_tasks, worker_count
 from trader.he.ring import prime_tables, transform
-from trader.he.seal_process import make_context, saved, scratch_file
+from trader.he.seal_process import HEADER, make_context, saved, scratch_file
 from trader.he.types import Buffer, Progress, Residues, Words
 from trader.he.zeros import ZeroProcess
 
-_HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
 _PLAINTEXT = struct.Struct("<4QQd")
 _COUNT = struct.Struct("<Q")
@@ -298,8 +297,8 @@ def _read_keys(content: bytes) -> list[list[Seeded]]:
         position += _COUNT.size
         keys = []
         for _ in range(count):
-            size = _HEADER.unpack_from(content, position)[-1]
-            keys.append(_seeded(content[position + _HEADER.size : position + size]))
+            size = HEADER.unpack_from(content, position)[-1]
+            keys.append(_seeded(content[position + HEADER.size : position + size]))
             position += size
         if keys:
             found.append(keys)
@@ -341,14 +340,14 @@ def _length(pieces: Sequence[Buffer]) -> int:
 
 
 def _header(content_bytes: int) -> bytes:
-    return _HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, _HEADER.size + content_bytes)
+    return HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, HEADER.size + content_bytes)
 
 
 def _content(saved: bytes) -> bytes:
     """What follows the header, decompressed."""
-    compression = _HEADER.unpack_from(saved)[4]
-    content = saved[_HEADER.size :]
-    return zstandard.ZstdDecompressor().decompressobj().decompress(content) if compression == _ZSTANDARD else content
+    compression = HEADER.unpack_from(saved)[4]
+    content = saved[HEADER.size :]
+    return zstandard.ZstdDecompressor().decompress(content) if compression == _ZSTANDARD else content
 
 
 def _centred(residues: Residues, degree: int, prime: int) -> NDArray[np.int64]:
@@ -374,5 +373,5 @@ def _seeded(content: bytes) -> Seeded:
 
 
 def _values(content: bytes, count: int, fields: struct.Struct = _FIELDS) -> Residues:
-    start = fields.size + _HEADER.size + _COUNT.size
+    start = fields.size + HEADER.size + _COUNT.size
     return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)
