@@ -170,16 +170,16 @@ class SecretKey:
             SessionError: the process has ended before its time.
         """
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
-        # The process takes about as long to start as a key or two.
-        own = len(elements) - max(1, (len(elements) - 1) // 2) if shared else len(elements)
+        # The process takes about as long to start as this one to unpack the keys of both.
+        own = len(elements) - max(1, (len(elements) + relinearise) // 2) if shared else len(elements)
         with ExitStack() as stack, _raised_as_session_error():
             process = self._start_process(stack, elements[own:]) if shared else None
-            made = [saved(self._generator.create_relin_keys())] if relinearise else []
-            made += [saved(self._generator.create_galois_keys([element])) for element in elements[:own]]
-            found = [_read_keys(_content(key)) for key in made]
+            found = [_read_keys(saved(self._generator.create_relin_keys()), 0)] if relinearise else []
+            for element in elements[:own]:
+                found.append(_read_keys(saved(self._generator.create_galois_keys([element])), _place(element)))
             if process is not None:
-                found += [_read_keys(_content(process.read())) for _ in elements[own:]]
-        return [keys for (keys,) in found]
+                found += [_read_keys(process.read(), _place(element)) for element in elements[own:]]
+        return found
 
     def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> ZeroProcess:
         """A process that makes encryptions of zero, or keys; it ends with the stack."""
@@ -288,21 +288,22 @@ def rotation_element(rotation: int, degree: int) -> int:
     return pow(3, rotation, 2 * degree)
 
 
-def _read_keys(content: bytes) -> list[list[Seeded]]:
-    """Key-switching keys that SEAL has just written: those of each place that has any."""
-    places = _KEYS.unpack_from(content)[-1]
-    position, found = _KEYS.size, []
-    for _ in range(places):
-        (count,) = _COUNT.unpack_from(content, position)
-        position += _COUNT.size
-        keys = []
-        for _ in range(count):
-            size = HEADER.unpack_from(content, position)[-1]
-            keys.append(_seeded(content[position + HEADER.size : position + size]))
-            position += size
-        if keys:
-            found.append(keys)
-    return found
+def _place(element: int) -> int:
+    """Where SEAL keeps the Galois key of an element."""
+    return (element - 1) // 2
+
+
+def _read_keys(saved: bytes, place: int) -> list[Seeded]:
+    """A key-switching key that SEAL has just written, the only one, at its place: the counts before it are zero."""
+    content = _content(saved)
+    position, keys = _KEYS.size + place * _COUNT.size, []
+    (count,) = _COUNT.unpack_from(content, position)
+    position += _COUNT.size
+    for _ in range(count):
+        size = HEADER.unpack_from(content, position)[-1]
+        keys.append(_seeded(content[position + HEADER.size : position + size]))
+        position += size
+    return keys
 
 
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
