@@ -30,7 +30,7 @@ ZERO_ENCRYPTIONS = 2
 TRIAL_ROWS = 64
 SESSION_BYTES = 4 << 20
 """Keys, tables and contexts."""
-KEY_SWITCHING_TRANSFORMS = 1.5
+KEY_SWITCHING_TRANSFORMS = 2
 """What `trader.he.switching` does per pair of primes, in transforms, as measured."""
 DECRYPTION_TRANSFORMS = 8
 """SEAL's decryption and decoding of a component, in transforms, as measured."""
@@ -182,14 +182,14 @@ def _sizes(program: Program, packing: Packing) -> dict[str, int]:
 def _speeds() -> _Speeds:
     """Measure this machine; the first call also loads or compiles the kernels."""
     residues = np.zeros((TRIAL_ROWS, TRIAL_DEGREE), dtype=np.uint32)
-    tables, message = prime_tables(TRIAL_DEGREE, TRIAL_PRIME), np.zeros(TRIAL_DEGREE, dtype=np.int64)
+    tables, message = prime_tables(TRIAL_DEGREE, TRIAL_PRIME), np.zeros(TRIAL_DEGREE)
     key = seal.SecretKey(seal.parameters(TRIAL_DEGREE, TRIAL_MODULUS_BITS))
     slots = np.random.default_rng(0).normal(size=TRIAL_DEGREE // 2)
     tile = np.zeros((TRIAL_ROWS, 2, BLOCK))
     weights = prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
 
     def transform() -> None:
-        kernels.add_integers(message, TRIAL_PRIME, 1, residues[0])
+        kernels.add_doubles(message, TRIAL_PRIME, 1, residues[0])
         tables.forward(residues[0])
 
     def load() -> None:
