@@ -14,7 +14,7 @@ from trader.he.planning.plan import HePlan
 from trader.he.planning.request_order import PUBLIC_KEY_SEED, Part, RequestOrder
 from trader.he.ring.expansion import SEED_BYTES, Expansion
 from trader.he.seal.objects import Parameters, Seeded
-from trader.he.types import Residues, Words
+from trader.he.types import Residues
 from trader.he.wire.key_proof import Form, Statement
 
 
@@ -118,19 +118,19 @@ class RequestParts:
             self.parts[order.key(index)][digit] = seeded.residues
             self._write_seed(order.key_seed(index, digit), seeded)
 
-    def read_relinearisation_key(self) -> Words:
+    def read_relinearisation_key(self) -> Residues:
         """Return the relinearisation key: one [2, primes + 1, N] per prime."""
         (key,) = self._read_keys(range(1))
         return key
 
-    def read_galois_keys(self) -> dict[int, Words]:
+    def read_galois_keys(self) -> dict[int, Residues]:
         """Return the Galois keys by element: one [2, primes + 1, N] per prime each."""
         keys = self._read_keys(range(int(self.plan.refreshes), self.order.keys))
         return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
 
-    def _read_keys(self, indices: range) -> list[Words]:
+    def _read_keys(self, indices: range) -> list[Residues]:
         primes, degree, order = self.parameters.all_primes, self.parameters.degree, self.order
-        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype="<u8") for index in indices}
+        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype=np.uint32) for index in indices}
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place

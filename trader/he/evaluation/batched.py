@@ -1,8 +1,9 @@
 """Encrypted evaluation with one feature per ciphertext, of one or two samples per slot: exact products on residues.
 
 Every operation but a refresh is pointwise in NTT form, one prime at a time, so a level of the program is evaluated tile
-by tile: a tile holds some positions modulo one prime of all ciphertexts of a batch. Between levels SEAL refreshes
-what the next one multiplies. Memory beyond the request is one tile per core, what crosses levels, and the response.
+by tile: a tile holds some positions modulo one prime of all ciphertexts of a batch. Between levels what the next one
+multiplies is refreshed (`trader.he.evaluation.switching`). Memory beyond the request is one tile per core, what crosses
+levels, and the response.
 """
 
 import math
@@ -14,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from trader.he.evaluation.splitting import Splitter, join
+from trader.he.evaluation.switching import Refresher
 from trader.he.evaluation.tiles import TileEvaluator
 from trader.he.parallel import PerThread, run_tasks
 from trader.he.planning.plan import HePlan
 from trader.he.program.steps import Program, Stage
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.arithmetic import Arithmetic
-from trader.he.seal.objects import Refresher
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -198,8 +199,11 @@ class _Stage:
                 source = values.kept[step.inputs[0]]
                 shape = (len(source), 2, source.shape[2] - dropped, source.shape[3])
                 target = values.kept[step.name] = np.empty(shape, dtype=np.uint32)
-                for index, ciphertext in enumerate(source):
-                    target[index] = refresher.refresh(ciphertext, dropped)
+
+                def refresh_one(index: int, source: Residues = source, target: Residues = target) -> None:
+                    target[index] = refresher.refresh(source[index], dropped)
                     advance()
+
+                run_tasks(refresh_one, range(len(source)))
         for name in self.expires:
             values.kept.pop(name, None)

@@ -1,8 +1,8 @@
 """Encrypted evaluation with several features per ciphertext: few samples, few ciphertexts, rotations.
 
-Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.layouts.packing`); SEAL rotates under
-the buyer's Galois keys, the products are pointwise and ours. What is computed element by element is computed as in
-`trader.he.evaluation.batched`.
+Affine maps are sums of rotated ciphertexts times encoded diagonals (`trader.he.layouts.packing`). Rotations take the
+buyer's Galois keys (`trader.he.evaluation.switching`), the products are pointwise. What is computed element by element
+is computed as in `trader.he.evaluation.batched`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.evaluation.batched import Values, run_tiles
+from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.evaluation.tiles import TileEvaluator
 from trader.he.layouts.packing import AffineMap, MapLayout, affine_maps, map_supports
 from trader.he.parallel import run_tasks
@@ -24,7 +25,6 @@ from trader.he.program.steps import Affine, Program, Refresh, Stage, Step
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring import kernels
 from trader.he.ring.encoding import coefficients, to_residues
-from trader.he.seal.objects import Automorphisms, Refresher
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -125,7 +125,7 @@ class PackedEvaluator:
         turns = layout.packing.turns
         places = [(target, giant) for target in range(layout.targets) for giant in range(layout.giant_steps)]
         sums = np.empty((layout.targets, layout.giant_steps, *source.shape[1:]), dtype=np.uint32)
-        # SEAL rotates in one thread; meanwhile the others encode diagonals and multiply by what is rotated already.
+        # A rotation follows from the one before; meanwhile others encode diagonals and multiply by what is rotated.
         with ThreadPoolExecutor(1) as rotating:
             babies = []
             for ciphertext in source:

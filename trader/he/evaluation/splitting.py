@@ -15,12 +15,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from trader.he.evaluation.switching import Automorphisms
 from trader.he.parallel import run_tasks
 from trader.he.program.steps import Program, Split
 from trader.he.request import RequestParts
 from trader.he.ring import kernels
 from trader.he.ring.transform import transform
-from trader.he.seal.objects import Automorphisms
 from trader.he.types import Advance, Residues
 from trader.model.bounds import evaluate_values
 from trader.model.canonical import CanonicalModel

@@ -97,7 +97,7 @@ class TileEvaluator:
             case Add() | Combine():
                 return self._combine(step, read)
             case Refresh() | Affine() | Split():
-                raise TypeError("what SEAL does part of is not carried out on tiles")
+                raise TypeError("what switches keys is not carried out on tiles")
 
     def _gather(self, value: Tile | _Gathered) -> Tile:
         return self._rows(value, 0, len(value.indices)) if isinstance(value, _Gathered) else value

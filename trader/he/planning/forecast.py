@@ -25,14 +25,14 @@ from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Linear, Multiply, Square
 
 TRIAL_DEGREE, TRIAL_PRIME = 4096, 1073692673
-TRIAL_MODULUS_BITS = (36, 36, 37)
+TRIAL_MODULUS_BITS = (31, 31, 31)
 ZERO_ENCRYPTIONS = 2
 """Encryptions under the public key take so many times as long as those under the secret key, as measured."""
 TRIAL_ROWS = 64
 SESSION_BYTES = 4 << 20
 """Keys, tables and contexts."""
 KEY_SWITCHING_TRANSFORMS = 2
-"""What SEAL does per pair of primes when it relinearises, in transforms, as measured."""
+"""What `trader.he.evaluation.switching` does per pair of primes, in transforms, as measured."""
 DECRYPTION_TRANSFORMS = 8
 """SEAL's decryption and decoding of a component, in transforms, as measured."""
 
@@ -86,19 +86,19 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     sizes = _sizes(program, plan.packing(samples))
     cores, batches, parts = worker_count(), plan.batches(samples), len(plan.parts_of_batch(samples))
     stages = [program.stage(level) for level in range(program.depth + 1)]
-    tiles = refresh = 0.0
+    tiles = 0.0
     for stage in stages:
         times = batches * (parts if stage.level else 1)
         work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds)
         tiles += times * plan.ring_degree * work
-        refresh += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
+        tiles += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
     ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * (plan.primes + 1)
     processes = cores if ciphertexts >= seal.SMALLEST_SHARED_COUNT else 1
     encrypt = 2 * plan.ring_degree * plan.primes * (ciphertexts / processes + keys) * speeds.encrypt
     protect = _protection_seconds(plan, samples, speeds)
     products, switchings = _map_seconds(plan, samples, speeds)
     splits = batches * sum(sizes[step.name] for step in program.splits)
-    switchings += splits * _switching_seconds(plan, plan.primes, speeds)
+    tiles += splits * _switching_seconds(plan, plan.primes, speeds)
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
     expanded = sizes[INPUT] * plan.primes * plan.ring_degree * 4
     scratch = expanded + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
@@ -106,7 +106,7 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
         request_bytes=request,
         response_bytes=response,
         encrypt_seconds=encrypt,
-        evaluate_seconds=(tiles + protect + products) / cores + refresh + switchings,
+        evaluate_seconds=(tiles + protect + products) / cores + switchings,
         decrypt_seconds=plan.response_bytes(samples) / 4 * DECRYPTION_TRANSFORMS * speeds.transform,
         peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages, sizes),
         expected_error=plan.expected_error,
@@ -131,9 +131,8 @@ def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, fl
 
 
 def _switching_seconds(plan: HePlan, primes: int, speeds: _Speeds) -> float:
-    """SEAL's key switching of a ciphertext (a transform per pair of primes) and its serialization, on one core."""
-    switching = primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
-    return plan.ring_degree * (switching + 5 * primes * speeds.encrypt / 2)
+    """Key switching of a ciphertext, a transform per pair of primes, on one core."""
+    return plan.ring_degree * primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
 
 
 def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], speeds: _Speeds) -> float:
@@ -162,7 +161,7 @@ def _refresh_seconds(plan: HePlan, program: Program, level: int, sizes: Mapping[
 
 
 def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapping[str, int]) -> int:
-    """What crosses levels, where it is most; and SEAL's copy of the keys, in words of 64 bits."""
+    """What crosses levels, where it is most; and the keys."""
     if not program.depth:
         return 0
     largest = 0
@@ -171,7 +170,7 @@ def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapp
         refreshed = 2 * sum(sizes[step.name] for step in program.refreshes(stage.level))
         largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
     keys = 2 * plan.primes * (plan.primes + 1)
-    return plan.ring_degree * (4 * largest + 16 * keys)
+    return 4 * plan.ring_degree * (largest + keys)
 
 
 def _sizes(program: Program, packing: Packing) -> dict[str, int]:
@@ -184,14 +183,14 @@ def _sizes(program: Program, packing: Packing) -> dict[str, int]:
 def _speeds() -> _Speeds:
     """Measure this machine; the first call also loads or compiles the kernels."""
     residues = np.zeros((TRIAL_ROWS, TRIAL_DEGREE), dtype=np.uint32)
-    tables, message = prime_tables(TRIAL_DEGREE, TRIAL_PRIME), np.zeros(TRIAL_DEGREE, dtype=np.int64)
+    tables, message = prime_tables(TRIAL_DEGREE, TRIAL_PRIME), np.zeros(TRIAL_DEGREE)
     key = seal.SecretKey(seal.parameters(TRIAL_DEGREE, TRIAL_MODULUS_BITS))
     slots = np.random.default_rng(0).normal(size=TRIAL_DEGREE // 2)
     tile = np.zeros((TRIAL_ROWS, 2, BLOCK))
     weights = prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
 
     def transform() -> None:
-        kernels.add_integers(message, TRIAL_PRIME, 1, residues[0])
+        kernels.add_doubles(message, TRIAL_PRIME, 1, residues[0])
         tables.forward(residues[0])
 
     def load() -> None:

@@ -1,8 +1,8 @@
 """What is carried out on ciphertexts: the graph, activations as polynomials, and refreshes where depth asks for them.
 
 A product has three components, and a product of products more, at ever larger scales. A *staged* program refreshes a
-ciphertext of more than two components before it enters another product: SEAL relinearises it to two components and
-rescales it, dropping primes. Refreshes cut a program into levels: everything at one level has the same primes, and a
+ciphertext of more than two components before it enters another product: it is relinearised to two components and
+rescaled, which drops primes. Refreshes cut a program into levels: everything at one level has the same primes, and a
 value that is read at a higher level is switched there by leaving residues out. Refreshing is put off until a
 product needs it, as sums and linear layers usually leave fewer ciphertexts to refresh.
 

@@ -30,8 +30,8 @@ def _inlined(function: Any) -> Any:
 
 
 @_inlined
-def _shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
-    """value·factor mod q, where quotient = floor(factor·2^32 / q)."""
+def multiply_shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
+    """value·factor mod q for any 32-bit value, where quotient = floor(factor·2^32 / q)."""
     wide = np.uint64(value)
     estimate = (wide * np.uint64(quotient)) >> np.uint64(32)
     product = np.uint32(wide * np.uint64(factor) - estimate * np.uint64(q))
@@ -41,7 +41,7 @@ def _shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
 @_inlined
 def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
     """(low + root·high, low - root·high) mod q."""
-    product = _shoup(high, root, quotient, q)
+    product = multiply_shoup(high, root, quotient, q)
     total = np.uint32(low + product)
     difference = np.uint32(low - product)
     return min(total, np.uint32(total - q)), min(difference, np.uint32(difference + q))
@@ -114,11 +114,11 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
                 total = np.uint32(low[j] + high[j])
                 difference = np.uint32(low[j] - high[j])
                 low[j] = min(total, np.uint32(total - q))
-                high[j] = _shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
+                high[j] = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
         span <<= 1
         blocks >>= 1
     for j in range(values.size):
-        values[j] = _shoup(values[j], scaling[0], scaling[1], q)
+        values[j] = multiply_shoup(values[j], scaling[0], scaling[1], q)
 
 
 @_kernel
@@ -135,8 +135,24 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
 
 
 @_kernel
+def add_doubles(integers: NDArray[np.float64], prime: int, factor: int, residues: Residues) -> None:
+    """Add integers·factor to the residues; |integers| < 2^51, factor in [0, q)."""
+    q = np.uint32(prime)
+    real = np.float64(prime)
+    inverse = 1.0 / real
+    wide = np.uint64(factor)
+    quotient = (wide << np.uint64(32)) // np.uint64(prime)
+    for i in range(integers.size):
+        centred = np.uint32(np.int32(integers[i] - real * np.rint(integers[i] * inverse)))
+        # A negative one has wrapped around: with q added it is the smaller of the two.
+        residue = min(centred, np.uint32(centred + q))
+        total = np.uint32(residues[i] + multiply_shoup(residue, wide, quotient, q))
+        residues[i] = min(total, np.uint32(total - q))
+
+
+@_kernel
 def transform_integers(
-    limbs: NDArray[np.int64],
+    limbs: NDArray[np.float64],
     factors: NDArray[np.int64],
     primes: NDArray[np.int64],
     roots: Residues,
@@ -152,7 +168,7 @@ def transform_integers(
             row = residues[k, index]
             row[:] = 0
             for limb in range(limbs.shape[1]):
-                add_integers(limbs[k, limb], primes[index], factors[index, limb], row)
+                add_doubles(limbs[k, limb], primes[index], factors[index, limb], row)
             forward_transform(row, primes[index], roots[index], quotients[index])
 
 
@@ -203,10 +219,26 @@ def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], tot
 
 @_kernel
 def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
-    """64-bit words as residues."""
-    q = np.uint64(prime)
+    """64-bit words as residues: 2^32 times the upper half, plus the lower half."""
+    q = np.uint32(prime)
+    wide = np.uint64(prime)
+    unit = np.uint64(1 << 32) // wide
+    factor = np.uint64(1 << 32) % wide
+    quotient = (factor << np.uint64(32)) // wide
     for i in range(values.size):
-        residues[i] = np.uint32(values[i] % q)
+        upper = multiply_shoup(values[i] >> np.uint64(32), factor, quotient, q)
+        lower = multiply_shoup(values[i] & np.uint64(0xFFFFFFFF), np.uint64(1), unit, q)
+        total = np.uint32(upper + lower)
+        residues[i] = min(total, np.uint32(total - q))
+
+
+@_kernel
+def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
+    """Residues modulo another prime as residues modulo this one."""
+    q = np.uint32(prime)
+    unit = np.uint64(1 << 32) // np.uint64(prime)
+    for i in range(values.size):
+        residues[i] = multiply_shoup(values[i], np.uint64(1), unit, q)
 
 
 @_kernel

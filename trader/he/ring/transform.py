@@ -7,6 +7,7 @@ SEAL takes the smallest primitive 2N-th root of unity modulo each prime and stor
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,50 +42,64 @@ def prime_tables(degree: int, prime: int) -> PrimeTables:
     root = _minimal_root(degree, prime)
     roots = _powers_bit_reversed(root, degree, prime)
     inverse_roots = _powers_bit_reversed(pow(root, -1, prime), degree, prime)
-    scaling = np.array([pow(degree, -1, prime)], dtype=np.uint64)
     return PrimeTables(
         prime=prime,
         roots=roots.astype(np.uint32),
         root_quotients=_shoup(roots, prime),
         inverse_roots=inverse_roots.astype(np.uint32),
         inverse_quotients=_shoup(inverse_roots, prime),
-        scaling=np.concatenate([scaling.astype(np.uint32), _shoup(scaling, prime)]),
+        scaling=np.array(_with_quotient(pow(degree, -1, prime), prime), dtype=np.uint32),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RingTables:
+class RingTables(NamedTuple):
     """Tables of several primes, for kernels that go through all of them.
 
     Attributes:
         primes: [l].
         roots: [l, N].
         quotients: Shoup quotients, [l, N].
+        inverse_roots: [l, N].
+        inverse_quotients: [l, N].
+        scaling: 1/N, and its quotient, [l, 2].
+        last_inverses: the last prime's inverse modulo the others, and its quotient, [l - 1, 2].
     """
 
     primes: NDArray[np.int64]
     roots: Residues
     quotients: Residues
+    inverse_roots: Residues
+    inverse_quotients: Residues
+    scaling: Residues
+    last_inverses: Residues
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def ring_tables(degree: int, primes: tuple[int, ...]) -> RingTables:
     """Tables for a ring degree N and some primes."""
     tables = [prime_tables(degree, prime) for prime in primes]
+    *others, last = primes
     return RingTables(
         np.array(primes, dtype=np.int64),
         np.stack([table.roots for table in tables]),
         np.stack([table.root_quotients for table in tables]),
+        np.stack([table.inverse_roots for table in tables]),
+        np.stack([table.inverse_quotients for table in tables]),
+        np.stack([table.scaling for table in tables]),
+        np.array([_with_quotient(pow(last, -1, prime), prime) for prime in others], dtype=np.uint32).reshape(-1, 2),
     )
 
 
-def transform(limbs: NDArray[np.int64], positions: Sequence[int], primes: tuple[int, ...]) -> Residues:
-    """NTT form [k, primes, N] of the polynomials Σ_m limb_m·2^position_m, limbs [k, m, N] below 2^62."""
+def transform(
+    limbs: NDArray[np.int64] | NDArray[np.float64], positions: Sequence[int], primes: tuple[int, ...]
+) -> Residues:
+    """NTT form [k, primes, N] of the polynomials Σ_m limb_m·2^position_m, limbs [k, m, N], integers below 2^51."""
     count, _, degree = limbs.shape
     factors = np.array([[pow(2, position, prime) for position in positions] for prime in primes], dtype=np.int64)
     residues = np.empty((count, len(primes), degree), dtype=np.uint32)
     tables = ring_tables(degree, primes)
-    kernels.transform_integers(limbs, factors, tables.primes, tables.roots, tables.quotients, residues)
+    doubles = limbs.astype(np.float64, copy=False)
+    kernels.transform_integers(doubles, factors, tables.primes, tables.roots, tables.quotients, residues)
     return residues
 
 
@@ -119,6 +134,11 @@ def bit_reversal(count: int) -> NDArray[np.int64]:
 
 def _powers_bit_reversed(base: int, degree: int, prime: int) -> NDArray[np.uint64]:
     return _powers(base, degree, prime)[bit_reversal(degree)]
+
+
+def _with_quotient(factor: int, prime: int) -> tuple[int, int]:
+    """A factor and its Shoup quotient."""
+    return factor, (factor << 32) // prime
 
 
 def _shoup(values: NDArray[np.uint64], prime: int) -> Residues:

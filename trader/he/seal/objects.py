@@ -1,4 +1,4 @@
-"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption, relinearisation, rescaling.
+"""SEAL, through TenSEAL's raw bindings: contexts, keys, encryption, decryption.
 
 Nothing else imports TenSEAL's bindings, but for `trader.he.seal.process`. The bindings read and write files only; an
 anonymous file in memory serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this
@@ -9,12 +9,11 @@ an identifier and a number of places, then for each place a count and so many pu
 relinearisation keys have one place, Galois keys N, most of them empty.
 """
 
-import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,10 @@ from trader.he.ring import kernels
 from trader.he.ring.encoding import Slots, encode
 from trader.he.ring.expansion import SEED_BYTES, expand_seed
 from trader.he.ring.transform import prime_tables, transform
-from trader.he.seal.process import make_context, saved, scratch_file
-from trader.he.seal.transparency import opaque
+from trader.he.seal.process import HEADER, make_context, saved, scratch_file
 from trader.he.seal.zeros import ZeroProcess
 from trader.he.types import Buffer, Progress, Residues, Words
 
-_HEADER = struct.Struct("<HBBBBHQ")
 _FIELDS = struct.Struct("<4QBQQQdQ")
 _PLAINTEXT = struct.Struct("<4QQd")
 _COUNT = struct.Struct("<Q")
@@ -173,16 +170,16 @@ class SecretKey:
             SessionError: the process has ended before its time.
         """
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
-        # The process takes about as long to start as a key or two.
-        own = len(elements) - max(1, (len(elements) - 1) // 2) if shared else len(elements)
+        # The process takes about as long to start as this one to unpack the keys of both.
+        own = len(elements) - max(1, (len(elements) + relinearise) // 2) if shared else len(elements)
         with ExitStack() as stack, _raised_as_session_error():
             process = self._start_process(stack, elements[own:]) if shared else None
-            made = [saved(self._generator.create_relin_keys())] if relinearise else []
-            made += [saved(self._generator.create_galois_keys([element])) for element in elements[:own]]
-            found = [_read_keys(_content(key)) for key in made]
+            found = [_read_keys(saved(self._generator.create_relin_keys()), 0)] if relinearise else []
+            for element in elements[:own]:
+                found.append(_read_keys(saved(self._generator.create_galois_keys([element])), _place(element)))
             if process is not None:
-                found += [_read_keys(_content(process.read())) for _ in elements[own:]]
-        return [keys for (keys,) in found]
+                found += [_read_keys(process.read(), _place(element)) for element in elements[own:]]
+        return found
 
     def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> ZeroProcess:
         """A process that makes encryptions of zero, or keys; it ends with the stack."""
@@ -281,108 +278,6 @@ class PublicKey:
         return ciphertext
 
 
-class Refresher:
-    """Relinearises and rescales ciphertexts under the other party's relinearisation keys.
-
-    `trader.he.wire.container` has checked the form of the keys; nothing says that they are keys. If they aren't, the
-    results are noise, which the one who sent them will decrypt.
-
-    Args:
-        parameters: of the ring.
-        keys: one [2, primes + 1, N] per prime, the special prime last.
-    """
-
-    def __init__(self, parameters: Parameters, keys: Words) -> None:
-        self._parameters = parameters
-        self._keys = sealapi.RelinKeys()
-        with scratch_file(*_key_bytes(parameters, 1, {0: keys})) as path:
-            self._keys.load(parameters.context, path)
-        self._evaluator = sealapi.Evaluator(parameters.context)
-
-    def refresh(self, residues: Residues, dropped: int) -> Residues:
-        """A ciphertext [components, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
-        return opaque(lambda source: self._refresh(source, dropped), residues, self._parameters.primes)
-
-    def _refresh(self, residues: Residues, dropped: int) -> Residues:
-        # SEAL keeps a scale of its own, which must stay within the modulus; the true one is the caller's.
-        primes = self._parameters.primes[: residues.shape[1]]
-        scale = float(math.prod(primes[len(primes) - dropped :]))
-        ciphertext = _load_ciphertext(self._parameters, residues, scale)
-        if residues.shape[0] > 2:
-            self._evaluator.relinearize_inplace(ciphertext, self._keys)
-        for _ in range(dropped):
-            self._evaluator.rescale_to_next_inplace(ciphertext)
-        return _residues(saved(ciphertext))
-
-
-class Automorphisms:
-    """Automorphisms of ciphertexts under the other party's Galois keys, which are as unproven as all its keys.
-
-    Slot i of a ciphertext that is rotated by s holds what was in slot i + s, modulo N/2.
-
-    Args:
-        parameters: of the ring.
-        keys: by Galois element, one [2, primes + 1, N] per prime, the special prime last.
-    """
-
-    def __init__(self, parameters: Parameters, keys: Mapping[int, Words]) -> None:
-        self._parameters = parameters
-        self._evaluator = sealapi.Evaluator(parameters.context)
-        self._given = keys
-
-    @cached_property
-    def _keys(self) -> Any:
-        """SEAL's object, which takes a while to make: when it is used, by the thread that uses it."""
-        keys = sealapi.GaloisKeys()
-        places = {(element - 1) // 2: key for element, key in self._given.items()}
-        self._given = {}  # SEAL has a copy of its own
-        with scratch_file(*_key_bytes(self._parameters, self._parameters.degree, places)) as path:
-            keys.load(self._parameters.context, path)
-        return keys
-
-    def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
-        """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
-        yield residues
-        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
-        with suppress(RuntimeError):  # SEAL doesn't go on with a transparent one
-            while True:
-                self._rotate(ciphertext, turns)
-                residues = _residues(saved(ciphertext))
-                yield residues
-        while True:
-            residues = self.rotated_sum(np.stack([np.zeros_like(residues), residues]), turns, ())
-            yield residues
-
-    def rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
-        """Σ_i of part i of [k, 2, l, N] rotated i times by the turns; then, fold by fold, that and its rotation."""
-        return opaque(lambda source: self._rotated_sum(source, turns, folds), parts, self._parameters.primes)
-
-    def _rotated_sum(self, parts: Residues, turns: Sequence[int], folds: Sequence[Sequence[int]]) -> Residues:
-        total = _load_ciphertext(self._parameters, parts[-1], 1.0)
-        for part in reversed(parts[:-1]):
-            self._rotate(total, turns)
-            self._evaluator.add_inplace(total, _load_ciphertext(self._parameters, part, 1.0))
-        for first, *others in folds:
-            rotated = sealapi.Ciphertext()
-            self._evaluator.rotate_vector(total, first, self._keys, rotated)
-            self._rotate(rotated, others)
-            self._evaluator.add_inplace(total, rotated)
-        return _residues(saved(total))
-
-    def conjugate(self, residues: Residues) -> Residues:
-        """A ciphertext [2, l, N] with its slots' complex conjugates."""
-        return opaque(self._conjugate, residues, self._parameters.primes)
-
-    def _conjugate(self, residues: Residues) -> Residues:
-        ciphertext = _load_ciphertext(self._parameters, residues, 1.0)
-        self._evaluator.complex_conjugate_inplace(ciphertext, self._keys)
-        return _residues(saved(ciphertext))
-
-    def _rotate(self, ciphertext: Any, turns: Sequence[int]) -> None:
-        for turn in turns:
-            self._evaluator.rotate_vector_inplace(ciphertext, turn, self._keys)
-
-
 def conjugation_element(degree: int) -> int:
     """The automorphism X → X^e that conjugates slots: e = 2N - 1."""
     return 2 * degree - 1
@@ -393,33 +288,22 @@ def rotation_element(rotation: int, degree: int) -> int:
     return pow(3, rotation, 2 * degree)
 
 
-def _key_bytes(parameters: Parameters, places: int, keys: Mapping[int, Words]) -> list[Buffer]:
-    """Key-switching keys by place as SEAL reads them, without compression, in pieces."""
-    identifier = parameters.context.key_parms_id()
-    pieces: list[Buffer] = [_KEYS.pack(*identifier, places)]
-    for place in range(places):
-        found = keys.get(place, ())
-        pieces.append(_COUNT.pack(len(found)))
-        for key in found:
-            pieces += _serialize(identifier, key, 1.0)
-    return [_header(_length(pieces)), *pieces]
+def _place(element: int) -> int:
+    """Where SEAL keeps the Galois key of an element."""
+    return (element - 1) // 2
 
 
-def _read_keys(content: bytes) -> list[list[Seeded]]:
-    """Key-switching keys that SEAL has just written: those of each place that has any."""
-    places = _KEYS.unpack_from(content)[-1]
-    position, found = _KEYS.size, []
-    for _ in range(places):
-        (count,) = _COUNT.unpack_from(content, position)
-        position += _COUNT.size
-        keys = []
-        for _ in range(count):
-            size = _HEADER.unpack_from(content, position)[-1]
-            keys.append(_seeded(content[position + _HEADER.size : position + size]))
-            position += size
-        if keys:
-            found.append(keys)
-    return found
+def _read_keys(saved: bytes, place: int) -> list[Seeded]:
+    """A key-switching key that SEAL has just written, the only one, at its place: the counts before it are zero."""
+    content = _content(saved)
+    position, keys = _KEYS.size + place * _COUNT.size, []
+    (count,) = _COUNT.unpack_from(content, position)
+    position += _COUNT.size
+    for _ in range(count):
+        size = HEADER.unpack_from(content, position)[-1]
+        keys.append(_seeded(content[position + HEADER.size : position + size]))
+        position += size
+    return keys
 
 
 def _read_key(parameters: Parameters, kept: bytes) -> Any:
@@ -457,14 +341,14 @@ def _length(pieces: Sequence[Buffer]) -> int:
 
 
 def _header(content_bytes: int) -> bytes:
-    return _HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, _HEADER.size + content_bytes)
+    return HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, HEADER.size + content_bytes)
 
 
 def _content(saved: bytes) -> bytes:
     """What follows the header, decompressed."""
-    compression = _HEADER.unpack_from(saved)[4]
-    content = saved[_HEADER.size :]
-    return zstandard.ZstdDecompressor().decompressobj().decompress(content) if compression == _ZSTANDARD else content
+    compression = HEADER.unpack_from(saved)[4]
+    content = saved[HEADER.size :]
+    return zstandard.ZstdDecompressor().decompress(content) if compression == _ZSTANDARD else content
 
 
 def _centred(residues: Residues, degree: int, prime: int) -> NDArray[np.int64]:
@@ -490,5 +374,5 @@ def _seeded(content: bytes) -> Seeded:
 
 
 def _values(content: bytes, count: int, fields: struct.Struct = _FIELDS) -> Residues:
-    start = fields.size + _HEADER.size + _COUNT.size
+    start = fields.size + HEADER.size + _COUNT.size
     return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)

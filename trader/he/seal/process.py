@@ -17,7 +17,9 @@ import _sealapi_cpp as sealapi
 JOB = struct.Struct("<4I")
 """Ring degree, number of prime sizes, bytes of the secret key, number of Galois elements."""
 ELEMENT = struct.Struct("<I")
-LENGTH = struct.Struct("<I")
+HEADER = struct.Struct("<HBBBBHQ")
+"""SEAL's own, before everything that it writes: its last field is the length of all, header included."""
+_STDOUT = "/dev/fd/1"
 
 
 @contextmanager
@@ -68,24 +70,33 @@ def _main() -> None:
         key.load(context, path)
     elements = [ELEMENT.unpack(source.read(ELEMENT.size))[0] for _ in range(element_count)]
     try:
-        for item in _galois_keys(context, key, elements) if elements else _zeros(context, key):
-            sys.stdout.buffer.write(LENGTH.pack(len(item)) + item)
-            sys.stdout.buffer.flush()
+        if elements:
+            _write_galois_keys(context, key, elements)
+        else:
+            _write_zeros(context, key)
     except BrokenPipeError:
         # Nobody reads any more; Python would flush once more at exit.
         os._exit(0)
 
 
-def _galois_keys(context: Any, key: Any, elements: Sequence[int]) -> list[bytes]:
-    """All of them before the first is written: a pipe holds less than one, and the reader is busy."""
+def _write_galois_keys(context: Any, key: Any, elements: Sequence[int]) -> None:
+    """All of them are made before the first is written: a pipe holds less than one, and the reader is busy."""
     generator = sealapi.KeyGenerator(context, key)
-    return [saved(generator.create_galois_keys([element])) for element in elements]
+    for item in [saved(generator.create_galois_keys([element])) for element in elements]:
+        sys.stdout.buffer.write(item)
+    sys.stdout.buffer.flush()
 
 
-def _zeros(context: Any, key: Any) -> Iterator[bytes]:
+def _write_zeros(context: Any, key: Any) -> None:
+    """SEAL writes into the pipe, without a file in between."""
     encryptor = sealapi.Encryptor(context, key)
-    while True:
-        yield saved(encryptor.encrypt_zero_symmetric())
+    try:
+        while True:
+            encryptor.encrypt_zero_symmetric().save(_STDOUT)
+    except RuntimeError as error:
+        if "I/O error" in str(error):
+            raise BrokenPipeError from error
+        raise
 
 
 if __name__ == "__main__":

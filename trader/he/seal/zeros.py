@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from trader.he.seal import process as seal_process
-from trader.he.seal.process import ELEMENT, JOB, LENGTH, scratch_file
+from trader.he.seal.process import ELEMENT, HEADER, JOB, scratch_file
 
 
 class ZeroProcess:
@@ -38,8 +38,8 @@ class ZeroProcess:
         Raises:
             EOFError: the process has ended.
         """
-        (length,) = LENGTH.unpack(self._read(LENGTH.size))
-        return self._read(length)
+        header = self._read(HEADER.size)
+        return header + self._read(HEADER.unpack(header)[-1] - HEADER.size)
 
     def _read(self, count: int) -> bytes:
         data = self._output.read(count)

@@ -5,6 +5,8 @@ fail), and against `evaluate` as it is, where it must not. Attacks with other me
 `tests/adversarial/test_hidden_coefficients.py`.
 """
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from trader.he.layouts.visible import Visible
 from trader.he.planning.plan import HePlan
 from trader.he.request import RequestParts
 from trader.he.ring.arithmetic import BLOCK
-from trader.he.ring.encoding import _join, coefficients
+from trader.he.ring.embedding import embed, embedding_tables
 from trader.he.ring.expansion import BUFFER_WORDS
 from trader.he.ring.transform import prime_tables
 from trader.he.seal.objects import PublicKey, Seeded
@@ -187,6 +189,16 @@ def test_encryptions_of_zero_with_two_components_would_not_be_enough(monkeypatch
     assert found == _centred(_true_form(model), buyer.parameters.primes[0])
 
 
+def _polynomial(slots, degree, scale):
+    """Slots of extended precision [2, N/2], real and imaginary parts, at a scale as a polynomial of integers."""
+    limbs, total = np.empty((2, degree)), np.zeros(degree, dtype=object)
+    first = slots.astype(np.float64)
+    for part in (first, (slots - first).astype(np.float64)):
+        embed(part[0] + 1j * part[1], 2.0**80, 40, embedding_tables(degree), limbs)
+        total += np.array([int(low) + (int(high) << 40) for low, high in limbs.T], dtype=object)
+    return [round(scale * int(value) / 2**80) for value in total]
+
+
 def _noise(buyer, model, inputs, part):
     """What the visible coefficients of the first ciphertext hold beside two outputs, exactly; in units of the noise."""
     scale = 1 << output_scale_bits(model.graph, model.scale_bits)
@@ -194,9 +206,9 @@ def _noise(buyer, model, inputs, part):
     slots = np.tile(exact[:, :2].T, buyer.plan.slots // len(inputs))
     visible, degree = buyer.visible[0], buyer.plan.ring_degree
     assert visible.joined
-    outputs = _join(coefficients(slots, degree))[:: visible.gap(degree)] * np.longdouble(buyer.plan.output_scale)
+    outputs = _polynomial(slots, degree, Fraction(buyer.plan.output_scale))[:: visible.gap(degree)]
     found = centred_integers(buyer.coefficients(part[0]), buyer.primes)[:: visible.gap(degree)]
-    differences = [value - int(output) for value, output in zip(found, outputs, strict=True)]
+    differences = [value - output for value, output in zip(found, outputs, strict=True)]
     return np.array(differences, dtype=object) / 2 ** buyer.plan.visible_flooding_bits(visible)
 
 

@@ -101,7 +101,7 @@ def test_without_hiding_they_would_be_answered(monkeypatch):
 
 def test_a_split_without_conjugation_would_mix_samples(monkeypatch):
     """Products of unsplit samples are mixtures."""
-    monkeypatch.setattr("trader.he.seal.objects.Automorphisms.conjugate", lambda _, residues: residues.copy())
+    monkeypatch.setattr("trader.he.evaluation.switching.Automorphisms.conjugate", lambda _, residues: residues.copy())
     model = _wide(20, 1)
     inputs = random_inputs(model, 4096 + 10)
     buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)

@@ -1,11 +1,12 @@
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
 from tenseal import sealapi
 
-from trader.he import SessionError
 from trader.he.planning.propagation import fresh_noise, switching_noise
+from trader.he.ring.embedding import embed, embedding_tables
 from trader.he.ring.encoding import coefficients, encode
 from trader.he.ring.transform import prime_tables
 from trader.he.seal import objects as seal
@@ -106,9 +107,46 @@ def test_errors_of_encoding_for_packed_plans_stay_below_those_of_rotations():
     assert error < switching_noise(degree, len(primes)) / 8
 
 
-def test_a_machine_without_extended_precision_says_so(monkeypatch):
-    monkeypatch.setattr(np, "longdouble", np.float64)
-    primes = seal.parameters(1024, (31, 31, 31, 20)).primes
-    encode(np.ones(3), 2.0**50, 1024, primes)
-    with pytest.raises(SessionError, match="64 bits' precision: use an x86-64 machine"):
-        encode(np.ones(3), 2.0**51, 1024, primes)
+@pytest.mark.parametrize("degree", [1024, 2048])
+def test_the_embedding_has_a_hundred_bits(degree):
+    """One slot after the other: ζ^-et·v/n and its conjugate's, by the decimals of ζ."""
+    bits, length = 88, degree // 2
+    limbs = np.empty((2, degree))
+    for slot, value in [(0, 1), (1, 1j), (7, 1 - 1j), (length - 1, 0.375 + 1j)]:
+        slots = np.zeros(length, dtype=np.complex128)
+        slots[slot] = value
+        embed(slots, 2.0**bits, 40, embedding_tables(degree), limbs)
+        found = [int(low) + (int(high) << 40) for low, high in limbs.T]
+        exponent = pow(3, slot, 2 * degree)
+        sign = 1 if exponent % 4 == 1 else -1  # of imaginary parts, whose slots are i or -i
+        for t in [0, 1, 2, 100, length, degree - 1]:
+            cosine, sine = _turn(exponent * t % (2 * degree), degree)
+            expected = (cosine * Decimal(value.real) + sine * sign * Decimal(value.imag)) * 2**bits / length
+            assert abs(found[t] - expected) < Decimal("0.51")
+
+
+def _turn(count, degree):
+    """(cos, sin) of count/degree times π, 50 digits, by their series."""
+    with localcontext(prec=60):
+        angle = Decimal("3.14159265358979323846264338327950288419716939937511") * count / degree
+        sums, term, power = [Decimal(0), Decimal(0)], Decimal(1), 0
+        while abs(term) > Decimal(10) ** -50:
+            sums[power % 2] += -term if power % 4 > 1 else term
+            power += 1
+            term *= angle / power
+        return sums
+
+
+def test_the_embedding_of_many_values_agrees_with_extended_precision():
+    degree = 1024
+    generator = np.random.default_rng(8)
+    slots = generator.normal(size=degree // 2) + 1j * generator.normal(size=degree // 2)
+    limbs = np.empty((2, degree))
+    embed(slots, 2.0**60, 40, embedding_tables(degree), limbs)
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)])
+    values = np.where(exponents % 4 == 1, slots, slots.conj()).astype(np.clongdouble)
+    pi = np.longdouble("3.14159265358979323846264338327950288")
+    for t in (0, 1, 3, 511, 512, 1023):
+        turns = np.exp(-1j * (pi * (exponents * t % (2 * degree)) / degree))
+        expected = (turns * values).real.sum() * np.longdouble(2.0**60) / (degree // 2)
+        assert abs(limbs[0, t] + np.longdouble(limbs[1, t]) * 2**40 - expected) < 2

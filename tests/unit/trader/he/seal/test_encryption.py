@@ -6,6 +6,7 @@ from tenseal import sealapi
 
 from tests.simulators.he_models import decrypt_slots
 from trader.he import SessionError
+from trader.he.evaluation.switching import Automorphisms
 from trader.he.ring.transform import prime_tables
 from trader.he.seal import objects as seal
 
@@ -134,7 +135,7 @@ def test_galois_keys_of_another_process_rotate(monkeypatch):
     elements = [seal.rotation_element(step, degree) for step in steps]
     _, *keys = key.switching_keys(elements, relinearise=True)
     expanded = {e: np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)}
-    rotator = seal.Automorphisms(parameters, expanded)
+    rotator = Automorphisms(parameters, expanded)
     slots = np.random.default_rng(4).normal(size=degree // 2)
     ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
     for step in steps:
