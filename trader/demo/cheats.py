@@ -175,7 +175,9 @@ class HostileSession(he.ClientSession):
         super()._write_keys(request, nonce, context)
         parameters = request.parameters
         chosen = math.prod(parameters.primes) // 4 * parameters.special_prime
-        request.parts[0][:] = [[chosen % prime] for prime in parameters.all_primes]  # a constant, in NTT form
+        request.parts[Part.PUBLIC_KEY][:] = [
+            [chosen % prime] for prime in parameters.all_primes
+        ]  # a constant, in NTT form
 
 
 class HostileRequestBuyer(BuyerConduct):

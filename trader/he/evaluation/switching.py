@@ -42,8 +42,8 @@ class _SwitchingKey:
 class Refresher:
     """Relinearises and rescales ciphertexts under the other party's relinearisation key.
 
-    `trader.he.wire.container` has checked the form of the key; nothing says that it is one. If it isn't, the results are noise,
-    which the one who sent it will decrypt.
+    `trader.he.wire.container` has checked the form of the key; nothing says that it is one. If it isn't, the results
+    are noise, which its sender will decrypt.
 
     Args:
         parameters: of the ring.
