@@ -15,6 +15,7 @@ import numpy as np
 from trader import he
 from trader.delivery import generate_key
 from trader.demo.stranger import Squatter
+from trader.he.planning.request_order import Part
 from trader.package.prepare import committed_fields
 from trader.parties.conduct import HONEST_BUYER, HONEST_SELLER, BuyerConduct, SellerConduct
 from trader.tolerance import needed_tolerance
