@@ -19,6 +19,7 @@ from trader.he import ClientSession, HePlan
 from trader.he.evaluation.batched import BatchedEvaluator
 from trader.he.evaluation.packed import PackedEvaluator
 from trader.he.layouts.packing import SWITCHINGS_PER_KEY
+from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import dropped_products
 from trader.he.planning.propagation import value_scales
 from trader.he.planning.search import CIPHERTEXTS_PER_SPLIT, PRODUCTS_PER_CIPHERTEXT, PRODUCTS_PER_SWITCHING
@@ -27,7 +28,6 @@ from trader.he.ring import kernels
 from trader.he.ring.arithmetic import CPU
 from trader.he.ring.encoding import coefficients, to_residues
 from trader.he.seal.objects import SecretKey
-from trader.he.session import plan_parameters
 from trader.he.types import Residues
 from trader.he.wire.container import read_container
 from trader.model import CanonicalModel

@@ -24,9 +24,9 @@ from tests.simulators.trading import Trading
 from trader.chain import Chain
 from trader.he import ClientSession, HePlan, commit_outputs, evaluate
 from trader.he.layouts.visible import _slots
+from trader.he.planning.parameters import plan_parameters
 from trader.he.ring import kernels
 from trader.he.ring.transform import transform
-from trader.he.session import plan_parameters
 from trader.he.wire.container import ContainerWriter, read_container
 from trader.model import CanonicalModel, output_scale_bits
 from trader.model.postprocessing import PostProcessing, PostProcessingKind

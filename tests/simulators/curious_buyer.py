@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from tests.simulators.he_models import decrypt_slots, finish_request
 from trader.he import HePlan, evaluate
 from trader.he.layouts.visible import Visible, read_values
+from trader.he.planning.parameters import plan_parameters
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.transform import prime_tables
 from trader.he.seal.objects import SecretKey, Seeded
-from trader.he.session import plan_parameters
 from trader.he.types import Residues
 from trader.he.wire.container import ContainerWriter, read_container
 from trader.model import CanonicalModel

@@ -65,6 +65,89 @@ def test_there_are_sources() -> None:
     assert {"contracts", "ledger", "trader", "trader.trade", "zk"} <= set(PACKAGES)
 
 
+IMPORTS = """\
+zk.errors:
+zk.field:
+zk.storage:
+zk.ezkl: errors storage
+zk.setup: errors storage ezkl
+zk.circuits: errors field storage ezkl setup
+zk.binding: errors field storage ezkl setup circuits
+zk.proofs: errors field storage ezkl setup circuits binding
+ledger.errors:
+ledger.entries: errors
+ledger.merkle: errors
+ledger.checkpoint: errors entries merkle
+ledger.storage: errors entries merkle
+ledger.log: entries merkle checkpoint storage
+ledger.reading: errors entries merkle checkpoint storage log
+ledger.indexing: errors entries storage log reading
+trader.errors:
+trader.files: errors
+trader.trade:
+trader.model: errors
+trader.he.types:
+trader.he.errors: errors
+trader.he.parallel: he.types
+trader.he.ring: he.types he.errors
+trader.he.seal: he.types he.errors he.parallel he.ring
+trader.he.wire: he.types he.errors he.parallel he.ring
+trader.he.program: model he.errors
+trader.he.layouts: model he.types he.ring he.program
+trader.he.planning: model he.errors he.parallel he.ring he.seal he.wire he.program he.layouts
+trader.he.request: he.types he.parallel he.ring he.seal he.wire he.planning
+trader.he.session: he.types he.errors he.ring he.seal he.wire he.layouts he.planning he.request
+trader.he.evaluation: model he.types he.errors he.parallel he.ring he.seal he.wire he.program he.layouts he.planning \
+he.request
+trader.he: he.errors he.wire he.layouts he.planning he.session he.evaluation
+trader.tolerance: he
+trader.exchange: errors files
+trader.package: errors files model he tolerance exchange
+trader.delivery: errors
+trader.chain: errors files trade delivery
+trader.certificates: errors model package
+trader.verify: errors model he tolerance package delivery
+trader.parties: errors files trade model he exchange package delivery chain verify
+trader.rehearsal: errors model he chain
+trader.report: trade
+trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
+trader.cli: errors files model he exchange package delivery chain certificates verify rehearsal report demo
+"""
+"""Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
+ROOMS: dict[str, set[str]] = {
+    room: {f"{room.partition('.')[0]}.{other}" for other in others.split()}
+    for room, _, others in (line.partition(":") for line in IMPORTS.splitlines())
+}
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in: the longest of the names that it begins with."""
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len, default="")
+
+
+def rooms_imported_by(path: Path) -> set[str]:
+    """The rooms of the same package that a file imports; its own is left out."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == path.parts[0]:
+            found |= {room_of(f"{node.module}.{alias.name}") for alias in node.names}
+    return found - {room_of(".".join(path.with_suffix("").parts).removesuffix(".__init__")), ""}
+
+
+def test_rooms_import_what_the_table_says_and_nothing_back() -> None:
+    imported: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for path in SOURCES:
+        module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        if path.parts[0] != "contracts" and module not in LAYERS:
+            assert room_of(module), f"{path} stands in no room"
+            imported[room_of(module)] |= rooms_imported_by(path)
+    assert imported == ROOMS
+    above: set[str] = set()
+    for room, others in ROOMS.items():
+        assert others <= above, f"{room} imports {others - above}, which stand below it"
+        above.add(room)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named(SOURCES))
 def test_imports_point_down(path: Path) -> None:
     package = path.parts[0]

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.errors import PlanError, SessionError
+from trader.he.errors import SessionError
 from trader.he.layouts.visible import read_values
+from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import HePlan
 from trader.he.planning.policy import DEFAULT_POLICY, SecurityPolicy
 from trader.he.request import RequestParts
@@ -27,21 +28,6 @@ NONCE_BYTES = 32
 _KEPT = struct.Struct(">Q32s32s")
 """Samples, request digest and response digest, zeros for none, before the secret key of a session that was kept."""
 _NO_RESPONSE = bytes(32)
-
-
-def plan_parameters(plan: HePlan) -> seal.Parameters:
-    """SEAL's parameters of a plan.
-
-    Raises:
-        PlanError: they don't give the plan's `parameters_id`.
-    """
-    parameters = seal.parameters(plan.ring_degree, plan.modulus_bits)
-    if parameters.parameters_id != plan.parameters_id:
-        raise PlanError(
-            f"the plan's parameters hash to {parameters.parameters_id}, it states {plan.parameters_id}. "
-            "Ask the seller for a plan made with this release."
-        )
-    return parameters
 
 
 class ClientSession:

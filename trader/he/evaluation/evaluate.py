@@ -16,6 +16,7 @@ from trader.he.evaluation.packed import PackedEvaluator
 from trader.he.evaluation.privacy import Protection
 from trader.he.layouts.visible import charged_samples
 from trader.he.parallel import run_ahead
+from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import HePlan, PackedPlan, dropped_products
 from trader.he.planning.policy import check_flooding
 from trader.he.planning.propagation import value_scales
@@ -24,7 +25,6 @@ from trader.he.request import Inputs, RequestParts
 from trader.he.ring.arithmetic import CPU
 from trader.he.ring.gpu import TorchArithmetic
 from trader.he.seal.objects import PublicKey
-from trader.he.session import plan_parameters
 from trader.he.types import Advance, Buffer, Progress, Residues
 from trader.he.wire.container import ContainerWriter, read_container, stated_samples
 from trader.model.canonical import CanonicalModel
@@ -74,33 +74,44 @@ def evaluate(
     samples = _asked_samples(request, samples)
     plan = plan.for_samples(samples)
     check_flooding(plan)
-    parameters = plan_parameters(plan)
+    program, scales = _scaled_program(plan, model)
+    parts, request_digest = _read_request(plan, request, samples, context)
+    evaluator = _evaluator(model, program, scales, parts, device)
+    layout = plan.response_layout(samples, parts.parameters.primes)
+    writer = ContainerWriter("response", plan.digest, samples, layout, path)
+    advance = _counter(progress, plan.batches(samples) * evaluator.steps)
+    protection = Protection(plan, parts.parameters, PublicKey(parts.parameters, parts.read_public_key()))
+    visible = itertools.chain.from_iterable(plan.visible(samples))
+    with run_ahead(protection.draw, visible, COVERS_AHEAD) as next_cover:
+        for batch, part in enumerate(writer.parts):
+            left = samples - batch * plan.samples_per_batch
+            part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
+            for ciphertext in part:
+                next_cover().apply(ciphertext)
+    return writer.finish(request_digest)
+
+
+def _scaled_program(plan: HePlan, model: CanonicalModel) -> tuple[Program, Mapping[str, Fraction]]:
+    """What is computed for a model, and the scale of each of its values."""
     program = plan.program(model.graph)
-    scales = value_scales(
-        program,
-        plan.input_scale_bits,
-        plan.weight_scale_bits or plan.scale_bits,
-        dropped_products(parameters.primes, plan.dropped_primes),
-    )
+    dropped = dropped_products(plan_parameters(plan).primes, plan.dropped_primes)
+    scales = value_scales(program, plan.input_scale_bits, plan.weight_scale_bits or plan.scale_bits, dropped)
     _check_fit(plan, model, program, scales)
+    return program, scales
+
+
+def _read_request(plan: HePlan, request: Buffer, samples: int, context: bytes) -> tuple[RequestParts, bytes]:
+    """Check a request, its form and then the proof of its public key, before anything else is done with it.
+
+    Returns:
+        Its parts, and its digest.
+    """
+    parameters = plan_parameters(plan)
     layout = plan.request_layout(samples, parameters.all_primes)
     container = read_container(request, "request", plan.digest, samples, layout)
     parts = RequestParts(plan, samples, parameters, container.parts)
     parts.statement(container.reference, context).verify(parts.read_proof())
-    protection = Protection(plan, parameters, PublicKey(parameters, parts.read_public_key()))
-    evaluator = _evaluator(model, program, scales, parts, device)
-    layout = plan.response_layout(samples, parameters.primes)
-    writer = ContainerWriter("response", plan.digest, samples, layout, path)
-    size, batches = plan.samples_per_batch, plan.batches(samples)
-    advance = _counter(progress, batches * evaluator.steps)
-    lefts = [samples - batch * size for batch in range(batches)]
-    visible = itertools.chain.from_iterable(plan.visible(samples))
-    with run_ahead(protection.draw, visible, COVERS_AHEAD) as next_cover:
-        for batch, (part, left) in enumerate(zip(writer.parts, lefts, strict=True)):
-            part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
-            for ciphertext in part:
-                next_cover().apply(ciphertext)
-    return writer.finish(container.digest)
+    return parts, container.digest
 
 
 def _asked_samples(request: Buffer, paid: int) -> int:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he.session import plan_parameters
+from trader.he.planning.parameters import plan_parameters
 from trader.model import Linear
 from trader.model.graph import INPUT
 from trader.model.manifest import ModelCard

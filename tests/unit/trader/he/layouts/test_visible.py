@@ -7,11 +7,11 @@ from tests.simulators.curious_buyer import centred_integers
 from tests.simulators.he_models import plan_for, random_inputs, random_network
 from trader.he.evaluation.privacy import Protection
 from trader.he.layouts.visible import Visible, centre, charged_samples, read_values
+from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import HePlan
 from trader.he.ring.encoding import encode
 from trader.he.ring.sampling import random_residues
 from trader.he.seal.objects import parameters
-from trader.he.session import plan_parameters
 
 DEGREE, PRIMES = 1024, parameters(1024, (27, 26, 26, 14)).primes
 PERIODS = [1, 2, 4, 64, 512]

@@ -119,7 +119,7 @@ def test_hostile_responses_are_refused(trade, name):
 
 
 def test_residue_equal_to_its_prime_is_refused(trade):
-    from trader.he.session import plan_parameters
+    from trader.he.planning.parameters import plan_parameters
 
     model, plan, _, request, _ = trade
     prime = plan_parameters(plan).primes[-1]
@@ -201,7 +201,7 @@ def test_secret_key_never_travels(trade):
 
 
 def test_arrays_of_a_checked_container_are_read_only(trade):
-    from trader.he.session import plan_parameters
+    from trader.he.planning.parameters import plan_parameters
     from trader.he.wire.container import read_container
 
     _, plan, _, request, _ = trade

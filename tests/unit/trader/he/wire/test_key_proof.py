@@ -11,12 +11,12 @@ import pytest
 from tests.simulators.he_models import NONCE, finish_request, plan_for, random_inputs, random_network
 from trader.he import ClientSession, SecurityError, WireError, evaluate
 from trader.he.evaluation import evaluate as evaluation_module
+from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.policy import FLOODING_MARGIN_BITS, check_flooding, least_flooding_bits
 from trader.he.request import RequestParts
 from trader.he.ring.sampling import random_integers
 from trader.he.ring.transform import prime_tables, transform
 from trader.he.seal.objects import PublicKey, SecretKey, Seeded, parameters
-from trader.he.session import plan_parameters
 from trader.he.wire.container import ContainerWriter, read_container
 from trader.he.wire.key_proof import DIGEST_BYTES, WITNESS_BOUNDS, Form, Statement, canonical_norm, shift
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tests.simulators.he_models import NONCE, plan_for, random_inputs, random_network
 from trader.he import HePlan, WireError, evaluate
 from trader.he.evaluation import evaluate as evaluation
+from trader.he.planning.parameters import plan_parameters
 from trader.he.request import RequestParts
 from trader.he.ring.transform import prime_tables
 from trader.he.seal.objects import SecretKey, Seeded
-from trader.he.session import plan_parameters
 from trader.he.wire.container import ContainerWriter
 from trader.model import CanonicalModel
 

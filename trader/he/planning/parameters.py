@@ -1,0 +1,20 @@
+"""SEAL's parameters for a plan."""
+
+from trader.he.errors import PlanError
+from trader.he.planning.plan import HePlan
+from trader.he.seal import objects as seal
+
+
+def plan_parameters(plan: HePlan) -> seal.Parameters:
+    """SEAL's parameters of a plan.
+
+    Raises:
+        PlanError: they don't give the plan's `parameters_id`.
+    """
+    parameters = seal.parameters(plan.ring_degree, plan.modulus_bits)
+    if parameters.parameters_id != plan.parameters_id:
+        raise PlanError(
+            f"the plan's parameters hash to {parameters.parameters_id}, it states {plan.parameters_id}. "
+            "Ask the seller for a plan made with this release."
+        )
+    return parameters
