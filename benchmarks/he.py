@@ -20,7 +20,7 @@ from benchmarks.he_networks import network_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.he.planning.parameters import plan_parameters
-from trader.he.seal.objects import SecretKey
+from trader.he.seal import SecretKey
 from trader.he.wire.key_proof import Form, Statement
 from trader.model import CanonicalModel, measured_bounds
 from trader.rehearsal.networks import SCALE_BITS, random_network

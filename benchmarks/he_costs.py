@@ -27,7 +27,7 @@ from trader.he.request import RequestParts
 from trader.he.ring import kernels
 from trader.he.ring.arithmetic import CPU
 from trader.he.ring.encoding import coefficients, to_residues
-from trader.he.seal.objects import SecretKey
+from trader.he.seal import SecretKey
 from trader.he.types import Residues
 from trader.he.wire.container import read_container
 from trader.model import CanonicalModel

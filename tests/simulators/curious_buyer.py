@@ -12,7 +12,7 @@ from trader.he.layouts.visible import Visible, read_values
 from trader.he.planning.parameters import plan_parameters
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.transform import prime_tables
-from trader.he.seal.objects import SecretKey, Seeded
+from trader.he.seal import SecretKey, Seeded
 from trader.he.types import Residues
 from trader.he.wire.container import ContainerWriter, read_container
 from trader.model import CanonicalModel

@@ -7,7 +7,7 @@ from trader.he import PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
 from trader.he.planning.plan import BatchedPlan
 from trader.he.request import RequestParts
-from trader.he.seal.objects import SecretKey
+from trader.he.seal import SecretKey
 from trader.he.types import Residues
 from trader.he.wire.container import ContainerWriter
 from trader.model import CanonicalModel, evaluate_exact, measured_bounds

@@ -160,7 +160,7 @@ def test_imports_point_down(path: Path) -> None:
     ("library", "allowed"),
     [
         ("ezkl", ("zk/ezkl/process.py",)),
-        ("tenseal", ("trader/he/seal/objects.py",)),
+        ("tenseal", ("trader/he/seal/keys.py",)),
         ("_sealapi_cpp", ("trader/he/seal/process.py",)),
         ("web3", ("trader/chain/", "contracts/", "ledger/")),
         ("eth_tester", ("trader/chain/",)),

@@ -13,7 +13,7 @@ from trader.he.parallel import run_tasks
 from trader.he.planning.plan import HePlan
 from trader.he.planning.request_order import PUBLIC_KEY_SEED, Part, RequestOrder
 from trader.he.ring.expansion import SEED_BYTES, Expansion
-from trader.he.seal.objects import Parameters, Seeded
+from trader.he.seal import Parameters, Seeded
 from trader.he.types import Residues
 from trader.he.wire.key_proof import Form, Statement
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.he import seal
 from trader.he.errors import SessionError
 from trader.he.layouts.visible import read_values
 from trader.he.planning.parameters import plan_parameters
@@ -20,7 +21,6 @@ from trader.he.planning.plan import HePlan
 from trader.he.planning.policy import DEFAULT_POLICY, SecurityPolicy
 from trader.he.request import RequestParts
 from trader.he.ring.sampling import round_at_random
-from trader.he.seal import objects as seal
 from trader.he.types import Buffer, Progress
 from trader.he.wire.container import ContainerWriter, digest, read_container
 

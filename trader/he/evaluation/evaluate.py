@@ -24,7 +24,7 @@ from trader.he.program.steps import Affine, Program
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.arithmetic import CPU
 from trader.he.ring.gpu import TorchArithmetic
-from trader.he.seal.objects import PublicKey
+from trader.he.seal import PublicKey
 from trader.he.types import Advance, Buffer, Progress, Residues
 from trader.he.wire.container import ContainerWriter, read_container, stated_samples
 from trader.model.canonical import CanonicalModel

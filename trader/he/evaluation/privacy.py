@@ -46,7 +46,7 @@ from trader.he.planning.plan import HePlan
 from trader.he.ring import kernels
 from trader.he.ring.sampling import random_residues, random_words
 from trader.he.ring.transform import prime_tables
-from trader.he.seal.objects import Parameters, PublicKey
+from trader.he.seal import Parameters, PublicKey
 from trader.he.types import Residues
 
 LIMB_BITS = 60

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from trader.he.ring import kernels
 from trader.he.ring.kernels import add_product, forward_transform, inverse_transform, reduce_values, reduce_words
 from trader.he.ring.transform import RingTables, bit_reversal, ring_tables
-from trader.he.seal.objects import Parameters, conjugation_element, rotation_element
+from trader.he.seal import Parameters, conjugation_element, rotation_element
 from trader.he.types import Residues
 
 

@@ -1,8 +1,8 @@
 """SEAL's parameters for a plan."""
 
+from trader.he import seal
 from trader.he.errors import PlanError
 from trader.he.planning.plan import HePlan
-from trader.he.seal import objects as seal
 
 
 def plan_parameters(plan: HePlan) -> seal.Parameters:

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trader.he.errors import PlanError
 from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan
-from trader.he.seal.objects import MAXIMUM_PRIME_BITS
+from trader.he.seal import MAXIMUM_PRIME_BITS
 
 _AnyPlan: TypeAlias = BatchedPlan | PairedPlan | PackedPlan
 _READER: TypeAdapter[_AnyPlan] = TypeAdapter(_AnyPlan)

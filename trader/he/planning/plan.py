@@ -33,7 +33,7 @@ from trader.he.planning.request_order import RequestOrder
 from trader.he.program.activations import Polynomial
 from trader.he.program.steps import Program, build_program
 from trader.he.ring.encoding import Slots
-from trader.he.seal.objects import conjugation_element, rotation_element
+from trader.he.seal import conjugation_element, rotation_element
 from trader.he.wire.container import PartLayout
 from trader.model.graph import Graph
 

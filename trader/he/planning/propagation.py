@@ -18,7 +18,7 @@ import numpy as np
 
 from trader.he.layouts.packing import AffineMap
 from trader.he.program.steps import Affine, Combine, Normalise, Program, Refresh, Split, Step
-from trader.he.seal.objects import ERROR_DEVIATION
+from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
 from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum

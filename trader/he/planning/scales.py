@@ -28,7 +28,7 @@ from trader.he.planning.plan import GUARD_BITS
 from trader.he.planning.policy import least_flooding_bits
 from trader.he.planning.problem import Way
 from trader.he.planning.propagation import log2, value_bounds, value_scales
-from trader.he.seal.objects import MAXIMUM_PRIME_BITS
+from trader.he.seal import MAXIMUM_PRIME_BITS
 
 RANGE_BITS = 3
 """Outputs may exceed their bound by this factor, in bits, before they wrap around."""

@@ -27,7 +27,7 @@ from trader.he.planning.scales import Scales, choose_scales
 from trader.he.planning.writing import write_plan
 from trader.he.program.activations import DEGREES, approximation_error, fit_activations
 from trader.he.program.steps import Affine, build_program
-from trader.he.seal.objects import MAXIMUM_PRIME_BITS
+from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.model.nodes import Activation
 
 APPROXIMATION_BUDGET = 2.0**-6

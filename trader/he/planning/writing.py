@@ -5,13 +5,13 @@ import math
 import operator
 from typing import Any
 
+from trader.he import seal
 from trader.he.planning.fields import MOST_STATISTICAL_BITS, ActivationPlan
 from trader.he.planning.noise import DEVIATIONS, evaluation_noise, flooding, weight_rounding
 from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan, dropped_products
 from trader.he.planning.problem import Way
 from trader.he.planning.scales import Scales, scales_of
-from trader.he.seal import objects as seal
-from trader.he.seal.objects import MAXIMUM_PRIME_BITS
+from trader.he.seal import MAXIMUM_PRIME_BITS
 
 
 def write_plan(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> HePlan:

@@ -1,1 +1,28 @@
-"""SEAL, through TenSEAL's raw bindings: keys, encryption, and what is done with another party's keys."""
+"""SEAL, through TenSEAL's raw bindings: parameters, keys, encryption and decryption.
+
+Read `keys` first; `serialization` is SEAL's file format, `process` the script that runs SEAL beside this process, and
+`workers` what starts it.
+"""
+
+from trader.he.seal.encryption_parameters import (
+    ERROR_DEVIATION,
+    MAXIMUM_PRIME_BITS,
+    Parameters,
+    conjugation_element,
+    parameters,
+    rotation_element,
+)
+from trader.he.seal.keys import PublicKey, SecretKey
+from trader.he.seal.serialization import Seeded
+
+__all__ = [
+    "ERROR_DEVIATION",
+    "MAXIMUM_PRIME_BITS",
+    "Parameters",
+    "PublicKey",
+    "SecretKey",
+    "Seeded",
+    "conjugation_element",
+    "parameters",
+    "rotation_element",
+]

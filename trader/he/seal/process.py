@@ -1,6 +1,6 @@
 """The process that runs SEAL for a buyer: Galois keys, or encryptions of zero until nobody reads them any more.
 
-Run as a script by `trader.he.seal.zeros`; what `trader.he.seal.objects` needs as well is here too. It imports nothing
+Run as a script by `trader.he.seal.workers`; what `trader.he.seal.keys` needs as well is here too. It imports nothing
 of the project, the raw bindings without TenSEAL around them, and little of the standard library, so that it starts in
 no time.
 """

@@ -14,7 +14,7 @@ Knowledge soundness. Two accepting transcripts with one t and c ≠ c' give (X^c
 2/(X^c - X^c') is a polynomial with coefficients in {-1, 0, 1}, so 2·p0 = p1·w1 + w2 with the integers
 w_i = 2/(X^c - X^c')·(z_i - z_i'), whose norms `Statement.extracted` bounds. Whoever doesn't know such w answers one
 challenge of 2N at most in each repetition: (2N)^-K <= 2^-128 for each hash that it tries. Mind the 2: what hides under
-this key has to be doubled (`trader.he.seal.objects.PublicKey.encrypt_zero`).
+this key has to be doubled (`trader.he.seal.keys.PublicKey.encrypt_zero`).
 
 Zero knowledge. Let |w_i| <= b_i per coefficient, y_i uniform in [-(B_i + b_i), B_i + b_i], and z_i shown only if it
 lies in a set S of polynomials within [-B_i, B_i]; S is fixed by the statement's form. For every c and every z in S

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, SecurityPolicy, SessionError, commit_outputs, evaluate
-from trader.he.seal import objects as seal
+from trader.he import ClientSession, PlanError, SecurityPolicy, SessionError, commit_outputs, evaluate, seal
 from trader.he.wire.container import digest
 from trader.model import CanonicalModel, Graph, Linear, ParameterSpec
 

@@ -20,7 +20,7 @@ from trader.he.ring.arithmetic import BLOCK
 from trader.he.ring.embedding import embed, embedding_tables
 from trader.he.ring.expansion import BUFFER_WORDS
 from trader.he.ring.transform import prime_tables
-from trader.he.seal.objects import PublicKey, Seeded
+from trader.he.seal import PublicKey, Seeded
 from trader.he.wire.key_proof import Statement
 from trader.model import evaluate_exact
 from trader.model.graph import output_scale_bits

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
+from trader.he import seal
 from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.ring.sampling import random_residues
-from trader.he.seal import objects as seal
+from trader.he.seal import serialization
+from trader.he.seal.keys import load_ciphertext
 from trader.he.seal.process import saved, scratch_file
 
 DEGREE = 4096
@@ -51,20 +53,20 @@ class Reference:
 
     def _load(self, target, places, keys):
         identifier = self.parameters.context.key_parms_id()
-        pieces = [seal._KEYS.pack(*identifier, places)]
+        pieces = [serialization.KEYS.pack(*identifier, places)]
         for place in range(places):
             found = keys.get(place, ())
-            pieces.append(seal._COUNT.pack(len(found)))
+            pieces.append(serialization.COUNT.pack(len(found)))
             for key in found:
-                pieces += seal._serialize(identifier, key, 1.0)
-        with scratch_file(seal._header(seal._length(pieces)), *pieces) as path:
+                pieces += serialization.serialize(identifier, key, 1.0)
+        with scratch_file(serialization.header_of(serialization.length_of(pieces)), *pieces) as path:
             target.load(self.parameters.context, path)
 
     def apply(self, residues, *operations, scale=1.0):
-        ciphertext = seal._load_ciphertext(self.parameters, residues, scale)
+        ciphertext = load_ciphertext(self.parameters, residues, scale)
         for name, *arguments in operations:
             getattr(self.evaluator, name)(ciphertext, *arguments)
-        return seal._residues(saved(ciphertext))
+        return serialization.read_residues(saved(ciphertext))
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,11 @@ import pytest
 import rfc8785
 
 from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, evaluate, parse_plan
+from trader.he import ClientSession, evaluate, parse_plan, seal
 from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.request import RequestParts
 from trader.he.ring.sampling import random_residues
 from trader.he.ring.transform import prime_tables
-from trader.he.seal import objects as seal
 
 DEGREE, BITS = 4096, (30, 30, 20)
 ZEROS = {

@@ -11,7 +11,7 @@ from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import HePlan
 from trader.he.ring.encoding import encode
 from trader.he.ring.sampling import random_residues
-from trader.he.seal.objects import parameters
+from trader.he.seal import parameters
 
 DEGREE, PRIMES = 1024, parameters(1024, (27, 26, 26, 14)).primes
 PERIODS = [1, 2, 4, 64, 512]

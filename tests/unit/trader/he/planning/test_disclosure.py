@@ -5,8 +5,7 @@ import pytest
 from tenseal import sealapi
 
 from tests.simulators.he_models import plan_for, random_inputs, random_network
-from trader.he import ClientSession, SessionError, commit_outputs, evaluate
-from trader.he.seal import objects as seal
+from trader.he import ClientSession, SessionError, commit_outputs, evaluate, seal
 
 DEGREE, SCALE = 2048, 2.0**20
 

@@ -158,7 +158,7 @@ def test_what_is_no_plan_is_refused(data):
 def test_a_weak_plan_is_refused_before_any_key_is_made(plan, monkeypatch):
     weak = plan.model_copy(update={"ring_degree": 4096})
     assert security_level(4096, sum(weak.modulus_bits)) == 0
-    monkeypatch.setattr("trader.he.seal.objects.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
+    monkeypatch.setattr("trader.he.seal.keys.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
     with pytest.raises(SecurityError, match="less than 128 bits of security, 128 are asked for"):
         ClientSession(weak)
 
@@ -292,7 +292,7 @@ def test_layouts_in_each_others_place_are_refused(layered):
 
 
 def test_a_weak_layout_is_refused_before_any_key_is_made(layered, monkeypatch):
-    monkeypatch.setattr("trader.he.seal.objects.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
+    monkeypatch.setattr("trader.he.seal.keys.SecretKey.__init__", lambda *_: pytest.fail("a key was made"))
     for name in ("few_samples", "many_samples"):
         weak = getattr(layered, name).model_copy(update={"ring_degree": 4096})
         with pytest.raises(SecurityError, match="less than 128 bits"):

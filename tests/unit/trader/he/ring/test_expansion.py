@@ -3,10 +3,12 @@ import struct
 
 import numpy as np
 import pytest
+from tenseal import sealapi
 
+from trader.he import seal
 from trader.he.ring import expansion
 from trader.he.ring.expansion import SEED_BYTES, Expansion, expand_seed
-from trader.he.seal import objects as seal
+from trader.he.seal import process, serialization
 
 
 def _expanded(seed, primes, degree):
@@ -24,12 +26,12 @@ def ring(request):
 def test_seeds_expand_to_what_seal_makes_of_them(ring):
     """SEAL itself loads a seeded ciphertext and writes both components out."""
     parameters, key = ring
-    saved = seal.saved(key._encryptor.encrypt_zero_symmetric())
-    seeded = seal._seeded(seal._content(saved))
-    ciphertext = seal.sealapi.Ciphertext()
-    with seal.scratch_file(saved) as path:
+    saved = process.saved(key._encryptor.encrypt_zero_symmetric())
+    seeded = serialization.read_seeded(serialization.content_of(saved))
+    ciphertext = sealapi.Ciphertext()
+    with process.scratch_file(saved) as path:
         ciphertext.load(parameters.context, path)
-    assert (seeded.expand(parameters.primes) == seal._residues(seal.saved(ciphertext))).all()
+    assert (seeded.expand(parameters.primes) == serialization.read_residues(process.saved(ciphertext))).all()
 
 
 def _compress(state, message, length):

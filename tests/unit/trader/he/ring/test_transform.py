@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
+from trader.he import seal
 from trader.he.planning.propagation import fresh_noise, switching_noise
 from trader.he.ring.embedding import embed, embedding_tables
 from trader.he.ring.encoding import coefficients, encode
 from trader.he.ring.transform import prime_tables
-from trader.he.seal import objects as seal
 
 DEGREES = {1024: (27, 14), 4096: (31, 30, 16), 8192: (31, 28, 25, 17), 32768: (31, 29, 17)}
 

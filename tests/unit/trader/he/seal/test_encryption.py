@@ -5,10 +5,12 @@ import pytest
 from tenseal import sealapi
 
 from tests.simulators.he_models import decrypt_slots
-from trader.he import SessionError
+from trader.he import SessionError, seal
 from trader.he.evaluation.switching import Automorphisms
 from trader.he.ring.transform import prime_tables
-from trader.he.seal import objects as seal
+from trader.he.seal import keys as seal_keys
+from trader.he.seal import serialization
+from trader.he.seal.process import saved
 
 DEGREE = 2048
 SCALE = 2.0**20
@@ -44,7 +46,7 @@ def test_residues_are_seals_own_numbers(parameters, key):
     sealapi.Encryptor(parameters.context, key._key).encrypt_zero_symmetric(zero)
     values = zero.dyn_array()
     slow = np.array([values.at(index) for index in range(values.size())], dtype=np.uint32)
-    assert (seal._residues(seal.saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
+    assert (serialization.read_residues(saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
 
 
 def test_fewer_slots_than_the_ring_holds(parameters, key):
@@ -98,8 +100,8 @@ def test_secret_key_is_not_shown(key):
 
 
 def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
-    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
-    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
     found, steps = {}, []
     key.encrypt_all(20, slots.__getitem__, SCALE, found.__setitem__, lambda *step: steps.append(step))
@@ -110,17 +112,17 @@ def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
 
 
 def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch):
-    monkeypatch.setattr(seal, "SMALLEST_SHARED_COUNT", 4)
-    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     started = []
 
-    class Dying(seal.ZeroProcess):
+    class Dying(seal_keys.SealProcess):
         def __init__(self, *job):
             super().__init__(*job)
             started.append(self._process)
             self._process.kill()
 
-    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    monkeypatch.setattr(seal_keys, "SealProcess", Dying)
     with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
         key.encrypt_all(20, lambda _: np.zeros(1), SCALE, lambda *_: None)
     assert all(process.poll() is not None for process in started)
@@ -129,8 +131,8 @@ def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch
 def test_galois_keys_of_another_process_rotate(monkeypatch):
     degree, parameters = 4096, seal.parameters(4096, (27, 26, 31))
     key = seal.SecretKey(parameters)
-    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 3 * degree)
-    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_KEYS", 3 * degree)
+    monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     steps = (1, 4, 16)
     elements = [seal.rotation_element(step, degree) for step in steps]
     _, *keys = key.switching_keys(elements, relinearise=True)
@@ -145,14 +147,14 @@ def test_galois_keys_of_another_process_rotate(monkeypatch):
 
 
 def test_a_process_that_makes_keys_and_dies_is_an_error(key, monkeypatch):
-    monkeypatch.setattr(seal, "SMALLEST_SHARED_KEYS", 0)
-    monkeypatch.setattr(seal, "worker_count", lambda: 2)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_KEYS", 0)
+    monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
 
-    class Dying(seal.ZeroProcess):
+    class Dying(seal_keys.SealProcess):
         def __init__(self, *job):
             super().__init__(*job)
             self._process.kill()
 
-    monkeypatch.setattr(seal, "ZeroProcess", Dying)
+    monkeypatch.setattr(seal_keys, "SealProcess", Dying)
     with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
         key.galois_keys([seal.rotation_element(step, DEGREE) for step in (1, 2)])

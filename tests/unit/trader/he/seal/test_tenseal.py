@@ -10,8 +10,7 @@ import tenseal
 from tenseal import sealapi
 
 from tests.simulators.he_models import plan_for, random_inputs, random_network
-from trader.he import ClientSession, WireError, evaluate
-from trader.he.seal import objects as seal
+from trader.he import ClientSession, WireError, evaluate, seal
 
 CONTEXT = """
 import tenseal

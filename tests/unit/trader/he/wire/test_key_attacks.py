@@ -18,7 +18,7 @@ from trader.he import WireError
 from trader.he.evaluation.privacy import Protection
 from trader.he.layouts.visible import Visible
 from trader.he.ring.transform import prime_tables, transform
-from trader.he.seal.objects import Seeded
+from trader.he.seal import Seeded
 from trader.he.wire.key_proof import Statement, shift
 
 SESSIONS = 12

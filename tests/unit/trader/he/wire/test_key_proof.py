@@ -16,7 +16,7 @@ from trader.he.planning.policy import FLOODING_MARGIN_BITS, check_flooding, leas
 from trader.he.request import RequestParts
 from trader.he.ring.sampling import random_integers
 from trader.he.ring.transform import prime_tables, transform
-from trader.he.seal.objects import PublicKey, SecretKey, Seeded, parameters
+from trader.he.seal import PublicKey, SecretKey, Seeded, parameters
 from trader.he.wire.container import ContainerWriter, read_container
 from trader.he.wire.key_proof import DIGEST_BYTES, WITNESS_BOUNDS, Form, Statement, canonical_norm, shift
 

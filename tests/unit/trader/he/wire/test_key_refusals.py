@@ -14,7 +14,7 @@ from trader.he.evaluation import evaluate as evaluation
 from trader.he.planning.parameters import plan_parameters
 from trader.he.request import RequestParts
 from trader.he.ring.transform import prime_tables
-from trader.he.seal.objects import SecretKey, Seeded
+from trader.he.seal import SecretKey, Seeded
 from trader.he.wire.container import ContainerWriter
 from trader.model import CanonicalModel
 

@@ -13,7 +13,7 @@ from trader.he.seal import process as seal_process
 from trader.he.seal.process import ELEMENT, HEADER, JOB, scratch_file
 
 
-class ZeroProcess:
+class SealProcess:
     """A process that makes seeded encryptions of zero under a secret key, one ahead of the reader; or Galois keys.
 
     Args:
