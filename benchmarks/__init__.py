@@ -21,7 +21,7 @@ __all__ = ["BENCHMARKS", "Row", "Series", "Sweep", "measure_rows", "measure_swee
 
 
 def measure_rows(benchmark: str, *, quick: bool = False) -> Iterator[Row]:
-    """The figures of one benchmark, each as soon as it is measured.
+    """Yield the figures of one benchmark, each as soon as it is measured.
 
     Args:
         benchmark: One of `BENCHMARKS`.

@@ -69,7 +69,7 @@ def disputes(parameters: int, audited: Layout, key: bytes) -> Iterator[Dispute]:
 def _chunk_disputes(
     generator: random.Random, layout: Layout, key: bytes, index: int, path: Sequence[bytes]
 ) -> Iterator[Dispute]:
-    """The delivered chunk is noise, so it decrypts to another one than was listed."""
+    """Show a delivered chunk of noise, which decrypts to another one than was listed."""
     ciphertext, listed = generator.randbytes(CHUNK_BYTES), generator.randbytes(HASH_BYTES)
     root, delivered = _root(listed, index, path), _root(keccak256(ciphertext), index, path)
     evidence = ChunkEvidence(delivered, key, index, ciphertext, path, listed, path, layout)
@@ -78,7 +78,7 @@ def _chunk_disputes(
 
 
 def _step_dispute(generator: random.Random, layout: Layout, index: int, path: Sequence[bytes]) -> Dispute:
-    """The listed sums are noise, so one does not follow from the other."""
+    """List sums of noise, so that one does not follow from the other."""
     salt = generator.randbytes(HASH_BYTES)
     values = (generator.randrange(-(1 << 14), 1 << 14) for _ in range(CHUNK_PARAMETERS))
     parameters = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
@@ -104,7 +104,7 @@ def _step_dispute(generator: random.Random, layout: Layout, index: int, path: Se
 
 
 def _range_dispute(generator: random.Random, layout: Layout, index: int, path: Sequence[bytes]) -> Dispute:
-    """The chunk's last parameter is out of range."""
+    """List a chunk whose last parameter is out of range."""
     salt, parameters = generator.randbytes(HASH_BYTES), generator.randbytes(4 * CHUNK_PARAMETERS - 4) + b"\x01\0\0\0"
     evidence = RangeEvidence(index, CHUNK_PARAMETERS - 1, salt, parameters, path, layout)
     weights_root = _root(keccak256(salt + parameters), index, path)

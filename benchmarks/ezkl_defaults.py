@@ -69,7 +69,7 @@ def _in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _silence() -> None:
-    """What ezkl reports goes to standard output, which belongs to the results; its errors are exceptions."""
+    """Send what ezkl reports away from standard output, which belongs to the results; its errors are exceptions."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -106,13 +106,13 @@ def _import_ezkl() -> Any:
 
 
 def _srs() -> str:
-    """An SRS of the size that ezkl has chosen."""
+    """Return an SRS of the size that ezkl has chosen."""
     settings = json.loads(Path("settings.json").read_text())
     return str(development_srs(settings["run_args"]["logrows"]).path)
 
 
 def _plain_network(model: CanonicalModel) -> onnx.ModelProto:
-    """The network for one sample, with its weights as constants."""
+    """Return the network for one sample, with its weights as constants."""
     nodes, constants, value = [], [], "input"
     layers = len(model.tensors)
     for index in range(layers):

@@ -72,7 +72,7 @@ def dispute_gas(escrow: Escrow, statement: Statement, parameters: int) -> dict[s
 
 
 def _against(name: str, value: int, peer: str, peer_value: int, bar: int) -> Row:
-    """A row whose bar is a number of gas."""
+    """Return a row whose bar is a number of gas."""
     words, holds = at_most(value, bar)
     return Row(name, value, "gas", peer, peer_value, value / peer_value, words, holds)
 
@@ -84,7 +84,7 @@ def sweeps() -> Iterator[Sweep]:
 
 
 def _outputs() -> Sweep:
-    """The one size that a trade's gas depends on."""
+    """Return the one size that a trade's gas depends on."""
     trades, proofs, verifiers = [], [], []
     for dataset, samples in OUTPUTS.values():
         statement = Statement.demo(dataset, samples)

@@ -45,14 +45,14 @@ class Task:
 
     @classmethod
     def make(cls, widths: tuple[int, ...], samples: int) -> "Task":
-        """A random network and samples in [0, 1], like pixels."""
+        """Return a random network and samples in [0, 1], like pixels."""
         model = random_network(*widths)
         inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (samples, widths[0]), endpoint=True)
         plan = plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0))
         return cls(model, inputs, plan)
 
     def run(self) -> NDArray[np.float64]:
-        """The whole encrypted test."""
+        """Return the whole encrypted test."""
         session = ClientSession(self.plan)
         return session.decrypt(evaluate(self.plan, self.model, session.encrypt(self.inputs), len(self.inputs)))
 
@@ -66,7 +66,7 @@ class Task:
         ]
 
     def plain(self) -> NDArray[np.float64]:
-        """The same network in float64."""
+        """Return the same network in float64."""
         values = np.ldexp(self.inputs.astype(np.float64), -SCALE_BITS)
         for index, (weights, bias) in enumerate(self.layers()):
             values = (values**2 if index else values) @ weights + bias
@@ -79,7 +79,7 @@ def measure_tenseal(task: Task, runs: int) -> Timing:
 
 
 def tenseal_test(task: Task) -> Callable[[], list[float]]:
-    """The first sample through TenSEAL: encryption, `mm`, square, `mm`, decryption."""
+    """Return the first sample through TenSEAL: encryption, `mm`, square, `mm`, decryption."""
     import tenseal
 
     context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[31, 26, 26, 26, 31])
@@ -134,7 +134,7 @@ def _latency(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
 
 
 def _overheads(network: tuple[int, ...], runs: int) -> list[Row]:
-    """Evaluation alone, which is what the plain pass does too, and the whole test."""
+    """Measure evaluation alone, which is what the plain pass does too, and the whole test."""
     task = Task.make(network, OVERHEAD_SAMPLES)
     session = ClientSession(task.plan)
     request = session.encrypt(task.inputs)
@@ -209,7 +209,7 @@ def _table_throughput(runs: int) -> Row:
 
 
 def sweeps(quick: bool = False) -> Iterator[Sweep]:
-    """Samples, features, depth."""
+    """Sweep samples, features, depth."""
     width = 64 if quick else 784
     yield _sweep("samples", (1, 50, 500, 4000, 8000), lambda n: Task.make((width, 64, 10), n))
     yield _sweep("features", (16, 64, 256) if quick else (16, 64, 256, 1024), lambda n: Task.make((n, 16, 2), 256))

@@ -99,7 +99,7 @@ class _Steps:
         return measure(work, runs)
 
     def product(self, runs: int) -> Timing:
-        """Encoding of a diagonal, and the product of a ciphertext with it."""
+        """Encode a diagonal, and multiply a ciphertext with it."""
         primes, slots = self.parts.parameters.primes, np.ones((1, self.plan.slots))
         total = np.zeros(self.source.shape, dtype=np.uint64)
 
@@ -123,7 +123,7 @@ class _Steps:
         return _each(measure(work, runs), ROTATIONS)
 
     def key(self, runs: int) -> Timing:
-        """A rotation's key, made, hashed by either side, and expanded."""
+        """Return a rotation's key, made, hashed by either side, and expanded."""
         secret, element = SecretKey(self.parts.parameters), self.plan.galois_elements(1)[0]
 
         def work() -> None:
@@ -136,7 +136,7 @@ class _Steps:
         return measure(work, runs)
 
     def split(self, runs: int) -> Timing:
-        """The two samples that share the slots of a ciphertext, taken apart."""
+        """Return the two samples that share the slots of a ciphertext, taken apart."""
         program = self.plan.program(self.model.graph)
         dropped = dropped_products(self.parts.parameters.primes, self.plan.dropped_primes)
         scales = value_scales(program, self.plan.input_scale_bits, self.plan.scale_bits, dropped)

@@ -45,7 +45,7 @@ class _Builder:
         return weights
 
     def add(self, operator: str, *tensors: NDArray[np.float32], **attributes: Any) -> "_Builder":
-        """A node that reads the latest value and some tensors."""
+        """Return a node that reads the latest value and some tensors."""
         index = len(self.nodes)
         names = [f"tensor{index}_{position}" for position in range(len(tensors))]
         self.tensors += [numpy_helper.from_array(t, name) for t, name in zip(tensors, names, strict=True)]
@@ -55,17 +55,17 @@ class _Builder:
         return self
 
     def conv(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> "_Builder":
-        """A convolution with bias."""
+        """Return a convolution with bias."""
         fan = inputs * kernel**2
         weights = self.tensor(outputs, inputs, kernel, kernel, inputs=fan)
         return self.add("Conv", weights, self.tensor(outputs, inputs=16), strides=[stride, stride])
 
     def dense(self, inputs: int, outputs: int) -> "_Builder":
-        """A dense layer with bias."""
+        """Return a dense layer with bias."""
         return self.add("Gemm", self.tensor(inputs, outputs, inputs=inputs), self.tensor(outputs, inputs=16))
 
     def model(self, outputs: int) -> onnx.ModelProto:
-        """The whole."""
+        """Return the whole."""
         image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, self.side, self.side])
         output = helper.make_tensor_value_info(self.value, TensorProto.FLOAT, ["N", outputs])
         graph = helper.make_graph(self.nodes, "network", [image], [output], self.tensors)
@@ -119,7 +119,7 @@ class NetworkTest:
         return cls(network, model, plan, inputs)
 
     def run(self) -> NDArray[np.float64]:
-        """The whole encrypted test."""
+        """Return the whole encrypted test."""
         session, samples = ClientSession(self.plan), len(self.inputs)
         return session.decrypt(evaluate(self.plan, self.model, session.encrypt(self.inputs), samples))
 
@@ -146,7 +146,7 @@ def print_figures(name: str, side: int, samples: int, runs: int) -> None:
 
 
 def network_rows(quick: bool) -> Iterator[Row]:
-    """Samples per second, bytes per sample, memory and error of each network."""
+    """Yield samples per second, bytes per sample, memory and error of each network."""
     side, samples, runs = (16, 8, 1) if quick else (28, 4096, 2)
     for name in NETWORKS:
         call = f"from benchmarks.he_networks import print_figures; print_figures({name!r}, {side}, {samples}, {runs})"

@@ -216,7 +216,7 @@ class _Scan:
         return found
 
     def parsing(self, logs: int) -> list[dict[str, Any]]:
-        """The same with the JSON parser alone."""
+        """Return the same with the JSON parser alone."""
         found: list[dict[str, Any]] = []
         wanted = f"0x{self._wanted.hex()}"
         for _ in range(0, logs, PAGE_LOGS):
@@ -232,12 +232,12 @@ class _ReadyAnswers(JSONBaseProvider):
         self._answer = answer
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ARG002 - the base class's
-        """The same page of logs for every request."""
+        """Return the same page of logs for every request."""
         return self.decode_rpc_response(self._answer)
 
 
 def _log(number: int) -> dict[str, Any]:
-    """A log of an `Answered` event, as a node gives it."""
+    """Return a log of an `Answered` event, as a node gives it."""
     digest = keccak256(number.to_bytes(8, "big")).hex()
     return {
         "address": ADDRESS,

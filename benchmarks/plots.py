@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
 
 
 def draw(sweep: Sweep) -> bytes:
-    """The sweep as SVG: a panel for each unit, both axes logarithmic where no value is zero.
+    """Return the sweep as SVG: a panel for each unit, both axes logarithmic where no value is zero.
 
     Raises:
         ImportError: matplotlib is missing; it comes with the extra `dev`.

@@ -53,7 +53,7 @@ def write_page(result: Result, folder: Path, command: str) -> None:
 
 
 def markdown(result: Result, command: str) -> str:
-    """The page."""
+    """Return the page."""
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in result.machine.items())
     lines = [
         "# Results",
@@ -74,7 +74,7 @@ def _table_row(row: Row) -> str:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """The row as text, for tables: the columns of `markdown`."""
+    """Return the row as text, for tables: the columns of `markdown`."""
     peer_value = "" if row.peer_value is None else f"{figure(row.peer_value)} {row.unit}"
     ratio = "" if row.ratio is None else figure(row.ratio)
     holds = ("yes" if row.holds else "**no**") if row.bar else ""

@@ -65,7 +65,7 @@ class Sweep:
     series: tuple[Series, ...]
 
     def rows(self) -> Iterator[Row]:
-        """The same figures as rows: `he.samples.50.seconds`."""
+        """Yield the same figures as rows: `he.samples.50.seconds`."""
         for series in self.series:
             for point, value in zip(self.points, series.values, strict=True):
                 yield Row(f"{self.name}.{point}.{series.name.replace(' ', '_')}", value, series.unit)
@@ -117,7 +117,7 @@ def at_most(ratio: float, bar: float) -> tuple[str, bool]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are measured on, and how busy it is already: load above 0 makes times longer."""
+    """Return what the figures are measured on, and how busy it is already: load above 0 makes times longer."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -129,7 +129,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """Return the processor's own name where the system tells it, else its architecture."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text(encoding="utf-8", errors="replace").splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

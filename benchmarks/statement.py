@@ -55,7 +55,7 @@ class Statement:
 
     @classmethod
     def demo(cls, dataset: str, audit_samples: int) -> Statement:
-        """The model that `modelseal demo --dataset` sells, and held-out rows."""
+        """Return the model that `modelseal demo --dataset` sells, and held-out rows."""
         trained = train_demo_model(dataset)
         model = canonicalise(lower_model(parse_onnx(trained.onnx_bytes, dataset)))
         rows = trained.test_samples[:audit_samples]
@@ -63,7 +63,7 @@ class Statement:
 
     @classmethod
     def about(cls, model: CanonicalModel, inputs: NDArray[np.int64]) -> Statement:
-        """A model's answers on k samples; builds the circuit's keys if the cache lacks them."""
+        """Return a model's answers on k samples; builds the circuit's keys if the cache lacks them."""
         circuit = zk.build_audit_circuit(
             onnx.load_from_string(architecture_bytes(model.graph)),
             audit_samples=len(inputs),
@@ -73,7 +73,7 @@ class Statement:
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 
     def prove(self, context: bytes = CONTEXT) -> ProvingRun:
-        """A verified proof, made anew each time, and what it took."""
+        """Return a verified proof, made anew each time, and what it took."""
         tensors = [input_elements(self.circuit, self.inputs, self.salt)]
         tensors += parameter_elements(self.circuit, self.model.tensors)
         return prove_tensors(self.circuit, tensors, self.srs, context)

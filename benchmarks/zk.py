@@ -104,7 +104,7 @@ def _statement(network: tuple[int, ...], audit_samples: int) -> Statement:
 
 @cache
 def measure_peer(network: tuple[int, ...], runs: int) -> PeerCost:
-    """What ezkl takes for one sample."""
+    """Return what ezkl takes for one sample."""
     return measure_defaults(random_network(*network), runs)
 
 
@@ -132,7 +132,7 @@ def _processor_seconds_of_children() -> float:
 
 
 def sweeps() -> Iterator[Sweep]:
-    """Samples in a proof, width of the hidden layer, size of the model."""
+    """Sweep samples in a proof, width of the hidden layer, size of the model."""
     peer = measure_peer(IMAGE_NETWORK, 1)
     costs = [measure_proof(IMAGE_NETWORK, samples, 1) for samples in SAMPLES]
     yield _sweep(

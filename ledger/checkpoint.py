@@ -61,7 +61,7 @@ class Checkpoint:
     root_hash: bytes
 
     def __str__(self) -> str:
-        """The body of a tlog checkpoint (https://c2sp.org/tlog-checkpoint), without signatures: three lines."""
+        """Return the body of a tlog checkpoint (https://c2sp.org/tlog-checkpoint), without signatures: three lines."""
         return f"{CHECKPOINT_ORIGIN}\n{self.entries}\n{base64.b64encode(self.root_hash).decode()}\n"
 
     @classmethod

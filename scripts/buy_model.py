@@ -55,7 +55,7 @@ def is_good(test: TestResult, arguments: argparse.Namespace) -> bool:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """What is bought, where, and when it is good enough."""
+    """Return what is bought, where, and when it is good enough."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("listing", type=int, help="number of the listing")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")

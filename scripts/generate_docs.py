@@ -34,13 +34,13 @@ def main() -> None:
 
 
 def states_page() -> str:
-    """The transition table as a diagram."""
+    """Return the transition table as a diagram."""
     source = "From `TRANSITIONS` in `trader/trade/machine.py`."
     return f"{NOTE}# States of a trade\n\n{source}\n\n```mermaid\n{state_diagram()}\n```\n"
 
 
 def payoffs_page() -> str:
-    """What each side has gained or lost when a trade ends."""
+    """Return what each side has gained or lost when a trade ends."""
     source = (
         "From `PAYOFFS` in `trader/trade/payoffs.py`, which a test compares with the contract. Gas is what a side has "
         "spent on its own moves, as pinned in `contracts/artifacts/gas.json` (a proof of 8 samples of 2 outputs); "

@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """What is sold, where, for how much."""
+    """Return what is sold, where, for how much."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("package", type=Path, help="folder that `modelseal model prepare` made, with an --endpoint")
     parser.add_argument("--chain", default=os.environ.get("ETH_RPC_URL"), help="JSON-RPC node (ETH_RPC_URL)")

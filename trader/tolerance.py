@@ -27,7 +27,7 @@ def commit_scale_bits(output_scale_bits: int) -> int:
 
 
 def needed_tolerance(plan: HePlan, output_scale_bits: int) -> int:
-    """The tolerance that an honest trade needs, in units of the instances.
+    """Return the tolerance that an honest trade needs, in units of the instances.
 
     It is the plan's bound on the error of a decrypted output (polynomials that stand for activations included), and the
     one step of the grid by which dithered rounding moves it.

@@ -31,7 +31,7 @@ def cache_folder(*names: str) -> Path:
 
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
-    """A private folder next to `beside`: make a thing there, then rename it to `beside`; removed at the end."""
+    """Yield a private folder next to `beside`: make a thing there, then rename it to `beside`; removed at the end."""
     beside.parent.mkdir(parents=True, exist_ok=True)
     with _folder_of_this_process(beside.parent, ".making-") as scratch:
         yield scratch
@@ -39,7 +39,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A private folder in the system's place for such; removed at the end, or after this process was killed.
+    """Yield a private folder in the system's place for such; removed at the end, or after this process was killed.
 
     What it holds may be secret (a witness holds the parameters), and large.
     """
@@ -49,7 +49,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 @contextmanager
 def _folder_of_this_process(parent: Path, prefix: str, purpose: str = "") -> Iterator[Path]:
-    """A folder that is locked as long as this process lives, after those of killed ones were removed."""
+    """Yield a folder that is locked as long as this process lives, after those of killed ones were removed."""
     _sweep(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix + purpose, dir=parent))
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -62,13 +62,13 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the log throughout."""
+        """Yield a transaction that sees one state of the log throughout."""
         with self._translated_errors(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that no other writer shares; durable when the block ends, undone when it raises."""
+        """Yield a transaction that no other writer shares; durable when the block ends, undone when it raises."""
         with self._translated_errors(), self._engine.connect() as connection:
             connection.execution_options(begin="BEGIN IMMEDIATE")
             with connection.begin():

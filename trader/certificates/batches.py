@@ -53,7 +53,7 @@ class PublicModel:
 
 
 def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
-    """The data set as the circuit takes it: integers [batches, k, F], rows in order, the last batch filled with zeros.
+    """Return the data set as the circuit takes it: int [batches, k, F], rows in order, the last batch filled with 0.
 
     Raises:
         DataError: a value is out of the model's input range.
@@ -67,7 +67,7 @@ def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
 
 
 def batch_context(dataset: Dataset, model: PublicModel, index: int) -> bytes:
-    """What the challenge of a batch's proof depends on, beside the statement; 32 bytes."""
+    """Return what the challenge of a batch's proof depends on, beside the statement; 32 bytes."""
     digests = dataset.data_digest + dataset.labels_digest
     return keccak(CERTIFICATE_DOMAIN + decode_hex(model.manifest.seller) + digests + index.to_bytes(32, "big"))
 

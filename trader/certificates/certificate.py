@@ -61,7 +61,7 @@ class BatchProof(Section):
         return cls(proof=encode_hex(proof.data), instances=encode_hex(instances))
 
     def decode(self) -> Proof:
-        """The proof; its form is not checked here."""
+        """Return the proof; its form is not checked here."""
         data = decode_hex(self.instances)
         starts = range(0, len(data), _ELEMENT_BYTES)
         instances = (int.from_bytes(data[at : at + _ELEMENT_BYTES], "big") for at in starts)

@@ -178,7 +178,7 @@ class Transactions:
         return max(estimate, min(wanted, TRANSACTION_GAS_CAP))
 
     def _require_next(self, address: str, nonce: int) -> None:
-        """A secret behind a transaction that is not mined would wait for it in public, whatever its own fees.
+        """Refuse to send a secret behind a transaction that is not mined: it would wait in public, whatever its fees.
 
         Raises:
             ChainUnavailableError: Something waits.
@@ -314,7 +314,7 @@ class Transactions:
         return not secret and not self._known(_hash(signed))
 
     def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
-        """That the node refuses it means that it has another version, or the block: the next look will tell.
+        """Send a transaction again. A node that refuses it has another version, or the block: the next look will tell.
 
         Nor may a relay that is away end the wait: the public node takes the secret when its time has come.
         """

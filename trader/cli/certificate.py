@@ -87,7 +87,7 @@ def show(file: CertificateFile, as_json: JsonFlag = False) -> None:
 
 
 def open_public_model(public: Path) -> PublicModel:
-    """The model of a public folder, with its circuit rebuilt as its own manifest says."""
+    """Return the model of a public folder, with its circuit rebuilt as its own manifest says."""
     package = PublicPackage.read(public)
     srs = read_package_srs(public)
     with messages.status("rebuilding the audit circuit"):
@@ -104,12 +104,12 @@ def verify_with_bar(model: PublicModel, file: Path, data: Path, labels: Path) ->
 
 
 def read_certificate(file: Path) -> Certificate:
-    """The certificate in a file; nothing in it is verified."""
+    """Return the certificate in a file; nothing in it is verified."""
     return parse_certificate(_read(file))
 
 
 def facts_of(certificate: Certificate) -> dict[str, Any]:
-    """What a certificate says, for tables and JSON."""
+    """Return what a certificate says, for tables and JSON."""
     return {
         "dataset": certificate.dataset.name,
         "seller": certificate.seller,
@@ -127,7 +127,7 @@ def facts_of(certificate: Certificate) -> dict[str, Any]:
 
 
 def in_words(certificate: Certificate) -> str:
-    """What a certificate says, in words."""
+    """Return what a certificate says, in words."""
     stated = certificate.dataset
     return f"{certificate.accuracy:.2%} ({certificate.correct} of {stated.samples}) on '{stated.name}'"
 

@@ -36,7 +36,7 @@ _CHECK_FAILED = (
 
 
 def exit_code_of(error: Exception) -> int:
-    """The exit code of one of our errors; what is neither the peer's nor the environment's fault is the caller's."""
+    """Return the exit code of one of our errors; what is neither the peer's nor the environment's is the caller's."""
     if isinstance(error, _ENVIRONMENT):
         return ENVIRONMENT_FAULT
     if isinstance(error, _BAD_INPUT_OF_ZK):

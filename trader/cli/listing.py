@@ -96,7 +96,7 @@ def _public_model(verified: VerifiedListing) -> PublicModel:
 
 
 def _print_certificates(proven: Certificate | None, folder: Path) -> None:
-    """The verified certificate, or else what those beside the package claim."""
+    """Print the verified certificate, or else what those beside the package claim."""
     if proven is not None:
         results.print(f"[green]✓[/] proven accuracy: {escape(in_words(proven))}", highlight=False)
         return
@@ -121,7 +121,7 @@ def _find_srs(package: PublicPackage, folder: Path, logrows: int) -> Srs:
 
 
 def _room(verified: VerifiedListing) -> str:
-    """What the tolerance leaves open until the test has shown how far outputs lie apart."""
+    """Return what the tolerance leaves open until the test has shown how far outputs lie apart."""
     return (
         f"An audit lets outputs move by {verified.audit_distance:.2g}: after your test, samples whose class that could "
         "change are counted, and values are held against it, before you pay."

@@ -14,7 +14,7 @@ app = typer.Typer(help="A seller's package on disk.", no_args_is_help=True)
 
 @app.callback()
 def _group() -> None:
-    """A seller's package on disk."""
+    """A seller's package on disk."""  # noqa: D401 - what the commands are about
 
 
 @app.command()

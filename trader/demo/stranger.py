@@ -54,7 +54,7 @@ class Squatter:
             (self._root / "trade-1" / kind.value).write_bytes(_JUNK)
 
     def _names(self, listing_id: int, trade_id: int | None) -> list[Label]:
-        """The messages whose names anybody can read off the chain by now."""
+        """Return the messages whose names anybody can read off the chain by now."""
         manifest_hash = self._market.listing(listing_id).terms.manifest_hash
         names = [self._label(Kind.PACKAGE, manifest_hash)]
         if trade_id is None:

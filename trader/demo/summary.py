@@ -78,7 +78,7 @@ class DemoReport:
     ledger_head: str
 
     def as_json(self) -> dict[str, Any]:
-        """The report as a JSON object."""
+        """Return the report as a JSON object."""
         return asdict(self)
 
 
@@ -149,7 +149,7 @@ def _losses(ending: Ending) -> str:
 
 
 def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.float64]:
-    """Outputs of the canonical model in real units, from integers."""
+    """Return outputs of the canonical model in real units, from integers."""
     manifest, canonical = package.manifest, package.canonical
     inputs = quantise_inputs(
         trained.test_samples, canonical.graph, canonical.scale_bits, manifest.input.exponents, manifest.input.magnitude

@@ -84,14 +84,14 @@ class Timeline(AbstractContextManager["Timeline"]):
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """A remark between steps, once; plain text, since errors quote the other party."""
+        """Print a remark between steps, once; plain text, since errors quote the other party."""
         if text == self._remark:
             return
         self._remark = text
         self._progress.console.print(escape(text), style=_NARRATOR, highlight=False)
 
     def observe(self, step: Step) -> None:
-        """A party's step has ended."""
+        """Print the line of a party's step that has ended."""
         self.steps.append(step)
         for task in self._tasks.values():
             self._progress.remove_task(task)
@@ -120,7 +120,7 @@ class Timeline(AbstractContextManager["Timeline"]):
         return {step.name: step.gas_used for step in self.steps if step.transaction_hash}
 
     def gas_cost_wei(self, role: Role) -> int:
-        """What a role's transactions cost in gas, in wei."""
+        """Return what a role's transactions cost in gas, in wei."""
         return sum(step.gas_cost_wei for step in self.steps if step.role is role)
 
     def message_bytes(self, name: str) -> int:

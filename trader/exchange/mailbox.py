@@ -259,7 +259,7 @@ class Mailbox:
 
     @contextmanager
     def _open(self, label: Label) -> Iterator[BinaryIO]:
-        """The file that lies there for a message.
+        """Yield the file that lies there for a message.
 
         Raises:
             NotDeliveredError: There is none, or it is reserved only; SkippedMessageError where it can't be one.
@@ -280,7 +280,7 @@ class Mailbox:
 
     @contextmanager
     def _writing(self, label: Label) -> Iterator[int]:
-        """The folder's descriptor, to write a message.
+        """Yield the folder's descriptor, to write a message.
 
         Raises:
             MailboxFaultError: The folder can't be written.

@@ -76,7 +76,7 @@ def open_plain(directory: int, name: str) -> int:
 
 @contextmanager
 def _temporary(directory: int, name: str, pieces: Sequence[bytes | memoryview], mode: int) -> Iterator[tuple[int, str]]:
-    """A file with these contents under a name of its own, which is gone at the end of the block."""
+    """Yield a file with these contents under a name of its own, which is gone at the end of the block."""
     temporary = f".{name}.part"
     try:
         # What a killed process left of an earlier attempt must not add up.

@@ -80,7 +80,7 @@ class Label:
         return f"{self.kind.value}-{self.chain_id}-{market}-{self.trade_id}-{self.anchor.hex()}"
 
     def __str__(self) -> str:
-        """The message, to people."""
+        """Return the message, to people."""
         words = self.kind.value.replace("-", " ")
         return f"{words} of trade {self.trade_id}" if self.trade_id else f"{words} 0x{self.anchor.hex()[:8]}…"
 

@@ -31,7 +31,7 @@ class PerThread(Generic[Scratch]):
         self._local = threading.local()
 
     def get(self) -> Scratch:
-        """The calling thread's object."""
+        """Return the calling thread's object."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = self._make()
         scratch: Scratch = self._local.scratch

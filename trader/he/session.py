@@ -75,7 +75,7 @@ class ClientSession:
         return plan_parameters(self._plan)
 
     def export_secret(self) -> bytes:
-        """The session with its secret key, once it has encrypted: keep it in a file that its owner alone can read.
+        """Export the session with its secret key, once it has encrypted: for a file that its owner alone can read.
 
         It holds which response the keys are for, once `expect_response` or `decrypt` has said so.
         """
@@ -103,7 +103,7 @@ class ClientSession:
         *,
         context: bytes = b"",
     ) -> memoryview:
-        """The request for a test set, under fresh keys; a session makes one.
+        """Return the request for a test set, under fresh keys; a session makes one.
 
         Args:
             inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
@@ -229,7 +229,7 @@ class _Keys:
 
 
 def commit_outputs(outputs: NDArray[np.float64], commit_scale_bits: int) -> NDArray[np.int64]:
-    """Outputs as they may be shown to others: integers at scale 2^commit_scale_bits, rounded with a random dither.
+    """Round outputs to what may be shown to others: integers at scale 2^commit_scale_bits, with a random dither.
 
     A value between two grid points goes up with probability equal to its distance from the lower one, so what is
     shown has the output as its mean and says less of the noise below the grid the more often it is drawn.

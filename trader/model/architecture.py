@@ -35,7 +35,7 @@ _KINDS = {kind.__name__.lower(): kind for kind in (Linear, Square, Multiply, Add
 
 
 def architecture_bytes(graph: Graph) -> bytes:
-    """The architecture file of a graph; the same graph always gives the same bytes."""
+    """Return the architecture file of a graph; the same graph always gives the same bytes."""
     writer = OnnxWriter()
 
     def write_linear(_: OnnxWriter, node: Linear, source: str, output: str) -> None:
@@ -70,7 +70,7 @@ def _write_layer(writer: OnnxWriter, node: Linear, spec: ParameterSpec, source: 
 
 
 def _describe(node: Node, graph: Graph) -> str:
-    """What `_read_node` makes the node of again."""
+    """Return what `_read_node` makes the node of again."""
     fields: dict[str, Any] = {"node": node.name, "inputs": node.inputs, "size": node.shape[0]}
     match node:
         case Linear():
@@ -93,7 +93,7 @@ def read_architecture(path: Path) -> Graph:
 
 
 def parse_architecture(data: bytes) -> Graph:
-    """The graph of an architecture file, which comes from the other party.
+    """Return the graph of an architecture file, which comes from the other party.
 
     Guarantees that `architecture_bytes` of the result gives these very bytes.
 
@@ -112,7 +112,7 @@ def parse_architecture(data: bytes) -> Graph:
 
 
 def _read_graph(proto: onnx.GraphProto) -> Graph:
-    """The graph that documentation strings, shapes and indices claim; the caller checks that the file is its file."""
+    """Read the graph that documentation strings, shapes and indices claim; the caller checks that it is the file's."""
     shapes = {value.name: [int(d.dim_value) for d in value.type.tensor_type.shape.dim] for value in proto.input}
     constants = {tensor.name: tensor for tensor in proto.initializer}
     parameters = list(shapes)[1:]
@@ -137,7 +137,7 @@ def _read_graph(proto: onnx.GraphProto) -> Graph:
 def _read_node(
     fields: dict[str, Any], position: int, parameter: int, constants: dict[str, onnx.TensorProto], sizes: dict[str, int]
 ) -> Node:
-    """The node that a documentation string describes."""
+    """Return the node that a documentation string describes."""
     kind = _KINDS[fields["node"].split("_")[0]]
     common: dict[str, Any] = {
         "name": value_name(kind.__name__.lower(), position),

@@ -111,7 +111,7 @@ def _salt_rows(spec: ParameterSpec, proofs: int) -> int:
 
 
 def _depth_limit(graph: Graph, scale_bits: int) -> int:
-    """The scale, lowered until that of the raw outputs is OUTPUT_SCALE_BITS at most."""
+    """Return the scale, lowered until that of the raw outputs is OUTPUT_SCALE_BITS at most."""
     return min(scale_bits, OUTPUT_SCALE_BITS // output_scale_bits(graph, 1))
 
 

@@ -23,7 +23,7 @@ MAX_ELEMENTS = 1 << 28
 
 
 def read_samples(path: Path, features: int) -> NDArray[np.float64]:
-    """Samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
+    """Read samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
 
     Raises:
         DataError: the file can't be read, or has missing values or another number of columns; names the line.
@@ -130,7 +130,7 @@ def _number(text: str) -> float | None:
 
 
 def _array(path: Path, name: str) -> NDArray[Any]:
-    """The array of an NPY or NPZ file, its claimed size checked before it is allocated."""
+    """Return the array of an NPY or NPZ file, its claimed size checked before it is allocated."""
     try:
         if path.suffix.lower() == ".npy":
             with path.open("rb") as file:

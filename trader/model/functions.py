@@ -53,7 +53,7 @@ def activate(
 def bound_activation(
     kind: ActivationKind, magnitude: NDArray[np.float64], alpha: float = 0.0, beta: float = 0.0
 ) -> NDArray[np.float64]:
-    """A bound on |f(x)| for |x| ≤ magnitude, element by element."""
+    """Return a bound on |f(x)| for |x| ≤ magnitude, element by element."""
     if kind in _SELF_GATED:
         return magnitude
     ends = (np.abs(activate(kind, sign * magnitude, alpha, beta)) for sign in (-1, 1))

@@ -117,7 +117,7 @@ class Graph:
             raise ValueError("each parameter tensor must be used by one node, in order, and the output be made by one")
 
     def size_of(self, value: str) -> int:
-        """Number of elements of a value for one sample.
+        """Return the number of elements of a value for one sample.
 
         Raises:
             KeyError: no such value.

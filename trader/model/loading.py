@@ -55,7 +55,7 @@ def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file of limited size.
+    """Return the bytes of a regular file of limited size.
 
     Raises:
         UnsafeModelError: there is no such file, it isn't a regular one, or it is too big.
@@ -73,7 +73,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
 
 
 def _judge(data: bytes, name: str) -> dict[str, object]:
-    """The sandbox's verdict on a file's bytes."""
+    """Return the sandbox's verdict on a file's bytes."""
     memory_bytes = MEMORY_BYTES + 8 * len(data)
     command = [sys.executable, "-I", str(SANDBOX), str(memory_bytes), str(CPU_SECONDS), ",".join(sorted(SUPPORTED))]
     try:

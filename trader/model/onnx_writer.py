@@ -60,7 +60,7 @@ class OnnxWriter:
         return self.constant(name, np.array(value, dtype=np.float32))
 
     def model_bytes(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
-        """The model; the same nodes and constants give the same bytes."""
+        """Return the model; the same nodes and constants give the same bytes."""
         graph = helper.make_graph(self.nodes, "model", inputs, outputs, initializer=self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="modelseal")
         model.ir_version = IR_VERSION
@@ -68,7 +68,7 @@ class OnnxWriter:
 
 
 def float_value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
-    """Declaration of a float32 tensor."""
+    """Declare a float32 tensor."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
@@ -128,7 +128,7 @@ def _write_activation(writer: OnnxWriter, node: Activation, x: str, output: str)
 
 
 def _write_gate(writer: OnnxWriter, node: Activation, x: str) -> str:
-    """What x is multiplied by in SiLU, HardSwish and both forms of GELU."""
+    """Return what x is multiplied by in SiLU, HardSwish and both forms of GELU."""
     name = node.name
     match node.kind:
         case ActivationKind.SILU:

@@ -56,7 +56,7 @@ class PostProcessing(BaseModel):
         return bool(self.labels) or self.kind not in (PostProcessingKind.NONE, PostProcessingKind.SIGMOID)
 
     def apply(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """What the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.
+        """Return what the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.
 
         Raises:
             DataError: the outputs aren't a matrix, or a binary model has not one column.

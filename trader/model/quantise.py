@@ -19,7 +19,7 @@ def quantise_inputs(
     exponents: tuple[int, ...] = (),
     magnitude: float | None = None,
 ) -> NDArray[np.int64]:
-    """Samples [n, …] with F elements each to the input grid: int64 [n, F], round(x_j·2^(e_j + s)), halves to even.
+    """Round samples [n, …] with F elements each to the grid: int64 [n, F], round(x_j·2^(e_j + s)), halves to even.
 
     Args:
         x: real numbers; the axes after the first are flattened in row-major order.

@@ -61,7 +61,7 @@ class _Integers:
         return self._values
 
     def _aligned(self, node: Square | Add | Sum | Rearrange) -> list[NDArray[np.object_]]:
-        """The values that a node reads, shifted up to the largest scale among them."""
+        """Return the values that a node reads, shifted up to the largest scale among them."""
         scale = max(self._scales[name] for name in node.inputs)
         return [self._values[name].astype(np.object_) << (scale - self._scales[name]) for name in node.inputs]
 

@@ -120,7 +120,7 @@ class ProofBudget:
             self._write([*lines, *(f"{statement} {statement}" for statement in lost)])
 
     def publish(self, statement: bytes, prove: Callable[[], Proof]) -> Proof:
-        """The proof of a statement that may be published: the one that was made before, or else a new one, then kept.
+        """Return the proof of a statement to be published: the one that was made before, or else a new one, then kept.
 
         Args:
             statement: digest of everything that the proof depends on but its randomness.

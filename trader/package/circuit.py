@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_package_srs(public_folder: Path) -> Srs:
-    """The reference string of a public folder: the development one that it carries, else the ceremony's of its size.
+    """Read the reference string of a public folder: the development one in it, else the ceremony's of its size.
 
     Raises:
         PackageError: there is no package.

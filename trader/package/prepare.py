@@ -258,7 +258,7 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
 
 
 def committed_fields(points: Sequence[bytes], bound: BoundParameters) -> dict[str, Any]:
-    """The manifest's fields about the committed parameters and the delivered chunks."""
+    """Return the manifest's fields about the committed parameters and the delivered chunks."""
     opening = bound.opening
     return {
         "parameter_commitments": tuple(_hex(point) for point in points),

@@ -52,7 +52,7 @@ class PublicPackage:
     development_srs: bytes = field(default=b"", repr=False)
 
     def to_bytes(self) -> bytes:
-        """The archive that travels to buyers."""
+        """Return the archive that travels to buyers."""
         parts = [getattr(self, part.name) for part in fields(self)]
         return MAGIC + b"".join(len(part).to_bytes(_LENGTH_BYTES, "big") + part for part in parts)
 

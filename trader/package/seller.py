@@ -132,7 +132,7 @@ def proof_budget(folder: Path, graph: Graph) -> ProofBudget:
 
 
 def read_canonical(folder: Path) -> CanonicalModel:
-    """The canonical model of a package, as it was prepared; needs no password.
+    """Return the canonical model of a package, as it was prepared; needs no password.
 
     Raises:
         DamagedPackageError: manifest, architecture or parameters are not what was written.
@@ -143,7 +143,7 @@ def read_canonical(folder: Path) -> CanonicalModel:
 
 
 def read_artifact(folder: Path) -> bytes:
-    """The chunks of a package; what is in them is *not* checked.
+    """Return the chunks of a package; what is in them is *not* checked.
 
     Raises:
         PackageError: they can't be read.
@@ -155,7 +155,7 @@ def read_artifact(folder: Path) -> bytes:
 
 
 def parse_canonical(folder: Path) -> CanonicalModel:
-    """The canonical model that the files give; that they are as they were written is *not* checked.
+    """Return the canonical model that the files give; that they are as they were written is *not* checked.
 
     Raises:
         PackageError: a part is missing or damaged.

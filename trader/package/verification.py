@@ -96,7 +96,7 @@ class _Parts:
         check_parameters(self.manifest, self.artifact, self.canonical)
 
     def check_plain_model(self) -> None:
-        """The ONNX file that buyers get is that of the canonical parameters."""
+        """Check that the ONNX file that buyers get is that of the canonical parameters."""
         manifest, path = self.manifest, self.folder / "secret" / PLAIN_MODEL
         expected = plain_model_bytes(self.canonical, manifest.output.post_processing, manifest.input.exponents)
         try:

@@ -60,7 +60,7 @@ _STYLES: Final = {ActorRole.SELLER: "cyan", ActorRole.BUYER: "green", ActorRole.
 
 
 def print_story(console: Console, story: TradeStory) -> None:
-    """Prints `story` as a table that fits 80 columns, and the gas of each side below it."""
+    """Print `story` as a table that fits 80 columns, and the gas of each side below it."""
     listing_ids = {entry.record.listing_id for entry in story.entries} - {None}
     listing = f" of listing {listing_ids.pop()}" if listing_ids else ""
     first = _time(story.entries[0].record.occurred_at_seconds)
@@ -80,7 +80,7 @@ def print_story(console: Console, story: TradeStory) -> None:
 
 
 def story_rows(story: TradeStory) -> list[dict[str, Any]]:
-    """The same as a list of JSON objects, one per entry, oldest first.
+    """Return the same as a list of JSON objects, one per entry, oldest first.
 
     `gas_used` is that of the whole transaction and stands at its first event only, so that the column can be added up;
     `seconds_since_previous` may be negative, because a block's time and a party's clock differ.
@@ -126,7 +126,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
 
 
 def _tell(entry: Entry) -> str:
-    """What happened, in words; a detail that the entry lacks is told as `?`."""
+    """Return what happened, in words; a detail that the entry lacks is told as `?`."""
     return _WORDS[entry.record.kind].format_map(_Facts(entry.record.details))
 
 

@@ -104,7 +104,7 @@ def assess_test(
     post_processing: PostProcessing,
     labels: NDArray[np.generic] | None = None,
 ) -> Assessment:
-    """What a test says for certain.
+    """Return what a test says for certain.
 
     Args:
         outputs: float64 [n, O], decrypted raw outputs.
@@ -157,7 +157,7 @@ def check_range(outputs: NDArray[np.float64], plan: HePlan, output_scale_bits: i
 
 
 def largest_output(plan: HePlan) -> float:
-    """What no output under a plan reaches, real units: its polynomial would not fit into the response's modulus."""
+    """Return what no output under a plan reaches, real units: it would not fit into the response's modulus."""
     response_bits = sum(plan.modulus_bits[: plan.response_primes])
     return math.ldexp(1.0, response_bits - 1) / plan.output_scale
 

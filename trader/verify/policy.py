@@ -134,7 +134,7 @@ class BuyerPolicy:
         return min(part.ring_degree for part in plan.layouts) // max(1, self.minimum_degree_per_output)
 
     def check_test(self, assessment: Assessment) -> None:
-        """Checks (2) and (3) of `trader.verify.answers`; silent on success.
+        """Check (2) and (3) of `trader.verify.answers`; silent on success.
 
         Raises:
             UncertainTestError: The tolerance leaves room for a model with other classes or values.
@@ -157,7 +157,7 @@ class BuyerPolicy:
                 )
 
     def check_proven(self, comparison: Comparison) -> None:
-        """Checks (4) and (5) of `trader.verify.answers`; silent on success.
+        """Check (4) and (5) of `trader.verify.answers`; silent on success.
 
         Raises:
             ProvenOutputsError: A proven output is further from the one seen than the tolerance.
@@ -202,7 +202,7 @@ class BuyerPolicy:
         self._require("fee in wei", fee_wei, at_most=self.maximum_fee_wei)
 
     def highest_proof_fee(self, price_wei: int) -> int:
-        """The most that it leaves to the seller if it doesn't accept a proof, in wei."""
+        """Return the most that it leaves to the seller if it doesn't accept a proof, in wei."""
         return price_wei * self.maximum_proof_fee_percent // 100
 
     def check_proof_fee(self, proof_fee_wei: int, price_wei: int) -> None:

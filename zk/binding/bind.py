@@ -62,7 +62,7 @@ class ChunkCommitments:
     last_sum_salt: bytes
 
     def to_bytes(self) -> bytes:
-        """The form in which the package publishes them: `last_sum_salt ‖ weights leaves ‖ sums leaves`."""
+        """Return the form in which the package publishes them: `last_sum_salt ‖ weights leaves ‖ sums leaves`."""
         return b"".join((self.last_sum_salt, *self.weights.leaves, *self.sums.leaves))
 
     @classmethod

@@ -122,7 +122,7 @@ def encode_chunks(columns: Sequence[NDArray[np.int32]], salts: bytes) -> bytes:
 
 
 def with_sums(artifact: bytes, sums: Sequence[int]) -> bytes:
-    """The artifact with S_j in chunk j."""
+    """Return the artifact with S_j in chunk j."""
     chunks = np.frombuffer(artifact, dtype=np.uint8).reshape(len(sums), CHUNK_BYTES).copy()
     encoded = b"".join(running_sum.to_bytes(SUM_BYTES, "big") for running_sum in sums)
     chunks[:, :SUM_BYTES] = np.frombuffer(encoded, dtype=np.uint8).reshape(len(sums), SUM_BYTES)
@@ -143,13 +143,13 @@ def salt_of(artifact: bytes, index: int) -> bytes:
 
 
 def values_of(artifact: bytes, index: int) -> bytes:
-    """The 960 bytes of values of chunk `index`, padding included."""
+    """Return the 960 bytes of values of chunk `index`, padding included."""
     start = index * CHUNK_BYTES + _VALUES_AT
     return artifact[start : (index + 1) * CHUNK_BYTES]
 
 
 def decode_columns(artifact: bytes, layout: ColumnLayout) -> list[NDArray[np.int32]]:
-    """The columns (int32) of an artifact, without padding.
+    """Return the columns (int32) of an artifact, without padding.
 
     Raises:
         ChunkError: The artifact does not have the layout's length.
@@ -166,12 +166,12 @@ def decode_columns(artifact: bytes, layout: ColumnLayout) -> list[NDArray[np.int
 
 
 def weights_tree(artifact: bytes) -> ChunkTree:
-    """The tree over salts and values, whose root is `weightsRoot`; independent of the sums."""
+    """Return the tree over salts and values, whose root is `weightsRoot`; independent of the sums."""
     return ChunkTree([keccak256(chunk[SUM_BYTES:]) for chunk in cut_chunks(artifact)])
 
 
 def sums_tree(artifact: bytes) -> ChunkTree:
-    """The tree over the running sums, whose root is `sumsRoot`."""
+    """Return the tree over the running sums, whose root is `sumsRoot`."""
     return ChunkTree(
         [
             sums_leaf(index, chunk[:SUM_BYTES], sum_salt(chunk[SUM_BYTES:_VALUES_AT]))
@@ -181,7 +181,7 @@ def sums_tree(artifact: bytes) -> ChunkTree:
 
 
 def sum_salt(salt: bytes) -> bytes:
-    """What hides a chunk's sum; it may be published without its preimage, the salt that hides the chunk's values."""
+    """Return what hides a chunk's sum; it may be published without its preimage, the salt that hides the values."""
     return keccak256(salt)
 
 
@@ -191,7 +191,7 @@ def sums_leaf(index: int, running_sum: bytes, sum_salt: bytes) -> bytes:
 
 
 def cut_chunks(artifact: bytes) -> list[bytes]:
-    """The chunks of an artifact or of a ciphertext.
+    """Return the chunks of an artifact or of a ciphertext.
 
     Raises:
         ChunkError: The length is not a whole number of chunks, or zero.
@@ -202,7 +202,7 @@ def cut_chunks(artifact: bytes) -> list[bytes]:
 
 
 def _padded(column: NDArray[np.int32]) -> bytes:
-    """A column's values, big-endian, up to a whole number of chunks."""
+    """Return a column's values, big-endian, up to a whole number of chunks."""
     padding = -column.size % CHUNK_PARAMETERS
     return column.astype(">i4").tobytes() + bytes(4 * padding)
 

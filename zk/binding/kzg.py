@@ -122,7 +122,7 @@ def _quotient(combined: list[int], value: int, r: int, logrows: int) -> list[int
 
 
 def _decode_point(data: bytes) -> _G1Point:
-    """A G1 point from the other party; the group has prime order, so on the curve means in the group."""
+    """Return a G1 point from the other party; the group has prime order, so on the curve means in the group."""
     if len(data) != POINT_BYTES:
         raise BindingError(f"a point has {POINT_BYTES} bytes, not {len(data)}")
     x, y = (int.from_bytes(data[start : start + 32], "big") for start in (0, 32))

@@ -126,7 +126,7 @@ def input_elements(circuit: AuditCircuit, inputs: NDArray[np.int64], input_salt:
 
 
 def parameter_elements(circuit: AuditCircuit, parameters: Sequence[NDArray[np.int32]]) -> list[list[int]]:
-    """The parameter tensors as field elements."""
+    """Return the parameter tensors as field elements."""
     shapes = tuple(tensor.shape for tensor in parameters)
     if shapes != circuit.parameter_shapes:
         raise StatementError(f"parameters have the shapes {shapes}, the circuit takes {circuit.parameter_shapes}")

@@ -70,7 +70,7 @@ def read_shapes(architecture: onnx.ModelProto) -> ArchitectureShapes:
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Declared dimensions; None where a dimension is free."""
+    """Return declared dimensions; None where a dimension is free."""
     if value.type.tensor_type.elem_type != TensorProto.FLOAT:
         raise UnsupportedArchitectureError(f"{value.name} is not a float32 tensor: prepare the model again")
     return [d.dim_value if d.HasField("dim_value") else None for d in value.type.tensor_type.shape.dim]

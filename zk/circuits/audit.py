@@ -73,7 +73,7 @@ class HiddenTensor:
         ]
 
     def lay_out(self, values: Sequence[int], salt: Callable[[], int]) -> list[int]:
-        """The tensor of some values, with salt drawn where it belongs."""
+        """Return the tensor of some values, with salt drawn where it belongs."""
         tensor = [salt() for _ in range(self.elements)]
         done = 0
         for start, end in self.runs:

@@ -124,7 +124,7 @@ class _Frame:
         more_inputs: Sequence[onnx.ValueInfoProto] = (),
         more_outputs: Sequence[onnx.ValueInfoProto] = (),
     ) -> bytes:
-        """A serialized model of these nodes; further inputs and outputs come behind the usual ones."""
+        """Return a serialized model of these nodes; further inputs and outputs come behind the usual ones."""
         inputs, outputs = [*self.inputs, *more_inputs], [self.output, *more_outputs]
         graph = helper.make_graph(nodes, "audit", inputs, outputs, constants)
         opsets, version = self.architecture.opset_import, self.architecture.ir_version
@@ -185,7 +185,7 @@ def _with_check(
     hidden: HiddenTensor,
     checked: Sequence[str],
 ) -> bytes:
-    """The graph that takes results from the committed tensor, and checks them."""
+    """Return the graph that takes results from the committed tensor, and checks them."""
     nodes, more = replace_products(shaped, products, hidden, checked)
     inputs = [_tensor(HIDDEN, (1, hidden.elements)), _tensor(CHALLENGE, (1, 1))]
     outputs = [_tensor(CHALLENGE_INSTANCE, (1, 1)), _tensor(CHECK, (1, 1))]

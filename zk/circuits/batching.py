@@ -106,7 +106,7 @@ class ShapedGraph:
 
 
 def find_products(graph: ShapedGraph, parameters: Iterable[str], least_rows: int) -> list[Product]:
-    """The products to commit to: those with a parameter, of so many rows at least."""
+    """Return the products to commit to: those with a parameter, of so many rows at least."""
     known, shapes = set(parameters), graph.shapes
     found = []
     for node in graph.nodes:
@@ -228,7 +228,7 @@ class _RowCombiner:
         return set(lead) <= {1} and columns == self.graph.shapes[total][-1]
 
     def _pads_of_rows(self, node: onnx.NodeProto, product: Product) -> Shape:
-        """The widths of a Pad of rows alone, for r^T·A; empty for other nodes."""
+        """Return the widths of a Pad of rows alone, for r^T·A; empty for other nodes."""
         if node.op_type != "Pad" or len(node.input) != 2 or node.input[1] not in self.graph.integers:
             return ()
         before, after = np.split(self.graph.integers[node.input[1]], 2)
@@ -283,7 +283,7 @@ class _Writer:
         return self.constant(np.array(values, np.int64))
 
     def slice(self, name: str, start: int, end: int) -> str:
-        """Some columns of a value [1, n]."""
+        """Return some columns of a value [1, n]."""
         return self.node("Slice", name, *(self.integers((v,)) for v in (start, end, 1)))
 
     def join(self, names: Sequence[str]) -> str:

@@ -46,7 +46,7 @@ class Domain(Protocol):
     """What a value is, and how values are combined."""
 
     def constant(self, value: Array) -> Array:
-        """A float constant, which holds integers."""
+        """Return a float constant, which holds integers."""
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Product of matrices, with NumPy's broadcasting."""
@@ -111,7 +111,7 @@ class Magnitudes:
         return np.asarray(np.matmul(a, b))
 
     def subtract(self, a: Array, b: Array) -> Array:
-        """|a - b| <= |a| + |b|, but x - x is 0."""
+        """Bound a difference: abs(a - b) <= abs(a) + abs(b), but x - x is 0."""
         return np.zeros_like(a) if a is b else a + b
 
     def relu(self, a: Array) -> Array:

@@ -53,12 +53,12 @@ def vka_digest(vka: tuple[bytes, ...]) -> bytes:
 
 
 def count_evaluations(vka: tuple[bytes, ...]) -> int:
-    """Number of polynomial evaluations in a proof."""
+    """Return the number of polynomial evaluations in a proof."""
     return int.from_bytes(vka[_EVALUATIONS], "big")
 
 
 def proof_bytes(vka: tuple[bytes, ...]) -> int:
-    """The exact length of a proof: points of each challenge phase, evaluations, and two points of the opening."""
+    """Return the exact length of a proof: points of each challenge phase, evaluations, two points of the opening."""
     points = 0
     for word in _phase_words(vka):
         data = int.from_bytes(word, "big")

@@ -100,7 +100,7 @@ def plan_circuit(
 def audit_architecture(
     architecture: onnx.ModelProto, shapes: ArchitectureShapes, audit_samples: int, scale_bits: int, logrows: int
 ) -> AuditGraph:
-    """The audit graph with the usual salt, or one element more where ezkl would append an empty column."""
+    """Return the audit graph with the usual salt, or one element more where ezkl would append an empty column."""
     salt, capacity = SALT_ELEMENTS, column_capacity(logrows)
     salt += leaves_empty_column(audit_samples * shapes.features + salt, capacity)
     return audit_graph(
@@ -149,7 +149,7 @@ def _wraps_around(advice: str) -> UnsupportedArchitectureError:
 
 
 def _fewer_scale_bits(architecture: onnx.ModelProto, shapes: ArchitectureShapes, scale_bits: int) -> str:
-    """The largest scale at which the network fits, for the seller that asked for too much."""
+    """Return the largest scale at which the network fits, for the seller that asked for too much."""
     for fewer in range(scale_bits - 1, 0, -1):
         draft = audit_architecture(architecture, shapes, 1, fewer, _DRAFT_LOGROWS)
         if _draft_arguments(draft, fewer, _BASE_BITS[0], INNER_COLUMNS[0], 2) is not None:
@@ -160,7 +160,7 @@ def _fewer_scale_bits(architecture: onnx.ModelProto, shapes: ArchitectureShapes,
 def _candidates(
     draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int, lookup_bound: int
 ) -> Iterator[tuple[tuple[int, int], RunArguments]]:
-    """Settings and their work, for each base and number of columns that is worth a try; smaller ones first."""
+    """Yield settings and their work, for each base and number of columns that is worth a try; smaller ones first."""
     decomposed = True
     for base_bits, inner in itertools.product(_BASE_BITS, INNER_COLUMNS):
         if not decomposed and base_bits > _BASE_BITS[0]:
@@ -201,19 +201,19 @@ def _draft_arguments(
 
 
 def count_cells(settings: CircuitSettings, logrows: int) -> int:
-    """What proving goes with: rows times columns, three advice columns for each inner one, and the committed ones."""
+    """Count what proving goes with: rows times columns, three advice columns for each inner one, and committed ones."""
     capacity = column_capacity(logrows)
     committed = sum(len(column_lengths_of(length, capacity)) for length in settings.tensor_lengths)
     return (3 * settings.run_arguments.num_inner_cols + committed + FIXED_COLUMNS) << logrows
 
 
 def _work(settings: CircuitSettings, logrows: int) -> tuple[int, int]:
-    """What is to be small: cells where a proof takes long, the columns alone where it doesn't, then rows."""
+    """Return what is to be small: cells where a proof takes long, the columns alone where it doesn't, then rows."""
     return count_cells(settings, logrows) << max(SMALL_LOGROWS - logrows, 0), logrows
 
 
 def _fitting_logrows(draft: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
-    """The smallest number of rows that holds the layout in one block, and gives no parameter tensor an empty column.
+    """Return the least number of rows that holds the layout in one block, and gives no tensor an empty column.
 
     Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long.
     """

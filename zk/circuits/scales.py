@@ -156,7 +156,7 @@ class _ScaleAligner:
         return self._zero
 
     def _merge_constants(self, uses: Counter[str]) -> dict[str, str]:
-        """What to read instead of a float constant that is read more than once, under one name or several."""
+        """Return what to read instead of a float constant that is read more than once, under one name or several."""
         readers: Counter[tuple[object, ...]] = Counter()
         values = {tensor.name: _value(tensor) for tensor in self.constants}
         for name, value in values.items():
@@ -211,7 +211,7 @@ class _ScaleAligner:
 
 
 def _as_integers(tensor: onnx.TensorProto, scale_bits: int) -> onnx.TensorProto:
-    """A float constant at scale 2^scale_bits, rounded; others, which are shapes and indices, as they are.
+    """Return a float constant at scale 2^scale_bits, rounded; others, which are shapes and indices, as they are.
 
     The result is exact in float32: it has at most 24 bits, or the constant's own bits.
     """

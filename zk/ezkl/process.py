@@ -95,7 +95,7 @@ def _commit_tensor(tensor: list[str], vk: str, settings: str, srs: str) -> list[
 
 
 def evaluate(tensors: str, compiled: str, settings: str, witness: str) -> list[list[str]]:
-    """The outputs that a circuit gives, without a proof."""
+    """Return the outputs that a circuit gives, without a proof."""
     ezkl.gen_witness(tensors, compiled, witness, None, None)
     check_lookups(witness, settings)
     outputs: list[list[str]] = json.loads(Path(witness).read_text())["outputs"]

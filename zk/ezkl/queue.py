@@ -95,7 +95,7 @@ class ProofQueue:
 
     @classmethod
     def of_user(cls) -> ProofQueue:
-        """The queue in the user's cache."""
+        """Return the queue in the user's cache."""
         return cls(cache_folder("proofs", "queue.sqlite"))
 
     @contextmanager

@@ -31,7 +31,7 @@ CONTEXT_BYTES = 32
 
 
 def trade_context(chain_id: int, market: str, trade_id: int) -> bytes:
-    """The context of a trade's proof: keccak256(abi.encode(chain id, market, trade id)).
+    """Return the context of a trade's proof: keccak256(abi.encode(chain id, market, trade id)).
 
     Args:
         chain_id: EIP-155 id of the chain.
@@ -43,7 +43,7 @@ def trade_context(chain_id: int, market: str, trade_id: int) -> bytes:
 
 
 def audit_challenge(circuit: AuditCircuit, context: bytes, points: Iterable[bytes], outputs: Sequence[int]) -> int:
-    """The challenge of a statement.
+    """Return the challenge of a statement.
 
     Args:
         circuit: Its circuit.
@@ -60,7 +60,7 @@ def audit_challenge(circuit: AuditCircuit, context: bytes, points: Iterable[byte
 def public_instances(
     circuit: AuditCircuit, context: bytes, points: Iterable[bytes], outputs: Sequence[int]
 ) -> tuple[int, ...]:
-    """What the verifier takes beside the proof: the outputs and, where there is a random check, challenge and 0."""
+    """Return what the verifier takes beside the proof: outputs and, where there is a random check, challenge and 0."""
     if circuit.hidden is None:
         return tuple(outputs)
     return (*outputs, audit_challenge(circuit, context, points, outputs), 0)

@@ -43,12 +43,12 @@ class Proof:
         return tuple(to_signed(instance) for instance in self.instances)
 
     def points(self, circuit: AuditCircuit) -> tuple[bytes, ...]:
-        """The commitments at its beginning: tensor 0's columns, the parameters', and those of layers' results."""
+        """Return the commitments at its beginning: tensor 0's columns, the parameters', those of layers' results."""
         count = circuit.input_columns + circuit.parameter_columns + circuit.hidden_columns
         return tuple(self.data[at : at + POINT_BYTES] for at in range(0, count * POINT_BYTES, POINT_BYTES))
 
     def public_instances(self, circuit: AuditCircuit, context: bytes) -> tuple[int, ...]:
-        """What the verifier takes beside the proof, derived from the proof's own beginning."""
+        """Return what the verifier takes beside the proof, derived from the proof's own beginning."""
         return public_instances(circuit, context, self.points(circuit), self.instances)
 
 

@@ -107,7 +107,7 @@ def _keep(path: Path, proof: Proof) -> None:
 def evaluate(
     circuit: AuditCircuit, inputs: NDArray[np.int64], parameters: Sequence[NDArray[np.int32]], srs: Srs
 ) -> tuple[int, ...]:
-    """The k·O outputs (signed, at scale 2^output_scale_bits) that a proof would have as instances; proves nothing.
+    """Return the k·O outputs (signed, scale 2^output_scale_bits) that a proof would have as instances; proves nothing.
 
     Raises:
         StatementError: Shapes or ranges do not fit the circuit.
@@ -187,7 +187,7 @@ def _with_results(
 def _recall(
     path: Path, circuit: AuditCircuit, tensors: Sequence[Sequence[int]], srs: Srs, context: bytes
 ) -> Proof | None:
-    """A kept proof, checked like any other; None where there is none that holds."""
+    """Return a kept proof, checked like any other; None where there is none that holds."""
     try:
         proof = proof_from_json(path.read_text())
         input_points, parameter_points = split_points(commit_tensors(circuit, tensors, srs))

@@ -49,7 +49,7 @@ DOWNLOAD_LIMITS = WorkerLimits(seconds=1800)
 
 
 def ceremony_srs(logrows: int) -> Srs:
-    """The ceremony's file in the cache; an `zk.setup.srs.SrsProvider`.
+    """Return the ceremony's file in the cache; an `zk.setup.srs.SrsProvider`.
 
     Raises:
         SrsError: It was not fetched or imported yet, or is no longer the published file.

@@ -92,7 +92,7 @@ def evaluate(
 
 
 def _scaled_program(plan: HePlan, model: CanonicalModel) -> tuple[Program, Mapping[str, Fraction]]:
-    """What is computed for a model, and the scale of each of its values."""
+    """Return what is computed for a model, and the scale of each of its values."""
     program = plan.program(model.graph)
     dropped = dropped_products(plan_parameters(plan).primes, plan.dropped_primes)
     scales = value_scales(program, plan.input_scale_bits, plan.weight_scale_bits or plan.scale_bits, dropped)
@@ -115,7 +115,7 @@ def _read_request(plan: HePlan, request: Buffer, samples: int, context: bytes) -
 
 
 def _asked_samples(request: Buffer, paid: int) -> int:
-    """The number of samples that a request is for, which `read_container` checks once more."""
+    """Return the number of samples that a request is for, which `read_container` checks once more."""
     samples = stated_samples(request)
     if charged_samples(samples) != charged_samples(paid):
         raise WireError(f"number of samples is {samples}, expected {paid}, or as many as are charged alike")
@@ -146,7 +146,7 @@ def _evaluator(
 
 
 def _counter(progress: Progress | None, total: int) -> Advance:
-    """Counts steps for the caller."""
+    """Count steps for the caller."""
     done = 0
 
     def advance() -> None:

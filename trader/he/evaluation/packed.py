@@ -179,7 +179,7 @@ class _MapProduct:
     primes: tuple[int, ...]
 
     def encode(self, target: int, giant: int) -> list[_Diagonals]:
-        """The diagonals of one giant step, for each source; convolutions leave most of them empty."""
+        """Return the diagonals of one giant step, for each source; convolutions leave most of them empty."""
         count = self.layout.baby_steps
         indices = range(giant * count, (giant + 1) * count)
         scale_bits = self.plan.weight_scale_bits + self.layout.folded_bits * self.layout.unfolded

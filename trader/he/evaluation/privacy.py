@@ -90,7 +90,7 @@ class Protection:
         return self.parameters.primes[: self.plan.response_primes]
 
     def draw(self, visible: Visible) -> Cover:
-        """What protects one ciphertext that shows so much."""
+        """Return what protects one ciphertext that shows so much."""
         # Leaving out residues switches encryptions of zero to the response's level.
         noise = self.public_key.encrypt_zero(self.plan.components)[:, : len(self._primes)]
         for addend, total, prime in zip(self._noise(visible), noise[0], self._primes, strict=True):
@@ -99,7 +99,7 @@ class Protection:
         return Cover(self._primes, noise)
 
     def _noise(self, visible: Visible) -> Residues:
-        """What is added to the phase, coefficients [primes, N]."""
+        """Return what is added to the phase, coefficients [primes, N]."""
         noise = self._hiding(visible)
         limbs = _uniform_integers(2 * visible.period, self.plan.visible_flooding_bits(visible))
         shown = np.ascontiguousarray(noise[:, :: visible.gap(self.plan.ring_degree)])

@@ -55,7 +55,7 @@ class Refresher:
         self._key = _SwitchingKey(parameters, key)
 
     def refresh(self, residues: Residues, dropped: int) -> Residues:
-        """A ciphertext [2 or 3, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
+        """Return a ciphertext [2 or 3, l, N] as [2, l - dropped, N], its scale divided by the last primes."""
         result = residues[:2].copy()
         for polynomial in residues[2:]:
             self._key.add(polynomial, result)
@@ -86,7 +86,7 @@ class Automorphisms:
         self._keys = {element: _SwitchingKey(parameters, key) for element, key in keys.items()}
 
     def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
-        """A ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
+        """Yield a ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
         while True:
             yield residues
             residues = self._rotate(residues, turns)
@@ -102,7 +102,7 @@ class Automorphisms:
         return total
 
     def conjugate(self, residues: Residues) -> Residues:
-        """A ciphertext [2, l, N] with its slots' complex conjugates."""
+        """Return a ciphertext [2, l, N] with its slots' complex conjugates."""
         return self._apply(residues, conjugation_element(self._parameters.degree))
 
     def _rotate(self, residues: Residues, turns: Sequence[int]) -> Residues:

@@ -127,7 +127,7 @@ class TileEvaluator:
         return result.reshape(-1, *source.shape[1:])
 
     def _aligned(self, step: Step, read: list[Tile | _Gathered]) -> list[Tile]:
-        """What a step reads, at the step's scale, coefficients included, and with as many components."""
+        """Return what a step reads, at the step's scale, coefficients included, and with as many components."""
         tiles = [self._gather(value) for value in read]
         components = max(tile.shape[1] for tile in tiles)
         return [

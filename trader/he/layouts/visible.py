@@ -81,7 +81,7 @@ def read_values(phase: Residues, primes: tuple[int, ...], visible: Visible) -> N
 
 
 def _odd_part(seen: Residues, primes: tuple[int, ...]) -> NDArray[np.float64]:
-    """The polynomial [2n'] of real slots from its visible coefficients: p_0, and half of each p_k - p_(2n' - k)."""
+    """Return the polynomial [2n'] of real slots, given what it shows: p_0, and half of each p_k - p_(2n' - k)."""
     period = seen.shape[1] // 2
     columns = np.array(primes, dtype=np.int64)[:, np.newaxis]
     shown = seen[:, :period].astype(np.int64)

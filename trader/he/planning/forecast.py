@@ -162,7 +162,7 @@ def _refresh_seconds(plan: HePlan, program: Program, level: int, sizes: Mapping[
 
 
 def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapping[str, int]) -> int:
-    """What crosses levels, where it is most; and the keys."""
+    """Return what crosses levels, where it is most; and the keys."""
     if not program.depth:
         return 0
     largest = 0

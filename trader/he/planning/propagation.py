@@ -72,7 +72,7 @@ def _factors(step: Step) -> tuple[float, ...]:
 
 
 def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
-    """The largest scale, with as many bits more as it takes to write every factor as an integer."""
+    """Return the largest scale, with as many bits more as it takes to write every factor as an integer."""
     common = max(scales)
     for scale, factor in zip(scales, factors, strict=True):
         if (Fraction(factor) * common / scale).denominator != 1:

@@ -135,7 +135,7 @@ def _approximations(problem: PlanningProblem) -> Iterator[Approximation]:
 
 
 def _candidate(way: Way, degree: int) -> Candidate:
-    """The way in a ring, with its plan if that can be."""
+    """Return the way in a ring, with its plan if that can be."""
     found = _consider(way, degree)
     plan = found.plan if isinstance(found.plan, BatchedPlan) else None
     program, approximation = way.program, way.approximation
@@ -215,7 +215,7 @@ def _approximation_of(plan: BatchedPlan) -> Approximation:
 
 
 def _add_few_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan:
-    """The plan with a packed one for small tests, or as it is where that doesn't pay or can't be done.
+    """Return the plan with a packed one for small tests, or as it is where that doesn't pay or can't be done.
 
     Packing pays up to the number of samples at which the products and rotations that it costs outweigh the ciphertexts
     that it saves.
@@ -238,7 +238,7 @@ def _add_few_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan
 
 
 def _few_samples_limit(plan: BatchedPlan, packed: PackedPlan) -> int:
-    """The largest power of two of samples at which packing pays, or 0."""
+    """Return the largest power of two of samples at which packing pays, or 0."""
     found, batched = 0, plan.features * plan.primes * plan.ring_degree * PRODUCTS_PER_CIPHERTEXT
     for bits in range(packed.samples_per_batch.bit_length()):
         layouts = packed.map_layouts(1 << bits)
@@ -251,7 +251,7 @@ def _few_samples_limit(plan: BatchedPlan, packed: PackedPlan) -> int:
 
 
 def _add_many_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan:
-    """The plan with a paired one for tests that fill more than a batch, or as it is where that doesn't pay.
+    """Return the plan with a paired one for tests that fill more than a batch, or as it is where that doesn't pay.
 
     Pairing halves the ciphertexts of a request, and costs a conjugation for each that is split.
     """

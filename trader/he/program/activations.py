@@ -44,7 +44,7 @@ class Polynomial:
     radius: float
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The polynomial at x, element by element."""
+        """Return the polynomial at x, element by element."""
         return np.asarray(PowerSeries(self.coefficients)(np.ldexp(x, -self.unit_bits)))
 
 

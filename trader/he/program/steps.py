@@ -203,7 +203,7 @@ def build_program(
 
 
 def _join_linear(graph: Graph) -> list[Node | Affine]:
-    """The nodes of a graph, runs of linear ones as affine maps; values inside a run are read by nobody else."""
+    """Return the nodes of a graph, runs of linear ones as affine maps; values inside a run are read by nobody else."""
     reads = Counter(name for node in graph.nodes for name in node.inputs)
     sizes = {INPUT: graph.features, **{node.name: math.prod(node.shape) for node in graph.nodes}}
     joined: list[Node | Affine] = []
@@ -281,7 +281,7 @@ class _Builder:
         return step.name
 
     def _newest(self, name: str) -> str:
-        """The refreshed value where there is one."""
+        """Return the refreshed value where there is one."""
         return self._refreshed.get(name, name)
 
     def _split_operands(self, node: Node | Affine) -> None:
@@ -295,7 +295,7 @@ class _Builder:
             self.shared.discard(name)
 
     def _refresh(self, name: str) -> str:
-        """The value as a product, or an affine map, may read it."""
+        """Return the value as a product, or an affine map, may read it."""
         newest = self._newest(name)
         if not self._staged or (self.components[newest] == 2 and newest not in self._lifted):
             return newest
@@ -346,7 +346,7 @@ class _Builder:
 
 
 def _without_polynomial(node: Activation) -> PlanError:
-    """The error for an activation that was planned without data to fit it to."""
+    """Return the error for an activation that was planned without data to fit it to."""
     return PlanError(
         f"{node.kind} '{node.name}' can't be evaluated on encrypted data without a polynomial; prepare the "
         "model with calibration data, or use a square activation instead"

@@ -32,7 +32,7 @@ class Arithmetic(Protocol):
         """Components [size, t] as a tile."""
 
     def store(self, tile: Any, prime: int, target: Residues) -> None:
-        """A tile as residues [size, components, t]."""
+        """Write a tile as residues [size, components, t]."""
 
     def prepare_weights(self, weights: NDArray[np.int32], prime: int) -> residues.ExactWeights:
         """Split a matrix [a, b] for exact products."""
@@ -44,10 +44,10 @@ class Arithmetic(Protocol):
         """Products of ciphertexts, element by element."""
 
     def add_values(self, left: Any, right: Any, prime: int) -> Any:
-        """Sums."""
+        """Add values up."""
 
     def sum_terms(self, values: Any, terms: int, prime: int) -> Any:
-        """Sums of successive elements."""
+        """Add successive elements up."""
 
     def scale_values(self, values: Any, factor: int, prime: int) -> Any:
         """Values times an integer."""
@@ -59,7 +59,7 @@ class Arithmetic(Protocol):
         """Elements by index; 0 where it is negative."""
 
     def empty(self, shape: tuple[int, ...]) -> Any:
-        """A tile to be filled."""
+        """Return a tile to be filled."""
 
     def concatenate(self, tiles: Sequence[Any]) -> Any:
         """Elements of all tiles."""
@@ -94,7 +94,7 @@ class CpuArithmetic:
         return scratch
 
     def store(self, tile: residues.Tile, prime: int, target: Residues) -> None:
-        """A tile as residues [size, components, t]."""
+        """Write a tile as residues [size, components, t]."""
         kernels.uncentre(tile, prime, target)
 
     def gather(self, values: residues.Tile, indices: NDArray[np.int64]) -> residues.Tile:
@@ -104,7 +104,7 @@ class CpuArithmetic:
         return tile
 
     def empty(self, shape: tuple[int, ...]) -> residues.Tile:
-        """A tile to be filled."""
+        """Return a tile to be filled."""
         return np.empty(shape)
 
     def concatenate(self, tiles: Sequence[residues.Tile]) -> residues.Tile:

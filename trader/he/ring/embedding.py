@@ -77,7 +77,7 @@ def embedding_tables(degree: int) -> EmbeddingTables:
 
 @lru_cache(maxsize=8)
 def slot_positions(degree: int) -> NDArray[np.int64]:
-    """The k of each slot: slot j is the value at ζ^(3^j), which is ζ^(4k + 1) or its conjugate, [N/2]."""
+    """Return the k of each slot: slot j is the value at ζ^(3^j), which is ζ^(4k + 1) or its conjugate, [N/2]."""
     exponents = np.ones(degree // 2, dtype=np.int64)
     filled = 1
     while filled < exponents.size:
@@ -136,7 +136,7 @@ def _add(left: Any, left_rest: Any, right: Any, right_rest: Any) -> Any:
 
 @njit(inline="always", error_model="numpy")
 def _multiply(number: Any, lane: Any, b: Any, b_rest: Any, c: Any, c_rest: Any) -> Any:
-    """A lane of numbers [4, lanes] times b + ic."""
+    """Return a lane of numbers [4, lanes] times b + ic."""
     x, x_rest, y, y_rest = number[0, lane], number[1, lane], number[2, lane], number[3, lane]
     xb, yc, xc, yb = x * b, y * c, x * c, y * b
     real_rest = _fused(x, b, -xb) - _fused(y, c, -yc)

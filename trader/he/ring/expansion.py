@@ -116,7 +116,7 @@ def _limit(prime: int) -> int:
 
 
 def _draw_again(seed: NDArray[np.uint64], primes: Sequence[int], limits: Sequence[int], degree: int) -> Residues:
-    """A polynomial [primes, N] with words that were too large, one seed in many thousands: SEAL takes the next ones."""
+    """Return a polynomial [primes, N] of a seed with words that were too large, for which SEAL takes the next ones."""
     buffers = len(primes) * degree // BUFFER_WORDS
     words, spare = _words(seed, 0, buffers).reshape(-1, degree), _spare_words(seed, buffers)
     for row, limit in zip(words, limits, strict=True):
@@ -126,7 +126,7 @@ def _draw_again(seed: NDArray[np.uint64], primes: Sequence[int], limits: Sequenc
 
 
 def _spare_words(seed: NDArray[np.uint64], buffers: int) -> Iterator[np.uint64]:
-    """The words that SEAL draws after so many buffers."""
+    """Yield the words that SEAL draws after so many buffers."""
     while True:
         yield from _words(seed, buffers, buffers + 1)
         buffers += 1
@@ -155,7 +155,7 @@ def _mix(v: Any, m: Any, lanes: int, a: int, b: int, c: int, d: int, x: Any, y: 
 
 @njit(inline="always", error_model="numpy")
 def _rounds(v: Any, m: Any, lanes: int) -> None:
-    """The twelve rounds of the compression function."""
+    """Carry out the twelve rounds of the compression function."""
     for r in range(12):
         s = _SCHEDULE[r]
         _mix(v, m, lanes, 0, 4, 8, 12, s[0], s[1])
@@ -184,7 +184,7 @@ def _compress(state: NDArray[np.uint64], m: NDArray[np.uint64], length: Any, las
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _key(seed: NDArray[np.uint64], keyed: NDArray[np.uint64]) -> None:
-    """The state of root hashes after their first block, which is the key."""
+    """Write the state of root hashes after their first block, which is the key."""
     initial, m = np.empty(8, dtype=np.uint64), np.zeros(16, dtype=np.uint64)
     for word in range(8):
         initial[word] = _IV[word]
@@ -197,7 +197,7 @@ def _key(seed: NDArray[np.uint64], keyed: NDArray[np.uint64]) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _expand_root(root: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
-    """A root hash to its 64 leaves of 8 words, one after the other."""
+    """Expand a root hash to its 64 leaves of 8 words, one after the other."""
     initial = np.empty((8, _LANES), dtype=np.uint64)
     v = np.empty((16, _LANES), dtype=np.uint64)
     m = np.zeros(16, dtype=np.uint64)
@@ -226,7 +226,7 @@ def _expand_root(root: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _expand_buffer(keyed: Any, counter: Any, words: NDArray[np.uint64]) -> None:
-    """The generator's buffer of a number, for the state of its seed."""
+    """Write the generator's buffer of a number, for the state of its seed."""
     m, root = np.zeros(16, dtype=np.uint64), np.empty(8, dtype=np.uint64)
     m[0] = counter
     _compress(keyed, m, np.uint64(_BLOCK_BYTES + 8), ~np.uint64(0), root)
@@ -234,7 +234,7 @@ def _expand_buffer(keyed: Any, counter: Any, words: NDArray[np.uint64]) -> None:
 
 
 def _words(seed: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64]:
-    """The generator's words of some buffers."""
+    """Return the generator's words of some buffers."""
     keyed, words = np.empty(8, dtype=np.uint64), np.empty((stop - start, BUFFER_WORDS), dtype=np.uint64)
     _key(seed, keyed)
     for row, counter in zip(words, range(start, stop), strict=True):

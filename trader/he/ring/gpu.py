@@ -50,7 +50,7 @@ class TorchArithmetic:
         return values - prime * (values > prime // 2)
 
     def store(self, tile: Any, prime: int, target: Residues) -> None:
-        """A tile as residues [size, components, t]."""
+        """Write a tile as residues [size, components, t]."""
         values = self._torch.where(tile < 0, tile + prime, tile)
         target[:] = values.to(self._torch.int32).cpu().numpy().view(np.uint32)
 
@@ -80,11 +80,11 @@ class TorchArithmetic:
         return self._centred(result, prime)
 
     def add_values(self, left: Any, right: Any, prime: int) -> Any:
-        """Sums."""
+        """Add values up."""
         return self._reduced(left + right, prime)
 
     def sum_terms(self, values: Any, terms: int, prime: int) -> Any:
-        """Sums of successive elements."""
+        """Add successive elements up."""
         return self._reduced(values.unflatten(0, (-1, terms)).sum(dim=1), prime)
 
     def scale_values(self, values: Any, factor: int, prime: int) -> Any:
@@ -102,7 +102,7 @@ class TorchArithmetic:
         return values[chosen.clamp(min=0)] * (chosen >= 0)[:, None, None]
 
     def empty(self, shape: tuple[int, ...]) -> Any:
-        """A tile to be filled."""
+        """Return a tile to be filled."""
         return self._torch.empty(shape, dtype=self._torch.float64, device=self._device)
 
     def concatenate(self, tiles: Sequence[Any]) -> Any:

@@ -88,14 +88,14 @@ def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
 
 
 def add_values(left: Tile, right: Tile, prime: int) -> Tile:
-    """Sums of ciphertexts of the same shape."""
+    """Add up ciphertexts of the same shape."""
     total: Tile = left + right
     kernels.reduce_doubles(total, prime)
     return total
 
 
 def sum_terms(values: Tile, terms: int, prime: int) -> Tile:
-    """Sums of `terms` successive elements: [e·terms, c, t] to [e, c, t]."""
+    """Add up `terms` successive elements: [e·terms, c, t] to [e, c, t]."""
     total: Tile = values.reshape(-1, terms, *values.shape[1:]).sum(axis=1)
     kernels.reduce_doubles(total, prime)
     return total

@@ -104,7 +104,7 @@ def transform(
 
 
 def _minimal_root(degree: int, prime: int) -> int:
-    """The smallest primitive 2N-th root of unity modulo the prime: the least odd power of any of them."""
+    """Return the smallest primitive 2N-th root of unity modulo the prime: the least odd power of any of them."""
     base = next(
         root
         for root in (pow(generator, (prime - 1) // (2 * degree), prime) for generator in range(2, prime))
@@ -125,7 +125,7 @@ def _powers(base: int, count: int, prime: int) -> NDArray[np.uint64]:
 
 
 def bit_reversal(count: int) -> NDArray[np.int64]:
-    """Indices 0 … count - 1 with their bits in reverse order; count is a power of two."""
+    """Return indices 0 … count - 1 with their bits in reverse order; count is a power of two."""
     indices = np.zeros(1, dtype=np.int64)
     while indices.size < count:
         indices = np.concatenate([2 * indices, 2 * indices + 1])
@@ -137,7 +137,7 @@ def _powers_bit_reversed(base: int, degree: int, prime: int) -> NDArray[np.uint6
 
 
 def _with_quotient(factor: int, prime: int) -> tuple[int, int]:
-    """A factor and its Shoup quotient."""
+    """Return a factor and its Shoup quotient."""
     return factor, (factor << 32) // prime
 
 

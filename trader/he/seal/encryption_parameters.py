@@ -62,10 +62,10 @@ def parameters(degree: int, modulus_bits: tuple[int, ...]) -> Parameters:
 
 
 def conjugation_element(degree: int) -> int:
-    """The automorphism X → X^e that conjugates slots: e = 2N - 1."""
+    """Return the automorphism X → X^e that conjugates slots: e = 2N - 1."""
     return 2 * degree - 1
 
 
 def rotation_element(rotation: int, degree: int) -> int:
-    """The automorphism X → X^e that rotates slots: e = 3^rotation modulo 2N."""
+    """Return the automorphism X → X^e that rotates slots: e = 3^rotation modulo 2N."""
     return pow(3, rotation, 2 * degree)

@@ -56,23 +56,23 @@ class SecretKey:
         return "SecretKey(...)"
 
     def to_bytes(self) -> bytes:
-        """The key in SEAL's own serialization. Secret."""
+        """Return the key in SEAL's own serialization. Secret."""
         return saved(self._key)
 
     def public_key(self) -> Seeded:
-        """A fresh public key, [primes + 1, N], the special prime last: an encryption of zero modulo all primes."""
+        """Make a fresh public key, [primes + 1, N], the special prime last: an encryption of zero modulo all primes."""
         level = self._parameters.context.key_parms_id()
         return read_seeded(content_of(saved(self._encryptor.encrypt_zero_symmetric(level))))
 
     def coefficients(self) -> NDArray[np.int64]:
-        """The key s as ternary integers [N]. Secret."""
+        """Return the key s as ternary integers [N]. Secret."""
         degree, prime = self._parameters.degree, self._parameters.primes[0]
         count = degree * len(self._parameters.all_primes)
         residues = np.frombuffer(content_of(self.to_bytes())[-8 * count :], dtype="<u8", count=degree).astype(np.uint32)
         return _centred(residues, degree, prime)
 
     def error(self, public: Seeded) -> NDArray[np.int64]:
-        """The error p0 + p1·s of a public key of this key's, integers [N]. Secret."""
+        """Return the error p0 + p1·s of a public key of this key's, integers [N]. Secret."""
         degree, prime = self._parameters.degree, self._parameters.primes[0]
         key = transform(self.coefficients()[np.newaxis, np.newaxis], (0,), (prime,))[0, 0]
         first, second = public.expand(self._parameters.all_primes)[:, 0]
@@ -108,14 +108,14 @@ class SecretKey:
         return found
 
     def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> SealProcess:
-        """A process that makes encryptions of zero, or keys; it ends with the stack."""
+        """Return a process that makes encryptions of zero, or keys; it ends with the stack."""
         bits = [prime.bit_length() for prime in self._parameters.all_primes]
         process = SealProcess(self._parameters.degree, bits, self.to_bytes(), elements)
         stack.callback(process.close)
         return process
 
     def encrypt(self, slots: Slots, scale: float) -> Seeded:
-        """A fresh symmetric encryption of up to N/2 slots at a scale, [primes, N]: SEAL's of zero, plus the message."""
+        """Encrypt up to N/2 slots at a scale, [primes, N]: SEAL's symmetric encryption of zero, plus the message."""
         return self._add_message(saved(self._encryptor.encrypt_zero_symmetric()), slots, scale)
 
     def encrypt_all(

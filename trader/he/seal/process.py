@@ -24,7 +24,7 @@ _STDOUT = "/dev/fd/1"
 
 @contextmanager
 def scratch_file(*content: bytes | bytearray | memoryview) -> Iterator[str]:
-    """A file that holds the pieces of content, in memory where the system has such files."""
+    """Yield a file that holds the pieces of content, in memory where the system has such files."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("ciphertext")
         try:
@@ -43,7 +43,7 @@ def scratch_file(*content: bytes | bytearray | memoryview) -> Iterator[str]:
 
 
 def saved(serializable: Any) -> bytes:
-    """What SEAL writes of one of its objects."""
+    """Return what SEAL writes of one of its objects."""
     with scratch_file() as path:
         serializable.save(path)
         with open(path, "rb") as file:  # noqa: PTH123 - see the module's text

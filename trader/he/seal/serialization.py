@@ -70,7 +70,7 @@ def header_of(content_bytes: int) -> bytes:
 
 
 def content_of(saved: bytes) -> bytes:
-    """What follows the header, decompressed."""
+    """Return what follows the header, decompressed."""
     compression = HEADER.unpack_from(saved)[4]
     content = saved[HEADER.size :]
     return zstandard.ZstdDecompressor().decompress(content) if compression == _ZSTANDARD else content
@@ -84,7 +84,7 @@ def read_residues(saved: bytes) -> Residues:
 
 
 def read_seeded(content: bytes) -> Seeded:
-    """A seeded ciphertext or public key that SEAL has just written, its header left out."""
+    """Return a seeded ciphertext or public key that SEAL has just written, its header left out."""
     degree, primes = FIELDS.unpack_from(content)[6:8]
     if content[-SEED_BYTES - 1] != _BLAKE2XB:
         raise SessionError("SEAL was built with another generator than BLAKE2Xb: install the TenSEAL of the lock file")
@@ -98,7 +98,7 @@ def read_values(content: bytes, count: int, fields: struct.Struct = FIELDS) -> R
 
 
 def read_switching_key(saved: bytes, place: int) -> list[Seeded]:
-    """A key-switching key that SEAL has just written, the only one, at its place: the counts before it are zero."""
+    """Read the only key-switching key that SEAL has just written, at its place: the counts before it are zero."""
     content = content_of(saved)
     position, keys = KEYS.size + place * COUNT.size, []
     (count,) = COUNT.unpack_from(content, position)

@@ -33,7 +33,7 @@ class SealProcess:
         self._output = cast("IO[bytes]", self._process.stdout)
 
     def read(self) -> bytes:
-        """The next encryption or key, as SEAL writes it.
+        """Return the next encryption or key, as SEAL writes it.
 
         Raises:
             EOFError: the process has ended.

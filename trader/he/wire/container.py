@@ -163,7 +163,7 @@ def digest(container: Buffer) -> bytes:
 
 
 def stated_samples(container: Buffer) -> int:
-    """Number of samples that a container's header states.
+    """Return the number of samples that a container's header states.
 
     Raises:
         WireError: not a container.
@@ -202,7 +202,7 @@ def _frame_of(view: memoryview) -> bytes:
 
 
 def _read_parts(content: memoryview, header: Header, layout: Sequence[PartLayout]) -> tuple[Residues, ...]:
-    """Views of the parts, digests and residues checked."""
+    """Return views of the parts, digests and residues checked."""
     offsets = np.cumsum([0, *(part.bytes for part in header.parts)]).tolist()
     arrays = [
         np.frombuffer(content[start : start + part.bytes], dtype="<u4").reshape(expected.shape)

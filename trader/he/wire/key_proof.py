@@ -120,7 +120,7 @@ class Form:
         return b"".join(packed)
 
     def unpack(self, proof: bytes) -> tuple[bytes, tuple[_Integers, _Integers]]:
-        """What `pack` was given.
+        """Return what `pack` was given.
 
         Raises:
             WireError: not of the exact length.
@@ -199,7 +199,7 @@ class Statement:
     binding: bytes
 
     def prove(self, secret: _Integers, error: _Integers) -> bytes:
-        """A proof for p0 = p1·secret + error, both [N].
+        """Return a proof for p0 = p1·secret + error, both [N].
 
         Raises:
             SessionError: a witness beyond its bounds; nothing is shown then.
@@ -237,7 +237,7 @@ class Statement:
             raise WireError("the public key isn't proven for this request. Refuse this peer.")
 
     def challenges(self, digest: bytes) -> list[int]:
-        """The exponents c, one per repetition, uniform in [0, 2N)."""
+        """Return the exponents c, one per repetition, uniform in [0, 2N)."""
         stream = hashlib.shake_256(b"modelseal key proof challenges" + digest).digest(4 * self.form.repetitions)
         words = np.frombuffer(stream, dtype="<u4") % np.uint32(2 * self.form.degree)  # 2N divides 2^32
         return [int(word) for word in words]

@@ -103,7 +103,7 @@ def _sample_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...]]:
 
 
 def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
-    """What the outputs of a node stand for."""
+    """Return what the outputs of a node stand for."""
     if all(symbol is None or isinstance(symbol, np.ndarray) for symbol in context.inputs):
         return fold_constants(context)
     node, source = context.node, context.inputs[0]

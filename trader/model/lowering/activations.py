@@ -85,6 +85,6 @@ def lower_clip(context: NodeContext) -> Symbol:
 
 
 def _bound(context: NodeContext, name: str, index: int, default: float) -> float:
-    """A bound of Clip, infinite if it is left out or the largest float32."""
+    """Return a bound of Clip, infinite if it is left out or the largest float32."""
     bound = float(context.constant(index, name).item()) if context.has(index) else context.attribute(name, default)
     return float(bound) if abs(bound) < np.finfo(np.float32).max else math.copysign(math.inf, bound)

@@ -154,7 +154,7 @@ def _same_shape(context: NodeContext, left: View, right: View) -> tuple[View, Vi
 
 
 def meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]]:
-    """A view and a constant that broadcasts against it, in the shape that both have together, without the batch."""
+    """Return a view and a constant that broadcasts against it, in the shape that both have, without the batch."""
     if constant.ndim == len(view.shape) + 1 and constant.shape[0] == 1:
         constant = constant[0]
     try:
@@ -167,7 +167,7 @@ def meeting(context: NodeContext, view: View, constant: NDArray[np.float64]) -> 
 
 
 def _broadcast(view: View, shape: tuple[int, ...]) -> View:
-    """The view, its elements repeated to a shape."""
+    """Return the view, its elements repeated to a shape."""
     if view.shape == shape:
         return view
     return view.taken(np.broadcast_to(np.arange(view.size).reshape(view.shape), shape))

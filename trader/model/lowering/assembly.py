@@ -43,7 +43,7 @@ class AssembledModel:
 
 
 def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledModel:
-    """The graph whose raw outputs, in order, are those of a view.
+    """Return the graph whose raw outputs, in order, are those of a view.
 
     Raises:
         TooLargeError: As `GraphBuilder.settle` and `GraphDraft.arrange`.
@@ -77,7 +77,7 @@ def _live_nodes(draft: GraphDraft, output: str) -> list[Node]:
 
 
 def _renamed(nodes: list[Node], parameters: Sequence[LinearParameters], features: int, output: str) -> Graph:
-    """The graph with canonical names and parameter indices."""
+    """Return the graph with canonical names and parameter indices."""
     names = {INPUT: INPUT}
     renamed: list[Node] = []
     specs: list[ParameterSpec] = []
@@ -95,7 +95,7 @@ def _renamed(nodes: list[Node], parameters: Sequence[LinearParameters], features
 
 
 def _with_units(nodes: list[Node], layers: list[Layer], features: int) -> list[Layer]:
-    """The layers; one that reads the whole input, with very unequal weights, gets a scale that stands for units.
+    """Return the layers; one that reads the whole input, with very unequal weights, gets a scale that stands for units.
 
     A weight far above the others means a feature of very small values, which the input grid would hold badly. Ordinary
     weights are left alone, so that the exponents tell of units, not of importance.
@@ -139,7 +139,7 @@ def _powers(scale: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _divide_rows(layer: Layer) -> LinearParameters:
-    """The parameters of a layer that reads x_j·2^e_j in place of x_j, if it reads the model's input."""
+    """Return the parameters of a layer that reads x_j·2^e_j in place of x_j, if it reads the model's input."""
     if layer.row_scale is None or layer.feature_scale is None:
         return layer.parameters
     exponents = -_powers(layer.row_scale)[:, :, np.newaxis]
@@ -147,7 +147,7 @@ def _divide_rows(layer: Layer) -> LinearParameters:
 
 
 def _output_exponent(layer: LinearParameters) -> int:
-    """A power of two to take out of the last layer when its values are too large or too small for the grid, else 0."""
+    """Return a power of two to take out of the last layer if its values are too large or small for the grid, else 0."""
     largest = max(np.abs(layer.weights).max(initial=0), np.abs(layer.bias).max(initial=0))
     if not np.isfinite(largest) or largest == 0 or MIN_LAST_LAYER <= largest <= MAX_LAST_LAYER:
         return 0

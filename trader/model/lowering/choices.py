@@ -41,13 +41,13 @@ def _terms(context: NodeContext) -> tuple[View, list[View | NDArray[np.float64]]
 
 
 def larger(context: NodeContext, left: View, right: View | NDArray[np.float64]) -> View:
-    """The larger of two values, element by element."""
+    """Return the larger of two values, element by element."""
     difference = _difference(context, left, right)
     return added(context, context.builder.activation(difference, ActivationKind.RELU), right)
 
 
 def smaller(context: NodeContext, left: View, right: View | NDArray[np.float64]) -> View:
-    """The smaller of two values, element by element: min(x, y) = y - relu(y - x)."""
+    """Return the smaller of two values, element by element: min(x, y) = y - relu(y - x)."""
     difference = _negative(_difference(context, left, right))
     return added(context, _negative(context.builder.activation(difference, ActivationKind.RELU)), right)
 
@@ -84,7 +84,7 @@ def lower_where(context: NodeContext) -> Symbol:
 
 
 def _kept(context: NodeContext, index: int, mask: NDArray[np.bool_]) -> View | NDArray[np.float64]:
-    """An input where a mask is set, and 0 elsewhere."""
+    """Return an input where a mask is set, and 0 elsewhere."""
     if isinstance(context.inputs[index], np.ndarray):
         return np.where(mask, context.constant(index, "value"), 0.0)
     view, factor = meeting(context, context.view(index), mask.astype(np.float64))

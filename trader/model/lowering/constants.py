@@ -14,7 +14,7 @@ MAX_ELEMENTS = 1 << 19
 
 
 def fold_constants(context: NodeContext) -> tuple[NDArray[np.generic], ...]:
-    """The value of a node that reads constants only.
+    """Return the value of a node that reads constants only.
 
     Raises:
         UnsupportedOperatorError: it would be too large, or the node is malformed.
@@ -45,7 +45,7 @@ _SIZES = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
 
 
 def _for_one_sample(context: NodeContext) -> NDArray[np.int64]:
-    """The sizes that a node reads, with 1 for the number of samples: what is the same for all of them broadcasts."""
+    """Return the sizes that a node reads, with 1 for the number of samples: what is the same for all broadcasts."""
     sizes = context.constant(_SIZES[context.node.op_type], "shape").astype(np.int64).ravel()
     return np.concatenate([np.where(sizes[:1] == BATCH, 1, sizes[:1]), sizes[1:]])
 

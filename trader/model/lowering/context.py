@@ -59,7 +59,7 @@ class NodeContext:
         return default
 
     def view(self, index: int = 0) -> View:
-        """An input that must depend on the sample, and not be past the end of what is evaluated encrypted.
+        """Return an input that must depend on the sample, and not be past the end of what is evaluated encrypted.
 
         A sigmoid that turns out not to stand at the end becomes an activation.
         """
@@ -89,14 +89,14 @@ class NodeContext:
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:
-        """An input that must be a constant, as float64."""
+        """Return an input that must be a constant, as float64."""
         symbol = self.inputs[index] if index < len(self.inputs) else None
         if not isinstance(symbol, np.ndarray):
             self.refuse(f"its {role} is not a constant")
         return symbol.astype(np.float64)
 
     def integers(self, attribute: str, index: int) -> tuple[int, ...] | None:
-        """A list of integers: an attribute in older operator sets, a constant input in newer ones; None if left out."""
+        """Return integers: an attribute in older operator sets, a constant input in newer ones; None if left out."""
         if self.has(index):
             return tuple(int(value) for value in self.constant(index, attribute).ravel())
         values = self.attribute(attribute)
@@ -111,7 +111,7 @@ class NodeContext:
         return size in (1, BATCH, self.batch or BATCH)
 
     def sample_axis(self, axis: int, rank: int, batch: int = 0) -> int:
-        """An axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""
+        """Return an axis of an ONNX tensor as one of a single sample of that rank; the batch axis is refused."""
         resolved = axis + rank + 1 if axis < 0 else axis
         if not 0 <= resolved <= rank or resolved == batch:
             self.refuse(f"axis {axis} runs along the samples")

@@ -114,7 +114,7 @@ def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int,
 
 
 def _pads(context: NodeContext, spatial: tuple[int, ...], spans: Sequence[int], strides: tuple[int, ...]) -> list[int]:
-    """Padding at the begin of each axis, then at the end of each."""
+    """Return the padding at the begin of each axis, then at the end of each."""
     mode = context.attribute("auto_pad", "NOTSET")
     if mode == "VALID":
         return [0] * (2 * len(spatial))
@@ -130,7 +130,7 @@ def _pads(context: NodeContext, spatial: tuple[int, ...], spans: Sequence[int], 
 
 
 def _windows(context: NodeContext, shape: tuple[int, ...], geometry: _Geometry) -> NDArray[np.int64]:
-    """Indices [positions, channels, taps] into a sample [channels, *spatial]; `ZERO` outside it."""
+    """Return indices [positions, channels, taps] into a sample [channels, *spatial]; `ZERO` outside it."""
     spatial = shape[1:]
     positions, taps = math.prod(geometry.outputs), math.prod(geometry.kernel)
     if positions * taps * shape[0] > MAX_WINDOW_ELEMENTS:

@@ -105,7 +105,7 @@ def affine_of(view: View, x: View) -> tuple[float, float] | None:
 
 
 def _constant(array: np.ndarray) -> float | None:
-    """The one value of an array, or None if it has several."""
+    """Return the one value of an array, or None if it has several."""
     first = float(array.ravel()[0])
     return first if np.allclose(array, first, rtol=1e-6, atol=1e-6) else None
 

@@ -82,7 +82,7 @@ class LayerBuilder:
         return self.settle(view) if view.scale is not None else self._fold_back(view) or view
 
     def _absorb_order(self, view: View, layer: Layer) -> Layer | None:
-        """The layer, with its rows in the order of the view's base, and zeros for what it doesn't read.
+        """Return the layer, with its rows in the order of the view's base, and zeros for what it doesn't read.
 
         None if the base is read at several positions, by several groups, or is much larger than what is read.
         """
@@ -102,7 +102,7 @@ class LayerBuilder:
         return replace(layer, parameters=replace(layer.parameters, weights=weights), row_scale=row_scale)
 
     def _fold_back(self, view: View) -> View | None:
-        """The affine map as new parameters of the linear layer that made the value; None if they don't allow it."""
+        """Return the map as new parameters of the linear layer that made the value; None if they don't allow it."""
         node = self._draft.nodes.get(view.bases[0]) if len(view.bases) == 1 else None
         offset = np.zeros(view.shape) if view.offset is None else view.offset
         if not isinstance(node, Linear) or np.any(offset[view.places == ZERO] != 0):
@@ -119,7 +119,7 @@ class LayerBuilder:
         return View((name,), view.shape, view.indices)
 
     def _by_channel(self, view: View) -> View:
-        """The affine map as a layer with one weight per channel, along the axis that it varies along."""
+        """Return the affine map as a layer with one weight per channel, along the axis that it varies along."""
         scale = np.ones(view.shape) if view.scale is None else np.where(view.places == ZERO, 1.0, view.scale)
         offset = np.zeros(view.shape) if view.offset is None else view.offset
         axis = _varying_axis(scale, offset)
@@ -147,7 +147,7 @@ class LayerBuilder:
         return self._per_element(view, view.scale)
 
     def _column_values(self, view: View, array: NDArray[np.float64], columns: int) -> NDArray[np.float64] | None:
-        """An array of the view's shape by column of the layer that made its base; None if it has no such values."""
+        """Return an array of the view's shape by column of the layer that made its base; None if there is none."""
         by_element = self._per_element(view, array)
         if by_element is None:
             return None
@@ -155,7 +155,7 @@ class LayerBuilder:
         return common_row(rows, ~np.isnan(rows))
 
     def _per_element(self, view: View, array: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """An array of the view's shape, by element of its base (NaN if not seen); None if it is ambiguous."""
+        """Return an array of the view's shape, by element of its base (NaN if not seen); None if it is ambiguous."""
         result = np.full(self._draft.size(view.bases[0]), np.nan)
         inside = view.places != ZERO
         result[view.places[inside]] = array[inside]
@@ -173,6 +173,6 @@ def common_row(rows: NDArray[np.float64], known: NDArray[np.bool_] | None = None
 
 
 def _varying_axis(*arrays: NDArray[np.float64]) -> int | None:
-    """The one axis that arrays of one shape vary along; None if it is not just one."""
+    """Return the one axis that arrays of one shape vary along; None if it is not just one."""
     varying = [axis for axis in range(arrays[0].ndim) if any(np.any(np.ptp(array, axis=axis) != 0) for array in arrays)]
     return varying[0] if len(varying) == 1 else None

@@ -111,5 +111,5 @@ _ALTERNATIVES = {
 
 
 def alternative_to(operator: str) -> str:
-    """What to do about an operator that is not supported."""
+    """Return what to do about an operator that is not supported."""
     return _ALTERNATIVES.get(operator.removeprefix("ai.onnx.ml."), DEFAULT_ALTERNATIVE)

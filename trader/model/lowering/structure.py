@@ -251,7 +251,7 @@ def lower_concat(context: NodeContext) -> Symbol:
 
 
 def _same_for_all(context: NodeContext, index: int, like: View) -> View:
-    """A constant as a part of every sample."""
+    """Return a constant as a part of every sample."""
     values = context.constant(index, "part")
     if values.ndim != len(like.shape) + 1 or values.shape[like.batch] != 1:
         context.refuse(f"it joins samples of {len(like.shape)} axes with a constant of shape {list(values.shape)}")

@@ -58,11 +58,11 @@ class View:
         return np.arange(self.size).reshape(self.shape) if self.indices is None else self.indices
 
     def plain(self) -> "View":
-        """The view without its affine map."""
+        """Return the view without its affine map."""
         return View(self.bases, self.shape, self.indices)
 
     def scaled(self, by: NDArray[np.float64]) -> "View":
-        """The view times something that broadcasts to its shape."""
+        """Return the view times something that broadcasts to its shape."""
         if np.all(by == 1):
             return self
         scale = np.broadcast_to(by, self.shape) * (1.0 if self.scale is None else self.scale)
@@ -70,14 +70,14 @@ class View:
         return View(self.bases, self.shape, self.indices, scale, offset)
 
     def shifted(self, by: NDArray[np.float64]) -> "View":
-        """The view plus something that broadcasts to its shape."""
+        """Return the view plus something that broadcasts to its shape."""
         if not np.any(by):
             return self
         offset = np.broadcast_to(by, self.shape) + (0.0 if self.offset is None else self.offset)
         return View(self.bases, self.shape, self.indices, self.scale, offset)
 
     def reshaped(self, shape: tuple[int, ...]) -> "View":
-        """The same elements in another shape."""
+        """Return the same elements in another shape."""
         scale = None if self.scale is None else self.scale.reshape(shape)
         offset = None if self.offset is None else self.offset.reshape(shape)
         indices = None if self.indices is None else self.indices.reshape(shape)
@@ -92,7 +92,7 @@ class View:
         return View(self.bases, where.shape, indices, scale, offset)
 
     def transposed(self, axes: tuple[int, ...]) -> "View":
-        """The view with its axes in another order."""
+        """Return the view with its axes in another order."""
         return self.taken(np.arange(self.size).reshape(self.shape).transpose(axes))
 
 

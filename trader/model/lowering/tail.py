@@ -45,7 +45,7 @@ def lower_tail(context: NodeContext) -> Symbol:
 def moved_tail(
     context: NodeContext, tail: Tail, handler: Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 ) -> tuple[Symbol, ...]:
-    """What an operator that moves elements makes of the result of a tail: a sigmoid moves with its elements.
+    """Return what an operator that moves elements makes of the result of a tail: a sigmoid moves with its elements.
 
     Of other results, all columns or one may be taken.
     """
@@ -88,14 +88,14 @@ def join_columns(context: NodeContext) -> Symbol | None:
 
 
 def _as_sigmoid(tail: Tail) -> Tail:
-    """A column of a binary classifier as the sigmoid that it is."""
+    """Return a column of a binary classifier as the sigmoid that it is."""
     if tail.kind is not PostProcessingKind.BINARY or tail.column is None:
         return tail
     return replace(tail, kind=PostProcessingKind.SIGMOID, column=None, complement=tail.column == 0)
 
 
 def normalised(tail: Tail) -> Tail:
-    """A tail's columns, divided by their sum, which is 1 already unless they are sigmoids."""
+    """Return a tail's columns, divided by their sum, which is 1 already unless they are sigmoids."""
     if tail.kind is PostProcessingKind.SIGMOID:
         return replace(tail, kind=PostProcessingKind.ONE_VS_REST)
     return tail
@@ -128,7 +128,7 @@ _POSITIVE = {
 
 
 def lower_normalizer(context: NodeContext) -> Symbol:
-    """Normalizer (L1) and LpNormalization (p = 1) of probabilities."""
+    """Lower Normalizer (L1) and LpNormalization (p = 1) of probabilities."""
     symbol = context.inputs[0]
     to_sum = context.attribute("norm", "MAX") == "L1" or context.attribute("p", 2) == 1
     if not isinstance(symbol, Tail) or not to_sum:
@@ -171,7 +171,7 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
 
 
 def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
-    """The one value that all outputs of a model come from, and what the buyer makes of it.
+    """Return the one value that all outputs of a model come from, and what the buyer makes of it.
 
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
