@@ -67,7 +67,7 @@ def value_at(point: int, values: list[int]) -> int:
 def test_flooded_and_hidden_coefficients() -> None:
     phase = np.array([[[203, 17, 850, 5]]], dtype=np.uint32)
     noise = np.array([[[-41 % 1021, 611, 402, 930]]], dtype=np.uint32)
-    privacy.Cover((1021,), noise).apply(phase)
+    privacy.Randomisation((1021,), noise).apply(phase)
     assert phase.tolist() == [[[162, 628, 231, 935]]]
     with_error, without = set(range(203 - 64, 203 + 64)), set(range(200 - 64, 200 + 64))
     assert (min(with_error), max(with_error), min(without), max(without)) == (139, 266, 136, 263)

@@ -28,7 +28,7 @@ from trader.model.graph import INPUT
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class KnownValues:
     """The ciphertexts of one batch: the request's, and kept ones [size, components, primes, N]."""
 
     inputs: Inputs
@@ -46,7 +46,7 @@ class Values:
 
 
 def run_tiles(
-    stage: Stage, evaluators: Sequence[TileEvaluator], shapes: Mapping[str, tuple[int, int]], values: Values
+    stage: Stage, evaluators: Sequence[TileEvaluator], shapes: Mapping[str, tuple[int, int]], values: KnownValues
 ) -> None:
     """Compute a stage's targets for every prime.
 
@@ -120,16 +120,16 @@ class BatchedEvaluator:
 
     def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
         """Ciphertexts to those of the response to the batch, [ciphertexts, components, primes, N]."""
-        values = Values(inputs)
+        values = KnownValues(inputs)
         if self.splitter is None:
             return self._finish(values, self.stages, advance)
         first, *others = self.stages
         first.run(values)
         advance()
         halves = self.splitter.split(values.kept, advance)[:parts]
-        return np.concatenate([self._finish(Values(inputs, half), others, advance) for half in halves])
+        return np.concatenate([self._finish(KnownValues(inputs, half), others, advance) for half in halves])
 
-    def _finish(self, values: Values, stages: Sequence["_Stage"], advance: Advance) -> Residues:
+    def _finish(self, values: KnownValues, stages: Sequence["_Stage"], advance: Advance) -> Residues:
         for stage in stages:
             stage.run(values)
             advance()
@@ -185,13 +185,13 @@ class _Stage:
         """Number of ciphertexts that are refreshed in a batch."""
         return sum(math.prod(step.shape) for step in self.program.refreshes(self.stage.level))
 
-    def run(self, values: Values) -> None:
+    def run(self, values: KnownValues) -> None:
         """Compute the targets."""
         sizes = {step.name: math.prod(step.shape) for step in self.stage.steps}
         shapes = {name: (sizes[name], self.program.components[name]) for name in self.stage.targets}
         run_tiles(self.stage, self.evaluators, shapes, values)
 
-    def refresh(self, values: Values, refresher: Refresher | None, advance: Advance) -> None:
+    def refresh(self, values: KnownValues, refresher: Refresher | None, advance: Advance) -> None:
         """Relinearise and rescale what the next level multiplies; let go of what nobody reads any more."""
         if refresher is not None:
             dropped = (*self.plan.dropped_primes, 0)[self.stage.level]

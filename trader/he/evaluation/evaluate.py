@@ -29,7 +29,7 @@ from trader.he.types import Advance, Buffer, Progress, Residues
 from trader.he.wire.container import ContainerWriter, read_container, stated_samples
 from trader.model.canonical import CanonicalModel
 
-COVERS_AHEAD = 32
+DRAWN_AHEAD = 32
 """Ciphertexts whose protection is drawn while they are computed; it takes as much memory as they do."""
 
 
@@ -82,12 +82,12 @@ def evaluate(
     advance = _counter(progress, plan.batches(samples) * evaluator.steps)
     protection = Protection(plan, parts.parameters, PublicKey(parts.parameters, parts.read_public_key()))
     visible = itertools.chain.from_iterable(plan.visible(samples))
-    with run_ahead(protection.draw, visible, COVERS_AHEAD) as next_cover:
+    with run_ahead(protection.draw, visible, DRAWN_AHEAD) as next_randomisation:
         for batch, part in enumerate(writer.parts):
             left = samples - batch * plan.samples_per_batch
             part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
             for ciphertext in part:
-                next_cover().apply(ciphertext)
+                next_randomisation().apply(ciphertext)
     return writer.finish(request_digest)
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.evaluation.batched import Values, run_tiles
+from trader.he.evaluation.batched import KnownValues, run_tiles
 from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.evaluation.tiles import TileEvaluator
 from trader.he.layouts.packing import AffineMap, MapLayout, affine_maps, map_supports
@@ -84,7 +84,7 @@ class PackedEvaluator:
 
     def run(self, inputs: Inputs, _parts: int, advance: Advance) -> Residues:
         """Ciphertexts to outputs [ciphertexts, components, primes, N]."""
-        values = Values(inputs)
+        values = KnownValues(inputs)
         for step in self.program.steps:
             match step:
                 case Affine():
@@ -96,11 +96,11 @@ class PackedEvaluator:
             advance()
         return values.kept[self.program.graph.output][:, :, : self.plan.response_primes]
 
-    def _read(self, values: Values, name: str) -> Residues:
+    def _read(self, values: KnownValues, name: str) -> Residues:
         """Ciphertexts [size, components, primes, N] at the level at which they were made."""
         return values.inputs.expand() if name == INPUT else values.kept[name]
 
-    def _pointwise(self, step: Step, values: Values) -> None:
+    def _pointwise(self, step: Step, values: KnownValues) -> None:
         level = self.program.levels[step.name]
         stage = Stage(level, (step,), step.inputs, (step.name,))
         evaluators = [

@@ -53,7 +53,7 @@ LIMB_BITS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class Randomisation:
     """What protects one ciphertext, and no other.
 
     Attributes:
@@ -89,14 +89,14 @@ class Protection:
     def _primes(self) -> tuple[int, ...]:
         return self.parameters.primes[: self.plan.response_primes]
 
-    def draw(self, visible: Visible) -> Cover:
+    def draw(self, visible: Visible) -> Randomisation:
         """Return what protects one ciphertext that shows so much."""
         # Leaving out residues switches encryptions of zero to the response's level.
         noise = self.public_key.encrypt_zero(self.plan.components)[:, : len(self._primes)]
         for addend, total, prime in zip(self._noise(visible), noise[0], self._primes, strict=True):
             prime_tables(self.plan.ring_degree, prime).forward(addend)
             kernels.add(addend, prime, total)
-        return Cover(self._primes, noise)
+        return Randomisation(self._primes, noise)
 
     def _noise(self, visible: Visible) -> Residues:
         """Return what is added to the phase, coefficients [primes, N]."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulators.curious_buyer import CuriousBuyer, centred_integers
 from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he.evaluation.privacy import Cover, _uniform_integers
+from trader.he.evaluation.privacy import Randomisation, _uniform_integers
 from trader.he.layouts.visible import Visible
 from trader.he.planning.plan import HePlan
 from trader.he.request import RequestParts
@@ -29,7 +29,7 @@ from trader.model.graph import output_scale_bits
 @pytest.fixture(params=[False, True], ids=["unprotected", "protected"])
 def protected(request, monkeypatch):
     if not request.param:
-        monkeypatch.setattr(Cover, "apply", lambda *_: None)
+        monkeypatch.setattr(Randomisation, "apply", lambda *_: None)
     return request.param
 
 
@@ -224,7 +224,7 @@ def test_flooding_hides_the_noise_by_the_stated_bits(widths, samples, monkeypatc
     flooded = _buyer(plan, samples)
     noise = _noise(flooded, model, inputs, flooded.ask(model, flooded.honest(inputs))).astype(float)
     assert abs(noise.std() - 3**-0.5) < 0.1
-    monkeypatch.setattr(Cover, "apply", lambda *_: None)
+    monkeypatch.setattr(Randomisation, "apply", lambda *_: None)
     bare = _buyer(plan, samples)
     hidden = _noise(bare, model, inputs, bare.ask(model, bare.honest(inputs))).astype(float)
     assert 0 < hidden.std() < 3**-0.5 * 2.0 ** -(plan.statistical_bits + more)

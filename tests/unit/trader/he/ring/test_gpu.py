@@ -89,7 +89,7 @@ def test_constants_are_added_in_place(torch_arithmetic):
 
 def test_whole_tests_agree(torch_arithmetic, monkeypatch):
     """Without protection, which is random, both give the same response."""
-    monkeypatch.setattr("trader.he.evaluation.privacy.Cover.apply", lambda *_: None)
+    monkeypatch.setattr("trader.he.evaluation.privacy.Randomisation.apply", lambda *_: None)
     for widths, samples in (((200, 20, 3), 600), ((200, 12, 8, 8, 3), 5000)):
         model = random_network(*widths)
         inputs = random_inputs(model, samples)
