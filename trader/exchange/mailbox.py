@@ -313,7 +313,7 @@ def _trailer(file: BinaryIO, size_bytes: int) -> bytes:
 
 
 def _keccak_of(file: BinaryIO, count: int) -> bytes:
-    """keccak256 of so many bytes, of which no more than a piece is in memory."""
+    """keccak256 of the next bytes, of which no more than a piece is in memory."""
     hasher = keccak.new(digest_bits=256)
     while count > 0 and (piece := file.read(min(count, _PIECE_BYTES))):
         hasher.update(piece)

@@ -16,7 +16,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 
 Advance: TypeAlias = Callable[[], None]
-"""Called at each step done, by one who counts them."""
+"""Called after each step; the caller counts the steps."""
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Bytes that are read and never written."""

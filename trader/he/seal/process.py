@@ -1,8 +1,8 @@
 """The process that runs SEAL for a buyer: Galois keys, or encryptions of zero until nobody reads them any more.
 
 Run as a script by `trader.he.seal.workers`; what `trader.he.seal.keys` needs as well is here too. It imports nothing
-of the project, the raw bindings without TenSEAL around them, and little of the standard library, so that it starts in
-no time.
+of the project, the raw bindings without TenSEAL around them, and little of the standard library: it starts in some
+tens of milliseconds.
 """
 
 import os
