@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import encode_hex
 
 from trader.errors import CallerError
 from trader.exchange import EncryptionKey
@@ -159,16 +160,16 @@ def _assemble(
     # (7)
     key = EncryptionKey.generate()
     manifest = manifests.Manifest(
-        seller=_hex(to_canonical_address(options.seller)),
+        seller=encode_hex(to_canonical_address(options.seller)),
         card=options.card,
         **_model_fields(lowered, canonical, data.input_magnitude),
-        architecture_digest=_hex(keccak(architecture)),
+        architecture_digest=encode_hex(keccak(architecture)),
         circuit=_circuit_section(circuit, srs, plan),
         **committed_fields(points, bound),
         plan=plan.model_dump(mode="json"),
         quota=quota,
         endpoint=options.endpoint,
-        encryption_public_key=_hex(key.public_key),
+        encryption_public_key=encode_hex(key.public_key),
     )
     public = PublicPackage(
         manifest=manifest.to_bytes(),
@@ -239,9 +240,9 @@ def _circuit_section(circuit: AuditCircuit, srs: Srs, plan: HePlan) -> manifests
     commit_bits = commit_scale_bits(circuit.output_scale_bits)
     return manifests.CircuitSection(
         audit_samples=circuit.audit_samples,
-        settings_digest=_hex(keccak(circuit.settings)),
-        srs=manifests.SrsSection(digest=_hex(srs.digest), logrows=srs.logrows, development=srs.development),
-        circuit_digest=_hex(circuit.digest),
+        settings_digest=encode_hex(keccak(circuit.settings)),
+        srs=manifests.SrsSection(digest=encode_hex(srs.digest), logrows=srs.logrows, development=srs.development),
+        circuit_digest=encode_hex(circuit.digest),
         layout=manifests.LayoutSection(
             input_columns=circuit.input_columns,
             parameter_columns=circuit.parameter_columns,
@@ -261,11 +262,13 @@ def committed_fields(points: Sequence[bytes], bound: BoundParameters) -> dict[st
     """Return the manifest's fields about the committed parameters and the delivered chunks."""
     opening = bound.opening
     return {
-        "parameter_commitments": tuple(_hex(point) for point in points),
-        "parameter_commitment": _hex(commitment_digest(points)),
-        "weights_root": _hex(bound.commitments.weights.root),
-        "sums_root": _hex(bound.commitments.sums.root),
-        "binding": manifests.Binding(value=_hex(opening.value.to_bytes(32, "big")), proof=_hex(opening.proof)),
+        "parameter_commitments": tuple(encode_hex(point) for point in points),
+        "parameter_commitment": encode_hex(commitment_digest(points)),
+        "weights_root": encode_hex(bound.commitments.weights.root),
+        "sums_root": encode_hex(bound.commitments.sums.root),
+        "binding": manifests.Binding(
+            value=encode_hex(opening.value.to_bytes(32, "big")), proof=encode_hex(opening.proof)
+        ),
         "chunk_count": bound.layout.chunk_count,
     }
 
@@ -279,7 +282,3 @@ def _write_whole(package: SellerPackage, out: Path, password: str) -> None:
         if out.exists():
             out.rmdir()
         unfinished.replace(out)
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()

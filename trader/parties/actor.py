@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from eth_utils.hexadecimal import decode_hex
+
 import ledger
 from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
 from trader.errors import IllegalMoveError, TransactionRefusedError
@@ -246,9 +248,9 @@ class Actor:
 
         The trade's number isn't known yet when a request is made; the request's digest is on the chain with it.
         """
-        market = bytes.fromhex(self.market.deployment.market[2:])
+        market = decode_hex(self.market.deployment.market)
         numbers = self.market.chain.chain_id.to_bytes(32, "big"), listing_id.to_bytes(32, "big")
-        return b"".join((b"modelseal request", *numbers, market, bytes.fromhex(buyer[2:])))
+        return b"".join((b"modelseal request", *numbers, market, decode_hex(buyer)))
 
     def deliver(self, label: Label, vault: Vault, note: EntryKind, trade_id: int) -> bool:
         """See to it that the kept message lies in the mailbox, whole: again, if somebody or something changed it.

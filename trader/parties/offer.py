@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from eth_utils.hexadecimal import decode_hex
+
 from contracts import ETH, Terms, Windows, layout_hash
 from trader.parties.goods import layout_of
 
@@ -33,10 +35,10 @@ class Offer:
         """Return what a listing of the manifest's model promises."""
         return Terms(
             manifest_hash=manifest.manifest_hash(),
-            circuit_digest=_bytes(manifest.circuit.circuit_digest),
-            parameter_commitment=_bytes(manifest.parameter_commitment),
-            weights_root=_bytes(manifest.weights_root),
-            sums_root=_bytes(manifest.sums_root),
+            circuit_digest=decode_hex(manifest.circuit.circuit_digest),
+            parameter_commitment=decode_hex(manifest.parameter_commitment),
+            weights_root=decode_hex(manifest.weights_root),
+            sums_root=decode_hex(manifest.sums_root),
             layout_hash=layout_hash(layout_of(manifest)),
             token=ETH,
             price_wei=self.price_wei,
@@ -49,7 +51,3 @@ class Offer:
             tolerance=int(manifest.circuit.tolerance, 16),
             windows=self.windows,
         )
-
-
-def _bytes(hexadecimal: str) -> bytes:
-    return bytes.fromhex(hexadecimal.removeprefix("0x"))

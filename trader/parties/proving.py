@@ -158,21 +158,16 @@ class Proving:
 
     def _make_proof(self, trade_id: int, commitment: bytes, order: Order) -> Proof:
         """Return the trade's proof, made once and counted in the package's budget."""
-        goods, budget = self._goods, self._goods.package.budget
-
-        def make() -> Proof:
-            return prove(
-                goods.circuit,
-                order.inputs.samples,
-                order.inputs.salt,
-                goods.package.canonical.tensors,
-                goods.srs,
-                context=self._market.proof_context(trade_id),
-            )
-
+        budget = self._goods.package.budget
         budget.count(self.proven_statements())
         with self._actor.working("prove"):
-            return budget.publish(self._statement(trade_id, commitment), make)
+            return budget.publish(self._statement(trade_id, commitment), lambda: self._prove(trade_id, order))
+
+    def _prove(self, trade_id: int, order: Order) -> Proof:
+        """Prove what the package's parameters give for the buyer's audit samples, in the context of the trade."""
+        goods, inputs, context = self._goods, order.inputs, self._market.proof_context(trade_id)
+        parameters = goods.package.canonical.tensors
+        return prove(goods.circuit, inputs.samples, inputs.salt, parameters, goods.srs, context=context)
 
     def _encrypt_model(self, trade_id: int, purchase: Purchased, order: Order, proof: Proof) -> ProofOffer:
         """Encrypt the model, keep it sealed to the buyer, and return what is offered on the chain."""
