@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -27,6 +30,9 @@ from trader.errors import TraderError
 from trader.package import SellerPackage
 from trader.trade import State
 from zk.storage import temporary_folder
+
+if TYPE_CHECKING:
+    from tests.simulators.companies import Process
 
 KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("SEED", "0")) or secrets.randbits(32)
@@ -74,54 +80,41 @@ def test_killed_processes_lose_nothing(
 
 def play(companies: Companies, url: str) -> str:
     """Trades, one after the other, until all kills are used up; then what must hold. Returns the processes' mark."""
-    folder, draw, kills = companies.folder, random.Random(SEED), Kills(KILLS)
+    folder, draw = companies.folder, random.Random(SEED)
     mark = f"killed-{secrets.token_hex(8)}"
     companies.environment |= {"MARK": mark, "TMPDIR": str(folder / "scratch")}
     (folder / "scratch").mkdir()
     package, chain = companies.prepare(), Chain.connect(url)
     companies.fund(chain, "seller")
 
-    failed: list[BaseException] = []
     seller_wire, buyer_wire = Wire(url), Wire(url)
     with seller_wire.running() as seller_url, buyer_wire.running() as buyer_url:
-        seller = Reaper(
-            seller_wire,
-            folder / "seller",
-            lambda output: companies.start_seller(seller_url, trades=FOR_EVER, output=output),
-            kills,
-            random.Random(draw.random()),
-            say,
-        )
 
-        def sell() -> None:
-            try:
-                seller.run()
-            except BaseException as error:
-                failed.append(error)
+        def seller(kills: Kills) -> Reaper:
+            def start(output: IO[str]) -> "Process":
+                return companies.start_seller(seller_url, trades=FOR_EVER, output=output)
 
-        selling = threading.Thread(target=sell, daemon=True)
-        selling.start()
-        market, names, deaths = wait_for_listing(url, folder / "exchange"), list[str](), list[tuple[str, float]]()
-        while kills.left and not failed:
-            names.append(f"buyer-{len(names) + 1}")
-            companies.new_account(names[-1])
-            companies.fund(chain, names[-1])
-            buyer = Reaper(
-                buyer_wire,
-                folder / names[-1],
-                lambda output, name=names[-1]: companies.start_buyer(
-                    buyer_url, market.deployment.market, 1, name, output
-                ),
-                kills,
-                random.Random(draw.random()),
-                say,
-            )
-            buyer.run()
-            deaths += buyer.deaths
-        seller.over.set()
-        selling.join(timeout=60)
-        deaths += seller.deaths
-        assert failed == []
+            return Reaper(seller_wire, folder / "seller", start, kills, random.Random(draw.random()), say)
+
+        # Kills of their own, so that a seller that is struck again and again before it has listed leaves some.
+        listing = seller(Kills(KILLS // 3))
+        with at_work(listing):
+            market = wait_for_listing(url, folder / "exchange")
+        kills = Kills(KILLS - len(listing.deaths))
+        selling, names, deaths = seller(kills), list[str](), listing.deaths
+        with at_work(selling) as failed:
+            while kills.left and not failed:
+                names.append(f"buyer-{len(names) + 1}")
+                companies.new_account(names[-1])
+                companies.fund(chain, names[-1])
+
+                def start(output: IO[str], name: str = names[-1]) -> "Process":
+                    return companies.start_buyer(buyer_url, market.deployment.market, 1, name, output)
+
+                buyer = Reaper(buyer_wire, folder / names[-1], start, kills, random.Random(draw.random()), say)
+                buyer.run()
+                deaths += buyer.deaths
+        deaths += selling.deaths
         finish(companies.start_seller(seller_url, trades=len(names)))
     say(f"{len(names)} trades, {len(deaths)} kills: {Counter(way for way, _ in deaths)}")
 
@@ -132,6 +125,25 @@ def play(companies: Companies, url: str) -> str:
     for name in names:
         assert (folder / f"{name}.onnx").read_bytes() == package.plain_model
     return mark
+
+
+@contextmanager
+def at_work(seller: Reaper) -> Iterator[list[BaseException]]:
+    """Let a seller run beside what the block does; inside it, what it failed with."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            seller.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield failed
+    seller.over.set()
+    thread.join(timeout=60)
+    assert failed == []
 
 
 def check_books(companies: Companies, market: Market, names: list[str]) -> None:
