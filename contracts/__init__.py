@@ -112,7 +112,7 @@ _MODULES = {
 }
 """Where each public name lives; it is imported when first used: who needs an error alone does not pay for web3."""
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:

@@ -91,7 +91,7 @@ _MODULES = {
 }
 """Where each public name lives; it is imported when first used: reference strings do not pay for onnx."""
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
