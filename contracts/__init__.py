@@ -4,42 +4,46 @@ Start at `deploy` and `bind_market` (`manager.py`); what the market does is told
 `src/interfaces/IModelMarket.sol`. Sending transactions is left to the caller.
 """
 
-from contracts.errors import (
-    ArtifactError,
-    CompilerError,
-    ContractsError,
-    DeploymentError,
-    MarketRevertedError,
-    UnexpectedCodeError,
-)
-from contracts.events import MarketEvent
-from contracts.logs import read_logs
-from contracts.manager import (
-    PUBLISHED_SALT,
-    Deployment,
-    bind_market,
-    bind_verifier,
-    deploy,
-    published_deployment,
-    register_vka,
-    verify_deployment,
-)
-from contracts.reverts import decode_revert
-from contracts.types import (
-    ETH,
-    ChunkEvidence,
-    Layout,
-    RangeEvidence,
-    SumStepEvidence,
-    Terms,
-    Windows,
-    answer_digest,
-    delivery_digest,
-    layout_hash,
-    offer_digest,
-    outputs_digest,
-    session_digest,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contracts.errors import (
+        ArtifactError,
+        CompilerError,
+        ContractsError,
+        DeploymentError,
+        MarketRevertedError,
+        UnexpectedCodeError,
+    )
+    from contracts.events import MarketEvent
+    from contracts.logs import read_logs
+    from contracts.manager import (
+        PUBLISHED_SALT,
+        Deployment,
+        bind_market,
+        bind_verifier,
+        deploy,
+        published_deployment,
+        register_vka,
+        verify_deployment,
+    )
+    from contracts.reverts import decode_revert
+    from contracts.types import (
+        ETH,
+        ChunkEvidence,
+        Layout,
+        RangeEvidence,
+        SumStepEvidence,
+        Terms,
+        Windows,
+        answer_digest,
+        delivery_digest,
+        layout_hash,
+        offer_digest,
+        outputs_digest,
+        session_digest,
+    )
 
 __all__ = [
     "ETH",
@@ -73,3 +77,44 @@ __all__ = [
     "session_digest",
     "verify_deployment",
 ]
+
+_MODULES = {
+    "ETH": "contracts.types",
+    "PUBLISHED_SALT": "contracts.manager",
+    "ArtifactError": "contracts.errors",
+    "ChunkEvidence": "contracts.types",
+    "CompilerError": "contracts.errors",
+    "ContractsError": "contracts.errors",
+    "Deployment": "contracts.manager",
+    "DeploymentError": "contracts.errors",
+    "Layout": "contracts.types",
+    "MarketEvent": "contracts.events",
+    "MarketRevertedError": "contracts.errors",
+    "RangeEvidence": "contracts.types",
+    "SumStepEvidence": "contracts.types",
+    "Terms": "contracts.types",
+    "UnexpectedCodeError": "contracts.errors",
+    "Windows": "contracts.types",
+    "answer_digest": "contracts.types",
+    "bind_market": "contracts.manager",
+    "bind_verifier": "contracts.manager",
+    "decode_revert": "contracts.reverts",
+    "delivery_digest": "contracts.types",
+    "deploy": "contracts.manager",
+    "layout_hash": "contracts.types",
+    "offer_digest": "contracts.types",
+    "outputs_digest": "contracts.types",
+    "published_deployment": "contracts.manager",
+    "read_logs": "contracts.logs",
+    "register_vka": "contracts.manager",
+    "session_digest": "contracts.types",
+    "verify_deployment": "contracts.manager",
+}
+"""Where each public name lives; it is imported when first used: who needs an error alone does not pay for web3."""
+
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'contracts' has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)

@@ -12,32 +12,36 @@ from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and
 entries, with `merkle` and `checkpoint`).
 """
 
-from ledger.checkpoint import Checkpoint, Head
-from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, Record, as_reason
-from ledger.errors import (
-    ChainMovedError,
-    EntryHashError,
-    HeadError,
-    IndexingError,
-    InvalidRecordError,
-    LedgerError,
-    LedgerUnavailableError,
-    MalformedEntryError,
-    NotALedgerError,
-    ProofError,
-    SequenceError,
-    StorageError,
-    TamperedError,
-    TreeError,
-    UnknownTradeError,
-    WrongMarketError,
-)
-from ledger.indexing.indexer import index_events
-from ledger.log import AuditLog
-from ledger.reading.export import export_log
-from ledger.reading.fsck import verify_export, verify_log
-from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
-from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.checkpoint import Checkpoint, Head
+    from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, Record, as_reason
+    from ledger.errors import (
+        ChainMovedError,
+        EntryHashError,
+        HeadError,
+        IndexingError,
+        InvalidRecordError,
+        LedgerError,
+        LedgerUnavailableError,
+        MalformedEntryError,
+        NotALedgerError,
+        ProofError,
+        SequenceError,
+        StorageError,
+        TamperedError,
+        TreeError,
+        UnknownTradeError,
+        WrongMarketError,
+    )
+    from ledger.indexing.indexer import index_events
+    from ledger.log import AuditLog
+    from ledger.reading.export import export_log
+    from ledger.reading.fsck import verify_export, verify_log
+    from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
+    from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
 
 __all__ = [
     "GENESIS_HASH",
@@ -82,3 +86,55 @@ __all__ = [
     "verify_growth",
     "verify_log",
 ]
+
+_MODULES = {
+    "GENESIS_HASH": "ledger.entries",
+    "ActorRole": "ledger.entries",
+    "AuditLog": "ledger.log",
+    "ChainMovedError": "ledger.errors",
+    "ChainPosition": "ledger.entries",
+    "Checkpoint": "ledger.checkpoint",
+    "Entry": "ledger.entries",
+    "EntryHashError": "ledger.errors",
+    "EntryKind": "ledger.entries",
+    "EntryProof": "ledger.reading.merkle_proofs",
+    "Head": "ledger.checkpoint",
+    "HeadError": "ledger.errors",
+    "IndexingError": "ledger.errors",
+    "InvalidRecordError": "ledger.errors",
+    "LedgerError": "ledger.errors",
+    "LedgerUnavailableError": "ledger.errors",
+    "MalformedEntryError": "ledger.errors",
+    "NotALedgerError": "ledger.errors",
+    "ProofError": "ledger.errors",
+    "Record": "ledger.entries",
+    "SequenceError": "ledger.errors",
+    "StorageError": "ledger.errors",
+    "TamperedError": "ledger.errors",
+    "TradeStory": "ledger.reading.queries",
+    "TreeError": "ledger.errors",
+    "UnknownTradeError": "ledger.errors",
+    "WrongMarketError": "ledger.errors",
+    "as_reason": "ledger.entries",
+    "count_by_kind": "ledger.reading.queries",
+    "export_log": "ledger.reading.export",
+    "index_events": "ledger.indexing.indexer",
+    "prove_entry": "ledger.reading.merkle_proofs",
+    "prove_growth": "ledger.reading.merkle_proofs",
+    "read_blocks": "ledger.reading.queries",
+    "read_by_actor": "ledger.reading.queries",
+    "read_by_kind": "ledger.reading.queries",
+    "read_trade": "ledger.reading.queries",
+    "verify_entry": "ledger.reading.merkle_proofs",
+    "verify_export": "ledger.reading.fsck",
+    "verify_growth": "ledger.reading.merkle_proofs",
+    "verify_log": "ledger.reading.fsck",
+}
+"""Where each public name lives; it is imported when first used: who reads a log does not pay for web3."""
+
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'ledger' has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)

@@ -13,6 +13,7 @@ import typer
 
 from contracts.published import ARTIFACTS_PATH
 from trader.cli.app import app
+from trader.cli.deferred import Deferred
 from trader.trade.machine import state_diagram
 from trader.trade.payoffs import payoff_rows
 
@@ -63,7 +64,7 @@ def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:
         yield f"## `{' '.join(path)}`\n\n{(command.help or '').strip()}\n"
         yield from _parameters(command, context)
     for name, subcommand in sorted(subcommands.items()):
-        yield from _sections(subcommand, (*path, name))
+        yield from _sections(subcommand.load() if isinstance(subcommand, Deferred) else subcommand, (*path, name))
 
 
 def _parameters(command: Any, context: typer.Context) -> Iterator[str]:

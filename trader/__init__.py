@@ -13,7 +13,7 @@ packages are the parts that they are made of.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trader.chain import Chain
@@ -76,8 +76,9 @@ _MODULES = {
 """Where each public name lives; it is imported when first used. The sandboxes that open hostile files start afresh each
 time and import `trader.model` alone: they must not pay for SEAL, ezkl and web3 as well."""
 
+if not TYPE_CHECKING:  # a type checker knows the names above, and no others
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'trader' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'trader' has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""The command tree, and the only place that exits.
+"""The command tree, and the only place that exits. What a command needs is imported when it runs (`Deferred`).
 
 Exit codes:
 
@@ -15,42 +15,158 @@ Exit codes:
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from contracts import ContractsError
-from ledger import LedgerError, as_reason
-from trader.cli import audit, certificate, keys, listing, model, package, proofs, srs
-from trader.cli.bench import bench
-from trader.cli.compile import compile_command
-from trader.cli.demo import demo
+from contracts.errors import ContractsError
+from ledger.entries import as_reason
+from ledger.errors import LedgerError
+from trader.cli.deferred import MARKUP, Deferred
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
 from trader.cli.output import messages
 from trader.errors import TraderError
-from zk import ZkError
+from zk.errors import ZkError
+
+Command = Callable[..., None]
 
 app = typer.Typer(
     name="modelseal",
     help="Buy and sell machine-learning models that nobody has to trust.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=MARKUP,
 )
-model.app.command(name="certify")(certificate.certify_command)
-app.add_typer(model.app, name="model")
-app.add_typer(package.app, name="package")
-app.add_typer(listing.app, name="listing")
-app.add_typer(certificate.app, name="certificate")
-app.add_typer(proofs.app, name="proofs")
-app.add_typer(srs.app, name="srs")
-app.add_typer(audit.app, name="audit")
-app.add_typer(keys.app, name="keys")
-app.command()(demo)
-app.command()(bench)
-app.command(name="compile")(compile_command)
+model = typer.Typer(help="Prepare a model for sale, and try what buyers will do with it.", no_args_is_help=True)
+
+
+@app.command(name="demo", cls=Deferred)
+def _demo() -> Command:
+    """Run one complete trade: list, verify, encrypted test, purchase, prove, deliver, reveal, check, settle."""
+    from trader.cli.demo import demo
+
+    return demo
+
+
+@app.command(name="bench", cls=Deferred)
+def _bench() -> Command:
+    """Measure speed, memory and gas against peers; `holds` says which bars hold, the exit code does not."""
+    from trader.cli.bench import bench
+
+    return bench
+
+
+@app.command(name="compile", cls=Deferred)
+def _compile() -> Command:
+    """Compile the kernels of encrypted tests now, so that the first test does not wait for it."""
+    from trader.cli.compile import compile_command
+
+    return compile_command
+
+
+@app.command(name="model", cls=Deferred)
+def _model() -> typer.Typer:
+    """Prepare a model for sale, and try what buyers will do with it."""
+    return model
+
+
+@app.command(name="package", cls=Deferred)
+def _package() -> typer.Typer:
+    """A seller's package on disk."""  # noqa: D401 - what the commands are about
+    from trader.cli import package
+
+    return package.app
+
+
+@app.command(name="listing", cls=Deferred)
+def _listing() -> typer.Typer:
+    """Check a listing before you pay."""
+    from trader.cli import listing
+
+    return listing.app
+
+
+@app.command(name="certificate", cls=Deferred)
+def _certificate() -> typer.Typer:
+    """Accuracy on public data sets, proven by the seller."""
+    from trader.cli import certificate
+
+    return certificate.app
+
+
+@app.command(name="proofs", cls=Deferred)
+def _proofs() -> typer.Typer:
+    """The queue of proofs that this machine makes."""  # noqa: D401 - what the commands are about
+    from trader.cli import proofs
+
+    return proofs.app
+
+
+@app.command(name="srs", cls=Deferred)
+def _srs() -> typer.Typer:
+    """Structured reference strings: the public parameters of all proofs."""
+    from trader.cli import srs
+
+    return srs.app
+
+
+@app.command(name="audit", cls=Deferred)
+def _audit() -> typer.Typer:
+    """What was promised, tested, proven, delivered and paid."""  # noqa: D401 - what the commands are about
+    from trader.cli import audit
+
+    return audit.app
+
+
+@app.command(name="keys", cls=Deferred)
+def _keys() -> typer.Typer:
+    """Accounts in encrypted keyfiles (Web3 Secret Storage v3)."""
+    from trader.cli import keys
+
+    return keys.app
+
+
+@model.command(name="prepare", cls=Deferred)
+def _prepare() -> Command:
+    """Make a package of an ONNX file: canonical parameters, audit circuit, encryption plan, manifest."""
+    from trader.cli.prepare import prepare_command
+
+    return prepare_command
+
+
+@model.command(name="try", cls=Deferred)
+def _try() -> Command:
+    """Test the model on encrypted data, both roles on this machine, and report."""
+    from trader.cli.model import try_command
+
+    return try_command
+
+
+@model.command(name="prove", cls=Deferred)
+def _prove() -> Command:
+    """Prove the model's answers on the first samples of a file; verify off the chain and in the verifier contract."""
+    from trader.cli.model import prove_command
+
+    return prove_command
+
+
+@model.command(name="plan", cls=Deferred)
+def _plan() -> Command:
+    """Show the encryption plan, what a test would cost on this machine, and the alternatives that were rejected."""
+    from trader.cli.model import plan_command
+
+    return plan_command
+
+
+@model.command(name="certify", cls=Deferred)
+def _certify() -> Command:
+    """Prove how many samples of a public data set the model classifies correctly: one proof for every k rows."""
+    from trader.cli.certificate import certify_command
+
+    return certify_command
 
 
 def _print_version(wanted: bool) -> None:

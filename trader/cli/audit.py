@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger import AuditLog, Head, NotALedgerError, export_log, read_trade, verify_export, verify_log
+from ledger import NotALedgerError
 from trader.cli.output import JsonFlag, print_json_line, results
-from trader.report.story import print_story, story_rows
+
+if TYPE_CHECKING:
+    from ledger import AuditLog
 
 app = typer.Typer(help="What was promised, tested, proven, delivered and paid.", no_args_is_help=True)
 
@@ -20,6 +22,8 @@ DEFAULT_LOG = Path("demo-output/audit.sqlite")
 def _open(log_file: Path) -> AuditLog:
     if not log_file.exists():  # opening would make an empty log
         raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo`.")
+    from ledger import AuditLog
+
     return AuditLog.open(log_file)
 
 
@@ -30,6 +34,9 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Print the story of a TRADE: block, transaction, actor, gas."""
+    from ledger import read_trade
+    from trader.report.story import print_story, story_rows
+
     with _open(log_file) as log:
         story = read_trade(log, trade)
     if as_json:
@@ -47,6 +54,8 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Check that no entry was changed, dropped, moved or added, and that queries can't miss any; offline."""
+    from ledger import Head, verify_export, verify_log
+
     known = None if head is None else Head.parse(head)
     check = verify_export if file.suffix == ".jsonl" else verify_log
     found = check(file, known_head=known)
@@ -72,6 +81,8 @@ def export(
     file: Annotated[Path, typer.Argument(help="The .jsonl file to write.")], log_file: LogFile = DEFAULT_LOG
 ) -> None:
     """Write the whole log as JSON Lines, which anyone can verify without a database."""
+    from ledger import export_log
+
     with _open(log_file) as log:
         written = export_log(log, file)
     results.print(f"{written.entries} entries written to {file}; head {written}", soft_wrap=True)

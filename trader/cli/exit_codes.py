@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from contracts import ArtifactError, DeploymentError, UnexpectedCodeError
-from ledger import LedgerUnavailableError, TamperedError
-from trader.delivery import CiphertextError, DeliveryFaultError
-from trader.errors import EnvironmentFaultError, PeerFaultError
-from trader.exchange import EnvelopeError, MessageError, TransferError
-from trader.he import WireError
-from trader.package import DamagedPackageError
+from contracts.errors import ArtifactError, DeploymentError, UnexpectedCodeError
+from ledger.errors import LedgerUnavailableError, TamperedError
+from trader.errors import CallerError, EnvironmentFaultError, PeerFaultError, TraderError
 from zk.errors import StatementError, UnsupportedArchitectureError, WorkerError, ZkError
 
 DONE = 0
@@ -20,19 +16,7 @@ INTERRUPTED = 130
 
 _ENVIRONMENT = (EnvironmentFaultError, WorkerError, LedgerUnavailableError, ArtifactError, DeploymentError)
 _BAD_INPUT_OF_ZK = (StatementError, UnsupportedArchitectureError)
-_CHECK_FAILED = (
-    PeerFaultError,
-    WireError,
-    EnvelopeError,
-    MessageError,
-    CiphertextError,
-    DeliveryFaultError,
-    TransferError,
-    UnexpectedCodeError,
-    DamagedPackageError,
-    TamperedError,
-    ZkError,
-)
+_CHECK_FAILED = (PeerFaultError, UnexpectedCodeError, TamperedError, ZkError)
 
 
 def exit_code_of(error: Exception) -> int:
@@ -41,4 +25,18 @@ def exit_code_of(error: Exception) -> int:
         return ENVIRONMENT_FAULT
     if isinstance(error, _BAD_INPUT_OF_ZK):
         return BAD_INPUT
-    return PEER_FAULT if isinstance(error, _CHECK_FAILED) else BAD_INPUT
+    failed = isinstance(error, _CHECK_FAILED) or (isinstance(error, TraderError) and _is_failed_check_of_a_room(error))
+    return PEER_FAULT if failed else BAD_INPUT
+
+
+def _is_failed_check_of_a_room(error: TraderError) -> bool:
+    """Whether a room of the trader found the other side's fault; the rooms are slow to import, and often not needed."""
+    if isinstance(error, CallerError):
+        return False
+    from trader.delivery import CiphertextError, DeliveryFaultError
+    from trader.exchange import EnvelopeError, MessageError, TransferError
+    from trader.he import WireError
+    from trader.package import DamagedPackageError
+
+    rooms = (WireError, EnvelopeError, MessageError, CiphertextError, DeliveryFaultError, TransferError)
+    return isinstance(error, (*rooms, DamagedPackageError))

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from trader.chain.accounts import create_account, load_account
 from trader.cli.output import JsonFlag, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 
@@ -19,6 +18,8 @@ KeyFile = Annotated[Path, typer.Argument(help="The keyfile.")]
 @app.command()
 def new(file: KeyFile, password_file: PasswordFile = None, as_json: JsonFlag = False) -> None:
     """Make an account and keep it in FILE, encrypted."""
+    from trader.chain.accounts import create_account
+
     account = create_account(file, ask_password(password_file, f"the new account in {file}", confirm=True))
     _show(account.address, as_json)
 
@@ -26,6 +27,8 @@ def new(file: KeyFile, password_file: PasswordFile = None, as_json: JsonFlag = F
 @app.command()
 def show(file: KeyFile, password_file: PasswordFile = None, as_json: JsonFlag = False) -> None:
     """Print the address of the account in FILE; never its key."""
+    from trader.chain.accounts import load_account
+
     _show(load_account(file, ask_password(password_file, str(file))).address, as_json)
 
 

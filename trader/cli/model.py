@@ -19,7 +19,6 @@ from trader.cli.plan_report import (
     quota_figures,
     weak_flooding,
 )
-from trader.cli.prepare import prepare_command
 from trader.cli.trial_report import (
     accuracies,
     assess_trial,
@@ -45,9 +44,6 @@ if TYPE_CHECKING:
 
     from trader.he import HePlan
     from trader.model import CanonicalModel, Manifest
-
-app = typer.Typer(help="Prepare a model for sale, and try what buyers will do with it.", no_args_is_help=True)
-app.command(name="prepare")(prepare_command)
 
 DataFile = Annotated[Path, typer.Option(help="Samples, one per row: .csv, .npy or .npz.")]
 
@@ -76,7 +72,6 @@ class _Opened:
         return quantise_inputs(samples, graph, self.manifest.scale_bits, schema.exponents, schema.magnitude)
 
 
-@app.command(name="try")
 def try_command(
     folder: PackageFolder,
     data: DataFile,
@@ -110,7 +105,6 @@ def try_command(
     print_figures(report, as_json)
 
 
-@app.command(name="prove")
 def prove_command(folder: PackageFolder, data: DataFile, as_json: JsonFlag = False) -> None:
     """Prove the model's answers on the first samples of a file; verify off the chain and in the verifier contract."""
     opened = _Opened.read(folder)
@@ -126,7 +120,6 @@ def prove_command(folder: PackageFolder, data: DataFile, as_json: JsonFlag = Fal
     print_figures(report, as_json)
 
 
-@app.command(name="plan")
 def plan_command(
     folder: PackageFolder,
     samples: Annotated[int, typer.Option(min=1, help="Samples in the encrypted test.")],

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eth_utils.crypto import keccak
 from py_ecc.optimized_bn128.optimized_curve import field_modulus
 
 from zk.errors import SrsError
@@ -110,6 +109,8 @@ def read_srs(path: Path, *, development: bool) -> Srs:
     Raises:
         SrsError: The file is missing, or its size is not that of its number of rows.
     """
+    from eth_utils.crypto import keccak  # slow to import, and `modelseal srs --help` needs the constants above
+
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
