@@ -23,11 +23,11 @@ def lower_identity(context: NodeContext) -> Symbol:
     return symbol if isinstance(symbol, Tail) else context.any_view()
 
 
-def lower_dropout(context: NodeContext) -> Symbol:
-    """Dropout, which does nothing outside training."""
+def lower_dropout(context: NodeContext) -> tuple[Symbol, Symbol]:
+    """Dropout, which does nothing outside training: its mask keeps everything."""
     if context.has(2) and context.constant(2, "training mode").any():
         context.refuse("it is in training mode, and drops values at random", "Export for inference.")
-    return lower_identity(context)
+    return lower_identity(context), np.array(True)
 
 
 def lower_cast(context: NodeContext) -> Symbol:

@@ -10,7 +10,7 @@ from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
@@ -52,12 +52,15 @@ def moved_tail(
     by_element = tail.kind is PostProcessingKind.SIGMOID
     source = tail.value if by_element else View((), (tail.columns,))
     results = handler(replace(context, inputs=[source, *context.inputs[1:]]))
-    views = [view for view in (results if isinstance(results, tuple) else (results,)) if isinstance(view, View)]
-    if any(view.batch for view in views):
-        context.refuse("it moves the samples to another axis", "Return them along axis 0.")
-    if by_element:
-        return tuple(replace(tail, value=view) for view in views)
-    return tuple(_taken(context, tail, view.places.ravel()) for view in views)
+    moved = []
+    for symbol in results if isinstance(results, tuple) else (results,):
+        if not isinstance(symbol, View):
+            moved.append(symbol)
+            continue
+        if symbol.batch:
+            context.refuse("it moves the samples to another axis", "Return them along axis 0.")
+        moved.append(replace(tail, value=symbol) if by_element else _taken(context, tail, symbol.places.ravel()))
+    return tuple(moved)
 
 
 def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
@@ -173,9 +176,16 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
 def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     """Return the one value that all outputs of a model come from, and what the buyer makes of it.
 
+    Outputs that are the same for every sample (a mask of Dropout) are left out.
+
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
     """
+    outputs = [symbol for symbol in outputs if not isinstance(symbol, np.ndarray)]
+    if not outputs:
+        raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
+    if any(isinstance(symbol, Comparison) for symbol in outputs):
+        raise UnsafeModelError("the model returns the result of a comparison; export it with the scores it compares")
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1:
