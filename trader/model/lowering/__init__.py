@@ -18,7 +18,8 @@ from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.draft import LinearParameters, Origin, TooLargeError
-from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
+from trader.model.lowering.operators import HANDLERS, MOVES
+from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
@@ -128,7 +129,7 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     operator = operator_name(node)
     handler = HANDLERS.get(operator)
     if handler is None:
-        context.refuse("it can't be evaluated encrypted", alternative_to(operator))
+        context.refuse(*refusal_of(operator))
     context.builder.draft.origin = Origin(operator, node_name(node))
     try:
         if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:

@@ -1,9 +1,9 @@
-"""Which operators are supported, who lowers them, and what to use in place of the others."""
+"""Which operators are supported, and who lowers them."""
 
 from collections.abc import Callable, Mapping
 
 from trader.model.lowering import activations, arithmetic, choices, convolution, sklearn, structure, tail
-from trader.model.lowering.context import DEFAULT_ALTERNATIVE, NodeContext
+from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
 
 Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
@@ -89,27 +89,3 @@ FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal",
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED
-
-_SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
-_LINEAR = "Use a linear or logistic model, or a network."
-_ALTERNATIVES = {
-    **dict.fromkeys(("ThresholdedRelu", "Mish", "Softsign", "Sqrt", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
-    **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool"), "Use AveragePool."),
-    **dict.fromkeys(
-        ("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."
-    ),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), "Use BatchNormalization."),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), "Use convolutions along the series, or linear layers over a window of it."),
-    **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow."),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
-    **dict.fromkeys(("TopK", "ArgMin"), "Return the scores, or ArgMax of them."),
-    "ConvTranspose": "Use Conv.",
-    "Einsum": "Use MatMul or Gemm with a constant matrix.",
-    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
-}
-
-
-def alternative_to(operator: str) -> str:
-    """Return what to do about an operator that is not supported."""
-    return _ALTERNATIVES.get(operator.removeprefix("ai.onnx.ml."), DEFAULT_ALTERNATIVE)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto
 
-from trader.model.lowering.context import BATCH, NodeContext
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.context import BATCH, NodeContext, node_name
+from trader.model.lowering.refusals import LOOKUP
+from trader.model.lowering.symbols import Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
@@ -35,9 +36,8 @@ def lower_cast(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail):
         return symbol
-    if context.attribute("to") not in FLOAT_TYPES:
-        context.refuse("it rounds values of the model to integers", "Leave the cast out.")
-    return context.any_view()
+    view = context.any_view()
+    return view if context.attribute("to") in FLOAT_TYPES else Rounded(node_name(context.node))
 
 
 def lower_shape(context: NodeContext) -> Symbol:
@@ -148,6 +148,8 @@ def lower_slice(context: NodeContext) -> Symbol:
 
 def lower_gather(context: NodeContext) -> Symbol:
     """Gather of constant places along an axis of a sample."""
+    if isinstance(context.inputs[0], np.ndarray):
+        context.refuse(*LOOKUP)
     view = context.any_view()
     axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
     places = context.constant(1, "list of places").astype(np.int64)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
+from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
@@ -180,12 +180,16 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
 
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
+        UnsupportedOperatorError: one is rounded.
     """
     outputs = [symbol for symbol in outputs if not isinstance(symbol, np.ndarray)]
     if not outputs:
         raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
     if any(isinstance(symbol, Comparison) for symbol in outputs):
         raise UnsafeModelError("the model returns the result of a comparison; export it with the scores it compares")
+    for symbol in outputs:
+        if isinstance(symbol, Rounded):
+            raise rounding_error(symbol)
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1:
