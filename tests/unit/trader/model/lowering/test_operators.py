@@ -514,6 +514,26 @@ def test_the_same_layer_for_every_step(tmp_path):
     check(model, tmp_path / "m.onnx")
 
 
+def test_the_same_layer_for_every_step_that_is_sliced_off(tmp_path):
+    """What Keras 3 writes for TimeDistributed: steps are slices of the transposed series, on the axis before samples."""
+    model, weights, steps = Model(3, 4).add("Transpose", perm=[1, 0, 2]), floats(4, 3), []
+    series = model.y
+    for step in range(3):
+        model.add("Slice", series, np.array([step, 0]), np.array([step + 1, 2**31 - 1]), np.array([0, 1]))
+        model.add("Squeeze", np.array([0])).add("MatMul", weights).add("Add", floats(3)).add("Relu")
+        steps.append(model.add("Unsqueeze", np.array([0])).y)
+    model.add("Concat", *steps, axis=0).add("Transpose", perm=[1, 0, 2]).add("Flatten").add("Gemm", floats(9, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_series_that_is_split_before_the_samples(tmp_path):
+    model = Model(2, 4).add("Transpose", perm=[1, 0, 2])
+    model.nodes.append(helper.make_node("Split", [model.y], ["first", "second"], axis=0))
+    first = model.add("Squeeze", "first", np.array([0])).y
+    model.add("Squeeze", "second", np.array([0])).add("Sub", model.y, first)
+    check(model.add("Gemm", floats(4, 2)), tmp_path / "m.onnx")
+
+
 def test_constant_mask(tmp_path):
     mask = np.array([[True, False, True], [False, False, True]])
     model = Model(2, 3)
