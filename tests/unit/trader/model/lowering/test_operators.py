@@ -515,7 +515,7 @@ def test_the_same_layer_for_every_step(tmp_path):
 
 
 def test_the_same_layer_for_every_step_that_is_sliced_off(tmp_path):
-    """What Keras 3 writes for TimeDistributed: steps are slices of the transposed series, on the axis before samples."""
+    """What Keras 3 writes for TimeDistributed: each step is a slice of the transposed series."""
     model, weights, steps = Model(3, 4).add("Transpose", perm=[1, 0, 2]), floats(4, 3), []
     series = model.y
     for step in range(3):
