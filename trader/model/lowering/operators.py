@@ -2,7 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from trader.model.lowering import activations, arithmetic, choices, convolution, sklearn, structure, tail
+from trader.model.lowering import (
+    activations,
+    arithmetic,
+    choices,
+    convolution,
+    resizing,
+    sklearn,
+    structure,
+    tail,
+    transposed,
+)
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
 
@@ -21,6 +31,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Clip": activations.lower_clip,
     "Concat": structure.lower_concat,
     "Conv": convolution.lower_conv,
+    "ConvTranspose": transposed.lower_conv_transpose,
+    "DepthToSpace": resizing.lower_depth_to_space,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_dropout,
     "Expand": structure.lower_expand,
@@ -45,11 +57,13 @@ HANDLERS: Mapping[str, Handler] = {
     "ReduceMean": convolution.lower_reduce,
     "ReduceSum": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
+    "Resize": resizing.lower_resize,
     "Selu": activations.lower_selu,
     "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
     "Slice": structure.lower_slice,
     "Softmax": tail.lower_tail,
+    "SpaceToDepth": resizing.lower_space_to_depth,
     "Split": structure.lower_split,
     "Squeeze": structure.lower_squeeze,
     "Sub": arithmetic.lower_sub,
@@ -57,6 +71,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Tile": structure.lower_tile,
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
+    "Upsample": resizing.lower_resize,
     "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.Imputer": structure.lower_identity,

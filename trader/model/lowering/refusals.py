@@ -21,7 +21,6 @@ _ALTERNATIVES = {
     ),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
-    "ConvTranspose": "Use Conv.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
     **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
 }
