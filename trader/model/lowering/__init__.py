@@ -72,7 +72,9 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
         results = _lower_node(context)
         for name in node.output[len(results) :]:
             if name in read:
-                context.refuse(f"its output '{name}' is of use in training only", "Export for inference, without it.")
+                context.refuse(
+                    f"its output '{name}' is not computed", "Export for inference, with its first output alone."
+                )
         symbols.update(zip(node.output, results, strict=False))
     value, post_processing = post_processing_of([symbols[output.name] for output in model.graph.output])
     try:

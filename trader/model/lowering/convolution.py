@@ -36,7 +36,7 @@ def lower_conv(context: NodeContext) -> Symbol:
     groups = int(context.attribute("group", 1))
     if weights.ndim != len(view.shape) + 1 or groups < 1 or view.shape[0] != groups * weights.shape[1]:
         context.refuse(f"a kernel of shape {list(weights.shape)} meets samples of shape {list(view.shape)}")
-    geometry = _geometry(context, view.shape[1:], weights.shape[2:])
+    geometry = window_geometry(context, view.shape[1:], weights.shape[2:])
     channels = weights.shape[0]
     bias = context.constant(2, "bias") if context.has(2) else np.zeros(channels)
     # [positions, channels, taps] -> [positions, groups, channels of a group · taps]
@@ -53,7 +53,7 @@ def lower_average_pool(context: NodeContext) -> Symbol:
     kernel = tuple(context.attribute("kernel_shape"))
     if len(kernel) != len(view.shape) - 1:
         context.refuse(f"a window of shape {list(kernel)} meets samples of shape {list(view.shape)}")
-    geometry = _geometry(context, view.shape[1:], kernel)
+    geometry = window_geometry(context, view.shape[1:], kernel)
     where = windows(context, view.shape, geometry)
     counted = where
     if context.attribute("count_include_pad", 0):
@@ -71,13 +71,18 @@ def lower_global_average_pool(context: NodeContext) -> Symbol:
 def lower_reduce(context: NodeContext) -> Symbol:
     """ReduceMean and ReduceSum over axes of a sample."""
     view = context.any_view()
-    given = context.integers("axes", 1)
-    if given is None:
-        context.refuse("it reduces over the samples", "Name the axes.")
-    axes = tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
+    axes = reduced_axes(context, view)
     mean, keep = context.node.op_type == "ReduceMean", bool(context.attribute("keepdims", 1))
     dropped = 0 if keep else sum(axis < view.batch for axis in axes)
     return replace(_reduced(context, view, axes, mean=mean, keep=keep), batch=view.batch - dropped)
+
+
+def reduced_axes(context: NodeContext, view: View) -> tuple[int, ...]:
+    """Return the axes of a sample that a node reduces."""
+    given = context.integers("axes", 1)
+    if given is None:
+        context.refuse("it reduces over the samples", "Name the axes.")
+    return tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
 
 
 def _reduced(context: NodeContext, view: View, axes: tuple[int, ...], *, mean: bool, keep: bool) -> View:
@@ -92,7 +97,8 @@ def _channels_first(spatial: Sequence[int]) -> tuple[int, ...]:
     return (len(spatial), *range(len(spatial)))
 
 
-def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> Geometry:
+def window_geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> Geometry:
+    """Return how the windows of a node lie on an input of that spatial shape."""
     rank = len(spatial)
     strides = tuple(context.attribute("strides") or [1] * rank)
     dilations = tuple(context.attribute("dilations") or [1] * rank)

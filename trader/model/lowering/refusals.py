@@ -15,10 +15,8 @@ _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Mish", "Softsign", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
     **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool"), "Use AveragePool."),
-    **dict.fromkeys(
-        ("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."
-    ),
+    **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
+    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",

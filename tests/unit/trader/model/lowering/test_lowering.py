@@ -193,7 +193,7 @@ def test_final_function_is_left_to_the_buyer(tmp_path, operator):
 @pytest.mark.parametrize(
     ("operator", "alternative"),
     [
-        ("MaxPool", "AveragePool"),
+        ("LpPool", "AveragePool"),
         ("Softsign", "square activation"),
         ("LSTM", "linear layers"),
     ],
