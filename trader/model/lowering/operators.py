@@ -11,6 +11,7 @@ from trader.model.lowering import (
     resizing,
     sklearn,
     structure,
+    svm,
     tail,
     transposed,
 )
@@ -83,6 +84,8 @@ HANDLERS: Mapping[str, Handler] = {
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
     "ai.onnx.ml.Normalizer": tail.lower_normalizer,
+    "ai.onnx.ml.SVMClassifier": svm.lower_svm_classifier,
+    "ai.onnx.ml.SVMRegressor": svm.lower_svm_regressor,
     "ai.onnx.ml.Scaler": sklearn.lower_scaler,
     "ai.onnx.ml.ZipMap": tail.lower_zip_map,
 }

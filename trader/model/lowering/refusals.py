@@ -20,7 +20,7 @@ _ALTERNATIVES = {
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
-    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
+    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor"), _LINEAR),
 }
 
 _NORMALISES = (
