@@ -10,6 +10,7 @@ from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error
+from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
@@ -114,6 +115,17 @@ def is_total(builder: GraphBuilder, tail: Tail, view: View) -> bool:
     return sigmoids and made is not None and made.operands[0] is tail.value
 
 
+def lower_log(context: NodeContext) -> Symbol:
+    """Log of a sigmoid, as PyTorch writes LogSigmoid: log(sigmoid(x)) = -softplus(-x). Of a softmax, LogSoftmax."""
+    match context.inputs[0]:
+        case Tail(kind=PostProcessingKind.SIGMOID, value=value, complement=complement):
+            inner = value if complement else value.scaled(np.asarray(-1.0))
+            return context.builder.activation(inner, ActivationKind.SOFTPLUS).scaled(np.asarray(-1.0))
+        case Tail(kind=PostProcessingKind.SOFTMAX, column=None) as tail:
+            return replace(tail, kind=PostProcessingKind.LOG_SOFTMAX)
+    return context.refuse(*refusal_of("Log"))
+
+
 def lower_abs(context: NodeContext) -> Symbol:
     """Abs of probabilities, which are positive."""
     symbol = context.inputs[0]
@@ -190,6 +202,8 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     for symbol in outputs:
         if isinstance(symbol, Rounded):
             raise rounding_error(symbol)
+    if len(outputs) == 1:
+        outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1:
@@ -211,3 +225,11 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels)
+
+
+def _by_itself(symbol: Symbol) -> Symbol:
+    """Return one of the two columns of a binary classifier, or 1 - sigmoid(x), as the sigmoid that it is."""
+    if not isinstance(symbol, Tail):
+        return symbol
+    tail = _as_sigmoid(symbol)
+    return replace(tail, value=tail.value.scaled(np.asarray(-1.0)), complement=False) if tail.complement else tail

@@ -400,6 +400,21 @@ def test_activation_that_is_written_out_becomes_one_node(tmp_path, write, kind):
     assert "Multiply" not in kinds(lowered)
 
 
+@pytest.mark.parametrize("complement", [False, True])
+def test_logarithm_of_a_sigmoid_is_a_softplus(tmp_path, complement):
+    """What PyTorch writes for LogSigmoid, and the same of 1 - sigmoid."""
+    model = Model(4).add("Gemm", floats(4, 3), floats(3)).add("Sigmoid")
+    if complement:
+        model.add("Sub", model.constant(np.float32(1)), model.y)
+    lowered = check(model.add("Log").add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.SOFTPLUS]
+
+
+def test_mish(tmp_path):
+    model = Model(4, opset=22).add("Gemm", floats(4, 3), floats(3)).add("Mish").add("Gemm", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")).count("Activation") == 2
+
+
 def test_gate_of_something_else_stays_a_product(tmp_path):
     model = Model(4).add("Gemm", floats(4, 4))
     left = model.y

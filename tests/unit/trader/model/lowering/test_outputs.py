@@ -105,3 +105,30 @@ def test_input_that_no_output_depends_on_is_dropped(tmp_path):
     proto.graph.output.append(helper.make_empty_tensor_value_info("unread"))
     with pytest.raises(UnsafeModelError, match="reads 2 inputs: 'x', 'mask'; it must read one"):
         lower_model(proto)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_one_minus_a_sigmoid_is_a_sigmoid(tmp_path, units):
+    model = Model(4).add("Gemm", floats(4, units), floats(units)).add("Sigmoid")
+    lowered = check(written(model.add("Sub", model.constant(np.float32(1)), model.y), tmp_path / "m.onnx"))
+    assert lowered.post_processing.kind is PostProcessingKind.SIGMOID
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_probability_of_one_of_two_classes_is_a_sigmoid(tmp_path, column):
+    model = Model(4).add("Gemm", floats(4, 1), floats(1)).add("Sigmoid")
+    second = model.y
+    model.add("Sub", model.constant(np.float32(1)), second).add("Concat", model.y, second, axis=1)
+    lowered = check(written(model.add("Gather", np.array([column]), axis=1), tmp_path / "m.onnx"))
+    assert lowered.post_processing.kind is PostProcessingKind.SIGMOID
+
+
+def test_logarithm_of_probabilities(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 3)).add("Softmax").add("Log")
+    assert check(written(model, tmp_path / "m.onnx")).post_processing.kind is PostProcessingKind.LOG_SOFTMAX
+
+
+def test_logarithm_of_something_else_is_refused(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 3)).add("Log")
+    with pytest.raises(UnsupportedOperatorError, match=r"Log at node .* can't be evaluated encrypted"):
+        lower_model(written(model, tmp_path / "m.onnx"))
