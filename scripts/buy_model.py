@@ -51,6 +51,8 @@ def is_good(test: TestResult, arguments: argparse.Namespace) -> bool:
     labels = read_labels(arguments.labels, len(test.predictions))
     accuracy, checked = float(np.mean(test.predictions == labels)), test.assessment
     print(f"accuracy {accuracy:.1%} on {len(labels)} encrypted samples, {checked.changeable} could change")
+    if len(test.outside):
+        print(f"{len(test.outside)} samples left the range of the seller's data: rows {test.outside.tolist()} (from 0)")
     return accuracy >= float(arguments.least_accuracy)
 
 

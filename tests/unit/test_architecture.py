@@ -167,6 +167,7 @@ def test_imports_point_down(path: Path) -> None:
         ("solcx", ("contracts/compiler.py",)),
         ("sqlalchemy", ("ledger/",)),
         ("typer", ("trader/cli/",)),
+        ("onnxruntime", ("trader/model/original.py", "trader/demo/")),
     ],
 )
 def test_library_is_imported_in_its_place_alone(library: str, allowed: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from trader.cli.options import PackageFolder  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_figures, print_json_line, print_rows, progress_bar, warn
+from trader.cli.package_report import fidelity_figures
 from trader.cli.plan_report import (
     alternative_rows,
     can_list_alternatives,
@@ -19,7 +20,15 @@ from trader.cli.plan_report import (
     weak_flooding,
 )
 from trader.cli.prepare import prepare_command
-from trader.cli.trial_report import accuracies, assess_trial, assessment_figures, exact_outputs, refusal, trial_figures
+from trader.cli.trial_report import (
+    accuracies,
+    assess_trial,
+    assessment_figures,
+    exact_outputs,
+    range_warning,
+    refusal,
+    trial_figures,
+)
 from trader.errors import CallerError
 from trader.files import write_file
 from trader.he import forecast, parse_plan
@@ -27,6 +36,7 @@ from trader.model import parse_manifest, quantise_inputs, read_labels, read_samp
 from trader.package import PublicPackage, open_circuit, read_canonical, read_package_srs
 from trader.rehearsal.proving import prove_and_verify
 from trader.rehearsal.trial import run_trial
+from trader.verify import outside_reach
 from trader.verify.detection import detection_probability
 
 if TYPE_CHECKING:
@@ -85,7 +95,11 @@ def try_command(
     assessment = assess_trial(opened.manifest, trial.outputs, truth)
     if reason := refusal(assessment):
         warn(reason)
-    report = trial_figures(trial, exact) | assessment_figures(assessment)
+    outside = outside_reach(opened.manifest, inputs, trial.outputs)
+    if caution := range_warning(outside, len(inputs)):
+        warn(caution)
+    report = trial_figures(trial, exact, opened.manifest) | {"samples_outside": len(outside)}
+    report |= fidelity_figures(opened.manifest) | assessment_figures(assessment)
     if truth is not None:
         report |= accuracies(opened.manifest, trial.outputs, exact, truth)
     if out is not None:
@@ -124,7 +138,8 @@ def plan_command(
     """Show the encryption plan, what a test would cost on this machine, and the alternatives that were rejected."""
     opened = _Opened.read(folder)
     manifest, canonical, plan = opened.manifest, opened.canonical, opened.plan
-    cost = asdict(forecast(plan, canonical.graph, samples))
+    cost = asdict(forecast(plan, canonical.graph, samples)) | fidelity_figures(manifest)
+    cost["expected_error"] = manifest.output.post_processing.in_output_units(cost["expected_error"])
     quotas = quota_figures(manifest, plan, canonical)
     layouts = layout_rows(plan, canonical, samples)
     alternatives: list[dict[str, Any]] = []
@@ -137,7 +152,7 @@ def plan_command(
         print_json_line(report | {"layouts": layouts, "alternatives": alternatives})
         return
     chosen = plan.for_samples(samples)
-    print_figures(plan_figures(chosen, samples) | quotas | cost, as_json=False)
+    print_figures(plan_figures(chosen, manifest, samples) | quotas | cost, as_json=False)
     if caution := weak_flooding(chosen):
         warn(caution)
     print_rows(layouts)

@@ -8,6 +8,7 @@ from eth_utils.address import to_checksum_address
 
 from trader.he import HePlan, parse_plan
 from trader.model.manifest import NOBODY
+from trader.model.sampling import CONFIDENCE, FEW_ROWS, covered_share
 from trader.package import BUYERS_PER_LISTING, parameter_bits
 from trader.verify import BuyerPolicy
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trader.model import CanonicalModel, Manifest
-    from trader.model.manifest import CircuitSection, Quota
+    from trader.model.manifest import CircuitSection, Fidelity, Quota
 
 NO_SELLER = (
     "This package names no seller: it can be tried and proven, but not listed. "
@@ -39,7 +40,8 @@ def package_figures(manifest: Manifest, canonical: CanonicalModel, folder: Path)
         "scale_bits": manifest.scale_bits,
         "ring_degree": plan.ring_degree,
         "security_bits": plan.security_bits,
-        "expected_error": plan.expected_error,
+        "expected_error": manifest.output.post_processing.in_output_units(plan.expected_error),
+        **fidelity_figures(manifest),
         "circuit_logrows": circuit.layout.logrows,
         "audit_samples": circuit.audit_samples,
         "chunks": manifest.chunk_count,
@@ -50,9 +52,25 @@ def package_figures(manifest: Manifest, canonical: CanonicalModel, folder: Path)
     }
 
 
+def fidelity_figures(manifest: Manifest) -> dict[str, Any]:
+    """Return how near the model is to the one that was handed in, for tables and JSON; nothing without data."""
+    fidelity = manifest.fidelity
+    if fidelity is None:
+        return {}
+    figures: dict[str, Any] = {"calibration_rows": fidelity.rows}
+    for name, agreement in (("delivered", fidelity.delivered), ("tested", fidelity.tested)):
+        if name == "tested" and agreement == fidelity.delivered:
+            continue  # no polynomials stand for anything
+        found = agreement.model_dump()
+        figures |= {f"{name}_{key}": value for key, value in found.items() if value is not None}
+    return figures
+
+
 def cautions(manifest: Manifest, canonical: CanonicalModel) -> Iterator[str]:
     """Yield what a seller should know before it lists the package."""
     plan = parse_plan(manifest.plan)
+    if caution := _calibration(manifest.fidelity):
+        yield caution
     if caution := _collusion(manifest.quota, canonical, plan):
         yield caution
     if caution := _committed_outputs(manifest.circuit, plan):
@@ -67,6 +85,22 @@ def cautions(manifest: Manifest, canonical: CanonicalModel) -> Iterator[str]:
         yield NO_SELLER
     if manifest.circuit.srs.development:
         yield DEVELOPMENT_SRS
+
+
+def _calibration(fidelity: Fidelity | None) -> str:
+    """Say what the data doesn't tell."""
+    if fidelity is None:
+        return (
+            "No calibration data was given: nobody has compared this package with the model, and its ranges are "
+            f"guesses. Give --calibration with {FEW_ROWS} rows or more like those of buyers."
+        )
+    if fidelity.rows >= FEW_ROWS:
+        return ""
+    return (
+        f"The calibration data has {fidelity.rows} rows: all that they say, with {CONFIDENCE:.0%} confidence, is that "
+        f"{covered_share(fidelity.rows):.1%} of a column's values stay below the largest seen. Ranges were widened for "
+        f"that, which costs precision. Give {FEW_ROWS} rows or more."
+    )
 
 
 def _collusion(quota: Quota, canonical: CanonicalModel, plan: HePlan) -> str:

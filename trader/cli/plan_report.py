@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from trader.model import CanonicalModel, Manifest
 
 
-def plan_figures(plan: HePlan, samples: int) -> dict[str, Any]:
-    """Return the parameters of the plan that serves this many samples, for tables."""
+def plan_figures(plan: HePlan, manifest: Manifest, samples: int) -> dict[str, Any]:
+    """Return the parameters of the plan that serves this many samples, for tables; errors in units of the outputs."""
     return {
         "samples": samples,
         "charged_samples": charged_samples(samples),
@@ -28,7 +28,7 @@ def plan_figures(plan: HePlan, samples: int) -> dict[str, Any]:
         "statistical_bits": plan.statistical_bits,
         "capacity_bits": plan.capacity_bits,
         "answer_bits": plan.answer_bits,
-        "approximation_error": plan.approximation_error,
+        "approximation_error": manifest.output.post_processing.in_output_units(plan.approximation_error),
     }
 
 

@@ -52,7 +52,9 @@ ListingQuota = Annotated[
         min=1, help="Answers to all buyers together; ten times one's, or as many as the parameters' bits allow."
     ),
 ]
-InsistFlag = Annotated[bool, typer.Option("--insist", help="Allow quotas that could give the model away.")]
+InsistFlag = Annotated[
+    bool, typer.Option("--insist", help="Allow quotas that could give the model away, and a model that lost precision.")
+]
 PublishedProofs = Annotated[
     int,
     typer.Option(min=1, max=1 << 16, help="Proofs to be published: one per sale, and per k certified rows."),

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from trader.rehearsal.trial import Trial
 
 
+SHOWN_ROWS = 10
+
+
 def exact_outputs(canonical: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the canonical model's outputs [n, O] for quantised inputs [n, F], in real units."""
     scale_bits = output_scale_bits(canonical.graph, canonical.scale_bits)
     return evaluate_exact(canonical, inputs).astype(np.float64) / 2.0**scale_bits
 
 
-def trial_figures(trial: Trial, exact: NDArray[np.float64]) -> dict[str, Any]:
-    """Return the errors and the cost of a test, for tables and JSON."""
+def trial_figures(trial: Trial, exact: NDArray[np.float64], manifest: Manifest) -> dict[str, Any]:
+    """Return the errors, in the units of the model's outputs, and the cost of a test, for tables and JSON."""
+    error = float(np.abs(trial.outputs - exact).max())
     return {
         "samples": len(trial.outputs),
-        "max_output_error": float(np.abs(trial.outputs - exact).max()),
+        "max_output_error": manifest.output.post_processing.in_output_units(error),
         "seconds": {name: round(seconds, 4) for name, seconds in trial.seconds.items()},
         "request_bytes": trial.request_bytes,
         "response_bytes": trial.response_bytes,
@@ -45,6 +49,17 @@ def assess_trial(manifest: Manifest, outputs: NDArray[np.float64], labels: NDArr
 def assessment_figures(assessment: Assessment) -> dict[str, Any]:
     """Return the figures of an assessment that apply to this model, for tables and JSON; the samples left out."""
     return {name: value for name, value in asdict(assessment).items() if value is not None and name != "samples"}
+
+
+def range_warning(outside: NDArray[np.int64], samples: int) -> str:
+    """Return a caution about samples (row numbers) that left the range of the seller's data; empty if none did."""
+    if not len(outside):
+        return ""
+    rows = ", ".join(map(str, outside[:SHOWN_ROWS])) + (", …" if len(outside) > SHOWN_ROWS else "")
+    return (
+        f"{len(outside)} of {samples} samples left the range of the data that the model was prepared with (rows "
+        f"{rows}, from 0): what the encrypted test says of them may be far off."
+    )
 
 
 def refusal(assessment: Assessment) -> str:

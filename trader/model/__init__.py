@@ -8,7 +8,7 @@ file). `manifest` is what a listing promises.
 from pathlib import Path
 
 from trader.model.architecture import architecture_bytes, parse_architecture, read_architecture
-from trader.model.bounds import evaluate_values, interval_bounds, measured_bounds
+from trader.model.bounds import evaluate_graph, evaluate_values, interval_bounds, measured_bounds
 from trader.model.canonical import (
     DEFAULT_PROOFS,
     DEFAULT_SCALE_BITS,
@@ -32,10 +32,12 @@ from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
 from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.original import run_original
 from trader.model.plain import plain_model_bytes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.model.quantise import quantise_inputs
 from trader.model.reference import evaluate_exact
+from trader.model.units import fit_units, lowered_parameters, scale_inputs
 
 __all__ = [
     "DEFAULT_PROOFS",
@@ -70,11 +72,14 @@ __all__ = [
     "architecture_bytes",
     "canonicalise",
     "evaluate_exact",
+    "evaluate_graph",
     "evaluate_values",
+    "fit_units",
     "hidden_proofs",
     "interval_bounds",
     "load_onnx",
     "lower_model",
+    "lowered_parameters",
     "measured_bounds",
     "output_scale_bits",
     "parse_architecture",
@@ -86,7 +91,9 @@ __all__ = [
     "read_labels",
     "read_model",
     "read_samples",
+    "run_original",
     "scale_bits_of",
+    "scale_inputs",
 ]
 
 

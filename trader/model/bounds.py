@@ -1,47 +1,63 @@
-"""What a canonical model computes in real numbers, and how large its values get: what encryption is planned with."""
+"""What a model computes in real numbers, and how large its values get: what encryption is planned with."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.canonical import CanonicalModel
 from trader.model.functions import activate, bound_activation
-from trader.model.graph import INPUT
+from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.reference import rearrange
+from trader.model.sampling import reach
 
 
 def _exact_activation(node: Activation, x: NDArray[np.float64]) -> NDArray[np.float64]:
     return activate(node.kind, x, node.alpha, node.beta)
 
 
+Parameters = Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Weights [groups, a, b] and bias [groups, b] of a linear node's parameter, real units."""
+ActivationFunction = Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]]
+"""Applies an activation to values, real units, element by element."""
+
+
 def evaluate_values(
-    model: CanonicalModel,
-    inputs: NDArray[np.int64],
-    activation: Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]] = _exact_activation,
+    model: CanonicalModel, inputs: NDArray[np.int64], activation: ActivationFunction = _exact_activation
 ) -> dict[str, NDArray[np.float64]]:
     """Every value of the graph in real units, float64 [n, size]: `evaluate_exact`, but for float64 rounding.
 
     Activations are the exact functions of `trader.model.functions`, not rounded, or what `activation` makes of them.
     """
-    values = {INPUT: np.ldexp(inputs.astype(np.float64), -model.scale_bits)}
-    for node in model.graph.nodes:
-        values[node.name] = evaluate_node(model, node, [values[name] for name in node.inputs], activation)
+    real = np.ldexp(inputs.astype(np.float64), -model.scale_bits)
+    return evaluate_graph(model.graph, real, partial(real_parameters, model), activation)
+
+
+def evaluate_graph(
+    graph: Graph,
+    inputs: NDArray[np.float64],
+    parameters: Parameters,
+    activation: ActivationFunction = _exact_activation,
+) -> dict[str, NDArray[np.float64]]:
+    """Every value of a graph on inputs [n, F], real units, float64 [n, size], whatever its parameters are."""
+    values = {INPUT: inputs}
+    for node in graph.nodes:
+        values[node.name] = evaluate_node(node, [values[name] for name in node.inputs], parameters, activation)
     return values
 
 
 def evaluate_node(
-    model: CanonicalModel,
     node: Node,
     read: list[NDArray[np.float64]],
-    activation: Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]] = _exact_activation,
+    parameters: Parameters,
+    activation: ActivationFunction = _exact_activation,
 ) -> NDArray[np.float64]:
     """One node on what it reads, real units: [n, size] each to [n, size]."""
     match node:
         case Linear():
-            weights, bias = real_parameters(model, node.parameter)
-            return _linear(read[0], weights, bias)
+            return _linear(read[0], *parameters(node.parameter))
         case Square():
             return read[0] ** 2
         case Multiply():
@@ -58,8 +74,8 @@ def evaluate_node(
 
 
 def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
-    """Largest |value| (real units) of every value on quantised calibration data, times the margin."""
-    return {name: margin * float(np.abs(x).max(initial=0)) for name, x in evaluate_values(model, inputs).items()}
+    """Largest |value| (real units) that every value may reach, by quantised calibration data: `reach`."""
+    return {name: reach(x, margin) for name, x in evaluate_values(model, inputs).items()}
 
 
 def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, NDArray[np.float64]]:

@@ -56,12 +56,14 @@ class InputSchema(Section):
         feature_names: in order, or empty.
         exponents: per-feature powers of two (see `trader.model.lowering.LoweredModel.input_exponents`), or empty.
         magnitude: largest |x_j·2^e_j| that the HE plan allows.
+        reach: |x_j·2^e_j| stays below 2^reach_j in data like the seller's, or empty where it gave none.
     """
 
     shape: tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...]
     feature_names: tuple[Text, ...] = ()
     exponents: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
     magnitude: Annotated[float, Field(gt=0)]
+    reach: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
 
 
 class OutputSchema(Section):
@@ -70,10 +72,12 @@ class OutputSchema(Section):
     Attributes:
         count: raw outputs O per sample.
         post_processing: what the buyer applies to them.
+        reach: what |raw output| stays below in data like the seller's; None where it gave none.
     """
 
     count: Annotated[int, Field(ge=1, lt=1 << 24)]
     post_processing: PostProcessing
+    reach: Annotated[float, Field(gt=0)] | None = None
 
 
 class SrsSection(Section):
@@ -137,6 +141,39 @@ class Binding(Section):
     proof: Point
 
 
+class Agreement(Section):
+    """How near a model's answers are to those of the model that was handed in, in the units of its outputs.
+
+    Attributes:
+        largest_error: Largest |error| of an output.
+        error_99: What 99 % of the rows stay within, by their worst output.
+        largest_relative_error: Largest |error| by the range of the output on these rows; scores of classes have one
+            range together.
+        relative_error_99: What 99 % of the rows stay within, as above.
+        classes_kept: Share of rows whose class is the same; None for a model that predicts none.
+    """
+
+    largest_error: Annotated[float, Field(ge=0)]
+    error_99: Annotated[float, Field(ge=0)]
+    largest_relative_error: Annotated[float, Field(ge=0)]
+    relative_error_99: Annotated[float, Field(ge=0)]
+    classes_kept: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class Fidelity(Section):
+    """What became of the model that was handed in, measured by the seller on data of its own; nobody can check it.
+
+    Attributes:
+        rows: Of the data.
+        delivered: The canonical model, which is proven and delivered.
+        tested: What an encrypted test computes, where polynomials stand for activations; without its noise.
+    """
+
+    rows: Count
+    delivered: Agreement
+    tested: Agreement
+
+
 class Quota(Section):
     """How much may be asked, and what it costs; samples of tests and of audits count alike."""
 
@@ -164,6 +201,7 @@ class Manifest(Section):
         binding: the opening; absent until it is made.
         chunk_count: number of delivered chunks.
         plan: the HE plan, whose form `trader.he` checks.
+        fidelity: how near the model is to the one that was handed in; None where the seller gave no data.
         quota: how much may be asked.
         endpoint: where the seller serves, or empty.
         encryption_public_key: the seller's HPKE key.
@@ -184,6 +222,7 @@ class Manifest(Section):
     binding: Binding | None = None
     chunk_count: Count
     plan: dict[str, Any]
+    fidelity: Fidelity | None = None
     quota: Quota
     endpoint: Text = ""
     encryption_public_key: HexBytes
@@ -196,6 +235,7 @@ class Manifest(Section):
         agreements = {
             "input.shape": features < MAX_FEATURES,
             "input.exponents": len(self.input.exponents) in (0, features),
+            "input.reach": len(self.input.reach) in (0, features),
             "input.feature_names": len(self.input.feature_names) in (0, features),
             "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
             "circuit.layout.outputs": self.circuit.layout.outputs == self.output.count,

@@ -5,6 +5,7 @@ cut off the graph when the model is prepared, travel in the manifest, and are ap
 clear.
 """
 
+import math
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -54,6 +55,10 @@ class PostProcessing(BaseModel):
     def is_classifier(self) -> bool:
         """Whether `predict` gives classes."""
         return bool(self.labels) or self.kind not in (PostProcessingKind.NONE, PostProcessingKind.SIGMOID)
+
+    def in_output_units(self, error: float) -> float:
+        """Return an error of a raw output in the units of the model's outputs, before anything but the exponent."""
+        return math.ldexp(error, self.exponent)
 
     def apply(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return what the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.

@@ -6,7 +6,7 @@ Read `public` and `seller` (what is in them), then `prepare` (how they are made)
 
 from trader.package.budget import ProofBudget
 from trader.package.circuit import open_circuit, read_package_srs
-from trader.package.errors import DamagedPackageError, PackageError, ProofBudgetError, QuotaError
+from trader.package.errors import DamagedPackageError, FidelityError, PackageError, ProofBudgetError, QuotaError
 from trader.package.integrity import check_deliverable
 from trader.package.leakage import check_published, parameter_bits, safe_quota
 from trader.package.planning import PlanningData, planning_data
@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_AUDIT_SAMPLES",
     "CheckedPart",
     "DamagedPackageError",
+    "FidelityError",
     "PackageError",
     "PlanningData",
     "PrepareOptions",

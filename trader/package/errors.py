@@ -5,6 +5,7 @@
     TraderError
     └── PackageError    a package's folder or archive is missing a part, too large, or damaged
         ├── DamagedPackageError  parts are not those that were prepared: nothing may be proven or delivered with them
+        ├── FidelityError     the package would give other answers than the model that was handed in
         ├── QuotaError        the asked-for quota would give the model away
         └── ProofBudgetError  one more published proof would give the model away
 """
@@ -18,6 +19,10 @@ class PackageError(TraderError):
 
 class DamagedPackageError(PackageError):
     """Parts of a package are not those that were prepared; what is delivered with them would be slashed."""
+
+
+class FidelityError(PackageError):
+    """Rounding, or polynomials for activations, change the model's answers too much."""
 
 
 class QuotaError(PackageError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trader.model import CanonicalModel, interval_bounds, measured_bounds, quantise_inputs
+from trader.model.sampling import reach, reaches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 DEFAULT_INPUT_MAGNITUDE = 8.0
 """Largest |input| without calibration data: standardised features rarely lie further out."""
 CALIBRATION_MARGIN = 2.0
-"""Buyers' data may reach so many times further out than the calibration data."""
+"""Buyers' data may reach so many times further out than the calibration data, at least."""
+LARGEST_REACH = 64
+"""Exponents in the manifest are no larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,16 @@ class PlanningData:
     Attributes:
         input_magnitude: largest |input|, real units.
         bounds: largest |value| of every value of the graph, real units.
+        column_reach: b_j, by feature: |x_j·2^e_j| stays below 2^b_j in data like the samples; empty without samples.
+        output_reach: what |output| stays below in such data, real units; None without samples.
         calibration: quantised calibration data [n, F], or None.
     """
 
     input_magnitude: float
     bounds: dict[str, float]
     calibration: NDArray[np.int64] | None = field(repr=False)
+    column_reach: tuple[int, ...] = ()
+    output_reach: float | None = None
 
 
 def planning_data(
@@ -47,6 +54,14 @@ def planning_data(
         bounds = {name: float(np.max(bound)) for name, bound in intervals.items()}
         return PlanningData(DEFAULT_INPUT_MAGNITUDE, bounds, None)
     inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, input_exponents)
-    largest = float(np.abs(inputs).max()) / 2**canonical.scale_bits
-    magnitude = 2.0 ** math.ceil(math.log2(max(largest * CALIBRATION_MARGIN, 1.0)))
-    return PlanningData(magnitude, measured_bounds(canonical, inputs, CALIBRATION_MARGIN), inputs)
+    real = np.ldexp(inputs.astype(np.float64), -canonical.scale_bits)
+    magnitude = 2.0 ** math.ceil(math.log2(max(reach(real, CALIBRATION_MARGIN), 1.0)))
+    bounds = measured_bounds(canonical, inputs, CALIBRATION_MARGIN)
+    output = max(bounds[canonical.graph.output], 2.0**-canonical.scale_bits)
+    return PlanningData(magnitude, bounds, inputs, _column_reach(real), output)
+
+
+def _column_reach(inputs: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return powers of two only: the manifest tells buyers no more of the seller's data than that."""
+    powers = np.ceil(np.log2(np.maximum(reaches(inputs, 1.0), 2.0**-LARGEST_REACH)))
+    return tuple(powers.clip(-LARGEST_REACH, LARGEST_REACH).astype(int).tolist())

@@ -1,10 +1,11 @@
 """From an ONNX file to a package that can be listed.
 
-In this order: (1) the model is read in a sandbox and lowered to its public graph; (2) its parameters become canonical
-integers; (3) the encrypted test is planned from the magnitudes that calibration data reaches; (4) the quota is checked
-against what the answers, and the proofs, can tell; (5) the audit circuit is built; (6) the parameters are committed to
-and bound to the chunks that will be delivered; (7) the manifest says all of it; (8) the folder is written as a whole,
-or not at all.
+In this order: (1) the model is read in a sandbox and lowered to its public graph, in units that suit the calibration
+data; (2) its parameters become canonical integers; (3) the encrypted test is planned from the magnitudes that the data
+reaches; (4) what came of the model is compared with the file that was handed in; (5) the quota is checked against what
+the answers, and the proofs, can tell; (6) the audit circuit is built; (7) the parameters are committed to and bound to
+the chunks that will be delivered; (8) the manifest says all of it; (9) the folder is written as a whole, or not at
+all.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ from trader.model import (
     LoweredModel,
     architecture_bytes,
     canonicalise,
-    read_model,
+    fit_units,
+    load_onnx,
+    lower_model,
     read_samples,
+    run_original,
 )
 from trader.model import manifest as manifests
+from trader.package.fidelity import Comparison
 from trader.package.leakage import check_quota, check_smallest_test, proof_bits, safe_listing_quota, safe_quota
 from trader.package.planning import PlanningData, planning_data
 from trader.package.public import PublicPackage
@@ -78,7 +83,7 @@ class PrepareOptions:
         endpoint: URL where buyers reach the seller.
         proofs: that may be published about the model: one per sale, and one per k rows of a certificate.
         seller: address of the account that will list the model; without one, the package can be tried but not listed.
-        insist: allow quotas that could give the model away.
+        insist: allow quotas that could give the model away, and answers that differ from the model's.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         policy: the security that the seller asks of the encryption.
         inspect: may refuse the circuit, for instance because this machine can't prove it (`zk.measure_cost`).
@@ -120,6 +125,7 @@ def prepare(
     Raises:
         CallerError: `out` is in the way.
         ModelError: the model can't be traded, or the calibration data doesn't fit it; the subclass says why.
+        FidelityError: the package would give other answers than the ONNX file, and the seller doesn't insist.
         QuotaError: the quota would give the model away, and the seller doesn't insist.
         PlanError: no encryption parameters serve this model.
         ZkError: no circuit, or the proof system failed.
@@ -127,46 +133,66 @@ def prepare(
     if out.exists() and any(out.iterdir()):
         raise CallerError(f"{out} exists and is not empty. Name another folder, or remove it.")
     step("reading the model")
-    lowered = read_model(model)
-    samples = None if calibration is None else read_samples(calibration, lowered.graph.features)
-    package = _assemble(lowered, samples, options, out, step)
+    file = load_onnx(model)
+    lowered, data = lower_model(file), None
+    if calibration is not None:
+        samples = read_samples(calibration, lowered.graph.features)
+        data = CalibrationData(samples, run_original(file, samples))
+        lowered = fit_units(lowered, samples)
+    package = _assemble(lowered, data, options, out, step)
     step("writing the package")
     _write_whole(package, out, password)
     return package
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationData:
+    """What the seller's data says of the model.
+
+    Attributes:
+        samples: float64 [n, F].
+        original: what the ONNX file gave for them (`trader.model.run_original`).
+    """
+
+    samples: NDArray[np.float64] = field(repr=False)
+    original: tuple[NDArray[Any], ...] = field(repr=False)
+
+
 def _assemble(
-    lowered: LoweredModel, samples: NDArray[np.float64] | None, options: PrepareOptions, out: Path, step: Step
+    lowered: LoweredModel, calibration: CalibrationData | None, options: PrepareOptions, out: Path, step: Step
 ) -> SellerPackage:
-    """Run steps (2) to (7)."""
+    """Run steps (2) to (8)."""
     # (2) and (3)
     canonical = canonicalise(lowered, proofs=options.proofs)
     step("planning the encrypted test")
-    data = planning_data(canonical, lowered.input_exponents, samples)
+    data = planning_data(canonical, lowered.input_exponents, None if calibration is None else calibration.samples)
     plan = _plan(canonical, data, options.policy)
     # (4)
-    quota = _decide_quota(canonical, plan, options)
+    fidelity = None if calibration is None else _measure_fidelity(lowered, canonical, plan, calibration, options)
     # (5)
+    quota = _decide_quota(canonical, plan, options)
+    # (6)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
     circuit = _build_circuit(canonical, architecture, options)
     srs = options.srs(circuit.logrows)
     step("trying the audit circuit")
     options.inspect(circuit, srs)
-    # (6)
+    # (7)
     step("committing to the parameters")
     points = parameter_commitment(circuit, canonical.tensors, srs)
     bound = bind_parameters(circuit, canonical.tensors, points, srs, seller=to_canonical_address(options.seller))
-    # (7)
+    # (8)
     key = EncryptionKey.generate()
     manifest = manifests.Manifest(
         seller=encode_hex(to_canonical_address(options.seller)),
         card=options.card,
-        **_model_fields(lowered, canonical, data.input_magnitude),
+        **_model_fields(lowered, canonical, data),
         architecture_digest=encode_hex(keccak(architecture)),
         circuit=_circuit_section(circuit, srs, plan),
         **committed_fields(points, bound),
         plan=plan.model_dump(mode="json"),
+        fidelity=fidelity,
         quota=quota,
         endpoint=options.endpoint,
         encryption_public_key=encode_hex(key.public_key),
@@ -192,6 +218,20 @@ def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy)
     return plan_encryption(problem)
 
 
+def _measure_fidelity(
+    lowered: LoweredModel,
+    canonical: CanonicalModel,
+    plan: HePlan,
+    calibration: CalibrationData,
+    options: PrepareOptions,
+) -> manifests.Fidelity:
+    comparison = Comparison(lowered, canonical, plan, calibration.samples, calibration.original)
+    fidelity = comparison.measure()
+    if not options.insist:
+        comparison.check(fidelity)
+    return fidelity
+
+
 def _build_circuit(canonical: CanonicalModel, architecture: bytes, options: PrepareOptions) -> AuditCircuit:
     return build_audit_circuit(
         onnx.load_from_string(architecture),
@@ -201,13 +241,18 @@ def _build_circuit(canonical: CanonicalModel, architecture: bytes, options: Prep
     )
 
 
-def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, input_magnitude: float) -> dict[str, Any]:
+def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, data: PlanningData) -> dict[str, Any]:
     """Return the manifest's fields about the model's inputs, outputs and integers."""
     return {
         "input": manifests.InputSchema(
-            shape=lowered.graph.input_shape, exponents=lowered.input_exponents, magnitude=input_magnitude
+            shape=lowered.graph.input_shape,
+            exponents=lowered.input_exponents,
+            magnitude=data.input_magnitude,
+            reach=data.column_reach,
         ),
-        "output": manifests.OutputSchema(count=canonical.graph.outputs, post_processing=lowered.post_processing),
+        "output": manifests.OutputSchema(
+            count=canonical.graph.outputs, post_processing=lowered.post_processing, reach=data.output_reach
+        ),
         "scale_bits": canonical.scale_bits,
     }
 

@@ -18,7 +18,7 @@ from trader.model import quantise_inputs
 from trader.parties.filenames import ANSWER, INPUTS, LISTING, OPENING, OUTPUTS, REQUEST, SESSION
 from trader.parties.messages import MAX_MESSAGE_BYTES, response_limit_bytes
 from trader.trade import Answered
-from trader.verify import Assessment, assess_test
+from trader.verify import Assessment, assess_test, outside_reach
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +39,7 @@ class TestResult:
         outputs: float64 [n, O], raw outputs. They come from decryption and must not be shown to anybody.
         predictions: What the post-processing makes of them: classes, or values.
         assessment: What the test says for certain, whatever the audit lets pass.
+        outside: Numbers of the samples that left the range of the seller's data, from 0: don't rely on their outputs.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -46,6 +47,7 @@ class TestResult:
     outputs: NDArray[np.float64] = field(repr=False)
     predictions: NDArray[np.generic] = field(repr=False)
     assessment: Assessment
+    outside: NDArray[np.int64] = field(repr=False)
 
 
 class EncryptedTesting:
@@ -263,7 +265,8 @@ class EncryptedTesting:
         listing = self._listing.verify()
         post_processing = listing.manifest.output.post_processing
         assessment = assess_test(outputs, listing.audit_distance, post_processing, self.labels)
-        return TestResult(outputs, post_processing.predict(outputs), assessment)
+        outside = outside_reach(listing.manifest, self.read_inputs(), outputs)
+        return TestResult(outputs, post_processing.predict(outputs), assessment, outside)
 
     def _decrypt(self) -> NDArray[np.float64]:
         request_digest, trade_id = self.require_session()

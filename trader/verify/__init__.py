@@ -5,7 +5,15 @@ result or the error of the failed check goes out. Read `listing`, `answers`, `de
 may ask for.
 """
 
-from trader.verify.answers import Assessment, Comparison, assess_test, audit_distance, check_range, compare_proven
+from trader.verify.answers import (
+    Assessment,
+    Comparison,
+    assess_test,
+    audit_distance,
+    check_range,
+    compare_proven,
+    outside_reach,
+)
 from trader.verify.delivery import AuditedSamples, output_distance, verify_delivery
 from trader.verify.errors import (
     ChangedAnswersError,
@@ -50,6 +58,7 @@ __all__ = [
     "check_range",
     "compare_proven",
     "output_distance",
+    "outside_reach",
     "verify_delivery",
     "verify_listing",
 ]

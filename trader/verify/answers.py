@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.he import HePlan
+    from trader.model import Manifest
     from trader.verify.delivery import AuditedSamples
     from trader.verify.listing import VerifiedListing
 
@@ -154,6 +155,25 @@ def check_range(outputs: NDArray[np.float64], plan: HePlan, output_scale_bits: i
             f"an output of the test is {largest:.3g}, outputs under this plan stay below {limit:.3g}: the answer is "
             "from no model that suits the plan. Nothing was committed to; don't buy."
         )
+
+
+def outside_reach(manifest: Manifest, inputs: NDArray[np.int64], outputs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return which samples (row numbers) left the range that the seller's data covers, by an input or by an output.
+
+    Polynomials that stand for activations, and the plan's error, are fitted to that range: nothing is promised beyond.
+
+    Args:
+        manifest: States the range; it may state none, and then no sample leaves it.
+        inputs: Quantised, [n, F].
+        outputs: float64 [n, O], decrypted raw outputs.
+    """
+    outside = np.zeros(len(outputs), dtype=bool)
+    if manifest.input.reach:
+        bounds = np.ldexp(1.0, np.asarray(manifest.input.reach, dtype=np.int32) + manifest.scale_bits)
+        outside |= (np.abs(inputs) > bounds).any(axis=1)
+    if manifest.output.reach is not None:
+        outside |= (np.abs(outputs) > manifest.output.reach).any(axis=1)
+    return np.flatnonzero(outside)
 
 
 def largest_output(plan: HePlan) -> float:

@@ -13,8 +13,8 @@ structured reference string. In this order:
 (6) the published leaves have the listed roots, and the KZG opening, valid for this seller alone, binds the parameter
     commitments to the sums tree;
 (7) the encryption plan is for this model and meets the buyer's security policy;
-(8) price, bond, windows, k, tolerance, the number of committed outputs and the proofs' exactness meet the buyer's
-    policy.
+(8) price, bond, windows, k, tolerance, the number of committed outputs, the proofs' exactness and what the seller
+    states of its model's fidelity meet the buyer's policy.
 
 What the caller must still check: that the listing is the one it means (seller, name, licence: nobody vouches for the
 model card), that the chain is the one it means, and after the purchase everything in `trader.verify.delivery`.
@@ -152,6 +152,7 @@ def verify_listing(
     # (8) The terms are good enough for this buyer.
     policy.check_circuit(is_exact=circuit.is_exact)
     policy.check_terms(terms, sources.confirmations)
+    policy.check_fidelity(manifest.fidelity)
     policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 

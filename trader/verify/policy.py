@@ -13,6 +13,7 @@ from trader.verify.errors import ChangedAnswersError, ProvenOutputsError, Uncert
 if TYPE_CHECKING:
     from contracts import Layout, Terms
     from trader.he import HePlan
+    from trader.model.manifest import Fidelity
     from trader.verify.answers import Assessment, Comparison
 
 
@@ -40,6 +41,9 @@ class BuyerPolicy:
         maximum_score_error: Largest tolerance against the spread of the scores that classes are taken from.
         maximum_value_error: Largest tolerance against the spread of an output that is used as a value (regression).
         maximum_changed_answers: Most audit samples whose proven class may differ from the class seen.
+        maximum_stated_error: Largest error of a model, against the one that its seller trained, that the seller may
+            state: of 99 % of its rows, relative to the outputs' range.
+        minimum_stated_classes: Least share of rows that keep their class, as above.
         encryption: What is asked of the encryption plan.
         rounded_circuits: Accept proofs of rounded computations: at each rounding the prover chooses floor or ceiling,
             and large weights behind it amplify the choice (see docs/decisions/0013).
@@ -63,6 +67,8 @@ class BuyerPolicy:
     maximum_score_error: float = 0.25
     maximum_value_error: float = 0.01
     maximum_changed_answers: int = 0
+    maximum_stated_error: float = 0.01
+    minimum_stated_classes: float = 0.995
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
     rounded_circuits: bool = False
     development: bool = False
@@ -191,6 +197,25 @@ class BuyerPolicy:
             raise PolicyError(
                 "the listing's proofs are of a rounded computation: its seller may shift outputs, by more than the "
                 "tolerance where weights are large. Choose another listing, or accept it with rounded_circuits."
+            )
+
+    def check_fidelity(self, fidelity: Fidelity | None) -> None:
+        """Check what the seller states of its model against the one that it trained; silent if it states nothing.
+
+        Raises:
+            PolicyError: By the seller's own word the model gives other answers.
+        """
+        if fidelity is None:
+            return
+        for name, agreement in (("delivered", fidelity.delivered), ("tested", fidelity.tested)):
+            kept = 1.0 if agreement.classes_kept is None else agreement.classes_kept
+            if agreement.relative_error_99 <= self.maximum_stated_error and kept >= self.minimum_stated_classes:
+                continue
+            raise PolicyError(
+                f"the {name} model is not quite the one that the seller trained: by its manifest it is off by "
+                f"{agreement.relative_error_99:.1%} of its outputs' range and keeps {kept:.1%} of its classes, your "
+                f"policy asks for {self.maximum_stated_error:.1%} and {self.minimum_stated_classes:.1%}. Choose "
+                "another listing."
             )
 
     def check_fee(self, fee_wei: int) -> None:

@@ -35,7 +35,7 @@ the diagonals from j·r/c on with k < r/c, and folds add up the copies too. The 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -297,9 +297,11 @@ def _affine_map(model: CanonicalModel, step: Affine) -> AffineMap:
             weights, bias = real_parameters(model, node.parameter)
             return AffineMap(weights[0], bias[0])
 
+    parameters = partial(real_parameters, model)
+
     def through_chain(values: NDArray[np.float64]) -> NDArray[np.float64]:
         for node in step.chain:
-            values = evaluate_node(model, node, [values])
+            values = evaluate_node(node, [values], parameters)
         return values
 
     offset = through_chain(np.zeros((1, step.size)))[0]

@@ -21,13 +21,15 @@ from trader.model.bounds import evaluate_values
 from trader.model.canonical import CanonicalModel
 from trader.model.functions import activate
 from trader.model.nodes import Activation
+from trader.model.sampling import reach
 
 DEGREES = (2, 3, 7, 15)
 """Degrees that are considered: each takes one product in sequence more than the one before."""
 RANGE_MARGIN = 1.25
-"""Factor by which inputs may reach further out than on calibration data. A choice; no benchmark backs it."""
+"""Factor by which inputs may reach further out than on calibration data, at least (`trader.model.sampling.reach`). A
+choice; no benchmark backs it."""
 ERROR_MARGIN = 2.0
-"""Factor by which outputs may be further off than on calibration data. A choice; no benchmark backs it."""
+"""Factor by which outputs may be further off than on calibration data, at least. A choice; no benchmark backs it."""
 NODES = 1024
 DATA_WEIGHT = 4.0
 """How much more the fit heeds the densest part of the data than empty parts of the range."""
@@ -50,7 +52,7 @@ class Polynomial:
 
 def fit(node: Activation, data: NDArray[np.float64], degree: int) -> Polynomial:
     """Return a polynomial of a degree near an activation, for inputs like the data."""
-    radius = max(RANGE_MARGIN * float(np.abs(data).max(initial=0)), 2.0**-6)
+    radius = max(reach(data, RANGE_MARGIN), 2.0**-6)
     unit_bits = math.ceil(math.log2(radius))
     nodes = radius * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
     density, edges = np.histogram(np.abs(data), bins=32, range=(0, radius))
@@ -75,9 +77,8 @@ def fit_activations(model: CanonicalModel, calibration: NDArray[np.int64], degre
 def approximation_error(
     model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
 ) -> float:
-    """Return how far polynomials move an output, real units: the most on calibration data, times a margin."""
+    """Return how far polynomials may move an output, real units, by what they do on calibration data (`reach`)."""
     exact = evaluate_values(model, calibration)[model.graph.output]
     with np.errstate(over="ignore", invalid="ignore"):
         moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[model.graph.output]
-    error = ERROR_MARGIN * float(np.abs(moved - exact).max(initial=0))
-    return error if math.isfinite(error) else math.inf
+    return reach(moved - exact, ERROR_MARGIN) if np.isfinite(moved).all() else math.inf

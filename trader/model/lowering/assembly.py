@@ -20,7 +20,7 @@ MAX_EXPONENT = 64
 MIN_LAST_LAYER, MAX_LAST_LAYER = 2.0**-5, 2.0**10
 """Range of the last layer's largest value that the grid holds well; outside it, a power of two is taken out."""
 LARGE_RATIO = 2.0**4
-"""Features with weights so many times above the median feature's leave a power of two to the input."""
+"""Features with weights so many times above or below the median feature's leave a power of two to the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,9 @@ def _renamed(nodes: list[Node], parameters: Sequence[LinearParameters], features
 def _with_units(nodes: list[Node], layers: list[Layer], features: int) -> list[Layer]:
     """Return the layers; one that reads the whole input, with very unequal weights, gets a scale that stands for units.
 
-    A weight far above the others means a feature of very small values, which the input grid would hold badly. Ordinary
-    weights are left alone, so that the exponents tell of units, not of importance.
+    A weight far above the others means a feature of very small values, which the input grid would hold badly; one far
+    below means very large values, and the parameters' grid would hold it badly. Ordinary weights are left alone, so
+    that the exponents tell of units, not of importance; `trader.model.units` puts data in the place of this guess.
     """
     readers = [node for node in nodes if INPUT in node.inputs]
     if len(readers) != 1 or not isinstance(readers[0], Linear) or not np.isfinite(layers[0].parameters.weights).all():
@@ -107,7 +108,12 @@ def _with_units(nodes: list[Node], layers: list[Layer], features: int) -> list[L
     typical = np.median(largest)
     if layers[0].row_scale is not None or largest.shape != (1, features) or typical == 0:
         return layers
-    scale = np.maximum(2.0 ** np.ceil(np.log2(np.maximum(largest / typical, 1) / LARGE_RATIO)), 1)
+    ratio = np.where(largest > 0, largest / typical, 1.0)
+    above = np.maximum(np.ceil(np.log2(ratio / LARGE_RATIO)), 0)
+    below = np.where(ratio * LARGE_RATIO < 1, np.ceil(np.log2(ratio)), 0)
+    scale = 2.0 ** np.clip(above + below, -MAX_EXPONENT, MAX_EXPONENT)
+    if np.all(scale == 1):
+        return layers
     return [replace(layers[0], row_scale=scale, feature_scale=scale[0]), *layers[1:]]
 
 

@@ -4,6 +4,7 @@ What the methods share has names of its own: `GraphDraft` (draft.py) holds the n
 `LayerBuilder` (layers.py) adds linear layers and folds into them the affine maps that views carry.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,13 +107,15 @@ class GraphBuilder:
 
     def concatenate(self, parts: Sequence[View], axis: int) -> View:
         """Join views, one after the other along an axis."""
-        bases: list[str] = []
-        places = []
-        start = 0
+        # Parts of one value stay parts of one value, so that the next layer can still take up their affine maps.
+        starts: dict[tuple[str, ...], int] = {}
+        places, end = [], 0
         for part in parts:
-            places.append(np.where(part.places == ZERO, ZERO, part.places + start))
-            bases += part.bases
-            start += self.draft.size(*part.bases)
+            if part.bases not in starts:
+                starts[part.bases] = end
+                end += self.draft.size(*part.bases)
+            places.append(np.where(part.places == ZERO, ZERO, part.places + starts[part.bases]))
+        bases = itertools.chain.from_iterable(starts)
         indices = np.concatenate(places, axis=axis)
         scale = _joined([part.scale for part in parts], [part.shape for part in parts], axis, 1.0)
         offset = _joined([part.offset for part in parts], [part.shape for part in parts], axis, 0.0)

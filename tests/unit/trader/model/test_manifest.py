@@ -9,6 +9,13 @@ from eth_utils.crypto import keccak
 from trader.model import Manifest, ManifestError, PostProcessing, PostProcessingKind, parse_manifest
 from trader.model.manifest import MAX_MANIFEST_BYTES
 
+AGREEMENT = {
+    "largest_error": 0.02,
+    "error_99": 0.01,
+    "largest_relative_error": 0.002,
+    "relative_error_99": 0.001,
+    "classes_kept": 0.999,
+}
 POINTS = ["0x" + "ab" * 64, "0x" + "cd" * 64]
 
 
@@ -18,8 +25,18 @@ def example(**changes):
         "version": 1,
         "seller": "0x" + "5e" * 20,
         "card": {"name": "Credit risk", "description": "Überblick ✓", "licence": "MIT", "author": ""},
-        "input": {"shape": [4], "feature_names": [], "exponents": [0, 1, -2, 3], "magnitude": 8.5},
-        "output": {"count": 2, "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0}},
+        "input": {
+            "shape": [4],
+            "feature_names": [],
+            "exponents": [0, 1, -2, 3],
+            "magnitude": 8.5,
+            "reach": [3, 2, 0, 1],
+        },
+        "output": {
+            "count": 2,
+            "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0},
+            "reach": 12.5,
+        },
         "scale_bits": 13,
         "architecture_digest": digest,
         "circuit": {
@@ -47,6 +64,7 @@ def example(**changes):
         "binding": None,
         "chunk_count": 2,
         "plan": {"ring_degree": 4096, "moduli": [31, 31, 30], "error": 1e-07, "nested": {"deep": [True, None]}},
+        "fidelity": {"rows": 100, "delivered": AGREEMENT, "tested": AGREEMENT | {"classes_kept": None}},
         "quota": {"buyer_samples": 100, "listing_samples": 1000, "fee_wei": "0x38d7ea4c68000"},
         "endpoint": "https://seller.example",
         "encryption_public_key": "0x0102",
@@ -127,7 +145,7 @@ def test_other_encodings_of_the_same_manifest_are_refused(rewrite):
         ({"quota__buyer_samples": -1}, "buyer_samples"),
         ({"quota__buyer_samples": 1 << 32}, "buyer_samples"),
         ({"input__shape": [0]}, "input.shape"),
-        ({"input__shape": [1 << 20, 1 << 20], "input__exponents": []}, "input.shape contradicts"),
+        ({"input__shape": [1 << 20, 1 << 20], "input__exponents": [], "input__reach": []}, "input.shape contradicts"),
         ({"input__exponents": [1]}, "input.exponents contradicts"),
         ({"output__post_processing__labels": ["a", "b", "c"]}, "labels contradicts"),
         ({"output__post_processing__labels": ["a", 1]}, "labels"),
@@ -146,7 +164,7 @@ def test_unexpected_contents_are_refused_with_their_place(changes, place):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("field", sorted(set(example()) - {"version", "binding", "endpoint"}))
+@pytest.mark.parametrize("field", sorted(set(example()) - {"version", "binding", "endpoint", "fidelity"}))
 def test_missing_part_is_refused(field):
     document = example()
     del document[field]

@@ -31,7 +31,7 @@ from trader.verify import (
     check_range,
     compare_proven,
 )
-from trader.verify.answers import could_change, largest_output
+from trader.verify.answers import could_change, largest_output, outside_reach
 from zk.field import MODULUS
 
 SOFTMAX = PostProcessing(kind=PostProcessingKind.SOFTMAX)
@@ -392,3 +392,13 @@ def test_proven_outputs_beyond_the_tolerance_are_refused() -> None:
     for proven in (committed[:-1], [*committed, 0], []):
         with pytest.raises(ProvenOutputsError, match="outputs were proven"):
             compare_proven(listing(), proven, COMMITTED, SEEN)
+
+
+def test_samples_that_left_the_range_of_the_sellers_data_are_named() -> None:
+    schemas = SimpleNamespace(reach=(1, -1)), SimpleNamespace(reach=3.0)
+    manifest = SimpleNamespace(input=schemas[0], output=schemas[1], scale_bits=4)
+    inputs = np.array([[32, 8], [33, 0], [0, -9], [0, 0], [0, 0]])
+    outputs = np.array([[3.0, -3.0], [0.0, 0.0], [0.0, 0.0], [0.0, -3.1], [0.0, 0.0]])
+    assert outside_reach(manifest, inputs, outputs).tolist() == [1, 2, 3]
+    unstated = SimpleNamespace(input=SimpleNamespace(reach=()), output=SimpleNamespace(reach=None), scale_bits=4)
+    assert outside_reach(unstated, inputs * 1000, outputs * 1000).tolist() == []

@@ -1,0 +1,184 @@
+"""Units: models whose columns and outputs are of any size keep their answers, on data that the fit has not seen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from trader.model import (
+    LoweredModel,
+    canonicalise,
+    evaluate_graph,
+    evaluate_values,
+    fit_units,
+    lower_model,
+    lowered_parameters,
+    quantise_inputs,
+    run_original,
+    scale_inputs,
+)
+
+ROWS = 200
+
+
+def model_of(nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray], shape: tuple[int, ...]) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "units",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *shape])],
+        [helper.make_empty_tensor_value_info("y")],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def node(operator: str, inputs: list[str], output: str = "y", **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, [output], **attributes)
+
+
+def single(values: np.ndarray | float) -> np.ndarray:
+    return np.asarray(values, dtype=np.float32)
+
+
+def error_of(lowered: LoweredModel, model: onnx.ModelProto, samples: np.ndarray) -> float:
+    """Largest error of the canonical model against the ONNX file, by the outputs' range."""
+    canonical = canonicalise(lowered)
+    inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, lowered.input_exponents)
+    raw = evaluate_values(canonical, inputs)[canonical.graph.output]
+    (expected,) = run_original(model, samples.astype(np.float32).astype(np.float64))
+    found = lowered.post_processing.apply(raw)
+    return float((np.abs(found - expected) / np.ptp(expected, axis=0)).max())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(-4, 6), min_size=2, max_size=6),
+    st.floats(-4, 6),
+    st.sampled_from([0, 3]),
+    st.integers(0, 2**32 - 1),
+)
+def test_networks_of_any_units_keep_their_answers(
+    powers: list[float], output_power: float, hidden: int, seed: int
+) -> None:
+    """Each column is about 10^power, some are zeros and ones; what a network makes of them is trained on that."""
+    rng = np.random.default_rng(seed)
+    units = 10 ** np.array(powers)
+    raw = np.abs(rng.normal(0.5, 1, (2 * ROWS, len(units))))
+    raw[:, 0] = rng.integers(0, 2, 2 * ROWS)
+    samples = raw * np.where(np.arange(len(units)) == 0, 1, units)
+    samples = samples.astype(np.float32).astype(np.float64)
+    first = rng.normal(0, 1, (len(units), hidden or 1)) / samples.std(axis=0)[:, np.newaxis]
+    constants = {"w": single(first * (1 if hidden else 10**output_power)), "v": np.zeros(0, np.float32)}
+    nodes = [node("MatMul", ["x", "w"])]
+    if hidden:
+        constants["v"] = single(rng.normal(0, 1, (hidden, 1)) * 10**output_power)
+        nodes = [node("MatMul", ["x", "w"], "h"), node("Mul", ["h", "h"], "s"), node("MatMul", ["s", "v"])]
+    else:
+        del constants["v"]
+    model = model_of(nodes, constants, (len(units),))
+    lowered = fit_units(lower_model(model), samples[:ROWS])
+    assert error_of(lowered, model, samples[ROWS:]) < 0.01
+
+
+def test_nothing_is_rounded() -> None:
+    rng = np.random.default_rng(1)
+    model = model_of([node("MatMul", ["x", "w"])], {"w": single(rng.normal(0, 1, (3, 2)))}, (3,))
+    samples = rng.normal(0, 1, (50, 3)) * [1e-4, 1, 1e5]
+    before = lower_model(model)
+    after = fit_units(before, samples)
+
+    def outputs(lowered: LoweredModel) -> np.ndarray:
+        values = evaluate_graph(lowered.graph, scale_inputs(lowered, samples), lowered_parameters(lowered))
+        return lowered.post_processing.apply(values[lowered.graph.output])
+
+    assert after.input_exponents[0] > 8
+    assert after.input_exponents[2] < -8
+    assert np.array_equal(outputs(before), outputs(after))
+
+
+def test_columns_that_share_a_weight_share_their_exponent() -> None:
+    rng = np.random.default_rng(2)
+    kernel = single(rng.normal(0, 1, (2, 1, 3)))
+    weights = single(rng.normal(0, 1, (2 * 6, 1)))
+    nodes = [node("Conv", ["x", "k"], "h"), node("Flatten", ["h"], "f"), node("MatMul", ["f", "w"])]
+    model = model_of(nodes, {"k": kernel, "w": weights}, (1, 8))
+    samples = rng.uniform(0, 255, (ROWS, 8)) * np.linspace(0.1, 1, 8)
+    lowered = fit_units(lower_model(model), samples)
+    assert len(set(lowered.input_exponents)) == 1
+    assert lowered.input_exponents[0] < -4
+    assert error_of(lowered, model, samples) < 0.01
+
+
+def test_columns_that_something_else_reads_keep_their_exponents() -> None:
+    """A square of the input itself has no weights that could make up for another unit."""
+    rng = np.random.default_rng(3)
+    nodes = [node("Mul", ["x", "x"], "s"), node("MatMul", ["s", "w"], "a"), node("MatMul", ["x", "w"], "b")]
+    model = model_of([*nodes, node("Add", ["a", "b"])], {"w": single(rng.normal(0, 1, (3, 1)))}, (3,))
+    samples = rng.normal(0, 1, (ROWS, 3)) * 1e3
+    assert not any(fit_units(lower_model(model), samples).input_exponents)
+
+
+def test_data_that_says_nothing_changes_nothing() -> None:
+    model = model_of([node("MatMul", ["x", "w"])], {"w": single(np.ones((3, 1)))}, (3,))
+    before = lower_model(model)
+    assert fit_units(before, np.zeros((5, 3))) == before
+
+
+def test_parts_of_the_input_are_scaled_before_they_are_joined() -> None:
+    """As exports of pipelines do: the numeric columns are standardised, the others pass through."""
+    rng = np.random.default_rng(4)
+    samples = np.hstack([rng.lognormal(10, 0.6, (ROWS, 2)), rng.integers(0, 2, (ROWS, 2))])
+    constants = {
+        "mean": single(samples[:, :2].mean(axis=0)),
+        "std": single(samples[:, :2].std(axis=0)),
+        "w": single([[1.5], [-1.0], [2.0], [0.5]]),
+        "zero": np.array([0]),
+        "two": np.array([2]),
+        "four": np.array([4]),
+        "one": np.array([1]),
+    }
+    nodes = [
+        node("Slice", ["x", "zero", "two", "one"], "large"),
+        node("Slice", ["x", "two", "four", "one"], "small"),
+        node("Sub", ["large", "mean"], "centred"),
+        node("Div", ["centred", "std"], "scaled"),
+        node("Concat", ["scaled", "small"], "joined", axis=1),
+        node("MatMul", ["joined", "w"]),
+    ]
+    model = model_of(nodes, constants, (4,))
+    lowered = lower_model(model)
+    assert len(lowered.graph.nodes) == 1  # the scaler costs no layer of its own
+    assert error_of(lowered, model, samples) < 0.001
+    assert error_of(fit_units(lowered, samples), model, samples) < 0.001
+
+
+@pytest.mark.parametrize("factor", [1e-5, 1e-4, 1e4, 1e7])
+def test_outputs_of_any_size(factor: float) -> None:
+    rng = np.random.default_rng(5)
+    model = model_of([node("MatMul", ["x", "w"])], {"w": single(rng.normal(0, factor, (6, 1)))}, (6,))
+    samples = rng.normal(0, 1, (ROWS, 6))
+    assert error_of(fit_units(lower_model(model), samples), model, samples) < 0.001
+
+
+def test_folded_weights_of_large_columns_are_kept_without_data() -> None:
+    rng = np.random.default_rng(6)
+    samples = np.hstack([rng.lognormal(10, 0.6, (ROWS, 2)), rng.integers(0, 2, (ROWS, 4))])
+    weights = single(rng.uniform(0.5, 1, (6, 1)) / samples.std(axis=0)[:, np.newaxis])
+    model = model_of([node("MatMul", ["x", "w"])], {"w": weights}, (6,))
+    lowered = lower_model(model)
+    assert error_of(lowered, model, samples) < 0.001
+    plain = replace(lowered, input_exponents=())
+    assert plain != lowered
+
+
+def test_saved_models_are_run_as_they_are(tmp_path: Path) -> None:
+    model = model_of([node("MatMul", ["x", "w"])], {"w": single(np.eye(3)[:, :2])}, (3,))
+    onnx.save(model, tmp_path / "m.onnx")
+    samples = np.arange(12.0).reshape(4, 3)
+    (found,) = run_original(onnx.load(tmp_path / "m.onnx"), samples)
+    assert np.array_equal(found, samples[:, :2])

@@ -1,0 +1,201 @@
+"""Powers of two that bring a model's inputs and outputs, whatever their units, onto the grids of integers.
+
+Inputs are rounded to multiples of 2^-s and parameters too, so a column of incomes loses its weights, and one of daily
+returns its values, beside a column of zeros and ones. `fit_units` looks at data: column j is read as x_j·2^e_j, and the
+rows of the weights that meet it are divided by 2^e_j; the model's outputs are what the graph gives times 2^e. Powers of
+two only, so nothing is rounded here, and the exponents tell of the data no more than orders of magnitude.
+
+A column keeps the exponent that the model itself asks for (`trader.model.lowering.assembly`) as long as the grid holds
+it well. Columns that share a weight, as the pixels under a convolution do, share their exponent, and a column that
+something else than a linear layer reads keeps it.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trader.model.bounds import Parameters, evaluate_graph
+from trader.model.graph import INPUT, Graph
+from trader.model.lowering import LinearParameters, LoweredModel
+from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
+
+MAX_EXPONENT = 64
+SMALLEST_COLUMN, LARGEST_COLUMN = 2.0**-2, 2.0**4
+"""Largest |x_j·2^e_j| on data that the grid holds well."""
+TAIL = 2.0**4
+"""A column's scale is its root mean square, or this part of its largest value if that is more: its few largest values
+may not decide alone, nor leave the range that is encrypted."""
+SMALLEST_OUTPUT, LARGEST_OUTPUT = 2.0**-2, 2.0**8
+"""Largest |output| on data that noise and the grid of committed outputs suit."""
+SMALLEST_LAST_LAYER, LARGEST_LAST_LAYER = 1.0, 2.0**10
+"""The last layer's largest value, where an exponent of the outputs moves it."""
+
+
+def lowered_parameters(lowered: LoweredModel) -> Parameters:
+    """Return the float parameters of a lowered model as `trader.model.bounds.evaluate_graph` takes them."""
+
+    def parameters(index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        layer, groups = lowered.parameters[index], lowered.graph.parameters[index].groups
+        return layer.weights.reshape(groups, -1, layer.weights.shape[-1]), layer.bias.reshape(groups, -1)
+
+    return parameters
+
+
+def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what the graph reads for samples [n, F]: x_j·2^e_j, not rounded."""
+    if not lowered.input_exponents:
+        return samples
+    return np.asarray(np.ldexp(samples, np.asarray(lowered.input_exponents, dtype=np.int32)))
+
+
+def fit_units(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
+    """Return the same model with exponents for its inputs and outputs that suit samples [n, F]."""
+    return _fit_outputs(_fit_inputs(lowered, samples), samples)
+
+
+def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
+    readers = list(_readers(lowered.graph))
+    scaled = np.abs(scale_inputs(lowered, samples))
+    largest = scaled.max(axis=0)
+    sizes = np.maximum(np.sqrt((scaled**2).mean(axis=0)), largest / TAIL)
+    classes = _classes(readers, samples.shape[1])
+    steps = _steps(largest, sizes, classes, _fixed(lowered.graph, readers, samples.shape[1]))
+    before = np.asarray(lowered.input_exponents or (0,) * samples.shape[1], dtype=np.int64)
+    steps = (before + steps).clip(-MAX_EXPONENT, MAX_EXPONENT) - before
+    if not steps.any():
+        return lowered
+    parameters = list(lowered.parameters)
+    for reader in readers:
+        parameters[reader.parameter] = _divide_rows(parameters[reader.parameter], reader.row_values(steps))
+    return replace(lowered, parameters=tuple(parameters), input_exponents=tuple((before + steps).tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A linear layer that reads the model's input, moved at most.
+
+    Attributes:
+        parameter: Its number.
+        features: [positions, rows of all groups], what stands where, or ZERO.
+    """
+
+    parameter: int
+    features: NDArray[np.int64]
+
+    def row_values(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return, by row of all groups, the value of the features that meet it; 0 where none does."""
+        padded = np.append(values, 0)  # ZERO is the last place
+        rows = padded[self.features]
+        first = np.argmax(self.features != ZERO, axis=0)
+        return np.asarray(rows[first, np.arange(rows.shape[1])])
+
+
+def _readers(graph: Graph) -> Iterator[_Reader]:
+    """Yield the linear layers that read nothing but inputs."""
+    moved = _moved_inputs(graph)
+    for node in graph.nodes:
+        if isinstance(node, Linear) and node.inputs[0] in moved:
+            spec = graph.parameters[node.parameter]
+            yield _Reader(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs))
+
+
+def _moved_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
+    """Return the values that hold inputs and zeros only, and which."""
+    moved = {INPUT: np.arange(graph.features)}
+    for node in graph.nodes:
+        if isinstance(node, Rearrange) and all(name in moved for name in node.inputs):
+            together = np.concatenate([moved[name] for name in node.inputs])
+            moved[node.name] = np.where(node.indices == ZERO, ZERO, together[node.indices]).ravel()
+    return moved
+
+
+def _fixed(graph: Graph, readers: list[_Reader], features: int) -> NDArray[np.bool_]:
+    """Which features [F] something else reads than a linear layer with parameters of its own: their units stay."""
+    moved, fixed = _moved_inputs(graph), np.zeros(features + 1, dtype=bool)
+    own = {reader.parameter for reader in readers}
+    for node in graph.nodes:
+        if node.name in moved or (isinstance(node, Linear) and node.parameter in own):
+            continue
+        for name in set(node.inputs) & set(moved):
+            fixed[moved[name]] = True
+    if graph.output in moved:
+        fixed[moved[graph.output]] = True
+    return fixed[:features]
+
+
+def _classes(readers: list[_Reader], features: int) -> NDArray[np.int64]:
+    """Return, for each feature [F], the first of those that it shares weights with, directly or by way of others."""
+    labels = np.arange(features + 1)
+    labels[ZERO] = features
+    while True:
+        before = labels.copy()
+        for reader in readers:
+            row = labels[reader.features].min(axis=0)
+            inside = reader.features != ZERO
+            np.minimum.at(labels, reader.features[inside], np.broadcast_to(row, inside.shape)[inside])
+        if np.array_equal(labels, before):
+            return labels[:features]
+
+
+def _steps(
+    largest: NDArray[np.float64], sizes: NDArray[np.float64], classes: NDArray[np.int64], fixed: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return what to add to each feature's exponent; features of one class have one."""
+    count = len(classes)
+    class_largest, class_size = np.zeros(count), np.zeros(count)
+    np.maximum.at(class_largest, classes, largest)
+    np.maximum.at(class_size, classes, sizes)
+    class_fixed = np.zeros(count, dtype=bool)
+    np.logical_or.at(class_fixed, classes, fixed)
+    held = (class_largest >= SMALLEST_COLUMN) & (class_largest <= LARGEST_COLUMN)
+    idle = class_fixed | held | (class_size == 0)
+    return np.asarray(-np.rint(np.log2(np.where(idle, 1.0, class_size))).astype(np.int64)[classes])
+
+
+def _divide_rows(layer: LinearParameters, exponents: NDArray[np.int64]) -> LinearParameters:
+    by_row = exponents.reshape(*layer.weights.shape[:-1], 1).astype(np.int32)
+    return LinearParameters(np.ldexp(layer.weights, -by_row), layer.bias)
+
+
+def _fit_outputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
+    last = _last_layer(lowered.graph)
+    values = evaluate_graph(lowered.graph, scale_inputs(lowered, samples), lowered_parameters(lowered))
+    largest = float(np.abs(values[lowered.graph.output]).max(initial=0))
+    if last is None or not 0 < largest < math.inf:
+        return lowered
+    layer = lowered.parameters[last]
+    value = float(max(np.abs(layer.weights).max(initial=0), np.abs(layer.bias).max(initial=0)))
+    step = _output_step(largest, value)
+    post_processing = lowered.post_processing
+    exponent = max(-4 * MAX_EXPONENT, min(4 * MAX_EXPONENT, post_processing.exponent + step))
+    step = exponent - post_processing.exponent
+    parameters = list(lowered.parameters)
+    parameters[last] = LinearParameters(np.ldexp(layer.weights, -step), np.ldexp(layer.bias, -step))
+    return replace(
+        lowered,
+        parameters=tuple(parameters),
+        post_processing=post_processing.model_copy(update={"exponent": exponent}),
+    )
+
+
+def _output_step(largest: float, value: float) -> int:
+    """Return the power of two by which outputs are divided; the last layer's largest value limits it."""
+    if largest < SMALLEST_OUTPUT:
+        room = math.floor(math.log2(LARGEST_LAST_LAYER / value))
+        return -max(0, min(math.floor(-math.log2(largest)), room))
+    if largest > LARGEST_OUTPUT:
+        room = math.floor(math.log2(value / SMALLEST_LAST_LAYER))
+        return max(0, min(math.ceil(math.log2(largest / LARGEST_OUTPUT)), room))
+    return 0
+
+
+def _last_layer(graph: Graph) -> int | None:
+    """Return the parameter of the linear layer that gives the outputs, moved or added up; None if none does."""
+    made: dict[str, Node] = {node.name: node for node in graph.nodes}
+    name = graph.output
+    while isinstance(node := made.get(name), Rearrange | Sum) and len(node.inputs) == 1:
+        name = node.inputs[0]
+    return node.parameter if isinstance(node, Linear) else None
