@@ -91,8 +91,8 @@ def _calibration(fidelity: Fidelity | None) -> str:
     """Say what the data doesn't tell."""
     if fidelity is None:
         return (
-            "No calibration data was given: nobody has compared this package with the model, and its ranges are "
-            f"guesses. Give --calibration with {FEW_ROWS} rows or more like those of buyers."
+            "Nobody has compared this package with the model: there was no calibration data, or onnxruntime can't run "
+            f"the file. Give --calibration with {FEW_ROWS} rows or more like those of buyers."
         )
     if fidelity.rows >= FEW_ROWS:
         return ""

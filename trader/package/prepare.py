@@ -28,6 +28,7 @@ from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
     LoweredModel,
+    UnsafeModelError,
     architecture_bytes,
     canonicalise,
     fit_units,
@@ -37,6 +38,7 @@ from trader.model import (
     run_original,
 )
 from trader.model import manifest as manifests
+from trader.package.errors import FidelityError
 from trader.package.fidelity import Comparison
 from trader.package.leakage import check_quota, check_smallest_test, proof_bits, safe_listing_quota, safe_quota
 from trader.package.planning import PlanningData, planning_data
@@ -137,7 +139,7 @@ def prepare(
     lowered, data = lower_model(file), None
     if calibration is not None:
         samples = read_samples(calibration, lowered.graph.features)
-        data = CalibrationData(samples, run_original(file, samples))
+        data = CalibrationData(samples, _run_original(file, samples, options))
         lowered = fit_units(lowered, samples)
     package = _assemble(lowered, data, options, out, step)
     step("writing the package")
@@ -151,11 +153,12 @@ class CalibrationData:
 
     Attributes:
         samples: float64 [n, F].
-        original: what the ONNX file gave for them (`trader.model.run_original`).
+        original: what the ONNX file gave for them (`trader.model.run_original`); None if it couldn't be run, and the
+            seller insists.
     """
 
     samples: NDArray[np.float64] = field(repr=False)
-    original: tuple[NDArray[Any], ...] = field(repr=False)
+    original: tuple[NDArray[Any], ...] | None = field(repr=False)
 
 
 def _assemble(
@@ -218,13 +221,28 @@ def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy)
     return plan_encryption(problem)
 
 
+def _run_original(
+    file: onnx.ModelProto, samples: NDArray[np.float64], options: PrepareOptions
+) -> tuple[NDArray[Any], ...] | None:
+    try:
+        return run_original(file, samples)
+    except UnsafeModelError as error:
+        if options.insist:
+            return None
+        raise FidelityError(
+            f"{error}; so nothing can be said of what became of it. Export it again, or insist."
+        ) from error
+
+
 def _measure_fidelity(
     lowered: LoweredModel,
     canonical: CanonicalModel,
     plan: HePlan,
     calibration: CalibrationData,
     options: PrepareOptions,
-) -> manifests.Fidelity:
+) -> manifests.Fidelity | None:
+    if calibration.original is None:
+        return None
     comparison = Comparison(lowered, canonical, plan, calibration.samples, calibration.original)
     fidelity = comparison.measure()
     if not options.insist:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from tests.simulators.trading import POLICY
 from trader.errors import PolicyError
 from trader.he import PlanningProblem, plan_encryption
 from trader.model import canonicalise, fit_units, lower_model, run_original
-from trader.model.manifest import Agreement, Fidelity
-from trader.package import FidelityError, planning_data
+from trader.model.manifest import Agreement, Fidelity, ModelCard
+from trader.package import FidelityError, PrepareOptions, planning_data, prepare
 from trader.package.fidelity import Comparison, is_faithful
 
 if TYPE_CHECKING:
@@ -212,3 +213,20 @@ def test_prepare_refuses_names_and_lets_who_insists(
     np.save(tmp_path / "far.npy", np.vstack([samples_of()[:3], samples_of()[3:5] * 100]))
     tried = modelseal("model", "try", tmp_path / "made", "--data", tmp_path / "far.npy", "--json")
     assert "out of the model's input range" in tried.err or json.loads(tried.out)["samples_outside"] == 2
+
+
+def test_a_model_that_onnxruntime_does_not_run_is_refused_unless_the_seller_insists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel for this operator")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
+    onnx.save(linear(), tmp_path / "m.onnx")
+    np.save(tmp_path / "c.npy", samples_of())
+    arguments = (tmp_path / "m.onnx", tmp_path / "p")
+    options = PrepareOptions(card=ModelCard(name="m"))
+    with pytest.raises(FidelityError, match="onnxruntime can't run the model: no kernel for this operator"):
+        prepare(*arguments, options, password="test", calibration=tmp_path / "c.npy")
+    made = prepare(*arguments, replace(options, insist=True), password="test", calibration=tmp_path / "c.npy")
+    assert made.manifest.fidelity is None
