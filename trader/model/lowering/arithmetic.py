@@ -47,6 +47,9 @@ def lower_matmul(context: NodeContext) -> Symbol:
 def _linear(context: NodeContext, view: View, weights: NDArray[np.float64]) -> View:
     while weights.ndim > 2 and weights.shape[0] == 1:
         weights = weights[0]
+    if weights.ndim == 1:
+        # A vector takes the last axis away.
+        return _linear(context, view, weights[:, np.newaxis]).reshaped(view.shape[:-1])
     if weights.ndim != 2 or not view.shape or view.shape[-1] != weights.shape[0]:
         context.refuse(f"samples of shape {list(view.shape)} meet weights of shape {list(weights.shape)}")
     grouped = view.reshaped((*view.shape[:-1], 1, view.shape[-1]))

@@ -37,6 +37,7 @@ HANDLERS: Mapping[str, Handler] = {
     "DepthToSpace": resizing.lower_depth_to_space,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_dropout,
+    "Exp": tail.lower_tail,
     "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,

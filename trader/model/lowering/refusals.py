@@ -14,7 +14,7 @@ _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
-    **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
+    "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
     **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),

@@ -17,22 +17,25 @@ from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 _KINDS = {
     "Sigmoid": PostProcessingKind.SIGMOID,
+    "Exp": PostProcessingKind.EXP,
     "Softmax": PostProcessingKind.SOFTMAX,
     "LogSoftmax": PostProcessingKind.LOG_SOFTMAX,
     "ArgMax": PostProcessingKind.ARGMAX,
 }
 
+_BY_ELEMENT = (PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
+
 _DEFAULT_AXES = {"ArgMax": 0}
 
 
 def lower_tail(context: NodeContext) -> Symbol:
-    """Sigmoid, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
+    """Sigmoid, Exp, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
     kind = _KINDS[context.node.op_type]
     symbol = context.inputs[0]
     if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
         return replace(symbol, kind=kind)
     value = context.view()
-    if kind is PostProcessingKind.SIGMOID:
+    if kind in _BY_ELEMENT:
         return Tail(value, kind, operator_name(context.node), node_name(context.node))
     rank = len(value.shape)
     # Before operator set 13, softmax runs over all axes from the given one on.
@@ -46,11 +49,11 @@ def lower_tail(context: NodeContext) -> Symbol:
 def moved_tail(
     context: NodeContext, tail: Tail, handler: Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 ) -> tuple[Symbol, ...]:
-    """Return what an operator that moves elements makes of the result of a tail: a sigmoid moves with its elements.
+    """Return what an operator that moves elements makes of the result of a tail.
 
-    Of other results, all columns or one may be taken.
+    A sigmoid or exponential moves with its elements. Of other results, all columns or one may be taken.
     """
-    by_element = tail.kind is PostProcessingKind.SIGMOID
+    by_element = tail.kind in _BY_ELEMENT
     source = tail.value if by_element else View((), (tail.columns,))
     results = handler(replace(context, inputs=[source, *context.inputs[1:]]))
     moved = []
@@ -136,6 +139,7 @@ def lower_abs(context: NodeContext) -> Symbol:
 
 _POSITIVE = {
     PostProcessingKind.SIGMOID,
+    PostProcessingKind.EXP,
     PostProcessingKind.SOFTMAX,
     PostProcessingKind.BINARY,
     PostProcessingKind.ONE_VS_REST,
