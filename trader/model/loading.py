@@ -13,7 +13,8 @@ from pathlib import Path
 import onnx
 
 from trader.model.errors import UnsafeModelError, UnsupportedOperatorError
-from trader.model.lowering.operators import SUPPORTED, alternative_to
+from trader.model.lowering.operators import SUPPORTED
+from trader.model.lowering.refusals import refusal_of
 
 MAX_FILE_BYTES = 256 << 20
 MEMORY_BYTES = 2 << 30
@@ -46,9 +47,7 @@ def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
     verdict = _judge(data, name)
     if "operator" in verdict:
         operator = str(verdict["operator"])
-        raise UnsupportedOperatorError(
-            operator, str(verdict["node"]), "it can't be evaluated encrypted", alternative_to(operator)
-        )
+        raise UnsupportedOperatorError(operator, str(verdict["node"]), *refusal_of(operator))
     if not verdict.get("ok"):
         raise UnsafeModelError(f"{name} is refused: {verdict.get('reason', 'the checks ended without a verdict')}")
     return onnx.load_model_from_string(data)

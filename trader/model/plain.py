@@ -76,6 +76,8 @@ def _apply(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: i
             writer.node("Identity", [source], OUTPUT)
         case PostProcessingKind.SIGMOID:
             writer.node("Sigmoid", [source], OUTPUT)
+        case PostProcessingKind.EXP:
+            writer.node("Exp", [source], OUTPUT)
         case PostProcessingKind.BINARY:
             columns = [
                 writer.node("Sigmoid", [writer.node("Neg", [source], "negated")], "negative"),

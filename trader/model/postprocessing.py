@@ -23,6 +23,8 @@ class PostProcessingKind(StrEnum):
     """Raw outputs are the result (regression, logits)."""
     SIGMOID = "sigmoid"
     """Element by element."""
+    EXP = "exp"
+    """Element by element: of models that predict a logarithm, as scikit-learn's Poisson and gamma regressors."""
     BINARY = "binary"
     """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
     ONE_VS_REST = "one_vs_rest"
@@ -54,7 +56,7 @@ class PostProcessing(BaseModel):
     @property
     def is_classifier(self) -> bool:
         """Whether `predict` gives classes."""
-        return bool(self.labels) or self.kind not in (PostProcessingKind.NONE, PostProcessingKind.SIGMOID)
+        return bool(self.labels) or self.kind not in _BY_ELEMENT
 
     def in_output_units(self, error: float) -> float:
         """Return an error of a raw output in the units of the model's outputs, before anything but the exponent."""
@@ -72,6 +74,9 @@ class PostProcessing(BaseModel):
                 return z
             case PostProcessingKind.SIGMOID:
                 return _sigmoid(z)
+            case PostProcessingKind.EXP:
+                with np.errstate(over="ignore"):  # an infinite prediction is what the original model returns, too
+                    return np.asarray(np.exp(z))
             case PostProcessingKind.BINARY:
                 return np.hstack([_sigmoid(-z), _sigmoid(z)])
             case PostProcessingKind.ONE_VS_REST:
@@ -116,6 +121,10 @@ class PostProcessing(BaseModel):
         if self.labels and len(self.labels) != classes:
             raise DataError(f"the model names {len(self.labels)} classes, its outputs have {classes}")
         return np.ldexp(z, self.exponent)
+
+
+_BY_ELEMENT = (PostProcessingKind.NONE, PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
+"""Kinds whose columns have nothing to do with each other, and need not be classes."""
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:

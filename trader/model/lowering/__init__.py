@@ -18,7 +18,8 @@ from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
 from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.draft import LinearParameters, Origin, TooLargeError
-from trader.model.lowering.operators import HANDLERS, MOVES, alternative_to
+from trader.model.lowering.operators import HANDLERS, MOVES
+from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
@@ -57,16 +58,23 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
         UnsupportedOperatorError: names operator, node, and the nearest alternative.
         UnsafeModelError: the model's inputs or outputs aren't of a kind that can be traded.
     """
-    source, batch, sample_shape = _sample_input(model.graph)
+    nodes, read = _needed(model.graph)
+    source, batch, sample_shape = _sample_input(model.graph, read)
     features = math.prod(sample_shape)
     builder = GraphBuilder(features)
     symbols: dict[str, Symbol] = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     symbols[source] = View((INPUT,), sample_shape)
     opsets = {item.domain: item.version for item in model.opset_import}
-    for node in model.graph.node:
+    for node in nodes:
         opset = opsets.get("" if node.domain == "ai.onnx" else node.domain, 1)
         inputs = [symbols[name] if name else None for name in node.input]
-        results = _lower_node(NodeContext(node, inputs, builder, opset, batch))
+        context = NodeContext(node, inputs, builder, opset, batch)
+        results = _lower_node(context)
+        for name in node.output[len(results) :]:
+            if name in read:
+                context.refuse(
+                    f"its output '{name}' is not computed", "Export for inference, with its first output alone."
+                )
         symbols.update(zip(node.output, results, strict=False))
     value, post_processing = post_processing_of([symbols[output.name] for output in model.graph.output])
     try:
@@ -85,13 +93,26 @@ def lower_model(model: onnx.ModelProto) -> LoweredModel:
     )
 
 
-def _sample_input(graph: onnx.GraphProto) -> tuple[str, int, tuple[int, ...]]:
-    """Name, number of samples (0 if open) and per-sample shape of the model's only input."""
+def _needed(graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes that an output depends on, and the names of all values that they or the outputs read."""
+    read = {output.name for output in graph.output}
+    nodes = []
+    for node in reversed(graph.node):
+        if read.intersection(node.output):
+            nodes.append(node)
+            read.update(name for name in node.input if name)
+    return nodes[::-1], read
+
+
+def _sample_input(graph: onnx.GraphProto, read: set[str]) -> tuple[str, int, tuple[int, ...]]:
+    """Name, number of samples (0 if open) and per-sample shape of the only input that is read."""
     constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
+    inputs = [value for value in graph.input if value.name in read - constants]
     if len(inputs) != 1:
+        names = ", ".join(f"'{value.name}'" for value in inputs)
         raise UnsafeModelError(
-            f"the model has {len(inputs)} inputs, it must have one; export it with a single input [None, features]"
+            f"the model reads {len(inputs)} inputs{': ' + names if names else ''}; it must read one; "
+            "export it with a single input [None, features]"
         )
     dims = inputs[0].type.tensor_type.shape.dim
     shape = tuple(int(dim.dim_value) for dim in dims[1:])
@@ -110,7 +131,7 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     operator = operator_name(node)
     handler = HANDLERS.get(operator)
     if handler is None:
-        context.refuse("it can't be evaluated encrypted", alternative_to(operator))
+        context.refuse(*refusal_of(operator))
     context.builder.draft.origin = Origin(operator, node_name(node))
     try:
         if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:

@@ -67,6 +67,13 @@ def lower_prelu(context: NodeContext) -> Symbol:
     return added(context, positive.scaled(1 - slopes), x.scaled(slopes))
 
 
+def lower_mish(context: NodeContext) -> Symbol:
+    """Mish: x·tanh(softplus(x))."""
+    view = context.view()
+    gate = context.builder.activation(context.builder.activation(view, ActivationKind.SOFTPLUS), ActivationKind.TANH)
+    return context.builder.multiply(view, gate)
+
+
 def lower_clip(context: NodeContext) -> Symbol:
     """Clip; Relu6 is Clip between 0 and 6, Relu is Clip at 0 alone, and one bound is Max or Min with it."""
     view = context.view()

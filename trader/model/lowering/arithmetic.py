@@ -37,13 +37,19 @@ def lower_matmul(context: NodeContext) -> Symbol:
         order = (*range(len(view.shape) - 2), len(view.shape) - 1, len(view.shape) - 2)
         return _linear(context, view.transposed(order), weights.T).transposed(order)
     if isinstance(context.inputs[1], (View, Tail)):
-        context.refuse("it multiplies two values of the model", "Products of values are supported element by element.")
+        context.refuse(
+            "it multiplies two values of the model as matrices, as attention does",
+            "Products of values are supported element by element; along a sequence, use convolutions or averages.",
+        )
     return _linear(context, context.view(), context.constant(1, "right-hand side"))
 
 
 def _linear(context: NodeContext, view: View, weights: NDArray[np.float64]) -> View:
     while weights.ndim > 2 and weights.shape[0] == 1:
         weights = weights[0]
+    if weights.ndim == 1:
+        # A vector takes the last axis away.
+        return _linear(context, view, weights[:, np.newaxis]).reshaped(view.shape[:-1])
     if weights.ndim != 2 or not view.shape or view.shape[-1] != weights.shape[0]:
         context.refuse(f"samples of shape {list(view.shape)} meet weights of shape {list(weights.shape)}")
     grouped = view.reshaped((*view.shape[:-1], 1, view.shape[-1]))
@@ -92,6 +98,11 @@ def lower_div(context: NodeContext) -> Symbol:
     left, right = context.inputs[:2]
     if isinstance(left, Tail) and isinstance(right, View) and is_total(context.builder, left, right):
         return normalised(left)
+    if not isinstance(right, np.ndarray):
+        context.refuse(
+            "it divides by a value that it takes from the sample, and encrypted values can't be divided by",
+            "Divide by constants; normalise with BatchNormalization.",
+        )
     view, divisor = context.view(0), context.constant(1, "divisor")
     if not divisor.all():
         context.refuse("it divides by zero")

@@ -48,15 +48,16 @@ def larger(context: NodeContext, left: View, right: View | NDArray[np.float64]) 
 
 def smaller(context: NodeContext, left: View, right: View | NDArray[np.float64]) -> View:
     """Return the smaller of two values, element by element: min(x, y) = y - relu(y - x)."""
-    difference = _negative(_difference(context, left, right))
-    return added(context, _negative(context.builder.activation(difference, ActivationKind.RELU)), right)
+    difference = negative(_difference(context, left, right))
+    return added(context, negative(context.builder.activation(difference, ActivationKind.RELU)), right)
 
 
 def _difference(context: NodeContext, left: View, right: View | NDArray[np.float64]) -> View:
-    return added(context, left, _negative(right) if isinstance(right, View) else -right)
+    return added(context, left, negative(right) if isinstance(right, View) else -right)
 
 
-def _negative(view: View) -> View:
+def negative(view: View) -> View:
+    """Return -x."""
     return view.scaled(np.asarray(-1.0))
 
 
@@ -69,7 +70,7 @@ def lower_comparison(context: NodeContext) -> Symbol:
     threshold = context.constant(0 if constant_first else 1, "threshold")
     greater = context.node.op_type.startswith("Greater") != constant_first
     margin = added(context, view, -threshold)
-    return Comparison(margin if greater else _negative(margin))
+    return Comparison(margin if greater else negative(margin))
 
 
 def lower_where(context: NodeContext) -> Symbol:

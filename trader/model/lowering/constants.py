@@ -47,7 +47,7 @@ _SIZES = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}
 def _for_one_sample(context: NodeContext) -> NDArray[np.int64]:
     """Return the sizes that a node reads, with 1 for the number of samples: what is the same for all broadcasts."""
     sizes = context.constant(_SIZES[context.node.op_type], "shape").astype(np.int64).ravel()
-    return np.concatenate([np.where(sizes[:1] == BATCH, 1, sizes[:1]), sizes[1:]])
+    return np.where(sizes == BATCH, 1, sizes)
 
 
 def _claimed_size(context: NodeContext) -> int:

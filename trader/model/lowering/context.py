@@ -11,7 +11,7 @@ from onnx import NodeProto, helper
 from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.postprocessing import PostProcessingKind
 
 BATCH = 1_000_003
@@ -30,6 +30,13 @@ def operator_name(node: NodeProto) -> str:
 def node_name(node: NodeProto) -> str:
     """Name of a node, or of its first output if it has none."""
     return str(node.name or node.output[0])
+
+
+def rounding_error(symbol: Rounded) -> UnsupportedOperatorError:
+    """Return the refusal of the cast that made integers."""
+    return UnsupportedOperatorError(
+        "Cast", symbol.node, "it rounds values of the model to integers", "Leave the cast out."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,8 @@ class NodeContext:
             )
         if isinstance(symbol, Comparison):
             return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")
+        if isinstance(symbol, Rounded):
+            raise rounding_error(symbol)
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:

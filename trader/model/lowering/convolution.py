@@ -1,6 +1,6 @@
 """Handlers of operators over windows of an image or a series: convolutions, average pooling, reductions.
 
-A window operator gathers its windows first (`_windows`): a view [positions, channels, taps] with zeros where a window
+A window operator gathers its windows first (`windows`): a view [positions, channels, taps] with zeros where a window
 reaches over the edge. A convolution is then a linear layer over positions, an average a sum over taps.
 """
 
@@ -19,7 +19,7 @@ MAX_WINDOW_ELEMENTS = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
-class _Geometry:
+class Geometry:
     """How windows lie on an input, one number per spatial axis."""
 
     kernel: tuple[int, ...]
@@ -36,12 +36,12 @@ def lower_conv(context: NodeContext) -> Symbol:
     groups = int(context.attribute("group", 1))
     if weights.ndim != len(view.shape) + 1 or groups < 1 or view.shape[0] != groups * weights.shape[1]:
         context.refuse(f"a kernel of shape {list(weights.shape)} meets samples of shape {list(view.shape)}")
-    geometry = _geometry(context, view.shape[1:], weights.shape[2:])
+    geometry = window_geometry(context, view.shape[1:], weights.shape[2:])
     channels = weights.shape[0]
     bias = context.constant(2, "bias") if context.has(2) else np.zeros(channels)
     # [positions, channels, taps] -> [positions, groups, channels of a group · taps]
-    windows = view.taken(_windows(context, view.shape, geometry))
-    patches = windows.reshaped((windows.shape[0], groups, math.prod(windows.shape[1:]) // groups))
+    read = view.taken(windows(context, view.shape, geometry))
+    patches = read.reshaped((read.shape[0], groups, math.prod(read.shape[1:]) // groups))
     matrices = weights.reshape(groups, channels // groups, -1).transpose(0, 2, 1)
     made = context.builder.linear(patches, matrices, bias.reshape(groups, -1))
     return made.reshaped((*geometry.outputs, channels)).transposed(_channels_first(geometry.outputs))
@@ -53,11 +53,11 @@ def lower_average_pool(context: NodeContext) -> Symbol:
     kernel = tuple(context.attribute("kernel_shape"))
     if len(kernel) != len(view.shape) - 1:
         context.refuse(f"a window of shape {list(kernel)} meets samples of shape {list(view.shape)}")
-    geometry = _geometry(context, view.shape[1:], kernel)
-    where = _windows(context, view.shape, geometry)
+    geometry = window_geometry(context, view.shape[1:], kernel)
+    where = windows(context, view.shape, geometry)
     counted = where
     if context.attribute("count_include_pad", 0):
-        counted = _windows(context, (1, *geometry.padded), replace(geometry, begins=(0,) * len(kernel)))
+        counted = windows(context, (1, *geometry.padded), replace(geometry, begins=(0,) * len(kernel)))
     counts = (counted != ZERO).sum(axis=2)
     total = context.builder.sum(view.taken(where), (2,)).scaled(1 / np.maximum(counts, 1))
     return total.reshaped((*geometry.outputs, view.shape[0])).transposed(_channels_first(geometry.outputs))
@@ -71,13 +71,18 @@ def lower_global_average_pool(context: NodeContext) -> Symbol:
 def lower_reduce(context: NodeContext) -> Symbol:
     """ReduceMean and ReduceSum over axes of a sample."""
     view = context.any_view()
-    given = context.integers("axes", 1)
-    if given is None:
-        context.refuse("it reduces over the samples", "Name the axes.")
-    axes = tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
+    axes = reduced_axes(context, view)
     mean, keep = context.node.op_type == "ReduceMean", bool(context.attribute("keepdims", 1))
     dropped = 0 if keep else sum(axis < view.batch for axis in axes)
     return replace(_reduced(context, view, axes, mean=mean, keep=keep), batch=view.batch - dropped)
+
+
+def reduced_axes(context: NodeContext, view: View) -> tuple[int, ...]:
+    """Return the axes of a sample that a node reduces."""
+    given = context.integers("axes", 1)
+    if given is None:
+        context.refuse("it reduces over the samples", "Name the axes.")
+    return tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
 
 
 def _reduced(context: NodeContext, view: View, axes: tuple[int, ...], *, mean: bool, keep: bool) -> View:
@@ -92,7 +97,8 @@ def _channels_first(spatial: Sequence[int]) -> tuple[int, ...]:
     return (len(spatial), *range(len(spatial)))
 
 
-def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> _Geometry:
+def window_geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int, ...]) -> Geometry:
+    """Return how the windows of a node lie on an input of that spatial shape."""
     rank = len(spatial)
     strides = tuple(context.attribute("strides") or [1] * rank)
     dilations = tuple(context.attribute("dilations") or [1] * rank)
@@ -110,7 +116,7 @@ def _geometry(context: NodeContext, spatial: tuple[int, ...], kernel: tuple[int,
         outputs.append(count + bool(one_more))
     if min(outputs, default=1) < 1:
         context.refuse(f"its windows don't fit samples of shape {list(spatial)}")
-    return _Geometry(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(padded), tuple(outputs))
+    return Geometry(tuple(kernel), strides, dilations, tuple(pads[:rank]), tuple(padded), tuple(outputs))
 
 
 def _pads(context: NodeContext, spatial: tuple[int, ...], spans: Sequence[int], strides: tuple[int, ...]) -> list[int]:
@@ -129,7 +135,7 @@ def _pads(context: NodeContext, spatial: tuple[int, ...], spans: Sequence[int], 
     return halves + others if mode == "SAME_UPPER" else others + halves
 
 
-def _windows(context: NodeContext, shape: tuple[int, ...], geometry: _Geometry) -> NDArray[np.int64]:
+def windows(context: NodeContext, shape: tuple[int, ...], geometry: Geometry) -> NDArray[np.int64]:
     """Return indices [positions, channels, taps] into a sample [channels, *spatial]; `ZERO` outside it."""
     spatial = shape[1:]
     positions, taps = math.prod(geometry.outputs), math.prod(geometry.kernel)

@@ -1,9 +1,21 @@
-"""Which operators are supported, who lowers them, and what to use in place of the others."""
+"""Which operators are supported, and who lowers them."""
 
 from collections.abc import Callable, Mapping
 
-from trader.model.lowering import activations, arithmetic, choices, convolution, sklearn, structure, tail
-from trader.model.lowering.context import DEFAULT_ALTERNATIVE, NodeContext
+from trader.model.lowering import (
+    activations,
+    arithmetic,
+    choices,
+    convolution,
+    maxima,
+    resizing,
+    sklearn,
+    structure,
+    svm,
+    tail,
+    transposed,
+)
+from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
 
 Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
@@ -21,8 +33,11 @@ HANDLERS: Mapping[str, Handler] = {
     "Clip": activations.lower_clip,
     "Concat": structure.lower_concat,
     "Conv": convolution.lower_conv,
+    "ConvTranspose": transposed.lower_conv_transpose,
+    "DepthToSpace": resizing.lower_depth_to_space,
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_dropout,
+    "Exp": tail.lower_tail,
     "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
@@ -30,26 +45,34 @@ HANDLERS: Mapping[str, Handler] = {
     "Gelu": activations.lower_gelu,
     "Gemm": arithmetic.lower_gemm,
     "GlobalAveragePool": convolution.lower_global_average_pool,
+    "GlobalMaxPool": maxima.lower_global_max_pool,
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), choices.lower_comparison),
     "Identity": structure.lower_identity,
+    "Log": tail.lower_log,
     "LogSoftmax": tail.lower_tail,
     "LpNormalization": tail.lower_normalizer,
     "MatMul": arithmetic.lower_matmul,
     "Max": choices.lower_max,
+    "MaxPool": maxima.lower_max_pool,
     "Min": choices.lower_min,
+    "Mish": activations.lower_mish,
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
     "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
+    "ReduceMax": maxima.lower_reduce_max,
     "ReduceMean": convolution.lower_reduce,
+    "ReduceMin": maxima.lower_reduce_max,
     "ReduceSum": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
+    "Resize": resizing.lower_resize,
     "Selu": activations.lower_selu,
     "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
     "Slice": structure.lower_slice,
     "Softmax": tail.lower_tail,
+    "SpaceToDepth": resizing.lower_space_to_depth,
     "Split": structure.lower_split,
     "Squeeze": structure.lower_squeeze,
     "Sub": arithmetic.lower_sub,
@@ -57,12 +80,15 @@ HANDLERS: Mapping[str, Handler] = {
     "Tile": structure.lower_tile,
     "Transpose": structure.lower_transpose,
     "Unsqueeze": structure.lower_unsqueeze,
+    "Upsample": resizing.lower_resize,
     "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.Imputer": structure.lower_identity,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
     "ai.onnx.ml.Normalizer": tail.lower_normalizer,
+    "ai.onnx.ml.SVMClassifier": svm.lower_svm_classifier,
+    "ai.onnx.ml.SVMRegressor": svm.lower_svm_regressor,
     "ai.onnx.ml.Scaler": sklearn.lower_scaler,
     "ai.onnx.ml.ZipMap": tail.lower_zip_map,
 }
@@ -89,27 +115,3 @@ FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal",
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED
-
-_SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
-_LINEAR = "Use a linear or logistic model, or a network."
-_ALTERNATIVES = {
-    **dict.fromkeys(("ThresholdedRelu", "Mish", "Softsign", "Sqrt", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
-    **dict.fromkeys(("Exp", "Log"), "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression."),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "LpPool"), "Use AveragePool."),
-    **dict.fromkeys(
-        ("ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."
-    ),
-    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), "Use BatchNormalization."),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), "Use convolutions along the series, or linear layers over a window of it."),
-    **dict.fromkeys(("If", "Loop", "Scan"), "Export the model without control flow."),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
-    **dict.fromkeys(("TopK", "ArgMin"), "Return the scores, or ArgMax of them."),
-    "ConvTranspose": "Use Conv.",
-    "Einsum": "Use MatMul or Gemm with a constant matrix.",
-    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor", "SVMClassifier", "SVMRegressor"), _LINEAR),
-}
-
-
-def alternative_to(operator: str) -> str:
-    """Return what to do about an operator that is not supported."""
-    return _ALTERNATIVES.get(operator.removeprefix("ai.onnx.ml."), DEFAULT_ALTERNATIVE)

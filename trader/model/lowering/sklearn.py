@@ -13,7 +13,7 @@ _Array = NDArray[np.float64]
 
 def lower_scaler(context: NodeContext) -> Symbol:
     """Scaler: (x - offset)·scale."""
-    value = _vector(context)
+    value = feature_vector(context)
     offset = np.asarray(context.attribute("offset", [0.0]))
     scale = np.asarray(context.attribute("scale", [1.0]))
     if any(array.size not in (1, *value.shape) for array in (offset, scale)):
@@ -25,10 +25,10 @@ def lower_linear_regressor(context: NodeContext) -> Symbol:
     """LinearRegressor: x·coefficientsᵀ + intercepts."""
     if context.attribute("post_transform", "NONE") != "NONE":
         context.refuse(f"post_transform is {context.attribute('post_transform')}", "Use post_transform NONE.")
-    value = _vector(context)
+    value = feature_vector(context)
     targets = int(context.attribute("targets", 1))
     weights = _coefficients(context, targets, value)
-    return _layer(context, value, weights, _intercepts(context, targets))
+    return layer(context, value, weights, _intercepts(context, targets))
 
 
 def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
@@ -36,7 +36,7 @@ def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
 
     Two classes become a single score or logit: the second one, minus the first one where a softmax compares them.
     """
-    value = _vector(context)
+    value = feature_vector(context)
     labels = class_labels(context.attribute("classlabels_ints") or context.attribute("classlabels_strings") or ())
     rows = len(context.attribute("intercepts") or labels)
     weights, bias = _coefficients(context, rows, value), _intercepts(context, rows)
@@ -50,7 +50,7 @@ def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
     elif mirrored:
         weights, bias = weights[1:], bias[1:]
         kind = PostProcessingKind.BINARY if kind is PostProcessingKind.SIGMOID else kind
-    scores = _layer(context, value, weights, bias)
+    scores = layer(context, value, weights, bias)
     result = Tail(scores, kind, operator_name(context.node), node_name(context.node), labels)
     return Tail(scores, PostProcessingKind.ARGMAX, operator_name(context.node), node_name(context.node), labels), result
 
@@ -62,14 +62,15 @@ _TRANSFORMS = {
 }
 
 
-def _vector(context: NodeContext) -> View:
+def feature_vector(context: NodeContext) -> View:
+    """Return the features of a sample, [F]."""
     value = context.view()
     if len(value.shape) != 1:
         context.refuse(f"it reads samples of shape {list(value.shape)}", "Flatten them to [N, F] first.")
     return value
 
 
-def _layer(context: NodeContext, value: View, coefficients: _Array, bias: _Array) -> View:
+def layer(context: NodeContext, value: View, coefficients: _Array, bias: _Array) -> View:
     """Scores [outputs] from features [F], coefficients [outputs, F]."""
     made = context.builder.linear(value.reshaped((1, value.size)), coefficients.T[np.newaxis], bias[np.newaxis])
     return made.reshaped((len(bias),))

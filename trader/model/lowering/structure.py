@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from onnx import TensorProto
 
-from trader.model.lowering.context import BATCH, NodeContext
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.context import BATCH, NodeContext, node_name
+from trader.model.lowering.refusals import LOOKUP
+from trader.model.lowering.symbols import Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
@@ -23,11 +24,11 @@ def lower_identity(context: NodeContext) -> Symbol:
     return symbol if isinstance(symbol, Tail) else context.any_view()
 
 
-def lower_dropout(context: NodeContext) -> Symbol:
-    """Dropout, which does nothing outside training."""
+def lower_dropout(context: NodeContext) -> tuple[Symbol, Symbol]:
+    """Dropout, which does nothing outside training: its mask keeps everything."""
     if context.has(2) and context.constant(2, "training mode").any():
         context.refuse("it is in training mode, and drops values at random", "Export for inference.")
-    return lower_identity(context)
+    return lower_identity(context), np.array(True)
 
 
 def lower_cast(context: NodeContext) -> Symbol:
@@ -35,9 +36,8 @@ def lower_cast(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, Tail):
         return symbol
-    if context.attribute("to") not in FLOAT_TYPES:
-        context.refuse("it rounds values of the model to integers", "Leave the cast out.")
-    return context.any_view()
+    view = context.any_view()
+    return view if context.attribute("to") in FLOAT_TYPES else Rounded(node_name(context.node))
 
 
 def lower_shape(context: NodeContext) -> Symbol:
@@ -128,26 +128,28 @@ def lower_transpose(context: NodeContext) -> Symbol:
 
 def lower_slice(context: NodeContext) -> Symbol:
     """Slice of axes of a sample; on the batch axis, only all of it."""
-    view = context.view()
+    view = context.any_view()
     starts, ends = context.integers("starts", 1) or (), context.integers("ends", 2) or ()
     axes = context.integers("axes", 3) or tuple(range(len(starts)))
     steps = context.integers("steps", 4) or (1,) * len(starts)
     where = np.arange(view.size).reshape(view.shape)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if axis in (0, -len(view.shape) - 1) and start == 0 and end >= BATCH and step == 1:
+        if axis % (len(view.shape) + 1) == view.batch and start == 0 and end >= BATCH and step == 1:
             continue
-        inner = context.sample_axis(axis, len(view.shape))
+        inner = context.sample_axis(axis, len(view.shape), view.batch)
         size = view.shape[inner]
         begin = None if step < 0 and start >= size - 1 else start
         stop = None if (step < 0 and end < -size) or (step > 0 and end >= size) else end
         where = where[(slice(None),) * inner + (slice(begin, stop, step),)]
     if not where.size:
         context.refuse("nothing is left of a sample")
-    return view.taken(where)
+    return replace(view.taken(where), batch=view.batch)
 
 
 def lower_gather(context: NodeContext) -> Symbol:
     """Gather of constant places along an axis of a sample."""
+    if isinstance(context.inputs[0], np.ndarray):
+        context.refuse(*LOOKUP)
     view = context.any_view()
     axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
     places = context.constant(1, "list of places").astype(np.int64)
@@ -173,17 +175,18 @@ def lower_gather_nd(context: NodeContext) -> Symbol:
 
 def lower_split(context: NodeContext) -> tuple[Symbol, ...]:
     """Split along an axis of a sample."""
-    view = context.view()
-    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape))
-    parts = len(context.node.output)
+    view = context.any_view()
+    axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
+    count = len(context.node.output)
     sizes = context.integers("split", 1)
     if sizes is None:
-        each = -(-view.shape[axis] // parts)
-        sizes = (*[each] * (parts - 1), view.shape[axis] - each * (parts - 1))
+        each = -(-view.shape[axis] // count)
+        sizes = (*[each] * (count - 1), view.shape[axis] - each * (count - 1))
     if sum(sizes) != view.shape[axis] or min(sizes) < 1:
         context.refuse(f"it cuts {list(view.shape)} into parts of {list(sizes)}")
     where = np.arange(view.size).reshape(view.shape)
-    return tuple(view.taken(part) for part in np.split(where, np.cumsum(sizes)[:-1], axis=axis))
+    parts = np.split(where, np.cumsum(sizes)[:-1], axis=axis)
+    return tuple(replace(view.taken(part), batch=view.batch) for part in parts)
 
 
 def lower_pad(context: NodeContext) -> Symbol:

@@ -1,7 +1,8 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
 A tensor is a constant (a NumPy array), a `View` of values of the graph, something that only the buyer computes, in
-clear (`Tail`), or a condition on values (`Comparison`), which can be recognised but not computed.
+clear (`Tail`), or what can be recognised but not computed: a condition on values (`Comparison`), or integers made of
+them (`Rounded`).
 
 A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
 become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
@@ -133,4 +134,15 @@ class Comparison:
     margin: View
 
 
-Symbol: TypeAlias = View | Tail | Comparison | NDArray[Any]
+@dataclass(frozen=True, eq=False, slots=True)
+class Rounded:
+    """Values of the model as integers.
+
+    Attributes:
+        node: name of the ONNX node that rounds them.
+    """
+
+    node: str
+
+
+Symbol: TypeAlias = View | Tail | Comparison | Rounded | NDArray[Any]

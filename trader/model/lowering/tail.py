@@ -9,29 +9,33 @@ from numpy.typing import NDArray
 from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.context import NodeContext, node_name, operator_name
-from trader.model.lowering.symbols import Symbol, Tail, View
+from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error
+from trader.model.lowering.refusals import refusal_of
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 _KINDS = {
     "Sigmoid": PostProcessingKind.SIGMOID,
+    "Exp": PostProcessingKind.EXP,
     "Softmax": PostProcessingKind.SOFTMAX,
     "LogSoftmax": PostProcessingKind.LOG_SOFTMAX,
     "ArgMax": PostProcessingKind.ARGMAX,
 }
 
+_BY_ELEMENT = (PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
+
 _DEFAULT_AXES = {"ArgMax": 0}
 
 
 def lower_tail(context: NodeContext) -> Symbol:
-    """Sigmoid, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
+    """Sigmoid, Exp, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
     kind = _KINDS[context.node.op_type]
     symbol = context.inputs[0]
     if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
         return replace(symbol, kind=kind)
     value = context.view()
-    if kind is PostProcessingKind.SIGMOID:
+    if kind in _BY_ELEMENT:
         return Tail(value, kind, operator_name(context.node), node_name(context.node))
     rank = len(value.shape)
     # Before operator set 13, softmax runs over all axes from the given one on.
@@ -45,19 +49,22 @@ def lower_tail(context: NodeContext) -> Symbol:
 def moved_tail(
     context: NodeContext, tail: Tail, handler: Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 ) -> tuple[Symbol, ...]:
-    """Return what an operator that moves elements makes of the result of a tail: a sigmoid moves with its elements.
+    """Return what an operator that moves elements makes of the result of a tail.
 
-    Of other results, all columns or one may be taken.
+    A sigmoid or exponential moves with its elements. Of other results, all columns or one may be taken.
     """
-    by_element = tail.kind is PostProcessingKind.SIGMOID
+    by_element = tail.kind in _BY_ELEMENT
     source = tail.value if by_element else View((), (tail.columns,))
     results = handler(replace(context, inputs=[source, *context.inputs[1:]]))
-    views = [view for view in (results if isinstance(results, tuple) else (results,)) if isinstance(view, View)]
-    if any(view.batch for view in views):
-        context.refuse("it moves the samples to another axis", "Return them along axis 0.")
-    if by_element:
-        return tuple(replace(tail, value=view) for view in views)
-    return tuple(_taken(context, tail, view.places.ravel()) for view in views)
+    moved = []
+    for symbol in results if isinstance(results, tuple) else (results,):
+        if not isinstance(symbol, View):
+            moved.append(symbol)
+            continue
+        if symbol.batch:
+            context.refuse("it moves the samples to another axis", "Return them along axis 0.")
+        moved.append(replace(tail, value=symbol) if by_element else _taken(context, tail, symbol.places.ravel()))
+    return tuple(moved)
 
 
 def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
@@ -111,6 +118,17 @@ def is_total(builder: GraphBuilder, tail: Tail, view: View) -> bool:
     return sigmoids and made is not None and made.operands[0] is tail.value
 
 
+def lower_log(context: NodeContext) -> Symbol:
+    """Log of a sigmoid, as PyTorch writes LogSigmoid: log(sigmoid(x)) = -softplus(-x). Of a softmax, LogSoftmax."""
+    match context.inputs[0]:
+        case Tail(kind=PostProcessingKind.SIGMOID, value=value, complement=complement):
+            inner = value if complement else value.scaled(np.asarray(-1.0))
+            return context.builder.activation(inner, ActivationKind.SOFTPLUS).scaled(np.asarray(-1.0))
+        case Tail(kind=PostProcessingKind.SOFTMAX, column=None) as tail:
+            return replace(tail, kind=PostProcessingKind.LOG_SOFTMAX)
+    return context.refuse(*refusal_of("Log"))
+
+
 def lower_abs(context: NodeContext) -> Symbol:
     """Abs of probabilities, which are positive."""
     symbol = context.inputs[0]
@@ -121,6 +139,7 @@ def lower_abs(context: NodeContext) -> Symbol:
 
 _POSITIVE = {
     PostProcessingKind.SIGMOID,
+    PostProcessingKind.EXP,
     PostProcessingKind.SOFTMAX,
     PostProcessingKind.BINARY,
     PostProcessingKind.ONE_VS_REST,
@@ -173,9 +192,22 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
 def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     """Return the one value that all outputs of a model come from, and what the buyer makes of it.
 
+    Outputs that are the same for every sample (a mask of Dropout) are left out.
+
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
+        UnsupportedOperatorError: one is rounded.
     """
+    outputs = [symbol for symbol in outputs if not isinstance(symbol, np.ndarray)]
+    if not outputs:
+        raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
+    if any(isinstance(symbol, Comparison) for symbol in outputs):
+        raise UnsafeModelError("the model returns the result of a comparison; export it with the scores it compares")
+    for symbol in outputs:
+        if isinstance(symbol, Rounded):
+            raise rounding_error(symbol)
+    if len(outputs) == 1:
+        outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1:
@@ -197,3 +229,11 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels)
+
+
+def _by_itself(symbol: Symbol) -> Symbol:
+    """Return one of the two columns of a binary classifier, or 1 - sigmoid(x), as the sigmoid that it is."""
+    if not isinstance(symbol, Tail):
+        return symbol
+    tail = _as_sigmoid(symbol)
+    return replace(tail, value=tail.value.scaled(np.asarray(-1.0)), complement=False) if tail.complement else tail

@@ -10,6 +10,7 @@ Z = np.array([[0.5, -1.0, 2.0], [800.0, 0.0, -800.0], [-3.0, -3.0, -3.0]])
 EXPECTED = {
     PostProcessingKind.NONE: Z,
     PostProcessingKind.SIGMOID: special.expit(Z),
+    PostProcessingKind.EXP: special.expm1(Z) + 1,
     PostProcessingKind.ONE_VS_REST: special.expit(Z) / special.expit(Z).sum(axis=1, keepdims=True),
     PostProcessingKind.SOFTMAX: special.softmax(Z, axis=1),
     PostProcessingKind.LOG_SOFTMAX: special.log_softmax(Z, axis=1),

@@ -400,6 +400,21 @@ def test_activation_that_is_written_out_becomes_one_node(tmp_path, write, kind):
     assert "Multiply" not in kinds(lowered)
 
 
+@pytest.mark.parametrize("complement", [False, True])
+def test_logarithm_of_a_sigmoid_is_a_softplus(tmp_path, complement):
+    """What PyTorch writes for LogSigmoid, and the same of 1 - sigmoid."""
+    model = Model(4).add("Gemm", floats(4, 3), floats(3)).add("Sigmoid")
+    if complement:
+        model.add("Sub", model.constant(np.float32(1)), model.y)
+    lowered = check(model.add("Log").add("Gemm", floats(3, 2)), tmp_path / "m.onnx")
+    assert [node.kind for node in lowered.graph.nodes if isinstance(node, Activation)] == [ActivationKind.SOFTPLUS]
+
+
+def test_mish(tmp_path):
+    model = Model(4, opset=22).add("Gemm", floats(4, 3), floats(3)).add("Mish").add("Gemm", floats(3, 2))
+    assert kinds(check(model, tmp_path / "m.onnx")).count("Activation") == 2
+
+
 def test_gate_of_something_else_stays_a_product(tmp_path):
     model = Model(4).add("Gemm", floats(4, 4))
     left = model.y
@@ -514,6 +529,26 @@ def test_the_same_layer_for_every_step(tmp_path):
     check(model, tmp_path / "m.onnx")
 
 
+def test_the_same_layer_for_every_step_that_is_sliced_off(tmp_path):
+    """What Keras 3 writes for TimeDistributed: each step is a slice of the transposed series."""
+    model, weights, steps = Model(3, 4).add("Transpose", perm=[1, 0, 2]), floats(4, 3), []
+    series = model.y
+    for step in range(3):
+        model.add("Slice", series, np.array([step, 0]), np.array([step + 1, 2**31 - 1]), np.array([0, 1]))
+        model.add("Squeeze", np.array([0])).add("MatMul", weights).add("Add", floats(3)).add("Relu")
+        steps.append(model.add("Unsqueeze", np.array([0])).y)
+    model.add("Concat", *steps, axis=0).add("Transpose", perm=[1, 0, 2]).add("Flatten").add("Gemm", floats(9, 2))
+    check(model, tmp_path / "m.onnx")
+
+
+def test_series_that_is_split_before_the_samples(tmp_path):
+    model = Model(2, 4).add("Transpose", perm=[1, 0, 2])
+    model.nodes.append(helper.make_node("Split", [model.y], ["first", "second"], axis=0))
+    first = model.add("Squeeze", "first", np.array([0])).y
+    model.add("Squeeze", "second", np.array([0])).add("Sub", model.y, first)
+    check(model.add("Gemm", floats(4, 2)), tmp_path / "m.onnx")
+
+
 def test_constant_mask(tmp_path):
     mask = np.array([[True, False, True], [False, False, True]])
     model = Model(2, 3)
@@ -606,13 +641,11 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("Dropout", np.float32(0.5), np.array(True)), "training mode.*Export for inference"),
         (Model(4).add("Pow", np.float32(0.5)), "exponent"),
         (Model(2, 4).add("Add", floats(3, 2, 4)), "meets samples"),
-        (Model(1, 4, 4).add("MaxPool", kernel_shape=[2, 2]), "MaxPool at node.*Use AveragePool"),
+        (Model(1, 4, 4).add("LpPool", kernel_shape=[2, 2]), "LpPool at node.*Use AveragePool"),
         (Model(5000).add("Mul", "x", "x").add("Mul", floats(5000)).add("Relu"), "5000 elements one by one"),
     ],
 )
 def test_what_is_refused_says_why(tmp_path, model, reason):
-    if model.nodes[-1].op_type != "MaxPool":
-        model.add("Flatten")
-    path = model.write(tmp_path / "m.onnx")
+    path = model.add("Flatten").write(tmp_path / "m.onnx")
     with pytest.raises(UnsupportedOperatorError, match=reason):
         lower_model(onnx.load(path))

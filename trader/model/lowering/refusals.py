@@ -1,0 +1,62 @@
+"""What is said of operators that are not supported: why, and what would serve instead."""
+
+from trader.model.lowering.context import DEFAULT_ALTERNATIVE
+
+_ENCRYPTED = "it can't be evaluated encrypted"
+
+LOOKUP = (
+    "it looks up what belongs to a number or name in the sample, as an embedding does, and which it is stays encrypted",
+    "Let the model take a column of 0 and 1 for each value (one-hot), which MatMul multiplies by the table.",
+)
+"""Why nothing is looked up, and what to do instead."""
+
+_SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
+_LINEAR = "Use a linear or logistic model, or a network."
+_ALTERNATIVES = {
+    **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
+    "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
+    **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
+    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
+    "ArgMin": "Return the scores, or ArgMax of them.",
+    "Einsum": "Use MatMul or Gemm with a constant matrix.",
+    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor"), _LINEAR),
+}
+
+_NORMALISES = (
+    "it divides by a spread or length that it takes from the sample itself, and encrypted values can't be divided by",
+    "Use BatchNormalization, whose spread is fixed after training.",
+)
+_RECURS = (
+    "a recurrent layer applies its activations once more at every step, and so many in a row can't be encrypted",
+    "Use convolutions along the series, or linear layers over a window of it.",
+)
+_ATTENDS = (
+    "attention multiplies values of the sample with each other and divides by their sums, which can't be encrypted",
+    "Use convolutions or averages along the sequence, or linear layers over all of it.",
+)
+_LOOPS = (
+    "it loops or branches, as recurrent layers, nearest neighbours and kernels do, which can't be done encrypted",
+    "Unroll a loop of fixed length; in place of neighbours and kernels use a linear model or a network.",
+)
+_RANKS = (
+    "it puts values of the sample in order, as nearest neighbours do, and encrypted values can't be compared",
+    "Return the scores, or ArgMax of them; in place of nearest neighbours use a linear model or a network.",
+)
+_REFUSALS = {
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
+    **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
+    **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURS),
+    **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),
+    **dict.fromkeys(("If", "Loop", "Scan"), _LOOPS),
+    **dict.fromkeys(("TopK", "CDist"), _RANKS),
+    **dict.fromkeys(("OneHot", "OneHotEncoder", "CategoryMapper", "LabelEncoder"), LOOKUP),
+}
+"""What is said of operators that more can be said of: reason and alternative."""
+
+
+def refusal_of(operator: str) -> tuple[str, str]:
+    """Return why an operator is not supported, and what to do about it."""
+    name = operator.rpartition(".")[2]
+    return _REFUSALS.get(name, (_ENCRYPTED, _ALTERNATIVES.get(name, DEFAULT_ALTERNATIVE)))
