@@ -61,11 +61,12 @@ def plan_encryption(problem: PlanningProblem) -> BatchedPlan:
     Raises:
         PlanError: No parameters within the standard's table serve this model.
     """
-    found = candidates(problem)
-    plan = next((candidate.plan for candidate in found if candidate.plan is not None), None)
-    if plan is None:
-        raise PlanError(f"no encryption parameters serve this model: {found[-1].rejected}")
-    return _add_many_samples(problem, _add_few_samples(problem, plan))
+    reason = ""
+    for candidate in candidates(problem):
+        if candidate.plan is not None:
+            return _add_many_samples(problem, _add_few_samples(problem, candidate.plan))
+        reason = candidate.rejected
+    raise PlanError(f"no encryption parameters serve this model: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +92,16 @@ class Candidate:
     rejected: str = ""
 
 
-def candidates(problem: PlanningProblem) -> list[Candidate]:
-    """Return every way in every ring with its plan, or with the reason why it has none, best first.
+def candidates(problem: PlanningProblem) -> Iterator[Candidate]:
+    """Yield every way in every ring with its plan, or with the reason why it has none, best first.
 
     More samples fit into a larger ring, but at more time and bytes per sample, so that the smallest one comes first.
+    Each is worked out when it is asked for: most of the time goes into those that nobody looks at.
 
     Raises:
         PlanError: There are activations and no calibration data to fit polynomials to.
     """
     degrees = MAXIMUM_MODULUS_BITS[problem.policy.security_bits]
-    found = []
     for approximation in _approximations(problem):
         shallow, staged = (
             Way(problem, build_program(problem.model.graph, approximation.polynomials, staged=staged), approximation)
@@ -114,8 +115,7 @@ def candidates(problem: PlanningProblem) -> list[Candidate]:
                     continue
                 if way.program.depth and degree < SMALLEST_STAGED_DEGREE:
                     continue
-                found.append(_candidate(way, degree))
-    return found
+                yield _candidate(way, degree)
 
 
 def _approximations(problem: PlanningProblem) -> Iterator[Approximation]:

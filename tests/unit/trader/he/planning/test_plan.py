@@ -174,7 +174,9 @@ def test_parameters_are_compared_by_hash(plan):
 
 
 def test_alternatives_are_listed_with_reasons(model, plan):
-    found = candidates(PlanningProblem(model, measured_bounds(model, random_inputs(model, 64)), input_magnitude=1.0))
+    found = list(
+        candidates(PlanningProblem(model, measured_bounds(model, random_inputs(model, 64)), input_magnitude=1.0))
+    )
     assert [candidate.ring_degree for candidate in found] == [1024, 2048, 4096, 8192, 16384, 32768]
     assert all("takes a modulus" in candidate.rejected for candidate in found[:3])
     assert found[3].plan == plan
