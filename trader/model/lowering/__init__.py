@@ -1,7 +1,8 @@
 """ONNX to graph: what a model computes, apart from the parameters that it computes it with.
 
 `lower_model` walks the file once. `symbols` says what a tensor stands for meanwhile, `operators` who handles which
-operator, `builder` grows the graph (over `draft` and `layers`), `assembly` gives it its canonical form.
+operator, `refusals` what is said of the others, `builder` grows the graph (over `draft` and `layers`), `assembly` gives
+it its canonical form.
 """
 
 import math

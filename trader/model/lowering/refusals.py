@@ -13,7 +13,7 @@ LOOKUP = (
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
-    **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Sign", "Round"), _SMOOTH),
+    **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
     **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
@@ -43,7 +43,12 @@ _RANKS = (
     "it puts values of the sample in order, as nearest neighbours do, and encrypted values can't be compared",
     "Return the scores, or ArgMax of them; in place of nearest neighbours use a linear model or a network.",
 )
+_COMPARES = (
+    "encrypted values can't be compared",
+    "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh.",
+)
 _REFUSALS = {
+    **dict.fromkeys(("Sign", "Binarizer", "Equal", "Not", "And", "Or", "Xor"), _COMPARES),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
     **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
     **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),

@@ -8,7 +8,7 @@ from onnx import TensorProto
 
 from trader.model.lowering.context import BATCH, NodeContext, node_name
 from trader.model.lowering.refusals import LOOKUP
-from trader.model.lowering.symbols import Rounded, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
 
@@ -32,9 +32,9 @@ def lower_dropout(context: NodeContext) -> tuple[Symbol, Symbol]:
 
 
 def lower_cast(context: NodeContext) -> Symbol:
-    """Cast between floating-point types; of labels, to anything."""
+    """Cast between floating-point types; of labels and conditions, to anything."""
     symbol = context.inputs[0]
-    if isinstance(symbol, Tail):
+    if isinstance(symbol, (Tail, Comparison)):
         return symbol
     view = context.any_view()
     return view if context.attribute("to") in FLOAT_TYPES else Rounded(node_name(context.node))
