@@ -12,7 +12,7 @@ below the flooding noise as was asked for.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -172,19 +172,30 @@ class _Trial:
 
     def held_bits(self) -> tuple[int, int]:
         """Return the modulus for outputs, and one that, with what is dropped later, holds what is refreshed too."""
-        scales, program = self.scales(), self.way.program
-        bounds = value_bounds(program, self.way.problem.bounds)
-        output_bits = log2(scales[program.graph.output]) + _magnitude_bits(self.way.problem.output_bound)
-        needed = [output_bits]
-        for level in range(program.depth):
-            # Primes of b bits are a little below 2^b: by less than a hundredth of a bit.
-            later = self.dropped_bits[level:]
-            room = sum(map(sum, later)) - sum(map(len, later)) / 100
-            needed += [
-                log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]]) - room
-                for step in program.refreshes(level)
-            ]
-        return math.ceil(output_bits), math.ceil(max(needed))
+        # Primes of b bits are a little below 2^b: by less than a hundredth of a bit.
+        dropped = [sum(level) - len(level) / 100 for level in self.dropped_bits]
+        output_bits, base_bits = held_bits(self.way, self.scales(), dropped)
+        return math.ceil(output_bits), math.ceil(base_bits)
+
+
+def held_bits(way: Way, scales: Mapping[str, Fraction], dropped: Sequence[float]) -> tuple[float, float]:
+    """Return the bits of modulus that hold an output, and those of the primes that are never dropped.
+
+    Args:
+        way: What is carried out.
+        scales: Of every value.
+        dropped: Bits of the primes that each level drops: they hold what is refreshed before.
+    """
+    bounds = value_bounds(way.program, way.problem.bounds)
+    output_bits = log2(scales[way.program.graph.output]) + _magnitude_bits(way.problem.output_bound)
+    needed = [output_bits]
+    for level in range(way.program.depth):
+        room = sum(dropped[level:])
+        needed += [
+            log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]]) - room
+            for step in way.program.refreshes(level)
+        ]
+    return output_bits, max(needed)
 
 
 def _typical_products(dropped_bits: Sequence[Sequence[int]]) -> list[int]:

@@ -24,7 +24,7 @@ from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan
 from trader.he.planning.policy import check_flooding
 from trader.he.planning.problem import Approximation, PlanningProblem, Way
 from trader.he.planning.scales import Scales, choose_scales
-from trader.he.planning.writing import write_plan
+from trader.he.planning.writing import missing_bits, write_plan
 from trader.he.program.activations import DEGREES, approximation_error, fit_activations
 from trader.he.program.steps import Affine, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS
@@ -168,12 +168,7 @@ def _consider_as_is(way: Way, degree: int) -> _Found:
     room = MAXIMUM_MODULUS_BITS[problem.policy.security_bits][degree] - special_bits
     scales = _scales_with_most_flooding(way, degree, room)
     if scales.total_bits > room:
-        reason = (
-            f"it takes a modulus of {scales.total_bits} bits, ring degree {degree} offers {room} at "
-            f"{problem.policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger "
-            "error budget."
-        )
-        return _Found(scales, room, rejected=reason)
+        return _Found(scales, room, rejected=_too_large(way, degree, scales, room))
     if not scales.encode_exactly(way):
         reason = (
             f"inputs up to {problem.input_magnitude:g} at a scale of 2^{scales.input_scale_bits} can't be encoded "
@@ -181,11 +176,24 @@ def _consider_as_is(way: Way, degree: int) -> _Found:
         )
         return _Found(scales, room, rejected=reason)
     plan = write_plan(way, scales, room, special_bits)
+    while missing := missing_bits(way, scales, plan):
+        scales = replace(scales, base_bits=scales.base_bits + missing)
+        if scales.total_bits > room:
+            return _Found(scales, room, rejected=_too_large(way, degree, scales, room))
+        plan = write_plan(way, scales, room, special_bits)
     try:
         check_flooding(plan)
     except SecurityError as error:
         return _Found(scales, room, rejected=str(error))
     return _Found(scales, room, plan)
+
+
+def _too_large(way: Way, degree: int, scales: Scales, room: int) -> str:
+    return (
+        f"it takes a modulus of {scales.total_bits} bits, ring degree {degree} offers {room} at "
+        f"{way.problem.policy.security_bits} bits of security. Use fewer activations, smaller outputs or a larger "
+        "error budget."
+    )
 
 
 def _scales_with_most_flooding(way: Way, degree: int, room: int) -> Scales:

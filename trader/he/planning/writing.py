@@ -10,8 +10,11 @@ from trader.he.planning.fields import MOST_STATISTICAL_BITS, ActivationPlan
 from trader.he.planning.noise import DEVIATIONS, evaluation_noise, flooding, weight_rounding
 from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan, dropped_products
 from trader.he.planning.problem import Way
-from trader.he.planning.scales import Scales, scales_of
+from trader.he.planning.scales import Scales, held_bits, scales_of
 from trader.he.seal import MAXIMUM_PRIME_BITS
+
+TOLERATED_BITS = 1
+"""Of the room above a value's bound (`trader.he.planning.scales.RANGE_BITS`) that the primes at hand may take away."""
 
 
 def write_plan(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> HePlan:
@@ -37,6 +40,20 @@ def write_plan(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> H
     return BatchedPlan(**fields, joined=way.joined)
 
 
+def missing_bits(way: Way, chosen: Scales, plan: HePlan) -> int:
+    """Return by how many bits a plan's primes fall short of what its values take; 0 where they hold all of them.
+
+    Scales were chosen for primes a little below powers of two. Those that there are lie further below, the more of them
+    a plan takes; and each product doubles what a scale has drifted, so that after some products it is whole bits.
+    """
+    primes = seal.parameters(plan.ring_degree, plan.modulus_bits).primes
+    products = dropped_products(primes, plan.dropped_primes)
+    scales = scales_of(way, chosen.input_scale_bits, chosen.weight_scale_bits, products)
+    base = primes[: len(primes) - sum(plan.dropped_primes)]
+    _, needed = held_bits(way, scales, [math.log2(product) for product in products])
+    return max(0, math.ceil(needed - sum(map(math.log2, base)) - TOLERATED_BITS))
+
+
 def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> dict[str, Any]:
     """Return what plans of every layout state."""
     base = _base_primes(chosen, room_bits)
@@ -49,6 +66,8 @@ def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) 
     noise = evaluation_noise(way, chosen.degree, chosen.input_scale_bits, scales, len(parameters.primes))
     added = flooding(way, chosen.degree, scales[graph.output])
     rounding = weight_rounding(way, chosen.degree, chosen.weight_scale_bits)
+    output_bits, _ = held_bits(way, scales, list(map(math.log2, dropped)))
+    output_bits = max(chosen.output_bits, output_bits - TOLERATED_BITS)
     return {
         "ring_degree": chosen.degree,
         "modulus_bits": modulus_bits,
@@ -60,7 +79,7 @@ def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) 
         "input_scale_bits": chosen.input_scale_bits,
         "output_scale": float(scales[graph.output]),
         "dropped_primes": dropped_primes,
-        "response_primes": _response_primes(parameters.primes[: len(base)], chosen.output_bits),
+        "response_primes": _response_primes(parameters.primes[: len(base)], output_bits),
         "activations": tuple(
             ActivationPlan(node=name, coefficients=p.coefficients, unit_bits=p.unit_bits, radius=p.radius)
             for name, p in way.approximation.polynomials.items()
@@ -82,7 +101,7 @@ def _base_primes(chosen: Scales, room_bits: int) -> tuple[int, ...]:
     return (smaller + 1,) * larger + (smaller,) * (count - larger)
 
 
-def _response_primes(primes: tuple[int, ...], output_bits: int) -> int:
+def _response_primes(primes: tuple[int, ...], output_bits: float) -> int:
     """Return how many primes hold an output; all of them where primes a little below powers of two fall short."""
     products = itertools.accumulate(primes, operator.mul)
     holding = (count for count, product in enumerate(products, start=1) if math.log2(product) >= output_bits)

@@ -1,0 +1,74 @@
+"""Deep plans hold what they compute: scales drift from those that were planned, since primes are what they are."""
+
+import math
+
+import numpy as np
+import pytest
+
+from trader.he import PlanningProblem, candidates
+from trader.he.planning import search
+from trader.he.planning.plan import dropped_products
+from trader.he.planning.propagation import log2, value_bounds, value_scales
+from trader.he.seal import parameters
+from trader.model import (
+    INPUT,
+    Activation,
+    ActivationKind,
+    CanonicalModel,
+    Graph,
+    Linear,
+    LinearParameters,
+    LoweredModel,
+    ParameterSpec,
+    PostProcessing,
+    canonicalise,
+    measured_bounds,
+)
+
+FEATURES, WIDTH = 3, 2
+
+
+def network(activations: int) -> CanonicalModel:
+    rng, nodes, specs, layers, source = np.random.default_rng(activations), [], [], [], INPUT
+    for layer in range(activations + 1):
+        rows = WIDTH if layer else FEATURES
+        nodes.append(Linear(f"linear_{len(nodes)}", (source,), (WIDTH,), layer))
+        specs.append(ParameterSpec(f"parameter_{layer}", rows, WIDTH, salt_rows=0))
+        layers.append(LinearParameters(rng.normal(0, 1 / math.sqrt(rows), (rows, WIDTH)), rng.normal(0, 0.3, WIDTH)))
+        source = nodes[-1].name
+        if layer < activations:
+            nodes.append(Activation(f"activation_{len(nodes)}", (source,), (WIDTH,), ActivationKind.TANH))
+            source = nodes[-1].name
+    graph = Graph((FEATURES,), tuple(nodes), source, tuple(specs))
+    return canonicalise(LoweredModel(graph, tuple(layers), PostProcessing(), (FEATURES,)))
+
+
+@pytest.mark.parametrize(("activations", "degree"), [(2, 7), (4, 3), (5, 3)])
+def test_every_plan_has_room_for_all_that_it_computes(
+    activations: int, degree: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With five activations of degree 3 outputs wrapped around a modulus that was 14 bits too small."""
+    monkeypatch.setattr(search, "DEGREES", (degree,))
+    model = network(activations)
+    data = np.random.default_rng(1).integers(-(3 << 13), 3 << 13, (100, FEATURES))
+    problem = PlanningProblem(model, measured_bounds(model, data), input_magnitude=4.0, calibration=data)
+    found = list(candidates(problem))
+    for candidate in found:
+        if candidate.plan is None:
+            assert candidate.rejected
+            continue
+        plan = candidate.plan
+        primes = parameters(plan.ring_degree, plan.modulus_bits).primes
+        program = plan.program(model.graph)
+        products = dropped_products(primes, plan.dropped_primes)
+        scales = value_scales(program, plan.input_scale_bits, plan.scale_bits, products)
+        bounds = value_bounds(program, problem.bounds)
+
+        def room(count: int, name: str, primes: tuple[int, ...] = primes, scales=scales, bounds=bounds) -> float:
+            return sum(map(math.log2, primes[:count])) - log2(scales[name]) - math.log2(bounds[name])
+
+        # Twice the bound either way, in an interval around zero.
+        assert room(plan.response_primes, model.graph.output) >= 2
+        for level in range(program.depth):
+            for step in program.refreshes(level):
+                assert room(plan.level_primes(level), step.inputs[0]) >= 2
