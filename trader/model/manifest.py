@@ -159,6 +159,11 @@ class Agreement(Section):
     relative_error_99: Annotated[float, Field(ge=0)]
     classes_kept: Annotated[float, Field(ge=0, le=1)] | None = None
 
+    def is_within(self, relative_error: float, classes: float) -> bool:
+        """Whether 99 % of the rows stay within an error, by the outputs' range, and so many keep their class."""
+        kept = 1.0 if self.classes_kept is None else self.classes_kept
+        return self.relative_error_99 <= relative_error and kept >= classes
+
 
 class Fidelity(Section):
     """What became of the model that was handed in, measured by the seller on data of its own; nobody can check it.

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.graph import INPUT, Graph
 from trader.model.lowering import LinearParameters, LoweredModel
+from trader.model.lowering.assembly import MAX_EXPONENT
 from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
 
-MAX_EXPONENT = 64
 SMALLEST_COLUMN, LARGEST_COLUMN = 2.0**-2, 2.0**4
 """Largest |x_j·2^e_j| on data that the grid holds well."""
 TAIL = 2.0**4
@@ -173,7 +173,7 @@ def _fit_outputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> Lowered
     exponent = max(-4 * MAX_EXPONENT, min(4 * MAX_EXPONENT, post_processing.exponent + step))
     step = exponent - post_processing.exponent
     parameters = list(lowered.parameters)
-    parameters[last] = LinearParameters(np.ldexp(layer.weights, -step), np.ldexp(layer.bias, -step))
+    parameters[last] = layer.divided(step)
     return replace(
         lowered,
         parameters=tuple(parameters),

@@ -210,8 +210,7 @@ class Comparison:
 
 def is_faithful(agreement: Agreement) -> bool:
     """Whether an agreement is within the limits of this module."""
-    kept = agreement.classes_kept is None or agreement.classes_kept >= LEAST_CLASSES_KEPT
-    return kept and agreement.relative_error_99 <= LARGEST_RELATIVE_ERROR
+    return agreement.is_within(LARGEST_RELATIVE_ERROR, LEAST_CLASSES_KEPT)
 
 
 def _polynomial_function(polynomials: Mapping[str, _Function]) -> ActivationFunction:

@@ -208,9 +208,9 @@ class BuyerPolicy:
         if fidelity is None:
             return
         for name, agreement in (("delivered", fidelity.delivered), ("tested", fidelity.tested)):
-            kept = 1.0 if agreement.classes_kept is None else agreement.classes_kept
-            if agreement.relative_error_99 <= self.maximum_stated_error and kept >= self.minimum_stated_classes:
+            if agreement.is_within(self.maximum_stated_error, self.minimum_stated_classes):
                 continue
+            kept = 1.0 if agreement.classes_kept is None else agreement.classes_kept
             raise PolicyError(
                 f"the {name} model is not quite the one that the seller trained: by its manifest it is off by "
                 f"{agreement.relative_error_99:.1%} of its outputs' range and keeps {kept:.1%} of its classes, your "

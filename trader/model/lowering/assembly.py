@@ -59,7 +59,7 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     exponent = 0
     if nodes and isinstance(nodes[-1], Linear):
         exponent = _output_exponent(parameters[-1])
-        parameters[-1] = _divide(parameters[-1], exponent)
+        parameters[-1] = parameters[-1].divided(exponent)
     graph = _renamed(nodes, parameters, features, output)
     origins = tuple(draft.origins[node.name] for node in nodes)
     return AssembledModel(graph, tuple(_squeezed(made) for made in parameters), origins, exponents, exponent)
@@ -159,10 +159,6 @@ def _output_exponent(layer: LinearParameters) -> int:
         return 0
     target = MAX_LAST_LAYER if largest > MAX_LAST_LAYER else 1.0
     return int(np.ceil(np.log2(largest / target)))
-
-
-def _divide(layer: LinearParameters, exponent: int) -> LinearParameters:
-    return LinearParameters(np.ldexp(layer.weights, -exponent), np.ldexp(layer.bias, -exponent))
 
 
 def _squeezed(layer: LinearParameters) -> LinearParameters:

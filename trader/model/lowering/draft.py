@@ -32,6 +32,10 @@ class LinearParameters:
     weights: NDArray[np.float64] = field(repr=False)
     bias: NDArray[np.float64] = field(repr=False)
 
+    def divided(self, exponent: int) -> "LinearParameters":
+        """Return those of a layer whose results are 2^exponent times smaller."""
+        return LinearParameters(np.ldexp(self.weights, -exponent), np.ldexp(self.bias, -exponent))
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -5,42 +5,20 @@ import math
 import numpy as np
 import pytest
 
+from tests.simulators.activation_network import activation_network
 from trader.he import PlanningProblem, candidates
 from trader.he.planning import search
 from trader.he.planning.plan import dropped_products
 from trader.he.planning.propagation import log2, value_bounds, value_scales
 from trader.he.seal import parameters
-from trader.model import (
-    INPUT,
-    Activation,
-    ActivationKind,
-    CanonicalModel,
-    Graph,
-    Linear,
-    LinearParameters,
-    LoweredModel,
-    ParameterSpec,
-    PostProcessing,
-    canonicalise,
-    measured_bounds,
-)
+from trader.model import ActivationKind, CanonicalModel, canonicalise, measured_bounds
 
 FEATURES, WIDTH = 3, 2
 
 
 def network(activations: int) -> CanonicalModel:
-    rng, nodes, specs, layers, source = np.random.default_rng(activations), [], [], [], INPUT
-    for layer in range(activations + 1):
-        rows = WIDTH if layer else FEATURES
-        nodes.append(Linear(f"linear_{len(nodes)}", (source,), (WIDTH,), layer))
-        specs.append(ParameterSpec(f"parameter_{layer}", rows, WIDTH, salt_rows=0))
-        layers.append(LinearParameters(rng.normal(0, 1 / math.sqrt(rows), (rows, WIDTH)), rng.normal(0, 0.3, WIDTH)))
-        source = nodes[-1].name
-        if layer < activations:
-            nodes.append(Activation(f"activation_{len(nodes)}", (source,), (WIDTH,), ActivationKind.TANH))
-            source = nodes[-1].name
-    graph = Graph((FEATURES,), tuple(nodes), source, tuple(specs))
-    return canonicalise(LoweredModel(graph, tuple(layers), PostProcessing(), (FEATURES,)))
+    widths = [FEATURES, *[WIDTH] * (activations + 1)]
+    return canonicalise(activation_network(ActivationKind.TANH, widths, np.random.default_rng(activations)))
 
 
 @pytest.mark.parametrize(("activations", "degree"), [(2, 7), (4, 3), (5, 3)])

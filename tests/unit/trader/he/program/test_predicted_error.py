@@ -1,21 +1,15 @@
 """What a plan says of its polynomials' error, from few rows or many, holds for rows that it has not seen."""
 
-import itertools
-
 import numpy as np
 import pytest
 
+from tests.simulators.activation_network import activation_network
 from trader.he.program.activations import approximation_error, fit_activations
 from trader.model import (
-    Activation,
     ActivationKind,
     CanonicalModel,
-    Graph,
-    Linear,
     LinearParameters,
     LoweredModel,
-    ParameterSpec,
-    PostProcessing,
     canonicalise,
     evaluate_values,
     fit_units,
@@ -28,19 +22,7 @@ FRESH_ROWS = 500
 
 
 def random_network(kind: ActivationKind, rng: np.random.Generator, features: int) -> LoweredModel:
-    widths = [features, *rng.integers(2, 12, rng.integers(1, 3)).tolist(), 1]
-    nodes, specs, parameters, source = [], [], [], "input"
-    for layer, (rows, columns) in enumerate(itertools.pairwise(widths)):
-        if layer:
-            nodes.append(Activation(f"activation_{len(nodes)}", (source,), (rows,), kind))
-            source = nodes[-1].name
-        nodes.append(Linear(f"linear_{len(nodes)}", (source,), (columns,), layer))
-        source = nodes[-1].name
-        specs.append(ParameterSpec(f"parameter_{layer}", rows, columns, salt_rows=0))
-        weights = rng.normal(0, 1 / np.sqrt(rows), (rows, columns))
-        parameters.append(LinearParameters(weights, rng.normal(0, 0.3, columns)))
-    graph = Graph((features,), tuple(nodes), source, tuple(specs))
-    return LoweredModel(graph, tuple(parameters), PostProcessing(), (features,))
+    return activation_network(kind, [features, *rng.integers(2, 12, rng.integers(1, 3)).tolist(), 1], rng)
 
 
 @pytest.mark.parametrize("rows", [5, 20, 100, 400])
