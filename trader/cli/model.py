@@ -68,7 +68,7 @@ class _Opened:
     def read_inputs(self, file: Path) -> NDArray[np.int64]:
         """Return the samples of a file, quantised: [n, F]."""
         graph, schema = self.canonical.graph, self.manifest.input
-        samples = read_samples(file, graph.features)
+        samples = read_samples(file, graph.features, schema.columns)
         return quantise_inputs(samples, graph, self.manifest.scale_bits, schema.exponents, schema.magnitude)
 
 

@@ -1,7 +1,8 @@
 """The delivered model as an ordinary ONNX file: what the buyer runs from then on.
 
 Weights are θq/2^s, which float32 holds exactly up to 24 bits and rounds beyond as it rounds every sum; salt is left
-out. Input `input` float32 [N, F]. The first output,
+out. Input `input` float32 [N, F]; or the original's inputs, where it has several or takes categories, as
+[N, columns] each. The first output,
 `output`, is what the original model returned (after post-processing), `raw` is what was tested and proven, up to
 float32 arithmetic; a classifier with named classes has `label` as well.
 """
@@ -13,6 +14,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from trader.model.canonical import CanonicalModel
+from trader.model.column_writer import write_columns
+from trader.model.columns import Column
 from trader.model.graph import INPUT
 from trader.model.nodes import Linear
 from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
@@ -22,7 +25,10 @@ OUTPUT, RAW, LABEL = "output", "raw", "label"
 
 
 def plain_model_bytes(
-    model: CanonicalModel, post_processing: PostProcessing, input_exponents: tuple[int, ...] = ()
+    model: CanonicalModel,
+    post_processing: PostProcessing,
+    input_exponents: tuple[int, ...] = (),
+    columns: tuple[Column, ...] = (),
 ) -> bytes:
     """ONNX file of a canonical model.
 
@@ -30,6 +36,7 @@ def plain_model_bytes(
     the same file. Inputs are not rounded to the grid that the encrypted test uses.
     """
     writer = OnnxWriter()
+    inputs = write_columns(writer, columns, INPUT) or [float_value(INPUT, BATCH, model.graph.features)]
     source = _scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
 
     def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
@@ -37,7 +44,7 @@ def plain_model_bytes(
 
     write_nodes(writer, model.graph, source, RAW, write_linear)
     outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
-    return writer.model_bytes([float_value(INPUT, BATCH, model.graph.features)], outputs)
+    return writer.model_bytes(inputs, outputs)
 
 
 def _write_layer(writer: OnnxWriter, model: CanonicalModel, node: Linear, source: str, output: str) -> None:

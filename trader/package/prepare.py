@@ -138,8 +138,8 @@ def prepare(
     file = load_onnx(model)
     lowered, data = lower_model(file), None
     if calibration is not None:
-        samples = read_samples(calibration, lowered.graph.features)
-        data = CalibrationData(samples, _run_original(file, samples, options))
+        samples = read_samples(calibration, lowered.graph.features, lowered.columns)
+        data = CalibrationData(samples, _run_original(file, lowered, samples, options))
         lowered = fit_units(lowered, samples)
     package = _assemble(lowered, data, options, out, step)
     step("writing the package")
@@ -222,10 +222,10 @@ def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy)
 
 
 def _run_original(
-    file: onnx.ModelProto, samples: NDArray[np.float64], options: PrepareOptions
+    file: onnx.ModelProto, lowered: LoweredModel, samples: NDArray[np.float64], options: PrepareOptions
 ) -> tuple[NDArray[Any], ...] | None:
     try:
-        return run_original(file, samples)
+        return run_original(file, samples, lowered.columns)
     except UnsafeModelError as error:
         if options.insist:
             return None
@@ -267,6 +267,7 @@ def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, data: Planni
             exponents=lowered.input_exponents,
             magnitude=data.input_magnitude,
             reach=data.column_reach,
+            columns=lowered.columns,
         ),
         "output": manifests.OutputSchema(
             count=canonical.graph.outputs, post_processing=lowered.post_processing, reach=data.output_reach

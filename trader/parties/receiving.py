@@ -155,4 +155,6 @@ class Receiving:
             PartyFolderError: It was not delivered, or not checked.
         """
         manifest = self._listing.verify().manifest
-        return plain_model_bytes(self.delivered_model(), manifest.output.post_processing, manifest.input.exponents)
+        return plain_model_bytes(
+            self.delivered_model(), manifest.output.post_processing, manifest.input.exponents, manifest.input.columns
+        )

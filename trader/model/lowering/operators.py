@@ -7,6 +7,7 @@ from trader.model.lowering import (
     arithmetic,
     choices,
     convolution,
+    lookups,
     maxima,
     resizing,
     sklearn,
@@ -59,6 +60,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
+    "OneHot": lookups.lower_one_hot,
     "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
     "ReduceMax": maxima.lower_reduce_max,
@@ -84,9 +86,11 @@ HANDLERS: Mapping[str, Handler] = {
     "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
     "ai.onnx.ml.Imputer": structure.lower_identity,
+    "ai.onnx.ml.LabelEncoder": lookups.lower_label_encoder,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
     "ai.onnx.ml.Normalizer": tail.lower_normalizer,
+    "ai.onnx.ml.OneHotEncoder": lookups.lower_one_hot_encoder,
     "ai.onnx.ml.SVMClassifier": svm.lower_svm_classifier,
     "ai.onnx.ml.SVMRegressor": svm.lower_svm_regressor,
     "ai.onnx.ml.Scaler": sklearn.lower_scaler,
@@ -110,6 +114,12 @@ MOVES = frozenset(
     }
 )
 """Those that move elements of their first input, or leave them where they are."""
+
+COLUMN_MOVES = MOVES | {"Concat", "ai.onnx.ml.ArrayFeatureExtractor"}
+"""Those that move columns of the original data, which stay such."""
+
+READS_COLUMNS = frozenset({"Cast", "OneHot", "Shape", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"})
+"""Those that read columns of the original data as such; so does Gather, if what it takes from is constant."""
 
 FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""

@@ -5,7 +5,7 @@ from trader.model.lowering.context import DEFAULT_ALTERNATIVE
 _ENCRYPTED = "it can't be evaluated encrypted"
 
 LOOKUP = (
-    "it looks up what belongs to a number or name in the sample, as an embedding does, and which it is stays encrypted",
+    "it looks up what belongs to a number that the model computed, and which it is stays encrypted",
     "Let the model take a column of 0 and 1 for each value (one-hot), which MatMul multiplies by the table.",
 )
 """Why nothing is looked up, and what to do instead."""
@@ -56,7 +56,7 @@ _REFUSALS = {
     **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),
     **dict.fromkeys(("If", "Loop", "Scan"), _LOOPS),
     **dict.fromkeys(("TopK", "CDist"), _RANKS),
-    **dict.fromkeys(("OneHot", "OneHotEncoder", "CategoryMapper", "LabelEncoder"), LOOKUP),
+    "CategoryMapper": ("it maps text to integers in a way of its own", "Use OneHotEncoder or LabelEncoder."),
 }
 """What is said of operators that more can be said of: reason and alternative."""
 

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from trader.model.nodes import ZERO
 from trader.model.postprocessing import PostProcessingKind
 
+SOURCE = "source"
+"""Base of views of the original data, whose columns are numbers or categories; see `trader.model.lowering.encoding`."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class View:
@@ -140,9 +143,11 @@ class Rounded:
 
     Attributes:
         node: name of the ONNX node that rounds them.
+        value: what is rounded.
     """
 
     node: str
+    value: View
 
 
 Symbol: TypeAlias = View | Tail | Comparison | Rounded | NDArray[Any]

@@ -31,6 +31,7 @@ def example(**changes):
             "exponents": [0, 1, -2, 3],
             "magnitude": 8.5,
             "reach": [3, 2, 0, 1],
+            "columns": [],
         },
         "output": {
             "count": 2,
