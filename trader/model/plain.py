@@ -8,6 +8,8 @@ float32 arithmetic; a classifier with named classes has `label` as well.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -78,31 +80,39 @@ def _add_post_processing(
 
 def _apply(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: int) -> int:
     """Nodes from scaled outputs to `output`; its number of columns."""
-    match kind:
-        case PostProcessingKind.NONE:
-            writer.node("Identity", [source], OUTPUT)
-        case PostProcessingKind.SIGMOID:
-            writer.node("Sigmoid", [source], OUTPUT)
-        case PostProcessingKind.EXP:
-            writer.node("Exp", [source], OUTPUT)
-        case PostProcessingKind.BINARY:
-            columns = [
-                writer.node("Sigmoid", [writer.node("Neg", [source], "negated")], "negative"),
-                writer.node("Sigmoid", [source], "positive"),
-            ]
-            writer.node("Concat", columns, OUTPUT, axis=1)
-            return 2
-        case PostProcessingKind.ONE_VS_REST:
-            scores = writer.node("Sigmoid", [source], "scores")
-            axes = writer.integers("axes", 1)
-            writer.node("Div", [scores, writer.node("ReduceSum", [scores, axes], "total")], OUTPUT)
-        case PostProcessingKind.SOFTMAX:
-            writer.node("Softmax", [source], OUTPUT, axis=1)
-        case PostProcessingKind.LOG_SOFTMAX:
-            writer.node("LogSoftmax", [source], OUTPUT, axis=1)
-        case PostProcessingKind.ARGMAX:
-            writer.node("ArgMax", [source], OUTPUT, axis=1, keepdims=0)
-    return outputs
+    if kind in _OPERATORS:
+        operator, attributes = _OPERATORS[kind]
+        writer.node(operator, [source], OUTPUT, **attributes)
+    elif kind.is_decision:
+        operator = "Greater" if kind is PostProcessingKind.POSITIVE else "GreaterOrEqual"
+        beyond = writer.node(operator, [source, writer.number("threshold", 0)], "threshold_beyond")
+        writer.node("Cast", [beyond], OUTPUT, to=TensorProto.FLOAT)
+    elif kind is PostProcessingKind.BINARY:
+        columns = [
+            writer.node("Sigmoid", [writer.node("Neg", [source], "negated")], "negative"),
+            writer.node("Sigmoid", [source], "positive"),
+        ]
+        writer.node("Concat", columns, OUTPUT, axis=1)
+    else:
+        scores = writer.node("Sigmoid", [source], "scores")
+        axes = writer.integers("axes", 1)
+        writer.node("Div", [scores, writer.node("ReduceSum", [scores, axes], "total")], OUTPUT)
+    return {PostProcessingKind.BINARY: 2, PostProcessingKind.L2_NORM: 1}.get(kind, outputs)
+
+
+_OPERATORS: Mapping[PostProcessingKind, tuple[str, dict[str, Any]]] = {
+    PostProcessingKind.NONE: ("Identity", {}),
+    PostProcessingKind.SIGMOID: ("Sigmoid", {}),
+    PostProcessingKind.EXP: ("Exp", {}),
+    PostProcessingKind.SOFTMAX: ("Softmax", {"axis": 1}),
+    PostProcessingKind.LOG_SOFTMAX: ("LogSoftmax", {"axis": 1}),
+    PostProcessingKind.ARGMAX: ("ArgMax", {"axis": 1, "keepdims": 0}),
+    PostProcessingKind.SIGN: ("Sign", {}),
+    PostProcessingKind.SOFTSIGN: ("Softsign", {}),
+    PostProcessingKind.L2_NORM: ("ReduceL2", {"axes": [1]}),
+    PostProcessingKind.UNIT: ("LpNormalization", {"axis": 1, "p": 2}),
+}
+"""Those that are one operator, and its attributes."""
 
 
 def _add_labels(writer: OnnxWriter, source: str, post_processing: PostProcessing, outputs: int) -> onnx.ValueInfoProto:

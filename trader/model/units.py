@@ -7,7 +7,7 @@ two only, so nothing is rounded here, and the exponents tell of the data no more
 
 A column keeps the exponent that the model itself asks for (`trader.model.lowering.assembly`) as long as the grid holds
 it well. Columns that share a weight, as the pixels under a convolution do, share their exponent, and a column that
-something else than a linear layer reads keeps it.
+something else than a linear layer reads keeps it. Between layers, see `trader.model.hidden_units`.
 """
 
 import math
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.graph import INPUT, Graph
+from trader.model.hidden_units import balance_layers
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
 from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
@@ -53,7 +54,12 @@ def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray
 
 def fit_units(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
     """Return the same model with exponents for its inputs and outputs that suit samples [n, F]."""
-    return _fit_outputs(_fit_inputs(lowered, samples), samples)
+    return _fit_outputs(_fit_layers(_fit_inputs(lowered, samples), samples), samples)
+
+
+def _fit_layers(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
+    values = evaluate_graph(lowered.graph, scale_inputs(lowered, samples), lowered_parameters(lowered))
+    return replace(lowered, parameters=tuple(balance_layers(lowered.graph, lowered.parameters, values)))
 
 
 def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:

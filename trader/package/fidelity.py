@@ -113,7 +113,7 @@ class Comparison:
         Scores are compared with those of the lowered model, which is the same but for float64.
         """
         post_processing, rows = self.lowered.post_processing, len(self.samples)
-        if post_processing.kind is not PostProcessingKind.ARGMAX:
+        if post_processing.kind is not PostProcessingKind.ARGMAX and not post_processing.kind.is_decision:
             found = post_processing.apply(raw)
             original = (array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f")
             expected = next((array for array in original if array.shape == found.shape), None)
@@ -126,6 +126,10 @@ class Comparison:
     ) -> float | None:
         """Return the share of samples of the same class; None for a model that predicts none."""
         post_processing, rows = self.lowered.post_processing, len(self.samples)
+        if post_processing.kind.is_decision:
+            decided = post_processing.apply(raw)
+            returned = next((array for array in self.original if array.size == decided.size), decided)
+            return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None
         if post_processing.kind is PostProcessingKind.ARGMAX:

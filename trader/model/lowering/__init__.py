@@ -24,7 +24,7 @@ from trader.model.lowering.draft import LinearParameters, Origin, TooLargeError
 from trader.model.lowering.encoding import Encoding, MissingFeaturesError, is_original, original_columns
 from trader.model.lowering.operators import COLUMN_MOVES, HANDLERS, MOVES, READS_COLUMNS, Handler
 from trader.model.lowering.refusals import refusal_of
-from trader.model.lowering.symbols import Rounded, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
@@ -158,6 +158,8 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     try:
         if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
             return moved_tail(context, source, handler)
+        if isinstance(source, Comparison) and operator in MOVES and operator != "Cast":
+            return _moved_comparison(context, source, handler)
         rounded = any(isinstance(symbol, Rounded) for symbol in context.inputs)
         if operator in COLUMN_MOVES and rounded and not _embeds(context, operator):
             return _moved_integers(context, handler)
@@ -181,6 +183,13 @@ def _embeds(context: NodeContext, operator: str) -> bool:
 
 def _is_original(symbol: Symbol | None) -> bool:
     return is_original(symbol.value if isinstance(symbol, Rounded) else symbol)
+
+
+def _moved_comparison(context: NodeContext, source: Comparison, handler: Handler) -> tuple[Symbol, ...]:
+    """Return what an operator that moves elements makes of decisions, which stay such."""
+    results = handler(replace(context, inputs=[source.margin, *context.inputs[1:]]))
+    made = results if isinstance(results, tuple) else (results,)
+    return tuple(replace(source, margin=each) if isinstance(each, View) else each for each in made)
 
 
 def _moved_integers(context: NodeContext, handler: Handler) -> tuple[Symbol, ...]:

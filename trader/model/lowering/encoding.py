@@ -20,7 +20,7 @@ from trader.model.graph import INPUT
 from trader.model.lowering.symbols import SOURCE, View
 from trader.model.nodes import ZERO
 
-_TYPES = {
+_TYPES: dict[int, ColumnType] = {
     TensorProto.STRING: ColumnType.TEXT,
     **dict.fromkeys((TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8), ColumnType.INTEGER),
     **dict.fromkeys((TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32), ColumnType.INTEGER),

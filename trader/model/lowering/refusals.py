@@ -13,10 +13,10 @@ LOOKUP = (
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
-    **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Round"), _SMOOTH),
+    **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
-    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
@@ -48,7 +48,7 @@ _COMPARES = (
     "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh.",
 )
 _REFUSALS = {
-    **dict.fromkeys(("Sign", "Binarizer", "Equal", "Not", "And", "Or", "Xor"), _COMPARES),
+    **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
     **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
     **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),

@@ -11,6 +11,7 @@ from trader.model.lowering.lookups import lower_embedding
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
+from trader.model.postprocessing import PostProcessingKind
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
@@ -227,6 +228,9 @@ def lower_pad(context: NodeContext) -> Symbol:
 
 def lower_expand(context: NodeContext) -> Symbol:
     """Expand along axes of a sample."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail) and symbol.kind is PostProcessingKind.L2_NORM:
+        return symbol  # what is divided by it next says whether the shape is right
     view, target = context.view(), context.integers("shape", 1) or ()
     if len(target) > len(view.shape) and context.is_batch(target[0]):
         target = target[1:]

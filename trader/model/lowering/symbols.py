@@ -127,14 +127,25 @@ class Tail:
         """Number of columns of the result."""
         if self.column is not None:
             return 1
-        return 2 if self.kind is PostProcessingKind.BINARY else self.value.size
+        fixed = {PostProcessingKind.BINARY: 2, PostProcessingKind.L2_NORM: 1}
+        return fixed.get(self.kind, self.value.size)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """Whether the elements of a view are positive."""
+    """Whether the elements of a view are positive.
+
+    Attributes:
+        margin: the view.
+        strict: whether 0 is left out.
+        operator: ONNX operator that compares.
+        node: its name.
+    """
 
     margin: View
+    strict: bool
+    operator: str
+    node: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)

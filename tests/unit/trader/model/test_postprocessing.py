@@ -15,6 +15,12 @@ EXPECTED = {
     PostProcessingKind.SOFTMAX: special.softmax(Z, axis=1),
     PostProcessingKind.LOG_SOFTMAX: special.log_softmax(Z, axis=1),
     PostProcessingKind.ARGMAX: Z.argmax(axis=1),
+    PostProcessingKind.POSITIVE: [[1, 0, 1], [1, 0, 0], [0, 0, 0]],
+    PostProcessingKind.NOT_NEGATIVE: [[1, 0, 1], [1, 1, 0], [0, 0, 0]],
+    PostProcessingKind.SIGN: [[1, -1, 1], [1, 0, -1], [-1, -1, -1]],
+    PostProcessingKind.SOFTSIGN: Z / (1 + abs(Z)),
+    PostProcessingKind.L2_NORM: np.sqrt((Z**2).sum(axis=1, keepdims=True)),
+    PostProcessingKind.UNIT: Z / np.sqrt((Z**2).sum(axis=1, keepdims=True)),
 }
 
 
