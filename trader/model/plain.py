@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from trader.model.canonical import CanonicalModel
 from trader.model.column_writer import write_columns
 from trader.model.columns import Column
-from trader.model.graph import INPUT
+from trader.model.graph import INPUT, ParameterSpec
 from trader.model.nodes import Linear
 from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
@@ -39,21 +40,31 @@ def plain_model_bytes(
     """
     writer = OnnxWriter()
     inputs = write_columns(writer, columns, INPUT) or [float_value(INPUT, BATCH, model.graph.features)]
-    source = _scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
+    source = write_scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
 
     def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
-        _write_layer(writer, model, node, read, output)
+        tensors = (model.weights(node.parameter), model.bias(node.parameter))
+        weights, bias = (np.ldexp(tensor.astype(np.float64), -model.scale_bits) for tensor in tensors)
+        write_layer(writer, model.graph.parameters[node.parameter], node, read, output, weights, bias)
 
     write_nodes(writer, model.graph, source, RAW, write_linear)
     outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
     return writer.model_bytes(inputs, outputs)
 
 
-def _write_layer(writer: OnnxWriter, model: CanonicalModel, node: Linear, source: str, output: str) -> None:
-    """Gemm, or MatMul and Add on rows where weights serve several positions or differ by group."""
-    name, spec, scale = node.name, model.graph.parameters[node.parameter], 2.0**-model.scale_bits
-    weights = writer.constant(f"{name}_weights", (model.weights(node.parameter) * scale).astype(np.float32))
-    bias_values = (model.bias(node.parameter) * scale).astype(np.float32)
+def write_layer(
+    writer: OnnxWriter,
+    spec: ParameterSpec,
+    node: Linear,
+    source: str,
+    output: str,
+    weights_values: NDArray[np.float64],
+    bias_values: NDArray[np.float64],
+) -> None:
+    """Write Gemm, or MatMul and Add on rows where weights serve several positions or differ by group."""
+    name = node.name
+    weights = writer.constant(f"{name}_weights", weights_values.astype(np.float32))
+    bias_values = bias_values.astype(np.float32)
     if spec.groups == 1 and node.shape == (spec.outputs,):
         writer.node("Gemm", [source, weights, writer.constant(f"{name}_bias", bias_values)], output)
         return
@@ -70,16 +81,16 @@ def _add_post_processing(
     writer: OnnxWriter, post_processing: PostProcessing, outputs: int
 ) -> list[onnx.ValueInfoProto]:
     """Nodes from raw outputs to `output` and, for named classes, `label`; declarations of all outputs."""
-    scaled = _scaled(writer, RAW, [2.0**post_processing.exponent], "output_scaled")
-    columns = _apply(writer, scaled, post_processing.kind, outputs)
+    scaled = write_scaled(writer, RAW, [2.0**post_processing.exponent], "output_scaled")
+    columns = write_post_processing(writer, scaled, post_processing.kind, outputs)
     classes = post_processing.kind is PostProcessingKind.ARGMAX
     result = helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])
     declared = [result if classes else float_value(OUTPUT, BATCH, columns), float_value(RAW, BATCH, outputs)]
     return declared + ([_add_labels(writer, scaled, post_processing, outputs)] if post_processing.labels else [])
 
 
-def _apply(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: int) -> int:
-    """Nodes from scaled outputs to `output`; its number of columns."""
+def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: int) -> int:
+    """Write nodes from scaled outputs to `output`; return its number of columns."""
     if kind in _OPERATORS:
         operator, attributes = _OPERATORS[kind]
         writer.node(operator, [source], OUTPUT, **attributes)
@@ -130,8 +141,8 @@ def _add_labels(writer: OnnxWriter, source: str, post_processing: PostProcessing
     return helper.make_tensor_value_info(LABEL, TensorProto.STRING if text else TensorProto.INT64, [BATCH])
 
 
-def _scaled(writer: OnnxWriter, source: str, factors: list[float], name: str) -> str:
-    """Source times constants; source itself if there is nothing to do."""
+def write_scaled(writer: OnnxWriter, source: str, factors: list[float], name: str) -> str:
+    """Return source times constants; source itself if there is nothing to do."""
     if all(math.isclose(factor, 1.0) for factor in factors):
         return source
     return writer.node("Mul", [source, writer.constant(f"{name}_factors", np.array(factors, dtype=np.float32))], name)

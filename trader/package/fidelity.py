@@ -74,7 +74,7 @@ class Comparison:
         polynomials = self.plan.polynomials
         with np.errstate(over="ignore", invalid="ignore"):
             tested = evaluate_values(self.canonical, inputs, _polynomial_function(polynomials))[output]
-        return Fidelity(rows=len(self.samples), delivered=self._agreement(delivered), tested=self._agreement(tested))
+        return Fidelity(rows=len(self.samples), delivered=self.agreement(delivered), tested=self.agreement(tested))
 
     def check(self, fidelity: Fidelity) -> None:
         """Refuse a package that gives other answers than the model that was handed in.
@@ -92,8 +92,8 @@ class Comparison:
                 "--insist makes the package all the same, and says so in its manifest."
             )
 
-    def _agreement(self, raw: NDArray[np.float64]) -> Agreement:
-        """Compare raw outputs [n, O] with what the ONNX file gave."""
+    def agreement(self, raw: NDArray[np.float64]) -> Agreement:
+        """Return how near raw outputs [n, O] are to what the ONNX file gave."""
         post_processing = self.lowered.post_processing
         expected, found = self._results(raw)
         errors = np.abs(found - expected)
