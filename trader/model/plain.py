@@ -83,10 +83,13 @@ def _add_post_processing(
     """Nodes from raw outputs to `output` and, for named classes, `label`; declarations of all outputs."""
     scaled = write_scaled(writer, RAW, [2.0**post_processing.exponent], "output_scaled")
     columns = write_post_processing(writer, scaled, post_processing.kind, outputs)
+    parts = _write_parts(writer, post_processing)
     classes = post_processing.kind is PostProcessingKind.ARGMAX
     result = helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])
     declared = [result if classes else float_value(OUTPUT, BATCH, columns), float_value(RAW, BATCH, outputs)]
-    return declared + ([_add_labels(writer, scaled, post_processing, outputs)] if post_processing.labels else [])
+    return (
+        declared + parts + ([_add_labels(writer, scaled, post_processing, outputs)] if post_processing.labels else [])
+    )
 
 
 def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: int) -> int:
@@ -124,6 +127,17 @@ _OPERATORS: Mapping[PostProcessingKind, tuple[str, dict[str, Any]]] = {
     PostProcessingKind.UNIT: ("LpNormalization", {"axis": 1, "p": 2}),
 }
 """Those that are one operator, and its attributes."""
+
+
+def _write_parts(writer: OnnxWriter, post_processing: PostProcessing) -> list[onnx.ValueInfoProto]:
+    """Write the original's outputs, where it has several, as `output_` and their names; return their declarations."""
+    parts = post_processing.parts
+    if not parts:
+        return []
+    names = [f"{OUTPUT}_{part.name}" for part in parts]
+    sizes = writer.integers(f"{OUTPUT}s_columns", *(part.columns for part in parts))
+    writer.nodes.append(helper.make_node("Split", [OUTPUT, sizes], names, name=f"{OUTPUT}s", axis=1))
+    return [float_value(name, BATCH, part.columns) for name, part in zip(names, parts, strict=True)]
 
 
 def _add_labels(writer: OnnxWriter, source: str, post_processing: PostProcessing, outputs: int) -> onnx.ValueInfoProto:

@@ -55,6 +55,20 @@ class PostProcessingKind(StrEnum):
         return self in (PostProcessingKind.POSITIVE, PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN)
 
 
+class OutputPart(BaseModel):
+    """One of the original's outputs: so many columns of the raw outputs.
+
+    Attributes:
+        name: that the original gives it.
+        columns: how many raw outputs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(max_length=256)]
+    columns: Annotated[int, Field(ge=1, lt=1 << 24)]
+
+
 class PostProcessing(BaseModel):
     """Post-processing of a model: a function and the names of its classes, if it has any.
 
@@ -63,6 +77,8 @@ class PostProcessing(BaseModel):
         labels: class labels in column order, as the original model returns them; empty if it names none.
         exponent: raw outputs are multiplied by 2^exponent first. Outputs in large units (prices) would not fit the
             parameters' grid otherwise.
+        parts: the original's outputs, behind each other in the raw outputs, where it has several; else empty. All of
+            them are made by the same function.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -70,6 +86,7 @@ class PostProcessing(BaseModel):
     kind: PostProcessingKind = PostProcessingKind.NONE
     labels: tuple[int, ...] | tuple[str, ...] = ()
     exponent: Annotated[int, Field(ge=-256, le=256)] = 0
+    parts: tuple[OutputPart, ...] = ()
 
     @property
     def is_classifier(self) -> bool:
@@ -116,6 +133,8 @@ class PostProcessing(BaseModel):
             DataError: as `apply`; or there is but one number per sample, and nothing says at which one class ends.
         """
         z = self._checked(outputs)
+        if self.parts:
+            raise DataError(f"the model has {len(self.parts)} outputs, which are no scores of classes together")
         if z.shape[1] == 1 and self.kind.is_decision:
             return self.predict(outputs)
         if z.shape[1] == 1 and not self.is_classifier and self.kind is not PostProcessingKind.SIGMOID:
@@ -123,10 +142,19 @@ class PostProcessing(BaseModel):
         classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
         return np.asarray(self.labels)[classes] if self.labels else classes
 
+    def split(self, results: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return what `apply` gave, by the names of the original's outputs; as `output` where it has one."""
+        if not self.parts:
+            return {"output": results}
+        ends = np.cumsum([part.columns for part in self.parts])[:-1]
+        return {part.name: columns for part, columns in zip(self.parts, np.split(results, ends, axis=1), strict=True)}
+
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
         if z.ndim != 2 or (self.kind is PostProcessingKind.BINARY and z.shape[1] != 1):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
+        if self.parts and sum(part.columns for part in self.parts) != z.shape[1]:
+            raise DataError(f"the model's outputs have {sum(p.columns for p in self.parts)} columns, not {z.shape[1]}")
         classes = max(z.shape[1], 2)
         if self.labels and len(self.labels) != classes:
             raise DataError(f"the model names {len(self.labels)} classes, its outputs have {classes}")

@@ -115,7 +115,9 @@ class Comparison:
         post_processing, rows = self.lowered.post_processing, len(self.samples)
         if post_processing.kind is not PostProcessingKind.ARGMAX and not post_processing.kind.is_decision:
             found = post_processing.apply(raw)
-            original = (array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f")
+            original = [array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f"]
+            if post_processing.parts and len(original) == len(post_processing.parts):
+                original = [np.hstack(original)]
             expected = next((array for array in original if array.shape == found.shape), None)
             if expected is not None:
                 return expected.astype(np.float64), found
@@ -126,9 +128,12 @@ class Comparison:
     ) -> float | None:
         """Return the share of samples of the same class; None for a model that predicts none."""
         post_processing, rows = self.lowered.post_processing, len(self.samples)
+        if post_processing.parts and not post_processing.kind.is_decision:
+            return None
         if post_processing.kind.is_decision:
             decided = post_processing.apply(raw)
-            returned = next((array for array in self.original if array.size == decided.size), decided)
+            arrays = [array.reshape(len(decided), -1) for array in self.original]
+            returned = next((array for array in (*arrays, np.hstack(arrays)) if array.size == decided.size), decided)
             return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None

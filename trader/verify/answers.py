@@ -239,6 +239,8 @@ def _is_elementwise(post_processing: PostProcessing) -> bool:
 
 def _uses(post_processing: PostProcessing, outputs: int, labels: NDArray[np.generic] | None) -> tuple[bool, bool]:
     """Whether outputs are used as classes, and whether as values."""
+    if post_processing.parts and not post_processing.kind.is_decision:
+        return False, True
     if post_processing.is_classifier or post_processing.kind.is_decision:
         return True, False
     if outputs == 1 and not _is_elementwise(post_processing):

@@ -104,7 +104,7 @@ def _lower(
                 )
         symbols.update(zip(node.output, results, strict=False))
     outputs = [as_features(symbols[output.name], encoding) for output in model.graph.output]
-    value, post_processing = post_processing_of(outputs)
+    value, post_processing = post_processing_of(builder, [output.name for output in model.graph.output], outputs)
     try:
         made = assemble(builder, value.reshaped((value.size,)), features)
     except TooLargeError as error:

@@ -13,7 +13,7 @@ from trader.model.lowering.context import NodeContext, node_name, operator_name,
 from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
-from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.postprocessing import OutputPart, PostProcessing, PostProcessingKind
 
 _KINDS = {
     "Sigmoid": PostProcessingKind.SIGMOID,
@@ -234,8 +234,10 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
     return tuple(int(label) for label in labels)
 
 
-def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
+def post_processing_of(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     """Return the one value that all outputs of a model come from, and what the buyer makes of it.
+
+    Several values that the same function is applied to become one, behind each other.
 
     Outputs that are the same for every sample (a mask of Dropout) are left out.
 
@@ -243,7 +245,8 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
         UnsupportedOperatorError: one is rounded.
     """
-    outputs = [symbol for symbol in outputs if not isinstance(symbol, np.ndarray)]
+    kept = [(name, symbol) for name, symbol in zip(names, outputs, strict=True) if not isinstance(symbol, np.ndarray)]
+    names, outputs = [name for name, _ in kept], [symbol for _, symbol in kept]
     if not outputs:
         raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
     outputs = [_decision(symbol) if isinstance(symbol, Comparison) else symbol for symbol in outputs]
@@ -254,10 +257,12 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
         outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
+    if len(values) != 1 and (joined := _joined(builder, names, outputs)) is not None:
+        return joined
     if len(values) != 1:
         raise UnsafeModelError(
-            f"the model's outputs stand for {len(values)} different values, they must come from one; "
-            "export it with a single output"
+            f"the model's outputs stand for {len(values)} different values, to which different functions are applied; "
+            "export it with a single output, or without the last steps"
         )
     (value,) = values
     if value.batch:
@@ -273,6 +278,23 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels)
+
+
+def _joined(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing] | None:
+    """Return outputs behind each other; None if they are not numbers of one kind, with samples along axis 0."""
+    tails = [each if isinstance(each, Tail) else None for each in outputs]
+    kinds = {PostProcessingKind.NONE if tail is None else tail.kind for tail in tails}
+    values = [each.value if isinstance(each, Tail) else each for each in outputs]
+    views = [value for value in values if isinstance(value, View) and not value.batch]
+    plain = all(tail is None or not (tail.labels or tail.complement) for tail in tails)
+    if len(kinds) != 1 or len(views) < len(outputs) or not plain:
+        return None
+    (kind,) = kinds
+    if kind is not PostProcessingKind.NONE and kind not in _BY_ELEMENT:
+        return None
+    parts = tuple(OutputPart(name=name, columns=view.size) for name, view in zip(names, views, strict=True))
+    flat = [builder.settle(view.reshaped((view.size,))) for view in views]
+    return builder.concatenate(flat, 0), PostProcessing(kind=kind, parts=parts)
 
 
 def _decision(comparison: Comparison) -> Tail:

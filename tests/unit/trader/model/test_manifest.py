@@ -35,7 +35,7 @@ def example(**changes):
         },
         "output": {
             "count": 2,
-            "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0},
+            "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0, "parts": []},
             "reach": 12.5,
         },
         "scale_bits": 13,
