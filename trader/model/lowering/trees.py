@@ -21,7 +21,6 @@ from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.sklearn import feature_vector
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import class_labels
-from trader.model.nodes import Leaves
 from trader.model.postprocessing import PostProcessingKind
 
 MAX_DECISIONS = 1 << 17
@@ -285,7 +284,7 @@ def _forest_of_nodes(context: NodeContext, kind: str, outputs: int) -> _Forest:
 
 
 def _base(context: NodeContext, outputs: int, values: Mapping[int, list[tuple[int, float]]]) -> NDArray[np.float64]:
-    """Return what is added to each output; a single number belongs to the only class that leaves vote for, or to all."""
+    """Return what is added to each output; one number belongs to the only class that leaves vote for, or to all."""
     given = np.asarray(_list(context, "base_values") or [0.0] * outputs, dtype=np.float64)
     if given.size == outputs:
         return given
