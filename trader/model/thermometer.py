@@ -59,6 +59,17 @@ def thermometer_model(model: CanonicalModel, edges: Sequence[int]) -> CanonicalM
     return CanonicalModel(polynomial.graph(), tuple(polynomial.tensors), 0)
 
 
+def thermometer_bounds(model: CanonicalModel, edges: Sequence[int]) -> dict[str, float]:
+    """Return the largest |value| of every value of `thermometer_model`, for any thermometer codes."""
+    trees = _Trees.of(model.graph)
+    leaves = np.abs(_leaf_values(model, trees)).max(axis=3).astype(np.float64)
+    polynomial = _Polynomial(trees, sum(edges))
+    graph = polynomial.graph()
+    largest = float(leaves.max())
+    bounds = {node.name: largest if node.name in polynomial.values else 1.0 for node in graph.nodes}
+    return bounds | {INPUT: 1.0, graph.output: float(leaves.sum(axis=2).max())}
+
+
 @dataclass(frozen=True, slots=True)
 class _Trees:
     """The shape of an ensemble.
@@ -142,12 +153,14 @@ class _Polynomial:
     nodes: list[Node] = field(default_factory=list)
     specs: list[ParameterSpec] = field(default_factory=list)
     tensors: list[NDArray[np.int32]] = field(default_factory=list)
+    values: set[str] = field(default_factory=set)
+    """Names of nodes that hold values of leaves; others hold zeros and ones."""
 
     def graph(self) -> Graph:
         """Return the whole graph; this is called once."""
         t = self.trees
         if t.depth == 1:
-            output = self._sum(self._layer(self._below(0), self._size(t.outputs, 0)), t.per_group)
+            output = self._sum(self._value_layer(0, self._size(t.outputs, 0)), t.per_group)
         else:
             output = self._value(t.depth, 0, terms=t.per_group)
         return Graph((self.bits,), tuple(self.nodes), output, tuple(self.specs))
@@ -157,10 +170,11 @@ class _Polynomial:
         split = _SPLITS[depth]
         size = self._size(self.trees.outputs, level + split)
         if depth - split == 1:
-            below = self._layer(self._below(level + split), size)
+            below = self._value_layer(level + split, size)
         else:
             below = self._value(depth - split, level + split)
         product = self._multiply(self._tops(split, level, self.trees.outputs), below, size)
+        self.values.add(product)
         return self._sum(product, terms << split)
 
     def _tops(self, split: int, level: int, outputs: int) -> str:
@@ -210,8 +224,8 @@ class _Polynomial:
         """Add a linear layer over the bits."""
         if self.bits * size > LARGEST_LAYER:
             raise PrecisionError(
-                f"{self.trees.count} trees of depth {self.trees.depth} over {self.bits} edges are too many: train fewer "
-                "or shallower trees, or on fewer bins"
+                f"{self.trees.count} trees of depth {self.trees.depth} over {self.bits} edges are too many: train "
+                "fewer or shallower trees, or on fewer bins"
             )
         self.specs.append(ParameterSpec(f"parameter_{len(self.specs)}", self.bits, size, 0))
         if affine is not None:
@@ -227,12 +241,19 @@ class _Polynomial:
     def _multiply(self, left: str, right: str, size: int) -> str:
         return self._add(Multiply(value_name("multiply", len(self.nodes)), (left, right), (size,)))
 
+    def _value_layer(self, level: int, size: int) -> str:
+        layer = self._layer(self._below(level), size)
+        self.values.add(layer)
+        return layer
+
     def _sum(self, value: str, terms: int) -> str:
-        """Add up successive elements."""
+        """Add up successive elements of the last node, which are values."""
         size = self.nodes[-1].shape[0]
         if terms == 1:
             return value
-        return self._add(Sum(value_name("sum", len(self.nodes)), (value,), (size // terms,), terms))
+        total = self._add(Sum(value_name("sum", len(self.nodes)), (value,), (size // terms,), terms))
+        self.values.add(total)
+        return total
 
     def _repeat(self, value: str, level: int, places: int, outputs: int) -> str:
         """Repeat each element of [G, 1, trees·2^level] 2^places times, and all of a group for every output."""
