@@ -115,7 +115,7 @@ def _steps(low: float, high: float, bins: int) -> NDArray[np.float64]:
     least = (high - low) / (bins - 1)
     power = 10.0 ** math.floor(math.log10(least))
     step = next(number * power for number in PREFERRED if number * power >= least)
-    return step * np.arange(math.floor(low / step) + 1, math.ceil(high / step))
+    return np.asarray(step * np.arange(math.floor(low / step) + 1, math.ceil(high / step)), dtype=np.float64)
 
 
 def _rounded(value: float) -> float:
