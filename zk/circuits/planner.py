@@ -36,7 +36,7 @@ from zk.ezkl.worker import physical_memory_bytes
 from zk.setup.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from zk.circuits.architecture import ArchitectureShapes
 
@@ -90,7 +90,7 @@ def plan_circuit(
         raise _wraps_around(_fewer_scale_bits(architecture, shapes, scale_bits))
     _, arguments = min(candidates, key=lambda candidate: candidate[0])
     graph = audit_architecture(architecture, shapes, audit_samples, scale_bits, arguments.logrows)
-    settings = generate(graph.onnx, arguments)
+    (settings,) = generate(graph.onnx, [arguments])
     _verify_memory(settings)
     verify_scale(graph, settings, scale_bits)
     verify_bounds(graph, settings)
@@ -161,20 +161,26 @@ def _candidates(
     draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int, lookup_bound: int
 ) -> Iterator[tuple[tuple[int, int], RunArguments]]:
     """Yield settings and their work, for each base and number of columns that is worth a try; smaller ones first."""
-    decomposed = True
-    for base_bits, inner in itertools.product(_BASE_BITS, INNER_COLUMNS):
-        if not decomposed and base_bits > _BASE_BITS[0]:
-            return
-        arguments = _draft_arguments(draft, scale_bits, base_bits, inner, lookup_bound)
-        if arguments is None:
-            continue
-        settings = generate(draft.onnx, arguments)
-        decomposed = settings.decomposes
-        at_least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
-        if decomposed:
-            at_least = max(at_least, base_bits + 1)
+    plain, *others = _BASE_BITS
+    tried = _derive(draft, scale_bits, [plain], lookup_bound)
+    if not tried or any(settings.decomposes for _, settings in tried):
+        tried += _derive(draft, scale_bits, others, lookup_bound)
+    least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
+    for arguments, settings in tried:
+        at_least = max(least, arguments.decomp_base.bit_length()) if settings.decomposes else least
         logrows = _fitting_logrows(draft, settings, shapes, at_least)
         yield _work(settings, logrows), replace(arguments, logrows=logrows)
+
+
+def _derive(
+    draft: AuditGraph, scale_bits: int, base_bits: Iterable[int], lookup_bound: int
+) -> list[tuple[RunArguments, CircuitSettings]]:
+    """Arguments for each base and number of columns that has any, and ezkl's settings with them."""
+    drafts = [
+        _draft_arguments(draft, scale_bits, *pair, lookup_bound) for pair in itertools.product(base_bits, INNER_COLUMNS)
+    ]
+    choices = [arguments for arguments in drafts if arguments is not None]
+    return list(zip(choices, generate(draft.onnx, choices), strict=True)) if choices else []
 
 
 def _draft_arguments(

@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
@@ -23,6 +23,9 @@ from zk.errors import SettingsMismatchError, UnsupportedArchitectureError, Worke
 from zk.ezkl.worker import run_job
 from zk.setup.srs import MAX_LOGROWS
 from zk.storage import temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_SETTINGS_BYTES = 1 << 20
 MAX_NESTING = 16
@@ -116,21 +119,26 @@ class CircuitSettings:
         return sum(math.prod(shape) for shape in self.output_shapes)
 
 
-def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
-    """Let ezkl derive the settings of a circuit.
+def generate(circuit: bytes, choices: Sequence[RunArguments]) -> list[CircuitSettings]:
+    """Let ezkl derive the settings of a circuit, with each of some run arguments; one process does them all.
 
     Raises:
         UnsupportedArchitectureError: ezkl has no circuit for the graph.
     """
     with temporary_folder("settings") as folder:
-        onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
+        onnx = Path(folder, "circuit.onnx")
         onnx.write_bytes(circuit)
-        job = {"circuit": onnx, "settings": settings, "run_args": run_arguments.as_json()}
+        job = {"circuit": onnx, "folder": folder, "run_args": [arguments.as_json() for arguments in choices]}
         try:
             run_job("make_settings", job)
         except WorkerFailedError as error:
             raise UnsupportedArchitectureError(f"no circuit for this architecture: {error}") from error
-        made = json.loads(settings.read_bytes())
+        made = [Path(folder, f"{index}.json").read_bytes() for index in range(len(choices))]
+    return [_read_derived(data, arguments) for data, arguments in zip(made, choices, strict=True)]
+
+
+def _read_derived(data: bytes, run_arguments: RunArguments) -> CircuitSettings:
+    made = json.loads(data)
     counted = made["total_assignments"]
     rows = (1 << run_arguments.logrows) - UNUSED_ROWS
     made["total_assignments"] = min(counted, run_arguments.num_inner_cols * rows)
@@ -144,7 +152,7 @@ def regenerate(circuit: bytes, given: CircuitSettings) -> CircuitSettings:
     Raises:
         SettingsMismatchError: ezkl derives others.
     """
-    derived = generate(circuit, given.run_arguments)
+    (derived,) = generate(circuit, [given.run_arguments])
     if derived.canonical != given.canonical:
         raise SettingsMismatchError(
             "the settings are not those of this architecture: "
