@@ -62,13 +62,14 @@ class Statement:
         return cls.about(model, quantise_inputs(rows, model.graph, model.scale_bits))
 
     @classmethod
-    def about(cls, model: CanonicalModel, inputs: NDArray[np.int64]) -> Statement:
+    def about(cls, model: CanonicalModel, inputs: NDArray[np.int64], activation_magnitude: float = 8.0) -> Statement:
         """Return a model's answers on k samples; builds the circuit's keys if the cache lacks them."""
         circuit = zk.build_audit_circuit(
             onnx.load_from_string(architecture_bytes(model.graph)),
             audit_samples=len(inputs),
             scale_bits=model.scale_bits,
             srs=zk.development_srs,
+            activation_magnitude=activation_magnitude,
         )
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 

@@ -123,10 +123,8 @@ def _write_activation(writer: OnnxWriter, node: Activation, x: str, output: str)
         operator, attributes = _OPERATORS[node.kind]
         writer.node(operator, [x], output, **{name: getattr(node, name) for name in attributes})
     elif node.kind is ActivationKind.STEP:
-        # Of integers, which is all that it is applied to.
-        before = writer.node("Sub", [x, writer.number(f"{node.name}_one", 1)], f"{node.name}_before")
-        limits = [writer.node("Relu", [value], f"{node.name}_{value}") for value in (x, before)]
-        writer.node("Sub", limits, output)
+        positive = writer.node("Greater", [x, writer.number(f"{node.name}_zero", 0)], f"{node.name}_positive")
+        writer.node("Cast", [positive], output, to=TensorProto.FLOAT)
     elif node.kind is ActivationKind.CLIP:
         bounds = [writer.number(f"{node.name}_min", node.alpha), writer.number(f"{node.name}_max", node.beta)]
         writer.node("Clip", [x, *bounds], output)

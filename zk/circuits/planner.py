@@ -30,6 +30,7 @@ import onnx
 from zk.circuits.audit import SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
 from zk.circuits.audit_graph import AuditGraph, audit_graph
 from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
+from zk.circuits.decisions import DECISION_LOOKUP
 from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitectureError
 from zk.ezkl.worker import physical_memory_bytes
@@ -117,7 +118,8 @@ def verify_scale(graph: AuditGraph, settings: CircuitSettings, scale_bits: int) 
     # Exact graphs compute on integers; where products are rounded, every value has the scale of the inputs.
     expected = 0 if graph.is_exact else scale_bits
     found = (settings.run_arguments.input_scale, settings.output_scale_bits)
-    if (graph.is_exact and settings.has_lookups) or found != (expected, expected):
+    tables = (DECISION_LOOKUP,) if graph.has_tables else ()
+    if (graph.is_exact and settings.lookups != tables) or found != (expected, expected):
         raise UnsupportedArchitectureError(
             f"ezkl gives the circuit's inputs the scale 2^{found[0]} and its outputs 2^{found[1]}, not 2^{expected}: "
             "a constant of the architecture has a scale of its own; prepare the model again"
