@@ -9,8 +9,10 @@ a column's range and whether it holds small integers, and puts edges at equal di
 spreads the data better. A grid of a domain's own serves as well. `trader.model.snapping` moves thresholds to edges.
 """
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 from trader.model.errors import DataError
 
 _DIGITS = 3
+INTEGERS_PER_BIN = 4
+"""Columns of integers, up to so many for each bin, have edges halfway between integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,23 @@ class Grid:
                 snapped[:, column] = np.array([*edges, last])[self.bins(samples)[:, column]]
         return snapped
 
+    def to_json(self) -> str:
+        """Return the grid as `read_grid` takes it."""
+        return json.dumps({"edges": self.edges}) + "\n"
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a grid: a JSON object with `edges`, a list of ascending numbers for each column.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        edges = json.loads(path.read_text())["edges"]
+        return Grid(tuple(tuple(float(np.float32(edge)) for edge in column) for column in edges))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path.name} is no grid ({error!r}): make one with modelseal model grid") from error
+
 
 def make_grid(samples: NDArray[np.float64], bins: int) -> Grid:
     """Return edges for columns like those of samples [n, F], at most `bins` bins each."""
@@ -76,8 +97,9 @@ def _edges(values: NDArray[np.float64], bins: int) -> tuple[float, ...]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return ()
-    if np.array_equal(values, np.rint(values)) and high - low < bins:
-        return tuple(float(edge) + 0.5 for edge in range(int(low), int(high)))
+    if np.array_equal(values, np.rint(values)) and high - low < INTEGERS_PER_BIN * bins:
+        step = math.ceil((high - low + 1) / bins)
+        return tuple(float(edge) - 0.5 for edge in range(int(low) + step, int(high) + 1, step))
     span = _rounded(high - low, up=True)
     start = math.floor(low / span * bins) * span / bins
     even = start + span / bins * np.arange(1, bins)
