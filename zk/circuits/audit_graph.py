@@ -70,6 +70,11 @@ class AuditGraph:
     checked: tuple[str, ...] = ()
     decomposed_degree: int = 0
 
+    @property
+    def decides(self) -> bool:
+        """Whether it is one of trees: `zk.circuits.decisions` are looked up, which rounds nothing."""
+        return self.is_exact and self.has_tables
+
 
 def audit_graph(
     architecture: onnx.ModelProto, *, audit_samples: int, scale_bits: int, salt_elements: int, capacity: int
