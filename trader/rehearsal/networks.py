@@ -63,7 +63,7 @@ def random_trees(
     *,
     outputs: int = 1,
     groups: int = 1,
-    leaf_bits: int = 10,
+    leaf_bits: int = 8,
     seed: int = 0,
 ) -> CanonicalModel:
     """Make complete trees of one depth over bins.
