@@ -296,17 +296,16 @@ def test_no_value_of_an_exact_circuit_can_be_replaced(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("samples", [1, 2], ids=["laid out", "by a check"])
-def test_no_decision_leaf_or_sum_of_trees_can_be_replaced(samples):
+def test_no_decision_leaf_or_sum_of_trees_can_be_replaced():
     trees, edges = random_trees((3, 2), 2, 2), np.array((3, 2))
     circuit = zk.build_audit_circuit(
         onnx.load_from_string(architecture_bytes(trees.graph)),
-        audit_samples=samples,
+        audit_samples=2,
         scale_bits=0,
         srs=zk.development_srs,
         activation_magnitude=4,
     )
-    statement = Statement.about(circuit, random_bins(edges, samples), list(trees.tensors))
+    statement = Statement.about(circuit, random_bins(edges, 2), list(trees.tensors))
     assert_only_the_truth_is_accepted(statement, {"Sigmoid": 1, "Mul": 1, "Sub": 2})
 
 
