@@ -12,7 +12,7 @@ import zk
 from contracts import Layout
 from trader.demo.training import train_demo_model
 from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
-from trader.rehearsal.networks import SCALE_BITS, random_network
+from trader.rehearsal.networks import SCALE_BITS, random_bins, random_network, random_trees
 from zk.binding.tensors import input_elements, parameter_elements
 from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.prover import ProvingRun, prove_tensors
@@ -34,7 +34,7 @@ class Statement:
     """What is proven: these parameters give the outputs on these samples.
 
     Attributes:
-        model: Dense layers with square activations.
+        model: Dense layers with square activations, or trees.
         circuit: Its audit circuit, keys in the user's cache.
         srs: A development SRS of the circuit's size.
         inputs: k x F integers at the model's scale.
@@ -60,6 +60,11 @@ class Statement:
         model = canonicalise(lower_model(parse_onnx(trained.onnx_bytes, dataset)))
         rows = trained.test_samples[:audit_samples]
         return cls.about(model, quantise_inputs(rows, model.graph, model.scale_bits))
+
+    @classmethod
+    def trees(cls, edges: tuple[int, ...], trees: int, depth: int, audit_samples: int) -> Statement:
+        """Random trees over columns of so many edges each, and random bins."""
+        return cls.about(random_trees(edges, trees, depth), random_bins(edges, audit_samples), max(edges) + 1)
 
     @classmethod
     def about(cls, model: CanonicalModel, inputs: NDArray[np.int64], activation_magnitude: float = 8.0) -> Statement:

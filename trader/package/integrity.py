@@ -45,7 +45,7 @@ from zk.binding.chunks import salt_of, stored_sums, sum_salt
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trader.model import CanonicalModel, Manifest
+    from trader.model import CanonicalModel, Grid, Manifest
     from trader.package.public import PublicPackage
 
 REMEDY = "Restore it from a copy, or prepare the model again; don't prove or deliver with this one."
@@ -133,7 +133,15 @@ def check_parameters(manifest: Manifest, artifact: bytes, canonical: CanonicalMo
     largest = max(int(np.abs(column.astype(np.int64)).max()) for column in delivered)
     if largest >= 1 << PARAMETER_BITS:
         raise DamagedPackageError(f"a parameter has magnitude {largest}, allowed is less than 2^{PARAMETER_BITS}.")
-    grid = manifest.input.grid
+    check_trees(manifest.input.grid, canonical)
+
+
+def check_trees(grid: Grid | None, canonical: CanonicalModel) -> None:
+    """(4), of a model that reads bins, if it does: what is proven is right for any tensors, but only trees are sold.
+
+    Raises:
+        DamagedPackageError: A decision is about several columns, or about a multiple of one.
+    """
     if grid is not None and not holds_trees(canonical, grid.sizes):
         raise DamagedPackageError(f"secret/parameters.npz holds decisions that are not about one column each. {REMEDY}")
 
