@@ -26,6 +26,8 @@ from tests.simulators.dense_model import (
 from tests.simulators.forging import ASSIGNING, INPUT, Forgery, forge_all, mutations
 from tests.unit.zk.circuits.test_operators import FUNCTIONS, MODELS, architecture
 from trader.errors import PeerFaultError
+from trader.model import architecture_bytes
+from trader.rehearsal.networks import random_bins, random_trees
 from trader.rehearsal.proving import verify_in_contract
 from zk.binding.tensors import commit_tensors, input_elements, parameter_elements, split_points
 from zk.circuits import settings as circuit_settings
@@ -300,6 +302,20 @@ def test_no_value_of_a_dense_network_can_be_replaced():
 def test_no_value_of_an_exact_circuit_can_be_replaced(name):
     wanted = {"MatMul": 3, "Relu": 1} if "relu" in name else {"MatMul": 3}
     assert_only_the_truth_is_accepted(Statement.random(build(EXACT[name]), 16), wanted)
+
+
+@pytest.mark.slow
+def test_no_decision_leaf_or_sum_of_trees_can_be_replaced():
+    trees, edges = random_trees((3, 2), 2, 2), np.array((3, 2))
+    circuit = zk.build_audit_circuit(
+        onnx.load_from_string(architecture_bytes(trees.graph)),
+        audit_samples=2,
+        scale_bits=0,
+        srs=zk.development_srs,
+        activation_magnitude=4,
+    )
+    statement = Statement.about(circuit, random_bins(edges, 2), list(trees.tensors))
+    assert_only_the_truth_is_accepted(statement, {"Sigmoid": 1, "Mul": 1, "Sub": 2})
 
 
 @pytest.mark.slow

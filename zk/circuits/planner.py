@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from zk.circuits.audit import SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
+from zk.circuits.audit import BLINDING_ROWS, SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
 from zk.circuits.audit_graph import AuditGraph, audit_graph
 from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
+from zk.circuits.decisions import DECISION_LOOKUP
 from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitectureError
 from zk.ezkl.worker import physical_memory_bytes
@@ -84,7 +85,7 @@ def plan_circuit(
             proves.
     """
     draft = audit_architecture(architecture, shapes, audit_samples, scale_bits, _DRAFT_LOGROWS)
-    lookup_bound = math.ceil(activation_magnitude * 2**scale_bits) if draft.has_tables else 2
+    lookup_bound = max(2, math.ceil(activation_magnitude * 2**scale_bits)) if draft.has_tables else 2
     candidates = list(_candidates(draft, shapes, scale_bits, lookup_bound))
     if not candidates:
         raise _wraps_around(_fewer_scale_bits(architecture, shapes, scale_bits))
@@ -117,7 +118,8 @@ def verify_scale(graph: AuditGraph, settings: CircuitSettings, scale_bits: int) 
     # Exact graphs compute on integers; where products are rounded, every value has the scale of the inputs.
     expected = 0 if graph.is_exact else scale_bits
     found = (settings.run_arguments.input_scale, settings.output_scale_bits)
-    if (graph.is_exact and settings.has_lookups) or found != (expected, expected):
+    tables = (DECISION_LOOKUP,) if graph.decides else ()
+    if (graph.is_exact and settings.lookups != tables) or found != (expected, expected):
         raise UnsupportedArchitectureError(
             f"ezkl gives the circuit's inputs the scale 2^{found[0]} and its outputs 2^{found[1]}, not 2^{expected}: "
             "a constant of the architecture has a scale of its own; prepare the model again"
@@ -221,10 +223,12 @@ def _work(settings: CircuitSettings, logrows: int) -> tuple[int, int]:
 def _fitting_logrows(draft: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
     """Return the least number of rows that holds the layout in one block, and gives no tensor an empty column.
 
-    Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long.
+    Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long. Those of
+    trees get one whatever their length: they are nearly all zeros, and few guesses would open a column without salt.
     """
     lengths = [math.prod(shape) for shape in shapes.parameters]
-    salted = max(min(length, UNSALTED_COLUMN) for length in lengths)
+    salted = max(length if draft.decides else min(length, UNSALTED_COLUMN) for length in lengths)
+    salted += BLINDING_ROWS if draft.decides else 0
     cells = settings.counted_assignments - _counted_twice(draft)
     needed = max(-(-cells // settings.run_arguments.num_inner_cols) + UNUSED_ROWS, settings.instances, salted)
     for logrows in range(at_least, MAX_LOGROWS + 1):

@@ -100,7 +100,7 @@ class CircuitSettings:
         output_shapes: Shapes of the instances: the model's output, first dimension k, and what a random check adds.
         output_scale_bits: ezkl's scale of the instances; 0 in exact circuits.
         decomposes: Some values are decomposed into limbs.
-        has_lookups: Some function is looked up in a table, rounded.
+        lookups: Tables that functions are looked up in, as JSON.
         counted_assignments: Cells as ezkl counts them, where it was asked: more than there are.
     """
 
@@ -110,7 +110,7 @@ class CircuitSettings:
     output_shapes: tuple[tuple[int, ...], ...]
     output_scale_bits: int
     decomposes: bool
-    has_lookups: bool
+    lookups: tuple[str, ...]
     counted_assignments: int = 0
 
     @property
@@ -189,7 +189,7 @@ def read_settings(data: bytes) -> CircuitSettings:
             output_shapes=tuple(tuple(_integer(n) for n in shape) for shape in settings["model_instance_shapes"]),
             output_scale_bits=_integer(settings["model_output_scales"][0]),
             decomposes=bool(settings["required_range_checks"]),
-            has_lookups=bool(settings["required_lookups"]),
+            lookups=tuple(rfc8785.dumps(table).decode() for table in settings["required_lookups"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise SettingsMismatchError(
