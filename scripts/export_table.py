@@ -112,7 +112,9 @@ def sklearn_exports() -> Iterator[Export]:
     )
     yield row("MLP 16 ReLU", neural_network.MLPClassifier((16,), max_iter=500, random_state=0), Y)
     yield row(
-        "MLP 8 tanh, regression", neural_network.MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", max_iter=300), VALUES / 1e4
+        "MLP 8 tanh, regression",
+        neural_network.MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", max_iter=300),
+        VALUES / 1e4,
     )
     yield row(
         "polynomial features and ridge",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trader.errors import EnvironmentFaultError
+from trader.errors import CallerError, EnvironmentFaultError
 from trader.model import (
     INPUT,
     ZERO,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from trader.model.nodes import Node
 
 LONGEST_SHIFT = 4.0
 """An activation that is odd around its middle has no curvature there; the square's vertex stays so many ranges away."""
@@ -132,7 +134,7 @@ def make_network(lowered: LoweredModel, squares: Mapping[str, Squares]) -> Any:
     return Network()
 
 
-def _exact(node: Square | Multiply | Add | Sum | Rearrange, read: list[Any]) -> Any:
+def _exact(node: Node, read: list[Any]) -> Any:
     """Return what a node without parameters computes, on tensors [n, size]."""
     torch = import_torch()
     match node:
@@ -148,6 +150,8 @@ def _exact(node: Square | Multiply | Add | Sum | Rearrange, read: list[Any]) -> 
             zero = torch.zeros((len(read[0]), 1), dtype=read[0].dtype)
             together = torch.cat([*read, zero], dim=1)
             return together[:, torch.tensor(np.where(node.indices == ZERO, together.shape[1] - 1, node.indices))]
+        case _:
+            raise CallerError(f"{node.name} is no part of a network; an ensemble of trees is tested exactly as it is")
 
 
 def trained_parameters(network: Any, lowered: LoweredModel) -> tuple[LoweredModel, dict[str, Squares]]:

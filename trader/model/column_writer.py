@@ -17,7 +17,7 @@ _TYPES = {
 
 _TAKEN = {"activation", "add", "axes", "class", "column", "data", "flat", "input", "is", "label", "labels", "linear"}
 _TAKEN |= {"multiply", "negated", "negative", "output", "positive", "raw", "rearrange", "scores", "square", "sum"}
-_TAKEN |= {"threshold", "total", "zero"}
+_TAKEN |= {"bin", "bins", "half", "leaves", "threshold", "total", "tree", "trees", "zero"}
 """First words of names in delivered files."""
 
 

@@ -24,11 +24,12 @@ MAX_LINE_CHARACTERS = 1 << 24
 MAX_ELEMENTS = 1 << 28
 
 
-def read_samples(path: Path, features: int, columns: Sequence[Column] = ()) -> NDArray[np.float64]:
+def read_samples(path: Path, features: int | None = None, columns: Sequence[Column] = ()) -> NDArray[np.float64]:
     """Read samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
 
-    Where a model has `columns`, the file has those of the original data, which are expanded to features; or the
-    features themselves, if their numbers differ. An .npz file may have an array for each of the original's tensors.
+    Without a number of features it is as the file has them. Where a model has `columns`, the file has those of the
+    original data, which are expanded to features; or the features themselves, if their numbers differ. An .npz file may
+    have an array for each of the original's tensors.
 
     Raises:
         DataError: the file can't be read, or has missing values, another number of columns, or a category that the
@@ -43,6 +44,7 @@ def read_samples(path: Path, features: int, columns: Sequence[Column] = ()) -> N
     array = _array(path, "x")
     if array.dtype.kind not in "fiub":
         raise DataError(f"{path.name} holds {array.dtype}, not numbers")
+    features = array[0].size if features is None and array.ndim >= 2 and len(array) else features or 0
     if array.ndim < 2 or not len(array) or array[0].size != features:
         raise DataError(f"{path.name} holds an array of shape {list(array.shape)}, the model takes [n, {features}]")
     rows = array.reshape(len(array), features).astype(np.float64)
@@ -100,9 +102,10 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _csv_numbers(path: Path, features: int) -> NDArray[np.float64]:
+def _csv_numbers(path: Path, features: int | None) -> NDArray[np.float64]:
     values = []
     rows = _csv_rows(path)
+    features = len(rows[0][1]) if features is None else features
     has_header = len(rows) > 1 and all(_number(text) is None for text in rows[0][1])
     for line, row in rows[has_header:]:
         if len(row) != features:

@@ -10,14 +10,19 @@ Read `Manifest` last; its parts come first.
 import math
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import rfc8785
 from eth_utils.crypto import keccak
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from trader.model.columns import Column, feature_count
 from trader.model.documents import Section, describe_fault
-from trader.model.errors import ManifestError
+from trader.model.errors import DataError, ManifestError
+from trader.model.graph import Graph
+from trader.model.grid import Grid
 from trader.model.postprocessing import PostProcessing
+from trader.model.quantise import quantise_inputs
 
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FEATURES = 1 << 24
@@ -60,6 +65,8 @@ class InputSchema(Section):
         columns: of the original data, which buyers hand in and which is expanded to features before encryption; empty
             where it is the features (see `trader.model.columns`).
         reach: |x_j·2^e_j| stays below 2^reach_j in data like the seller's, or empty where it gave none.
+        edges: by feature, ascending numbers of 32 bits between its bins (`trader.model.grid`); empty for a model that
+            reads numbers.
     """
 
     shape: tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...]
@@ -68,6 +75,21 @@ class InputSchema(Section):
     magnitude: Annotated[float, Field(gt=0)]
     reach: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
     columns: tuple[Column, ...] = ()
+    edges: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def grid(self) -> Grid | None:
+        """The bins that the model reads; None if it reads numbers."""
+        return Grid(self.edges) if self.edges else None
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        """Edges are those of bins."""
+        try:
+            Grid(self.edges)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class OutputSchema(Section):
@@ -246,6 +268,7 @@ class Manifest(Section):
             "input.exponents": len(self.input.exponents) in (0, features),
             "input.columns": not self.input.columns or feature_count(self.input.columns) == features,
             "input.reach": len(self.input.reach) in (0, features),
+            "input.edges": len(self.input.edges) in (0, features) and not (self.input.edges and self.scale_bits),
             "input.feature_names": len(self.input.feature_names) in (0, features),
             "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
             "circuit.layout.outputs": self.circuit.layout.outputs == self.output.count,
@@ -258,6 +281,15 @@ class Manifest(Section):
         if wrong:
             raise ValueError(f"{', '.join(wrong)} contradicts the rest")
         return self
+
+    def quantise(self, samples: NDArray[Any], graph: Graph) -> NDArray[np.int64]:
+        """Return samples [n, …] as the integers that are encrypted and proven, [n, F] (`quantise_inputs`).
+
+        Raises:
+            DataError: they don't fit the model.
+        """
+        schema = self.input
+        return quantise_inputs(samples, graph, self.scale_bits, schema.exponents, schema.magnitude, schema.grid)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON.

@@ -5,6 +5,9 @@ out. Input `input` float32 [N, F]; or the original's inputs, where it has severa
 [N, columns] each. The first output,
 `output`, is what the original model returned (after post-processing), `raw` is what was tested and proven, up to
 float32 arithmetic; a classifier with named classes has `label` as well.
+
+An ensemble of trees becomes a TreeEnsembleRegressor, whose thresholds are edges of the grid. Tensors that are not those
+of trees, which only a seller that cheats would deliver, become what they compute all the same.
 """
 
 import math
@@ -19,28 +22,46 @@ from onnx import TensorProto, helper
 from trader.model.canonical import CanonicalModel
 from trader.model.column_writer import write_columns
 from trader.model.columns import Column
+from trader.model.ensemble import holds_trees
 from trader.model.graph import INPUT, ParameterSpec
+from trader.model.grid import Grid
 from trader.model.nodes import Linear
 from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.tree_writer import write_bins, write_trees
 
 OUTPUT, RAW, LABEL = "output", "raw", "label"
+_SHARES = (("Sub", "negative"), ("Add", "positive"))
 
 
 def plain_model_bytes(
     model: CanonicalModel,
     post_processing: PostProcessing,
     input_exponents: tuple[int, ...] = (),
+    grid: Grid | None = None,
     columns: tuple[Column, ...] = (),
 ) -> bytes:
     """ONNX file of a canonical model.
 
     The bytes are a function of the arguments alone, salt left out: two parties with the same canonical parameters get
-    the same file. Inputs are not rounded to the grid that the encrypted test uses.
+    the same file. Inputs are not rounded to the grid that the encrypted test uses; where the model reads bins, they
+    are the columns that `grid` puts into bins, and the outputs those of the bins, exactly.
     """
     writer = OnnxWriter()
     inputs = write_columns(writer, columns, INPUT) or [float_value(INPUT, BATCH, model.graph.features)]
-    source = write_scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
+    if grid is None:
+        source = write_scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
+        _write_graph(writer, model, source)
+    elif holds_trees(model, grid.sizes):
+        write_trees(writer, model, grid, INPUT, RAW)
+    else:
+        _write_graph(writer, model, write_bins(writer, grid, INPUT))
+    outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
+    return writer.model_bytes(inputs, outputs)
+
+
+def _write_graph(writer: OnnxWriter, model: CanonicalModel, source: str) -> None:
+    """Write nodes of the graph, whatever its tensors are."""
 
     def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
         tensors = (model.weights(node.parameter), model.bias(node.parameter))
@@ -48,8 +69,6 @@ def plain_model_bytes(
         write_layer(writer, model.graph.parameters[node.parameter], node, read, output, weights, bias)
 
     write_nodes(writer, model.graph, source, RAW, write_linear)
-    outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
-    return writer.model_bytes(inputs, outputs)
 
 
 def write_layer(
@@ -107,11 +126,16 @@ def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingK
             writer.node("Sigmoid", [source], "positive"),
         ]
         writer.node("Concat", columns, OUTPUT, axis=1)
+    elif kind is PostProcessingKind.BINARY_SHARE:
+        half = writer.constant("half", np.full((1, 1), 0.5, dtype=np.float32))
+        columns = [writer.node(operator, [half, source], name) for operator, name in _SHARES]
+        writer.node("Concat", columns, OUTPUT, axis=1)
     else:
         scores = writer.node("Sigmoid", [source], "scores")
         axes = writer.integers("axes", 1)
         writer.node("Div", [scores, writer.node("ReduceSum", [scores, axes], "total")], OUTPUT)
-    return {PostProcessingKind.BINARY: 2, PostProcessingKind.L2_NORM: 1}.get(kind, outputs)
+    columns_of = {PostProcessingKind.BINARY: 2, PostProcessingKind.BINARY_SHARE: 2, PostProcessingKind.L2_NORM: 1}
+    return columns_of.get(kind, outputs)
 
 
 _OPERATORS: Mapping[PostProcessingKind, tuple[str, dict[str, Any]]] = {

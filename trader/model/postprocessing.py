@@ -28,6 +28,8 @@ class PostProcessingKind(StrEnum):
     """Element by element: of models that predict a logarithm, as scikit-learn's Poisson and gamma regressors."""
     BINARY = "binary"
     """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
+    BINARY_SHARE = "binary_share"
+    """One number z becomes two columns, 1/2 - z and 1/2 + z: shares of votes, as of the trees of a forest."""
     ONE_VS_REST = "one_vs_rest"
     """Sigmoid element by element, divided by its sum along the last axis."""
     SOFTMAX = "softmax"
@@ -151,7 +153,7 @@ class PostProcessing(BaseModel):
 
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
-        if z.ndim != 2 or (self.kind is PostProcessingKind.BINARY and z.shape[1] != 1):
+        if z.ndim != 2 or (self.kind in _TWO_COLUMNS and z.shape[1] != 1):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
         if self.parts and sum(part.columns for part in self.parts) != z.shape[1]:
             raise DataError(f"the model's outputs have {sum(p.columns for p in self.parts)} columns, not {z.shape[1]}")
@@ -164,6 +166,9 @@ class PostProcessing(BaseModel):
 _BY_ELEMENT = tuple(PostProcessingKind(name) for name in ("none", "sigmoid", "exp", "softsign", "l2_norm", "unit"))
 _BY_ELEMENT += tuple(kind for kind in PostProcessingKind if kind.is_decision)
 """Kinds whose columns need not be classes."""
+
+
+_TWO_COLUMNS = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,6 +194,7 @@ _FUNCTIONS: dict[PostProcessingKind, Callable[[NDArray[np.float64]], NDArray[Any
     PostProcessingKind.SIGMOID: _sigmoid,
     PostProcessingKind.EXP: _exp,
     PostProcessingKind.BINARY: lambda z: np.hstack([_sigmoid(-z), _sigmoid(z)]),
+    PostProcessingKind.BINARY_SHARE: lambda z: np.hstack([0.5 - z, 0.5 + z]),
     PostProcessingKind.ONE_VS_REST: lambda z: _sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True),
     PostProcessingKind.SOFTMAX: lambda z: np.exp(_log_softmax(z)),
     PostProcessingKind.LOG_SOFTMAX: _log_softmax,

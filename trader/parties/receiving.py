@@ -155,6 +155,5 @@ class Receiving:
             PartyFolderError: It was not delivered, or not checked.
         """
         manifest = self._listing.verify().manifest
-        return plain_model_bytes(
-            self.delivered_model(), manifest.output.post_processing, manifest.input.exponents, manifest.input.columns
-        )
+        post, schema = manifest.output.post_processing, manifest.input
+        return plain_model_bytes(self.delivered_model(), post, schema.exponents, schema.grid, schema.columns)

@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from trader.model.columns import Column
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import Graph
+from trader.model.grid import Grid
 from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
@@ -44,6 +45,7 @@ class LoweredModel:
             model standardises onto the input grid, and tell no more of the training data than the order of its spread.
         origins: operator and name of the ONNX node behind each node of the graph, for messages.
         columns: of the original data, which the features stand for; empty where they are the features themselves.
+        grid: the bins that an ensemble of trees reads in the place of numbers, once it has them (`fit_grid`).
     """
 
     graph: Graph
@@ -53,6 +55,7 @@ class LoweredModel:
     input_exponents: tuple[int, ...] = ()
     origins: tuple[Origin, ...] = ()
     columns: tuple[Column, ...] = ()
+    grid: Grid | None = None
 
 
 def lower_model(model: onnx.ModelProto) -> LoweredModel:

@@ -127,7 +127,8 @@ class Tail:
         """Number of columns of the result."""
         if self.column is not None:
             return 1
-        fixed = {PostProcessingKind.BINARY: 2, PostProcessingKind.L2_NORM: 1}
+        fixed = {PostProcessingKind.L2_NORM: 1}
+        fixed |= dict.fromkeys((PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE), 2)
         return fixed.get(self.kind, self.value.size)
 
 

@@ -30,7 +30,13 @@ def test_apply_is_the_function_that_it_is_named_after(kind):
 
 
 def test_every_kind_is_tested():
-    assert set(EXPECTED) | {PostProcessingKind.BINARY} == set(PostProcessingKind)
+    two_columns = {PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE}
+    assert set(EXPECTED) | two_columns == set(PostProcessingKind)
+
+
+def test_share_of_two_classes_is_how_far_it_is_from_a_half():
+    made = PostProcessing(kind=PostProcessingKind.BINARY_SHARE).apply(np.array([[0.25], [-0.5]]))
+    assert made.tolist() == [[0.25, 0.75], [1.0, 0.0]]
 
 
 def test_binary_gives_two_columns_and_two_classes():

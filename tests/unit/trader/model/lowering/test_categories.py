@@ -48,7 +48,7 @@ def check(model, data):
     inputs = quantise_inputs(features, canonical.graph, canonical.scale_bits, lowered.input_exponents)
     got = evaluate_values(canonical, inputs)[canonical.graph.output]
     np.testing.assert_allclose(got, want.reshape(got.shape), atol=6e-3)
-    delivered = plain_model_bytes(canonical, lowered.post_processing, lowered.input_exponents, lowered.columns)
+    delivered = plain_model_bytes(canonical, lowered.post_processing, lowered.input_exponents, columns=lowered.columns)
     session = onnxruntime.InferenceSession(delivered)
     columns = iter(data)
     feeds = {}
