@@ -38,7 +38,7 @@ ENCODING_SHARE = 0.3
 
 
 def evaluation_noise(
-    way: Way, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction], primes: int
+    way: Way, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction] | Mapping[str, float], primes: int
 ) -> float:
     """Return the deviation of an output before flooding, real units.
 
@@ -69,7 +69,9 @@ def evaluation_noise(
     return joining * output_noise(program, way.problem.model, bounds, fresh, added, way.maps)
 
 
-def _rotation_noise(way: Way, step: Affine, degree: int, scales: Mapping[str, Fraction], switching: float) -> float:
+def _rotation_noise(
+    way: Way, step: Affine, degree: int, scales: Mapping[str, Fraction] | Mapping[str, float], switching: float
+) -> float:
     """Return what rotations add to an affine map, real units, for the number of samples at which it is most."""
     matrix = way.maps[step.name].matrix
     norm = float(np.sqrt((matrix**2).sum(axis=0).max(initial=0.0)))
@@ -130,7 +132,7 @@ def flooding_target(way: Way) -> float:
     return FLOODING_SHARE * way.error_budget / DEVIATIONS
 
 
-def flooding(way: Way, degree: int, output_scale: Fraction) -> Flooding:
+def flooding(way: Way, degree: int, output_scale: Fraction | float) -> Flooding:
     """Return as much flooding as the error budget allows, rounded down to whole bits."""
     per_slot = math.sqrt(degree / 6)
     bits = math.floor(math.log2(flooding_target(way) / per_slot) + log2(output_scale))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from trader.model.reference import rearrange
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_Scale = TypeVar("_Scale", Fraction, float)
+
+EXACT_BITS = 40
+"""A product of floats this close to an integer is taken for one: what errors of rounding add up to is far less."""
 COEFFICIENT_BITS = 20
 """Grid of coefficients, and of quotients of scales that aren't integers."""
 
@@ -34,7 +38,7 @@ COEFFICIENT_BITS = 20
 def value_scales(
     program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
 ) -> dict[str, Fraction]:
-    """Return the scale of every value.
+    """Return the scale of every value, exactly: what the evaluation relies on.
 
     Args:
         program: What is carried out.
@@ -42,20 +46,34 @@ def value_scales(
         scale_bits: Scale of weights: s of integers, or that of encoded ones.
         dropped: Product of the primes that a refresh drops, by level; values of further levels are left out.
     """
-    scales = {INPUT: Fraction(1 << input_scale_bits)}
+    return _scales(program, Fraction(1 << input_scale_bits), 1 << scale_bits, dropped)
+
+
+def approximate_scales(
+    program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
+) -> dict[str, float]:
+    """Return the same as `value_scales` to about 2^-45 of each.
+
+    Exact scales of a deep program are quotients of numbers of thousands of bits, too slow to try many.
+    """
+    return _scales(program, math.ldexp(1.0, input_scale_bits), 1 << scale_bits, dropped)
+
+
+def _scales(program: Program, inputs: _Scale, weights: int, dropped: Sequence[int]) -> dict[str, _Scale]:
+    scales = {INPUT: inputs}
     for step in program.steps:
         if any(name not in scales for name in step.inputs):
             continue
         read = [scales[name] for name in step.inputs]
         match step:
             case Linear() | Affine():
-                scales[step.name] = read[0] * (1 << scale_bits)
+                scales[step.name] = read[0] * weights
             case Square():
                 scales[step.name] = read[0] ** 2
             case Multiply():
                 scales[step.name] = read[0] * read[1]
             case Normalise():
-                scales[step.name] = read[0] * Fraction(2) ** step.bits
+                scales[step.name] = read[0] * (1 << step.bits) if step.bits > 0 else read[0] / (1 << -step.bits)
             case Split():
                 scales[step.name] = 2 * read[0]
             case Refresh():
@@ -71,14 +89,22 @@ def _factors(step: Step) -> tuple[float, ...]:
     return step.coefficients if isinstance(step, Combine) else (1.0,) * len(step.inputs)
 
 
-def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
+def _common_scale(scales: list[_Scale], factors: Sequence[float]) -> _Scale:
     """Return the largest scale, with as many bits more as it takes to write every factor as an integer."""
     common = max(scales)
     for scale, factor in zip(scales, factors, strict=True):
-        if (Fraction(factor) * common / scale).denominator != 1:
+        if not _is_integer(factor, common / scale):
             missing = COEFFICIENT_BITS - math.floor(log2(common / scale))
             common *= 1 << max(0, missing)
     return common
+
+
+def _is_integer(factor: float, quotient: Fraction | float) -> bool:
+    """Return whether their product is an integer; of a quotient that is not exact, whether it is one but for errors."""
+    if isinstance(quotient, Fraction):
+        return (Fraction(factor) * quotient).denominator == 1
+    product = factor * quotient
+    return abs(product - round(product)) <= math.ldexp(abs(product), -EXACT_BITS)
 
 
 def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
@@ -88,8 +114,10 @@ def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
     return [round(Fraction(factor) * target / scales[name]) for name, factor in pairs]
 
 
-def log2(value: Fraction) -> float:
+def log2(value: Fraction | float) -> float:
     """Return the logarithm of a positive fraction of any size."""
+    if isinstance(value, float):
+        return math.log2(value)
     excess = value.numerator.bit_length() - value.denominator.bit_length()
     return excess + math.log2(value / Fraction(2) ** excess)
 

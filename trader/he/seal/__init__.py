@@ -13,6 +13,7 @@ from trader.he.seal.encryption_parameters import (
     rotation_element,
 )
 from trader.he.seal.keys import PublicKey, SecretKey
+from trader.he.seal.primes import largest_prime
 from trader.he.seal.serialization import Seeded
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SecretKey",
     "Seeded",
     "conjugation_element",
+    "largest_prime",
     "parameters",
     "rotation_element",
 ]
