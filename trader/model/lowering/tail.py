@@ -142,6 +142,7 @@ _POSITIVE = {
     PostProcessingKind.EXP,
     PostProcessingKind.SOFTMAX,
     PostProcessingKind.BINARY,
+    PostProcessingKind.BINARY_SHARE,
     PostProcessingKind.ONE_VS_REST,
 }
 
