@@ -1,6 +1,6 @@
 """How scale, magnitude and noise move through a program; plans are made by it, and the evaluation relies on scales.
 
-Scales are exact rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
+Scales are rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
 them by the primes that they drop. Where scales meet, values are multiplied by integers that bring them to a common one:
 exactly where the quotient is an integer, else rounded at `COEFFICIENT_BITS` or more. Noise is a standard deviation per
 slot in real units, as if the noises that meet were independent (Costache, Curtis, Hales, Murphy, Ogilvie and Player,
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 
 _Scale = TypeVar("_Scale", Fraction, float)
 
+SCALE_PRECISION_BITS = 256
+"""Of the scale of a refreshed value: far beyond any noise."""
 EXACT_BITS = 40
 """A product of floats this close to an integer is taken for one: what errors of rounding add up to is far less."""
+LEAST_COEFFICIENT_BITS = 16
+"""Grid of coefficients of a combination that is aligned with another value."""
 COEFFICIENT_BITS = 20
 """Grid of coefficients, and of quotients of scales that aren't integers."""
 
@@ -73,16 +77,34 @@ def _scales(program: Program, inputs: _Scale, weights: int, dropped: Sequence[in
             case Multiply():
                 scales[step.name] = read[0] * read[1]
             case Normalise():
-                scales[step.name] = read[0] * (1 << step.bits) if step.bits > 0 else read[0] / (1 << -step.bits)
+                scales[step.name] = read[0] * type(read[0])(step.divisor)
             case Split():
                 scales[step.name] = 2 * read[0]
             case Refresh():
                 level = program.levels[step.inputs[0]]
                 if level < len(dropped):
-                    scales[step.name] = read[0] / dropped[level]
+                    scales[step.name] = _shortened(read[0] / dropped[level])
             case _:
-                scales[step.name] = _common_scale(read, _factors(step))
+                scales[step.name] = _aligned_scale(step, scales) or _common_scale(read, _factors(step))
     return scales
+
+
+def _aligned_scale(step: Step, scales: Mapping[str, _Scale]) -> _Scale | None:
+    """Return the scale with which a combination is aligned, if its factors are exact enough at it."""
+    if not isinstance(step, Combine) or step.aligned is None or not scales.keys() >= set(step.aligned):
+        return None
+    product, operand = step.aligned
+    scale = scales[product] / scales[operand]
+    finest = max(scales[name] for name in step.inputs)
+    return scale if log2(scale / finest) >= LEAST_COEFFICIENT_BITS else None
+
+
+def _shortened(scale: _Scale) -> _Scale:
+    """Return the scale to `SCALE_PRECISION_BITS`: numbers of exact ones would double in length with every product."""
+    if isinstance(scale, float):
+        return scale
+    unit = Fraction(2) ** (math.floor(log2(scale)) - SCALE_PRECISION_BITS)
+    return round(scale / unit) * unit
 
 
 def _factors(step: Step) -> tuple[float, ...]:
@@ -136,6 +158,8 @@ def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, flo
                 known[step.name] = read[0] ** 2
             case Multiply():
                 known[step.name] = read[0] * read[1]
+            case Combine(bound=float(bound)):
+                known[step.name] = bound
             case Combine():
                 terms = zip(step.coefficients, read, strict=True)
                 known[step.name] = abs(step.constant) + sum(abs(factor) * bound for factor, bound in terms)
@@ -213,7 +237,7 @@ def _step_noise(
         case Rearrange():
             return np.asarray(rearrange([noise[np.newaxis] for noise in read], step.indices)[0])
         case Normalise():
-            return np.asarray(np.ldexp(read[0], -step.bits))
+            return read[0] / step.divisor
         case Refresh() | Split():
             return read[0]
         case Combine() | Add():

@@ -41,6 +41,11 @@ ROTATION_LEAD_BITS = 2
 """Rotations leave about so many bits more noise than encryption, and hide as much more of an encoding's error."""
 SMALLEST_DROPPED_BITS = 25
 """Of smaller primes there are too few in a large ring."""
+WORKING_BITS_TRIED = 6
+"""Working scales above the least one that are considered, too: primes come in whole bits, and none below
+`SMALLEST_DROPPED_BITS`, so that a larger scale may take a smaller modulus."""
+WEIGHT_BITS_TRIED = 2
+"""The same of encoded weights."""
 INPUT_LEAD_BITS = 4
 """Fresh encryptions are less noisy than refreshed ones by about so many bits."""
 
@@ -103,9 +108,14 @@ def choose_scales(way: Way, degree: int, statistical_bits: int) -> Scales:
             high = middle
         else:
             low = middle + 1
-    trial = _Trial.at(way, degree, low, weight_bits)
-    output_bits, base_bits = trial.held_bits()
-    return Scales(degree, trial.input_bits, weight_bits, output_bits, base_bits, trial.dropped_bits)
+    least = _Trial.at(way, degree, low, weight_bits)
+    tried = [
+        _Trial.at(way, degree, low + more, weight_bits + of_weights)
+        for more in range(1 + WORKING_BITS_TRIED * bool(least.dropped_bits))
+        for of_weights in range(1 + WEIGHT_BITS_TRIED * way.packed)
+    ]
+    hiding = [trial.written() for trial in tried[1:] if trial.is_hidden(statistical_bits)]
+    return min([least.written(), *hiding], key=lambda scales: scales.total_bits)
 
 
 def _weight_scale_bits(way: Way, degree: int) -> int:
@@ -159,7 +169,7 @@ class _Trial:
     @property
     def dropped_primes(self) -> list[list[int]]:
         """Primes that each level drops: of each size the largest are the special one, then those that go first."""
-        taken = Counter([MAXIMUM_PRIME_BITS])
+        taken = Counter([MAXIMUM_PRIME_BITS] * self.way.special_primes)
         primes = []
         for level in self.dropped_bits:
             primes.append([largest_prime(self.degree, bits, taken[bits] + place) for place, bits in enumerate(level)])
@@ -172,7 +182,8 @@ class _Trial:
         # Where samples are split, nothing is dropped.
         excess = max(0, math.floor(min(refreshed, default=0.0)) - working_bits)
         count = min(-(-excess // MAXIMUM_PRIME_BITS), excess // SMALLEST_DROPPED_BITS)
-        taken = Counter([MAXIMUM_PRIME_BITS, *itertools.chain.from_iterable(self.dropped_bits)])
+        taken = Counter([MAXIMUM_PRIME_BITS] * self.way.special_primes)
+        taken.update(itertools.chain.from_iterable(self.dropped_bits))
         sizes = range(min(MAXIMUM_PRIME_BITS, excess // count), SMALLEST_DROPPED_BITS - 1, -1) if count else ()
         there = (bits for bits in sizes if largest_prime(self.degree, bits, taken[bits] + count - 1))
         return (next(there, 0),) * count if count else ()
@@ -185,7 +196,12 @@ class _Trial:
         least_bits = least_flooding_bits(self.degree, self.way.output_components)
         return added.bits >= least_bits and noise <= math.ldexp(added.deviation, -statistical_bits)
 
-    def held_bits(self) -> tuple[int, int]:
+    def written(self) -> Scales:
+        """Return the scales and sizes of primes."""
+        output_bits, base_bits = self._held_bits()
+        return Scales(self.degree, self.input_bits, self.weight_bits, output_bits, base_bits, self.dropped_bits)
+
+    def _held_bits(self) -> tuple[int, int]:
         """Return the modulus for outputs, and one that, with what is dropped later, holds what is refreshed too."""
         dropped = [sum(map(math.log2, level)) for level in self.dropped_primes]
         output_bits, base_bits = held_bits(self.way, self.scales, dropped)

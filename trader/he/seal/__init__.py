@@ -9,6 +9,7 @@ from trader.he.seal.encryption_parameters import (
     MAXIMUM_PRIME_BITS,
     Parameters,
     conjugation_element,
+    digit_places,
     parameters,
     rotation_element,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "SecretKey",
     "Seeded",
     "conjugation_element",
+    "digit_places",
     "largest_prime",
     "parameters",
     "rotation_element",
