@@ -239,21 +239,27 @@ def _add_few_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan
     Packing pays up to the number of samples at which the products and rotations that it costs outweigh the ciphertexts
     that it saves.
     """
-    try:
-        program = build_program(problem.model.graph, plan.polynomials, staged=True, packed=True)
-    except PlanError:
+    way = _packed_way(problem, plan)
+    if way is None:
         return plan
-    steps = [step for step in program.steps if isinstance(step, Affine)]
-    entries = (step.size * math.prod(step.shape) for step in steps)
-    if max(entries, default=LARGEST_MAP + 1) > LARGEST_MAP or max(program.components.values()) > LARGEST_COMPONENTS:
-        return plan
-    way = Way(problem, program, _approximation_of(plan), affine_maps(problem.model, program))
     for degree in MAXIMUM_MODULUS_BITS[problem.policy.security_bits]:
         packed = _pack(way, degree) if degree >= SMALLEST_PACKED_DEGREE else None
         if packed is not None:
             limit = _few_samples_limit(problem.model.graph, plan, packed)
             return plan.model_copy(update={"few_samples": packed, "few_samples_limit": limit}) if limit else plan
     return plan
+
+
+def _packed_way(problem: PlanningProblem, plan: BatchedPlan) -> Way | None:
+    try:
+        program = build_program(problem.model.graph, plan.polynomials, staged=True, packed=True)
+    except PlanError:
+        return None
+    steps = [step for step in program.steps if isinstance(step, Affine)]
+    entries = (step.size * math.prod(step.shape) for step in steps)
+    if max(entries, default=LARGEST_MAP + 1) > LARGEST_MAP or max(program.components.values()) > LARGEST_COMPONENTS:
+        return None
+    return Way(problem, program, _approximation_of(plan), affine_maps(problem.model, program))
 
 
 def _pack(way: Way, degree: int) -> PackedPlan | None:
