@@ -73,6 +73,10 @@ TrialChoice = Annotated[
 GridFile = Annotated[
     Path | None, typer.Option(help="Bins for an ensemble of trees: a file of `model grid`, or your own.")
 ]
+ColumnsChoice = Annotated[
+    bool,
+    typer.Option("--all-columns/--used-columns", help="Whether buyers encrypt columns that no tree reads, too."),
+]
 Endpoint = Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")]
 
 
@@ -94,6 +98,7 @@ def prepare_command(
     proof_gib: ProofGib = None,
     trial: TrialChoice = None,
     grid: GridFile = None,
+    all_columns: ColumnsChoice = True,
     endpoint: Endpoint = "",
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
@@ -111,6 +116,7 @@ def prepare_command(
         seller=_seller_address(seller) if seller else NOBODY,
         srs=ceremony_srs if srs is SrsSource.CEREMONY else development_srs,
         endpoint=endpoint,
+        all_columns=all_columns,
         grid=None if grid is None else read_grid(grid),
         inspect=cost.find,
     )

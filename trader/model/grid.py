@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 from trader.model.errors import DataError
 
 _DIGITS = 3
+PREFERRED = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.5)
+"""Distances between edges, times a power of ten: they say of a range no more than these few steps."""
+CLEARLY_BETTER_BITS = 0.5
+"""Edges at equal ratios are taken where they tell this much more of values than those at equal distances."""
 INTEGERS_PER_BIN = 4
 """Columns of integers, up to so many for each bin, have edges halfway between integers."""
 
@@ -100,19 +104,24 @@ def _edges(values: NDArray[np.float64], bins: int) -> tuple[float, ...]:
     if np.array_equal(values, np.rint(values)) and high - low < INTEGERS_PER_BIN * bins:
         step = math.ceil((high - low + 1) / bins)
         return tuple(float(edge) - 0.5 for edge in range(int(low) + step, int(high) + 1, step))
-    span = _rounded(high - low, up=True)
-    start = math.floor(low / span * bins) * span / bins
-    even = start + span / bins * np.arange(1, bins)
-    unit = _rounded(float(np.median(np.abs(values))) or span / bins)
-    ratios = unit * np.sinh(np.linspace(math.asinh(low / unit), math.asinh(high / unit), bins + 1)[1:-1])
-    candidates = [_cleaned(np.asarray(edges)) for edges in (even, ratios)]
-    return max(candidates, key=lambda edges: _spread(values, edges))
+    unit = _rounded(float(np.median(np.abs(values))) or high - low)
+    even = _cleaned(_steps(low, high, bins))
+    ratios = _cleaned(unit * np.sinh(_steps(math.asinh(low / unit), math.asinh(high / unit), bins)))
+    return ratios if _spread(values, ratios) > _spread(values, even) + CLEARLY_BETTER_BITS else even
 
 
-def _rounded(value: float, *, up: bool = False) -> float:
-    """Return a positive number to one digit, which says of data no more than its order of magnitude."""
+def _steps(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    """Return multiples of a preferred number that divide a range, with both ends beyond the last ones."""
+    least = (high - low) / (bins - 1)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(number * power for number in PREFERRED if number * power >= least)
+    return np.asarray(step * np.arange(math.floor(low / step) + 1, math.ceil(high / step)), dtype=np.float64)
+
+
+def _rounded(value: float) -> float:
+    """Return a positive number to one digit."""
     power = 10.0 ** math.floor(math.log10(value))
-    return float((math.ceil if up else round)(value / power) * power)
+    return float(round(value / power) * power)
 
 
 def _cleaned(edges: NDArray[np.float64]) -> tuple[float, ...]:

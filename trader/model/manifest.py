@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from trader.model.documents import Section, describe_fault
-from trader.model.errors import ManifestError
+from trader.model.errors import DataError, ManifestError
 from trader.model.graph import Graph
 from trader.model.grid import Grid
 from trader.model.postprocessing import PostProcessing
@@ -75,12 +75,17 @@ class InputSchema(Section):
 
     @property
     def grid(self) -> Grid | None:
-        """The bins that the model reads; None if it reads numbers.
-
-        Raises:
-            DataError: the edges are none.
-        """
+        """The bins that the model reads; None if it reads numbers."""
         return Grid(self.edges) if self.edges else None
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        """Edges are those of bins."""
+        try:
+            Grid(self.edges)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class OutputSchema(Section):

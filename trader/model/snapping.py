@@ -29,21 +29,28 @@ ROUNDING_BITS = 11
 """Leaves are rounded so finely that outputs move by about the 2^-11th part of their range."""
 
 
-def fit_grid(lowered: LoweredModel, samples: NDArray[np.float64], grid: Grid | None = None) -> LoweredModel:
+def fit_grid(
+    lowered: LoweredModel, samples: NDArray[np.float64], grid: Grid | None = None, *, all_columns: bool = True
+) -> LoweredModel:
     """Return an ensemble of trees that reads bins, its thresholds moved to edges and its leaves to be rounded.
 
     Args:
         lowered: It reads samples in the units of the ONNX file.
         samples: Like those that buyers will test with, [n, F].
         grid: As many bins of `make_grid` as serve if not given.
+        all_columns: Whether columns that no decision reads have bins, too; else everybody sees which they are.
 
     Raises:
-        DataError: Something else than decisions reads a column.
+        DataError: Something else than decisions reads a column, or the grid is for another number of columns.
     """
     layer, trees = _decisions(lowered.graph)
+    if grid is not None and len(grid.edges) != samples.shape[1]:
+        raise DataError(f"the grid has {len(grid.edges)} columns, the model takes {samples.shape[1]}")
     exact = _outputs(lowered, layer, samples)
     made = lowered
-    for tried in (make_grid(samples, count) for count in BINS) if grid is None else (grid,):
+    kept = set(range(samples.shape[1])) if all_columns else set(_thresholds(lowered, layer)[0].tolist())
+    for whole in (make_grid(samples, count) for count in BINS) if grid is None else (grid,):
+        tried = Grid(tuple(edges if column in kept else () for column, edges in enumerate(whole.edges)))
         made = _on_grid(lowered, layer, samples, tried)
         moved = evaluate_graph(made.graph, tried.bins(samples).astype(np.float64), lowered_parameters(made))
         if _agree(lowered.post_processing, exact, moved[made.graph.output]):

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.he import PlanningProblem
-from trader.he.planning.policy import DEFAULT_POLICY, SecurityPolicy
+from trader.he import PlanningProblem, SecurityPolicy
 from trader.model import (
     CanonicalModel,
     Grid,
@@ -28,8 +27,9 @@ DEFAULT_INPUT_MAGNITUDE = 8.0
 """Largest |input| without calibration data: standardised features rarely lie further out."""
 CALIBRATION_MARGIN = 2.0
 """Buyers' data may reach so many times further out than the calibration data, at least."""
-INTEGER_ERROR_BUDGET = 0.25
-"""Outputs of trees are integers, and are rounded: half of what would still be exact."""
+ANY_POLICY = SecurityPolicy()
+INTEGER_ERROR_BUDGET = 0.4
+"""Outputs of trees are integers, and are rounded: a little less than what would still be exact."""
 LARGEST_REACH = 64
 """Exponents in the manifest are no larger."""
 
@@ -54,7 +54,7 @@ class PlanningData:
     output_reach: float | None = None
     edges: tuple[int, ...] = ()
 
-    def problem(self, canonical: CanonicalModel, policy: SecurityPolicy = DEFAULT_POLICY) -> PlanningProblem:
+    def problem(self, canonical: CanonicalModel, policy: SecurityPolicy = ANY_POLICY) -> PlanningProblem:
         """Return what is asked of a plan for the model."""
         magnitude = self.input_magnitude
         if not self.edges:

@@ -90,6 +90,7 @@ class PrepareOptions:
         insist: allow quotas that could give the model away, and answers that differ from the model's.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
         grid: bins that the thresholds of trees move to; as many of `trader.model.make_grid` as serve if not given.
+        all_columns: whether buyers encrypt the columns that no tree reads, too: who leaves them out says which.
         policy: the security that the seller asks of the encryption.
         inspect: may refuse the circuit, for instance because this machine can't prove it (`zk.measure_cost`).
     """
@@ -105,6 +106,7 @@ class PrepareOptions:
     insist: bool = False
     srs: SrsProvider = development_srs
     grid: Grid | None = None
+    all_columns: bool = True
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
     inspect: Inspect = lambda _circuit, _srs: None
 
@@ -144,12 +146,18 @@ def prepare(
     if calibration is not None:
         samples = read_samples(calibration, lowered.graph.features)
         data = CalibrationData(samples, _run_original(file, samples, options))
-        trees = lowered.graph.has_trees
-        lowered = fit_grid(lowered, samples, options.grid) if trees else fit_units(lowered, samples)
+        lowered = _fit(lowered, samples, options)
     package = _assemble(lowered, data, options, out, step)
     step("writing the package")
     _write_whole(package, out, password)
     return package
+
+
+def _fit(lowered: LoweredModel, samples: NDArray[np.float64], options: PrepareOptions) -> LoweredModel:
+    """Return the model in units, or on bins, that suit the data."""
+    if lowered.graph.has_trees:
+        return fit_grid(lowered, samples, options.grid, all_columns=options.all_columns)
+    return fit_units(lowered, samples)
 
 
 @dataclass(frozen=True, slots=True)

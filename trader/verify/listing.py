@@ -296,7 +296,7 @@ def _check_plan(manifest: Manifest, graph: Graph, policy: BuyerPolicy) -> HePlan
     except PlanError as error:
         raise ListingPlanError(f"{error}. Choose another listing.") from error
     edges = tuple(map(len, manifest.input.edges))
-    if plan.edges != edges:
+    if plan.edges != edges or graph.has_trees != bool(edges):
         raise ListingPlanError("the encryption plan is for other bins than the manifest has. Choose another listing.")
     found = (plan.columns, plan.outputs, plan.scale_bits, plan.input_magnitude)
     expected = (graph.features, graph.outputs, manifest.scale_bits, manifest.input.magnitude)

@@ -16,7 +16,8 @@ what a buyer asks of one before any key is made.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -45,6 +46,14 @@ GUARD_BITS = 2
 """Outputs stay this far below the modulus: one for the sign, one as two of their coefficients are read as a sum."""
 
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except PrecisionError as error:
+        raise PlanError(f"the model can't be tested under this plan: {error}") from error
 
 
 class HePlan(PlanFields, ABC):
@@ -114,8 +123,15 @@ class HePlan(PlanFields, ABC):
         return {a.node: Polynomial(a.coefficients, a.radius) for a in self.activations}
 
     def program(self, graph: Graph) -> Program:
-        """Return what is carried out under this plan for a public graph."""
-        tested = thermometer_graph(graph, self.edges) if self.edges else graph
+        """Return what is carried out under this plan for a public graph.
+
+        Raises:
+            PlanError: The plan is for trees, and the graph is none that it suits.
+        """
+        tested = graph
+        if self.edges:
+            with _fitting():
+                tested = thermometer_graph(graph, self.edges)
         return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
 
     # What is encrypted, and evaluated.
@@ -137,10 +153,8 @@ class HePlan(PlanFields, ABC):
         """
         if not self.edges:
             return model
-        try:
+        with _fitting():
             return thermometer_model(model, self.edges)
-        except PrecisionError as error:
-            raise PlanError(f"the model can't be tested under this plan: {error}") from error
 
     @property
     def is_exact(self) -> bool:
