@@ -31,9 +31,9 @@ from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.model.graph import Graph
 from trader.model.nodes import Activation
 
-APPROXIMATION_BUDGET = 0.008
+APPROXIMATION_BUDGET = 0.0095
 """Error that polynomials for activations may make in 99 % of the calibration data's outputs, as part of their range: a
-package may be off by 0.01 (`trader.package.fidelity`), and rounding takes some of it."""
+package may be off by 0.01 (`trader.package.fidelity`), and rounding takes a little of it."""
 STATISTICAL_BITS = 40
 """Distance between flooding noise and the noise that it hides, where the ring has room for it."""
 SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}

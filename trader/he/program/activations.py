@@ -92,11 +92,11 @@ def approximation_error(
 def relative_error_99(
     model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
 ) -> float:
-    """Return how far polynomials move 99 % of the calibration data's outputs at most, as part of each one's range."""
+    """Return how far polynomials move 99 % of the calibration data's outputs at most, as part of the outputs' range."""
     exact, moved = _outputs(model, polynomials, calibration)
-    ranges = np.ptp(exact, axis=0)
-    relative = np.abs(moved - exact) / np.where(ranges > 0, ranges, max(float(ranges.max()), 2.0**-64))
-    return float(np.quantile(relative.max(axis=1), 0.99)) if np.isfinite(moved).all() else math.inf
+    if not np.isfinite(moved).all():
+        return math.inf
+    return float(np.quantile(np.abs(moved - exact).max(axis=1), 0.99)) / max(float(np.ptp(exact)), 2.0**-64)
 
 
 def _outputs(
