@@ -13,6 +13,7 @@ worst public key that can be proven brings in (`least_flooding_bits`).
 To the plan for one sample per slot are then added, where they pay, one for few samples and one for many.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from trader.he.planning.scales import Scales, choose_scales
 from trader.he.planning.writing import missing_bits, write_plan
 from trader.he.program.activations import DEGREES, approximation_error, fit_activations, relative_error_99
 from trader.he.program.steps import Affine, Refresh, build_program
-from trader.he.seal import MAXIMUM_PRIME_BITS
+from trader.he.seal import MAXIMUM_PRIME_BITS, digit_places
 from trader.model.graph import Graph
 from trader.model.nodes import Activation
 
@@ -264,16 +265,25 @@ def _packed_way(problem: PlanningProblem, plan: BatchedPlan) -> Way | None:
 
 def _pack(way: Way, degree: int) -> PackedPlan | None:
     """Return a packed plan for a ring, with keys of few digits, and few keys, where they are most of a request."""
-    plan = _consider(way, degree).plan
-    if plan is None and degree < max(SPECIAL_PRIME_BITS):
+    if choose_scales(way, degree, way.problem.least_statistical_bits).primes <= MOST_DIGITS:
+        plan = _consider(way, degree).plan
+        return plan if isinstance(plan, PackedPlan) else None
+    if degree < max(SPECIAL_PRIME_BITS):
         return None
-    if isinstance(plan, PackedPlan) and plan.primes <= MOST_DIGITS:
-        return plan
     spaced = [replace(way, key_spacing=spacing) for spacing in KEY_SPACINGS]
     way = min(spaced, key=lambda way: _rotation_cost(way, degree))
-    found = [_consider(replace(way, special_primes=count), degree).plan for count in SPECIAL_PRIMES]
-    plans = [plan for plan in (plan, *found) if isinstance(plan, PackedPlan)]
-    return min(plans, key=lambda plan: plan.request_bytes(TYPICAL_SAMPLES), default=None)
+    scales = choose_scales(way, degree, way.problem.least_statistical_bits)
+    sizes = list(itertools.chain.from_iterable(scales.dropped_bits))
+    sizes += [MAXIMUM_PRIME_BITS] * (scales.primes - len(sizes))
+
+    def key_rows(count: int) -> int:
+        return len(digit_places(sizes, [MAXIMUM_PRIME_BITS] * count)) * (scales.primes + count)
+
+    for count in sorted(SPECIAL_PRIMES, key=key_rows):
+        plan = _consider(replace(way, special_primes=count), degree).plan
+        if isinstance(plan, PackedPlan):
+            return plan
+    return None
 
 
 def _rotation_cost(way: Way, degree: int) -> int:
