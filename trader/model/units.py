@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.graph import INPUT, Graph
+from trader.model.hidden_units import equalise_units
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
 from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
@@ -54,8 +55,9 @@ def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray
 
 
 def fit_units(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
-    """Return the same model with exponents for its inputs and outputs that suit samples [n, F]."""
-    return _fit_outputs(_fit_inputs(lowered, samples), samples)
+    """Return the same model with exponents for its inputs and outputs, and hidden units, that suit samples [n, F]."""
+    fitted = _fit_outputs(_fit_inputs(lowered, samples), samples)
+    return equalise_units(fitted, scale_inputs(fitted, samples), lowered_parameters(fitted))
 
 
 def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:

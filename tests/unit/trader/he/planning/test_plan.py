@@ -248,6 +248,10 @@ def test_layouts_follow_the_number_of_samples(layered):
         ("many_samples", {"unfolded": True}),
         ("many_samples", {"response_primes": 8}),
         ("few_samples", {"response_primes": 5}),
+        ("few_samples", {"special_primes": 8}),
+        ("few_samples", {"special_primes": 0}),
+        ("few_samples", {"key_spacing": 0}),
+        ("many_samples", {"special_primes": 2}),
     ],
 )
 def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change):
@@ -269,6 +273,9 @@ def test_all_layouts_are_written_with_the_same_fields(layered):
     [
         {"weight_scale_bits": False},
         {"weight_scale_bits": 20},
+        {"special_primes": 2},
+        {"special_primes": True},
+        {"key_spacing": 2},
         {"maps": [[1, 1]]},
         {"paired": 0},
         {"paired": True},
