@@ -1,7 +1,7 @@
 """Keys, encryption and decryption by SEAL, through TenSEAL's raw bindings.
 
-Nothing else imports them, but for `trader.he.seal.process`. The bindings read and write files only; an anonymous file
-in memory serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
+Nothing else imports them, but for `trader.he.seal.process`. The bindings read files only; an anonymous file in memory
+serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
 """
 
 from collections.abc import Callable, Iterator, Sequence
