@@ -324,7 +324,7 @@ def scale_doubles(values: NDArray[np.float64], factor: int, prime: int) -> None:
 
 @_inlined
 def _multiply_doubles(left: Any, right: Any, q: Any, inverse: Any) -> Any:
-    """left·right mod q for centred residues, to within q: what rounding takes from the product is exact (Dekker, 1971)."""
+    """left·right mod q for centred residues, to within q: what the product rounds away is exact (Dekker, 1971)."""
     product = left * right
     rest = fused(left, right, -product)
     return fused(-np.rint(product * inverse), q, product) + rest

@@ -130,7 +130,7 @@ def test_secret_key_is_not_shown(key):
 
 
 def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
-    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_RESIDUES", 4)
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
     found, steps = {}, []
@@ -142,7 +142,7 @@ def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
 
 
 def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch):
-    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_RESIDUES", 4)
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     started = []
 
