@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.he_costs import cost_rows
 from benchmarks.he_networks import network_rows
+from benchmarks.he_trees import tree_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.he.planning.parameters import plan_parameters
@@ -112,6 +113,7 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
     yield from network_rows(quick)
+    yield from tree_rows(quick, 1 if quick else 3)
     task = Task.make(network, 1)
     yield from cost_rows(task.model, task.plan, runs)
 

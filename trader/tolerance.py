@@ -30,12 +30,14 @@ def needed_tolerance(plan: HePlan, output_scale_bits: int) -> int:
     """Return the tolerance that an honest trade needs, in units of the instances.
 
     It is the plan's bound on the error of a decrypted output (polynomials that stand for activations included), and the
-    one step of the grid by which dithered rounding moves it.
+    one step of the grid by which dithered rounding moves it; nothing where outputs are exact.
 
     Args:
         plan: The encryption plan; its error is what the seller states.
         output_scale_bits: Scale of the instances.
     """
+    if plan.is_exact:
+        return 0
     # Exact: a hostile plan's error may be the largest float, and must be refused or judged like any other.
     step = Fraction(1, 1 << commit_scale_bits(output_scale_bits))
     return math.ceil((Fraction(plan.largest_error) + step) * (1 << output_scale_bits))

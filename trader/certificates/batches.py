@@ -10,7 +10,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex
 
 from trader.certificates.errors import CertificationError
-from trader.model import DataError, quantise_inputs
+from trader.model import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +59,7 @@ def batches_of(dataset: Dataset, model: PublicModel) -> NDArray[np.int64]:
         DataError: a value is out of the model's input range.
     """
     manifest, k = model.manifest, model.circuit.audit_samples
-    inputs = quantise_inputs(
-        dataset.samples, model.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
-    )
+    inputs = manifest.quantise(dataset.samples, model.graph)
     padded = np.pad(inputs, ((0, -len(inputs) % k), (0, 0)))
     return padded.reshape(-1, k, model.circuit.features)
 

@@ -137,6 +137,14 @@ def _prepare() -> Command:
     return prepare_command
 
 
+@model.command(name="grid", cls=Deferred)
+def _grid() -> Command:
+    """Divide columns into bins, by the order of magnitude of their ranges; a tree trained on bins loses nothing."""
+    from trader.cli.grid import grid_command
+
+    return grid_command
+
+
 @model.command(name="try", cls=Deferred)
 def _try() -> Command:
     """Test the model on encrypted data, both roles on this machine, and report."""

@@ -31,7 +31,7 @@ from trader.cli.trial_report import (
 from trader.errors import CallerError
 from trader.files import write_file
 from trader.he import forecast, parse_plan
-from trader.model import parse_manifest, quantise_inputs, read_labels, read_samples
+from trader.model import parse_manifest, read_labels, read_samples
 from trader.package import PublicPackage, open_circuit, read_canonical, read_package_srs
 from trader.rehearsal.proving import prove_and_verify
 from trader.rehearsal.trial import run_trial
@@ -67,9 +67,8 @@ class _Opened:
 
     def read_inputs(self, file: Path) -> NDArray[np.int64]:
         """Return the samples of a file, quantised: [n, F]."""
-        graph, schema = self.canonical.graph, self.manifest.input
-        samples = read_samples(file, graph.features)
-        return quantise_inputs(samples, graph, self.manifest.scale_bits, schema.exponents, schema.magnitude)
+        graph = self.canonical.graph
+        return self.manifest.quantise(read_samples(file, graph.features), graph)
 
 
 def try_command(

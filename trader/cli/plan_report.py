@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trader.he import STATISTICAL_BITS, HePlan, PlanningProblem, candidates, charged_samples, forecast
+from trader.he import STATISTICAL_BITS, HePlan, candidates, charged_samples, forecast
 from trader.model import read_samples
 from trader.package import parameter_bits, planning_data
 
@@ -84,9 +84,7 @@ def alternative_rows(
             needs them (see `can_list_alternatives`).
     """
     samples = None if calibration is None else read_samples(calibration, canonical.graph.features)
-    data = planning_data(canonical, manifest.input.exponents, samples)
-    magnitude, calibrated = data.input_magnitude, data.calibration
-    problem = PlanningProblem(canonical, data.bounds, input_magnitude=magnitude, calibration=calibrated)
+    data = planning_data(canonical, manifest.input.exponents, samples, manifest.input.grid)
     return [
         {
             "ring_degree": candidate.ring_degree,
@@ -96,7 +94,7 @@ def alternative_rows(
             "room_bits": candidate.room_bits,
             "rejected": candidate.rejected or "it costs more or is less exact than the plan",
         }
-        for candidate in candidates(problem)
+        for candidate in candidates(data.problem(canonical))
         if candidate.plan != plan.batched
     ]
 

@@ -17,7 +17,7 @@ from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.cli.proof_cost import ProofCostFinder
 from trader.errors import AccountError, CallerError
 from trader.files import write_file
-from trader.model import DEFAULT_PROOFS
+from trader.model import DEFAULT_PROOFS, read_grid
 from trader.model.manifest import NOBODY, ModelCard
 from trader.package import DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from zk import WorkerLimits, ceremony_srs, development_srs
@@ -70,6 +70,13 @@ TrialChoice = Annotated[
     bool | None,
     typer.Option(help="Make a proof now, or estimate its cost; by default a proof is made if it is quick."),
 ]
+GridFile = Annotated[
+    Path | None, typer.Option(help="Bins for an ensemble of trees: a file of `model grid`, or your own.")
+]
+ColumnsChoice = Annotated[
+    bool,
+    typer.Option("--all-columns/--used-columns", help="Whether buyers encrypt columns that no tree reads, too."),
+]
 Endpoint = Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")]
 
 
@@ -90,6 +97,8 @@ def prepare_command(
     proof_seconds: ProofSeconds = 3600,
     proof_gib: ProofGib = None,
     trial: TrialChoice = None,
+    grid: GridFile = None,
+    all_columns: ColumnsChoice = True,
     endpoint: Endpoint = "",
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
@@ -107,6 +116,8 @@ def prepare_command(
         seller=_seller_address(seller) if seller else NOBODY,
         srs=ceremony_srs if srs is SrsSource.CEREMONY else development_srs,
         endpoint=endpoint,
+        all_columns=all_columns,
+        grid=None if grid is None else read_grid(grid),
         inspect=cost.find,
     )
     password, made_up_for = _package_password(password_file, out)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ledger import EntryKind
 from trader.demo.setup import WEI_PER_ETHER
-from trader.model import evaluate_exact, output_scale_bits, quantise_inputs
+from trader.model import evaluate_exact, output_scale_bits
 from trader.trade import Role, State
 from trader.verify.detection import detection_probability
 
@@ -151,9 +151,7 @@ def _losses(ending: Ending) -> str:
 def _exact_outputs(trained: DemoModel, package: SellerPackage) -> NDArray[np.float64]:
     """Return outputs of the canonical model in real units, from integers."""
     manifest, canonical = package.manifest, package.canonical
-    inputs = quantise_inputs(
-        trained.test_samples, canonical.graph, canonical.scale_bits, manifest.input.exponents, manifest.input.magnitude
-    )
+    inputs = manifest.quantise(trained.test_samples, canonical.graph)
     scale = 2.0 ** output_scale_bits(canonical.graph, canonical.scale_bits)
     return evaluate_exact(canonical, inputs).astype(np.float64) / scale
 

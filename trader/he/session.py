@@ -106,7 +106,7 @@ class ClientSession:
         """Return the request for a test set, under fresh keys; a session makes one.
 
         Args:
-            inputs: [n, F] integers at scale `plan.scale_bits` (`trader.model.quantise_inputs`).
+            inputs: [n, columns] integers at scale `plan.scale_bits`, or bins (`trader.model.quantise_inputs`).
             progress: called as ciphertexts are made.
             path: of the file to which the request is written; without one it is in memory.
             context: what the request is for; the seller refuses it in another one.
@@ -126,7 +126,7 @@ class ClientSession:
         request = RequestParts(plan, self._samples, parameters, writer.parts)
         nonce = os.urandom(NONCE_BYTES)
         self._write_keys(request, nonce, context)
-        values, size = np.ldexp(inputs, -plan.scale_bits), plan.samples_per_batch
+        values, size = np.ldexp(plan.encode(inputs), -plan.scale_bits), plan.samples_per_batch
         packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
         places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
         keys.secret.encrypt_all(
@@ -156,10 +156,12 @@ class ClientSession:
     def _check_inputs(self, inputs: NDArray[np.int64]) -> None:
         if self._request_digest:
             raise SessionError("this session has encrypted its test set; open a new one, with new keys, for another")
-        if inputs.ndim != 2 or inputs.shape[1] != self.plan.features or not len(inputs):
-            raise SessionError(f"inputs have shape {inputs.shape}, the plan takes [n, {self.plan.features}]")
+        if inputs.ndim != 2 or inputs.shape[1] != self.plan.columns or not len(inputs):
+            raise SessionError(f"inputs have shape {inputs.shape}, the plan takes [n, {self.plan.columns}]")
         if self._samples not in (0, len(inputs)):
             raise SessionError(f"the keys are for {self._samples} samples, the test set has {len(inputs)}")
+        if inputs.dtype == np.int64 and self.plan.edges:
+            return  # a number of any size lies in some bin
         limit = self.plan.input_magnitude * 2.0**self.plan.scale_bits
         largest = int(max(inputs.max(), -inputs.min()))
         if inputs.dtype != np.int64 or largest > limit:
@@ -169,7 +171,7 @@ class ClientSession:
             )
 
     def decrypt(self, response: Buffer, progress: Progress | None = None) -> NDArray[np.float64]:
-        """Raw outputs [n, O] of the samples that this session encrypted, in order.
+        """Raw outputs [n, O] of the samples that this session encrypted, in order; integers, exactly, for trees.
 
         What is returned must not leave the buyer as it is: raw decryptions give the key away (Li and Micciancio, 2021).
         Publish `commit_outputs` of it.
@@ -195,7 +197,7 @@ class ClientSession:
             rows[:] = plan.unpack(values, len(rows))
             if progress is not None:
                 progress(batch + 1, len(container.parts))
-        return outputs
+        return np.rint(outputs) if plan.is_exact else outputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,18 @@ from trader.model.errors import (
 )
 from trader.model.functions import ActivationKind, activate
 from trader.model.graph import INPUT, Graph, ParameterSpec, output_scale_bits, scale_bits_of
+from trader.model.grid import Grid, make_grid, read_grid
 from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
-from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.original import run_original
 from trader.model.plain import plain_model_bytes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.model.quantise import quantise_inputs
 from trader.model.reference import evaluate_exact
+from trader.model.snapping import fit_grid
+from trader.model.thermometer import thermometer, thermometer_bounds, thermometer_graph, thermometer_model
 from trader.model.units import fit_units, lowered_parameters, scale_inputs
 
 __all__ = [
@@ -51,6 +54,8 @@ __all__ = [
     "CanonicalModel",
     "DataError",
     "Graph",
+    "Grid",
+    "Leaves",
     "Linear",
     "LinearParameters",
     "LoweredModel",
@@ -74,12 +79,14 @@ __all__ = [
     "evaluate_exact",
     "evaluate_graph",
     "evaluate_values",
+    "fit_grid",
     "fit_units",
     "hidden_proofs",
     "interval_bounds",
     "load_onnx",
     "lower_model",
     "lowered_parameters",
+    "make_grid",
     "measured_bounds",
     "output_scale_bits",
     "parse_architecture",
@@ -88,12 +95,17 @@ __all__ = [
     "plain_model_bytes",
     "quantise_inputs",
     "read_architecture",
+    "read_grid",
     "read_labels",
     "read_model",
     "read_samples",
     "run_original",
     "scale_bits_of",
     "scale_inputs",
+    "thermometer",
+    "thermometer_bounds",
+    "thermometer_graph",
+    "thermometer_model",
 ]
 
 

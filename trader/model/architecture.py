@@ -24,14 +24,14 @@ from trader.model.errors import ArchitectureError
 from trader.model.functions import ActivationKind
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.loading import parse_onnx, read_limited
-from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 
 OUTPUT = "output"
 FILE_NAME = "architecture.onnx"
 MAX_ARCHITECTURE_BYTES = 64 << 20
 
-_KINDS = {kind.__name__.lower(): kind for kind in (Linear, Square, Multiply, Add, Sum, Rearrange, Activation)}
+_KINDS = {kind.__name__.lower(): kind for kind in (Linear, Square, Multiply, Add, Sum, Rearrange, Activation, Leaves)}
 
 
 def architecture_bytes(graph: Graph) -> bytes:
@@ -79,6 +79,8 @@ def _describe(node: Node, graph: Graph) -> str:
             fields["terms"] = node.terms
         case Activation():
             fields |= {"kind": node.kind, "alpha": node.alpha, "beta": node.beta}
+        case Leaves():
+            fields |= {"trees": node.trees, "depth": node.depth}
     return json.dumps(fields, sort_keys=True)
 
 
@@ -150,6 +152,8 @@ def _read_node(
         return Sum(**common, terms=fields["terms"])
     if kind is Activation:
         return Activation(**common, kind=ActivationKind(fields["kind"]), alpha=fields["alpha"], beta=fields["beta"])
+    if kind is Leaves:
+        return Leaves(**common, trees=fields["trees"], depth=fields["depth"])
     if kind is Rearrange:
         indices = numpy_helper.to_array(constants[f"{common['name']}_indices"]).astype(np.int64)
         total = sum(sizes[name] for name in common["inputs"])

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from trader.model.canonical import CanonicalModel
 from trader.model.functions import activate, bound_activation
 from trader.model.graph import INPUT, Graph
-from trader.model.nodes import Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
-from trader.model.reference import rearrange
+from trader.model.nodes import Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.reference import leaves, rearrange
 from trader.model.sampling import reach
 
 
@@ -71,6 +71,8 @@ def evaluate_node(
             return rearrange(read, node.indices)
         case Activation():
             return activation(node, read[0])
+        case Leaves():
+            return leaves(read[0], node)
 
 
 def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
@@ -99,6 +101,8 @@ def interval_bounds(model: CanonicalModel, input_magnitude: float) -> dict[str, 
                 bound = rearrange([x[np.newaxis] for x in read], node.indices)[0]
             case Activation():
                 bound = bound_activation(node.kind, read[0], node.alpha, node.beta)
+            case Leaves():
+                bound = np.ones(node.shape)
         bounds[node.name] = bound
     return bounds
 

@@ -57,6 +57,8 @@ class CanonicalModel:
         actual = tuple(tensor.shape for tensor in self.tensors)
         if actual != expected:
             raise PrecisionError(f"canonical tensors have shapes {actual}, the architecture asks for {expected}")
+        if self.graph.has_trees and self.scale_bits:
+            raise PrecisionError("trees compare integers, so their grid is that of integers")
         if any(tensor.dtype != np.int32 for tensor in self.tensors):
             raise PrecisionError(f"canonical tensors are int32, not {[str(tensor.dtype) for tensor in self.tensors]}")
 
@@ -78,12 +80,18 @@ def canonicalise(
     Args:
         lowered: the model.
         scale_bits: lowered until every |θq| < 2^24, and further for deep models, whose scales grow beyond what the
-            audit circuit holds.
+            audit circuit holds; trees are integers.
         proofs: that may be published about the model without giving anything away, see `hidden_proofs`.
 
     Raises:
         PrecisionError: a parameter isn't finite, or no scale keeps a useful precision.
     """
+    if lowered.graph.has_trees:
+        if lowered.grid is None:
+            raise PrecisionError(
+                "an ensemble of trees is tested on bins of its columns: give data like that of buyers (--calibration)"
+            )
+        scale_bits = 0
     bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
     specs = tuple(replace(spec, salt_rows=_salt_rows(spec, proofs)) for spec in lowered.graph.parameters)
     tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))

@@ -22,8 +22,10 @@ MAX_LINE_CHARACTERS = 1 << 24
 MAX_ELEMENTS = 1 << 28
 
 
-def read_samples(path: Path, features: int) -> NDArray[np.float64]:
+def read_samples(path: Path, features: int | None = None) -> NDArray[np.float64]:
     """Read samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
+
+    Without a number of features it is as the file has them.
 
     Raises:
         DataError: the file can't be read, or has missing values or another number of columns; names the line.
@@ -33,6 +35,7 @@ def read_samples(path: Path, features: int) -> NDArray[np.float64]:
     array = _array(path, "x")
     if array.dtype.kind not in "fiub":
         raise DataError(f"{path.name} holds {array.dtype}, not numbers")
+    features = array[0].size if features is None and array.ndim >= 2 and len(array) else features or 0
     if array.ndim < 2 or not len(array) or array[0].size != features:
         raise DataError(f"{path.name} holds an array of shape {list(array.shape)}, the model takes [n, {features}]")
     rows = array.reshape(len(array), features).astype(np.float64)
@@ -90,9 +93,10 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _csv_numbers(path: Path, features: int) -> NDArray[np.float64]:
+def _csv_numbers(path: Path, features: int | None) -> NDArray[np.float64]:
     values = []
     rows = _csv_rows(path)
+    features = len(rows[0][1]) if features is None else features
     has_header = len(rows) > 1 and all(_number(text) is None for text in rows[0][1])
     for line, row in rows[has_header:]:
         if len(row) != features:

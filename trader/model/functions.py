@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 class ActivationKind(StrEnum):
     """A function; alpha and beta are the node's parameters."""
 
+    STEP = "step"
+    """1 for positive x, else 0: a decision of a tree."""
     RELU = "relu"
     """max(x, 0)."""
     LEAKY_RELU = "leaky_relu"
@@ -73,6 +75,7 @@ def _gelu_tanh(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _FUNCTIONS: dict[ActivationKind, Callable[[NDArray[np.float64], float, float], NDArray[np.float64]]] = {
+    ActivationKind.STEP: lambda x, _, __: np.where(x > 0, 1.0, 0.0),
     ActivationKind.RELU: lambda x, _, __: np.maximum(x, 0),
     ActivationKind.LEAKY_RELU: lambda x, alpha, _: np.where(x > 0, x, alpha * x),
     ActivationKind.ELU: lambda x, alpha, _: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),

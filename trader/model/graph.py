@@ -13,7 +13,12 @@ import math
 from dataclasses import dataclass
 
 from trader.model.functions import ActivationKind
-from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
+
+EXACT = frozenset({ActivationKind.RELU, ActivationKind.STEP})
+"""Activations that are not rounded."""
+MAX_TREE_DEPTH = 8
+"""Trees of depth 8 take three products in sequence encrypted, as those of depth 5 do; deeper ones would take four."""
 
 INPUT = "input"
 """Name of the value that holds the sample."""
@@ -100,9 +105,14 @@ class Graph:
 
     @property
     def rounded_activations(self) -> tuple[ActivationKind, ...]:
-        """Kinds of activations whose proofs are rounded: all but ReLU. Graphs without any are proven exactly."""
+        """Kinds of activations whose proofs are rounded: all but `EXACT`. Graphs without any are proven exactly."""
         kinds = (node.kind for node in self.nodes if isinstance(node, Activation))
-        return tuple(dict.fromkeys(kind for kind in kinds if kind is not ActivationKind.RELU))
+        return tuple(dict.fromkeys(kind for kind in kinds if kind not in EXACT))
+
+    @property
+    def has_trees(self) -> bool:
+        """Whether it decides: its inputs are then integers, compared with integers."""
+        return any(isinstance(node, Leaves) for node in self.nodes)
 
     def __post_init__(self) -> None:
         sizes = {INPUT: self.features}
@@ -156,13 +166,17 @@ def _fits(node: Node, read: list[int], parameters: tuple[ParameterSpec, ...]) ->
             return read == [size, size]
         case Square() | Activation():
             return read == [size]
+        case Leaves():
+            limits = 1 <= node.depth <= MAX_TREE_DEPTH and node.trees > 0
+            return limits and read == [node.trees * node.decisions] and size == node.trees << node.depth
 
 
 def scale_bits_of(graph: Graph, scale_bits: int) -> dict[str, int]:
     """Scale of every value of the graph, the input included.
 
     A value at scale c is an integer that stands for integer/2^c. Inputs and parameters have scale s; products add the
-    scales of their factors; where scales meet, the smaller ones are shifted up; activations other than `RELU` give s.
+    scales of their factors; where scales meet, the smaller ones are shifted up. Of activations, `RELU` keeps its scale,
+    others give s; the zeros and ones of `STEP`, and of leaves, are integers.
     """
     scales = {INPUT: scale_bits}
     for node in graph.nodes:
@@ -176,6 +190,8 @@ def scale_bits_of(graph: Graph, scale_bits: int) -> dict[str, int]:
                 scales[node.name] = sum(read)
             case Add() | Rearrange() | Sum():
                 scales[node.name] = max(read)
+            case Activation(kind=ActivationKind.STEP) | Leaves():
+                scales[node.name] = 0
             case Activation():
                 scales[node.name] = read[0] if node.kind is ActivationKind.RELU else scale_bits
     return scales

@@ -10,13 +10,18 @@ Read `Manifest` last; its parts come first.
 import math
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import rfc8785
 from eth_utils.crypto import keccak
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from trader.model.documents import Section, describe_fault
-from trader.model.errors import ManifestError
+from trader.model.errors import DataError, ManifestError
+from trader.model.graph import Graph
+from trader.model.grid import Grid
 from trader.model.postprocessing import PostProcessing
+from trader.model.quantise import quantise_inputs
 
 MAX_MANIFEST_BYTES = 4 << 20
 MAX_FEATURES = 1 << 24
@@ -57,6 +62,8 @@ class InputSchema(Section):
         exponents: per-feature powers of two (see `trader.model.lowering.LoweredModel.input_exponents`), or empty.
         magnitude: largest |x_j·2^e_j| that the HE plan allows.
         reach: |x_j·2^e_j| stays below 2^reach_j in data like the seller's, or empty where it gave none.
+        edges: by feature, ascending numbers of 32 bits between its bins (`trader.model.grid`); empty for a model that
+            reads numbers.
     """
 
     shape: tuple[Annotated[int, Field(ge=1, lt=1 << 24)], ...]
@@ -64,6 +71,21 @@ class InputSchema(Section):
     exponents: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
     magnitude: Annotated[float, Field(gt=0)]
     reach: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
+    edges: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def grid(self) -> Grid | None:
+        """The bins that the model reads; None if it reads numbers."""
+        return Grid(self.edges) if self.edges else None
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        """Edges are those of bins."""
+        try:
+            Grid(self.edges)
+        except DataError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class OutputSchema(Section):
@@ -241,6 +263,7 @@ class Manifest(Section):
             "input.shape": features < MAX_FEATURES,
             "input.exponents": len(self.input.exponents) in (0, features),
             "input.reach": len(self.input.reach) in (0, features),
+            "input.edges": len(self.input.edges) in (0, features) and not (self.input.edges and self.scale_bits),
             "input.feature_names": len(self.input.feature_names) in (0, features),
             "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
             "circuit.layout.outputs": self.circuit.layout.outputs == self.output.count,
@@ -253,6 +276,15 @@ class Manifest(Section):
         if wrong:
             raise ValueError(f"{', '.join(wrong)} contradicts the rest")
         return self
+
+    def quantise(self, samples: NDArray[Any], graph: Graph) -> NDArray[np.int64]:
+        """Return samples [n, …] as the integers that are encrypted and proven, [n, F] (`quantise_inputs`).
+
+        Raises:
+            DataError: they don't fit the model.
+        """
+        schema = self.input
+        return quantise_inputs(samples, graph, self.scale_bits, schema.exponents, schema.magnitude, schema.grid)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON.

@@ -114,4 +114,28 @@ class Activation:
     beta: float = 0.0
 
 
-Node: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Activation
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The leaf that every tree's decisions lead to, as 0 and 1: bits [trees, 2^depth - 1] to [trees, 2^depth].
+
+    Trees are complete. The decisions of one are in the order of a heap: those after decision i are 2i + 1, where it is
+    0, and 2i + 2, where it is 1; its leaves are in the order in which these lead to them.
+
+    Attributes:
+        trees: how many.
+        depth: decisions from the root to a leaf, at least 1.
+    """
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+    trees: int
+    depth: int
+
+    @property
+    def decisions(self) -> int:
+        """Decisions of one tree, 2^depth - 1."""
+        return (1 << self.depth) - 1
+
+
+Node: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Activation | Leaves

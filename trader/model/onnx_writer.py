@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from trader.model.functions import ActivationKind
 from trader.model.graph import INPUT, Graph
-from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
+from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
 
 OPSET = 13
 IR_VERSION = 8
@@ -104,6 +104,8 @@ def _write_node(writer: OnnxWriter, node: Node, inputs: list[str], output: str, 
             _write_rearrange(writer, node, inputs, output, input_size)
         case Activation():
             _write_activation(writer, node, inputs[0], output)
+        case Leaves():
+            _write_leaves(writer, node, inputs[0], output)
 
 
 def _write_rearrange(writer: OnnxWriter, node: Rearrange, inputs: list[str], output: str, input_size: int) -> None:
@@ -120,11 +122,41 @@ def _write_activation(writer: OnnxWriter, node: Activation, x: str, output: str)
     if node.kind in _OPERATORS:
         operator, attributes = _OPERATORS[node.kind]
         writer.node(operator, [x], output, **{name: getattr(node, name) for name in attributes})
+    elif node.kind is ActivationKind.STEP:
+        # Of integers, which is all that it is applied to.
+        before = writer.node("Sub", [x, writer.number(f"{node.name}_one", 1)], f"{node.name}_before")
+        limits = [writer.node("Relu", [value], f"{node.name}_{value}") for value in (x, before)]
+        writer.node("Sub", limits, output)
     elif node.kind is ActivationKind.CLIP:
         bounds = [writer.number(f"{node.name}_min", node.alpha), writer.number(f"{node.name}_max", node.beta)]
         writer.node("Clip", [x, *bounds], output)
     else:
         writer.node("Mul", [x, _write_gate(writer, node, x)], output)
+
+
+def _write_leaves(writer: OnnxWriter, node: Leaves, bits: str, output: str) -> None:
+    """Level by level: whoever reached a decision goes right where it is 1, and left else."""
+    name = node.name
+    shaped = [bits, writer.integers(f"{name}_trees", -1, node.trees, node.decisions)]
+    decisions = writer.node("Reshape", shaped, f"{name}_decisions")
+    axis, last = writer.integers(f"{name}_axis", 2), writer.integers(f"{name}_last", 3)
+    reached = writer.constant(f"{name}_root", np.ones((1, 1, 1), dtype=np.float32))
+    for level in range(node.depth):
+        ends = [
+            writer.integers(f"{name}_{end}_{level}", (1 << level + past) - 1)
+            for past, end in enumerate(("first", "after"))
+        ]
+        read = writer.node("Slice", [decisions, *ends, axis], f"{name}_level_{level}")
+        right = writer.node("Mul", [reached, read], f"{name}_right_{level}") if level else read
+        left = writer.node("Sub", [reached, right], f"{name}_left_{level}")
+        sides = [
+            writer.node("Unsqueeze", [side, last], f"{name}_{word}_side_{level}")
+            for side, word in ((left, "left"), (right, "right"))
+        ]
+        both = writer.node("Concat", sides, f"{name}_sides_{level}", axis=3)
+        shape = writer.integers(f"{name}_shape_{level}", -1, node.trees, 2 << level)
+        reached = writer.node("Reshape", [both, shape], f"{name}_reached_{level}")
+    writer.node("Reshape", [reached, writer.integers(f"{name}_shape", -1, *node.shape)], output)
 
 
 def _write_gate(writer: OnnxWriter, node: Activation, x: str) -> str:

@@ -19,6 +19,7 @@ from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 OUTPUT, RAW, LABEL = "output", "raw", "label"
+_SHARES = (("Sub", "negative"), ("Add", "positive"))
 
 
 def plain_model_bytes(
@@ -83,6 +84,11 @@ def _apply(writer: OnnxWriter, source: str, kind: PostProcessingKind, outputs: i
                 writer.node("Sigmoid", [writer.node("Neg", [source], "negated")], "negative"),
                 writer.node("Sigmoid", [source], "positive"),
             ]
+            writer.node("Concat", columns, OUTPUT, axis=1)
+            return 2
+        case PostProcessingKind.BINARY_SHARE:
+            half = writer.constant("half", np.full((1, 1), 0.5, dtype=np.float32))
+            columns = [writer.node(operator, [half, source], name) for operator, name in _SHARES]
             writer.node("Concat", columns, OUTPUT, axis=1)
             return 2
         case PostProcessingKind.ONE_VS_REST:

@@ -27,6 +27,8 @@ class PostProcessingKind(StrEnum):
     """Element by element: of models that predict a logarithm, as scikit-learn's Poisson and gamma regressors."""
     BINARY = "binary"
     """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
+    BINARY_SHARE = "binary_share"
+    """One number z becomes two columns, 1/2 - z and 1/2 + z: shares of votes, as of the trees of a forest."""
     ONE_VS_REST = "one_vs_rest"
     """Sigmoid element by element, divided by its sum along the last axis."""
     SOFTMAX = "softmax"
@@ -79,6 +81,8 @@ class PostProcessing(BaseModel):
                     return np.asarray(np.exp(z))
             case PostProcessingKind.BINARY:
                 return np.hstack([_sigmoid(-z), _sigmoid(z)])
+            case PostProcessingKind.BINARY_SHARE:
+                return np.hstack([0.5 - z, 0.5 + z])
             case PostProcessingKind.ONE_VS_REST:
                 return np.asarray(_sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True))
             case PostProcessingKind.SOFTMAX:
@@ -115,7 +119,7 @@ class PostProcessing(BaseModel):
 
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
-        if z.ndim != 2 or (self.kind is PostProcessingKind.BINARY and z.shape[1] != 1):
+        if z.ndim != 2 or (self.kind in _TWO_COLUMNS and z.shape[1] != 1):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
         classes = max(z.shape[1], 2)
         if self.labels and len(self.labels) != classes:
@@ -125,6 +129,9 @@ class PostProcessing(BaseModel):
 
 _BY_ELEMENT = (PostProcessingKind.NONE, PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
 """Kinds whose columns have nothing to do with each other, and need not be classes."""
+
+
+_TWO_COLUMNS = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from trader.model.canonical import PARAMETER_BITS, CanonicalModel
 from trader.model.functions import ActivationKind, activate
 from trader.model.graph import INPUT, scale_bits_of
-from trader.model.nodes import Activation, Add, Linear, Multiply, Rearrange, Square, Sum
+from trader.model.nodes import Activation, Add, Leaves, Linear, Multiply, Rearrange, Square, Sum
 
 FLOAT64_BITS = 53
 _HALF_BITS = 16
@@ -57,6 +57,8 @@ class _Integers:
                     value = rearrange(self._aligned(node), node.indices)
                 case Activation():
                     value = self._activation(node)
+                case Leaves():
+                    value = leaves(self._values[node.inputs[0]], node)
             self._values[node.name] = value
         return self._values
 
@@ -80,6 +82,8 @@ class _Integers:
         x = self._values[node.inputs[0]]
         if node.kind is ActivationKind.RELU:
             return np.asarray(np.maximum(x, 0), dtype=np.object_)
+        if node.kind is ActivationKind.STEP:
+            return np.asarray(np.asarray(x > 0, dtype=np.int64), dtype=np.object_)
         real = np.ldexp(x.astype(np.float64), -self._scales[node.inputs[0]])
         result = np.ldexp(activate(node.kind, real, node.alpha, node.beta), self._model.scale_bits)
         return np.rint(result).astype(np.int64).astype(np.object_)
@@ -89,6 +93,16 @@ def rearrange(values: list[NDArray[Any]], indices: NDArray[np.int64]) -> NDArray
     """Elements of the concatenation of values [n, size], 0 where an index is `ZERO` (which is -1, so the last one)."""
     zero = np.zeros((len(values[0]), 1), dtype=values[0].dtype)
     return np.concatenate([*values, zero], axis=1)[:, indices]
+
+
+def leaves(bits: NDArray[Any], node: Leaves) -> NDArray[Any]:
+    """Bits [n, trees·(2^depth - 1)] to ones at the leaves that they lead to, [n, trees·2^depth]."""
+    decisions = bits.reshape(len(bits), node.trees, node.decisions)
+    reached = np.ones_like(decisions[:, :, :1])
+    for level in range(node.depth):
+        right = reached * decisions[:, :, (1 << level) - 1 : (2 << level) - 1]
+        reached = np.stack([reached - right, right], axis=-1).reshape(len(bits), node.trees, 2 << level)
+    return reached.reshape(len(bits), -1)
 
 
 def exact_product(left: NDArray[Any], weights: NDArray[np.int32]) -> NDArray[np.object_]:

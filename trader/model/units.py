@@ -45,7 +45,9 @@ def lowered_parameters(lowered: LoweredModel) -> Parameters:
 
 
 def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what the graph reads for samples [n, F]: x_j·2^e_j, not rounded."""
+    """Return what the graph reads for samples [n, F]: x_j·2^e_j, not rounded, or bins."""
+    if lowered.grid is not None:
+        return lowered.grid.bins(samples).astype(np.float64)
     if not lowered.input_exponents:
         return samples
     return np.asarray(np.ldexp(samples, np.asarray(lowered.input_exponents, dtype=np.int32)))

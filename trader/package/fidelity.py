@@ -66,9 +66,8 @@ class Comparison:
 
     def measure(self) -> Fidelity:
         """Return the figures."""
-        inputs = quantise_inputs(
-            self.samples, self.canonical.graph, self.canonical.scale_bits, self.lowered.input_exponents
-        )
+        graph, scale_bits = self.canonical.graph, self.canonical.scale_bits
+        inputs = quantise_inputs(self.samples, graph, scale_bits, self.lowered.input_exponents, grid=self.lowered.grid)
         output = self.canonical.graph.output
         delivered = evaluate_values(self.canonical, inputs)[output]
         polynomials = self.plan.polynomials
@@ -148,6 +147,12 @@ class Comparison:
 
     def _blame(self) -> str:
         """Return what does most of the damage, and what helps: each thing is rounded alone."""
+        if self.lowered.grid is not None:
+            return (
+                f"Its thresholds moved to the edges of {max(self.lowered.grid.sizes) + 1} bins per column, of which "
+                "alone encrypted data can tell. Train it on data that has one value per bin, and prepare it with the "
+                "same grid: modelseal model grid DATA --snapped SNAPPED makes both; or use bins of your own (--grid)."
+            )
         exact = self._float_outputs()
 
         def damage(raw: NDArray[np.float64]) -> float:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.model import CanonicalModel, interval_bounds, measured_bounds, quantise_inputs
+from trader.he import PlanningProblem, SecurityPolicy
+from trader.model import (
+    CanonicalModel,
+    Grid,
+    interval_bounds,
+    measured_bounds,
+    quantise_inputs,
+    thermometer_bounds,
+    thermometer_model,
+)
 from trader.model.sampling import reach, reaches
 
 if TYPE_CHECKING:
@@ -18,6 +27,9 @@ DEFAULT_INPUT_MAGNITUDE = 8.0
 """Largest |input| without calibration data: standardised features rarely lie further out."""
 CALIBRATION_MARGIN = 2.0
 """Buyers' data may reach so many times further out than the calibration data, at least."""
+ANY_POLICY = SecurityPolicy()
+INTEGER_ERROR_BUDGET = 0.4
+"""Outputs of trees are integers, and are rounded: a little less than what would still be exact."""
 LARGEST_REACH = 64
 """Exponents in the manifest are no larger."""
 
@@ -32,6 +44,7 @@ class PlanningData:
         column_reach: b_j, by feature: |x_j·2^e_j| stays below 2^b_j in data like the samples; empty without samples.
         output_reach: what |output| stays below in such data, real units; None without samples.
         calibration: quantised calibration data [n, F], or None.
+        edges: of an ensemble of trees, by column; magnitude and bounds are then those of its form over bits.
     """
 
     input_magnitude: float
@@ -39,16 +52,40 @@ class PlanningData:
     calibration: NDArray[np.int64] | None = field(repr=False)
     column_reach: tuple[int, ...] = ()
     output_reach: float | None = None
+    edges: tuple[int, ...] = ()
+
+    def problem(self, canonical: CanonicalModel, policy: SecurityPolicy = ANY_POLICY) -> PlanningProblem:
+        """Return what is asked of a plan for the model."""
+        magnitude = self.input_magnitude
+        if not self.edges:
+            return PlanningProblem(
+                canonical, self.bounds, input_magnitude=magnitude, calibration=self.calibration, policy=policy
+            )
+        return PlanningProblem(
+            thermometer_model(canonical, self.edges),
+            self.bounds,
+            input_magnitude=magnitude,
+            error_budget=INTEGER_ERROR_BUDGET,
+            policy=policy,
+            edges=self.edges,
+        )
 
 
 def planning_data(
-    canonical: CanonicalModel, input_exponents: tuple[int, ...], samples: NDArray[np.float64] | None
+    canonical: CanonicalModel,
+    input_exponents: tuple[int, ...],
+    samples: NDArray[np.float64] | None,
+    grid: Grid | None = None,
 ) -> PlanningData:
     """Bounds measured on samples with a margin, or by interval arithmetic where there are none.
+
+    Those of an ensemble of trees, which reads the bins of a grid, hold for any sample.
 
     Raises:
         DataError: the samples don't fit the model.
     """
+    if grid is not None:
+        return PlanningData(1.0, thermometer_bounds(canonical, grid.sizes), None, edges=grid.sizes)
     if samples is None:
         intervals = interval_bounds(canonical, DEFAULT_INPUT_MAGNITUDE)
         bounds = {name: float(np.max(bound)) for name, bound in intervals.items()}

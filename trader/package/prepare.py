@@ -23,14 +23,16 @@ from eth_utils.hexadecimal import encode_hex
 
 from trader.errors import CallerError
 from trader.exchange import EncryptionKey
-from trader.he import HePlan, PlanningProblem, SecurityPolicy, charged_samples, plan_encryption
+from trader.he import HePlan, SecurityPolicy, charged_samples, plan_encryption
 from trader.model import (
     DEFAULT_PROOFS,
     CanonicalModel,
+    Grid,
     LoweredModel,
     UnsafeModelError,
     architecture_bytes,
     canonicalise,
+    fit_grid,
     fit_units,
     load_onnx,
     lower_model,
@@ -87,6 +89,8 @@ class PrepareOptions:
         seller: address of the account that will list the model; without one, the package can be tried but not listed.
         insist: allow quotas that could give the model away, and answers that differ from the model's.
         srs: gives the structured reference string; a locally made one marks the package as a development one.
+        grid: bins that the thresholds of trees move to; as many of `trader.model.make_grid` as serve if not given.
+        all_columns: whether buyers encrypt the columns that no tree reads, too: who leaves them out says which.
         policy: the security that the seller asks of the encryption.
         inspect: may refuse the circuit, for instance because this machine can't prove it (`zk.measure_cost`).
     """
@@ -101,6 +105,8 @@ class PrepareOptions:
     seller: str = manifests.NOBODY
     insist: bool = False
     srs: SrsProvider = development_srs
+    grid: Grid | None = None
+    all_columns: bool = True
     policy: SecurityPolicy = field(default_factory=SecurityPolicy)
     inspect: Inspect = lambda _circuit, _srs: None
 
@@ -140,11 +146,18 @@ def prepare(
     if calibration is not None:
         samples = read_samples(calibration, lowered.graph.features)
         data = CalibrationData(samples, _run_original(file, samples, options))
-        lowered = fit_units(lowered, samples)
+        lowered = _fit(lowered, samples, options)
     package = _assemble(lowered, data, options, out, step)
     step("writing the package")
     _write_whole(package, out, password)
     return package
+
+
+def _fit(lowered: LoweredModel, samples: NDArray[np.float64], options: PrepareOptions) -> LoweredModel:
+    """Return the model in units, or on bins, that suit the data."""
+    if lowered.graph.has_trees:
+        return fit_grid(lowered, samples, options.grid, all_columns=options.all_columns)
+    return fit_units(lowered, samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +181,9 @@ def _assemble(
     # (2) and (3)
     canonical = canonicalise(lowered, proofs=options.proofs)
     step("planning the encrypted test")
-    data = planning_data(canonical, lowered.input_exponents, None if calibration is None else calibration.samples)
-    plan = _plan(canonical, data, options.policy)
+    samples = None if calibration is None else calibration.samples
+    data = planning_data(canonical, lowered.input_exponents, samples, lowered.grid)
+    plan = plan_encryption(data.problem(canonical, options.policy))
     # (4)
     fidelity = None if calibration is None else _measure_fidelity(lowered, canonical, plan, calibration, options)
     # (5)
@@ -208,17 +222,6 @@ def _assemble(
         development_srs=srs.path.read_bytes() if srs.development else b"",
     )
     return SellerPackage(public, canonical, bound.artifact, key, out)
-
-
-def _plan(canonical: CanonicalModel, data: PlanningData, policy: SecurityPolicy) -> HePlan:
-    problem = PlanningProblem(
-        canonical,
-        data.bounds,
-        input_magnitude=data.input_magnitude,
-        calibration=data.calibration,
-        policy=policy,
-    )
-    return plan_encryption(problem)
 
 
 def _run_original(
@@ -267,6 +270,7 @@ def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, data: Planni
             exponents=lowered.input_exponents,
             magnitude=data.input_magnitude,
             reach=data.column_reach,
+            edges=() if lowered.grid is None else lowered.grid.edges,
         ),
         "output": manifests.OutputSchema(
             count=canonical.graph.outputs, post_processing=lowered.post_processing, reach=data.output_reach

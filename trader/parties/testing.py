@@ -14,7 +14,6 @@ from ledger import EntryKind
 from trader import he
 from trader.errors import CallerError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Incoming, Kind, Label
-from trader.model import quantise_inputs
 from trader.parties.filenames import ANSWER, INPUTS, LISTING, OPENING, OUTPUTS, REQUEST, SESSION
 from trader.parties.messages import MAX_MESSAGE_BYTES, response_limit_bytes
 from trader.trade import Answered
@@ -123,9 +122,7 @@ class EncryptedTesting:
         manifest, wanted = listing.manifest, listing.terms.audit_samples
         if len(samples) < wanted:
             raise CallerError(f"an audit takes {wanted} samples, the test set has {len(samples)}: test with more")
-        inputs = quantise_inputs(
-            samples, listing.graph, manifest.scale_bits, manifest.input.exponents, manifest.input.magnitude
-        )
+        inputs = manifest.quantise(samples, listing.graph)
         with self._actor.working("keygen"):
             session = self._conduct.new_session(listing.plan, self._policy.encryption)
             session.generate_keys(len(inputs))

@@ -1,4 +1,4 @@
-"""Random networks, for trying machines and code: nobody's model."""
+"""Random networks and ensembles of trees, for trying machines and code: nobody's models."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trader.model import CanonicalModel, Graph, Linear, ParameterSpec, Square
+from trader.model import (
+    INPUT,
+    Activation,
+    ActivationKind,
+    CanonicalModel,
+    Graph,
+    Leaves,
+    Linear,
+    ParameterSpec,
+    Square,
+)
 from trader.model.canonical import PARAMETER_BITS, SALT_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SCALE_BITS = 13
@@ -42,6 +54,56 @@ def random_network(*widths: int, seed: int = 0, gain: float = 1.0) -> CanonicalM
             nodes.append(Square(f"square{index}", (value,), (outputs,)))
             value = f"square{index}"
     return CanonicalModel(Graph((widths[0],), tuple(nodes), value, tuple(specs)), tuple(tensors), SCALE_BITS)
+
+
+def random_trees(
+    edges: Sequence[int],
+    trees: int,
+    depth: int,
+    *,
+    outputs: int = 1,
+    groups: int = 1,
+    leaf_bits: int = 8,
+    seed: int = 0,
+) -> CanonicalModel:
+    """Make complete trees of one depth over bins.
+
+    Args:
+        edges: Of each column; bins are one more.
+        trees: In all groups together.
+        depth: Of each.
+        outputs: Of each group.
+        groups: Trees of different groups add to different outputs.
+        leaf_bits: Leaves' values are below 2^leaf_bits in magnitude.
+        seed: The same one gives the same trees.
+    """
+    generator = np.random.default_rng(seed)
+    decisions, leaves = trees * ((1 << depth) - 1), trees << depth
+    columns = generator.choice(np.flatnonzero(edges), decisions)
+    first = np.zeros((len(edges) + 1 + SALT_ROWS, decisions), dtype=np.int32)
+    first[columns, np.arange(decisions)] = 1
+    first[len(edges)] = -generator.integers(0, np.asarray(edges)[columns])
+    rows = leaves // groups
+    limit = 1 << leaf_bits
+    last = np.zeros((groups, rows + 1 + SALT_ROWS, outputs), dtype=np.int32)
+    last[:, :rows] = generator.integers(-limit, limit, (groups, rows, outputs), endpoint=True)
+    specs = (
+        ParameterSpec("layer0", len(edges), decisions, SALT_ROWS),
+        ParameterSpec("layer1", rows, outputs, SALT_ROWS, groups),
+    )
+    nodes = (
+        Linear("linear_0", (INPUT,), (decisions,), 0),
+        Activation("activation_1", ("linear_0",), (decisions,), ActivationKind.STEP),
+        Leaves("leaves_2", ("activation_1",), (leaves,), trees, depth),
+        Linear("linear_3", ("leaves_2",), (groups * outputs,), 1),
+    )
+    tensors = (first, last if groups > 1 else last[0])
+    return CanonicalModel(Graph((len(edges),), nodes, "linear_3", specs), tensors, 0)
+
+
+def random_bins(edges: Sequence[int], samples: int, seed: int = 1) -> NDArray[np.int64]:
+    """Draw a bin of every column for samples: [n, F]."""
+    return np.random.default_rng(seed).integers(0, edges, (samples, len(edges)), endpoint=True)
 
 
 def random_inputs(model: CanonicalModel, samples: int, seed: int = 1) -> NDArray[np.int64]:

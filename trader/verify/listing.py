@@ -295,11 +295,14 @@ def _check_plan(manifest: Manifest, graph: Graph, policy: BuyerPolicy) -> HePlan
         raise ListingPlanError(f"{error}. No key was made.") from error
     except PlanError as error:
         raise ListingPlanError(f"{error}. Choose another listing.") from error
-    found = (plan.features, plan.outputs, plan.scale_bits, plan.input_magnitude)
+    edges = tuple(map(len, manifest.input.edges))
+    if plan.edges != edges or graph.has_trees != bool(edges):
+        raise ListingPlanError("the encryption plan is for other bins than the manifest has. Choose another listing.")
+    found = (plan.columns, plan.outputs, plan.scale_bits, plan.input_magnitude)
     expected = (graph.features, graph.outputs, manifest.scale_bits, manifest.input.magnitude)
     if found != expected:
         raise ListingPlanError(
-            f"the encryption plan is for (features, outputs, scale bits, input magnitude) {found}, the model has "
+            f"the encryption plan is for (columns, outputs, scale bits, input magnitude) {found}, the model has "
             f"{expected}. Choose another listing."
         )
     return plan

@@ -28,6 +28,7 @@ from trader.he.seal import PublicKey
 from trader.he.types import Advance, Buffer, Progress, Residues
 from trader.he.wire.container import ContainerWriter, read_container, stated_samples
 from trader.model.canonical import CanonicalModel
+from trader.model.graph import Graph
 
 DRAWN_AHEAD = 32
 """Ciphertexts whose protection is drawn while they are computed; it takes as much memory as they do."""
@@ -74,7 +75,9 @@ def evaluate(
     samples = _asked_samples(request, samples)
     plan = plan.for_samples(samples)
     check_flooding(plan)
-    program, scales = _scaled_program(plan, model)
+    program, scales = _scaled_program(plan, model.graph)
+    model = plan.tested_model(model)
+    _check_fit(plan, model, program, scales)
     parts, request_digest = _read_request(plan, request, samples, context)
     evaluator = _evaluator(model, program, scales, parts, device)
     layout = plan.response_layout(samples, parts.parameters.primes)
@@ -91,12 +94,11 @@ def evaluate(
     return writer.finish(request_digest)
 
 
-def _scaled_program(plan: HePlan, model: CanonicalModel) -> tuple[Program, Mapping[str, Fraction]]:
+def _scaled_program(plan: HePlan, graph: Graph) -> tuple[Program, Mapping[str, Fraction]]:
     """Return what is computed for a model, and the scale of each of its values."""
-    program = plan.program(model.graph)
+    program = plan.program(graph)
     dropped = dropped_products(plan_parameters(plan).primes, plan.dropped_primes)
     scales = value_scales(program, plan.input_scale_bits, plan.weight_scale_bits or plan.scale_bits, dropped)
-    _check_fit(plan, model, program, scales)
     return program, scales
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from trader.he.planning.propagation import multipliers
 from trader.he.program.steps import Affine, Combine, Normalise, Refresh, Split, Stage, Step
 from trader.he.ring.arithmetic import CPU, Arithmetic
-from trader.he.ring.residues import ExactWeights
+from trader.he.ring.residues import CENTRE_SLACK, EXACT, ExactWeights
 from trader.model.canonical import CanonicalModel
 from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
 
@@ -29,6 +29,26 @@ class _Gathered:
 
     source: Tile
     indices: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """A linear node of which every output reads one element at most: factor·x_index + bias."""
+
+    indices: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    biases: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.int32], biases: NDArray[np.float64], prime: int) -> "_Selection | None":
+        """Return weights [1, a, b] as a selection; None where they are none, or too large for exact products."""
+        if len(weights) > 1 or np.count_nonzero(weights, axis=1).max(initial=0) > 1:
+            return None
+        indices = np.argmax(weights[0] != 0, axis=0)
+        factors = weights[0][indices, np.arange(len(indices))].astype(np.float64)
+        if np.abs(factors).max(initial=0) * (prime // 2 + CENTRE_SLACK) >= EXACT:
+            return None
+        return cls(indices, factors, biases[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +66,7 @@ class TileEvaluator:
     stage: Stage
     prime: int
     scales: Mapping[str, Fraction]
-    layers: dict[str, _Layer]
+    layers: dict[str, _Layer | _Selection]
     arithmetic: Arithmetic
 
     @classmethod
@@ -82,7 +102,8 @@ class TileEvaluator:
     def _run_step(self, step: Step, read: list[Tile | _Gathered]) -> Tile | _Gathered:
         match step:
             case Linear():
-                return self._linear(self.layers[step.name], read[0])
+                layer = self.layers[step.name]
+                return self._select(layer, read[0]) if isinstance(layer, _Selection) else self._linear(layer, read[0])
             case Square():
                 operand = self._gather(read[0])
                 return self.arithmetic.multiply_values(operand, operand, self.prime)
@@ -107,6 +128,12 @@ class TileEvaluator:
         if isinstance(value, _Gathered):
             return self.arithmetic.gather(value.source, value.indices[start:stop])
         return value[start:stop]
+
+    def _select(self, layer: _Selection, operand: Tile | _Gathered) -> Tile:
+        """Each output from the element that it reads."""
+        result = self.arithmetic.select_values(self._gather(operand), layer.indices, layer.factors, self.prime)
+        self.arithmetic.add_constants(result, layer.biases, self.prime)
+        return result
 
     def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:
         """Every position and group through its weights, a few positions at a time."""
@@ -157,9 +184,13 @@ class TileEvaluator:
         return _Gathered(tiles[0] if len(tiles) == 1 else self.arithmetic.concatenate(tiles), step.indices)
 
 
-def _prepare_layer(model: CanonicalModel, node: Linear, scale: Fraction, prime: int, arithmetic: Arithmetic) -> _Layer:
+def _prepare_layer(
+    model: CanonicalModel, node: Linear, scale: Fraction, prime: int, arithmetic: Arithmetic
+) -> _Layer | _Selection:
     spec = model.graph.parameters[node.parameter]
     weights = model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
     lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
     biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
+    if node.shape == (spec.groups * spec.outputs,) and (chosen := _Selection.of(weights, biases, prime)) is not None:
+        return chosen
     return _Layer(tuple(arithmetic.prepare_weights(group, prime) for group in weights), biases)

@@ -76,7 +76,9 @@ class PlanFields(BaseModel):
         ring_degree: N; a ciphertext holds N/2 slots.
         modulus_bits: Sizes of the primes, the special prime last.
         parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
-        features: F.
+        features: F: numbers that a sample is encrypted as.
+        edges: Of an ensemble of trees, by column: how many edges its values are compared with; they are then encrypted
+            as thermometer codes (`trader.model.thermometer`), F is the sum, and outputs are integers.
         outputs: O.
         components: Polynomials per ciphertext of the response: 2, one more for each squaring.
         scale_bits: s, the grid of inputs and parameters.
@@ -107,6 +109,7 @@ class PlanFields(BaseModel):
     modulus_bits: Annotated[tuple[Annotated[int, Field(ge=14, le=60)], ...], Field(min_length=2, max_length=40)]
     parameters_id: Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
     features: Annotated[int, Field(ge=1, le=1 << 20)]
+    edges: Annotated[tuple[Annotated[int, Field(ge=0, le=1 << 16)], ...], Field(max_length=1 << 16)] = ()
     outputs: Annotated[int, Field(ge=1, le=1 << 16)]
     components: Annotated[int, Field(ge=2, le=17)]
     scale_bits: Annotated[int, Field(ge=0, le=24)]

@@ -12,7 +12,9 @@ from trader.he.seal import MAXIMUM_PRIME_BITS
 _AnyPlan: TypeAlias = BatchedPlan | PairedPlan | PackedPlan
 _READER: TypeAdapter[_AnyPlan] = TypeAdapter(_AnyPlan)
 
-_OF_THE_MODEL = ("features", "outputs", "scale_bits", "input_magnitude", "activations")
+MOST_ROUNDED_ERROR = 0.5
+"""Integers that are off by less are exact once they are rounded."""
+_OF_THE_MODEL = ("features", "edges", "outputs", "scale_bits", "input_magnitude", "activations")
 """Fields in which all layouts of one model agree."""
 
 
@@ -53,6 +55,11 @@ def _check_layouts(plan: BatchedPlan) -> None:
 
 def _check_consistency(plan: HePlan) -> None:
     """Refuse fields that contradict each other."""
+    if plan.edges and (plan.features != sum(plan.edges) or plan.expected_error >= MOST_ROUNDED_ERROR):
+        raise PlanError(
+            f"the plan is for {plan.features} bits and an error of {plan.expected_error:.3g}: it has "
+            f"{sum(plan.edges)} edges, and errors are rounded away below {MOST_ROUNDED_ERROR}"
+        )
     if isinstance(plan, PairedPlan) and (not plan.dropped_primes or plan.dropped_primes[0]):
         raise PlanError("the plan drops primes where it splits samples")
     if plan.response_primes > plan.level_primes(len(plan.dropped_primes)):

@@ -16,7 +16,8 @@ what a buyer asks of one before any key is made.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 from pydantic import Field
 
+from trader.he.errors import PlanError
 from trader.he.layouts.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.layouts.visible import Visible, period_of
 from trader.he.planning.fields import No, PlanFields, Yes, Zero
@@ -35,12 +37,23 @@ from trader.he.program.steps import Program, build_program
 from trader.he.ring.encoding import Slots
 from trader.he.seal import conjugation_element, rotation_element
 from trader.he.wire.container import PartLayout
+from trader.model.canonical import CanonicalModel
+from trader.model.errors import PrecisionError
 from trader.model.graph import Graph
+from trader.model.thermometer import thermometer, thermometer_graph, thermometer_model
 
 GUARD_BITS = 2
 """Outputs stay this far below the modulus: one for the sign, one as two of their coefficients are read as a sum."""
 
 _Size = Annotated[int, Field(ge=1, le=1 << 20)]
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except PrecisionError as error:
+        raise PlanError(f"the model can't be tested under this plan: {error}") from error
 
 
 class HePlan(PlanFields, ABC):
@@ -105,8 +118,43 @@ class HePlan(PlanFields, ABC):
         return {a.node: Polynomial(a.coefficients, a.unit_bits, a.radius) for a in self.activations}
 
     def program(self, graph: Graph) -> Program:
-        """Return what is carried out under this plan."""
-        return build_program(graph, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
+        """Return what is carried out under this plan for a public graph.
+
+        Raises:
+            PlanError: The plan is for trees, and the graph is none that it suits.
+        """
+        tested = graph
+        if self.edges:
+            with _fitting():
+                tested = thermometer_graph(graph, self.edges)
+        return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
+
+    # What is encrypted, and evaluated.
+
+    @property
+    def columns(self) -> int:
+        """Integers that a sample has before it is encoded."""
+        return len(self.edges) or self.features
+
+    def encode(self, inputs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return quantised inputs [n, columns] as the integers that are encrypted, [n, F]."""
+        return thermometer(inputs, self.edges) if self.edges else inputs
+
+    def tested_model(self, model: CanonicalModel) -> CanonicalModel:
+        """Return what is evaluated on them for a model.
+
+        Raises:
+            PlanError: The plan is for trees, and the model is none that it suits.
+        """
+        if not self.edges:
+            return model
+        with _fitting():
+            return thermometer_model(model, self.edges)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether outputs are integers, from which no noise is left once they are rounded."""
+        return bool(self.edges)
 
     @property
     def security_bits(self) -> int:

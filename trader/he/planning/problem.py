@@ -41,6 +41,7 @@ class PlanningProblem:
         statistical_bits: Least distance between flooding noise and the noise that it hides; it is larger, up to
             `trader.he.planning.search.STATISTICAL_BITS`, where the ring has room.
         policy: Security that the seller itself asks for.
+        edges: Of an ensemble of trees, by column; `model` and everything else is then about its form over bits.
 
     Raises:
         PlanError: A bound is not finite.
@@ -54,6 +55,7 @@ class PlanningProblem:
     error_budget: float = ERROR_BUDGET
     statistical_bits: int = LEAST_STATISTICAL_BITS
     policy: SecurityPolicy = DEFAULT_POLICY
+    edges: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse bounds for which there is no plan."""

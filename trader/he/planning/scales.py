@@ -187,12 +187,14 @@ def held_bits(way: Way, scales: Mapping[str, Fraction], dropped: Sequence[float]
         dropped: Bits of the primes that each level drops: they hold what is refreshed before.
     """
     bounds = value_bounds(way.program, way.problem.bounds)
-    output_bits = log2(scales[way.program.graph.output]) + _magnitude_bits(way.problem.output_bound)
+    # Bounds of trees hold for every sample, those that were measured for samples like the seller's.
+    spare = 0 if way.problem.edges else RANGE_BITS
+    output_bits = log2(scales[way.program.graph.output]) + _magnitude_bits(way.problem.output_bound, spare)
     needed = [output_bits]
     for level in range(way.program.depth):
         room = sum(dropped[level:])
         needed += [
-            log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]]) - room
+            log2(scales[step.inputs[0]]) + _magnitude_bits(bounds[step.inputs[0]], spare) - room
             for step in way.program.refreshes(level)
         ]
     return output_bits, max(needed)
@@ -203,5 +205,5 @@ def _typical_products(dropped_bits: Sequence[Sequence[int]]) -> list[int]:
     return [math.prod((1 << bits) - (1 << (bits - 10)) + 1 for bits in level) for level in dropped_bits]
 
 
-def _magnitude_bits(bound: float) -> int:
-    return max(math.ceil(math.log2(max(bound, 2.0**-100))) + RANGE_BITS + GUARD_BITS, GUARD_BITS)
+def _magnitude_bits(bound: float, spare: int) -> int:
+    return max(math.ceil(math.log2(max(bound, 2.0**-100))) + spare + GUARD_BITS, GUARD_BITS)

@@ -73,6 +73,7 @@ def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) 
         "modulus_bits": modulus_bits,
         "parameters_id": parameters.parameters_id,
         "features": graph.features,
+        "edges": problem.edges,
         "outputs": graph.outputs,
         "components": way.output_components,
         "scale_bits": problem.model.scale_bits,

@@ -40,6 +40,9 @@ class Arithmetic(Protocol):
     def multiply_weights(self, weights: residues.ExactWeights, values: Any, prime: int) -> Any:
         """Values [..., a, c, t] to [..., b, c, t]."""
 
+    def select_values(self, values: Any, indices: NDArray[np.int64], factors: NDArray[np.float64], prime: int) -> Any:
+        """Elements by index, each times an integer: below 2^53 times the largest residue; an index is not negative."""
+
     def multiply_values(self, left: Any, right: Any, prime: int) -> Any:
         """Products of ciphertexts, element by element."""
 
@@ -77,6 +80,7 @@ class CpuArithmetic:
 
     prepare_weights = staticmethod(residues.prepare_weights)
     multiply_weights = staticmethod(residues.multiply_weights)
+    select_values = staticmethod(residues.select_values)
     multiply_values = staticmethod(residues.multiply_values)
     add_values = staticmethod(residues.add_values)
     sum_terms = staticmethod(residues.sum_terms)

@@ -68,6 +68,11 @@ class TorchArithmetic:
             result = self._reduced(result * float(1 << weights.limb_bits) + limbs[..., limb, :, :], prime)
         return result.unflatten(-1, values.shape[-2:])
 
+    def select_values(self, values: Any, indices: NDArray[np.int64], factors: NDArray[np.float64], prime: int) -> Any:
+        """Elements by index, each times an integer."""
+        chosen, by = (self._torch.from_numpy(array).to(self._device) for array in (indices, factors))
+        return self._reduced(values[chosen] * by[:, None, None], prime)
+
     def multiply_values(self, left: Any, right: Any, prime: int) -> Any:
         """Products of ciphertexts, element by element."""
         shape = (left.shape[0], left.shape[1] + right.shape[1] - 1, left.shape[2])

@@ -79,6 +79,14 @@ def multiply_weights(weights: ExactWeights, values: Tile, prime: int) -> Tile:
     return result.reshape(*result.shape[:-1], *values.shape[-2:])
 
 
+def select_values(values: Tile, indices: NDArray[np.int64], factors: NDArray[np.float64], prime: int) -> Tile:
+    """y_b = factor_b·x_(index_b) modulo the prime: [e, c, t] to [b, c, t]; |factor|·(q/2) stays below 2^53."""
+    chosen: Tile = values[indices]
+    chosen *= factors[:, np.newaxis, np.newaxis]
+    kernels.reduce_doubles(chosen, prime)
+    return chosen
+
+
 def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
     """Products of ciphertexts, element by element: [e, c, t] and [e, d, t] to [e, c + d - 1, t]."""
     components = left.shape[1] + right.shape[1] - 1

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import INPUT, Graph
+from trader.model.grid import Grid
 from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
@@ -40,6 +41,7 @@ class LoweredModel:
         input_exponents: e_j per feature: the graph reads x_j·2^e_j. Empty when all are 0. They bring features that the
             model standardises onto the input grid, and tell no more of the training data than the order of its spread.
         origins: operator and name of the ONNX node behind each node of the graph, for messages.
+        grid: the bins that an ensemble of trees reads in the place of numbers, once it has them (`fit_grid`).
     """
 
     graph: Graph
@@ -48,6 +50,7 @@ class LoweredModel:
     sample_shape: tuple[int, ...]
     input_exponents: tuple[int, ...] = ()
     origins: tuple[Origin, ...] = ()
+    grid: Grid | None = None
 
 
 def lower_model(model: onnx.ModelProto) -> LoweredModel:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import gated_activation
 from trader.model.lowering.symbols import Symbol, Tail, View
-from trader.model.lowering.tail import is_total, normalised
+from trader.model.lowering.tail import is_total, normalised, scaled_tail
 
 MAX_POWER = 16
 
@@ -81,6 +81,8 @@ def lower_mul(context: NodeContext) -> Symbol:
     """Mul: x·constant, x·x, x·y, and the products that stand for one activation (x·sigmoid(x))."""
     if any(isinstance(symbol, np.ndarray) for symbol in context.inputs[:2]):
         constant_first = isinstance(context.inputs[0], np.ndarray)
+        if (tail := scaled_tail(context, 1 if constant_first else 0)) is not None:
+            return tail
         view = context.view(1 if constant_first else 0)
         wide, factor = meeting(context, view, context.constant(0 if constant_first else 1, "factor"))
         return wide.scaled(factor)

@@ -15,7 +15,7 @@ from trader.model.functions import ActivationKind, activate
 from trader.model.lowering.draft import GraphDraft
 from trader.model.lowering.layers import LayerBuilder, common_row
 from trader.model.lowering.symbols import View
-from trader.model.nodes import ZERO, Activation, Add, Multiply, Square, Sum
+from trader.model.nodes import ZERO, Activation, Add, Leaves, Multiply, Square, Sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,12 @@ class GraphBuilder:
         if at_zero and outside.any():
             result = result.shifted(np.where(outside, at_zero, 0.0))
         return self._note(node, result, view)
+
+    def leaves(self, bits: View, trees: int, depth: int) -> View:
+        """Apply decisions [trees·(2^depth - 1)]: ones at the leaves that they lead to, [trees·2^depth]."""
+        read = self.draft.arrange(self.settle(bits))
+        node = Leaves(self.draft.next_name("leaves"), (read,), (trees << depth,), trees, depth)
+        return View((self.draft.add(node),), node.shape)
 
     def elementwise_result(self, view: View) -> ElementwiseResult | None:
         """Return what a view, up to its affine map, is the result of; None if its elements moved since."""

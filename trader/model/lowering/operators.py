@@ -14,6 +14,7 @@ from trader.model.lowering import (
     svm,
     tail,
     transposed,
+    trees,
 )
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
@@ -90,6 +91,9 @@ HANDLERS: Mapping[str, Handler] = {
     "ai.onnx.ml.SVMClassifier": svm.lower_svm_classifier,
     "ai.onnx.ml.SVMRegressor": svm.lower_svm_regressor,
     "ai.onnx.ml.Scaler": sklearn.lower_scaler,
+    "ai.onnx.ml.TreeEnsemble": trees.lower_tree_ensemble,
+    "ai.onnx.ml.TreeEnsembleClassifier": trees.lower_tree_classifier,
+    "ai.onnx.ml.TreeEnsembleRegressor": trees.lower_tree_regressor,
     "ai.onnx.ml.ZipMap": tail.lower_zip_map,
 }
 """Handlers of operators that depend on the sample."""

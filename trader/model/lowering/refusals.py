@@ -11,7 +11,6 @@ LOOKUP = (
 """Why nothing is looked up, and what to do instead."""
 
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
-_LINEAR = "Use a linear or logistic model, or a network."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
@@ -20,7 +19,6 @@ _ALTERNATIVES = {
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
-    **dict.fromkeys(("TreeEnsembleClassifier", "TreeEnsembleRegressor"), _LINEAR),
 }
 
 _NORMALISES = (

@@ -124,7 +124,8 @@ class Tail:
         """Number of columns of the result."""
         if self.column is not None:
             return 1
-        return 2 if self.kind is PostProcessingKind.BINARY else self.value.size
+        two = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
+        return 2 if self.kind in two else self.value.size
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -101,6 +101,21 @@ def _as_sigmoid(tail: Tail) -> Tail:
     return replace(tail, kind=PostProcessingKind.SIGMOID, column=None, complement=tail.column == 0)
 
 
+def scaled_tail(context: NodeContext, index: int) -> Tail | None:
+    """Return a tail times a constant, the other operand: by 1 as it is, an exponential e^z·c as e^(z + log c).
+
+    So LightGBM's and XGBoost's converters write probabilities and counts. None for anything else.
+    """
+    tail, factor = context.inputs[index], context.constant(1 - index, "factor")
+    if not isinstance(tail, Tail):
+        return None
+    if np.all(factor == 1) and factor.size == 1:
+        return tail
+    if tail.kind is PostProcessingKind.EXP and factor.size == 1 and factor.item() > 0:
+        return replace(tail, value=tail.value.shifted(np.log(factor.ravel())))
+    return None
+
+
 def normalised(tail: Tail) -> Tail:
     """Return a tail's columns, divided by their sum, which is 1 already unless they are sigmoids."""
     if tail.kind is PostProcessingKind.SIGMOID:
@@ -142,6 +157,7 @@ _POSITIVE = {
     PostProcessingKind.EXP,
     PostProcessingKind.SOFTMAX,
     PostProcessingKind.BINARY,
+    PostProcessingKind.BINARY_SHARE,
     PostProcessingKind.ONE_VS_REST,
 }
 

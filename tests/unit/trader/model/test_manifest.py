@@ -31,6 +31,7 @@ def example(**changes):
             "exponents": [0, 1, -2, 3],
             "magnitude": 8.5,
             "reach": [3, 2, 0, 1],
+            "edges": [],
         },
         "output": {
             "count": 2,
@@ -147,6 +148,10 @@ def test_other_encodings_of_the_same_manifest_are_refused(rewrite):
         ({"input__shape": [0]}, "input.shape"),
         ({"input__shape": [1 << 20, 1 << 20], "input__exponents": [], "input__reach": []}, "input.shape contradicts"),
         ({"input__exponents": [1]}, "input.exponents contradicts"),
+        ({"input__edges": [[0.5, 0.5], [], [], []]}, "edges of column 0"),
+        ({"input__edges": [[0.1], [], [], []]}, "edges of column 0"),
+        ({"input__edges": [[0.5]], "scale_bits": 0}, "input.edges contradicts"),
+        ({"input__edges": [[0.5], [], [], []]}, "input.edges contradicts"),
         ({"output__post_processing__labels": ["a", "b", "c"]}, "labels contradicts"),
         ({"output__post_processing__labels": ["a", 1]}, "labels"),
         ({"output__post_processing__kind": "exec"}, "kind"),

@@ -11,11 +11,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import to_onnx
+from sklearn.ensemble import GradientBoostingRegressor
 
 from tests.simulators.trading import POLICY
 from trader.errors import PolicyError
-from trader.he import PlanningProblem, plan_encryption
-from trader.model import canonicalise, fit_units, lower_model, run_original
+from trader.he import PlanningProblem, parse_plan, plan_encryption
+from trader.model import canonicalise, fit_units, lower_model, make_grid, run_original
 from trader.model.manifest import Agreement, Fidelity, ModelCard
 from trader.package import FidelityError, PrepareOptions, planning_data, prepare
 from trader.package.fidelity import Comparison, is_faithful
@@ -230,3 +232,31 @@ def test_a_model_that_onnxruntime_does_not_run_is_refused_unless_the_seller_insi
         prepare(*arguments, options, password="test", calibration=tmp_path / "c.npy")
     made = prepare(*arguments, replace(options, insist=True), password="test", calibration=tmp_path / "c.npy")
     assert made.manifest.fidelity is None
+
+
+def boosted(samples: np.ndarray, target: np.ndarray) -> onnx.ModelProto:
+    model = GradientBoostingRegressor(n_estimators=4, max_depth=3, random_state=0).fit(samples, target)
+    return to_onnx(model, samples[:1].astype(np.float32))
+
+
+def test_trees_are_compared_with_the_file_too(tmp_path: Path) -> None:
+    samples = samples_of()
+    target = samples[:, 0] * (samples[:, 1] > 0.3)
+    file, data = tmp_path / "trees.onnx", tmp_path / "data.npy"
+    file.write_bytes(boosted(samples, target).SerializeToString())
+    np.save(data, samples)
+    options = PrepareOptions(card=ModelCard(name="trees"), grid=make_grid(samples, 4))
+    with pytest.raises(FidelityError, match="4 bins per column"):
+        prepare(file, tmp_path / "refused", options, password="", calibration=data)
+    grid = make_grid(samples, 32)
+    np.save(data, grid.snap(samples))
+    file.write_bytes(boosted(grid.snap(samples), target).SerializeToString())
+    options = replace(options, grid=grid, insist=True, audit_samples=1, proofs=1)
+    package = prepare(file, tmp_path / "package", options, password="", calibration=data)
+    fidelity, plan = package.manifest.fidelity, parse_plan(package.manifest.plan)
+    assert fidelity is not None
+    assert fidelity.tested == fidelity.delivered
+    assert fidelity.delivered.largest_relative_error < 0.002
+    assert plan.is_exact
+    assert plan.edges == grid.sizes == tuple(map(len, package.manifest.input.edges))
+    assert package.manifest.circuit.tolerance == "0x0"

@@ -232,6 +232,11 @@ def test_7_a_plan_for_another_model_is_refused(verify: Verifier, package: Seller
         verify.listed(plan__features=package.manifest.plan["features"] + 1)
 
 
+def test_7_a_plan_for_bits_of_a_model_that_reads_numbers_is_refused(verify: Verifier, package: SellerPackage) -> None:
+    with pytest.raises(ListingPlanError, match="other bins"):
+        verify.listed(plan__edges=[package.manifest.plan["features"]], plan__few_samples=None, plan__many_samples=None)
+
+
 @pytest.mark.parametrize("plan", [{}, {"ring_degree": "many"}])
 def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -> None:
     with pytest.raises(ListingPlanError):

@@ -135,3 +135,16 @@ def test_logarithm_of_something_else_is_refused(tmp_path):
     model = Model(4).add("Gemm", floats(4, 3)).add("Log")
     with pytest.raises(UnsupportedOperatorError, match=r"Log at node .* can't be evaluated encrypted"):
         lower_model(written(model, tmp_path / "m.onnx"))
+
+
+@pytest.mark.parametrize(("operator", "factor"), [("Exp", 2.5), ("Exp", 1.0), ("Softmax", 1.0)])
+def test_results_times_a_constant_as_boosters_are_exported(tmp_path, operator, factor):
+    model = Model(4).add("Gemm", floats(4, 3)).add(operator).add("Mul", np.float32(factor))
+    assert check(written(model, tmp_path / "m.onnx")).post_processing.kind.value == operator.lower()
+
+
+@pytest.mark.parametrize(("operator", "factor"), [("Exp", -1.0), ("Softmax", 2.0)])
+def test_other_multiples_of_results_are_refused(tmp_path, operator, factor):
+    model = Model(4).add("Gemm", floats(4, 3)).add(operator).add("Mul", np.float32(factor))
+    with pytest.raises(UnsupportedOperatorError, match="end of a model"):
+        lower_model(written(model, tmp_path / "m.onnx"))
