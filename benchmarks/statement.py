@@ -12,7 +12,7 @@ import zk
 from contracts import Layout
 from trader.demo.training import train_demo_model
 from trader.model import architecture_bytes, canonicalise, lower_model, parse_onnx, quantise_inputs
-from trader.rehearsal.networks import SCALE_BITS, random_network
+from trader.rehearsal.networks import SCALE_BITS, random_bins, random_network, random_trees
 from zk.binding.tensors import input_elements, parameter_elements
 from zk.proofs.challenge import CONTEXT_BYTES
 from zk.proofs.prover import ProvingRun, prove_tensors
@@ -34,7 +34,7 @@ class Statement:
     """What is proven: these parameters give the outputs on these samples.
 
     Attributes:
-        model: Dense layers with square activations.
+        model: Dense layers with square activations, or trees.
         circuit: Its audit circuit, keys in the user's cache.
         srs: A development SRS of the circuit's size.
         inputs: k x F integers at the model's scale.
@@ -62,13 +62,19 @@ class Statement:
         return cls.about(model, quantise_inputs(rows, model.graph, model.scale_bits))
 
     @classmethod
-    def about(cls, model: CanonicalModel, inputs: NDArray[np.int64]) -> Statement:
+    def trees(cls, edges: tuple[int, ...], trees: int, depth: int, audit_samples: int) -> Statement:
+        """Random trees over columns of so many edges each, and random bins."""
+        return cls.about(random_trees(edges, trees, depth), random_bins(edges, audit_samples), max(edges) + 1)
+
+    @classmethod
+    def about(cls, model: CanonicalModel, inputs: NDArray[np.int64], activation_magnitude: float = 8.0) -> Statement:
         """Return a model's answers on k samples; builds the circuit's keys if the cache lacks them."""
         circuit = zk.build_audit_circuit(
             onnx.load_from_string(architecture_bytes(model.graph)),
             audit_samples=len(inputs),
             scale_bits=model.scale_bits,
             srs=zk.development_srs,
+            activation_magnitude=activation_magnitude,
         )
         return cls(model, circuit, zk.development_srs(circuit.logrows), inputs, zk.draw_input_salt(circuit))
 

@@ -5,6 +5,9 @@
   (`ezkl_defaults`); only its witness and its proof are counted. Keys are made before the clock starts, on both sides.
 - `zk.per_sample.processor`: the same in seconds of processor time, which other work on the machine disturbs less.
 - `zk.marginal_sample`: what one more sample costs, from proofs about 1 and about 16.
+- `zk.trees.20`, `zk.trees.50`: seconds of one proof about 4 rows of so many trees of depth 4 over 30 columns of 32
+  bins, and `.processor`, the same on all cores together. Trees are random, and what is proven is compared with what
+  they give.
 - `zk.bind`, `zk.verify_binding`, `zk.check_delivery`: see `binding`; 10⁶ parameters.
 
 A quick run takes a 196-32-10 network and 10⁴ parameters. Keys and reference strings stay in the user's cache, some
@@ -24,6 +27,7 @@ from benchmarks.gas import MODEL_SIZES
 from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
 from benchmarks.statement import CONTEXT, Statement
+from trader.model import evaluate_exact
 from trader.rehearsal.networks import random_network
 from trader.rehearsal.proving import verify_in_contract
 from zk.circuits.key_files import keys_of
@@ -36,6 +40,8 @@ SAMPLES = (1, 4, 16, 64, 256)
 WIDTHS = (16, 64, 256)
 WIDTHS_SAMPLES = 4
 QUICK_PARAMETERS = 10**4
+TREES, TREE_DEPTH, TREE_COLUMNS, TREE_EDGES, TREE_SAMPLES = (20, 50), 4, 30, 31, 4
+QUICK_TREES = (2,)
 PER_SAMPLE_BAR, DELIVERY_BAR_SECONDS = 5, 30
 PEER = "ezkl's own settings"
 
@@ -52,6 +58,8 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield Row("zk.rows", many.rows, "rows")
     yield Row("zk.proof_bytes", many.proof_bytes, "bytes")
     yield Row("zk.verification_gas", many.verification_gas, "gas")
+    for trees in QUICK_TREES if quick else TREES:
+        yield from _tree_rows(trees, runs)
     yield from _binding_rows(network, QUICK_PARAMETERS if quick else MODEL_SIZES[-1])
 
 
@@ -64,6 +72,14 @@ def _per_sample(network: tuple[int, ...], cost: AuditCost, peer: PeerCost) -> It
     seconds = cost.processor_seconds / AUDIT_SAMPLES
     ratio = peer.processor_seconds / seconds
     yield Row("zk.per_sample.processor", seconds, "s", against, peer.processor_seconds, ratio, runs=runs)
+
+
+def _tree_rows(trees: int, runs: int) -> Iterator[Row]:
+    statement = Statement.trees((TREE_EDGES,) * TREE_COLUMNS, trees, TREE_DEPTH, TREE_SAMPLES)
+    cost = _measure(statement, runs)
+    yield Row(f"zk.trees.{trees}", cost.seconds.median, "s", runs=runs, spread=cost.seconds.spread)
+    yield Row(f"zk.trees.{trees}.processor", cost.processor_seconds, "s", runs=runs)
+    yield Row(f"zk.trees.{trees}.rows", cost.rows, "rows")
 
 
 def _binding_rows(network: tuple[int, ...], parameters: int) -> Iterator[Row]:
@@ -111,9 +127,14 @@ def measure_peer(network: tuple[int, ...], runs: int) -> PeerCost:
 @cache
 def measure_proof(network: tuple[int, ...], audit_samples: int, runs: int) -> AuditCost:
     """Prove, some times, and have the contract verify the last proof."""
-    statement = _statement(network, audit_samples)
+    return _measure(_statement(network, audit_samples), runs)
+
+
+def _measure(statement: Statement, runs: int) -> AuditCost:
     processor_before = _processor_seconds_of_children()
     made = [statement.prove() for _ in range(runs)]
+    if list(made[-1].proof.outputs) != evaluate_exact(statement.model, statement.inputs).ravel().tolist():
+        raise AssertionError("a proof has other outputs than the model")
     return AuditCost(
         seconds=Timing(tuple(run.took.seconds for run in made)),
         processor_seconds=(_processor_seconds_of_children() - processor_before) / runs,

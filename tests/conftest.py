@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def share_cores() -> None:
-    """Tests that run beside others (pytest-xdist) leave them their cores: prover and kernels would take all of them."""
+    """Tests that run beside others (pytest-xdist) leave them their cores: prover, kernels and BLAS would take all."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         threads = max(1, (os.cpu_count() or 1) // workers)
-        for variable in ("RAYON_NUM_THREADS", "NUMBA_NUM_THREADS"):
-            os.environ.setdefault(variable, str(threads))
+        for library in ("RAYON", "NUMBA", "OPENBLAS", "OMP"):
+            os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
 
 
 share_cores()  # before a test imports what reads them

@@ -13,6 +13,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
+from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
@@ -132,6 +133,13 @@ def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = No
     return replace(terms, **changes)
 
 
+def _calldata(function: Any) -> str:
+    if not function.fn_name.startswith("dispute"):
+        return str(function._encode_transaction_data())
+    # By the codec alone: web3 would walk through each word of the evidence three times before, a quarter of the time.
+    return str(function.selector + encode(get_abi_input_types(function.abi), function.arguments).hex())
+
+
 class Stage:
     """One listing of `MODEL`, and trades that the tests drive. Moves send one transaction and return its receipt."""
 
@@ -162,9 +170,8 @@ class Stage:
             receipt = self.web3.eth.wait_for_transaction_receipt(function.transact(transaction))
             assert receipt["status"] == 1, f"{function.abi_element_identifier} was reverted"
             return receipt
-        data = function._encode_transaction_data()
         try:
-            return self.tester.call({**transaction, "to": function.address, "data": data}, "pending")
+            return self.tester.call({**transaction, "to": function.address, "data": _calldata(function)}, "pending")
         except TransactionFailed as error:
             raise decode_revert(_revert_data(error)) from None
 

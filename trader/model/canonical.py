@@ -23,7 +23,7 @@ DEFAULT_SCALE_BITS = 13
 PARAMETER_BITS = 24
 """Magnitudes stay below 2^24: a float32 significand."""
 SALT_ROWS = 12
-"""Rows per tensor (over all its groups), at least."""
+"""Rows per tensor (over all its groups), at least; trees, whose tensors are wide, have as many as proofs ask for."""
 DEFAULT_PROOFS = 16
 EVALUATION_BITS = 254
 """What a published proof says about each tensor: its polynomial's value, a field element, at a point that all know."""
@@ -93,7 +93,8 @@ def canonicalise(
             )
         scale_bits = 0
     bits = _fitting_scale(lowered.parameters, _depth_limit(lowered.graph, scale_bits))
-    specs = tuple(replace(spec, salt_rows=_salt_rows(spec, proofs)) for spec in lowered.graph.parameters)
+    least = 1 if lowered.graph.has_trees else SALT_ROWS
+    specs = tuple(replace(spec, salt_rows=_salt_rows(spec, proofs, least)) for spec in lowered.graph.parameters)
     tensors = tuple(_tensor(layer, spec, bits) for layer, spec in zip(lowered.parameters, specs, strict=True))
     return CanonicalModel(replace(lowered.graph, parameters=specs), tensors, bits)
 
@@ -112,10 +113,10 @@ def _hidden_by(salt_bits: int) -> int:
     return max(0, (salt_bits - HIDING_BITS) // EVALUATION_BITS - LISTED_EVALUATIONS)
 
 
-def _salt_rows(spec: ParameterSpec, proofs: int) -> int:
+def _salt_rows(spec: ParameterSpec, proofs: int, least: int) -> int:
     bits = (proofs + LISTED_EVALUATIONS) * EVALUATION_BITS + HIDING_BITS
     enough = math.ceil(bits / (PARAMETER_BITS * spec.groups * spec.outputs))
-    return max(enough, math.ceil(SALT_ROWS / spec.groups))
+    return max(enough, math.ceil(least / spec.groups))
 
 
 def _depth_limit(graph: Graph, scale_bits: int) -> int:

@@ -56,6 +56,11 @@ class Grid:
         """Number of edges of each column."""
         return tuple(len(edges) for edges in self.edges)
 
+    @property
+    def decision_magnitude(self) -> int:
+        """Largest |bin - j - 1| of a decision bin > j, edges that no value lies above, or any, included."""
+        return max(self.sizes, default=0) + 1
+
     def bins(self, samples: NDArray[Any]) -> NDArray[np.int64]:
         """Return how many edges each value of samples [n, F] exceeds, as the float32 number that it is in ONNX."""
         values = np.asarray(samples, dtype=np.float32).astype(np.float64)

@@ -18,6 +18,7 @@ from trader.model.graph import INPUT, Graph
 from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
 
 OPSET = 13
+TREES_DOMAIN, TREES_OPSET = "ai.onnx.ml", 3
 IR_VERSION = 8
 BATCH = "N"
 
@@ -62,7 +63,10 @@ class OnnxWriter:
     def model_bytes(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
         """Return the model; the same nodes and constants give the same bytes."""
         graph = helper.make_graph(self.nodes, "model", inputs, outputs, initializer=self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="modelseal")
+        opsets = [helper.make_opsetid("", OPSET)]
+        if any(node.domain == TREES_DOMAIN for node in self.nodes):
+            opsets.append(helper.make_opsetid(TREES_DOMAIN, TREES_OPSET))
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="modelseal")
         model.ir_version = IR_VERSION
         return bytes(model.SerializeToString(deterministic=True))
 
@@ -123,10 +127,8 @@ def _write_activation(writer: OnnxWriter, node: Activation, x: str, output: str)
         operator, attributes = _OPERATORS[node.kind]
         writer.node(operator, [x], output, **{name: getattr(node, name) for name in attributes})
     elif node.kind is ActivationKind.STEP:
-        # Of integers, which is all that it is applied to.
-        before = writer.node("Sub", [x, writer.number(f"{node.name}_one", 1)], f"{node.name}_before")
-        limits = [writer.node("Relu", [value], f"{node.name}_{value}") for value in (x, before)]
-        writer.node("Sub", limits, output)
+        positive = writer.node("Greater", [x, writer.number(f"{node.name}_zero", 0)], f"{node.name}_positive")
+        writer.node("Cast", [positive], output, to=TensorProto.FLOAT)
     elif node.kind is ActivationKind.CLIP:
         bounds = [writer.number(f"{node.name}_min", node.alpha), writer.number(f"{node.name}_max", node.beta)]
         writer.node("Clip", [x, *bounds], output)

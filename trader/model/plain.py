@@ -4,6 +4,9 @@ Weights are θq/2^s, which float32 holds exactly up to 24 bits and rounds beyond
 out. Input `input` float32 [N, F]. The first output,
 `output`, is what the original model returned (after post-processing), `raw` is what was tested and proven, up to
 float32 arithmetic; a classifier with named classes has `label` as well.
+
+An ensemble of trees becomes a TreeEnsembleRegressor, whose thresholds are edges of the grid. Tensors that are not those
+of trees, which only a seller that cheats would deliver, become what they compute all the same.
 """
 
 import math
@@ -13,32 +16,49 @@ import onnx
 from onnx import TensorProto, helper
 
 from trader.model.canonical import CanonicalModel
+from trader.model.ensemble import holds_trees
 from trader.model.graph import INPUT
+from trader.model.grid import Grid
 from trader.model.nodes import Linear
 from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.tree_writer import write_bins, write_trees
 
 OUTPUT, RAW, LABEL = "output", "raw", "label"
 _SHARES = (("Sub", "negative"), ("Add", "positive"))
 
 
 def plain_model_bytes(
-    model: CanonicalModel, post_processing: PostProcessing, input_exponents: tuple[int, ...] = ()
+    model: CanonicalModel,
+    post_processing: PostProcessing,
+    input_exponents: tuple[int, ...] = (),
+    grid: Grid | None = None,
 ) -> bytes:
     """ONNX file of a canonical model.
 
     The bytes are a function of the arguments alone, salt left out: two parties with the same canonical parameters get
-    the same file. Inputs are not rounded to the grid that the encrypted test uses.
+    the same file. Inputs are not rounded to the grid that the encrypted test uses; where the model reads bins, they
+    are the columns that `grid` puts into bins, and the outputs those of the bins, exactly.
     """
     writer = OnnxWriter()
-    source = _scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
+    if grid is None:
+        source = _scaled(writer, INPUT, [2.0**exponent for exponent in input_exponents], "input_scaled")
+        _write_graph(writer, model, source)
+    elif holds_trees(model, grid.sizes):
+        write_trees(writer, model, grid, INPUT, RAW)
+    else:
+        _write_graph(writer, model, write_bins(writer, grid, INPUT))
+    outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
+    return writer.model_bytes([float_value(INPUT, BATCH, model.graph.features)], outputs)
+
+
+def _write_graph(writer: OnnxWriter, model: CanonicalModel, source: str) -> None:
+    """Nodes of the graph, whatever its tensors are."""
 
     def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
         _write_layer(writer, model, node, read, output)
 
     write_nodes(writer, model.graph, source, RAW, write_linear)
-    outputs = _add_post_processing(writer, post_processing, model.graph.outputs)
-    return writer.model_bytes([float_value(INPUT, BATCH, model.graph.features)], outputs)
 
 
 def _write_layer(writer: OnnxWriter, model: CanonicalModel, node: Linear, source: str, output: str) -> None:

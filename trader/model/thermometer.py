@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.canonical import CanonicalModel
+from trader.model.ensemble import Decisions, Ensemble
 from trader.model.errors import PrecisionError
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
-from trader.model.nodes import Leaves, Linear, Multiply, Node, Rearrange, Sum
+from trader.model.nodes import Linear, Multiply, Node, Rearrange, Sum
 
 _SPLITS = {2: 1, 3: 1, 4: 2, 5: 1, 6: 2, 7: 3, 8: 4}
 """Decisions that the tops of a tree of some depth make, so that it takes as few products in sequence as can be."""
@@ -45,7 +46,7 @@ def thermometer_graph(graph: Graph, edges: Sequence[int]) -> Graph:
     Raises:
         PrecisionError: It is no ensemble of trees, or too large.
     """
-    return _Polynomial(_Trees.of(graph), sum(edges)).graph()
+    return _Polynomial(Ensemble.of(graph), sum(edges)).graph()
 
 
 def thermometer_model(model: CanonicalModel, edges: Sequence[int]) -> CanonicalModel:
@@ -54,51 +55,20 @@ def thermometer_model(model: CanonicalModel, edges: Sequence[int]) -> CanonicalM
     Raises:
         PrecisionError: As `thermometer_graph`; or a decision is not about one column, or about no edge of it.
     """
-    trees = _Trees.of(model.graph)
+    trees = Ensemble.of(model.graph)
     polynomial = _Polynomial(trees, sum(edges), _decisions(model, trees, edges), _leaf_values(model, trees))
     return CanonicalModel(polynomial.graph(), tuple(polynomial.tensors), 0)
 
 
 def thermometer_bounds(model: CanonicalModel, edges: Sequence[int]) -> dict[str, float]:
     """Return the largest |value| of every value of `thermometer_model`, for any thermometer codes."""
-    trees = _Trees.of(model.graph)
+    trees = Ensemble.of(model.graph)
     leaves = np.abs(_leaf_values(model, trees)).max(axis=3).astype(np.float64)
     polynomial = _Polynomial(trees, sum(edges))
     graph = polynomial.graph()
     largest = float(leaves.max())
     bounds = {node.name: largest if node.name in polynomial.values else 1.0 for node in graph.nodes}
     return bounds | {INPUT: 1.0, graph.output: float(leaves.sum(axis=2).max())}
-
-
-@dataclass(frozen=True, slots=True)
-class _Trees:
-    """The shape of an ensemble.
-
-    Attributes:
-        groups: G: trees stand in G groups of equal size, each of which has outputs of its own.
-        outputs: O: outputs of a group.
-        per_group: Trees of a group.
-        depth: D.
-    """
-
-    groups: int
-    outputs: int
-    per_group: int
-    depth: int
-
-    @classmethod
-    def of(cls, graph: Graph) -> "_Trees":
-        leaves = next((node for node in graph.nodes if isinstance(node, Leaves)), None)
-        last = graph.nodes[-1]
-        if leaves is None or len(graph.nodes) != 4 or not isinstance(last, Linear) or last.inputs != (leaves.name,):
-            raise PrecisionError("only an ensemble of trees by itself is tested on bits")
-        spec = graph.parameters[last.parameter]
-        return cls(spec.groups, spec.outputs, leaves.trees // spec.groups, leaves.depth)
-
-    @property
-    def count(self) -> int:
-        """Trees in all."""
-        return self.groups * self.per_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,24 +84,18 @@ class _Affine:
         return _Affine(self.index, -self.factor, 1 - self.constant)
 
 
-def _decisions(model: CanonicalModel, trees: _Trees, edges: Sequence[int]) -> _Affine:
+def _decisions(model: CanonicalModel, trees: Ensemble, edges: Sequence[int]) -> _Affine:
     """Return the decisions of all trees as bits, [G, 1, trees, 2^D - 1]."""
-    weights, bias = model.weights(0), model.bias(0)
-    used = weights != 0
-    if np.any(used.sum(axis=0) > 1) or np.any(weights[used] != 1):
-        raise PrecisionError("a tree's decision is not about one column")
-    columns, numbers = used.argmax(axis=0), -bias.astype(np.int64)
-    counts = np.asarray(edges)[columns]
-    starts = np.concatenate([[0], np.cumsum(edges)])[columns]
-    decides = used.any(axis=0) & (numbers >= 0) & (numbers < counts)
-    always = numbers < 0
-    shape = (trees.groups, 1, trees.per_group, (1 << trees.depth) - 1)
-    index = np.where(decides, starts + numbers, -1)
-    found = (index, decides, always & ~decides)
+    decisions = Decisions.of(model, edges)
+    decides = decisions.columns >= 0
+    starts = np.concatenate([[0], np.cumsum(edges)])[decisions.columns]
+    index = np.where(decides, starts + decisions.edges, -1)
+    shape = (trees.groups, 1, trees.per_group, trees.decisions)
+    found = (index, decides, decisions.always)
     return _Affine(*(array.astype(np.int64).reshape(shape) for array in found))
 
 
-def _leaf_values(model: CanonicalModel, trees: _Trees) -> _Array:
+def _leaf_values(model: CanonicalModel, trees: Ensemble) -> _Array:
     """Return [G, O, trees, 2^D]; what is added to an output is added to the leaves of its first tree."""
     weights = model.weights(1).astype(np.int64).reshape(trees.groups, trees.per_group, -1, trees.outputs)
     values = np.moveaxis(weights, 3, 1).copy()
@@ -146,7 +110,7 @@ class _Polynomial:
     Values are [G, O, trees, places] with places in the order of a level of the tree, O = 1 for tops.
     """
 
-    trees: _Trees
+    trees: Ensemble
     bits: int
     decisions: _Affine | None = None
     leaves: _Array | None = None

@@ -7,7 +7,8 @@ before a bond is locked for them:
 (1) architecture, settings and the development reference string have the manifest's digests;
 (2) the chunks have the manifest's weights and sums roots, and the published leaves are theirs;
 (3) every running sum follows from the one before it and the chunk's parameters;
-(4) the canonical parameters are those of the chunks, and each is below 2^24 in magnitude.
+(4) the canonical parameters are those of the chunks, and each is below 2^24 in magnitude; those of an ensemble of trees
+    are trees: each decision is about one column, or none.
 
 For a million parameters (2) to (4) take one and a half seconds.
 
@@ -25,6 +26,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex
 
 from trader.model.canonical import PARAMETER_BITS
+from trader.model.ensemble import holds_trees
 from trader.package.errors import DamagedPackageError
 from zk.binding import (
     ChunkCommitments,
@@ -43,7 +45,7 @@ from zk.binding.chunks import salt_of, stored_sums, sum_salt
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trader.model import CanonicalModel, Manifest
+    from trader.model import CanonicalModel, Grid, Manifest
     from trader.package.public import PublicPackage
 
 REMEDY = "Restore it from a copy, or prepare the model again; don't prove or deliver with this one."
@@ -115,7 +117,7 @@ def check_parameters(manifest: Manifest, artifact: bytes, canonical: CanonicalMo
     """(4); silent on success.
 
     Raises:
-        DamagedPackageError: It says how many parameters differ, or are too large.
+        DamagedPackageError: It says how many parameters differ, or are too large; or that they are no trees.
     """
     delivered = _columns(manifest, artifact)
     try:
@@ -131,6 +133,17 @@ def check_parameters(manifest: Manifest, artifact: bytes, canonical: CanonicalMo
     largest = max(int(np.abs(column.astype(np.int64)).max()) for column in delivered)
     if largest >= 1 << PARAMETER_BITS:
         raise DamagedPackageError(f"a parameter has magnitude {largest}, allowed is less than 2^{PARAMETER_BITS}.")
+    check_trees(manifest.input.grid, canonical)
+
+
+def check_trees(grid: Grid | None, canonical: CanonicalModel) -> None:
+    """(4), of a model that reads bins, if it does: what is proven is right for any tensors, but only trees are sold.
+
+    Raises:
+        DamagedPackageError: A decision is about several columns, or about a multiple of one.
+    """
+    if grid is not None and not holds_trees(canonical, grid.sizes):
+        raise DamagedPackageError(f"secret/parameters.npz holds decisions that are not about one column each. {REMEDY}")
 
 
 def check_deliverable(manifest: Manifest, leaves: bytes, artifact: bytes, canonical: CanonicalModel) -> None:

@@ -67,6 +67,9 @@ BUYERS_PER_LISTING = 10
 
 Step = Callable[[str], None]
 """Called with what is being done, in words."""
+ACTIVATION_MAGNITUDE = 8.0
+"""Largest value for which the audit circuit looks a function up."""
+
 Inspect = Callable[[AuditCircuit, Srs], None]
 """Called with the audit circuit before anything is committed to; raises what it has against it."""
 
@@ -191,7 +194,7 @@ def _assemble(
     # (6)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
-    circuit = _build_circuit(canonical, architecture, options)
+    circuit = _build_circuit(canonical, architecture, options, lowered.grid)
     srs = options.srs(circuit.logrows)
     step("trying the audit circuit")
     options.inspect(circuit, srs)
@@ -253,12 +256,15 @@ def _measure_fidelity(
     return fidelity
 
 
-def _build_circuit(canonical: CanonicalModel, architecture: bytes, options: PrepareOptions) -> AuditCircuit:
+def _build_circuit(
+    canonical: CanonicalModel, architecture: bytes, options: PrepareOptions, grid: Grid | None
+) -> AuditCircuit:
     return build_audit_circuit(
         onnx.load_from_string(architecture),
         audit_samples=options.audit_samples,
         scale_bits=canonical.scale_bits,
         srs=options.srs,
+        activation_magnitude=ACTIVATION_MAGNITUDE if grid is None else grid.decision_magnitude,
     )
 
 

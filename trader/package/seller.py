@@ -77,7 +77,9 @@ class SellerPackage:
     def plain_model(self) -> bytes:
         """The canonical model as an ordinary ONNX file, as the buyer will write it."""
         manifest = self.manifest
-        return plain_model_bytes(self.canonical, manifest.output.post_processing, manifest.input.exponents)
+        return plain_model_bytes(
+            self.canonical, manifest.output.post_processing, manifest.input.exponents, manifest.input.grid
+        )
 
     def write(self, folder: Path, password: str) -> None:
         """Write both halves; secrets are readable by their owner alone.

@@ -98,7 +98,9 @@ class _Parts:
     def check_plain_model(self) -> None:
         """Check that the ONNX file that buyers get is that of the canonical parameters."""
         manifest, path = self.manifest, self.folder / "secret" / PLAIN_MODEL
-        expected = plain_model_bytes(self.canonical, manifest.output.post_processing, manifest.input.exponents)
+        expected = plain_model_bytes(
+            self.canonical, manifest.output.post_processing, manifest.input.exponents, manifest.input.grid
+        )
         try:
             actual = path.read_bytes()
         except OSError as error:

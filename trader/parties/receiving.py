@@ -155,4 +155,5 @@ class Receiving:
             PartyFolderError: It was not delivered, or not checked.
         """
         manifest = self._listing.verify().manifest
-        return plain_model_bytes(self.delivered_model(), manifest.output.post_processing, manifest.input.exponents)
+        schema = manifest.input
+        return plain_model_bytes(self.delivered_model(), manifest.output.post_processing, schema.exponents, schema.grid)

@@ -34,6 +34,7 @@ from zk.circuits.batching import (
     replace_products,
 )
 from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
+from zk.circuits.decisions import STEP, read_decisions, write_decisions
 from zk.circuits.nonpolynomial import TABLE_OPERATORS, lower_functions
 from zk.circuits.scales import align_scales, is_exact
 
@@ -68,6 +69,11 @@ class AuditGraph:
     hidden: HiddenTensor | None = None
     checked: tuple[str, ...] = ()
     decomposed_degree: int = 0
+
+    @property
+    def decides(self) -> bool:
+        """Whether it is one of trees: `zk.circuits.decisions` are looked up, which rounds nothing."""
+        return self.is_exact and self.has_tables
 
 
 def audit_graph(
@@ -146,7 +152,8 @@ def _rounded_graph(frame: _Frame, nodes: list[onnx.NodeProto]) -> AuditGraph:
 
 def _exact_graph(frame: _Frame, nodes: list[onnx.NodeProto], scale_bits: int, capacity: int) -> AuditGraph:
     names = [value.name for value in frame.inputs[1:]]
-    aligned = align_scales(nodes, frame.architecture.graph.initializer, [_SAMPLES, *names], _FLAT, scale_bits)
+    nodes, constants = read_decisions(nodes, frame.architecture.graph.initializer, scale_bits)
+    aligned = align_scales(nodes, constants, [_SAMPLES, *names], _FLAT, scale_bits)
     nodes, constants = [*frame.unpacking, *aligned.nodes], [*frame.constants, *aligned.constants]
     integers = frame.model(nodes, constants)
     # Relu's own limbs bound what follows it: what the largest decomposition allows is enough to decide.
@@ -166,10 +173,12 @@ def _exact_graph(frame: _Frame, nodes: list[onnx.NodeProto], scale_bits: int, ca
     decomposed = [*checked, *(node.input[0] for node in nodes if node.op_type == "Relu")]
     degrees = {frame.inputs[0].name: 1, _FLAT: 1, **aligned.degrees}
     return AuditGraph(
-        onnx=_with_check(frame, shaped, constants, products, hidden, checked) if hidden else integers,
+        onnx=_with_check(frame, shaped, constants, products, hidden, checked)
+        if hidden
+        else frame.model(write_decisions(nodes), constants),
         output_degree=aligned.degrees[frame.output.name],
         is_exact=True,
-        has_tables=False,
+        has_tables=any(node.op_type == STEP for node in nodes),
         integers=integers,
         hidden=hidden,
         checked=checked,
@@ -189,7 +198,7 @@ def _with_check(
     nodes, more = replace_products(shaped, products, hidden, checked)
     inputs = [_tensor(HIDDEN, (1, hidden.elements)), _tensor(CHALLENGE, (1, 1))]
     outputs = [_tensor(CHALLENGE_INSTANCE, (1, 1)), _tensor(CHECK, (1, 1))]
-    return frame.model(nodes, [*constants, *more], inputs, outputs)
+    return frame.model(write_decisions(nodes), [*constants, *more], inputs, outputs)
 
 
 def _tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:

@@ -42,7 +42,8 @@ def build_audit_circuit(
         scale_bits: Inputs and parameters are integers at scale 2^scale_bits.
         srs: Gives the SRS once the number of rows is known.
         activation_magnitude: Largest magnitude (real units) of the values that meet a function which is looked up
-            (sigmoid, tanh, …): larger ones can't be proven, and the table's size is proportional to it.
+            (sigmoid, tanh, …), or of y in decisions y >= 0 (`zk.circuits.decisions`): larger ones can't be proven,
+            and the table's size is proportional to it.
 
     Raises:
         UnsupportedArchitectureError: The graph breaks the convention, has no circuit, or one that this machine can't

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from onnx import helper
 
+from zk.circuits.decisions import STEP
 from zk.errors import UnsupportedArchitectureError
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class Domain(Protocol):
     def relu(self, a: Array) -> Array:
         """max(a, 0)."""
 
+    def step(self, a: Array) -> Array:
+        """1 where a >= 0, else 0."""
+
 
 class Integers:
     """Exact values: object arrays of Python integers."""
@@ -88,6 +92,10 @@ class Integers:
         """Exact."""
         return np.maximum(a, 0)
 
+    def step(self, a: Array) -> Array:
+        """Exact."""
+        return np.where(a >= 0, 1, 0).astype(object)
+
 
 INTEGERS = Integers()
 
@@ -117,6 +125,10 @@ class Magnitudes:
     def relu(self, a: Array) -> Array:
         """Relu is made by decomposing its input."""
         return np.minimum(a, self.decomposed)
+
+    def step(self, a: Array) -> Array:
+        """Whatever a is, or there is no proof."""
+        return np.ones_like(a)
 
 
 def run(
@@ -216,6 +228,7 @@ _OPERATORS: dict[str, Callable[[Domain, list[Array], dict[str, Any]], Array]] = 
     "Relu": lambda d, i, _a: d.relu(i[0]),
     "Reshape": _reshape,
     "Slice": _slice,
+    STEP: lambda d, i, _a: d.step(i[0]),
     "Squeeze": lambda _d, i, a: np.squeeze(i[0], _axes(i, a)),
     "Sub": lambda d, i, _a: d.subtract(i[0], i[1]),
     "Transpose": lambda _d, i, a: np.transpose(i[0], a.get("perm")),

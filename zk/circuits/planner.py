@@ -27,16 +27,17 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from zk.circuits.audit import SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
+from zk.circuits.audit import BLINDING_ROWS, SALT_ELEMENTS, column_capacity, column_lengths_of, leaves_empty_column
 from zk.circuits.audit_graph import AuditGraph, audit_graph
 from zk.circuits.bounds import MAX_DECOMPOSED_BITS, magnitudes, stays_below_half
+from zk.circuits.decisions import DECISION_LOOKUP
 from zk.circuits.settings import UNUSED_ROWS, CircuitSettings, RunArguments, generate
 from zk.errors import UnsupportedArchitectureError
 from zk.ezkl.worker import physical_memory_bytes
 from zk.setup.srs import MAX_LOGROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from zk.circuits.architecture import ArchitectureShapes
 
@@ -84,13 +85,13 @@ def plan_circuit(
             proves.
     """
     draft = audit_architecture(architecture, shapes, audit_samples, scale_bits, _DRAFT_LOGROWS)
-    lookup_bound = math.ceil(activation_magnitude * 2**scale_bits) if draft.has_tables else 2
+    lookup_bound = max(2, math.ceil(activation_magnitude * 2**scale_bits)) if draft.has_tables else 2
     candidates = list(_candidates(draft, shapes, scale_bits, lookup_bound))
     if not candidates:
         raise _wraps_around(_fewer_scale_bits(architecture, shapes, scale_bits))
     _, arguments = min(candidates, key=lambda candidate: candidate[0])
     graph = audit_architecture(architecture, shapes, audit_samples, scale_bits, arguments.logrows)
-    settings = generate(graph.onnx, arguments)
+    (settings,) = generate(graph.onnx, [arguments])
     _verify_memory(settings)
     verify_scale(graph, settings, scale_bits)
     verify_bounds(graph, settings)
@@ -117,7 +118,8 @@ def verify_scale(graph: AuditGraph, settings: CircuitSettings, scale_bits: int) 
     # Exact graphs compute on integers; where products are rounded, every value has the scale of the inputs.
     expected = 0 if graph.is_exact else scale_bits
     found = (settings.run_arguments.input_scale, settings.output_scale_bits)
-    if (graph.is_exact and settings.has_lookups) or found != (expected, expected):
+    tables = (DECISION_LOOKUP,) if graph.decides else ()
+    if (graph.is_exact and settings.lookups != tables) or found != (expected, expected):
         raise UnsupportedArchitectureError(
             f"ezkl gives the circuit's inputs the scale 2^{found[0]} and its outputs 2^{found[1]}, not 2^{expected}: "
             "a constant of the architecture has a scale of its own; prepare the model again"
@@ -161,20 +163,26 @@ def _candidates(
     draft: AuditGraph, shapes: ArchitectureShapes, scale_bits: int, lookup_bound: int
 ) -> Iterator[tuple[tuple[int, int], RunArguments]]:
     """Yield settings and their work, for each base and number of columns that is worth a try; smaller ones first."""
-    decomposed = True
-    for base_bits, inner in itertools.product(_BASE_BITS, INNER_COLUMNS):
-        if not decomposed and base_bits > _BASE_BITS[0]:
-            return
-        arguments = _draft_arguments(draft, scale_bits, base_bits, inner, lookup_bound)
-        if arguments is None:
-            continue
-        settings = generate(draft.onnx, arguments)
-        decomposed = settings.decomposes
-        at_least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
-        if decomposed:
-            at_least = max(at_least, base_bits + 1)
+    plain, *others = _BASE_BITS
+    tried = _derive(draft, scale_bits, [plain], lookup_bound)
+    if not tried or any(settings.decomposes for _, settings in tried):
+        tried += _derive(draft, scale_bits, others, lookup_bound)
+    least = max(MIN_LOGROWS, math.ceil(math.log2(2 * lookup_bound / MAX_TABLE_COLUMNS)))
+    for arguments, settings in tried:
+        at_least = max(least, arguments.decomp_base.bit_length()) if settings.decomposes else least
         logrows = _fitting_logrows(draft, settings, shapes, at_least)
         yield _work(settings, logrows), replace(arguments, logrows=logrows)
+
+
+def _derive(
+    draft: AuditGraph, scale_bits: int, base_bits: Iterable[int], lookup_bound: int
+) -> list[tuple[RunArguments, CircuitSettings]]:
+    """Arguments for each base and number of columns that has any, and ezkl's settings with them."""
+    drafts = [
+        _draft_arguments(draft, scale_bits, *pair, lookup_bound) for pair in itertools.product(base_bits, INNER_COLUMNS)
+    ]
+    choices = [arguments for arguments in drafts if arguments is not None]
+    return list(zip(choices, generate(draft.onnx, choices), strict=True)) if choices else []
 
 
 def _draft_arguments(
@@ -215,10 +223,12 @@ def _work(settings: CircuitSettings, logrows: int) -> tuple[int, int]:
 def _fitting_logrows(draft: AuditGraph, settings: CircuitSettings, shapes: ArchitectureShapes, at_least: int) -> int:
     """Return the least number of rows that holds the layout in one block, and gives no tensor an empty column.
 
-    Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long.
+    Short tensors get one column each: the salt is at a tensor's end, and a column without salt must be long. Those of
+    trees get one whatever their length: they are nearly all zeros, and few guesses would open a column without salt.
     """
     lengths = [math.prod(shape) for shape in shapes.parameters]
-    salted = max(min(length, UNSALTED_COLUMN) for length in lengths)
+    salted = max(length if draft.decides else min(length, UNSALTED_COLUMN) for length in lengths)
+    salted += BLINDING_ROWS if draft.decides else 0
     cells = settings.counted_assignments - _counted_twice(draft)
     needed = max(-(-cells // settings.run_arguments.num_inner_cols) + UNUSED_ROWS, settings.instances, salted)
     for logrows in range(at_least, MAX_LOGROWS + 1):

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from zk.circuits.decisions import DECISION_OPERATORS, STEP
 from zk.errors import UnsupportedArchitectureError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _KEEPING = {
     "Relu",
     "Reshape",
     "Slice",
+    STEP,
     "Squeeze",
     "Transpose",
     "Unsqueeze",
@@ -80,7 +82,7 @@ class AlignedGraph:
 
 def is_exact(nodes: Iterable[onnx.NodeProto]) -> bool:
     """Whether every operator has an exact circuit."""
-    return all(node.op_type in EXACT_OPERATORS for node in nodes)
+    return all(node.op_type in EXACT_OPERATORS | DECISION_OPERATORS for node in nodes)
 
 
 def align_scales(

@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
@@ -23,6 +23,9 @@ from zk.errors import SettingsMismatchError, UnsupportedArchitectureError, Worke
 from zk.ezkl.worker import run_job
 from zk.setup.srs import MAX_LOGROWS
 from zk.storage import temporary_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_SETTINGS_BYTES = 1 << 20
 MAX_NESTING = 16
@@ -97,7 +100,7 @@ class CircuitSettings:
         output_shapes: Shapes of the instances: the model's output, first dimension k, and what a random check adds.
         output_scale_bits: ezkl's scale of the instances; 0 in exact circuits.
         decomposes: Some values are decomposed into limbs.
-        has_lookups: Some function is looked up in a table, rounded.
+        lookups: Tables that functions are looked up in, as JSON.
         counted_assignments: Cells as ezkl counts them, where it was asked: more than there are.
     """
 
@@ -107,7 +110,7 @@ class CircuitSettings:
     output_shapes: tuple[tuple[int, ...], ...]
     output_scale_bits: int
     decomposes: bool
-    has_lookups: bool
+    lookups: tuple[str, ...]
     counted_assignments: int = 0
 
     @property
@@ -116,21 +119,26 @@ class CircuitSettings:
         return sum(math.prod(shape) for shape in self.output_shapes)
 
 
-def generate(circuit: bytes, run_arguments: RunArguments) -> CircuitSettings:
-    """Let ezkl derive the settings of a circuit.
+def generate(circuit: bytes, choices: Sequence[RunArguments]) -> list[CircuitSettings]:
+    """Let ezkl derive the settings of a circuit, with each of some run arguments; one process does them all.
 
     Raises:
         UnsupportedArchitectureError: ezkl has no circuit for the graph.
     """
     with temporary_folder("settings") as folder:
-        onnx, settings = Path(folder, "circuit.onnx"), Path(folder, "settings.json")
+        onnx = Path(folder, "circuit.onnx")
         onnx.write_bytes(circuit)
-        job = {"circuit": onnx, "settings": settings, "run_args": run_arguments.as_json()}
+        job = {"circuit": onnx, "folder": folder, "run_args": [arguments.as_json() for arguments in choices]}
         try:
             run_job("make_settings", job)
         except WorkerFailedError as error:
             raise UnsupportedArchitectureError(f"no circuit for this architecture: {error}") from error
-        made = json.loads(settings.read_bytes())
+        made = [Path(folder, f"{index}.json").read_bytes() for index in range(len(choices))]
+    return [_read_derived(data, arguments) for data, arguments in zip(made, choices, strict=True)]
+
+
+def _read_derived(data: bytes, run_arguments: RunArguments) -> CircuitSettings:
+    made = json.loads(data)
     counted = made["total_assignments"]
     rows = (1 << run_arguments.logrows) - UNUSED_ROWS
     made["total_assignments"] = min(counted, run_arguments.num_inner_cols * rows)
@@ -144,7 +152,7 @@ def regenerate(circuit: bytes, given: CircuitSettings) -> CircuitSettings:
     Raises:
         SettingsMismatchError: ezkl derives others.
     """
-    derived = generate(circuit, given.run_arguments)
+    (derived,) = generate(circuit, [given.run_arguments])
     if derived.canonical != given.canonical:
         raise SettingsMismatchError(
             "the settings are not those of this architecture: "
@@ -181,7 +189,7 @@ def read_settings(data: bytes) -> CircuitSettings:
             output_shapes=tuple(tuple(_integer(n) for n in shape) for shape in settings["model_instance_shapes"]),
             output_scale_bits=_integer(settings["model_output_scales"][0]),
             decomposes=bool(settings["required_range_checks"]),
-            has_lookups=bool(settings["required_lookups"]),
+            lookups=tuple(rfc8785.dumps(table).decode() for table in settings["required_lookups"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise SettingsMismatchError(

@@ -45,13 +45,14 @@ def fetch_srs(srs: str, logrows: int) -> None:
     asyncio.run(download())
 
 
-def make_settings(circuit: str, settings: str, run_args: dict[str, Any]) -> None:
-    """Write the settings that ezkl derives from a circuit's ONNX and the run arguments."""
-    arguments: Any = ezkl.PyRunArgs()  # the stub leaves its attributes out
-    for name, value in (run_args | VISIBILITIES).items():
-        setattr(arguments, name, tuple(value) if isinstance(value, list) else value)
-    arguments.ignore_range_check_inputs_outputs = True
-    ezkl.gen_settings(circuit, settings, py_run_args=arguments)
+def make_settings(circuit: str, folder: str, run_args: list[dict[str, Any]]) -> None:
+    """Write the settings that ezkl derives from a circuit's ONNX and each of the run arguments (`0.json`, …)."""
+    for index, chosen in enumerate(run_args):
+        arguments: Any = ezkl.PyRunArgs()  # the stub leaves its attributes out
+        for name, value in (chosen | VISIBILITIES).items():
+            setattr(arguments, name, tuple(value) if isinstance(value, list) else value)
+        arguments.ignore_range_check_inputs_outputs = True
+        ezkl.gen_settings(circuit, str(Path(folder, f"{index}.json")), py_run_args=arguments)
 
 
 def make_keys(circuit: str, settings: str, srs: str, compiled: str, vk: str, pk: str, vka: str) -> None:

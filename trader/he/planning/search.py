@@ -50,8 +50,6 @@ LARGEST_MAP = 1 << 22
 
 # What steps of a test count as against each other. Benchmarks measure these ratios (`benchmarks/he_costs.py`); the
 # constants are not adjusted to a machine, so that one model has one plan.
-PRODUCTS_PER_CIPHERTEXT = 16
-"""To encrypt, send and read a ciphertext counts as 16 products with an encoded diagonal (`he.cost.ciphertext`)."""
 MOST_DIGITS = 10
 """Keys of more digits than these are taken apart into digits of several primes; a choice."""
 SPECIAL_PRIMES = (2, 3, 4, 5, 6, 7)
@@ -60,10 +58,13 @@ KEY_SPACINGS = (3, 4, 5, 6, 8)
 """See `PackedPlan.key_spacing`."""
 TYPICAL_SAMPLES = 128
 """Tests of few samples have about so many."""
+PRODUCTS_PER_CIPHERTEXT = 8
+"""To encrypt and read a ciphertext counts as 8 products with an encoded diagonal (`he.cost.ciphertext`)."""
 PRODUCTS_PER_SWITCHING = 12
-"""A rotation counts as 12 products with an encoded diagonal (`he.cost.rotation`)."""
-CIPHERTEXTS_PER_SPLIT = 4
-"""To split a ciphertext counts as to encrypt, send and read 4 of them (`he.cost.split`)."""
+"""A rotation counts as 12 products with an encoded diagonal: it takes as long as 6 or 7 of them (`he.cost.rotation`),
+but rotations follow each other on one core while others share the products."""
+CIPHERTEXTS_PER_SPLIT = 1
+"""To split a ciphertext counts as to encrypt and read another one (`he.cost.split`)."""
 
 
 def plan_encryption(problem: PlanningProblem) -> BatchedPlan:
@@ -323,7 +324,7 @@ def _add_many_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPla
         program = build_program(problem.model.graph, plan.polynomials, staged=plan.refreshes, paired=True)
     except PlanError:
         return plan
-    if CIPHERTEXTS_PER_SPLIT * sum(math.prod(step.shape) for step in program.splits) > plan.features:
+    if CIPHERTEXTS_PER_SPLIT * sum(math.prod(step.shape) for step in program.splits) >= plan.features:
         return plan
     paired = _consider(Way(problem, program, _approximation_of(plan)), plan.ring_degree).plan
     return plan.model_copy(update={"many_samples": paired}) if isinstance(paired, PairedPlan) else plan

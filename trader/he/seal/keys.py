@@ -1,7 +1,7 @@
 """Keys, encryption and decryption by SEAL, through TenSEAL's raw bindings.
 
-Nothing else imports them, but for `trader.he.seal.process`. The bindings read and write files only; an anonymous file
-in memory serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
+Nothing else imports them, but for `trader.he.seal.process`. The bindings read files only; an anonymous file in memory
+serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
 """
 
 import math
@@ -34,8 +34,8 @@ from trader.he.seal.serialization import (
 from trader.he.seal.workers import SealProcess
 from trader.he.types import Progress, Residues
 
-SMALLEST_SHARED_COUNT = 128
-"""From this number of encryptions on it pays to start processes for them."""
+SMALLEST_SHARED_RESIDUES = 1 << 21
+"""From this number of residues to encrypt on, some 0.2 s, it pays to start processes for them."""
 SMALLEST_SHARED_KEYS = 4 * 8192
 """From this number of Galois keys, times N, on it pays to start a process for half of them."""
 
@@ -163,7 +163,8 @@ class SecretKey:
         Raises:
             SessionError: a process that encrypts has ended before its time.
         """
-        if worker_count() < 2 or count < SMALLEST_SHARED_COUNT:
+        residues = count * self._parameters.degree * len(self._parameters.primes)
+        if worker_count() < 2 or residues < SMALLEST_SHARED_RESIDUES:
             run_tasks(lambda index: take(index, self.encrypt(slots_of(index), scale)), range(count), progress)
             return
         with ExitStack() as stack:

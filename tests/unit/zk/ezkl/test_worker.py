@@ -33,7 +33,7 @@ def test_a_rust_panic_is_translated(tmp_path):
 
 def test_the_message_is_one_line(tmp_path):
     with pytest.raises(WorkerFailedError) as caught:
-        run_job("make_settings", {"circuit": tmp_path, "settings": tmp_path, "run_args": {}})
+        run_job("make_settings", {"circuit": tmp_path, "folder": tmp_path, "run_args": [{}]})
     assert "\n" not in str(caught.value)
 
 

@@ -1,9 +1,10 @@
 """Proofs say exactly what an integer evaluation says, about exactly the committed inputs and parameters."""
 
 import dataclasses
+import json
 import secrets
-import tempfile
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -21,7 +22,6 @@ from zk.binding.tensors import input_elements, parameter_elements, write_tensors
 from zk.circuits.audit import SALT_ELEMENTS
 from zk.circuits.key_files import keys_of
 from zk.errors import StatementError
-from zk.ezkl.worker import run_job
 from zk.field import MODULUS, element_from_hex
 from zk.proofs.layer_results import layer_results
 from zk.proofs.proof import proof_from_json, proof_to_json
@@ -44,8 +44,17 @@ def test_random_models_are_exact(widths, samples):
         assert list(proof.outputs) == integer_outputs(inputs, parameters)
 
 
-def circuit_instances(circuit, inputs, parameters, srs, challenge):
-    """The instances that ezkl's witness of the compiled circuit has."""
+EVALUATE = """
+import json, os, sys
+from zk.ezkl.process import evaluate
+jobs, answer = json.load(sys.stdin)
+open(answer, "w").write(json.dumps([evaluate(**job) for job in jobs]))
+os._exit(0)
+"""
+
+
+def statement_tensors(circuit, inputs, parameters, challenge):
+    """All tensors of the circuit, as an honest prover fills them, but for the challenge."""
     tensors = [
         input_elements(circuit, inputs, zk.draw_input_salt(circuit)),
         *parameter_elements(circuit, parameters),
@@ -53,21 +62,33 @@ def circuit_instances(circuit, inputs, parameters, srs, challenge):
     if circuit.hidden:
         values = [value % MODULUS for value in layer_results(circuit, tensors).hidden]
         tensors += [circuit.hidden.lay_out(values, lambda: secrets.randbelow(MODULUS)), [challenge]]
+    return tensors
+
+
+def circuit_instances(circuit, statements, srs, folder):
+    """The instances that ezkl's witnesses of the compiled circuit have: one process evaluates all statements."""
     keys = keys_of(circuit, srs)
-    with tempfile.TemporaryDirectory() as folder:
+    jobs = []
+    for index, tensors in enumerate(statements):
+        own = folder / f"{index}"
+        own.mkdir()
         job = {
-            "tensors": write_tensors(Path(folder), tensors),
+            "tensors": write_tensors(own, tensors),
             "compiled": keys.compiled,
             "settings": keys.settings,
-            "witness": Path(folder, "witness.json"),
+            "witness": own / "witness.json",
         }
-        outputs = run_job("evaluate", job).value
-    return [element_from_hex(value) for tensor in outputs for value in tensor]
+        jobs.append({name: str(path) for name, path in job.items()})
+    answer = folder / "answer.json"
+    command = [sys.executable, "-c", EVALUATE]
+    subprocess.run(command, input=json.dumps([jobs, str(answer)]).encode(), capture_output=True, check=True)
+    evaluated = json.loads(answer.read_text())
+    return [[element_from_hex(value) for tensor in outputs for value in tensor] for outputs in evaluated]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
-def test_a_thousand_random_models_are_exact(seed):
+def test_a_thousand_random_models_are_exact(seed, tmp_path):
     """What ezkl's circuit computes, without a proof: outputs, challenge, a check that is zero; 100 models of each."""
     rng = np.random.default_rng(seed)
     widths = tuple(rng.integers(1, 9, size=rng.integers(2, 5)).tolist())
@@ -76,15 +97,16 @@ def test_a_thousand_random_models_are_exact(seed):
         dense_architecture(*widths), audit_samples=samples, scale_bits=SCALE_BITS, srs=zk.development_srs
     )
     srs = zk.development_srs(circuit.logrows)
+    statements, expected = [], []
     for _ in range(100):
         inputs, parameters = random_inputs(rng, samples, widths[0]), random_parameters(rng, *widths)
         outputs = integer_outputs(inputs, parameters)
         assert list(zk.evaluate(circuit, inputs, parameters, srs)) == outputs
         challenge = secrets.randbelow(MODULUS)
         checked = [challenge, 0] if circuit.hidden else []
-        assert (
-            circuit_instances(circuit, inputs, parameters, srs, challenge) == [v % MODULUS for v in outputs] + checked
-        )
+        statements.append(statement_tensors(circuit, inputs, parameters, challenge))
+        expected.append([v % MODULUS for v in outputs] + checked)
+    assert circuit_instances(circuit, statements, srs, tmp_path) == expected
 
 
 @pytest.mark.slow

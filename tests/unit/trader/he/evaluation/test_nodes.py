@@ -183,7 +183,7 @@ def test_what_is_left_out_follows_from_the_architecture(model):
 
 
 def test_weights_of_zero_take_as_many_products(monkeypatch):
-    model = random_network(100, 16, 3)
+    model = random_network(200, 16, 3)
     inputs = random_inputs(model, 3)
     plan = plan_for(model, inputs)
     assert plan.for_samples(3).packed
