@@ -54,7 +54,7 @@ MOST_DIGITS = 10
 """Keys of more digits than these are taken apart into digits of several primes; a choice."""
 SPECIAL_PRIMES = (2, 3, 4, 5, 6, 7)
 """Numbers of special primes that are considered then."""
-KEY_SPACINGS = (3, 4, 5, 6)
+KEY_SPACINGS = (3, 4, 5, 6, 8)
 """See `PackedPlan.key_spacing`."""
 TYPICAL_SAMPLES = 128
 """Tests of few samples have about so many."""
