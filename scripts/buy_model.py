@@ -34,7 +34,8 @@ def main() -> None:
         equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
         policy = BuyerPolicy(rounded_circuits=arguments.rounded_circuits, development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
-        samples = read_samples(arguments.data, buyer.verify_listing().graph.features)
+        listing = buyer.verify_listing()
+        samples = read_samples(arguments.data, listing.graph.features, listing.manifest.input.columns)
         buyer.labels = read_labels(arguments.labels, len(samples))
         try:
             buy(buyer, samples)

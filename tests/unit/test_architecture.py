@@ -101,6 +101,7 @@ trader.he.evaluation: model he.types he.errors he.parallel he.ring he.seal he.wi
 he.request
 trader.he: he.errors he.wire he.layouts he.planning he.session he.evaluation
 trader.tolerance: he
+trader.adapt: errors model
 trader.exchange: errors files
 trader.package: errors files model he tolerance exchange
 trader.delivery: errors
@@ -111,7 +112,7 @@ trader.parties: errors files trade model he exchange package delivery chain veri
 trader.rehearsal: errors model he chain
 trader.report: trade
 trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
-trader.cli: errors files model he exchange package delivery chain certificates verify rehearsal report demo
+trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

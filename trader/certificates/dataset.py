@@ -20,10 +20,13 @@ from trader.certificates.errors import CertificationError
 from trader.model import read_labels, read_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from trader.model.columns import Column
 
 _DATA_DOMAIN = b"modelseal/data/1"
 _LABELS_DOMAIN = b"modelseal/labels/1"
@@ -45,13 +48,13 @@ class Dataset:
     labels: NDArray[Any] = field(repr=False)
 
     @classmethod
-    def read(cls, name: str, data: Path, labels: Path, features: int) -> Dataset:
-        """Read it from files (.csv, .npy or .npz).
+    def read(cls, name: str, data: Path, labels: Path, features: int, columns: Sequence[Column] = ()) -> Dataset:
+        """Read it from files (.csv, .npy or .npz): features, or the original's columns, which are expanded.
 
         Raises:
             DataError: a file can't be read, or the numbers of rows or columns don't fit.
         """
-        samples = read_samples(data, features)
+        samples = read_samples(data, features, columns)
         return cls(name, samples, read_labels(labels, len(samples)))
 
     def __len__(self) -> int:

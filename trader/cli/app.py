@@ -153,6 +153,14 @@ def _try() -> Command:
     return try_command
 
 
+@model.command(name="adapt", cls=Deferred)
+def _adapt() -> Command:
+    """Fine-tune a small network with squares for activations, so that it is tested exactly; needs PyTorch."""
+    from trader.cli.adapt import adapt_command
+
+    return adapt_command
+
+
 @model.command(name="prove", cls=Deferred)
 def _prove() -> Command:
     """Prove the model's answers on the first samples of a file; verify off the chain and in the verifier contract."""

@@ -51,7 +51,7 @@ def certify_command(
 ) -> None:
     """Prove how many samples of a public data set the model classifies correctly: one proof for every k rows."""
     model = open_public_model(folder / "public")
-    rows = Dataset.read(dataset, data, labels, model.graph.features)
+    rows = Dataset.read(dataset, data, labels, model.graph.features, model.manifest.input.columns)
     with progress_bar("proving") as update:
         budget = proof_budget(folder, model.graph)
         certificate = certify(model, read_canonical(folder), rows, budget, update, insist=insist)
@@ -98,7 +98,8 @@ def open_public_model(public: Path) -> PublicModel:
 def verify_with_bar(model: PublicModel, file: Path, data: Path, labels: Path) -> Certificate:
     """Verify the certificate in a file for a model whose circuit was rebuilt here."""
     content = _read(file)
-    dataset = Dataset.read(parse_certificate(content).dataset.name, data, labels, model.graph.features)
+    columns = model.manifest.input.columns
+    dataset = Dataset.read(parse_certificate(content).dataset.name, data, labels, model.graph.features, columns)
     with progress_bar("verifying proofs") as update:
         return verify_certificate(content, model, dataset, update)
 

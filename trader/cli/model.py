@@ -68,7 +68,7 @@ class _Opened:
     def read_inputs(self, file: Path) -> NDArray[np.int64]:
         """Return the samples of a file, quantised: [n, F]."""
         graph = self.canonical.graph
-        return self.manifest.quantise(read_samples(file, graph.features), graph)
+        return self.manifest.quantise(read_samples(file, graph.features, self.manifest.input.columns), graph)
 
 
 def try_command(

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 from eth_utils.address import to_checksum_address
 
 from trader.he import HePlan, parse_plan
+from trader.model.columns import column_names
 from trader.model.manifest import NOBODY
 from trader.model.sampling import CONFIDENCE, FEW_ROWS, covered_share
 from trader.package import BUYERS_PER_LISTING, parameter_bits
 from trader.verify import BuyerPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from trader.model import CanonicalModel, Manifest
+    from trader.model.columns import Column
     from trader.model.manifest import CircuitSection, Fidelity, Quota
 
 NO_SELLER = (
@@ -29,6 +31,15 @@ DEVELOPMENT_SRS = (
 )
 
 
+def _column_figures(columns: Sequence[Column]) -> dict[str, str]:
+    """Return what buyers hand in, where that isn't the features: how many columns, and which of them are categories."""
+    if not columns:
+        return {}
+    named = zip(columns, column_names(columns), strict=True)
+    coded = [f"{name} ({len(column.categories)})" for column, name in named if column.categories]
+    return {"data_columns": f"{len(columns)}, with categories: {', '.join(coded) or 'none'}"}
+
+
 def package_figures(manifest: Manifest, canonical: CanonicalModel, folder: Path) -> dict[str, Any]:
     """Return the figures of a package, for tables and JSON."""
     circuit, plan = manifest.circuit, parse_plan(manifest.plan)
@@ -37,6 +48,7 @@ def package_figures(manifest: Manifest, canonical: CanonicalModel, folder: Path)
         "manifest_hash": "0x" + manifest.manifest_hash().hex(),
         "seller": "none" if manifest.seller == NOBODY else to_checksum_address(manifest.seller),
         "parameters": canonical.graph.parameter_count,
+        **_column_figures(manifest.input.columns),
         "scale_bits": manifest.scale_bits,
         "ring_degree": plan.ring_degree,
         "security_bits": plan.security_bits,

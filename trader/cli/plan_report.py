@@ -83,7 +83,8 @@ def alternative_rows(
         calibration: The samples that the model was prepared with. A plan with activations, which were fitted to them,
             needs them (see `can_list_alternatives`).
     """
-    samples = None if calibration is None else read_samples(calibration, canonical.graph.features)
+    features, columns = canonical.graph.features, manifest.input.columns
+    samples = None if calibration is None else read_samples(calibration, features, columns)
     data = planning_data(canonical, manifest.input.exponents, samples, manifest.input.grid)
     return [
         {

@@ -2,12 +2,13 @@
 
 A CSV file has one sample per line, numbers separated by commas, and may have a header (a first line without numbers).
 NPY and NPZ files hold one array; NPZ files with several are read by the name `x` (samples) or `y` (labels). Pickled
-objects are never loaded.
+objects are never loaded. Data of models with categories has the original's columns (`trader.model.columns`).
 """
 
 import csv
 import math
 import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from trader.model.columns import Column, ColumnType, column_names, expand_columns, parse_text, tensor_sizes
 from trader.model.errors import DataError
 
 MAX_DATA_BYTES = 2 << 30
@@ -22,14 +24,21 @@ MAX_LINE_CHARACTERS = 1 << 24
 MAX_ELEMENTS = 1 << 28
 
 
-def read_samples(path: Path, features: int | None = None) -> NDArray[np.float64]:
+def read_samples(path: Path, features: int | None = None, columns: Sequence[Column] = ()) -> NDArray[np.float64]:
     """Read samples float64 [n, features] from a .csv, .npy or .npz file, n ≥ 1; values are finite.
 
-    Without a number of features it is as the file has them.
+    Without a number of features it is as the file has them. Where a model has `columns`, the file has those of the
+    original data, which are expanded to features; or the features themselves, if their numbers differ. An .npz file may
+    have an array for each of the original's tensors.
 
     Raises:
-        DataError: the file can't be read, or has missing values or another number of columns; names the line.
+        DataError: the file can't be read, or has missing values, another number of columns, or a category that the
+            model doesn't know and refuses; names the line.
     """
+    if columns:
+        data = _csv_columns(path, columns) if _suffix(path) == ".csv" else _array_columns(path, columns)
+        if data is not None:
+            return expand_columns(columns, data)
     if _suffix(path) == ".csv":
         return _csv_numbers(path, features)
     array = _array(path, "x")
@@ -108,6 +117,55 @@ def _csv_numbers(path: Path, features: int | None) -> NDArray[np.float64]:
                 raise DataError(f"{place}: {row[column][:40]!r} is not a finite number; correct or drop the line")
         values.append(numbers)
     return np.array(values, dtype=np.float64)
+
+
+def _csv_columns(path: Path, columns: Sequence[Column]) -> list[NDArray[Any]] | None:
+    """Return the original's columns; None if the file has not as many."""
+    rows = _csv_rows(path)
+    if any(len(row) != len(columns) for _, row in rows):
+        return None
+    parsed = [[parse_text(column, text.strip()) for column, text in zip(columns, row, strict=True)] for _, row in rows]
+    if len(rows) > 1 and _is_header(columns, parsed[0]):
+        rows, parsed = rows[1:], parsed[1:]
+    for (line, row), values in zip(rows, parsed, strict=True):
+        if None in values:
+            place = values.index(None)
+            where = f"{path.name}, line {line}, {column_names(columns)[place]}"
+            raise DataError(f"{where}: {row[place][:40]!r} is not a finite number; correct or drop the line")
+    return [np.array([row[index] for row in parsed]) for index in range(len(columns))]
+
+
+def _is_header(columns: Sequence[Column], first: Sequence[float | str | None]) -> bool:
+    """Whether the first row names the columns: no number where there should be one, and no category."""
+    cells = list(zip(columns, first, strict=True))
+    numbers = [value for column, value in cells if column.type is not ColumnType.TEXT]
+    if numbers:
+        return all(value is None for value in numbers)
+    return all(value not in column.categories for column, value in cells)
+
+
+def _array_columns(path: Path, columns: Sequence[Column]) -> list[NDArray[Any]] | None:
+    """Return the original's columns, from one array for all of its tensors or one for each; None if it has others."""
+    sizes = tensor_sizes(columns)
+    arrays = {name: _array(path, name) for name in sizes} if _has_arrays(path, sizes) else {"x": _array(path, "x")}
+    sizes = sizes if len(arrays) == len(sizes) and "x" not in arrays.keys() - sizes.keys() else {"x": len(columns)}
+    rows = {len(array) if array.ndim else 0 for array in arrays.values()}
+    fits = (array.size == size * len(array) for array, size in zip(arrays.values(), sizes.values(), strict=True))
+    if len(rows) != 1 or 0 in rows or not all(fits):
+        return None
+    if any(array.dtype.kind not in "fiubU" for array in arrays.values()):
+        raise DataError(f"{path.name} holds {[str(a.dtype) for a in arrays.values()]}, not numbers or text")
+    return [column for array in arrays.values() for column in array.reshape(len(array), -1).T]
+
+
+def _has_arrays(path: Path, names: Iterable[str]) -> bool:
+    if path.suffix.lower() != ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist()) == {f"{name}.npy" for name in names}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path.name} is not a readable .npz file: {error}") from error
 
 
 def _csv_labels(path: Path, samples: int) -> NDArray[Any]:

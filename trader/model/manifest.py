@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
+from trader.model.columns import Column, feature_count
 from trader.model.documents import Section, describe_fault
 from trader.model.errors import DataError, ManifestError
 from trader.model.graph import Graph
@@ -61,6 +62,8 @@ class InputSchema(Section):
         feature_names: in order, or empty.
         exponents: per-feature powers of two (see `trader.model.lowering.LoweredModel.input_exponents`), or empty.
         magnitude: largest |x_j·2^e_j| that the HE plan allows.
+        columns: of the original data, which buyers hand in and which is expanded to features before encryption; empty
+            where it is the features (see `trader.model.columns`).
         reach: |x_j·2^e_j| stays below 2^reach_j in data like the seller's, or empty where it gave none.
         edges: by feature, ascending numbers of 32 bits between its bins (`trader.model.grid`); empty for a model that
             reads numbers.
@@ -71,6 +74,7 @@ class InputSchema(Section):
     exponents: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
     magnitude: Annotated[float, Field(gt=0)]
     reach: tuple[Annotated[int, Field(ge=-64, le=64)], ...] = ()
+    columns: tuple[Column, ...] = ()
     edges: tuple[tuple[float, ...], ...] = ()
 
     @property
@@ -262,6 +266,7 @@ class Manifest(Section):
         agreements = {
             "input.shape": features < MAX_FEATURES,
             "input.exponents": len(self.input.exponents) in (0, features),
+            "input.columns": not self.input.columns or feature_count(self.input.columns) == features,
             "input.reach": len(self.input.reach) in (0, features),
             "input.edges": len(self.input.edges) in (0, features) and not (self.input.edges and self.scale_bits),
             "input.feature_names": len(self.input.feature_names) in (0, features),

@@ -19,6 +19,7 @@ from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, 
 
 OPSET = 13
 TREES_DOMAIN, TREES_OPSET = "ai.onnx.ml", 3
+ML_DOMAIN = TREES_DOMAIN
 IR_VERSION = 8
 BATCH = "N"
 
@@ -80,7 +81,18 @@ LinearWriter = Callable[[OnnxWriter, Linear, str, str], None]
 """Writes a linear layer: writer, node, name of its input, name of its output."""
 
 
-def write_nodes(writer: OnnxWriter, graph: Graph, source: str, result: str, write_linear: LinearWriter) -> None:
+ActivationWriter = Callable[[OnnxWriter, Activation, str, str], None]
+"""Writes an activation: writer, node, name of its input, name of its output."""
+
+
+def write_nodes(
+    writer: OnnxWriter,
+    graph: Graph,
+    source: str,
+    result: str,
+    write_linear: LinearWriter,
+    write_activation: ActivationWriter | None = None,
+) -> None:
     """Write all nodes of a graph; `source` [N, F] stands for its input, `result` is what its output will be called."""
     names = {INPUT: source}
     for node in graph.nodes:
@@ -88,6 +100,8 @@ def write_nodes(writer: OnnxWriter, graph: Graph, source: str, result: str, writ
         inputs = [names[name] for name in node.inputs]
         if isinstance(node, Linear):
             write_linear(writer, node, inputs[0], names[node.name])
+        elif isinstance(node, Activation) and write_activation is not None:
+            write_activation(writer, node, inputs[0], names[node.name])
         else:
             _write_node(writer, node, inputs, names[node.name], sum(graph.size_of(name) for name in node.inputs))
 

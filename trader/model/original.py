@@ -5,13 +5,14 @@ author knows, only the author's own file can tell.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from trader.model.columns import Column, as_tensors
 from trader.model.errors import UnsafeModelError
 
 ROWS_AT_ONCE = 512
@@ -20,12 +21,15 @@ IR_VERSION = 10
 """Later versions of the file format add types of numbers that no model here has; onnxruntime reads them later."""
 
 
-def run_original(model: onnx.ModelProto, samples: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+def run_original(
+    model: onnx.ModelProto, samples: NDArray[np.float64], columns: Sequence[Column] = ()
+) -> tuple[NDArray[Any], ...]:
     """Run a checked model (`trader.model.loading`) on samples.
 
     Args:
         model: As it was handed in.
-        samples: float64 [n, F], in the order of the model's input, flat.
+        samples: float64 [n, F], in the order of the model's input, flat; or the features of `columns`.
+        columns: of the original data, where the model has categories or several inputs.
 
     Returns:
         The model's outputs, [n, …] each; probabilities by class (ZipMap) as columns in the order of the classes.
@@ -43,14 +47,16 @@ def run_original(model: onnx.ModelProto, samples: NDArray[np.float64]) -> tuple[
     known.ir_version = min(model.ir_version, IR_VERSION)
     try:
         session = onnxruntime.InferenceSession(known.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        runs = [session.run(None, feed) for feed in _feeds(model, samples)]
+        runs = [session.run(None, feed) for feed in _feeds(model, samples, columns)]
     except Exception as error:  # its errors have no common root
         raise UnsafeModelError(f"onnxruntime can't run the model: {str(error).splitlines()[0]}") from error
-    columns = [[_as_array(value) for value in run] for run in runs]
-    return tuple(np.concatenate(parts)[: len(samples)] for parts in zip(*columns, strict=True))
+    arrays = [[_as_array(value) for value in run] for run in runs]
+    return tuple(np.concatenate(parts)[: len(samples)] for parts in zip(*arrays, strict=True))
 
 
-def _feeds(model: onnx.ModelProto, samples: NDArray[np.float64]) -> Iterator[dict[str, NDArray[Any]]]:
+def _feeds(
+    model: onnx.ModelProto, samples: NDArray[np.float64], columns: Sequence[Column]
+) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield the inputs of each run; the last rows are repeated where a run takes a fixed number."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
@@ -60,13 +66,15 @@ def _feeds(model: onnx.ModelProto, samples: NDArray[np.float64]) -> Iterator[dic
         part = samples[start : start + rows]
         if fixed and len(part) < fixed:
             part = np.concatenate([part, np.repeat(part[-1:], fixed - len(part), axis=0)])
-        yield {value.name: _as_input(value, part) for value in inputs}
+        tensors = as_tensors(columns, part)
+        yield {value.name: _as_input(value, tensors.get(value.name, part)) for value in inputs}
 
 
-def _as_input(value: onnx.ValueInfoProto, rows: NDArray[np.float64]) -> NDArray[Any]:
+def _as_input(value: onnx.ValueInfoProto, rows: NDArray[Any]) -> NDArray[Any]:
     """Return rows in the type and shape of an input; zeros for an input that doesn't take samples."""
     tensor = value.type.tensor_type
     kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+    rows = rows.astype(object) if rows.dtype.kind == "U" else rows
     shape = tuple(int(dim.dim_value) for dim in tensor.shape.dim[1:])
     if math.prod(shape) != rows.shape[1]:
         return np.zeros((len(rows), *(size or 1 for size in shape)), dtype=kind)

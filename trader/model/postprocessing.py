@@ -6,6 +6,7 @@ clear.
 """
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -37,6 +38,37 @@ class PostProcessingKind(StrEnum):
     """Along the last axis."""
     ARGMAX = "argmax"
     """Index of the largest output, [n]."""
+    POSITIVE = "positive"
+    """1 where an output is above 0, else 0, element by element: a score beyond a threshold."""
+    NOT_NEGATIVE = "not_negative"
+    """1 where an output is 0 or above, else 0, element by element."""
+    SIGN = "sign"
+    """-1, 0 or 1, element by element."""
+    SOFTSIGN = "softsign"
+    """z/(1 + |z|), element by element."""
+    L2_NORM = "l2_norm"
+    """Length of the vector of outputs, [n, 1]."""
+    UNIT = "unit"
+    """Vector of outputs, divided by its length; 0 where that is 0."""
+
+    @property
+    def is_decision(self) -> bool:
+        """Whether each output becomes a decision about its sign."""
+        return self in (PostProcessingKind.POSITIVE, PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN)
+
+
+class OutputPart(BaseModel):
+    """One of the original's outputs: so many columns of the raw outputs.
+
+    Attributes:
+        name: that the original gives it.
+        columns: how many raw outputs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(max_length=256)]
+    columns: Annotated[int, Field(ge=1, lt=1 << 24)]
 
 
 class PostProcessing(BaseModel):
@@ -47,6 +79,8 @@ class PostProcessing(BaseModel):
         labels: class labels in column order, as the original model returns them; empty if it names none.
         exponent: raw outputs are multiplied by 2^exponent first. Outputs in large units (prices) would not fit the
             parameters' grid otherwise.
+        parts: the original's outputs, behind each other in the raw outputs, where it has several; else empty. All of
+            them are made by the same function.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -54,6 +88,7 @@ class PostProcessing(BaseModel):
     kind: PostProcessingKind = PostProcessingKind.NONE
     labels: tuple[int, ...] | tuple[str, ...] = ()
     exponent: Annotated[int, Field(ge=-256, le=256)] = 0
+    parts: tuple[OutputPart, ...] = ()
 
     @property
     def is_classifier(self) -> bool:
@@ -67,39 +102,27 @@ class PostProcessing(BaseModel):
     def apply(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return what the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.
 
+        Decisions are float64 too, whatever type the original gives them.
+
         Raises:
             DataError: the outputs aren't a matrix, or a binary model has not one column.
         """
         z = self._checked(outputs)
-        match self.kind:
-            case PostProcessingKind.NONE:
-                return z
-            case PostProcessingKind.SIGMOID:
-                return _sigmoid(z)
-            case PostProcessingKind.EXP:
-                with np.errstate(over="ignore"):  # an infinite prediction is what the original model returns, too
-                    return np.asarray(np.exp(z))
-            case PostProcessingKind.BINARY:
-                return np.hstack([_sigmoid(-z), _sigmoid(z)])
-            case PostProcessingKind.BINARY_SHARE:
-                return np.hstack([0.5 - z, 0.5 + z])
-            case PostProcessingKind.ONE_VS_REST:
-                return np.asarray(_sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True))
-            case PostProcessingKind.SOFTMAX:
-                return np.asarray(np.exp(_log_softmax(z)))
-            case PostProcessingKind.LOG_SOFTMAX:
-                return _log_softmax(z)
-            case PostProcessingKind.ARGMAX:
-                return np.asarray(np.argmax(z, axis=1))
+        return np.asarray(_FUNCTIONS[self.kind](z))
 
     def predict(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Classes [n] for raw outputs [n, O] of a classifier (its labels, or column numbers); `apply` for a regressor.
+
+        Decisions are int64, [n] if there is one output.
 
         A single logit or sigmoid column stands for two classes, the second one when it is positive.
 
         Raises:
             DataError: as `apply`.
         """
+        if self.kind.is_decision:
+            decisions = self.apply(outputs).astype(np.int64)
+            return decisions[:, 0] if decisions.shape[1] == 1 else decisions
         return self.classify(outputs) if self.is_classifier else self.apply(outputs)
 
     def classify(self, outputs: NDArray[Any]) -> NDArray[Any]:
@@ -112,23 +135,37 @@ class PostProcessing(BaseModel):
             DataError: as `apply`; or there is but one number per sample, and nothing says at which one class ends.
         """
         z = self._checked(outputs)
+        if self.parts:
+            raise DataError(f"the model has {len(self.parts)} outputs, which are no scores of classes together")
+        if z.shape[1] == 1 and self.kind.is_decision:
+            return self.predict(outputs)
         if z.shape[1] == 1 and not self.is_classifier and self.kind is not PostProcessingKind.SIGMOID:
             raise DataError("the model predicts one number per sample, not classes; end a classifier with a sigmoid")
         classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
         return np.asarray(self.labels)[classes] if self.labels else classes
 
+    def split(self, results: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return what `apply` gave, by the names of the original's outputs; as `output` where it has one."""
+        if not self.parts:
+            return {"output": results}
+        ends = np.cumsum([part.columns for part in self.parts])[:-1]
+        return {part.name: columns for part, columns in zip(self.parts, np.split(results, ends, axis=1), strict=True)}
+
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
         if z.ndim != 2 or (self.kind in _TWO_COLUMNS and z.shape[1] != 1):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
+        if self.parts and sum(part.columns for part in self.parts) != z.shape[1]:
+            raise DataError(f"the model's outputs have {sum(p.columns for p in self.parts)} columns, not {z.shape[1]}")
         classes = max(z.shape[1], 2)
         if self.labels and len(self.labels) != classes:
             raise DataError(f"the model names {len(self.labels)} classes, its outputs have {classes}")
         return np.ldexp(z, self.exponent)
 
 
-_BY_ELEMENT = (PostProcessingKind.NONE, PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
-"""Kinds whose columns have nothing to do with each other, and need not be classes."""
+_BY_ELEMENT = tuple(PostProcessingKind(name) for name in ("none", "sigmoid", "exp", "softsign", "l2_norm", "unit"))
+_BY_ELEMENT += tuple(kind for kind in PostProcessingKind if kind.is_decision)
+"""Kinds whose columns need not be classes."""
 
 
 _TWO_COLUMNS = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
@@ -141,3 +178,31 @@ def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
 def _log_softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
     shifted = z - z.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _exp(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore"):  # an infinite prediction is what the original model returns, too
+        return np.asarray(np.exp(z))
+
+
+def _lengths(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(z, axis=1, keepdims=True))
+
+
+_FUNCTIONS: dict[PostProcessingKind, Callable[[NDArray[np.float64]], NDArray[Any]]] = {
+    PostProcessingKind.NONE: lambda z: z,
+    PostProcessingKind.SIGMOID: _sigmoid,
+    PostProcessingKind.EXP: _exp,
+    PostProcessingKind.BINARY: lambda z: np.hstack([_sigmoid(-z), _sigmoid(z)]),
+    PostProcessingKind.BINARY_SHARE: lambda z: np.hstack([0.5 - z, 0.5 + z]),
+    PostProcessingKind.ONE_VS_REST: lambda z: _sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True),
+    PostProcessingKind.SOFTMAX: lambda z: np.exp(_log_softmax(z)),
+    PostProcessingKind.LOG_SOFTMAX: _log_softmax,
+    PostProcessingKind.ARGMAX: lambda z: np.argmax(z, axis=1),
+    PostProcessingKind.POSITIVE: lambda z: (z > 0).astype(np.float64),
+    PostProcessingKind.NOT_NEGATIVE: lambda z: (z >= 0).astype(np.float64),
+    PostProcessingKind.SIGN: np.sign,
+    PostProcessingKind.SOFTSIGN: lambda z: z / (1 + np.abs(z)),
+    PostProcessingKind.L2_NORM: _lengths,
+    PostProcessingKind.UNIT: lambda z: z / np.where(_lengths(z) > 0, _lengths(z), 1.0),
+}

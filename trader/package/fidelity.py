@@ -73,7 +73,7 @@ class Comparison:
         polynomials = self.plan.polynomials
         with np.errstate(over="ignore", invalid="ignore"):
             tested = evaluate_values(self.canonical, inputs, _polynomial_function(polynomials))[output]
-        return Fidelity(rows=len(self.samples), delivered=self._agreement(delivered), tested=self._agreement(tested))
+        return Fidelity(rows=len(self.samples), delivered=self.agreement(delivered), tested=self.agreement(tested))
 
     def check(self, fidelity: Fidelity) -> None:
         """Refuse a package that gives other answers than the model that was handed in.
@@ -91,8 +91,8 @@ class Comparison:
                 "--insist makes the package all the same, and says so in its manifest."
             )
 
-    def _agreement(self, raw: NDArray[np.float64]) -> Agreement:
-        """Compare raw outputs [n, O] with what the ONNX file gave."""
+    def agreement(self, raw: NDArray[np.float64]) -> Agreement:
+        """Return how near raw outputs [n, O] are to what the ONNX file gave."""
         post_processing = self.lowered.post_processing
         expected, found = self._results(raw)
         errors = np.abs(found - expected)
@@ -112,9 +112,11 @@ class Comparison:
         Scores are compared with those of the lowered model, which is the same but for float64.
         """
         post_processing, rows = self.lowered.post_processing, len(self.samples)
-        if post_processing.kind is not PostProcessingKind.ARGMAX:
+        if post_processing.kind is not PostProcessingKind.ARGMAX and not post_processing.kind.is_decision:
             found = post_processing.apply(raw)
-            original = (array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f")
+            original = [array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f"]
+            if post_processing.parts and len(original) == len(post_processing.parts):
+                original = [np.hstack(original)]
             expected = next((array for array in original if array.shape == found.shape), None)
             if expected is not None:
                 return expected.astype(np.float64), found
@@ -125,6 +127,13 @@ class Comparison:
     ) -> float | None:
         """Return the share of samples of the same class; None for a model that predicts none."""
         post_processing, rows = self.lowered.post_processing, len(self.samples)
+        if post_processing.parts and not post_processing.kind.is_decision:
+            return None
+        if post_processing.kind.is_decision:
+            decided = post_processing.apply(raw)
+            arrays = [array.reshape(len(decided), -1) for array in self.original]
+            returned = next((array for array in (*arrays, np.hstack(arrays)) if array.size == decided.size), decided)
+            return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None
         if post_processing.kind is PostProcessingKind.ARGMAX:

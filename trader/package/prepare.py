@@ -147,8 +147,8 @@ def prepare(
     file = load_onnx(model)
     lowered, data = lower_model(file), None
     if calibration is not None:
-        samples = read_samples(calibration, lowered.graph.features)
-        data = CalibrationData(samples, _run_original(file, samples, options))
+        samples = read_samples(calibration, lowered.graph.features, lowered.columns)
+        data = CalibrationData(samples, _run_original(file, lowered, samples, options))
         lowered = _fit(lowered, samples, options)
     package = _assemble(lowered, data, options, out, step)
     step("writing the package")
@@ -228,10 +228,10 @@ def _assemble(
 
 
 def _run_original(
-    file: onnx.ModelProto, samples: NDArray[np.float64], options: PrepareOptions
+    file: onnx.ModelProto, lowered: LoweredModel, samples: NDArray[np.float64], options: PrepareOptions
 ) -> tuple[NDArray[Any], ...] | None:
     try:
-        return run_original(file, samples)
+        return run_original(file, samples, lowered.columns)
     except UnsafeModelError as error:
         if options.insist:
             return None
@@ -276,6 +276,7 @@ def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, data: Planni
             exponents=lowered.input_exponents,
             magnitude=data.input_magnitude,
             reach=data.column_reach,
+            columns=lowered.columns,
             edges=() if lowered.grid is None else lowered.grid.edges,
         ),
         "output": manifests.OutputSchema(

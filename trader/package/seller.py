@@ -78,7 +78,11 @@ class SellerPackage:
         """The canonical model as an ordinary ONNX file, as the buyer will write it."""
         manifest = self.manifest
         return plain_model_bytes(
-            self.canonical, manifest.output.post_processing, manifest.input.exponents, manifest.input.grid
+            self.canonical,
+            manifest.output.post_processing,
+            manifest.input.exponents,
+            manifest.input.grid,
+            manifest.input.columns,
         )
 
     def write(self, folder: Path, password: str) -> None:

@@ -99,7 +99,11 @@ class _Parts:
         """Check that the ONNX file that buyers get is that of the canonical parameters."""
         manifest, path = self.manifest, self.folder / "secret" / PLAIN_MODEL
         expected = plain_model_bytes(
-            self.canonical, manifest.output.post_processing, manifest.input.exponents, manifest.input.grid
+            self.canonical,
+            manifest.output.post_processing,
+            manifest.input.exponents,
+            manifest.input.grid,
+            manifest.input.columns,
         )
         try:
             actual = path.read_bytes()

@@ -155,5 +155,5 @@ class Receiving:
             PartyFolderError: It was not delivered, or not checked.
         """
         manifest = self._listing.verify().manifest
-        schema = manifest.input
-        return plain_model_bytes(self.delivered_model(), manifest.output.post_processing, schema.exponents, schema.grid)
+        post, schema = manifest.output.post_processing, manifest.input
+        return plain_model_bytes(self.delivered_model(), post, schema.exponents, schema.grid, schema.columns)

@@ -127,8 +127,8 @@ def assess_test(
 def could_change(outputs: NDArray[np.float64], distance: float, post_processing: PostProcessing) -> NDArray[np.bool_]:
     """Which samples [n] would have another class if every raw output [n, O] moved by up to `distance` either way."""
     near_zero = np.abs(outputs) <= distance
-    if outputs.shape[1] == 1:
-        return np.asarray(near_zero[:, 0])
+    if outputs.shape[1] == 1 or post_processing.kind.is_decision:
+        return np.asarray(near_zero.any(axis=1))
     best_two = np.partition(outputs, -2, axis=1)[:, -2:]
     close = best_two[:, 1] - best_two[:, 0] <= 2 * distance
     # Sigmoids of several outputs are read as one class, or as one yes or no each.
@@ -225,6 +225,8 @@ def _differ(
     seen: NDArray[np.float64], exact: NDArray[np.float64], post_processing: PostProcessing
 ) -> NDArray[np.bool_]:
     """Which samples [k] have other classes, or other yeses and noes."""
+    if post_processing.kind.is_decision:
+        return np.asarray((post_processing.apply(seen) != post_processing.apply(exact)).any(axis=1))
     other = post_processing.classify(seen) != post_processing.classify(exact)
     if _is_elementwise(post_processing):
         other = other | ((seen > 0) != (exact > 0)).any(axis=1)
@@ -232,12 +234,14 @@ def _differ(
 
 
 def _is_elementwise(post_processing: PostProcessing) -> bool:
-    return post_processing.kind is PostProcessingKind.SIGMOID
+    return post_processing.kind is PostProcessingKind.SIGMOID or post_processing.kind.is_decision
 
 
 def _uses(post_processing: PostProcessing, outputs: int, labels: NDArray[np.generic] | None) -> tuple[bool, bool]:
     """Whether outputs are used as classes, and whether as values."""
-    if post_processing.is_classifier:
+    if post_processing.parts and not post_processing.kind.is_decision:
+        return False, True
+    if post_processing.is_classifier or post_processing.kind.is_decision:
         return True, False
     if outputs == 1 and not _is_elementwise(post_processing):
         return False, True  # one number per sample: nothing says at which one class ends

@@ -8,7 +8,11 @@ from trader.model.functions import ActivationKind
 from trader.model.lowering.arithmetic import added, meeting
 from trader.model.lowering.choices import larger, smaller
 from trader.model.lowering.context import NodeContext
-from trader.model.lowering.symbols import Symbol
+from trader.model.lowering.symbols import Symbol, Tail
+from trader.model.postprocessing import PostProcessingKind
+
+SMALL = 1e-6
+"""Lengths below are 0 for all that matters."""
 
 _DEFAULTS: dict[str, tuple[ActivationKind, dict[str, float]]] = {
     "Relu": (ActivationKind.RELU, {}),
@@ -76,8 +80,11 @@ def lower_mish(context: NodeContext) -> Symbol:
 
 def lower_clip(context: NodeContext) -> Symbol:
     """Clip; Relu6 is Clip between 0 and 6, Relu is Clip at 0 alone, and one bound is Max or Min with it."""
-    view = context.view()
+    symbol = context.inputs[0]
     low, high = _bound(context, "min", 1, -math.inf), _bound(context, "max", 2, math.inf)
+    if isinstance(symbol, Tail) and symbol.kind is PostProcessingKind.L2_NORM and low < SMALL and math.isinf(high):
+        return symbol  # exporters keep a length away from 0 before they divide by it
+    view = context.view()
     if math.isinf(low) and math.isinf(high):
         return view
     if math.isinf(high):

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import gated_activation
 from trader.model.lowering.symbols import Symbol, Tail, View
-from trader.model.lowering.tail import is_total, normalised, scaled_tail
+from trader.model.lowering.tail import by_its_norm, is_total, normalised, scaled_tail
 
 MAX_POWER = 16
 
@@ -100,6 +100,8 @@ def lower_div(context: NodeContext) -> Symbol:
     left, right = context.inputs[:2]
     if isinstance(left, Tail) and isinstance(right, View) and is_total(context.builder, left, right):
         return normalised(left)
+    if (unit := by_its_norm(context)) is not None:
+        return unit
     if not isinstance(right, np.ndarray):
         context.refuse(
             "it divides by a value that it takes from the sample, and encrypted values can't be divided by",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.functions import ActivationKind, activate
-from trader.model.lowering.draft import GraphDraft
+from trader.model.lowering.draft import GraphDraft, Lookup
 from trader.model.lowering.layers import LayerBuilder, common_row
 from trader.model.lowering.symbols import View
 from trader.model.nodes import ZERO, Activation, Add, Leaves, Multiply, Square, Sum
@@ -40,8 +40,8 @@ class GraphBuilder:
         draft: The graph so far.
     """
 
-    def __init__(self, features: int) -> None:
-        self.draft = GraphDraft(features)
+    def __init__(self, features: int, columns: int = 0) -> None:
+        self.draft = GraphDraft(features, columns)
         self._layers = LayerBuilder(self.draft)
         self._elementwise: dict[str, ElementwiseResult] = {}
 
@@ -52,6 +52,14 @@ class GraphBuilder:
             TooLargeError: As `settle`.
         """
         return self._layers.linear(view, weights, bias)
+
+    def look_up(self, hot: View, table: NDArray[np.float64]) -> View:
+        """Take rows of a table [K, D] by features [positions…, K], of which one is 1: [positions…, D]."""
+        rows, columns = table.shape
+        grouped = hot.reshaped((*hot.shape[:-1], 1, rows))
+        made = self.linear(grouped, table[np.newaxis], np.zeros((1, columns)))
+        self.draft.lookups[made.bases[0]] = Lookup(hot.places.reshape(-1, rows), table)
+        return made.reshaped((*hot.shape[:-1], columns))
 
     def settle(self, view: View) -> View:
         """Return a view without affine map that equals a view.

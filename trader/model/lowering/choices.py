@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from trader.model.functions import ActivationKind
 from trader.model.lowering.arithmetic import added, meeting
-from trader.model.lowering.context import NodeContext
+from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.gates import affine_of
-from trader.model.lowering.symbols import Comparison, Symbol, View
+from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
 from trader.model.nodes import Activation
+from trader.model.postprocessing import PostProcessingKind
 
 STRAIGHT_SOFTPLUS = 8.0
 """From here on softplus(x) is x, within 2^-11: exporters write it so, against overflow."""
@@ -66,11 +67,26 @@ def lower_comparison(context: NodeContext) -> Symbol:
     constant_first = isinstance(context.inputs[0], np.ndarray)
     if not constant_first and not isinstance(context.inputs[1], np.ndarray):
         context.refuse("it compares two values of the model", "Use Max, Min, or Relu.")
-    view = context.view(1 if constant_first else 0)
-    threshold = context.constant(0 if constant_first else 1, "threshold")
+    index = 1 if constant_first else 0
+    threshold = context.constant(1 - index, "threshold")
+    view, threshold = _before(context.inputs[index], threshold) or (context.view(index), threshold)
     greater = context.node.op_type.startswith("Greater") != constant_first
     margin = added(context, view, -threshold)
-    return Comparison(margin if greater else negative(margin))
+    strict = not context.node.op_type.endswith("OrEqual")
+    kept = margin if greater else negative(margin)
+    return Comparison(kept, strict, operator_name(context.node), node_name(context.node))
+
+
+def _before(symbol: Symbol | None, threshold: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]] | None:
+    """Return a score, and where it is as its sigmoid or exponential is at a threshold; None for anything else."""
+    if not isinstance(symbol, Tail):
+        return None
+    if symbol.kind is PostProcessingKind.SIGMOID and np.all((threshold > 0) & (threshold < 1)):
+        value = negative(symbol.value) if symbol.complement else symbol.value
+        return value, np.asarray(np.log(threshold) - np.log1p(-threshold))
+    if symbol.kind is PostProcessingKind.EXP and np.all(threshold > 0):
+        return symbol.value, np.asarray(np.log(threshold))
+    return None
 
 
 def lower_where(context: NodeContext) -> Symbol:

@@ -1,7 +1,7 @@
 """One ONNX node as its handler sees it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,6 +11,7 @@ from onnx import NodeProto, helper
 from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
+from trader.model.lowering.encoding import Encoding
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.postprocessing import PostProcessingKind
 
@@ -49,6 +50,7 @@ class NodeContext:
         builder: of the graph.
         opset: version of the node's operator set.
         batch: number of samples that the model was exported for; 0 if that is open.
+        encoding: what stands for the columns of the original data.
     """
 
     node: NodeProto
@@ -56,6 +58,7 @@ class NodeContext:
     builder: GraphBuilder
     opset: int
     batch: int = 0
+    encoding: Encoding = field(default_factory=Encoding)
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """Value of an attribute, bytes decoded."""

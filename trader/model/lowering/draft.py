@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.graph import INPUT, value_name
-from trader.model.lowering.symbols import View
+from trader.model.lowering.symbols import SOURCE, View
 from trader.model.nodes import ZERO, Linear, Node, Rearrange
 
 MAX_INDICES = 1 << 26
@@ -60,22 +60,38 @@ class Origin:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A value that is a table, looked up at several positions.
+
+    Attributes:
+        places: [positions, K], the features that say which row is meant.
+        table: [K, D]; the value is [positions, D].
+    """
+
+    places: NDArray[np.int64] = field(repr=False)
+    table: NDArray[np.float64] = field(repr=False)
+
+
 class GraphDraft:
-    """A growing graph over flat samples of F elements.
+    """A growing graph over flat samples of F elements, which stand for the columns of the original data.
 
     Attributes:
         nodes: By the name of the value that they compute, in topological order; some are not needed in the end.
         layers: By the `parameter` of linear nodes.
         origins: By node name.
         origin: That of the nodes which are added next.
+        lookups: Tables that features are multiplied by, by the name of the value: a layer that reads it may take the
+            features themselves.
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, columns: int = 0) -> None:
         self.nodes: dict[str, Node] = {}
         self.layers: list[Layer] = []
         self.origins: dict[str, Origin] = {}
         self.origin = Origin("", "")
-        self._sizes = {INPUT: features}
+        self.lookups: dict[str, Lookup] = {}
+        self._sizes = {INPUT: features, SOURCE: columns}
         self._arranged: dict[tuple[tuple[str, ...], bytes], str] = {}
 
     def add(self, node: Node) -> str:

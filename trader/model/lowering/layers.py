@@ -51,6 +51,8 @@ class LayerBuilder:
         if row_scale is not None:
             weights = row_scale[:, :, np.newaxis] * weights
         layer = Layer(LinearParameters(weights, bias), row_scale, self._feature_scale(view))
+        if (folded := self._absorb_lookups(view, layer)) is not None:
+            return View((self._draft.add_linear(INPUT, folded),), (*view.shape[:-1], columns))
         absorbed = self._absorb_order(view, layer)
         if absorbed is not None:
             return View((self._draft.add_linear(view.bases[0], absorbed),), (*view.shape[:-1], columns))
@@ -100,6 +102,35 @@ class LayerBuilder:
             row_scale = np.ones((1, size))
             row_scale[0, places[inside]] = layer.row_scale[0, inside]
         return replace(layer, parameters=replace(layer.parameters, weights=weights), row_scale=row_scale)
+
+    def _absorb_lookups(self, view: View, layer: Layer) -> Layer | None:
+        """Return the layer, with tables that were looked up multiplied in, as one that reads the features.
+
+        None if none was, or the layer reads other values as well, or at several positions, or by groups.
+        """
+        lookups, weights = self._draft.lookups, layer.parameters.weights
+        known = all(base == INPUT or base in lookups for base in view.bases)
+        if not known or view.bases in ((), (INPUT,)) or view.size != weights.shape[1] or len(weights) > 1:
+            return None
+        features = self._draft.size(INPUT)
+        made, row_scale = np.zeros((1, features, weights.shape[2])), np.ones((1, features))
+        places, start = view.places.ravel(), 0
+        for base in view.bases:
+            size = self._draft.size(base)
+            rows = np.flatnonzero((places >= start) & (places < start + size))
+            read = places[rows] - start
+            if base == INPUT:
+                np.add.at(made[0], read, weights[0, rows])
+                row_scale[0, read] = 1.0 if layer.row_scale is None else layer.row_scale[0, rows]
+            else:
+                lookup = lookups[base]
+                position, column = np.divmod(read, lookup.table.shape[1])
+                for row, where, which in zip(rows, lookup.places[position], column, strict=True):
+                    made[0, where] += np.outer(lookup.table[:, which], weights[0, row])
+            start += size
+        scaled = layer.row_scale is not None and INPUT in view.bases
+        parameters = LinearParameters(made, layer.parameters.bias)
+        return Layer(parameters, row_scale if scaled else None, row_scale[0] if scaled else None)
 
     def _fold_back(self, view: View) -> View | None:
         """Return the map as new parameters of the linear layer that made the value; None if they don't allow it."""

@@ -7,6 +7,7 @@ from trader.model.lowering import (
     arithmetic,
     choices,
     convolution,
+    lookups,
     maxima,
     resizing,
     sklearn,
@@ -60,8 +61,10 @@ HANDLERS: Mapping[str, Handler] = {
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
     "Pad": structure.lower_pad,
+    "OneHot": lookups.lower_one_hot,
     "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
+    "ReduceL2": tail.lower_norm,
     "ReduceMax": maxima.lower_reduce_max,
     "ReduceMean": convolution.lower_reduce,
     "ReduceMin": maxima.lower_reduce_max,
@@ -71,8 +74,10 @@ HANDLERS: Mapping[str, Handler] = {
     "Selu": activations.lower_selu,
     "Shape": structure.lower_shape,
     "Sigmoid": tail.lower_tail,
+    "Sign": tail.lower_tail,
     "Slice": structure.lower_slice,
     "Softmax": tail.lower_tail,
+    "Softsign": tail.lower_tail,
     "SpaceToDepth": resizing.lower_space_to_depth,
     "Split": structure.lower_split,
     "Squeeze": structure.lower_squeeze,
@@ -84,10 +89,13 @@ HANDLERS: Mapping[str, Handler] = {
     "Upsample": resizing.lower_resize,
     "Where": choices.lower_where,
     "ai.onnx.ml.ArrayFeatureExtractor": tail.lower_array_feature_extractor,
+    "ai.onnx.ml.Binarizer": tail.lower_binarizer,
     "ai.onnx.ml.Imputer": structure.lower_identity,
+    "ai.onnx.ml.LabelEncoder": lookups.lower_label_encoder,
     "ai.onnx.ml.LinearClassifier": sklearn.lower_linear_classifier,
     "ai.onnx.ml.LinearRegressor": sklearn.lower_linear_regressor,
     "ai.onnx.ml.Normalizer": tail.lower_normalizer,
+    "ai.onnx.ml.OneHotEncoder": lookups.lower_one_hot_encoder,
     "ai.onnx.ml.SVMClassifier": svm.lower_svm_classifier,
     "ai.onnx.ml.SVMRegressor": svm.lower_svm_regressor,
     "ai.onnx.ml.Scaler": sklearn.lower_scaler,
@@ -114,6 +122,12 @@ MOVES = frozenset(
     }
 )
 """Those that move elements of their first input, or leave them where they are."""
+
+COLUMN_MOVES = MOVES | {"Concat", "ai.onnx.ml.ArrayFeatureExtractor"}
+"""Those that move columns of the original data, which stay such."""
+
+READS_COLUMNS = frozenset({"Cast", "OneHot", "Shape", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"})
+"""Those that read columns of the original data as such; so does Gather, if what it takes from is constant."""
 
 FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""

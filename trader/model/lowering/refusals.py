@@ -5,17 +5,17 @@ from trader.model.lowering.context import DEFAULT_ALTERNATIVE
 _ENCRYPTED = "it can't be evaluated encrypted"
 
 LOOKUP = (
-    "it looks up what belongs to a number or name in the sample, as an embedding does, and which it is stays encrypted",
+    "it looks up what belongs to a number that the model computed, and which it is stays encrypted",
     "Let the model take a column of 0 and 1 for each value (one-hot), which MatMul multiplies by the table.",
 )
 """Why nothing is looked up, and what to do instead."""
 
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _ALTERNATIVES = {
-    **dict.fromkeys(("ThresholdedRelu", "Softsign", "Sin", "Cos", "Round"), _SMOOTH),
+    **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
-    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
@@ -46,7 +46,7 @@ _COMPARES = (
     "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh.",
 )
 _REFUSALS = {
-    **dict.fromkeys(("Sign", "Binarizer", "Equal", "Not", "And", "Or", "Xor"), _COMPARES),
+    **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
     **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
     **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),
@@ -54,7 +54,7 @@ _REFUSALS = {
     **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),
     **dict.fromkeys(("If", "Loop", "Scan"), _LOOPS),
     **dict.fromkeys(("TopK", "CDist"), _RANKS),
-    **dict.fromkeys(("OneHot", "OneHotEncoder", "CategoryMapper", "LabelEncoder"), LOOKUP),
+    "CategoryMapper": ("it maps text to integers in a way of its own", "Use OneHotEncoder or LabelEncoder."),
 }
 """What is said of operators that more can be said of: reason and alternative."""
 

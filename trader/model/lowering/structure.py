@@ -7,12 +7,15 @@ import numpy as np
 from onnx import TensorProto
 
 from trader.model.lowering.context import BATCH, NodeContext, node_name
-from trader.model.lowering.refusals import LOOKUP
+from trader.model.lowering.lookups import lower_embedding
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
+from trader.model.postprocessing import PostProcessingKind
 
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
+
+INTEGER_TYPES = {TensorProto.INT64, TensorProto.INT32, TensorProto.INT16, TensorProto.INT8}
 
 PAD_MODES = ("constant", "edge", "reflect", "wrap")
 """Of ONNX, and of NumPy by the same names."""
@@ -36,8 +39,15 @@ def lower_cast(context: NodeContext) -> Symbol:
     symbol = context.inputs[0]
     if isinstance(symbol, (Tail, Comparison)):
         return symbol
+    target = context.attribute("to")
+    if isinstance(symbol, Rounded) and target in INTEGER_TYPES:
+        return symbol
     view = context.any_view()
-    return view if context.attribute("to") in FLOAT_TYPES else Rounded(node_name(context.node))
+    if target in FLOAT_TYPES or (target in INTEGER_TYPES and context.encoding.is_whole(view)):
+        return view
+    if target == TensorProto.STRING:
+        context.refuse("it makes text of numbers", "Encode the numbers themselves.")
+    return Rounded(node_name(context.node), view)
 
 
 def lower_shape(context: NodeContext) -> Symbol:
@@ -149,7 +159,7 @@ def lower_slice(context: NodeContext) -> Symbol:
 def lower_gather(context: NodeContext) -> Symbol:
     """Gather of constant places along an axis of a sample."""
     if isinstance(context.inputs[0], np.ndarray):
-        context.refuse(*LOOKUP)
+        return lower_embedding(context)
     view = context.any_view()
     axis = context.sample_axis(context.attribute("axis", 0), len(view.shape), view.batch)
     places = context.constant(1, "list of places").astype(np.int64)
@@ -218,6 +228,9 @@ def lower_pad(context: NodeContext) -> Symbol:
 
 def lower_expand(context: NodeContext) -> Symbol:
     """Expand along axes of a sample."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail) and symbol.kind is PostProcessingKind.L2_NORM:
+        return symbol  # what is divided by it next says whether the shape is right
     view, target = context.view(), context.integers("shape", 1) or ()
     if len(target) > len(view.shape) and context.is_batch(target[0]):
         target = target[1:]

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from trader.model.nodes import ZERO
 from trader.model.postprocessing import PostProcessingKind
 
+SOURCE = "source"
+"""Base of views of the original data, whose columns are numbers or categories; see `trader.model.lowering.encoding`."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class View:
@@ -124,15 +127,26 @@ class Tail:
         """Number of columns of the result."""
         if self.column is not None:
             return 1
-        two = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
-        return 2 if self.kind in two else self.value.size
+        fixed = {PostProcessingKind.L2_NORM: 1}
+        fixed |= dict.fromkeys((PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE), 2)
+        return fixed.get(self.kind, self.value.size)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """Whether the elements of a view are positive."""
+    """Whether the elements of a view are positive.
+
+    Attributes:
+        margin: the view.
+        strict: whether 0 is left out.
+        operator: ONNX operator that compares.
+        node: its name.
+    """
 
     margin: View
+    strict: bool
+    operator: str
+    node: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -141,9 +155,11 @@ class Rounded:
 
     Attributes:
         node: name of the ONNX node that rounds them.
+        value: what is rounded.
     """
 
     node: str
+    value: View
 
 
 Symbol: TypeAlias = View | Tail | Comparison | Rounded | NDArray[Any]

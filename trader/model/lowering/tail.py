@@ -13,7 +13,7 @@ from trader.model.lowering.context import NodeContext, node_name, operator_name,
 from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.nodes import Activation, Sum
-from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.postprocessing import OutputPart, PostProcessing, PostProcessingKind
 
 _KINDS = {
     "Sigmoid": PostProcessingKind.SIGMOID,
@@ -21,15 +21,18 @@ _KINDS = {
     "Softmax": PostProcessingKind.SOFTMAX,
     "LogSoftmax": PostProcessingKind.LOG_SOFTMAX,
     "ArgMax": PostProcessingKind.ARGMAX,
+    "Sign": PostProcessingKind.SIGN,
+    "Softsign": PostProcessingKind.SOFTSIGN,
 }
 
-_BY_ELEMENT = (PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
+_BY_ELEMENT = {PostProcessingKind.SIGMOID, PostProcessingKind.EXP, PostProcessingKind.SOFTSIGN}
+_BY_ELEMENT |= {kind for kind in PostProcessingKind if kind.is_decision}
 
 _DEFAULT_AXES = {"ArgMax": 0}
 
 
 def lower_tail(context: NodeContext) -> Symbol:
-    """Sigmoid, Exp, Softmax, LogSoftmax or ArgMax of raw outputs; ArgMax of what these return."""
+    """Sigmoid, Exp, Softmax, LogSoftmax, ArgMax, Sign or Softsign of raw outputs; ArgMax of what these return."""
     kind = _KINDS[context.node.op_type]
     symbol = context.inputs[0]
     if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
@@ -44,6 +47,42 @@ def lower_tail(context: NodeContext) -> Symbol:
         context.refuse(f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}", "Flatten them first.")
     flat = value if rank == 1 else value.reshaped((value.size,))
     return Tail(flat, kind, operator_name(context.node), node_name(context.node))
+
+
+def lower_binarizer(context: NodeContext) -> Symbol:
+    """Binarizer: 1 above a threshold, else 0."""
+    margin = context.view().shifted(np.asarray(-float(context.attribute("threshold", 0.0))))
+    return Tail(margin, PostProcessingKind.POSITIVE, operator_name(context.node), node_name(context.node))
+
+
+def lower_norm(context: NodeContext) -> Symbol:
+    """ReduceL2 over all of a sample: the length of a vector of outputs."""
+    value = context.view()
+    axes = context.integers("axes", 1)
+    inner = range(len(value.shape)) if axes is None else {context.sample_axis(a, len(value.shape)) for a in axes}
+    if sum(value.shape[axis] > 1 for axis in inner) < sum(size > 1 for size in value.shape):
+        context.refuse("it runs along a part of the sample", "Flatten it first, or return what it reads.")
+    return Tail(_flat(value), PostProcessingKind.L2_NORM, operator_name(context.node), node_name(context.node))
+
+
+def _flat(value: View) -> View:
+    return value if len(value.shape) == 1 else value.reshaped((value.size,))
+
+
+def by_its_norm(context: NodeContext) -> Symbol | None:
+    """Return outputs divided by their own length, as exporters write it out; None for anything else."""
+    left, right = context.inputs[:2]
+    if not isinstance(left, View) or not isinstance(right, Tail) or right.kind is not PostProcessingKind.L2_NORM:
+        return None
+    same = left.bases == right.value.bases and np.array_equal(left.places.ravel(), right.value.places.ravel())
+    alike = same and _same(left.scale, right.value.scale) and _same(left.offset, right.value.offset)
+    return replace(right, kind=PostProcessingKind.UNIT) if alike else None
+
+
+def _same(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return bool(np.array_equal(left.ravel(), right.ravel()))
 
 
 def moved_tail(
@@ -163,9 +202,15 @@ _POSITIVE = {
 
 
 def lower_normalizer(context: NodeContext) -> Symbol:
-    """Lower Normalizer (L1) and LpNormalization (p = 1) of probabilities."""
+    """Lower Normalizer (L1) and LpNormalization (p = 1) of probabilities; those to length 1 of outputs."""
     symbol = context.inputs[0]
     to_sum = context.attribute("norm", "MAX") == "L1" or context.attribute("p", 2) == 1
+    to_length = context.node.op_type == "LpNormalization" or context.attribute("norm", "MAX") == "L2"
+    if isinstance(symbol, View) and to_length and not to_sum:
+        value = context.view()
+        axis = context.attribute("axis", -1) if context.node.op_type == "LpNormalization" else -1
+        if value.size == value.shape[context.sample_axis(axis, len(value.shape))]:
+            return Tail(_flat(value), PostProcessingKind.UNIT, operator_name(context.node), node_name(context.node))
     if not isinstance(symbol, Tail) or not to_sum:
         context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
     return normalised(symbol)
@@ -205,8 +250,10 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
     return tuple(int(label) for label in labels)
 
 
-def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
+def post_processing_of(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     """Return the one value that all outputs of a model come from, and what the buyer makes of it.
+
+    Several values that the same function is applied to become one, behind each other.
 
     Outputs that are the same for every sample (a mask of Dropout) are left out.
 
@@ -214,11 +261,11 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
         UnsupportedOperatorError: one is rounded.
     """
-    outputs = [symbol for symbol in outputs if not isinstance(symbol, np.ndarray)]
+    kept = [(name, symbol) for name, symbol in zip(names, outputs, strict=True) if not isinstance(symbol, np.ndarray)]
+    names, outputs = [name for name, _ in kept], [symbol for _, symbol in kept]
     if not outputs:
         raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
-    if any(isinstance(symbol, Comparison) for symbol in outputs):
-        raise UnsafeModelError("the model returns the result of a comparison; export it with the scores it compares")
+    outputs = [_decision(symbol) if isinstance(symbol, Comparison) else symbol for symbol in outputs]
     for symbol in outputs:
         if isinstance(symbol, Rounded):
             raise rounding_error(symbol)
@@ -226,10 +273,12 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
         outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
+    if len(values) != 1 and (joined := _joined(builder, names, outputs)) is not None:
+        return joined
     if len(values) != 1:
         raise UnsafeModelError(
-            f"the model's outputs stand for {len(values)} different values, they must come from one; "
-            "export it with a single output"
+            f"the model's outputs stand for {len(values)} different values, to which different functions are applied; "
+            "export it with a single output, or without the last steps"
         )
     (value,) = values
     if value.batch:
@@ -245,6 +294,28 @@ def post_processing_of(outputs: list[Symbol]) -> tuple[View, PostProcessing]:
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels)
+
+
+def _joined(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing] | None:
+    """Return outputs behind each other; None if they are not numbers of one kind, with samples along axis 0."""
+    tails = [each if isinstance(each, Tail) else None for each in outputs]
+    kinds = {PostProcessingKind.NONE if tail is None else tail.kind for tail in tails}
+    values = [each.value if isinstance(each, Tail) else each for each in outputs]
+    views = [value for value in values if isinstance(value, View) and not value.batch]
+    plain = all(tail is None or not (tail.labels or tail.complement) for tail in tails)
+    if len(kinds) != 1 or len(views) < len(outputs) or not plain:
+        return None
+    (kind,) = kinds
+    if kind is not PostProcessingKind.NONE and kind not in _BY_ELEMENT:
+        return None
+    parts = tuple(OutputPart(name=name, columns=view.size) for name, view in zip(names, views, strict=True))
+    flat = [builder.settle(view.reshaped((view.size,))) for view in views]
+    return builder.concatenate(flat, 0), PostProcessing(kind=kind, parts=parts)
+
+
+def _decision(comparison: Comparison) -> Tail:
+    kind = PostProcessingKind.POSITIVE if comparison.strict else PostProcessingKind.NOT_NEGATIVE
+    return Tail(comparison.margin, kind, comparison.operator, comparison.node)
 
 
 def _by_itself(symbol: Symbol) -> Symbol:

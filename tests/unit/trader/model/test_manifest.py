@@ -31,11 +31,12 @@ def example(**changes):
             "exponents": [0, 1, -2, 3],
             "magnitude": 8.5,
             "reach": [3, 2, 0, 1],
+            "columns": [],
             "edges": [],
         },
         "output": {
             "count": 2,
-            "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0},
+            "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0, "parts": []},
             "reach": 12.5,
         },
         "scale_bits": 13,

@@ -15,6 +15,12 @@ EXPECTED = {
     PostProcessingKind.SOFTMAX: special.softmax(Z, axis=1),
     PostProcessingKind.LOG_SOFTMAX: special.log_softmax(Z, axis=1),
     PostProcessingKind.ARGMAX: Z.argmax(axis=1),
+    PostProcessingKind.POSITIVE: [[1, 0, 1], [1, 0, 0], [0, 0, 0]],
+    PostProcessingKind.NOT_NEGATIVE: [[1, 0, 1], [1, 1, 0], [0, 0, 0]],
+    PostProcessingKind.SIGN: [[1, -1, 1], [1, 0, -1], [-1, -1, -1]],
+    PostProcessingKind.SOFTSIGN: Z / (1 + abs(Z)),
+    PostProcessingKind.L2_NORM: np.sqrt((Z**2).sum(axis=1, keepdims=True)),
+    PostProcessingKind.UNIT: Z / np.sqrt((Z**2).sum(axis=1, keepdims=True)),
 }
 
 
@@ -24,7 +30,13 @@ def test_apply_is_the_function_that_it_is_named_after(kind):
 
 
 def test_every_kind_is_tested():
-    assert set(EXPECTED) | {PostProcessingKind.BINARY} == set(PostProcessingKind)
+    two_columns = {PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE}
+    assert set(EXPECTED) | two_columns == set(PostProcessingKind)
+
+
+def test_share_of_two_classes_is_how_far_it_is_from_a_half():
+    made = PostProcessing(kind=PostProcessingKind.BINARY_SHARE).apply(np.array([[0.25], [-0.5]]))
+    assert made.tolist() == [[0.25, 0.75], [1.0, 0.0]]
 
 
 def test_binary_gives_two_columns_and_two_classes():

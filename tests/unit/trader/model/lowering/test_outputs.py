@@ -77,15 +77,6 @@ def test_only_constants_as_outputs_are_refused(tmp_path):
         lower_model(proto)
 
 
-@pytest.mark.parametrize("cast", [False, True])
-def test_comparison_as_an_output_is_refused(tmp_path, cast):
-    model = Model(4).add("Gemm", floats(4, 1)).add("Greater", np.float32(0))
-    if cast:
-        model.add("Cast", to=TensorProto.INT64)
-    with pytest.raises(UnsafeModelError, match="result of a comparison; export it with the scores"):
-        lower_model(onnx.load(model.write(tmp_path / "m.onnx")))
-
-
 def test_statistics_of_training_as_outputs_are_refused(tmp_path):
     model, statistics = Model(4, opset=9).add("Gemm", floats(4, 3), floats(3)), [floats(3) + 2 for _ in range(4)]
     names = [model.y, *(model.constant(value) for value in statistics)]
@@ -106,7 +97,7 @@ def test_input_that_no_output_depends_on_is_dropped(tmp_path):
     proto.graph.node.append(helper.make_node("Softmax", ["mask"], ["unread"]))
     check(proto, mask=floats(5, 7))
     proto.graph.output.append(helper.make_empty_tensor_value_info("unread"))
-    with pytest.raises(UnsafeModelError, match="reads 2 inputs: 'x', 'mask'; it must read one"):
+    with pytest.raises(UnsafeModelError, match="stand for 2 different values"):
         lower_model(proto)
 
 

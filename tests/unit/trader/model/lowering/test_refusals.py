@@ -3,31 +3,16 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from tests.unit.trader.model.lowering.test_operators import Model, floats
 from trader.model import UnsupportedOperatorError, lower_model, parse_onnx
-
-ONE_HOT = r"it looks up what belongs to a number.*embedding.*Let the model take a column of 0 and 1"
 
 
 def refused(model, path):
     with pytest.raises(UnsupportedOperatorError) as caught:
         lower_model(onnx.load(model.write(path)))
     return str(caught.value)
-
-
-@pytest.mark.parametrize("element", [TensorProto.FLOAT, TensorProto.INT64])
-def test_embedding_says_one_hot(tmp_path, element):
-    nodes = [helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64)]
-    nodes += [helper.make_node("Gather", ["table", "i"], ["y"], name="embedding")]
-    if element == TensorProto.INT64:
-        nodes = [helper.make_node("Gather", ["table", "x"], ["y"], name="embedding")]
-    inputs = [helper.make_tensor_value_info("x", element, ["N", 2])]
-    outputs = [helper.make_empty_tensor_value_info("y")]
-    graph = helper.make_graph(nodes, "g", inputs, outputs, [numpy_helper.from_array(floats(9, 3), "table")])
-    with pytest.raises(UnsupportedOperatorError, match=f"Gather at node 'embedding'.*{ONE_HOT}"):
-        lower_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
 
 
 def test_integers_that_nothing_is_looked_up_by_name_the_cast(tmp_path):
@@ -77,10 +62,8 @@ def test_state_before_a_series_is_the_same_for_every_sample(tmp_path):
         ("Scan", "nearest neighbours.*Unroll"),
         ("TopK", "nearest neighbours.*Return the scores"),
         ("com.microsoft.CDist", "nearest neighbours.*use a linear model or a network"),
-        ("OneHot", ONE_HOT),
-        ("Sign", "can't be compared.*Return the scores"),
-        ("ai.onnx.ml.Binarizer", "can't be compared.*Return the scores"),
-        ("ai.onnx.ml.OneHotEncoder", ONE_HOT),
+        ("Xor", "can't be compared.*Return the scores"),
+        ("ai.onnx.ml.CategoryMapper", "maps text to integers.*Use OneHotEncoder"),
     ],
 )
 def test_operator_says_what_it_is(operator, reason):

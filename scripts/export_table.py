@@ -1,0 +1,334 @@
+"""What becomes of models as libraries export them: docs/exports.md, by hand, with the extra `exports`.
+
+    python scripts/export_table.py --only sklearn --write
+
+Each row is a model that a library trained, exported by that library's own converter, prepared, and tested encrypted on
+samples that `prepare` did not see. Libraries that are not installed are left out, and the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trader.errors import TraderError
+from trader.he import HePlan, PlanningProblem, plan_encryption
+from trader.model import canonicalise, fit_units, lower_model, parse_onnx, quantise_inputs, run_original
+from trader.model.columns import Column, expand_columns
+from trader.package.fidelity import Comparison, is_faithful
+from trader.package.planning import planning_data
+from trader.rehearsal.kernels import compile_kernels
+from trader.rehearsal.proving import prove_and_verify
+from trader.rehearsal.trial import run_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "exports.md"
+CALIBRATION_ROWS, TEST_ROWS, AUDIT_SAMPLES = 400, 200, 4
+HEADER = """\
+# Models as libraries export them
+
+Made by `python scripts/export_table.py --write` on two cores, from models trained on a made-up set of credit data
+(incomes, ages, balances, delays, a category and a flag), whose columns are in units of their own. *Error* is what 99 %
+of {rows} fresh samples stay within in the encrypted test, by the outputs' range, against the exported file run by
+onnxruntime; *classes* is the share of samples whose class is the same. *Encrypted* is the whole test of these samples:
+keys, encryption, evaluation, decryption. *Proof* is one of {audit} samples; empty where it was not asked for.
+
+| model | exporter | prepared | error | classes | encrypted | proof |
+|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Export:
+    """One row: a model kind, who exported it, and how to make the file."""
+
+    name: str
+    exporter: str
+    make: Callable[[], bytes]
+
+
+def credit_data() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    """Return columns [n, 6] in units of their own, classes, and values."""
+    rng = np.random.default_rng(0)
+    n = CALIBRATION_ROWS + TEST_ROWS
+    x = np.c_[rng.lognormal(10, 0.6, n), rng.integers(18, 80, n), rng.lognormal(8, 1, n), rng.exponential(5, n)]
+    code = rng.integers(0, 4, n)
+    score = (x - x.mean(0)) / x.std(0) @ [1.0, -0.5, 0.7, -1.2] + np.array([0.5, -0.5, 1, 0])[code]
+    columns = np.c_[x, code, rng.integers(0, 2, n)].astype(np.float32)
+    return columns, (score + rng.normal(size=n) * 0.3 > 0).astype(np.int64), 1e4 * score
+
+
+X, Y, VALUES = credit_data()
+Y3 = np.digitize(VALUES, [-7e3, 7e3])
+
+
+def sklearn_exports() -> Iterator[Export]:
+    """Models of scikit-learn, by skl2onnx."""
+    from skl2onnx import to_onnx
+    from sklearn import compose, decomposition, ensemble, linear_model, neural_network, pipeline, preprocessing, svm
+
+    def row(name: str, model: Any, y: NDArray[Any], *, scaled: bool = True) -> Export:
+        def make() -> bytes:
+            made = pipeline.make_pipeline(preprocessing.StandardScaler(), model) if scaled else model
+            return bytes(to_onnx(made.fit(X, y), X[:1]).SerializeToString())
+
+        return Export(name, "skl2onnx", make)
+
+    numbers, codes = [0, 1, 2, 3], [4, 5]
+    encoded = compose.ColumnTransformer(
+        [("n", preprocessing.StandardScaler(), numbers), ("c", preprocessing.OneHotEncoder(), codes)]
+    )
+    yield row("logistic regression", linear_model.LogisticRegression(), Y)
+    yield row("logistic regression, unscaled", linear_model.LogisticRegression(max_iter=5000), Y, scaled=False)
+    yield row(
+        "logistic regression, one-hot",
+        pipeline.make_pipeline(encoded, linear_model.LogisticRegression()),
+        Y,
+        scaled=False,
+    )
+    yield row("logistic regression, 3 classes", linear_model.LogisticRegression(), Y3)
+    yield row("ridge", linear_model.Ridge(), VALUES)
+    yield row("linear SVC", svm.LinearSVC(), Y)
+    yield row("SVC, linear kernel, 3 classes", svm.SVC(kernel="linear"), Y3)
+    yield row("SVC, RBF kernel", svm.SVC(), Y)
+    yield row(
+        "PCA and logistic regression",
+        pipeline.make_pipeline(decomposition.PCA(3), linear_model.LogisticRegression()),
+        Y,
+    )
+    yield row("MLP 16 ReLU", neural_network.MLPClassifier((16,), max_iter=500, random_state=0), Y)
+    yield row(
+        "MLP 8 tanh, regression",
+        neural_network.MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", max_iter=300),
+        VALUES / 1e4,
+    )
+    yield row(
+        "polynomial features and ridge",
+        pipeline.make_pipeline(preprocessing.PolynomialFeatures(2), linear_model.Ridge()),
+        VALUES,
+    )
+    yield row(
+        "random forest, 20 of depth 4",
+        ensemble.RandomForestClassifier(20, max_depth=4, random_state=0),
+        Y,
+        scaled=False,
+    )
+    yield row("gradient boosting, 20 of depth 3", ensemble.GradientBoostingClassifier(n_estimators=20), Y, scaled=False)
+
+
+def boosted_exports() -> Iterator[Export]:
+    """Models of XGBoost and LightGBM, by onnxmltools."""
+    import lightgbm
+    import onnxmltools
+    import xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    kinds = [("input", FloatTensorType([None, X.shape[1]]))]
+
+    def boosted() -> bytes:
+        model = xgboost.XGBClassifier(n_estimators=20, max_depth=3).fit(X, Y)
+        return bytes(onnxmltools.convert_xgboost(model, initial_types=kinds).SerializeToString())
+
+    def light() -> bytes:
+        model = lightgbm.LGBMClassifier(n_estimators=20, max_depth=3, verbose=-1).fit(X, Y)
+        made = onnxmltools.convert_lightgbm(model, initial_types=kinds, target_opset=15)
+        return bytes(made.SerializeToString())
+
+    yield Export("XGBoost, 20 of depth 3", "onnxmltools", boosted)
+    yield Export("LightGBM, 20 of depth 3", "onnxmltools", light)
+
+
+def torch_modules() -> dict[str, Callable[[], Any]]:
+    """Return networks of PyTorch: name, and how to make one."""
+    import torch
+    from torch import nn
+
+    def standardise() -> nn.Module:
+        layer = nn.BatchNorm1d(X.shape[1], affine=False)
+        layer.running_mean, layer.running_var = torch.tensor(X.mean(0)), torch.tensor(X.var(0))
+        return layer
+
+    class Square(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * x
+
+    def mlp(activation: nn.Module) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(standardise(), nn.Linear(6, 16), activation, nn.Linear(16, 1), nn.Sigmoid())
+
+    class Embedded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.scale, self.last = nn.Embedding(4, 3), standardise(), nn.Linear(9, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(torch.cat([self.scale(x), self.table(x[:, 4].long())], dim=1))
+
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.a, self.b = standardise(), nn.Linear(6, 2), nn.Linear(6, 1)
+
+        def forward(self, x: Any) -> Any:
+            return self.a(self.scale(x)), self.b(self.scale(x))
+
+    return {
+        "MLP 16 squares": lambda: mlp(Square()),
+        "MLP 16 ReLU": lambda: mlp(nn.ReLU()),
+        "MLP 16 GELU": lambda: mlp(nn.GELU()),
+        "embedding and linear": Embedded,
+        "two heads": TwoHeads,
+        "LayerNorm": lambda: nn.Sequential(standardise(), nn.LayerNorm(6), nn.Linear(6, 1)),
+    }
+
+
+def torch_exports() -> Iterator[Export]:
+    """Networks of PyTorch, by both of its exporters."""
+    import torch
+
+    for name, maker in torch_modules().items():
+        for dynamo in (False, True):
+
+            def make(maker: Callable[[], Any] = maker, dynamo: bool = dynamo) -> bytes:
+                module = maker().eval()
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "m.onnx"
+                    axes = (
+                        {"dynamic_axes": {"x": {0: "n"}}}
+                        if not dynamo
+                        else {"dynamic_shapes": ({0: "n"},), "external_data": False}
+                    )
+                    torch.onnx.export(
+                        module,
+                        (torch.tensor(X[:3]),),
+                        str(path),
+                        input_names=["x"],
+                        dynamo=dynamo,
+                        verbose=False,
+                        **axes,
+                    )
+                    return path.read_bytes()
+
+            yield Export(name, "PyTorch, dynamo" if dynamo else "PyTorch, TorchScript", make)
+
+
+SOURCES: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Export]]]] = {
+    "sklearn": (("sklearn", "skl2onnx"), sklearn_exports),
+    "boosted": (("xgboost", "lightgbm", "onnxmltools"), boosted_exports),
+    "torch": (("torch", "onnxscript"), torch_exports),
+}
+
+
+def measure(export: Export, *, prove: bool) -> str:
+    """Return the table's row: figures, or the first sentence of what stands in the way."""
+    start = f"| {export.name} | {export.exporter} |"
+    try:
+        data = export.make()
+    except Exception as error:  # the exporters' errors have no common root
+        return f"{start} the exporter fails: {first_sentence(error)} | | | | |"
+    try:
+        return f"{start} {' | '.join(figures(data, export.name, prove=prove))} |"
+    except TraderError as refusal:
+        return f"{start} {first_sentence(refusal)} | | | | |"
+
+
+def figures(data: bytes, name: str, *, prove: bool) -> tuple[str, str, str, str, str]:
+    """Return whether the model is prepared, and what the encrypted test of fresh samples gives."""
+    file = parse_onnx(data, name)
+    lowered = lower_model(file)
+    features = as_features(lowered.columns)
+    known, fresh = features[:CALIBRATION_ROWS], features[CALIBRATION_ROWS:]
+    lowered = fit_units(lowered, known)
+    canonical = canonicalise(lowered)
+    planning = planning_data(canonical, lowered.input_exponents, known)
+    plan: HePlan = plan_encryption(
+        PlanningProblem(
+            canonical, planning.bounds, input_magnitude=planning.input_magnitude, calibration=planning.calibration
+        )
+    )
+    calibration = Comparison(lowered, canonical, plan, known, run_original(file, known, lowered.columns))
+    calibration.check(calibration.measure())
+    inputs = quantise_inputs(
+        fresh, canonical.graph, canonical.scale_bits, lowered.input_exponents, planning.input_magnitude
+    )
+    trial = run_trial(plan, canonical, inputs)
+    comparison = Comparison(lowered, canonical, plan, fresh, run_original(file, fresh, lowered.columns))
+    # What was decrypted, noise included, against the file.
+    agreement = comparison.agreement(trial.outputs)
+    said = "yes" if is_faithful(agreement) else "**yes, but fresh samples lose**"
+    kept = "" if agreement.classes_kept is None else f"{agreement.classes_kept:.1%}"
+    proof = f"{proof_seconds(canonical, inputs):.0f} s" if prove else ""
+    return said, f"{agreement.relative_error_99:.2g}", kept, f"{sum(trial.seconds.values()):.1f} s", proof
+
+
+def as_features(columns: tuple[Column, ...]) -> NDArray[np.float64]:
+    """Return the features of all rows."""
+    return expand_columns(columns, list(X.T)) if columns else X.astype(np.float64)
+
+
+def proof_seconds(canonical: Any, inputs: NDArray[np.int64]) -> float:
+    """Return the seconds of one proof of a few samples, verified off the chain and by the contract."""
+    import onnx
+
+    from trader.model import architecture_bytes
+    from zk import build_audit_circuit, development_srs
+
+    architecture = onnx.load_from_string(architecture_bytes(canonical.graph))
+    circuit = build_audit_circuit(
+        architecture, audit_samples=AUDIT_SAMPLES, scale_bits=canonical.scale_bits, srs=development_srs
+    )
+    srs = development_srs(circuit.logrows)
+    begin = time.perf_counter()
+    prove_and_verify(circuit, srs, canonical, inputs[:AUDIT_SAMPLES])
+    return time.perf_counter() - begin
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the first sentence of a message, for a cell of a table."""
+    text = " ".join(str(error).split()).replace("|", "\\|")
+    return text.split(". ")[0].rstrip(".")[:240]
+
+
+def main() -> None:
+    """Print the table, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=SOURCES, action="append", help="these sources alone")
+    parser.add_argument("--prove", action="store_true", help="time a proof of each model, too; takes long")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    rows, missing = [], []
+    compile_kernels(lambda *_: None)  # not a part of any test's time
+    for name in arguments.only or SOURCES:
+        libraries, exports = SOURCES[name]
+        absent = [library for library in libraries if importlib.util.find_spec(library) is None]
+        if absent:
+            missing.append(f"{name} ({', '.join(absent)} not installed)")
+            continue
+        for export in exports():
+            rows.append(measure(export, prove=arguments.prove))
+            print(rows[-1], file=sys.stderr)
+    page = HEADER.format(rows=TEST_ROWS, audit=AUDIT_SAMPLES) + "\n".join(rows) + "\n"
+    page += f"\nLeft out: {'; '.join(missing)}.\n" if missing else ""
+    if arguments.write:
+        PAGE.write_text(page)
+    else:
+        print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Writes an adapted network as an ONNX file that `modelseal model prepare` reads."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from trader.model import INPUT, Activation, Linear, LoweredModel, PostProcessingKind
+from trader.model.column_writer import write_columns
+from trader.model.onnx_writer import BATCH, ML_DOMAIN, OnnxWriter, float_value, write_nodes
+from trader.model.plain import OUTPUT, RAW, write_layer, write_post_processing, write_scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import onnx
+
+    from trader.adapt.network import Squares
+
+SAMPLE = "sample"
+
+
+def write_adapted(lowered: LoweredModel, squares: Mapping[str, Squares]) -> bytes:
+    """Return the file: the original's inputs, squares for activations, and one output; class names as a second one."""
+    writer = OnnxWriter()
+    inputs = write_columns(writer, lowered.columns, INPUT) or [_write_sample(writer, lowered)]
+    source = write_scaled(writer, INPUT, [2.0**exponent for exponent in lowered.input_exponents], "input_scaled")
+
+    def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
+        layer, spec = lowered.parameters[node.parameter], lowered.graph.parameters[node.parameter]
+        write_layer(writer, spec, node, read, output, layer.weights, layer.bias)
+
+    def write_square(_: OnnxWriter, node: Activation, read: str, output: str) -> None:
+        at, name = squares[node.name], node.name
+        shifted = writer.node("Add", [read, writer.number(f"{name}_shift", at.shift)], f"{name}_shifted")
+        square = writer.node("Mul", [shifted, shifted], f"{name}_square")
+        scaled = writer.node("Mul", [square, writer.number(f"{name}_factor", at.factor)], f"{name}_scaled")
+        writer.node("Add", [scaled, writer.number(f"{name}_offset", at.offset)], output)
+
+    write_nodes(writer, lowered.graph, source, RAW, write_linear, write_square)
+    return writer.model_bytes(inputs, _write_outputs(writer, lowered))
+
+
+def _write_sample(writer: OnnxWriter, lowered: LoweredModel) -> onnx.ValueInfoProto:
+    """Declare the sample in the shape that the original takes, and flatten it."""
+    writer.node("Reshape", [SAMPLE, writer.integers(f"{SAMPLE}_flat", -1, math.prod(lowered.sample_shape))], INPUT)
+    return float_value(SAMPLE, BATCH, *lowered.sample_shape)
+
+
+def _write_outputs(writer: OnnxWriter, lowered: LoweredModel) -> list[onnx.ValueInfoProto]:
+    post = lowered.post_processing
+    scaled = write_scaled(writer, RAW, [2.0**post.exponent], "output_scaled")
+    columns = write_post_processing(writer, scaled, post.kind, lowered.graph.outputs)
+    if post.kind is PostProcessingKind.ARGMAX:
+        declared = [helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])]
+    else:
+        declared = [float_value(OUTPUT, BATCH, columns)]
+    if not post.labels or columns == 1:
+        return declared
+    place = OUTPUT
+    if post.kind is not PostProcessingKind.ARGMAX:
+        place = writer.node("ArgMax", [OUTPUT], "class_place", axis=1, keepdims=0)
+    text = isinstance(post.labels[0], str)
+    names = writer.constant("class_names", np.array(post.labels, dtype=np.object_ if text else np.int64))
+    chosen = writer.node("ArrayFeatureExtractor", [names, place], "class_chosen", domain=ML_DOMAIN)
+    writer.node("Reshape", [chosen, writer.integers("class_flat", -1)], "label")
+    kind = TensorProto.STRING if text else TensorProto.INT64
+    return [*declared, helper.make_tensor_value_info("label", kind, [BATCH])]

@@ -1,0 +1,93 @@
+"""Handlers of operators that ask which category a column of the original data names: one-hot codes and embeddings.
+
+What is asked for becomes features of 0 and 1, which the buyer makes before it encrypts (`trader.model.columns`); a
+table that is looked up is multiplied by them, and multiplied into the layer that reads it, if there is just one.
+"""
+
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+from trader.model.columns import MAX_CATEGORIES
+from trader.model.lowering.context import NodeContext
+from trader.model.lowering.encoding import is_original
+from trader.model.lowering.refusals import LOOKUP
+from trader.model.lowering.symbols import Rounded, Symbol, View
+
+
+def lower_one_hot_encoder(context: NodeContext) -> Symbol:
+    """OneHotEncoder: 0 everywhere for an unknown value, or an error."""
+    names = context.attribute("cats_int64s") or context.attribute("cats_strings") or ()
+    return _hot(context, _codes(context, 0), _decoded(names), refused=not context.attribute("zeros", 1))
+
+
+def lower_one_hot(context: NodeContext) -> Symbol:
+    """OneHot of integers from 0; others are refused, since the operator counts negative ones from the end."""
+    depth, values = int(context.constant(1, "depth").item()), context.constant(2, "values").ravel()
+    codes = _codes(context, 0)
+    hot = _hot(context, codes, range(depth), refused=True)
+    axis = context.attribute("axis", -1)
+    inner = len(codes.shape) if axis == -1 else context.sample_axis(axis, len(codes.shape) + 1)
+    order = list(range(len(codes.shape)))
+    order.insert(inner, len(codes.shape))
+    return hot.transposed(tuple(order)).scaled(values[1] - values[0]).shifted(values[:1])
+
+
+def lower_embedding(context: NodeContext) -> Symbol:
+    """Gather from a constant table, along its first axis, by integers from 0; others are refused."""
+    table = context.constant(0, "table")
+    codes = _codes(context, 1)
+    if table.ndim == 0 or context.attribute("axis", 0) not in (0, -table.ndim):
+        context.refuse("it looks up along another axis than the table's first", "Transpose the table.")
+    hot = _hot(context, codes, range(len(table)), refused=True)
+    rows = context.builder.look_up(hot, table.reshape(len(table), -1))
+    return rows.reshaped((*codes.shape, *table.shape[1:]))
+
+
+def lower_label_encoder(context: NodeContext) -> Symbol:
+    """LabelEncoder from integers or text to numbers: what each stands for, or a default."""
+    keys, values = _of_kinds(context, "keys"), _of_kinds(context, "values")
+    if keys is None or values is None or len(keys) != len(values) or isinstance(values[0], (str, bytes)):
+        context.refuse("it gives text, or reads what is neither integers nor text", "Give OneHotEncoder the column.")
+    default = context.attribute("default_float" if isinstance(values[0], float) else "default_int64", None)
+    if default is None:
+        default = -0.0 if isinstance(values[0], float) else -1
+    codes = _codes(context, 0)
+    hot = _hot(context, codes, _decoded(keys), refused=False)
+    table = np.asarray(values, dtype=np.float64)[:, np.newaxis] - float(default)
+    return context.builder.look_up(hot, table).reshaped(codes.shape).shifted(np.asarray(float(default)))
+
+
+def _of_kinds(context: NodeContext, name: str) -> list[Any] | None:
+    """Return a list of LabelEncoder's, which has an attribute for each kind of elements."""
+    for kind in ("int64s", "strings", "floats"):
+        if found := context.attribute(f"{name}_{kind}"):
+            return list(found)
+    tensor = context.attribute(f"{name}_tensor")
+    return None if tensor is None else list(numpy_helper.to_array(tensor).tolist())
+
+
+def _decoded(names: Any) -> list[int] | list[str]:
+    return [name.decode() if isinstance(name, bytes) else name for name in names]
+
+
+def _codes(context: NodeContext, index: int) -> View:
+    """Return an input that must be original data, rounded at most."""
+    symbol = context.inputs[index] if index < len(context.inputs) else None
+    view = symbol.value if isinstance(symbol, Rounded) else symbol
+    if not isinstance(view, View) or not is_original(view) or view.batch or not view.is_plain:
+        context.refuse(*LOOKUP)
+    return view
+
+
+def _hot(context: NodeContext, codes: View, names: Any, *, refused: bool) -> View:
+    if not names or len(names) > MAX_CATEGORIES or any(isinstance(name, float) for name in names):
+        context.refuse(
+            f"it tells {len(names)} values apart, each of which is encrypted as a feature; at most {MAX_CATEGORIES}, "
+            "integers or text, are",
+            "Join rare values, or hash them to fewer.",
+        )
+    if context.encoding.is_text(codes) != isinstance(names[0], str):
+        context.refuse("it compares text with integers", "Give it the column as it was trained with.")
+    return context.encoding.categories(codes, names, refused=refused)
