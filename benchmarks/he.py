@@ -6,6 +6,7 @@ which is how its tutorials evaluate a network. A test is whole here: keys, encry
 decryption.
 """
 
+import itertools
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.he_costs import cost_rows
-from benchmarks.he_networks import network_rows
+from benchmarks.he_networks import network_rows, relu_rows
 from benchmarks.he_trees import tree_rows
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
@@ -34,6 +35,12 @@ OVERHEAD_SAMPLES = 2048
 PROOF_SAMPLES = 50
 THROUGHPUT_SAMPLES = 8192
 """As many as the test sets that people have, and two per slot."""
+PUBLISHED_NETWORK, PUBLISHED_SAMPLES, PUBLISHED_SECONDS = (484, 128, 10), 10_000, 0.70
+"""CryptoLab's public entry to the FHE benchmark suite, on CPUs: evaluation alone, no flooding, cores not stated."""
+LARGEST_NS_PER_MAC = 1.2
+SAMPLE_COUNTS = (1, 10, 50, 100, 200, 500, 1000, 4000, 8000)
+TIMING_NOISE = 1.1
+"""Medians of the same work differ by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +114,15 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield _throughput(network, runs, tenseal)
     yield _latency(network, runs, tenseal)
     yield from _overheads(network, runs)
+    yield _per_multiplication(QUICK_NETWORK if quick else PUBLISHED_NETWORK, runs)
+    yield _samples(network, 1 if quick else 3)
     yield from _request_proof(network, runs)
     yield _memory(network)
     yield _error(IMAGE_NETWORK)
     yield _error(TABLE_NETWORK)
     yield _table_throughput(runs)
     yield from network_rows(quick)
+    yield from relu_rows(quick)
     yield from tree_rows(quick, 1 if quick else 3)
     task = Task.make(network, 1)
     yield from cost_rows(task.model, task.plan, runs)
@@ -122,7 +132,7 @@ def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
     task = Task.make(network, THROUGHPUT_SAMPLES)
     timing = measure(task.run, runs)
     value, peer = len(task.inputs) / timing.median, 1 / tenseal.median
-    bar, holds = at_least(value / peer, 10_000)
+    bar, holds = at_least(value / peer, 20_000)
     name = "TenSEAL CKKSVector.mm"
     return Row("he.throughput", value, "samples/s", name, peer, value / peer, bar, holds, runs, timing.spread)
 
@@ -130,7 +140,7 @@ def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
 def _latency(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
     timing = measure(Task.make(network, 1).run, runs)
     ratio = tenseal.median / timing.median
-    bar, holds = at_least(ratio, 10)
+    bar, holds = at_least(ratio, 15)
     name = "TenSEAL CKKSVector.mm"
     return Row("he.latency", timing.median, "s", name, tenseal.median, ratio, bar, holds, runs, timing.spread)
 
@@ -146,10 +156,39 @@ def _overheads(network: tuple[int, ...], runs: int) -> list[Row]:
     found = []
     for name, timing in (("he.overhead", evaluation), ("he.overhead.whole_test", whole)):
         ratio = timing.median / plain.median
-        bar, holds = at_most(ratio, 100) if name == "he.overhead" else ("", True)
+        bar, holds = at_most(ratio, 40) if name == "he.overhead" else ("", True)
         peer = "NumPy float64"
         found.append(Row(name, timing.median, "s", peer, plain.median, ratio, bar, holds, runs, timing.spread))
     return found
+
+
+def _multiplications(network: tuple[int, ...]) -> int:
+    """Return the multiplications of the plain network per sample."""
+    return sum(inputs * outputs for inputs, outputs in itertools.pairwise(network))
+
+
+def _per_multiplication(network: tuple[int, ...], runs: int) -> Row:
+    """Seconds of evaluation, with all protection, per multiplication of the plain network."""
+    task = Task.make(network, THROUGHPUT_SAMPLES)
+    session = ClientSession(task.plan)
+    request = session.encrypt(task.inputs)
+    timing = measure(lambda: evaluate(task.plan, task.model, request, THROUGHPUT_SAMPLES), runs)
+    value = 1e9 * timing.median / (THROUGHPUT_SAMPLES * _multiplications(network))
+    peer_value = 1e9 * PUBLISHED_SECONDS / (PUBLISHED_SAMPLES * _multiplications(PUBLISHED_NETWORK))
+    bar, holds = f"value <= {LARGEST_NS_PER_MAC:g}", value <= LARGEST_NS_PER_MAC
+    peer = "CryptoLab, FHE benchmark suite, 10,000 samples of 484-128-10, not flooded (published)"
+    return Row("he.ns_per_mac", value, "ns", peer, peer_value, value / peer_value, bar, holds, runs, timing.spread)
+
+
+def _samples(network: tuple[int, ...], runs: int) -> Row:
+    """Return the most that a test takes longer than one of more samples: 1 or less if no test does."""
+    timings = [measure(Task.make(network, samples).run, runs) for samples in SAMPLE_COUNTS]
+    pairs = list(itertools.combinations(range(len(timings)), 2))
+    few, many = max(pairs, key=lambda pair: timings[pair[0]].median / timings[pair[1]].median)
+    value, peer_value = timings[few].median, timings[many].median
+    bar, holds = at_most(value / peer_value, TIMING_NOISE)
+    peer = f"a test of {SAMPLE_COUNTS[many]} samples, where {SAMPLE_COUNTS[few]} take longest against more"
+    return Row("he.samples", value, "s", peer, peer_value, value / peer_value, bar, holds, runs, timings[few].spread)
 
 
 def _request_proof(network: tuple[int, ...], runs: int) -> Iterator[Row]:

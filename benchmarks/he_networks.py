@@ -5,12 +5,15 @@
   `square_` and `mm`, at the tutorial's parameters, one image at a time.
 - `lenet`: two convolutions (5 by 5) with squares and average pooling, one dense layer.
 - `relu`: a dense network with ReLU, evaluated through the polynomial that the planner fits.
+- `relu.mlp` and `relu.lenet`: deep networks with ReLU and 100 samples, which is what most tests have: 30-32-16-1, and
+  LeNet's form (convolution, ReLU, average pooling, convolution, ReLU, one dense layer) on images of 8 by 8.
 
 Weights are random, the same on both sides. Errors are against the canonical model in float64 with exact activations.
 Each network runs in a process of its own, whose peak memory is reported.
 """
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.rows import Row, Timing, at_most, measure, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
-from trader.model import CanonicalModel, canonicalise, evaluate_values, lower_model, quantise_inputs
+from trader.model import CanonicalModel, canonicalise, evaluate_values, fit_units, lower_model, quantise_inputs
 from trader.package import planning_data
 
 CALIBRATION_SAMPLES = 256
@@ -35,7 +38,8 @@ class _Builder:
 
     def __init__(self, side: int, seed: int = 0) -> None:
         self.random = np.random.default_rng(seed)
-        self.side, self.value = side, "image"
+        self.shape: tuple[int, ...] = (1, side, side)
+        self.value = "image"
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
@@ -66,7 +70,7 @@ class _Builder:
 
     def model(self, outputs: int) -> onnx.ModelProto:
         """Return the whole."""
-        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, self.side, self.side])
+        image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", *self.shape])
         output = helper.make_tensor_value_info(self.value, TensorProto.FLOAT, ["N", outputs])
         graph = helper.make_graph(self.nodes, "network", [image], [output], self.tensors)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
@@ -90,7 +94,26 @@ def _relu(side: int) -> onnx.ModelProto:
     return _Builder(side).add("Flatten").dense(side**2, 32).add("Relu").dense(32, 10).model(10)
 
 
+def _relu_mlp(features: int) -> onnx.ModelProto:
+    builder = _Builder(1)
+    builder.shape = (features,)
+    return builder.dense(features, 32).add("Relu").dense(32, 16).add("Relu").dense(16, 1).model(1)
+
+
+def _relu_lenet(side: int) -> onnx.ModelProto:
+    pooled = (side - 2) // 2 - 1
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    builder = _Builder(side).conv(1, 4, 3).add("Relu").add("AveragePool", **pool)
+    return builder.conv(4, 8, 2).add("Relu").add("Flatten").dense(8 * pooled**2, 10).model(10)
+
+
 NETWORKS: dict[str, Callable[[int], onnx.ModelProto]] = {"tutorial": _tutorial, "lenet": _lenet, "relu": _relu}
+RELU_NETWORKS: dict[str, tuple[Callable[[int], onnx.ModelProto], int]] = {
+    "relu.mlp": (_relu_mlp, 30),
+    "relu.lenet": (_relu_lenet, 8),
+}
+"""With what they are made for: features, or the side of an image."""
+RELU_SAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +128,14 @@ class NetworkTest:
     @classmethod
     def make(cls, name: str, side: int, samples: int) -> "NetworkTest":
         """Prepare a network on images with pixels in [0, 1]."""
-        network = NETWORKS[name](side)
-        lowered = lower_model(network)
-        model = canonicalise(lowered)
         images = np.random.default_rng(1).random((samples + CALIBRATION_SAMPLES, side**2))
+        return cls.prepare(NETWORKS[name](side), images)
+
+    @classmethod
+    def prepare(cls, network: onnx.ModelProto, images: NDArray[np.float64]) -> "NetworkTest":
+        """Prepare a network on the first samples, to be tested on the others."""
+        lowered = fit_units(lower_model(network), images[:CALIBRATION_SAMPLES])
+        model = canonicalise(lowered)
         data = planning_data(model, lowered.input_exponents, images[:CALIBRATION_SAMPLES])
         plan = plan_encryption(
             PlanningProblem(model, data.bounds, input_magnitude=data.input_magnitude, calibration=data.calibration)
@@ -122,6 +149,11 @@ class NetworkTest:
         """Return the whole encrypted test."""
         session, samples = ClientSession(self.plan), len(self.inputs)
         return session.decrypt(evaluate(self.plan, self.model, session.encrypt(self.inputs), samples))
+
+    def relative_error_99(self, outputs: NDArray[np.float64]) -> float:
+        """Error that 99 % of the samples stay within, as part of the outputs' range."""
+        exact = evaluate_values(self.model, self.inputs)[self.model.graph.output]
+        return float(np.quantile(np.abs(outputs - exact).max(axis=1), 0.99) / np.ptp(exact))
 
     def error(self, outputs: NDArray[np.float64]) -> float:
         """Largest error against the model in float64, activations exact."""
@@ -143,6 +175,29 @@ def print_figures(name: str, side: int, samples: int, runs: int) -> None:
         "peak": peak_bytes(),
     }
     print(json.dumps(figures))
+
+
+def relu_rows(quick: bool) -> Iterator[Row]:
+    """Yield error, seconds and bytes of tests of deep networks with ReLU."""
+    for name, (make, size) in RELU_NETWORKS.items():
+        yield from _relu_rows(f"he.{name}", make(size), 1 if quick else 2)
+
+
+def _relu_rows(name: str, network: onnx.ModelProto, runs: int) -> Iterator[Row]:
+    features = math.prod(axis.dim_value for axis in network.graph.input[0].type.tensor_type.shape.dim[1:])
+    samples = np.random.default_rng(1).normal(size=(RELU_SAMPLES + CALIBRATION_SAMPLES, features))
+    test = NetworkTest.prepare(network, samples)
+    errors: list[float] = []
+    timing = measure(lambda: errors.append(test.relative_error_99(test.run())), runs, warm_up=False)
+    plan = test.plan.for_samples(RELU_SAMPLES)
+    sent = plan.request_bytes(RELU_SAMPLES) + plan.response_bytes(RELU_SAMPLES)
+    for figure, value, unit, most in (
+        ("error", max(errors), "of the range", 0.01),
+        ("seconds", timing.median, "s", 30.0),
+        ("bytes", float(sent), "bytes", 60e6),
+    ):
+        bar, holds = at_most(value / most, 1)
+        yield Row(f"{name}.{figure}", value, unit, "limit", most, value / most, bar, holds)
 
 
 def network_rows(quick: bool) -> Iterator[Row]:

@@ -119,25 +119,25 @@ class RequestParts:
             self._write_seed(order.key_seed(index, digit), seeded)
 
     def read_relinearisation_key(self) -> Residues:
-        """Return the relinearisation key: one [2, primes + 1, N] per prime."""
+        """Return the relinearisation key: one [2, all primes, N] per digit."""
         (key,) = self._read_keys(range(1))
         return key
 
     def read_galois_keys(self) -> dict[int, Residues]:
-        """Return the Galois keys by element: one [2, primes + 1, N] per prime each."""
+        """Return the Galois keys by element: one [2, all primes, N] per digit each."""
         keys = self._read_keys(range(int(self.plan.refreshes), self.order.keys))
         return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
 
     def _read_keys(self, indices: range) -> list[Residues]:
         primes, degree, order = self.parameters.all_primes, self.parameters.degree, self.order
-        keys = {index: np.empty((self.plan.primes, 2, len(primes), degree), dtype=np.uint32) for index in indices}
+        keys = {index: np.empty((order.digits, 2, len(primes), degree), dtype=np.uint32) for index in indices}
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place
             seeded = Seeded(self.parts[order.key(index)][digit], self._seed(order.key_seed(index, digit)))
             keys[index][digit] = seeded.expand(primes)
 
-        run_tasks(expand, itertools.product(indices, range(self.plan.primes)))
+        run_tasks(expand, itertools.product(indices, range(order.digits)))
         return list(keys.values())
 
     def write_ciphertext(self, batch: int, index: int, ciphertext: Seeded) -> None:

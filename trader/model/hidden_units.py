@@ -1,88 +1,135 @@
-"""Powers of two between the layers of a network, so that each is rounded relative to its own size.
+"""Units before an activation brought to one range, so that one polynomial serves them all as well as it can.
 
-Parameters share one grid. A layer whose weights are all near 10⁻⁵, which the next one multiplies back, would be rounded
-away. With W₁·2^k and W₂·2^-k in their place the network computes the same, as long as what stands between them gives
-f(2^k·x) = 2^(dk)·f(x): moves and sums of elements, ReLU and LeakyReLU (d = 1), squares (d = 2). Powers of two only, so
-nothing is rounded here, and nothing is told: they stay within the secret parameters.
+A polynomial stands for an activation on the range that its widest unit reaches; a unit that reaches a tenth of it uses
+a tenth of the polynomial, with ten times the error for its size. Relu and LeakyRelu are positively homogeneous,
+f(r·x) = r·f(x) for r > 0, so the weights that make a unit can be divided by r, and those that read it be multiplied:
+the same function, with units that all reach as far (cross-layer equalisation: Nagel, van Baalen, Blankevoort and
+Welling, "Data-free quantization through weight equalization and bias correction", ICCV 2019, section 4.1).
+
+    x = (4, 1)·h, h = relu(W·x):  a unit that reaches 8 and one that reaches 2 become two that reach 8, and
+    the second one's outgoing weight becomes a quarter.
+
+Units that share weights, as the positions of a convolution do, or that are added up, as in a pool, share r.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.functions import ActivationKind
 from trader.model.graph import Graph
-from trader.model.lowering import LinearParameters
-from trader.model.nodes import Activation, Linear, Node, Rearrange, Square, Sum
+from trader.model.lowering import LinearParameters, LoweredModel
+from trader.model.nodes import ZERO, Activation, Linear, Rearrange, Sum
+from trader.model.sampling import reaches
 
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 2.0**-3, 2.0**6
-"""Largest weights of a layer that are left as they are."""
-LARGEST_VALUE = 2.0**5
-"""Values between layers don't grow beyond by what is done here."""
-_HOMOGENEOUS = (ActivationKind.RELU, ActivationKind.LEAKY_RELU)
+HOMOGENEOUS = {ActivationKind.RELU, ActivationKind.LEAKY_RELU}
+SMALLEST_UNIT = 0.25
+"""Units are widened as if they reached this part of the widest one at least. One that hardly moves on the data might on
+other data, beyond any range that was stretched over it."""
 
 
-def balance_layers(
-    graph: Graph, parameters: Sequence[LinearParameters], values: Mapping[str, NDArray[np.float64]]
-) -> list[LinearParameters]:
-    """Return parameters of the same network, in which powers of two moved from layers to those that read them.
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A linear layer that reads units, moved or added up at most.
+
+    Attributes:
+        parameter: Its number.
+        units: [positions, rows of all groups], which unit stands there, one of those that were added up, or ZERO.
+    """
+
+    parameter: int
+    units: NDArray[np.int64]
+
+
+def equalise_units(lowered: LoweredModel, inputs: NDArray[np.float64], parameters: Parameters) -> LoweredModel:
+    """Return the same model with weights before and after homogeneous activations scaled.
 
     Args:
-        graph: What is computed.
-        parameters: By their number in the graph.
-        values: Of every node on data, [n, size].
+        lowered: The model.
+        inputs: [n, F] as the graph reads them, like those of buyers.
+        parameters: Of the model, as `trader.model.bounds.evaluate_graph` takes them.
     """
-    made = list(parameters)
+    graph, layers = lowered.graph, list(lowered.parameters)
+    values = evaluate_graph(graph, inputs, parameters)
     for node in graph.nodes:
-        if not isinstance(node, Linear):
+        if not isinstance(node, Activation) or node.kind not in HOMOGENEOUS:
             continue
-        readers = _readers(graph, node)
-        weights = made[node.parameter].weights
-        largest = float(np.abs(weights).max(initial=0))
-        if readers is None or not largest or SMALLEST_WEIGHT <= largest <= LARGEST_WEIGHT:
+        made, read = _maker(graph, node), _readings(graph, node.name, node.shape[0])
+        if made is None or read is None or not np.isfinite(values[node.inputs[0]]).all():
             continue
-        # What layers before moved here has changed the weights, not what comes out.
-        step = _step(largest, values[node.name])
-        made[node.parameter] = made[node.parameter].divided(-step)
-        for reader, degree in readers.items():
-            layer = made[reader]
-            made[reader] = LinearParameters(np.ldexp(layer.weights, -degree * step), layer.bias)
-    return made
+        readings, added = read
+        spec = graph.parameters[made.parameter]
+        by_column = np.arange(node.shape[0]).reshape(-1, spec.groups * spec.outputs)
+        classes = _classes(node.shape[0], [by_column.T, *(reading.units.T for reading in readings), *added])
+        factors = _factors(reaches(values[node.inputs[0]], 1.0), classes)
+        layer = layers[made.parameter]
+        columns = factors[by_column[0]].reshape(layer.bias.shape)
+        layers[made.parameter] = LinearParameters(layer.weights / columns[..., np.newaxis, :], layer.bias / columns)
+        for reading in readings:
+            layer = layers[reading.parameter]
+            rows = _by_row(reading.units, factors).reshape(*layer.weights.shape[:-1], 1)
+            layers[reading.parameter] = LinearParameters(layer.weights * rows, layer.bias)
+    return replace(lowered, parameters=tuple(layers))
 
 
-def _step(largest: float, values: NDArray[np.float64]) -> int:
-    """Return k: towards weights of 1, as far as values stay in range."""
-    wanted = -round(math.log2(largest))
-    reached = float(np.abs(values).max(initial=0))
-    if wanted > 0 and reached > 0:
-        wanted = max(0, min(wanted, math.floor(math.log2(LARGEST_VALUE / reached))))
-    return wanted
+def _maker(graph: Graph, node: Activation) -> Linear | None:
+    """Return the linear layer that makes what an activation reads, if its weights serve nothing else."""
+    name = node.inputs[0]
+    made = next((step for step in graph.nodes if step.name == name), None)
+    if not isinstance(made, Linear) or not _is_alone(graph, made) or graph.output == name:
+        return None
+    return made if sum(name in step.inputs for step in graph.nodes) == 1 else None
 
 
-def _readers(graph: Graph, source: Node) -> dict[int, int] | None:
-    """Return the parameters of the layers that read a node's result, and the degree in which they do.
+def _is_alone(graph: Graph, node: Linear) -> bool:
+    return sum(isinstance(step, Linear) and step.parameter == node.parameter for step in graph.nodes) == 1
 
-    None if something reads it that is not homogeneous, or if it is an output.
-    """
-    degrees, readers = {source.name: 1}, {}
+
+def _readings(graph: Graph, name: str, size: int) -> tuple[list[_Reading], list[NDArray[np.int64]]] | None:
+    """Return the layers that read a value, and which of its units are added up; None if something else reads it."""
+    moved = {name: np.arange(size)}
+    readings, added = [], []
     for node in graph.nodes:
-        read = [degrees[name] for name in node.inputs if name in degrees]
-        if not read:
+        if not any(source in moved for source in node.inputs):
             continue
-        if len(read) < len(node.inputs) or len(set(read)) > 1:
-            return None
         match node:
-            case Linear():
-                readers[node.parameter] = read[0]
-                continue
-            case Rearrange() | Sum():
-                degrees[node.name] = read[0]
-            case Square():
-                degrees[node.name] = 2 * read[0]
-            case Activation(kind=kind) if kind in _HOMOGENEOUS:
-                degrees[node.name] = read[0]
+            case Rearrange() if len(node.inputs) == 1:
+                source = moved[node.inputs[0]]
+                moved[node.name] = np.where(node.indices == ZERO, ZERO, source[node.indices]).ravel()
+            case Sum():
+                terms = moved[node.inputs[0]].reshape(-1, node.terms)
+                added.append(terms)
+                moved[node.name] = terms.max(axis=1)
+            case Linear() if _is_alone(graph, node):
+                spec = graph.parameters[node.parameter]
+                readings.append(_Reading(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs)))
             case _:
                 return None
-    return None if graph.output in degrees or not readers else readers
+    return None if graph.output in moved else (readings, added)
+
+
+def _classes(size: int, ties: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return, for each unit [size], the first of those that it is tied to: all units in a row of a tie are."""
+    labels = np.append(np.arange(size), size)  # ZERO is the last place
+    while True:
+        before = labels.copy()
+        for rows in ties:
+            least = labels[rows].min(axis=1, keepdims=True)
+            inside = rows != ZERO
+            np.minimum.at(labels, rows[inside], np.broadcast_to(least, rows.shape)[inside])
+        if np.array_equal(labels, before):
+            return labels[:size]
+
+
+def _factors(sizes: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what to divide each unit by."""
+    largest = np.zeros(sizes.size)
+    np.maximum.at(largest, classes, sizes)
+    return np.asarray(np.maximum(largest[classes] / (sizes.max() or 1.0), SMALLEST_UNIT))
+
+
+def _by_row(units: NDArray[np.int64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return, for each row of a layer, the factor of the units that meet it; 1 where none does."""
+    return np.append(factors, 1.0)[units.max(axis=0)] if len(units) else np.ones(units.shape[1])

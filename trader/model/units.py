@@ -7,7 +7,7 @@ two only, so nothing is rounded here, and the exponents tell of the data no more
 
 A column keeps the exponent that the model itself asks for (`trader.model.lowering.assembly`) as long as the grid holds
 it well. Columns that share a weight, as the pixels under a convolution do, share their exponent, and a column that
-something else than a linear layer reads keeps it. Between layers, see `trader.model.hidden_units`.
+something else than a linear layer reads keeps it. Between layers, see `trader.model.hidden_layers`.
 """
 
 import math
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.graph import INPUT, Graph
-from trader.model.hidden_units import balance_layers
+from trader.model.hidden_layers import balance_layers
+from trader.model.hidden_units import equalise_units
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
 from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
@@ -55,8 +56,9 @@ def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray
 
 
 def fit_units(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
-    """Return the same model with exponents for its inputs and outputs that suit samples [n, F]."""
-    return _fit_outputs(_fit_layers(_fit_inputs(lowered, samples), samples), samples)
+    """Return the same model with exponents for its inputs, layers and outputs, and hidden units, that suit samples."""
+    fitted = _fit_outputs(_fit_layers(_fit_inputs(lowered, samples), samples), samples)
+    return equalise_units(fitted, scale_inputs(fitted, samples), lowered_parameters(fitted))
 
 
 def _fit_layers(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:

@@ -10,7 +10,15 @@ import pytest
 from benchmarks import Row, measure_rows
 
 PROMISED = {
-    "he": {"he.throughput", "he.latency", "he.overhead", "he.request_proof", "he.memory"},
+    "he": {
+        "he.throughput",
+        "he.latency",
+        "he.overhead",
+        "he.ns_per_mac",
+        "he.samples",
+        "he.request_proof",
+        "he.memory",
+    },
     "zk": {"zk.per_sample"},
     "gas": {"gas.trade", "gas.chunk_dispute", "gas.sum_step", "gas.prove"},
     "ledger": {"ledger.append", "ledger.query"},

@@ -139,9 +139,12 @@ class PackedEvaluator:
         giant, folds = turns(layout.giant_rotation), [turns(fold) for fold in layout.folds]
         # Giant steps behind the last that has a diagonal are rotations of nothing.
         counts = [max((step for place, step in held if place == target), default=0) + 1 for target in range(len(sums))]
-        made = np.stack(
-            [self.rotator.rotated_sum(parts[:count], giant, folds) for parts, count in zip(sums, counts, strict=True)]
-        )
+        made = np.empty((layout.targets, *source.shape[1:]), dtype=np.uint32)
+
+        def add_up(target: int) -> None:
+            made[target] = self.rotator.rotated_sum(sums[target, : counts[target]], giant, folds)
+
+        run_tasks(add_up, range(layout.targets))
         for target, ciphertext in enumerate(made):
             product.add_offset(ciphertext[0], target, self.scales[step.name])
         return made

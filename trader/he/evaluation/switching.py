@@ -10,6 +10,11 @@ that Σ_i t_i·key_i is one of P·t·s', and divided by P one of t·s' with litt
 Halevi and Smart, 2012; Bajard, Eynard, Hasan and Zucca, 2016, for residues; section 3.2 of Kim, Polyakov and Zucca,
 2021, compares the variants). A result of division is rounded to the nearest, in NTT form: the last residue's
 coefficients are centred, transformed modulo the other primes, and subtracted.
+
+Plans for deep programs take digits of several primes, t mod q_i·q_j·…, and as many special primes (dnum in Han and Ki,
+"Better bootstrapping for approximate homomorphic encryption", 2020): a key then has as many parts as there are digits,
+each of one more row per special prime. A digit is written modulo the primes that aren't its own by
+`trader.he.ring.conversion`, and so is the rest of the division by P.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +25,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from trader.he.ring import kernels
+from trader.he.ring.conversion import Conversion, conversion, join_values, split_values
 from trader.he.ring.kernels import add_product, forward_transform, inverse_transform, reduce_values, reduce_words
 from trader.he.ring.transform import RingTables, bit_reversal, ring_tables
 from trader.he.seal import Parameters, conjugation_element, rotation_element
@@ -27,7 +33,7 @@ from trader.he.types import Residues
 
 
 class _SwitchingKey:
-    """A key for one key switching: one [2, primes + 1, N] per prime, the special prime last; nothing says it is one."""
+    """A key for one key switching: one [2, all primes, N] per digit, special primes last; nothing says it is one."""
 
     def __init__(self, parameters: Parameters, key: Residues) -> None:
         self._parameters = parameters
@@ -35,8 +41,25 @@ class _SwitchingKey:
 
     def add(self, polynomial: Residues, result: Residues) -> None:
         """Add what `polynomial` [l, N] times the foreign key encrypts to a ciphertext [2, l, N]."""
-        primes = (*self._parameters.primes[: len(polynomial)], self._parameters.special_prime)
-        _switch(polynomial, self._key, ring_tables(self._parameters.degree, primes), result)
+        parameters, count = self._parameters, len(polynomial)
+        primes = (*parameters.primes[:count], *parameters.special_primes)
+        tables = ring_tables(parameters.degree, primes)
+        if len(parameters.special_primes) == 1:
+            _switch(polynomial, self._key, tables, result)
+        else:
+            self._add_grouped(polynomial, primes, tables, result)
+
+    def _add_grouped(self, polynomial: Residues, primes: tuple[int, ...], tables: RingTables, result: Residues) -> None:
+        """`add` for digits of several primes."""
+        count, own = len(polynomial), self._parameters.primes[: len(polynomial)]
+        rows = np.array([*range(count), *range(len(self._parameters.primes), self._key.shape[2])])
+        totals = np.zeros((2, len(primes), polynomial.shape[1]), dtype=np.uint64)
+        for places, key in zip(self._parameters.digits, self._key, strict=True):
+            if places.start < count:
+                stop = min(places.stop, count)
+                digit = conversion(own[places.start : stop], primes)
+                _add_digit(polynomial, places.start, stop, digit, key, rows, tables, totals)
+        _divide_by_special(totals, conversion(self._parameters.special_primes, own), tables, result)
 
 
 class Refresher:
@@ -47,7 +70,7 @@ class Refresher:
 
     Args:
         parameters: of the ring.
-        key: one [2, primes + 1, N] per prime, the special prime last.
+        key: one [2, all primes, N] per digit, the special primes last.
     """
 
     def __init__(self, parameters: Parameters, key: Residues) -> None:
@@ -78,7 +101,7 @@ class Automorphisms:
 
     Args:
         parameters: of the ring.
-        keys: by Galois element, one [2, primes + 1, N] per prime, the special prime last.
+        keys: by Galois element, one [2, all primes, N] per digit, the special primes last.
     """
 
     def __init__(self, parameters: Parameters, keys: Mapping[int, Residues]) -> None:
@@ -169,6 +192,81 @@ def _switch(polynomial: Residues, key: Residues, tables: RingTables, result: Res
         _divide_by_last(products[component], tables, quotient)
         for row in range(count):
             kernels.add(quotient[row], tables.primes[row], result[component, row])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_digit(
+    polynomial: Residues,
+    start: int,
+    stop: int,
+    digit: Conversion,
+    key: Residues,
+    rows: NDArray[np.int64],
+    tables: RingTables,
+    totals: NDArray[np.uint64],
+) -> None:
+    """Add a digit times its part of a key to sums.
+
+    Args:
+        polynomial: NTT form [l, N].
+        start: The digit's first prime, by place.
+        stop: The place after its last one.
+        digit: To all primes.
+        key: [2, all primes, N].
+        rows: Places of the l primes and the special primes in it.
+        tables: Of these.
+        totals: [2, as many, N], as `add_product` leaves them.
+    """
+    own = polynomial[start:stop].copy()
+    for i in range(start, stop):
+        inverse_transform(
+            own[i - start], tables.primes[i], tables.inverse_roots[i], tables.inverse_quotients[i], tables.scaling[i]
+        )
+    parts, wraps = np.empty_like(own), np.empty(own.shape[1], dtype=np.uint32)
+    split_values(own, digit, parts, wraps)
+    values = np.empty(own.shape[1], dtype=np.uint32)
+    for row in range(len(rows)):
+        if start <= row < stop:
+            values[:] = polynomial[row]
+        else:
+            join_values(parts, wraps, digit, row, values)
+            forward_transform(values, tables.primes[row], tables.roots[row], tables.quotients[row])
+        for component in range(2):
+            add_product(values, key[component, rows[row]], tables.primes[row], totals[component, row])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _divide_by_special(totals: NDArray[np.uint64], special: Conversion, tables: RingTables, result: Residues) -> None:
+    """Divide sums by the product of the last k primes, to the nearest, and add them to `result` [2, l, N].
+
+    Sums are [2, l + k, N]; `special` is from the last k primes to the others.
+    """
+    count, degree = result.shape[1], result.shape[2]
+    rests = np.empty((len(special.primes), degree), dtype=np.uint32)
+    parts, wraps = np.empty_like(rests), np.empty(degree, dtype=np.uint32)
+    values, rest = np.empty(degree, dtype=np.uint32), np.empty(degree, dtype=np.uint32)
+    for component in range(2):
+        for k in range(len(rests)):
+            row = count + k
+            reduce_words(totals[component, row], tables.primes[row], rests[k])
+            inverse_transform(
+                rests[k],
+                tables.primes[row],
+                tables.inverse_roots[row],
+                tables.inverse_quotients[row],
+                tables.scaling[row],
+            )
+        split_values(rests, special, parts, wraps)
+        for row in range(count):
+            q = np.uint32(tables.primes[row])
+            reduce_words(totals[component, row], tables.primes[row], values)
+            join_values(parts, wraps, special, row, rest)
+            forward_transform(rest, tables.primes[row], tables.roots[row], tables.quotients[row])
+            factor, quotient = special.quotients[row]
+            for i in range(degree):
+                difference = np.uint32(values[i] - rest[i])
+                values[i] = kernels.multiply_shoup(min(difference, np.uint32(difference + q)), factor, quotient, q)
+            kernels.add(values, tables.primes[row], result[component, row])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

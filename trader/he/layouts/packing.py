@@ -48,6 +48,8 @@ from trader.model.nodes import Linear
 
 UNIT_VECTORS = 64
 """Rows of a matrix that are computed at a time."""
+SWITCHINGS_PER_LARGE_KEY = 100
+"""The same of a key of many primes: it is 20 MB or so, seconds on most lines. A choice, not a measurement."""
 SWITCHINGS_PER_KEY = 6
 """A rotation's key counts as 6 rotations: the time that it takes on both sides together (benchmark `he.cost.key`)."""
 
@@ -60,16 +62,23 @@ class Packing:
         degree: N.
         stride: Slots of a block, a power of two.
         samples: Number of samples n, at most the stride.
+        key_spacing: Rotations by 2^k blocks have a key where k is a multiple of this.
     """
 
     degree: int
     stride: int
     samples: int
+    key_spacing: int = 2
 
     @classmethod
-    def tight(cls, degree: int, samples: int) -> "Packing":
+    def tight(cls, degree: int, samples: int, key_spacing: int = 2) -> "Packing":
         """Return the packing with as many blocks as there is room for."""
-        return cls(degree, period_of(samples), samples)
+        return cls(degree, period_of(samples), samples, key_spacing)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether keys are so large that there are as few as can be."""
+        return self.key_spacing > 2
 
     @property
     def blocks(self) -> int:
@@ -98,12 +107,13 @@ class Packing:
         return np.arange(count)[:, np.newaxis] * self.blocks + rotated
 
     def turns(self, rotation: int) -> tuple[int, ...]:
-        """Return rotations that have keys, whose sum is `rotation` by a power of two of blocks: it, or twice its half.
+        """Return rotations that have keys, whose sum is `rotation` by a power of two of blocks: it, or parts of it.
 
-        Only every other power of two has a key, since a key costs as much as several rotations. Rotations are in slots.
+        Only every other power of two has a key, or fewer (`key_spacing`), since a key costs as much as several
+        rotations. Rotations are in slots.
         """
-        odd = ((rotation // self.stride).bit_length() - 1) % 2
-        return (rotation >> odd,) * (1 + odd)
+        missing = ((rotation // self.stride).bit_length() - 1) % self.key_spacing
+        return (rotation >> missing,) * (1 << missing)
 
     def pack(self, values: NDArray[np.float64], copies: int = 1, apart: int = 0) -> NDArray[np.float64]:
         """Return samples [n, d] as slots [ciphertexts, N/2]; copies may be rotated, see `elements`.
@@ -144,7 +154,8 @@ class MapLayout:
             return self
         most = min(self.packing.blocks // self.packing.period(self.inputs), period)
         options = (replace(self, copies=1 << bits) for bits in range(most.bit_length()))
-        return min(options, key=lambda layout: layout.switchings + SWITCHINGS_PER_KEY * len(layout.rotations))
+        per_key = SWITCHINGS_PER_LARGE_KEY if self.packing.is_sparse else SWITCHINGS_PER_KEY
+        return min(options, key=lambda layout: layout.switchings + per_key * len(layout.rotations))
 
     def pack(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return samples [n, inputs] as the slots [ciphertexts, N/2] that are read."""
@@ -167,7 +178,13 @@ class MapLayout:
 
     @property
     def baby_steps(self) -> int:
-        """Rotations of each source, 0 included: a power of two at which rotations in all are fewest."""
+        """Rotations of each source, 0 included: a power of two at which rotations in all are fewest.
+
+        There are none where keys are sparse. Deep plans are made so, and a rotation before the product adds noise at a
+        scale that lacks that of the weights: three bits of modulus more at every level, for a few rotations less.
+        """
+        if self.packing.is_sparse:
+            return 1
         options = (1 << bits for bits in range(self.diagonals.bit_length()))
 
         def switchings(baby: int) -> int:

@@ -48,24 +48,23 @@ No = Annotated[Literal[False], BeforeValidator(_no_number)]
 """What a layout doesn't choose. A `Literal` alone takes 0 for False, and one plan would have several spellings."""
 Yes = Annotated[Literal[True], BeforeValidator(_no_number)]
 Zero = Annotated[Literal[0], BeforeValidator(_no_boolean)]
+One = Annotated[Literal[1], BeforeValidator(_no_boolean)]
 
 
 class ActivationPlan(BaseModel):
-    """The polynomial that stands for an activation: Σ c_i·(x/2^unit_bits)^i for |x| ≤ radius.
+    """The polynomial that stands for an activation: Σ c_k·T_k(x/radius) in Chebyshev polynomials, for |x| ≤ radius.
 
     Attributes:
         node: Name in the public graph.
         coefficients: c_0, c_1, …
-        unit_bits: Exponent of the unit.
         radius: Largest |x| that it was fitted for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     node: Annotated[str, Field(min_length=1, max_length=64)]
-    coefficients: Annotated[tuple[float, ...], Field(min_length=1, max_length=16)]
-    unit_bits: Annotated[int, Field(ge=-64, le=64)]
-    radius: Annotated[float, Field(gt=0)]
+    coefficients: Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
+    radius: Annotated[float, Field(ge=2.0**-64, le=2.0**64)]
 
 
 class PlanFields(BaseModel):
@@ -74,7 +73,8 @@ class PlanFields(BaseModel):
     Attributes:
         version: Of this form.
         ring_degree: N; a ciphertext holds N/2 slots.
-        modulus_bits: Sizes of the primes, the special prime last.
+        modulus_bits: Sizes of the primes, the special primes last.
+        special_primes: Number of primes that are of keys only.
         parameters_id: SEAL's hash of (scheme, N, primes), hex: pins the primes that follow from the sizes.
         features: F: numbers that a sample is encrypted as.
         edges: Of an ensemble of trees, by column: how many edges its values are compared with; they are then encrypted
@@ -104,7 +104,7 @@ class PlanFields(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     ring_degree: Literal[1024, 2048, 4096, 8192, 16384, 32768]
     modulus_bits: Annotated[tuple[Annotated[int, Field(ge=14, le=60)], ...], Field(min_length=2, max_length=40)]
     parameters_id: Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
@@ -123,6 +123,7 @@ class PlanFields(BaseModel):
     statistical_bits: Annotated[int, Field(ge=0, le=MOST_STATISTICAL_BITS)]
     approximation_error: Annotated[float, Field(ge=0)] = 0.0
     expected_error: Annotated[float, Field(gt=0)]
+    special_primes: int
     weight_scale_bits: int
     paired: bool
     joined: bool

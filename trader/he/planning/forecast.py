@@ -21,7 +21,7 @@ from trader.he.ring import kernels
 from trader.he.ring.arithmetic import BLOCK
 from trader.he.ring.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring.transform import prime_tables
-from trader.he.seal.keys import SMALLEST_SHARED_COUNT
+from trader.he.seal.keys import SMALLEST_SHARED_RESIDUES
 from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Linear, Multiply, Square
 
@@ -94,8 +94,9 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
         tiles += times * plan.ring_degree * work
         tiles += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
     ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * (plan.primes + 1)
-    processes = cores if ciphertexts >= SMALLEST_SHARED_COUNT else 1
-    encrypt = 2 * plan.ring_degree * plan.primes * (ciphertexts / processes + keys) * speeds.encrypt
+    per_ciphertext = plan.ring_degree * plan.primes
+    processes = cores if ciphertexts * per_ciphertext >= SMALLEST_SHARED_RESIDUES else 1
+    encrypt = 2 * per_ciphertext * (ciphertexts / processes + keys) * speeds.encrypt
     protect = _protection_seconds(plan, samples, speeds)
     products, switchings = _map_seconds(plan, samples, speeds)
     splits = batches * sum(sizes[step.name] for step in program.splits)

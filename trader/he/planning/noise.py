@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,7 +39,7 @@ ENCODING_SHARE = 0.3
 
 
 def evaluation_noise(
-    way: Way, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction], primes: int
+    way: Way, degree: int, input_scale_bits: int, scales: Mapping[str, Fraction] | Mapping[str, float], primes: int
 ) -> float:
     """Return the deviation of an output before flooding, real units.
 
@@ -69,22 +70,36 @@ def evaluation_noise(
     return joining * output_noise(program, way.problem.model, bounds, fresh, added, way.maps)
 
 
-def _rotation_noise(way: Way, step: Affine, degree: int, scales: Mapping[str, Fraction], switching: float) -> float:
+def _rotation_noise(
+    way: Way, step: Affine, degree: int, scales: Mapping[str, Fraction] | Mapping[str, float], switching: float
+) -> float:
     """Return what rotations add to an affine map, real units, for the number of samples at which it is most."""
     matrix = way.maps[step.name].matrix
     norm = float(np.sqrt((matrix**2).sum(axis=0).max(initial=0.0)))
-    largest = 0.0
+    place = list(way.maps).index(step.name)
+    return max(
+        switching
+        * math.hypot(
+            math.sqrt(babies) * norm / float(scales[step.inputs[0]]), math.sqrt(giants) / float(scales[step.name])
+        )
+        for babies, giants in _rotations(degree, way.map_sizes, way.spread, way.unfolded, way.key_spacing)[place]
+    )
+
+
+@lru_cache(maxsize=64)
+def _rotations(
+    degree: int, maps: tuple[tuple[int, int], ...], spread: bool, unfolded: bool, key_spacing: int
+) -> tuple[frozenset[tuple[int, int]], ...]:
+    """Return, for each map, switchings before its products and after them, for all numbers of samples."""
+    found: list[set[tuple[int, int]]] = [set() for _ in maps]
     for bits in range((degree // 2).bit_length()):
-        packing = Packing.tight(degree, 1 << bits)
-        layouts = map_layouts(packing, way.map_sizes, spread=way.spread, unfolded=way.unfolded)
-        layout = dict(zip(way.maps, layouts, strict=True))[step.name]
-        # Every rotation is at most two switchings, and a fold adds up what was there before; a fold that is left
-        # to the reader averages it.
-        giants = 2 * layout.giant_steps << len(layout.folds)
-        baby = math.sqrt(layout.baby_steps - 1) * norm / float(scales[step.inputs[0]])
-        giant = math.sqrt(giants) / float(scales[step.name])
-        largest = max(largest, switching * math.hypot(baby, giant))
-    return largest
+        packing = Packing.tight(degree, 1 << bits, key_spacing)
+        for pairs, layout in zip(found, map_layouts(packing, maps, spread=spread, unfolded=unfolded), strict=True):
+            # A rotation is some switchings, and a fold adds up what was there before; a fold that is left to the
+            # reader averages it.
+            turns = max(len(packing.turns(rotation)) for rotation in (layout.giant_rotation, *layout.folds))
+            pairs.add((layout.baby_steps - 1, turns * layout.giant_steps << len(layout.folds)))
+    return tuple(map(frozenset, found))
 
 
 def weight_rounding(way: Way, degree: int, weight_scale_bits: int) -> float:
@@ -130,7 +145,7 @@ def flooding_target(way: Way) -> float:
     return FLOODING_SHARE * way.error_budget / DEVIATIONS
 
 
-def flooding(way: Way, degree: int, output_scale: Fraction) -> Flooding:
+def flooding(way: Way, degree: int, output_scale: Fraction | float) -> Flooding:
     """Return as much flooding as the error budget allows, rounded down to whole bits."""
     per_slot = math.sqrt(degree / 6)
     bits = math.floor(math.log2(flooding_target(way) / per_slot) + log2(output_scale))

@@ -11,7 +11,7 @@ def plan_parameters(plan: HePlan) -> seal.Parameters:
     Raises:
         PlanError: they don't give the plan's `parameters_id`.
     """
-    parameters = seal.parameters(plan.ring_degree, plan.modulus_bits)
+    parameters = seal.parameters(plan.ring_degree, plan.modulus_bits, plan.special_primes)
     if parameters.parameters_id != plan.parameters_id:
         raise PlanError(
             f"the plan's parameters hash to {parameters.parameters_id}, it states {plan.parameters_id}. "

@@ -60,6 +60,8 @@ def _check_consistency(plan: HePlan) -> None:
             f"the plan is for {plan.features} bits and an error of {plan.expected_error:.3g}: it has "
             f"{sum(plan.edges)} edges, and errors are rounded away below {MOST_ROUNDED_ERROR}"
         )
+    if plan.special_primes >= len(plan.modulus_bits):
+        raise PlanError(f"the plan has {len(plan.modulus_bits)} primes, {plan.special_primes} of them for keys only")
     if isinstance(plan, PairedPlan) and (not plan.dropped_primes or plan.dropped_primes[0]):
         raise PlanError("the plan drops primes where it splits samples")
     if plan.response_primes > plan.level_primes(len(plan.dropped_primes)):

@@ -29,13 +29,13 @@ from pydantic import Field
 from trader.he.errors import PlanError
 from trader.he.layouts.packing import MapLayout, Packing, map_layouts, needed_rotations
 from trader.he.layouts.visible import Visible, period_of
-from trader.he.planning.fields import No, PlanFields, Yes, Zero
+from trader.he.planning.fields import No, One, PlanFields, Yes, Zero
 from trader.he.planning.guidelines import security_level
 from trader.he.planning.request_order import RequestOrder
 from trader.he.program.activations import Polynomial
 from trader.he.program.steps import Program, build_program
 from trader.he.ring.encoding import Slots
-from trader.he.seal import conjugation_element, rotation_element
+from trader.he.seal import conjugation_element, digit_places, rotation_element
 from trader.he.wire.container import PartLayout
 from trader.model.canonical import CanonicalModel
 from trader.model.errors import PrecisionError
@@ -95,8 +95,13 @@ class HePlan(PlanFields, ABC):
 
     @property
     def primes(self) -> int:
-        """Number of primes of a ciphertext; the special prime is of keys only."""
-        return len(self.modulus_bits) - 1
+        """Number of primes of a ciphertext; the special primes are of keys only."""
+        return len(self.modulus_bits) - self.special_primes
+
+    @property
+    def digits(self) -> int:
+        """Number of digits of a key for key switching."""
+        return len(digit_places(self.modulus_bits[: self.primes], self.modulus_bits[self.primes :]))
 
     def level_primes(self, level: int) -> int:
         """Return the number of primes of ciphertexts that were refreshed `level` times."""
@@ -115,7 +120,7 @@ class HePlan(PlanFields, ABC):
     @property
     def polynomials(self) -> dict[str, Polynomial]:
         """Polynomials by the name of their node."""
-        return {a.node: Polynomial(a.coefficients, a.unit_bits, a.radius) for a in self.activations}
+        return {a.node: Polynomial(a.coefficients, a.radius) for a in self.activations}
 
     def program(self, graph: Graph) -> Program:
         """Return what is carried out under this plan for a public graph.
@@ -123,10 +128,13 @@ class HePlan(PlanFields, ABC):
         Raises:
             PlanError: The plan is for trees, and the graph is none that it suits.
         """
-        tested = graph
-        if self.edges:
-            with _fitting():
-                tested = thermometer_graph(graph, self.edges)
+        if not self.edges:
+            return self.tested_program(graph)
+        with _fitting():
+            return self.tested_program(thermometer_graph(graph, self.edges))
+
+    def tested_program(self, tested: Graph) -> Program:
+        """Return what is carried out under this plan for the graph of `tested_model`."""
         return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
 
     # What is encrypted, and evaluated.
@@ -262,10 +270,10 @@ class HePlan(PlanFields, ABC):
     def request_order(self, samples: int) -> RequestOrder:
         """Return where the parts of a request stand."""
         keys, ciphertexts = self.switching_keys(samples), self.request_ciphertexts(samples)
-        return RequestOrder(self.ring_degree, self.primes, keys, self.batches(samples), ciphertexts)
+        return RequestOrder(self.ring_degree, self.primes, self.digits, keys, self.batches(samples), ciphertexts)
 
     def request_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
-        """Return the parts of a request, see `trader.he.wire.container`. `primes` ends with the special one."""
+        """Return the parts of a request, see `trader.he.wire.container`. `primes` ends with the special ones."""
         return self.request_order(samples).layout(primes)
 
     def response_layout(self, samples: int, primes: tuple[int, ...]) -> list[PartLayout]:
@@ -276,7 +284,7 @@ class HePlan(PlanFields, ABC):
 
     def request_bytes(self, samples: int) -> int:
         """Return the bytes of a request, its header left out."""
-        return sum(part.byte_count for part in self.request_layout(samples, (0,) * (self.primes + 1)))
+        return sum(part.byte_count for part in self.request_layout(samples, (0,) * len(self.modulus_bits)))
 
     def response_bytes(self, samples: int) -> int:
         """Return the bytes of a response, its header left out."""
@@ -289,7 +297,9 @@ class _FeaturePerCiphertext(HePlan, ABC):
     There are O ciphertexts in a batch of the response, or half as many if they are joined.
     """
 
+    special_primes: One = 1
     weight_scale_bits: Zero = 0
+    key_spacing: Zero = 0
     maps: tuple[()] = ()
     spread: No = False
     joined: bool = False
@@ -346,7 +356,11 @@ class PackedPlan(HePlan):
     """Several features per ciphertext (`trader.he.layouts.packing`), for small tests.
 
     Attributes:
+        special_primes: Number of primes, the last ones, that are of keys only: the more of them, the fewer digits, and
+            bytes, a key has, and the less modulus is left.
         weight_scale_bits: Scale of encoded weights.
+        key_spacing: Rotations by powers of two of blocks have a key where the exponent is a multiple of this; others
+            are several rotations. Above 2, nothing is rotated before it is multiplied.
         maps: (inputs, outputs) of the affine maps: they say which rotations need keys.
         spread: Whether copies of the features in a request are rotated against each other, so that each serves a part
             of the first map's diagonals.
@@ -354,7 +368,9 @@ class PackedPlan(HePlan):
             average what they would add up.
     """
 
+    special_primes: Annotated[int, Field(ge=1, le=8)]
     weight_scale_bits: Annotated[int, Field(ge=1, le=48)]
+    key_spacing: Annotated[int, Field(ge=1, le=15)]
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(min_length=1, max_length=256)]
     paired: No = False
     spread: bool = False
@@ -367,7 +383,7 @@ class PackedPlan(HePlan):
 
     def packing(self, samples: int) -> Packing:
         """Return as many blocks as there is room for."""
-        return Packing.tight(self.ring_degree, min(samples, self.slots))
+        return Packing.tight(self.ring_degree, min(samples, self.slots), self.key_spacing)
 
     def map_layouts(self, samples: int) -> tuple[MapLayout, ...]:
         """Return how the affine maps are evaluated for `samples` samples."""

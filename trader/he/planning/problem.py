@@ -20,9 +20,10 @@ ERROR_BUDGET = 2.0**-12
 LEAST_STATISTICAL_BITS = 20
 """Distance between flooding noise and the noise that it hides: for a larger one no larger ring is taken, unless it is
 asked for."""
-APPROXIMATION_NOISE_SHARE = 1 / 4
+APPROXIMATION_NOISE_SHARE = 1 / 2
 """Noise may make this part of the error that polynomials for activations make, if that is more than the error budget:
-it then raises the error by a quarter at most, and less noise would cost modulus that nobody sees the use of."""
+at six deviations it then raises the bound on the error by half, and less noise would cost modulus that nobody sees the
+use of."""
 LEAST_OUTPUT_BOUND = 2.0**-10
 """Real units: outputs of a model that gives next to nothing are planned for as if they were so large."""
 
@@ -37,7 +38,7 @@ class PlanningProblem:
         input_magnitude: Largest |input| that buyers may encrypt, real units.
         calibration: Quantised inputs [n, F] like those of buyers; models with activations need them.
         error_budget: Bound on the part of an output's error that noise makes, real units; where polynomials stand for
-            activations, a quarter of their error if that is larger.
+            activations, half of their error if that is larger.
         statistical_bits: Least distance between flooding noise and the noise that it hides; it is larger, up to
             `trader.he.planning.search.STATISTICAL_BITS`, where the ring has room.
         policy: Security that the seller itself asks for.
@@ -98,6 +99,8 @@ class Way:
         approximation: What stands for activations in it.
         maps: Numbers of the affine maps by name, of a packed program; empty for others.
         joined: Whether two outputs share each slot of a response.
+        special_primes: Number of primes of keys only.
+        key_spacing: Of a packed plan, see there.
     """
 
     problem: PlanningProblem
@@ -105,6 +108,8 @@ class Way:
     approximation: Approximation
     maps: Mapping[str, AffineMap] = field(default_factory=dict)
     joined: bool = False
+    special_primes: int = 1
+    key_spacing: int = 2
 
     @property
     def packed(self) -> bool:

@@ -1,6 +1,6 @@
 """How scale, magnitude and noise move through a program; plans are made by it, and the evaluation relies on scales.
 
-Scales are exact rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
+Scales are rational numbers: inputs stand at 2^a, parameters at 2^s; products multiply scales, refreshes divide
 them by the primes that they drop. Where scales meet, values are multiplied by integers that bring them to a common one:
 exactly where the quotient is an integer, else rounded at `COEFFICIENT_BITS` or more. Noise is a standard deviation per
 slot in real units, as if the noises that meet were independent (Costache, Curtis, Hales, Murphy, Ogilvie and Player,
@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,14 @@ from trader.model.reference import rearrange
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_Scale = TypeVar("_Scale", Fraction, float)
+
+SCALE_PRECISION_BITS = 256
+"""Of the scale of a refreshed value: far beyond any noise."""
+EXACT_BITS = 40
+"""A product of floats this close to an integer is taken for one: what errors of rounding add up to is far less."""
+LEAST_COEFFICIENT_BITS = 16
+"""Grid of coefficients of a combination that is aligned with another value."""
 COEFFICIENT_BITS = 20
 """Grid of coefficients, and of quotients of scales that aren't integers."""
 
@@ -34,7 +42,7 @@ COEFFICIENT_BITS = 20
 def value_scales(
     program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
 ) -> dict[str, Fraction]:
-    """Return the scale of every value.
+    """Return the scale of every value, exactly: what the evaluation relies on.
 
     Args:
         program: What is carried out.
@@ -42,43 +50,83 @@ def value_scales(
         scale_bits: Scale of weights: s of integers, or that of encoded ones.
         dropped: Product of the primes that a refresh drops, by level; values of further levels are left out.
     """
-    scales = {INPUT: Fraction(1 << input_scale_bits)}
+    return _scales(program, Fraction(1 << input_scale_bits), 1 << scale_bits, dropped)
+
+
+def approximate_scales(
+    program: Program, input_scale_bits: int, scale_bits: int, dropped: Sequence[int]
+) -> dict[str, float]:
+    """Return the same as `value_scales` to about 2^-45 of each.
+
+    Exact scales of a deep program are quotients of numbers of thousands of bits, too slow to try many.
+    """
+    return _scales(program, math.ldexp(1.0, input_scale_bits), 1 << scale_bits, dropped)
+
+
+def _scales(program: Program, inputs: _Scale, weights: int, dropped: Sequence[int]) -> dict[str, _Scale]:
+    scales = {INPUT: inputs}
     for step in program.steps:
         if any(name not in scales for name in step.inputs):
             continue
         read = [scales[name] for name in step.inputs]
         match step:
             case Linear() | Affine():
-                scales[step.name] = read[0] * (1 << scale_bits)
+                scales[step.name] = read[0] * weights
             case Square():
                 scales[step.name] = read[0] ** 2
             case Multiply():
                 scales[step.name] = read[0] * read[1]
             case Normalise():
-                scales[step.name] = read[0] * Fraction(2) ** step.bits
+                scales[step.name] = read[0] * type(read[0])(step.divisor)
             case Split():
                 scales[step.name] = 2 * read[0]
             case Refresh():
                 level = program.levels[step.inputs[0]]
                 if level < len(dropped):
-                    scales[step.name] = read[0] / dropped[level]
+                    scales[step.name] = _shortened(read[0] / dropped[level])
             case _:
-                scales[step.name] = _common_scale(read, _factors(step))
+                scales[step.name] = _aligned_scale(step, scales) or _common_scale(read, _factors(step))
     return scales
+
+
+def _aligned_scale(step: Step, scales: Mapping[str, _Scale]) -> _Scale | None:
+    """Return the scale with which a combination is aligned, if its factors are exact enough at it."""
+    if not isinstance(step, Combine) or step.aligned is None or not scales.keys() >= set(step.aligned):
+        return None
+    product, operand = step.aligned
+    scale = scales[product] / scales[operand]
+    finest = max(scales[name] for name in step.inputs)
+    return scale if log2(scale / finest) >= LEAST_COEFFICIENT_BITS else None
+
+
+def _shortened(scale: _Scale) -> _Scale:
+    """Return the scale to `SCALE_PRECISION_BITS`: numbers of exact ones would double in length with every product."""
+    if isinstance(scale, float):
+        return scale
+    unit = Fraction(2) ** (math.floor(log2(scale)) - SCALE_PRECISION_BITS)
+    return round(scale / unit) * unit
 
 
 def _factors(step: Step) -> tuple[float, ...]:
     return step.coefficients if isinstance(step, Combine) else (1.0,) * len(step.inputs)
 
 
-def _common_scale(scales: list[Fraction], factors: Sequence[float]) -> Fraction:
+def _common_scale(scales: list[_Scale], factors: Sequence[float]) -> _Scale:
     """Return the largest scale, with as many bits more as it takes to write every factor as an integer."""
     common = max(scales)
     for scale, factor in zip(scales, factors, strict=True):
-        if (Fraction(factor) * common / scale).denominator != 1:
+        if not _is_integer(factor, common / scale):
             missing = COEFFICIENT_BITS - math.floor(log2(common / scale))
             common *= 1 << max(0, missing)
     return common
+
+
+def _is_integer(factor: float, quotient: Fraction | float) -> bool:
+    """Return whether their product is an integer; of a quotient that is not exact, whether it is one but for errors."""
+    if isinstance(quotient, Fraction):
+        return (Fraction(factor) * quotient).denominator == 1
+    product = factor * quotient
+    return abs(product - round(product)) <= math.ldexp(abs(product), -EXACT_BITS)
 
 
 def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
@@ -88,8 +136,10 @@ def multipliers(step: Step, scales: Mapping[str, Fraction]) -> list[int]:
     return [round(Fraction(factor) * target / scales[name]) for name, factor in pairs]
 
 
-def log2(value: Fraction) -> float:
+def log2(value: Fraction | float) -> float:
     """Return the logarithm of a positive fraction of any size."""
+    if isinstance(value, float):
+        return math.log2(value)
     excess = value.numerator.bit_length() - value.denominator.bit_length()
     return excess + math.log2(value / Fraction(2) ** excess)
 
@@ -108,6 +158,8 @@ def value_bounds(program: Program, bounds: Mapping[str, float]) -> dict[str, flo
                 known[step.name] = read[0] ** 2
             case Multiply():
                 known[step.name] = read[0] * read[1]
+            case Combine(bound=float(bound)):
+                known[step.name] = bound
             case Combine():
                 terms = zip(step.coefficients, read, strict=True)
                 known[step.name] = abs(step.constant) + sum(abs(factor) * bound for factor, bound in terms)
@@ -185,7 +237,7 @@ def _step_noise(
         case Rearrange():
             return np.asarray(rearrange([noise[np.newaxis] for noise in read], step.indices)[0])
         case Normalise():
-            return np.asarray(np.ldexp(read[0], -step.bits))
+            return read[0] / step.divisor
         case Refresh() | Split():
             return read[0]
         case Combine() | Add():

@@ -36,7 +36,8 @@ class RequestOrder:
 
     Attributes:
         degree: N.
-        primes: Number of primes of a ciphertext, and of digits of a key.
+        primes: Number of primes of a ciphertext.
+        digits: Number of digits of a key.
         keys: Number of key-switching keys.
         batches: Number of batches.
         ciphertexts: Ciphertexts per batch.
@@ -44,6 +45,7 @@ class RequestOrder:
 
     degree: int
     primes: int
+    digits: int
     keys: int
     batches: int
     ciphertexts: int
@@ -59,7 +61,7 @@ class RequestOrder:
 
     def key_seed(self, index: int, digit: int) -> int:
         """Return the place, among the seeds, of the one of a key's digit."""
-        return PUBLIC_KEY_SEED + 1 + index * self.primes + digit
+        return PUBLIC_KEY_SEED + 1 + index * self.digits + digit
 
     def ciphertext_seed(self, batch: int, index: int) -> int:
         """Return the place, among the seeds, of a ciphertext's."""
@@ -71,12 +73,12 @@ class RequestOrder:
         return self.ciphertext_seed(self.batches, 0)
 
     def layout(self, primes: tuple[int, ...]) -> list[PartLayout]:
-        """Return the shapes of all parts, in order; `primes` are those of the ring, the special one last."""
+        """Return the shapes of all parts, in order; `primes` are those of the ring, the special ones last."""
         once = {
             Part.PUBLIC_KEY: PartLayout((len(primes), self.degree), primes),
             Part.SEEDS: PartLayout((self.seeds, SEED_BYTES // 4), ()),
             Part.PROOF: PartLayout((Form(self.degree, primes).byte_count // 4,), ()),
         }
-        key = PartLayout((self.primes, len(primes), self.degree), primes)
-        by_prime = [PartLayout((self.ciphertexts, self.degree), (prime,)) for prime in primes[:-1]]
+        key = PartLayout((self.digits, len(primes), self.degree), primes)
+        by_prime = [PartLayout((self.ciphertexts, self.degree), (prime,)) for prime in primes[: self.primes]]
         return [*(once[part] for part in Part), *[key] * self.keys, *by_prime * self.batches]

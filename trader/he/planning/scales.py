@@ -8,27 +8,30 @@ refreshed, the modulus only has to hold the output:
 That serves one product, or two. Deeper programs are staged (`trader.he.program.steps`): each refresh drops as many
 primes as bring the smallest scale at its level back to about 2^w, the working scale, and the modulus holds what all
 refreshes drop besides. One number decides both: a = w, or a little less, and w is the least at which noise is so far
-below the flooding noise as was asked for.
+below the flooding noise as was asked for. Scales follow from the primes that there are, not from their sizes: products
+double by how much a prime is below its power of two, which after some levels is whole bits.
 """
 
+import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS
 from trader.he.planning.noise import (
     evaluation_noise,
     flooding,
-    flooding_target,
     weight_rounding,
     weight_rounding_target,
 )
 from trader.he.planning.plan import GUARD_BITS
 from trader.he.planning.policy import least_flooding_bits
 from trader.he.planning.problem import Way
-from trader.he.planning.propagation import log2, value_bounds, value_scales
-from trader.he.seal import MAXIMUM_PRIME_BITS
+from trader.he.planning.propagation import approximate_scales, log2, value_bounds, value_scales
+from trader.he.seal import MAXIMUM_PRIME_BITS, largest_prime
 
 RANGE_BITS = 3
 """Outputs may exceed their bound by this factor, in bits, before they wrap around."""
@@ -37,7 +40,12 @@ LARGEST_COEFFICIENT_BITS = 69
 ROTATION_LEAD_BITS = 2
 """Rotations leave about so many bits more noise than encryption, and hide as much more of an encoding's error."""
 SMALLEST_DROPPED_BITS = 25
-"""There are enough primes of so many bits in every ring."""
+"""Of smaller primes there are too few in a large ring."""
+WORKING_BITS_TRIED = 6
+"""Working scales above the least one that are considered, too: primes come in whole bits, and none below
+`SMALLEST_DROPPED_BITS`, so that a larger scale may take a smaller modulus."""
+WEIGHT_BITS_TRIED = 2
+"""The same of encoded weights."""
 INPUT_LEAD_BITS = 4
 """Fresh encryptions are less noisy than refreshed ones by about so many bits."""
 
@@ -96,13 +104,18 @@ def choose_scales(way: Way, degree: int, statistical_bits: int) -> Scales:
     low, high = way.problem.model.scale_bits, 2 * LARGEST_COEFFICIENT_BITS
     while low < high:
         middle = (low + high) // 2
-        if _Trial.at(way, middle, weight_bits).is_hidden(degree, statistical_bits):
+        if _Trial.at(way, degree, middle, weight_bits).is_hidden(statistical_bits):
             high = middle
         else:
             low = middle + 1
-    trial = _Trial.at(way, low, weight_bits)
-    output_bits, base_bits = trial.held_bits()
-    return Scales(degree, trial.input_bits, weight_bits, output_bits, base_bits, trial.dropped_bits)
+    least = _Trial.at(way, degree, low, weight_bits)
+    tried = [
+        _Trial.at(way, degree, low + more, weight_bits + of_weights)
+        for more in range(1 + WORKING_BITS_TRIED * bool(least.dropped_bits))
+        for of_weights in range(1 + WEIGHT_BITS_TRIED * way.packed)
+    ]
+    hiding = [trial.written() for trial in tried[1:] if trial.is_hidden(statistical_bits)]
+    return min([least.written(), *hiding], key=lambda scales: scales.total_bits)
 
 
 def _weight_scale_bits(way: Way, degree: int) -> int:
@@ -118,67 +131,86 @@ def scales_of(way: Way, input_bits: int, weight_bits: int, dropped: Sequence[int
     return value_scales(way.program, input_bits, weight_bits or way.problem.model.scale_bits, dropped)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Trial:
     """A working scale, and what follows from it.
 
     Attributes:
         way: What is carried out.
+        degree: N.
         input_bits: Scale of inputs.
         weight_bits: Scale of encoded weights, or 0.
         dropped_bits: Sizes of the primes that each level drops.
     """
 
     way: Way
+    degree: int
     input_bits: int
     weight_bits: int
-    dropped_bits: tuple[tuple[int, ...], ...]
+    dropped_bits: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
-    def at(cls, way: Way, working_bits: int, weight_bits: int) -> "_Trial":
+    def at(cls, way: Way, degree: int, working_bits: int, weight_bits: int) -> "_Trial":
         # Rotations, unlike encryption, leave as much noise as refreshes do.
         lead = INPUT_LEAD_BITS if way.program.depth and not way.packed else 0
-        trial = cls(way, max(working_bits - lead, way.problem.model.scale_bits), weight_bits, ())
+        trial = cls(way, degree, max(working_bits - lead, way.problem.model.scale_bits), weight_bits)
         for level in range(way.program.depth):
             dropped = trial._drop_at(level, working_bits)
-            trial = cls(way, trial.input_bits, weight_bits, (*trial.dropped_bits, dropped))
+            trial = replace(trial, dropped_bits=(*trial.dropped_bits, dropped))
         return trial
 
-    def scales(self) -> dict[str, Fraction]:
+    @cached_property
+    def scales(self) -> dict[str, float]:
         """Return the scales of values, of levels whose drops are known."""
-        return scales_of(self.way, self.input_bits, self.weight_bits, _typical_products(self.dropped_bits))
+        way, products = self.way, [math.prod(level) for level in self.dropped_primes]
+        bits = self.weight_bits or way.problem.model.scale_bits
+        return approximate_scales(way.program, self.input_bits, bits, products)
+
+    @property
+    def dropped_primes(self) -> list[list[int]]:
+        """Primes that each level drops: of each size the largest are the special one, then those that go first."""
+        taken = Counter([MAXIMUM_PRIME_BITS] * self.way.special_primes)
+        primes = []
+        for level in self.dropped_bits:
+            primes.append([largest_prime(self.degree, bits, taken[bits] + place) for place, bits in enumerate(level)])
+            taken.update(level)
+        return primes
 
     def _drop_at(self, level: int, working_bits: int) -> tuple[int, ...]:
         """Return primes that bring the smallest refreshed scale down to the working scale, or little above."""
-        scales = self.scales()
-        refreshed = [log2(scales[step.inputs[0]]) for step in self.way.program.refreshes(level)]
+        refreshed = [log2(self.scales[step.inputs[0]]) for step in self.way.program.refreshes(level)]
         # Where samples are split, nothing is dropped.
         excess = max(0, math.floor(min(refreshed, default=0.0)) - working_bits)
         count = min(-(-excess // MAXIMUM_PRIME_BITS), excess // SMALLEST_DROPPED_BITS)
-        return (min(MAXIMUM_PRIME_BITS, excess // count),) * count if count else ()
+        taken = Counter([MAXIMUM_PRIME_BITS] * self.way.special_primes)
+        taken.update(itertools.chain.from_iterable(self.dropped_bits))
+        sizes = range(min(MAXIMUM_PRIME_BITS, excess // count), SMALLEST_DROPPED_BITS - 1, -1) if count else ()
+        there = (bits for bits in sizes if largest_prime(self.degree, bits, taken[bits] + count - 1))
+        return (next(there, 0),) * count if count else ()
 
-    def is_hidden(self, degree: int, statistical_bits: int) -> bool:
+    def is_hidden(self, statistical_bits: int) -> bool:
         """Return whether flooding is so far above the evaluation's noise as is asked for, and covers proven keys'."""
-        scales = self.scales()
-        primes = MAXIMUM_MODULUS_BITS[128][degree] // MAXIMUM_PRIME_BITS
-        noise = evaluation_noise(self.way, degree, self.input_bits, scales, primes)
-        # Where primes are dropped, scales will be a little different, and rounding may take a whole bit.
-        added = flooding(self.way, degree, scales[self.way.program.graph.output])
-        bits, deviation = added.bits, added.deviation
-        if any(self.dropped_bits):
-            bits, deviation = bits - 1, flooding_target(self.way) / 2
-        least_bits = least_flooding_bits(degree, self.way.output_components)
-        return bits >= least_bits and noise <= math.ldexp(deviation, -statistical_bits)
+        primes = MAXIMUM_MODULUS_BITS[128][self.degree] // MAXIMUM_PRIME_BITS
+        noise = evaluation_noise(self.way, self.degree, self.input_bits, self.scales, primes)
+        added = flooding(self.way, self.degree, self.scales[self.way.program.graph.output])
+        least_bits = least_flooding_bits(self.degree, self.way.output_components)
+        return added.bits >= least_bits and noise <= math.ldexp(added.deviation, -statistical_bits)
 
-    def held_bits(self) -> tuple[int, int]:
+    def written(self) -> Scales:
+        """Return the scales and sizes of primes."""
+        output_bits, base_bits = self._held_bits()
+        return Scales(self.degree, self.input_bits, self.weight_bits, output_bits, base_bits, self.dropped_bits)
+
+    def _held_bits(self) -> tuple[int, int]:
         """Return the modulus for outputs, and one that, with what is dropped later, holds what is refreshed too."""
-        # Primes of b bits are a little below 2^b: by less than a hundredth of a bit.
-        dropped = [sum(level) - len(level) / 100 for level in self.dropped_bits]
-        output_bits, base_bits = held_bits(self.way, self.scales(), dropped)
+        dropped = [sum(map(math.log2, level)) for level in self.dropped_primes]
+        output_bits, base_bits = held_bits(self.way, self.scales, dropped)
         return math.ceil(output_bits), math.ceil(base_bits)
 
 
-def held_bits(way: Way, scales: Mapping[str, Fraction], dropped: Sequence[float]) -> tuple[float, float]:
+def held_bits(
+    way: Way, scales: Mapping[str, Fraction] | Mapping[str, float], dropped: Sequence[float]
+) -> tuple[float, float]:
     """Return the bits of modulus that hold an output, and those of the primes that are never dropped.
 
     Args:
@@ -198,11 +230,6 @@ def held_bits(way: Way, scales: Mapping[str, Fraction], dropped: Sequence[float]
             for step in way.program.refreshes(level)
         ]
     return output_bits, max(needed)
-
-
-def _typical_products(dropped_bits: Sequence[Sequence[int]]) -> list[int]:
-    """Return products like those of primes of these sizes: a little below powers of two, and never one."""
-    return [math.prod((1 << bits) - (1 << (bits - 10)) + 1 for bits in level) for level in dropped_bits]
 
 
 def _magnitude_bits(bound: float, spare: int) -> int:

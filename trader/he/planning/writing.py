@@ -24,13 +24,15 @@ def write_plan(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> H
         way: What is carried out.
         chosen: Scales for a ring.
         room_bits: Modulus that the policy allows, the special prime left out.
-        special_bits: Size of the special prime.
+        special_bits: Size of a special prime.
     """
     fields = _common_fields(way, chosen, room_bits, special_bits)
     if way.packed:
         return PackedPlan(
             **fields,
+            special_primes=way.special_primes,
             weight_scale_bits=chosen.weight_scale_bits,
+            key_spacing=way.key_spacing,
             maps=way.map_sizes,
             spread=way.spread,
             unfolded=way.unfolded,
@@ -46,7 +48,7 @@ def missing_bits(way: Way, chosen: Scales, plan: HePlan) -> int:
     Scales were chosen for primes a little below powers of two. Those that there are lie further below, the more of them
     a plan takes; and each product doubles what a scale has drifted, so that after some products it is whole bits.
     """
-    primes = seal.parameters(plan.ring_degree, plan.modulus_bits).primes
+    primes = seal.parameters(plan.ring_degree, plan.modulus_bits, plan.special_primes).primes
     products = dropped_products(primes, plan.dropped_primes)
     scales = scales_of(way, chosen.input_scale_bits, chosen.weight_scale_bits, products)
     base = primes[: len(primes) - sum(plan.dropped_primes)]
@@ -57,8 +59,12 @@ def missing_bits(way: Way, chosen: Scales, plan: HePlan) -> int:
 def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> dict[str, Any]:
     """Return what plans of every layout state."""
     base = _base_primes(chosen, room_bits)
-    modulus_bits = (*base, *itertools.chain.from_iterable(reversed(chosen.dropped_bits)), special_bits)
-    parameters = seal.parameters(chosen.degree, modulus_bits)
+    modulus_bits = (
+        *base,
+        *itertools.chain.from_iterable(reversed(chosen.dropped_bits)),
+        *[special_bits] * way.special_primes,
+    )
+    parameters = seal.parameters(chosen.degree, modulus_bits, way.special_primes)
     dropped_primes = tuple(map(len, chosen.dropped_bits))
     dropped = dropped_products(parameters.primes, dropped_primes)
     scales = scales_of(way, chosen.input_scale_bits, chosen.weight_scale_bits, dropped)
@@ -82,7 +88,7 @@ def _common_fields(way: Way, chosen: Scales, room_bits: int, special_bits: int) 
         "dropped_primes": dropped_primes,
         "response_primes": _response_primes(parameters.primes[: len(base)], output_bits),
         "activations": tuple(
-            ActivationPlan(node=name, coefficients=p.coefficients, unit_bits=p.unit_bits, radius=p.radius)
+            ActivationPlan(node=name, coefficients=p.coefficients, radius=p.radius)
             for name, p in way.approximation.polynomials.items()
         ),
         "input_magnitude": float(problem.input_magnitude),

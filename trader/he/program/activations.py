@@ -1,11 +1,13 @@
 """Activations as polynomials, fitted where calibration data lies.
 
-Ciphertexts can be added and multiplied, so a function such as Relu is replaced by a polynomial of u = x/2^e on the
+Ciphertexts can be added and multiplied, so a function such as Relu is replaced by a polynomial of u = x/radius on the
 range that its input reaches on calibration data, widened by a margin. It is the least-squares fit at Chebyshev nodes,
-whose density alone comes close to the smallest largest error, with more weight where the data lies. The range is
-symmetric: the fit of a function that is even or odd, but for a linear term, then has every other coefficient zero, and
-takes fewer products. What the polynomials do to the outputs is measured on the calibration data
-(`approximation_error`); an input outside the range is not promised anything.
+whose density alone comes close to the smallest largest error, with more weight where the data lies. It is written in
+Chebyshev polynomials T_k(u), whose values and coefficients stay small at any degree: powers of u take coefficients
+that grow by 2.4 per degree and cancel, and magnify noise as much. The range is symmetric: the fit of a function that is
+even or odd, but for a linear term, then has every other coefficient zero, and takes fewer products. What the
+polynomials do to the outputs is measured on the calibration data (`approximation_error`); an input outside the range is
+not promised anything.
 """
 
 import math
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import Chebyshev
-from numpy.polynomial import Polynomial as PowerSeries
+from numpy.polynomial.chebyshev import chebval
 from numpy.typing import NDArray
 
 from trader.model.bounds import evaluate_values
@@ -23,15 +25,17 @@ from trader.model.functions import activate
 from trader.model.nodes import Activation
 from trader.model.sampling import reach
 
-DEGREES = (2, 3, 7, 15)
+DEGREES = (2, 3, 7, 15, 31, 63)
 """Degrees that are considered: each takes one product in sequence more than the one before."""
 RANGE_MARGIN = 1.25
 """Factor by which inputs may reach further out than on calibration data, at least (`trader.model.sampling.reach`). A
 choice; no benchmark backs it."""
 ERROR_MARGIN = 2.0
 """Factor by which outputs may be further off than on calibration data, at least. A choice; no benchmark backs it."""
+RADIUS_BITS = 8
+"""Precision of the range: rounded up, it is wider by a hundredth at most."""
 NODES = 1024
-DATA_WEIGHT = 4.0
+DATA_WEIGHT = 20.0
 """How much more the fit heeds the densest part of the data than empty parts of the range."""
 NEGLIGIBLE = 2.0**-20
 """Coefficients below this part of the largest one are left out."""
@@ -39,29 +43,32 @@ NEGLIGIBLE = 2.0**-20
 
 @dataclass(frozen=True, slots=True)
 class Polynomial:
-    """Σ c_i·u^i with u = x/2^unit_bits, |x| ≤ radius, hence |u| ≤ 1."""
+    """Σ c_k·T_k(u) with u = x/radius, |x| ≤ radius, T_k the Chebyshev polynomials of the first kind."""
 
     coefficients: tuple[float, ...]
-    unit_bits: int
     radius: float
 
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the polynomial at x, element by element."""
-        return np.asarray(PowerSeries(self.coefficients)(np.ldexp(x, -self.unit_bits)))
+        return np.asarray(chebval(x / self.radius, self.coefficients))
 
 
 def fit(node: Activation, data: NDArray[np.float64], degree: int) -> Polynomial:
     """Return a polynomial of a degree near an activation, for inputs like the data."""
-    radius = max(reach(data, RANGE_MARGIN), 2.0**-6)
-    unit_bits = math.ceil(math.log2(radius))
+    radius = _round_up(max(reach(data, RANGE_MARGIN), 2.0**-6))
     nodes = radius * np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
     density, edges = np.histogram(np.abs(data), bins=32, range=(0, radius))
     heed = density[np.clip(np.searchsorted(edges, np.abs(nodes), side="right") - 1, 0, 31)] / density.max()
     values = activate(node.kind, nodes, node.alpha, node.beta)
     series = Chebyshev.fit(nodes, values, degree, domain=[-radius, radius], w=np.sqrt(1 + DATA_WEIGHT * heed))
-    powers = series.convert(kind=PowerSeries, domain=[-(2.0**unit_bits), 2.0**unit_bits]).coef
-    powers = np.where(np.abs(powers) < NEGLIGIBLE * np.abs(powers).max(), 0.0, powers)
-    return Polynomial(tuple(map(float, powers)), unit_bits, radius)
+    coefficients = np.where(np.abs(series.coef) < NEGLIGIBLE * np.abs(series.coef).max(), 0.0, series.coef)
+    return Polynomial(tuple(map(float, coefficients)), radius)
+
+
+def _round_up(radius: float) -> float:
+    """Return the next number of `RADIUS_BITS` bits: integers that bring scales together are the shorter for it."""
+    mantissa, exponent = math.frexp(radius)
+    return math.ldexp(math.ceil(math.ldexp(mantissa, RADIUS_BITS)), exponent - RADIUS_BITS)
 
 
 def fit_activations(model: CanonicalModel, calibration: NDArray[np.int64], degree: int) -> dict[str, Polynomial]:
@@ -78,7 +85,25 @@ def approximation_error(
     model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
 ) -> float:
     """Return how far polynomials may move an output, real units, by what they do on calibration data (`reach`)."""
-    exact = evaluate_values(model, calibration)[model.graph.output]
-    with np.errstate(over="ignore", invalid="ignore"):
-        moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[model.graph.output]
+    exact, moved = _outputs(model, polynomials, calibration)
     return reach(moved - exact, ERROR_MARGIN) if np.isfinite(moved).all() else math.inf
+
+
+def relative_error_99(
+    model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
+) -> float:
+    """Return how far polynomials move 99 % of the calibration data's outputs at most, as part of the outputs' range."""
+    exact, moved = _outputs(model, polynomials, calibration)
+    if not np.isfinite(moved).all():
+        return math.inf
+    return float(np.quantile(np.abs(moved - exact).max(axis=1), 0.99)) / max(float(np.ptp(exact)), 2.0**-64)
+
+
+def _outputs(
+    model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return outputs [n, O] with exact activations, and with polynomials."""
+    output = model.graph.output
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[output]
+    return evaluate_values(model, calibration)[output], moved

@@ -18,35 +18,46 @@ after each map, and before it, as only ciphertexts of two components are rotated
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trader.he.errors import PlanError
 from trader.he.program.activations import Polynomial
+from trader.he.program.chebyshev import block_size, divide, without_zeros
 from trader.model.graph import INPUT, Graph
 from trader.model.nodes import Activation, Add, Linear, Multiply, Node, Rearrange, Square, Sum
 
 
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """y = Σ c_i·x_i + constant, element by element; coefficients are rounded to the grid of the common scale."""
+    """y = Σ c_i·x_i + constant, element by element; coefficients are rounded to the grid of the common scale.
+
+    Attributes:
+        coefficients: c_i.
+        constant: Real units.
+        bound: Largest |y|, where it is less than the terms' together.
+        aligned: (product, operand), values: y times the operand is to have the product's scale, so that both can be
+            added without integers that bring them together, which take modulus.
+    """
 
     name: str
     inputs: tuple[str, ...]
     shape: tuple[int, ...]
     coefficients: tuple[float, ...]
     constant: float
+    bound: float | None = None
+    aligned: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Normalise:
-    """y = x/2^bits: the same ciphertexts, read at another scale."""
+    """y = x/divisor: the same ciphertexts, read at another scale."""
 
     name: str
     inputs: tuple[str]
     shape: tuple[int, ...]
-    bits: int
+    divisor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,43 +317,80 @@ class _Builder:
         return next(step.shape for step in self.steps if step.name == name)
 
     def _add_activation(self, node: Activation, polynomial: Polynomial) -> None:
-        """Its polynomial, by splitting at powers of two (Paterson and Stockmeyer, 1973, with giant steps doubling)."""
-        unit = Normalise(f"{node.name}/1", (self._refresh(node.inputs[0]),), node.shape, polynomial.unit_bits)
-        powers = {1: self._add(unit)}
-        terms, constant = self._terms(node, powers, list(polynomial.coefficients), node.name)
+        """Its polynomial, by baby steps and giant steps in Chebyshev polynomials."""
+        unit = Normalise(f"{node.name}/1", (self._refresh(node.inputs[0]),), node.shape, polynomial.radius)
+        chebyshev = {1: self._add(unit)}
+        block = block_size(polynomial.coefficients) if self._staged else 2
+        terms, constant = self._terms(node, chebyshev, polynomial.coefficients, block, node.name)
         self._add_combination(node.name, node.shape, terms, constant)
 
     def _terms(
-        self, node: Activation, powers: dict[int, str], coefficients: list[float], label: str
+        self,
+        node: Activation,
+        chebyshev: dict[int, str],
+        coefficients: Sequence[float],
+        block: int,
+        label: str,
+        beside: str | None = None,
     ) -> tuple[dict[str, float], float]:
-        """Values and their factors whose sum, with the constant, is the polynomial of the unit."""
-        while len(coefficients) > 1 and coefficients[-1] == 0:
-            coefficients = coefficients[:-1]
-        if len(coefficients) == 1:
-            return {}, coefficients[0]
-        if len(coefficients) == 2:
-            return {powers[1]: coefficients[1]}, coefficients[0]
+        """Values and their factors whose sum, with the constant, is Σ c_k·T_k.
+
+        Args:
+            node: The activation.
+            chebyshev: The T_k that were made so far; more are added.
+            coefficients: c_0, c_1, …
+            block: Size of blocks.
+            label: Of the values that are made.
+            beside: A product that the sum will be added to.
+        """
+        coefficients = without_zeros(coefficients)
+        if len(coefficients) <= block:
+            used = [k for k, factor in enumerate(coefficients) if k and factor]
+            return {self._refresh(self._chebyshev(node, chebyshev, k)): coefficients[k] for k in used}, coefficients[0]
         half = 1 << ((len(coefficients) - 1).bit_length() - 1)
-        high, high_constant = self._terms(node, powers, coefficients[half:], f"{label}/{half}")
-        power = self._power(node, powers, half)
-        low, constant = self._terms(node, powers, coefficients[:half], f"{label}/0")
+        quotient, rest = divide(coefficients, half)
+        high, high_constant = self._terms(node, chebyshev, quotient, block, f"{label}/{half}")
+        giant = self._chebyshev(node, chebyshev, half)
         if not high:
-            return {**low, self._newest(power): high_constant}, constant
-        factor = self._add_combination(f"{label}/{half}+", node.shape, high, high_constant)
-        operands = (self._refresh(power), self._refresh(factor))
-        return {**low, self._add(Multiply(f"{label}/{half}*", operands, node.shape)): 1.0}, constant
+            low, constant = self._terms(node, chebyshev, rest, block, f"{label}/0", beside)
+            return {**low, self._newest(giant): high_constant}, constant
+        giant = self._refresh(giant)
+        aligned = None if beside is None else (beside, giant)
+        factor = self._add_combination(f"{label}/{half}+", node.shape, high, high_constant, aligned=aligned)
+        product = self._add(Multiply(f"{label}/{half}*", (giant, self._refresh(factor)), node.shape))
+        low, constant = self._terms(node, chebyshev, rest, block, f"{label}/0", beside or product)
+        return {**low, product: 1.0}, constant
 
-    def _power(self, node: Activation, powers: dict[int, str], exponent: int) -> str:
-        if exponent not in powers:
-            root = self._refresh(self._power(node, powers, exponent // 2))
-            powers[exponent] = self._add(Square(f"{node.name}/{exponent}^", (root,), node.shape))
-        return powers[exponent]
+    def _chebyshev(self, node: Activation, made: dict[int, str], k: int) -> str:
+        """Return T_k = 2·T_a·T_b - T_(a-b), a the largest power of two below k, and a + b = k."""
+        if k not in made:
+            a = 1 << ((k - 1).bit_length() - 1)
+            name, b = f"{node.name}/{k}", k - a
+            first = self._refresh(self._chebyshev(node, made, a))
+            if a == b:
+                product = self._add(Square(f"{name}^", (first,), node.shape))
+                terms, constant = {product: 2.0}, -1.0
+            else:
+                second, difference = (self._refresh(self._chebyshev(node, made, index)) for index in (b, a - b))
+                product = self._add(Multiply(f"{name}^", (first, second), node.shape))
+                terms, constant = {product: 2.0, difference: -1.0}, 0.0
+            made[k] = self._add_combination(name, node.shape, terms, constant, bound=1.0)
+        return made[k]
 
-    def _add_combination(self, name: str, shape: tuple[int, ...], terms: dict[str, float], constant: float) -> str:
+    def _add_combination(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        terms: dict[str, float],
+        constant: float,
+        *,
+        bound: float | None = None,
+        aligned: tuple[str, str] | None = None,
+    ) -> str:
         newest: dict[str, float] = {}
         for value, factor in terms.items():
             newest[self._newest(value)] = newest.get(self._newest(value), 0.0) + factor
-        return self._add(Combine(name, tuple(newest), shape, tuple(newest.values()), constant))
+        return self._add(Combine(name, tuple(newest), shape, tuple(newest.values()), constant, bound, aligned))
 
 
 def _without_polynomial(node: Activation) -> PlanError:

@@ -17,10 +17,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
+from trader.he.ring.kernels import fused
 from trader.he.ring.transform import bit_reversal
 
 LANES = 16
@@ -115,18 +115,6 @@ def _doubled(integers: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack([first, rest.astype(np.float64)], axis=1) * 2.0**-_FRACTION_BITS
 
 
-def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
-    """LLVM's left·right + addend, rounded once."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.fma(*arguments)
-
-    return types.float64(types.float64, types.float64, types.float64), generate
-
-
-_fused: Any = intrinsic(_type_fused)
-
-
 @njit(inline="always", error_model="numpy")
 def _add(left: Any, left_rest: Any, right: Any, right_rest: Any) -> Any:
     total = left + right
@@ -139,10 +127,10 @@ def _multiply(number: Any, lane: Any, b: Any, b_rest: Any, c: Any, c_rest: Any) 
     """Return a lane of numbers [4, lanes] times b + ic."""
     x, x_rest, y, y_rest = number[0, lane], number[1, lane], number[2, lane], number[3, lane]
     xb, yc, xc, yb = x * b, y * c, x * c, y * b
-    real_rest = _fused(x, b, -xb) - _fused(y, c, -yc)
-    real_rest += _fused(x, b_rest, x_rest * b) - _fused(y, c_rest, y_rest * c)
-    imaginary_rest = _fused(x, c, -xc) + _fused(y, b, -yb)
-    imaginary_rest += _fused(x, c_rest, x_rest * c) + _fused(y, b_rest, y_rest * b)
+    real_rest = fused(x, b, -xb) - fused(y, c, -yc)
+    real_rest += fused(x, b_rest, x_rest * b) - fused(y, c_rest, y_rest * c)
+    imaginary_rest = fused(x, c, -xc) + fused(y, b, -yb)
+    imaginary_rest += fused(x, c_rest, x_rest * c) + fused(y, b_rest, y_rest * b)
     real, real_rest = _add(xb, real_rest, -yc, 0.0)
     imaginary, imaginary_rest = _add(xc, imaginary_rest, yb, 0.0)
     return real, real_rest, imaginary, imaginary_rest

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from trader.he.ring.kernels import reduce_words
 from trader.he.types import Residues
 
 SEED_BYTES = 64
@@ -243,27 +244,17 @@ def _words(seed: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _reduce(words: NDArray[np.uint64], q: Any, residues: Residues) -> None:
-    """64-bit words modulo a prime; the quotient's estimate is wrong by one or two at most."""
-    inverse = 1.0 / np.float64(q)
-    double = q << np.uint64(1)
-    for i in range(words.size):
-        rest = words[i] - np.uint64(np.float64(words[i]) * inverse) * q + double
-        rest = min(rest, rest - double)
-        residues[i] = np.uint32(min(rest, rest - q))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _expand(
     keyed: NDArray[np.uint64], first: int, prime: int, limit: Any, residues: Residues, too_large: NDArray[np.bool_]
 ) -> None:
-    """Every seed's words from a buffer on, modulo a prime; whether one is too large to be reduced without bias."""
+    """Every seed's words from a buffer on, modulo a prime; whether one may be too large to be reduced without bias."""
     words = np.empty(BUFFER_WORDS, dtype=np.uint64)
     for index in range(residues.shape[0]):
-        largest = np.uint64(0)
+        # Upper halves alone are compared, which vector registers do: one in 2^32 words is looked at in vain.
+        largest = np.int64(0)
         for number in range(residues.shape[1] // BUFFER_WORDS):
             _expand_buffer(keyed[index], np.uint64(first + number), words)
             for i in range(BUFFER_WORDS):
-                largest = max(largest, words[i])
-            _reduce(words, np.uint64(prime), residues[index, number * BUFFER_WORDS : (number + 1) * BUFFER_WORDS])
-        too_large[index] = largest >= limit
+                largest = max(largest, np.int64(words[i] >> np.uint64(32)))
+            reduce_words(words, prime, residues[index, number * BUFFER_WORDS : (number + 1) * BUFFER_WORDS])
+        too_large[index] = largest >= np.int64(limit >> np.uint64(32))

@@ -13,7 +13,8 @@ floating point, which is exact up to one, and corrected; divisions would not vec
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from trader.he.types import Residues
@@ -27,6 +28,18 @@ def _kernel(function: Any) -> Any:
 def _inlined(function: Any) -> Any:
     """Part of a kernel."""
     return njit(inline="always", error_model="numpy")(function)
+
+
+def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
+    """LLVM's left·right + addend, rounded once."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), generate
+
+
+fused: Any = intrinsic(_type_fused)
 
 
 @_inlined
@@ -45,6 +58,23 @@ def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
     total = np.uint32(low + product)
     difference = np.uint32(low - product)
     return min(total, np.uint32(total - q)), min(difference, np.uint32(difference + q))
+
+
+@_inlined
+def _reduce_word(value: Any, unit: Any, factor: Any, quotient: Any, q: Any) -> Any:
+    """Return a 64-bit word mod q: 2^32 times its upper half, plus its lower half; see `_word_constants`."""
+    upper = multiply_shoup(value >> np.uint64(32), factor, quotient, q)
+    lower = multiply_shoup(value & np.uint64(0xFFFFFFFF), np.uint64(1), unit, q)
+    total = np.uint32(upper + lower)
+    return min(total, np.uint32(total - q))
+
+
+@_inlined
+def _word_constants(prime: Any) -> Any:
+    """floor(2^32 / q), 2^32 mod q, and the quotient of that."""
+    wide = np.uint64(prime)
+    factor = np.uint64(1 << 32) % wide
+    return np.uint64(1 << 32) // wide, factor, (factor << np.uint64(32)) // wide
 
 
 @_inlined
@@ -193,11 +223,12 @@ def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
 @_kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
-    q = np.int64(prime)
-    inverse = 1.0 / np.float64(prime)
+    q = np.uint32(prime)
+    unit, factor, quotient = _word_constants(prime)
     for i in range(result.size):
-        total = _multiply(left[i], right[i], q, inverse) + np.int64(addend[i])
-        result[i] = np.uint32(total - (q if total >= q else np.int64(0)))
+        product = np.uint64(left[i]) * np.uint64(right[i])
+        total = np.uint32(_reduce_word(product, unit, factor, quotient, q) + addend[i])
+        result[i] = min(total, np.uint32(total - q))
 
 
 @_kernel
@@ -221,15 +252,9 @@ def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], tot
 def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
     """64-bit words as residues: 2^32 times the upper half, plus the lower half."""
     q = np.uint32(prime)
-    wide = np.uint64(prime)
-    unit = np.uint64(1 << 32) // wide
-    factor = np.uint64(1 << 32) % wide
-    quotient = (factor << np.uint64(32)) // wide
+    unit, factor, quotient = _word_constants(prime)
     for i in range(values.size):
-        upper = multiply_shoup(values[i] >> np.uint64(32), factor, quotient, q)
-        lower = multiply_shoup(values[i] & np.uint64(0xFFFFFFFF), np.uint64(1), unit, q)
-        total = np.uint32(upper + lower)
-        residues[i] = min(total, np.uint32(total - q))
+        residues[i] = _reduce_word(values[i], unit, factor, quotient, q)
 
 
 @_kernel
@@ -244,21 +269,24 @@ def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
 @_kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
     """Residues [r, t] as signed doubles in (-q/2, q/2]."""
-    half = np.uint32(prime >> 1)
+    q, half = np.uint32(prime), np.uint32(prime >> 1)
     for row in range(residues.shape[0]):
         for i in range(residues.shape[1]):
             value = residues[row, i]
-            centred[row, i] = np.float64(np.int64(value) - (np.int64(prime) if value > half else np.int64(0)))
+            # 32-bit integers, since the conversion of 64-bit ones does not vectorise everywhere.
+            centred[row, i] = np.float64(np.int32(value - (q if value > half else np.uint32(0))))
 
 
 @_kernel
 def uncentre(centred: NDArray[np.float64], prime: int, residues: Residues) -> None:
     """Signed doubles [e, c, t], less than a prime away from zero, as residues in [0, q)."""
+    q = np.uint32(prime)
     for element in range(centred.shape[0]):
         for component in range(centred.shape[1]):
             for t in range(centred.shape[2]):
-                value = np.int64(centred[element, component, t])
-                residues[element, component, t] = np.uint32(value + (np.int64(prime) if value < 0 else np.int64(0)))
+                value = np.uint32(np.int32(centred[element, component, t]))
+                # A negative one has wrapped around: with q added it is the smaller of the two.
+                residues[element, component, t] = min(value, np.uint32(value + q))
 
 
 @_kernel
@@ -286,12 +314,20 @@ def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64]
 @_kernel
 def scale_doubles(values: NDArray[np.float64], factor: int, prime: int) -> None:
     """Multiply centred residues by a factor in [0, q), in place."""
-    q = np.int64(prime)
-    inverse = 1.0 / np.float64(prime)
+    q = np.float64(prime)
+    inverse = 1.0 / q
     flat = values.reshape(-1)
     for i in range(flat.size):
-        product = np.int64(flat[i]) * np.int64(factor)
-        flat[i] = np.float64(product - np.int64(np.rint(np.float64(product) * inverse)) * q)
+        product = _multiply_doubles(flat[i], np.float64(factor), q, inverse)
+        flat[i] = product - q * np.rint(product * inverse)
+
+
+@_inlined
+def _multiply_doubles(left: Any, right: Any, q: Any, inverse: Any) -> Any:
+    """left·right mod q for centred residues, to within q: what the product rounds away is exact (Dekker, 1971)."""
+    product = left * right
+    rest = fused(left, right, -product)
+    return fused(-np.rint(product * inverse), q, product) + rest
 
 
 @_kernel
@@ -299,16 +335,15 @@ def convolve_components(
     left: NDArray[np.float64], right: NDArray[np.float64], prime: int, result: NDArray[np.float64]
 ) -> None:
     """Add left[e, i]·right[e, j] to result[e, i + j] modulo the prime, position by position."""
-    q = np.int64(prime)
-    inverse = 1.0 / np.float64(prime)
+    q = np.float64(prime)
+    inverse = 1.0 / q
     for element in range(left.shape[0]):
         for i in range(left.shape[1]):
             for j in range(right.shape[1]):
-                for t in range(left.shape[2]):
-                    product = np.int64(left[element, i, t]) * np.int64(right[element, j, t])
-                    quotient = np.int64(np.rint(np.float64(product) * inverse))
-                    total = np.float64(product - quotient * q) + result[element, i + j, t]
-                    result[element, i + j, t] = total - np.float64(q) * np.rint(total * inverse)
+                first, second, target = left[element, i], right[element, j], result[element, i + j]
+                for t in range(first.size):
+                    total = _multiply_doubles(first[t], second[t], q, inverse) + target[t]
+                    target[t] = total - q * np.rint(total * inverse)
 
 
 @_kernel

@@ -9,10 +9,12 @@ from trader.he.seal.encryption_parameters import (
     MAXIMUM_PRIME_BITS,
     Parameters,
     conjugation_element,
+    digit_places,
     parameters,
     rotation_element,
 )
 from trader.he.seal.keys import PublicKey, SecretKey
+from trader.he.seal.primes import largest_prime
 from trader.he.seal.serialization import Seeded
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "SecretKey",
     "Seeded",
     "conjugation_element",
+    "digit_places",
+    "largest_prime",
     "parameters",
     "rotation_element",
 ]

@@ -1,9 +1,10 @@
 """Keys, encryption and decryption by SEAL, through TenSEAL's raw bindings.
 
-Nothing else imports them, but for `trader.he.seal.process`. The bindings read and write files only; an anonymous file
-in memory serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
+Nothing else imports them, but for `trader.he.seal.process`. The bindings read files only; an anonymous file in memory
+serves. What is loaded here has been checked by `trader.he.wire.container` or was made by this process.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -33,8 +34,8 @@ from trader.he.seal.serialization import (
 from trader.he.seal.workers import SealProcess
 from trader.he.types import Progress, Residues
 
-SMALLEST_SHARED_COUNT = 128
-"""From this number of encryptions on it pays to start processes for them."""
+SMALLEST_SHARED_RESIDUES = 1 << 21
+"""From this number of residues to encrypt on, some 0.2 s, it pays to start processes for them."""
 SMALLEST_SHARED_KEYS = 4 * 8192
 """From this number of Galois keys, times N, on it pays to start a process for half of them."""
 
@@ -60,7 +61,7 @@ class SecretKey:
         return saved(self._key)
 
     def public_key(self) -> Seeded:
-        """Make a fresh public key, [primes + 1, N], the special prime last: an encryption of zero modulo all primes."""
+        """Make a fresh public key, [all primes, N]: an encryption of zero modulo all primes, the special ones last."""
         level = self._parameters.context.key_parms_id()
         return read_seeded(content_of(saved(self._encryptor.encrypt_zero_symmetric(level))))
 
@@ -89,11 +90,15 @@ class SecretKey:
         return self.switching_keys(elements)
 
     def switching_keys(self, elements: Sequence[int] = (), *, relinearise: bool = False) -> list[list[Seeded]]:
-        """Keys for relinearisation, if asked for, then Galois keys by element; half of these by another process.
+        """Keys for relinearisation, if asked for, then Galois keys by element: one [all primes, N] per digit each.
+
+        With one special prime they are SEAL's, half of those by element another process's.
 
         Raises:
             SessionError: the process has ended before its time.
         """
+        if len(self._parameters.special_primes) > 1:
+            return self._grouped_keys(elements, relinearise)
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
         # The process takes about as long to start as this one to unpack the keys of both.
         own = len(elements) - max(1, (len(elements) + relinearise) // 2) if shared else len(elements)
@@ -106,6 +111,33 @@ class SecretKey:
             if process is not None:
                 found += [read_switching_key(process.read(), place_of(element)) for element in elements[own:]]
         return found
+
+    def _grouped_keys(self, elements: Sequence[int], relinearise: bool) -> list[list[Seeded]]:
+        """Keys whose digits have several primes, made as SEAL makes its own: P·s' added to an encryption of zero."""
+        secret = self.coefficients()
+        own = self._form(secret)
+        targets = [self._form(_moved(secret, element)) for element in elements]
+        if relinearise:
+            square = np.zeros_like(own)
+            for index, prime in enumerate(self._parameters.primes):
+                kernels.multiply_accumulate(own[index], own[index], square[index], prime, square[index])
+            targets.insert(0, square)
+        product = math.prod(self._parameters.special_primes)
+        found = []
+        for target in targets:
+            key = [self.public_key() for _ in self._parameters.digits]
+            for digit, places in zip(key, self._parameters.digits, strict=True):
+                for place in places:
+                    prime, row = self._parameters.primes[place], digit.residues[place]
+                    factors = np.full(len(row), product % prime, dtype=np.uint32)
+                    kernels.multiply_accumulate(target[place], factors, row, prime, row)
+            found.append(key)
+        return found
+
+    def _form(self, coefficients: NDArray[np.int64]) -> Residues:
+        """NTT form [primes, N] of small integers [N]."""
+        form: Residues = transform(coefficients[np.newaxis, np.newaxis], (0,), self._parameters.primes)[0]
+        return form
 
     def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> SealProcess:
         """Return a process that makes encryptions of zero, or keys; it ends with the stack."""
@@ -131,7 +163,8 @@ class SecretKey:
         Raises:
             SessionError: a process that encrypts has ended before its time.
         """
-        if worker_count() < 2 or count < SMALLEST_SHARED_COUNT:
+        residues = count * self._parameters.degree * len(self._parameters.primes)
+        if worker_count() < 2 or residues < SMALLEST_SHARED_RESIDUES:
             run_tasks(lambda index: take(index, self.encrypt(slots_of(index), scale)), range(count), progress)
             return
         with ExitStack() as stack:
@@ -146,6 +179,7 @@ class SecretKey:
     def _add_message(self, saved_zero: bytes, slots: Slots, scale: float) -> Seeded:
         """Add the encoded slots to an encryption of zero."""
         zero = read_seeded(content_of(saved_zero))
+        zero = Seeded(zero.residues[: len(self._parameters.primes)], zero.seed)
         message = encode(slots, scale, self._parameters.degree, self._parameters.primes)
         for index, prime in enumerate(self._parameters.primes):
             kernels.add(message[index], prime, zero.residues[index])
@@ -172,7 +206,7 @@ class PublicKey:
 
     Args:
         parameters: of the ring.
-        residues: [2, primes + 1, N], the special prime last.
+        residues: [2, all primes, N], the special primes last.
     """
 
     def __init__(self, parameters: Parameters, residues: Residues) -> None:
@@ -217,12 +251,21 @@ def _read_key(parameters: Parameters, kept: bytes) -> Any:
 def load_ciphertext(parameters: Parameters, residues: Residues, scale: float) -> Any:
     """SEAL's object of a ciphertext [components, l, N]."""
     level = parameters.context.first_context_data()
-    for _ in range(len(parameters.primes) - residues.shape[1]):
+    for _ in range(len(parameters.all_primes) - 1 - residues.shape[1]):
         level = level.next_context_data()
     ciphertext = sealapi.Ciphertext()
     with scratch_file(*serialize(level.parms_id(), residues, scale)) as path:
         ciphertext.load(parameters.context, path)
     return ciphertext
+
+
+def _moved(coefficients: NDArray[np.int64], element: int) -> NDArray[np.int64]:
+    """Coefficients [N] of a polynomial under X → X^element; X^N is -1."""
+    degree = len(coefficients)
+    places = np.arange(degree) * element % (2 * degree)
+    moved = np.empty_like(coefficients)
+    moved[places % degree] = np.where(places < degree, coefficients, -coefficients)
+    return moved
 
 
 def _centred(residues: Residues, degree: int, prime: int) -> NDArray[np.int64]:

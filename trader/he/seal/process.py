@@ -5,6 +5,7 @@ of the project, the raw bindings without TenSEAL around them, and little of the 
 tens of milliseconds.
 """
 
+import ctypes
 import os
 import struct
 import sys
@@ -19,7 +20,27 @@ JOB = struct.Struct("<4I")
 ELEMENT = struct.Struct("<I")
 HEADER = struct.Struct("<HBBBBHQ")
 """SEAL's own, before everything that it writes: its last field is the length of all, header included."""
-_STDOUT = "/dev/fd/1"
+FIELDS = struct.Struct("<4QBQQQdQ")
+"""Of a ciphertext: identifier of its level, whether in NTT form, components, N, primes, scale, correction factor."""
+COUNT = struct.Struct("<Q")
+KEYS = struct.Struct("<4QQ")
+"""Of key-switching keys: identifier of the parameters, places."""
+_MAGIC, _VERSION, UNCOMPRESSED = 0xA15E, (4, 3), 0
+_SEED_BYTES = 81
+"""A header, the generator's number, the seed."""
+_SEEDED = 2**64 - 1
+"""SEAL's mark in place of a second component whose seed follows; no residue is as large."""
+
+_ADDRESS = struct.Struct("<16xQ")
+"""Of a Python object of the bindings: where SEAL's own is (pybind11's `instance`)."""
+_CIPHERTEXT = struct.Struct("<4Q?7x3QdQ16x3Q24x")
+"""Of a ciphertext in memory: as `FIELDS`, then words that there is room for, words, where they are."""
+_PLACES = struct.Struct("<16x4Q2Q")
+"""Of key-switching keys in memory: identifier of the parameters, where the places begin and end."""
+_PLACE = struct.Struct("<2Q8x")
+"""Of one place: where its ciphertexts begin and end."""
+_SIZES = range(1, 65)
+_DEGREES = tuple(1 << bits for bits in range(10, 17))
 
 
 @contextmanager
@@ -43,11 +64,87 @@ def scratch_file(*content: bytes | bytearray | memoryview) -> Iterator[str]:
 
 
 def saved(serializable: Any) -> bytes:
-    """Return what SEAL writes of one of its objects."""
+    """Return what SEAL writes of one of its objects, as a rule uncompressed."""
+    return b"".join(pieces_of(serializable))
+
+
+def pieces_of(serializable: Any) -> list[bytes | memoryview]:
+    """Return what SEAL writes of one of its objects, in pieces that live as long as the object.
+
+    The bindings write files only, and compressed: residues are uniform, so that this takes as long as to encrypt, and
+    gains nothing. Ciphertexts and key-switching keys are read where they are, in SEAL's memory. What doesn't look as
+    this module says, in a release of other layout, say, SEAL writes itself.
+    """
+    found = None
+    if sys.implementation.name == "cpython" and sys.byteorder == "little":
+        (address,) = _read(_ADDRESS, id(serializable))
+        if isinstance(serializable, sealapi.SerializableCiphertext | sealapi.Ciphertext):
+            found = _ciphertext_at(address)
+        elif isinstance(serializable, sealapi.SerializableGaloisKeys | sealapi.SerializableRelinKeys):
+            found = _switching_keys_at(address)
+    return [written(serializable)] if found is None else found
+
+
+def written(serializable: Any) -> bytes:
+    """Return what SEAL itself writes, compressed."""
     with scratch_file() as path:
         serializable.save(path)
         with open(path, "rb") as file:  # noqa: PTH123 - see the module's text
             return file.read()
+
+
+def header_of(content_bytes: int) -> bytes:
+    """Return the header of content that is not compressed."""
+    return HEADER.pack(_MAGIC, HEADER.size, *_VERSION, UNCOMPRESSED, 0, HEADER.size + content_bytes)
+
+
+def with_header(*content: bytes | memoryview) -> list[bytes | memoryview]:
+    """Return pieces of content with their header, not compressed."""
+    return [header_of(sum(map(len, content))), *content]
+
+
+def _read(form: struct.Struct, address: int) -> tuple[Any, ...]:
+    return form.unpack(ctypes.string_at(address, form.size))
+
+
+def _memory(address: int, size: int) -> memoryview:
+    return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+
+
+def _ciphertext_at(address: int) -> list[bytes | memoryview] | None:
+    """Return a ciphertext or public key, its header included; None where there is none."""
+    *fields, room, words, values = _read(_CIPHERTEXT, address)
+    _, _, _, _, _, components, degree, primes, _, _ = fields
+    sizes_fit = components in _SIZES and primes in _SIZES and degree in _DEGREES
+    if not sizes_fit or not words == components * degree * primes <= room:
+        return None
+    second = values + COUNT.size * degree * primes
+    seeded = _read(COUNT, second) == (_SEEDED,)
+    count = degree * primes if seeded else words
+    seed = [_memory(second + COUNT.size, _SEED_BYTES)] if seeded else []
+    residues = with_header(COUNT.pack(count), _memory(values, COUNT.size * count))
+    return with_header(FIELDS.pack(*fields), *residues, *seed)
+
+
+def _switching_keys_at(address: int) -> list[bytes | memoryview] | None:
+    """Return key-switching keys: for every place their number, and as many public keys. None where there are none."""
+    *identifier, begin, end = _read(_PLACES, address)
+    count, rest = divmod(end - begin, _PLACE.size)
+    if rest or count not in (1, *_DEGREES):
+        return None
+    content: list[bytes | memoryview] = [KEYS.pack(*identifier, count)]
+    for place in range(count):
+        first, last = _read(_PLACE, begin + place * _PLACE.size)
+        keys, rest = divmod(last - first, _CIPHERTEXT.size)
+        if rest or keys >= len(_SIZES):
+            return None
+        content.append(COUNT.pack(keys))
+        for key in range(keys):
+            ciphertext = _ciphertext_at(first + key * _CIPHERTEXT.size)
+            if ciphertext is None:
+                return None
+            content += ciphertext
+    return with_header(*content)
 
 
 def make_context(degree: int, modulus_bits: Sequence[int], *, levels: bool = True) -> Any:
@@ -88,15 +185,12 @@ def _write_galois_keys(context: Any, key: Any, elements: Sequence[int]) -> None:
 
 
 def _write_zeros(context: Any, key: Any) -> None:
-    """SEAL writes into the pipe, without a file in between."""
+    """From SEAL's memory into the pipe."""
     encryptor = sealapi.Encryptor(context, key)
-    try:
-        while True:
-            encryptor.encrypt_zero_symmetric().save(_STDOUT)
-    except RuntimeError as error:
-        if "I/O error" in str(error):
-            raise BrokenPipeError from error
-        raise
+    while True:
+        zero = encryptor.encrypt_zero_symmetric()
+        sys.stdout.buffer.writelines(pieces_of(zero))
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """SEAL's serialization, version 4: what SEAL writes and reads of ciphertexts and keys.
 
-A 16-byte header, then, as a whole compressed by Zstandard where SEAL writes it, the fields below, little-endian, one
-more header, and the residues as u64 [component][prime][N]. Of a seeded ciphertext the last component is left out; a
+A 16-byte header, then, as a whole compressed by Zstandard where SEAL writes it itself, the fields below, little-endian,
+one more header, and the residues as u64 [component][prime][N]. Of a seeded ciphertext the last component is left out; a
 header, the generator's number and the seed follow. Key-switching keys are an identifier and a number of places, then
 for each place a count and as many public keys, one per prime: relinearisation keys have one place, Galois keys N, most
 of them empty.
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,18 +15,13 @@ import zstandard
 
 from trader.he.errors import SessionError
 from trader.he.ring.expansion import SEED_BYTES, expand_seed
-from trader.he.seal.process import HEADER
-from trader.he.types import Buffer, Residues, Words
+from trader.he.seal.process import COUNT, FIELDS, HEADER, KEYS, with_header
+from trader.he.types import Residues, Words
 
-FIELDS = struct.Struct("<4QBQQQdQ")
-"""Of a ciphertext: identifier of its level, whether in NTT form, components, N, primes, scale, correction factor."""
 PLAINTEXT = struct.Struct("<4QQd")
 """Of a plaintext: identifier of its level, coefficients, scale."""
-COUNT = struct.Struct("<Q")
-KEYS = struct.Struct("<4QQ")
-"""Of key-switching keys: identifier of the parameters, places."""
 _BLAKE2XB = 1
-_MAGIC, _HEADER_BYTES, _VERSION, _UNCOMPRESSED, _ZSTANDARD = 0xA15E, 0x10, (4, 3), 0, 2
+_ZSTANDARD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +44,12 @@ class Seeded:
         return both
 
 
-def serialize(identifier: list[int], residues: Residues | Words, scale: float) -> list[Buffer]:
+def serialize(identifier: list[int], residues: Residues | Words, scale: float) -> list[bytes | memoryview]:
     """Residues [components, primes, N] as SEAL reads them, in pieces."""
     components, primes, degree = residues.shape
     fields = FIELDS.pack(*identifier, 1, components, degree, primes, scale, 1)
-    values: list[Buffer] = [COUNT.pack(residues.size), residues.astype("<u8", order="C", copy=False).data.cast("B")]
-    inner: list[Buffer] = [header_of(length_of(values)), *values]
-    return [header_of(len(fields) + length_of(inner)), fields, *inner]
-
-
-def length_of(pieces: Sequence[Buffer]) -> int:
-    """Return the bytes of all pieces together."""
-    return sum(map(len, pieces))
-
-
-def header_of(content_bytes: int) -> bytes:
-    """Return the header of content that is not compressed."""
-    return HEADER.pack(_MAGIC, _HEADER_BYTES, *_VERSION, _UNCOMPRESSED, 0, HEADER.size + content_bytes)
+    values = residues.astype("<u8", order="C", copy=False).data.cast("B")
+    return with_header(fields, *with_header(COUNT.pack(residues.size), values))
 
 
 def content_of(saved: bytes) -> bytes:

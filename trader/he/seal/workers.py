@@ -1,6 +1,6 @@
 """Encryptions of zero, and Galois keys, from processes of their own.
 
-The bindings hold the interpreter lock while SEAL encrypts and compresses, so that threads don't help.
+The bindings hold the interpreter lock while SEAL encrypts, so that threads don't help.
 """
 
 import subprocess

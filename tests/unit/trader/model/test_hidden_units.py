@@ -1,50 +1,94 @@
-"""Networks whose layers are of very different sizes: rounded as well as those of one size."""
+"""Hidden units are brought to one range; the model computes what it did."""
 
 import numpy as np
-import onnx
 import pytest
 
-from tests.unit.trader.model.lowering.test_operators import Model, floats
-from trader.model import canonicalise, evaluate_values, fit_units, lower_model, quantise_inputs, run_original
-
-SAMPLES = np.random.default_rng(8).normal(size=(60, 6)).astype(np.float32).astype(np.float64)
-
-
-def network(sizes, activation):
-    """Three layers, whose weights are multiplied by sizes; what they do to the outputs is up to the caller."""
-    weights = [floats(6, 8), floats(8, 8), floats(8, 3)]
-    model = Model(6)
-    for number, (layer, size) in enumerate(zip(weights, sizes, strict=True)):
-        model.add("Gemm", layer * np.float32(size), floats(layer.shape[1]) * np.float32(np.prod(sizes[: number + 1])))
-        if number < 2:
-            model.add(*activation) if activation != ("Square",) else model.add("Mul", model.y, model.y)
-    return model
-
-
-def worst_error(model, path):
-    file = onnx.load(model.write(path))
-    (want,) = run_original(file, SAMPLES)
-    lowered = fit_units(lower_model(file), SAMPLES)
-    canonical = canonicalise(lowered)
-    inputs = quantise_inputs(SAMPLES, canonical.graph, canonical.scale_bits, lowered.input_exponents)
-    got = lowered.post_processing.apply(evaluate_values(canonical, inputs)[canonical.graph.output])
-    return float(np.abs(got - want).max() / np.ptp(want))
+from tests.simulators.activation_network import activation_network
+from trader.model import (
+    INPUT,
+    Activation,
+    ActivationKind,
+    Graph,
+    Linear,
+    LinearParameters,
+    LoweredModel,
+    ParameterSpec,
+    PostProcessing,
+    Rearrange,
+    Sum,
+)
+from trader.model.bounds import evaluate_graph
+from trader.model.hidden_units import SMALLEST_UNIT, equalise_units
+from trader.model.units import lowered_parameters
 
 
-@pytest.mark.parametrize("activation", [("Relu",), ("LeakyRelu",)])
-@pytest.mark.parametrize("sizes", [(1e-5, 1e5, 1), (1e-5, 1, 1e5), (1e4, 1e-4, 1), (1, 1e-5, 1e5), (1e-6, 1e-3, 1e9)])
-def test_sizes_that_cancel_cost_no_precision(tmp_path, sizes, activation):
-    assert worst_error(network(sizes, activation), tmp_path / "m.onnx") < 2e-3
+def spread(lowered: LoweredModel, x: np.ndarray, name: str) -> tuple[float, float]:
+    values = np.abs(evaluate_graph(lowered.graph, x, lowered_parameters(lowered))[name]).max(axis=0)
+    return float(values.min()), float(values.max())
 
 
-def test_squares_take_twice_the_exponent(tmp_path):
-    model = Model(6).add("Gemm", floats(6, 8) * np.float32(1e-4))
-    model.add("Mul", model.y, model.y).add("Gemm", floats(8, 2) * np.float32(1e8), floats(2))
-    assert worst_error(model, tmp_path / "m.onnx") < 2e-3
+def outputs(lowered: LoweredModel, x: np.ndarray) -> np.ndarray:
+    return evaluate_graph(lowered.graph, x, lowered_parameters(lowered))[lowered.graph.output]
 
 
-def test_what_is_not_homogeneous_keeps_its_size(tmp_path):
-    model = Model(6).add("Gemm", floats(6, 8) * np.float32(1e-3)).add("Tanh").add("Gemm", floats(8, 2))
-    lowered = lower_model(onnx.load(model.write(tmp_path / "m.onnx")))
-    fitted = fit_units(lowered, SAMPLES)
-    assert np.array_equal(fitted.parameters[0].weights, lowered.parameters[0].weights)
+@pytest.mark.parametrize("kind", [ActivationKind.RELU, ActivationKind.LEAKY_RELU])
+def test_units_reach_alike_and_outputs_stay(kind: ActivationKind) -> None:
+    rng = np.random.default_rng(1)
+    lowered = activation_network(kind, [4, 6, 5, 2], rng)
+    first, *others = lowered.parameters
+    uneven = LinearParameters(first.weights * np.linspace(0.3, 1, 6), first.bias * np.linspace(0.3, 1, 6))
+    lowered = LoweredModel(lowered.graph, (uneven, *others), lowered.post_processing, lowered.sample_shape)
+    x = rng.normal(size=(300, 4))
+    equal = equalise_units(lowered, x, lowered_parameters(lowered))
+    assert outputs(equal, x) == pytest.approx(outputs(lowered, x))
+    before, after = spread(lowered, x, "linear_0"), spread(equal, x, "linear_0")
+    assert after[0] / after[1] > 0.6 > before[0] / before[1]
+
+
+def test_a_unit_that_hardly_moves_is_not_stretched_beyond_reason() -> None:
+    rng = np.random.default_rng(2)
+    lowered = activation_network(ActivationKind.RELU, [4, 3, 1], rng)
+    first, last = lowered.parameters
+    still = LinearParameters(first.weights * (1, 1, 1e-6), first.bias * (1, 1, 1e-6))
+    lowered = LoweredModel(lowered.graph, (still, last), lowered.post_processing, lowered.sample_shape)
+    equal = equalise_units(lowered, rng.normal(size=(100, 4)), lowered_parameters(lowered))
+    assert np.allclose(equal.parameters[0].weights[:, 2], still.weights[:, 2] / SMALLEST_UNIT)
+
+
+@pytest.mark.parametrize("kind", [ActivationKind.TANH, ActivationKind.SOFTPLUS])
+def test_functions_that_are_not_homogeneous_stay(kind: ActivationKind) -> None:
+    lowered = activation_network(kind, [4, 6, 1], np.random.default_rng(3))
+    equal = equalise_units(lowered, np.ones((9, 4)), lowered_parameters(lowered))
+    assert all(np.array_equal(a.weights, b.weights) for a, b in zip(equal.parameters, lowered.parameters, strict=True))
+
+
+def test_positions_of_a_convolution_and_terms_of_a_pool_share_a_factor() -> None:
+    """Two positions with two channels each, padded patches of both, then sums over positions."""
+    rng = np.random.default_rng(4)
+    nodes = (
+        Linear("made", (INPUT,), (4,), 0),
+        Activation("relu", ("made",), (4,), ActivationKind.RELU),
+        Rearrange("turned", ("relu",), (6,), np.array([0, 2, 1, 3, -1, -1])),
+        Sum("pooled", ("turned",), (3,), 2),
+        Linear("scores", ("pooled",), (2,), 1),
+    )
+    specs = (ParameterSpec("a", 3, 2, salt_rows=0), ParameterSpec("b", 3, 2, salt_rows=0))
+    graph = Graph((6,), nodes, "scores", specs)
+    layers = tuple(
+        LinearParameters(rng.normal(size=(3, 2)) * (1, 0.4), rng.normal(size=2) * (1, 0.4)) for _ in range(2)
+    )
+    lowered = LoweredModel(graph, layers, PostProcessing(), (6,))
+    x = rng.normal(size=(50, 6))
+    equal = equalise_units(lowered, x, lowered_parameters(lowered))
+    assert outputs(equal, x) == pytest.approx(outputs(lowered, x))
+    assert not np.allclose(equal.parameters[0].weights, lowered.parameters[0].weights)
+
+
+def test_units_that_something_else_reads_stay() -> None:
+    """The activation is an output, or is multiplied."""
+    nodes = (Linear("made", (INPUT,), (2,), 0), Activation("relu", ("made",), (2,), ActivationKind.RELU))
+    graph = Graph((3,), nodes, "relu", (ParameterSpec("a", 3, 2, salt_rows=0),))
+    layer = LinearParameters(np.ones((3, 2)) * (1, 0.3), np.zeros(2))
+    lowered = LoweredModel(graph, (layer,), PostProcessing(), (3,))
+    equal = equalise_units(lowered, np.ones((9, 3)), lowered_parameters(lowered))
+    assert np.array_equal(equal.parameters[0].weights, layer.weights)

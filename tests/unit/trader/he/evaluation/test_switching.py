@@ -9,7 +9,7 @@ from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.ring.sampling import random_residues
 from trader.he.seal import serialization
 from trader.he.seal.keys import load_ciphertext
-from trader.he.seal.process import saved, scratch_file
+from trader.he.seal.process import saved, scratch_file, with_header
 
 DEGREE = 4096
 ROTATIONS = (1, -5, 64)
@@ -59,7 +59,7 @@ class Reference:
             pieces.append(serialization.COUNT.pack(len(found)))
             for key in found:
                 pieces += serialization.serialize(identifier, key, 1.0)
-        with scratch_file(serialization.header_of(serialization.length_of(pieces)), *pieces) as path:
+        with scratch_file(*with_header(*pieces)) as path:
             target.load(self.parameters.context, path)
 
     def apply(self, residues, *operations, scale=1.0):

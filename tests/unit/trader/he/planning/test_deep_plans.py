@@ -9,7 +9,7 @@ from tests.simulators.activation_network import activation_network
 from trader.he import PlanningProblem, candidates
 from trader.he.planning import search
 from trader.he.planning.plan import dropped_products
-from trader.he.planning.propagation import log2, value_bounds, value_scales
+from trader.he.planning.propagation import approximate_scales, log2, value_bounds, value_scales
 from trader.he.seal import parameters
 from trader.model import ActivationKind, CanonicalModel, canonicalise, measured_bounds
 
@@ -19,6 +19,19 @@ FEATURES, WIDTH = 3, 2
 def network(activations: int) -> CanonicalModel:
     widths = [FEATURES, *[WIDTH] * (activations + 1)]
     return canonicalise(activation_network(ActivationKind.TANH, widths, np.random.default_rng(activations)))
+
+
+def test_scales_that_are_planned_with_are_those_of_the_primes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "DEGREES", (7,))
+    model = network(2)
+    data = np.random.default_rng(1).integers(-(3 << 13), 3 << 13, (100, FEATURES))
+    problem = PlanningProblem(model, measured_bounds(model, data), input_magnitude=4.0, calibration=data)
+    found = next(candidate for candidate in candidates(problem) if candidate.plan is not None)
+    plan, program = found.plan, found.plan.program(model.graph)
+    products = dropped_products(parameters(found.ring_degree, plan.modulus_bits).primes, plan.dropped_primes)
+    exact = value_scales(program, plan.input_scale_bits, model.scale_bits, products)
+    close = approximate_scales(program, plan.input_scale_bits, model.scale_bits, products)
+    assert all(abs(close[name] / float(scale) - 1) < 2**-40 for name, scale in exact.items())
 
 
 @pytest.mark.parametrize(("activations", "degree"), [(2, 7), (4, 3), (5, 3)])

@@ -20,6 +20,7 @@ from trader.he import (
     plan_encryption,
 )
 from trader.he.parallel import worker_count
+from trader.he.planning import forecast as forecasting
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS, security_level
 from trader.he.planning.policy import check_flooding
 from trader.he.wire.key_proof import Form
@@ -179,7 +180,7 @@ def test_alternatives_are_listed_with_reasons(model, plan):
     )
     assert [candidate.ring_degree for candidate in found] == [1024, 2048, 4096, 8192, 16384, 32768]
     assert all("takes a modulus" in candidate.rejected for candidate in found[:3])
-    assert found[3].plan == plan
+    assert found[3].plan == plan.batched
     assert found[4].plan.ring_degree == 16384
 
 
@@ -215,6 +216,23 @@ def test_forecast_grows_with_the_samples(model, plan):
     assert many.peak_bytes > few.peak_bytes
 
 
+SAMPLES = (1, 10, 50, 64, 100, 128, 200, 256, 500, 512, 1000, 1024, 2000, 4000, 4096, 8000)
+
+
+@pytest.mark.parametrize("widths", [(784, 64, 10), (484, 128, 10), (784, 10), (3000, 20, 2)], ids=str)
+def test_more_samples_never_cost_less_time_than_fewer(widths, monkeypatch):
+    """At speeds of one machine, measured alone; its plans switch layouts at three different numbers of samples."""
+    speeds = forecasting._Speeds(encrypt=7e-8, transform=8.3e-9, load=1.2e-9, product=9e-11, residue=1e-9)
+    monkeypatch.setattr(forecasting, "_speeds", lambda: speeds)
+    monkeypatch.setattr(forecasting, "worker_count", lambda: 2)
+    model = random_network(*widths)
+    plan = plan_for(model, random_inputs(model, 64))
+    costs = [forecast(plan, model.graph, samples) for samples in SAMPLES]
+    seconds = [cost.encrypt_seconds + cost.evaluate_seconds + cost.decrypt_seconds for cost in costs]
+    assert seconds == sorted(seconds), dict(zip(SAMPLES, seconds, strict=True))
+    assert len({type(plan.for_samples(samples)) for samples in SAMPLES}) > 1
+
+
 @pytest.fixture(scope="module")
 def layered():
     """A plan with all three layouts."""
@@ -248,6 +266,10 @@ def test_layouts_follow_the_number_of_samples(layered):
         ("many_samples", {"unfolded": True}),
         ("many_samples", {"response_primes": 8}),
         ("few_samples", {"response_primes": 5}),
+        ("few_samples", {"special_primes": 8}),
+        ("few_samples", {"special_primes": 0}),
+        ("few_samples", {"key_spacing": 0}),
+        ("many_samples", {"special_primes": 2}),
     ],
 )
 def test_layouts_that_do_not_fit_their_plan_are_refused(layered, layout, change):
@@ -269,6 +291,9 @@ def test_all_layouts_are_written_with_the_same_fields(layered):
     [
         {"weight_scale_bits": False},
         {"weight_scale_bits": 20},
+        {"special_primes": 2},
+        {"special_primes": True},
+        {"key_spacing": 2},
         {"maps": [[1, 1]]},
         {"paired": 0},
         {"paired": True},

@@ -9,8 +9,8 @@ from trader.he import SessionError, seal
 from trader.he.evaluation.switching import Automorphisms
 from trader.he.ring.transform import prime_tables
 from trader.he.seal import keys as seal_keys
-from trader.he.seal import serialization
-from trader.he.seal.process import saved
+from trader.he.seal import process, serialization
+from trader.he.seal.process import HEADER, UNCOMPRESSED, saved, written
 
 DEGREE = 2048
 SCALE = 2.0**20
@@ -47,6 +47,36 @@ def test_residues_are_seals_own_numbers(parameters, key):
     values = zero.dyn_array()
     slow = np.array([values.at(index) for index in range(values.size())], dtype=np.uint32)
     assert (serialization.read_residues(saved(zero)) == slow.reshape(2, 2, DEGREE)).all()
+
+
+def _objects(parameters, key):
+    """One of each kind that is read from memory."""
+    encryptor, generator = sealapi.Encryptor(parameters.context, key._key), key._generator
+    ciphertext = sealapi.Ciphertext()
+    encryptor.encrypt_zero_symmetric(ciphertext)
+    level = parameters.context.key_parms_id()
+    yield from (ciphertext, encryptor.encrypt_zero_symmetric(), encryptor.encrypt_zero_symmetric(level))
+    yield from (generator.create_relin_keys(), generator.create_galois_keys([3, 2 * DEGREE - 1]))
+
+
+def test_what_is_read_from_memory_is_what_seal_writes_byte_for_byte(parameters, key):
+    for found in _objects(parameters, key):
+        own, seals = saved(found), written(found)
+        compression = [HEADER.unpack_from(content)[4] for content in (own, seals)]
+        assert compression[0] == UNCOMPRESSED != compression[1], type(found)
+        assert own[HEADER.size :] == serialization.content_of(seals), type(found)
+
+
+def test_what_is_not_read_from_memory_seal_writes(parameters, key, monkeypatch):
+    assert serialization.content_of(saved(key._key)) == serialization.content_of(written(key._key))
+    zero = key._encryptor.encrypt_zero_symmetric()
+    expected = serialization.content_of(saved(zero))
+    for name, value in (("_DEGREES", (1024,)), ("_SIZES", range(1, 2))):
+        with monkeypatch.context() as patch:
+            patch.setattr(process, name, value)
+            own = saved(zero)
+            assert own == written(zero)
+            assert serialization.content_of(own) == expected
 
 
 def test_fewer_slots_than_the_ring_holds(parameters, key):
@@ -100,7 +130,7 @@ def test_secret_key_is_not_shown(key):
 
 
 def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
-    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_RESIDUES", 4)
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
     found, steps = {}, []
@@ -112,7 +142,7 @@ def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
 
 
 def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch):
-    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_COUNT", 4)
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_RESIDUES", 4)
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     started = []
 

@@ -1,0 +1,72 @@
+"""Kernels on the residues at which estimated quotients are most wrong, against Python's integers."""
+
+import numpy as np
+import pytest
+
+from trader.he.ring import kernels
+from trader.he.ring.residues import multiply_values, scale_values
+
+PRIMES = [12289, (1 << 28) - 57, 1073692673, 2147352577]
+
+
+def _residues(prime):
+    """Every pair of residues around 0, q/2, q and powers of two, and some between."""
+    edges = {0, 1, 2, prime // 2 - 1, prime // 2, prime // 2 + 1, prime - 2, prime - 1}
+    edges |= {value for bits in range(31) for value in ((1 << bits) - 1, 1 << bits) if value < prime}
+    edges |= set(np.random.default_rng(0).integers(0, prime, 40).tolist())
+    values = np.array(sorted(edges), dtype=np.uint32)
+    left, right = np.meshgrid(values, values)
+    return np.ascontiguousarray(left.reshape(-1)), np.ascontiguousarray(right.reshape(-1))
+
+
+def _centred(residues, prime):
+    values = residues.astype(np.int64)
+    return np.where(values > prime // 2, values - prime, values)
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+def test_products_of_residues_are_exact(prime):
+    left, right = _residues(prime)
+    expected = (left.astype(object) * right.astype(object) + right.astype(object)) % prime
+    found = np.empty_like(left)
+    kernels.multiply_accumulate(left, right, right, prime, found)
+    assert (found == expected).all()
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+def test_products_of_centred_residues_are_exact_and_reduced(prime):
+    left, right = (_centred(residues, prime) for residues in _residues(prime))
+    product = multiply_values(*(values.astype(np.float64).reshape(1, 1, -1) for values in (left, right)), prime)
+    assert (product.reshape(-1).astype(object) % prime == left.astype(object) * right.astype(object) % prime).all()
+    assert np.abs(product).max() <= prime // 2 + 1
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+def test_scaled_residues_are_exact_and_reduced(prime):
+    values = _centred(_residues(prime)[0], prime)
+    for factor in (2, prime // 2, prime - 1):
+        scaled = scale_values(values.astype(np.float64), factor, prime)
+        assert (scaled.astype(object) % prime == values.astype(object) * factor % prime).all()
+        assert np.abs(scaled).max() <= prime // 2 + 1
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+def test_centred_residues_come_back(prime):
+    residues = _residues(prime)[0].reshape(1, -1)
+    centred = np.empty(residues.shape)
+    kernels.centre(residues, prime, centred)
+    assert (centred == _centred(residues, prime)).all()
+    back = np.empty((1, 1, residues.size), dtype=np.uint32)
+    kernels.uncentre(centred.reshape(1, 1, -1), prime, back)
+    assert (back.reshape(1, -1) == residues).all()
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+def test_words_are_reduced_exactly(prime):
+    generator = np.random.default_rng(1)
+    words = generator.integers(0, 2**64, 1000, dtype=np.uint64, endpoint=False)
+    multiples = [factor * prime + rest for factor in (1, 2**31, 2**32, (2**64 - 2) // prime) for rest in (-1, 0, 1)]
+    words = np.concatenate([words, np.array([*multiples, 0, 2**32 - 1, 2**32, 2**64 - 1], dtype=np.uint64)])
+    found = np.empty(words.size, dtype=np.uint32)
+    kernels.reduce_words(words, prime, found)
+    assert found.tolist() == [int(word) % prime for word in words]
