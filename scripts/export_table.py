@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trader.errors import TraderError
-from trader.he import HePlan, PlanningProblem, plan_encryption
-from trader.model import canonicalise, fit_units, lower_model, parse_onnx, quantise_inputs, run_original
+from trader.he import HePlan, plan_encryption
+from trader.model import canonicalise, fit_grid, fit_units, lower_model, parse_onnx, quantise_inputs, run_original
 from trader.model.columns import Column, expand_columns
 from trader.package.fidelity import Comparison, is_faithful
 from trader.package.planning import planning_data
@@ -252,19 +252,15 @@ def figures(data: bytes, name: str, *, prove: bool) -> tuple[str, str, str, str,
     lowered = lower_model(file)
     features = as_features(lowered.columns)
     known, fresh = features[:CALIBRATION_ROWS], features[CALIBRATION_ROWS:]
-    lowered = fit_units(lowered, known)
+    lowered = (fit_grid if lowered.graph.has_trees else fit_units)(lowered, known)
     canonical = canonicalise(lowered)
-    planning = planning_data(canonical, lowered.input_exponents, known)
-    plan: HePlan = plan_encryption(
-        PlanningProblem(
-            canonical, planning.bounds, input_magnitude=planning.input_magnitude, calibration=planning.calibration
-        )
-    )
+    planning = planning_data(canonical, lowered.input_exponents, known, lowered.grid)
+    plan: HePlan = plan_encryption(planning.problem(canonical))
     calibration = Comparison(lowered, canonical, plan, known, run_original(file, known, lowered.columns))
     calibration.check(calibration.measure())
-    inputs = quantise_inputs(
-        fresh, canonical.graph, canonical.scale_bits, lowered.input_exponents, planning.input_magnitude
-    )
+    scale_bits, magnitude = canonical.scale_bits, planning.input_magnitude
+    exponents = lowered.input_exponents
+    inputs = quantise_inputs(fresh, canonical.graph, scale_bits, exponents, magnitude, grid=lowered.grid)
     trial = run_trial(plan, canonical, inputs)
     comparison = Comparison(lowered, canonical, plan, fresh, run_original(file, fresh, lowered.columns))
     # What was decrypted, noise included, against the file.
@@ -322,12 +318,17 @@ def main() -> None:
         for export in exports():
             rows.append(measure(export, prove=arguments.prove))
             print(rows[-1], file=sys.stderr)
-    page = HEADER.format(rows=TEST_ROWS, audit=AUDIT_SAMPLES) + "\n".join(rows) + "\n"
-    page += f"\nLeft out: {'; '.join(missing)}.\n" if missing else ""
+    page = page_of(rows, missing)
     if arguments.write:
         PAGE.write_text(page)
     else:
         print(page)
+
+
+def page_of(rows: list[str], missing: list[str]) -> str:
+    """Return the page: what it shows, the table, and which libraries were left out."""
+    page = HEADER.format(rows=TEST_ROWS, audit=AUDIT_SAMPLES) + "\n".join(rows) + "\n"
+    return page + (f"\nLeft out: {'; '.join(missing)}.\n" if missing else "")
 
 
 if __name__ == "__main__":
