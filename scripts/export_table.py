@@ -22,7 +22,17 @@ import numpy as np
 
 from trader.errors import TraderError
 from trader.he import HePlan, plan_encryption
-from trader.model import canonicalise, fit_grid, fit_units, lower_model, parse_onnx, quantise_inputs, run_original
+from trader.model import (
+    Grid,
+    canonicalise,
+    fit_grid,
+    fit_units,
+    lower_model,
+    make_grid,
+    parse_onnx,
+    quantise_inputs,
+    run_original,
+)
 from trader.model.columns import Column, expand_columns
 from trader.package.fidelity import Comparison, is_faithful
 from trader.package.planning import planning_data
@@ -54,11 +64,12 @@ keys, encryption, evaluation, decryption. *Proof* is one of {audit} samples; emp
 
 @dataclass(frozen=True)
 class Export:
-    """One row: a model kind, who exported it, and how to make the file."""
+    """One row: a model kind, who exported it, how to make the file, and the bins that it was trained on, if any."""
 
     name: str
     exporter: str
     make: Callable[[], bytes]
+    grid: Grid | None = None
 
 
 def credit_data() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
@@ -74,6 +85,8 @@ def credit_data() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.fl
 
 X, Y, VALUES = credit_data()
 Y3 = np.digitize(VALUES, [-7e3, 7e3])
+GRID = make_grid(X[:CALIBRATION_ROWS].astype(np.float64), 32)
+SNAPPED = GRID.snap(X.astype(np.float64)).astype(np.float32)
 
 
 def sklearn_exports() -> Iterator[Export]:
@@ -128,6 +141,15 @@ def sklearn_exports() -> Iterator[Export]:
         scaled=False,
     )
     yield row("gradient boosting, 20 of depth 3", ensemble.GradientBoostingClassifier(n_estimators=20), Y, scaled=False)
+    for name, model in (
+        ("random forest, 20 of depth 4, on bins", ensemble.RandomForestClassifier(20, max_depth=4, random_state=0)),
+        ("gradient boosting, 20 of depth 3, on bins", ensemble.GradientBoostingClassifier(n_estimators=20)),
+    ):
+
+        def binned(model: Any = model) -> bytes:
+            return bytes(to_onnx(model.fit(SNAPPED, Y), SNAPPED[:1]).SerializeToString())
+
+        yield Export(name, "skl2onnx", binned, GRID)
 
 
 def boosted_exports() -> Iterator[Export]:
@@ -139,17 +161,19 @@ def boosted_exports() -> Iterator[Export]:
 
     kinds = [("input", FloatTensorType([None, X.shape[1]]))]
 
-    def boosted() -> bytes:
-        model = xgboost.XGBClassifier(n_estimators=20, max_depth=3).fit(X, Y)
+    def boosted(data: NDArray[np.float32] = X) -> bytes:
+        model = xgboost.XGBClassifier(n_estimators=20, max_depth=3).fit(data, Y)
         return bytes(onnxmltools.convert_xgboost(model, initial_types=kinds).SerializeToString())
 
-    def light() -> bytes:
-        model = lightgbm.LGBMClassifier(n_estimators=20, max_depth=3, verbose=-1).fit(X, Y)
+    def light(data: NDArray[np.float32] = X) -> bytes:
+        model = lightgbm.LGBMClassifier(n_estimators=20, max_depth=3, verbose=-1).fit(data, Y)
         made = onnxmltools.convert_lightgbm(model, initial_types=kinds, target_opset=15)
         return bytes(made.SerializeToString())
 
     yield Export("XGBoost, 20 of depth 3", "onnxmltools", boosted)
     yield Export("LightGBM, 20 of depth 3", "onnxmltools", light)
+    yield Export("XGBoost, 20 of depth 3, on bins", "onnxmltools", lambda: boosted(SNAPPED), GRID)
+    yield Export("LightGBM, 20 of depth 3, on bins", "onnxmltools", lambda: light(SNAPPED), GRID)
 
 
 def torch_modules() -> dict[str, Callable[[], Any]]:
@@ -241,18 +265,18 @@ def measure(export: Export, *, prove: bool) -> str:
     except Exception as error:  # the exporters' errors have no common root
         return f"{start} the exporter fails: {first_sentence(error)} | | | | |"
     try:
-        return f"{start} {' | '.join(figures(data, export.name, prove=prove))} |"
+        return f"{start} {' | '.join(figures(data, export, prove=prove))} |"
     except TraderError as refusal:
         return f"{start} {first_sentence(refusal)} | | | | |"
 
 
-def figures(data: bytes, name: str, *, prove: bool) -> tuple[str, str, str, str, str]:
+def figures(data: bytes, export: Export, *, prove: bool) -> tuple[str, str, str, str, str]:
     """Return whether the model is prepared, and what the encrypted test of fresh samples gives."""
-    file = parse_onnx(data, name)
+    file = parse_onnx(data, export.name)
     lowered = lower_model(file)
-    features = as_features(lowered.columns)
+    features = as_features(lowered.columns) if export.grid is None else SNAPPED.astype(np.float64)
     known, fresh = features[:CALIBRATION_ROWS], features[CALIBRATION_ROWS:]
-    lowered = (fit_grid if lowered.graph.has_trees else fit_units)(lowered, known)
+    lowered = fit_grid(lowered, known, export.grid) if lowered.graph.has_trees else fit_units(lowered, known)
     canonical = canonicalise(lowered)
     planning = planning_data(canonical, lowered.input_exponents, known, lowered.grid)
     plan: HePlan = plan_encryption(planning.problem(canonical))
@@ -267,7 +291,7 @@ def figures(data: bytes, name: str, *, prove: bool) -> tuple[str, str, str, str,
     agreement = comparison.agreement(trial.outputs)
     said = "yes" if is_faithful(agreement) else "**yes, but fresh samples lose**"
     kept = "" if agreement.classes_kept is None else f"{agreement.classes_kept:.1%}"
-    proof = f"{proof_seconds(canonical, inputs):.0f} s" if prove else ""
+    proof = f"{proof_seconds(canonical, inputs, lowered.grid):.0f} s" if prove else ""
     return said, f"{agreement.relative_error_99:.2g}", kept, f"{sum(trial.seconds.values()):.1f} s", proof
 
 
@@ -276,7 +300,7 @@ def as_features(columns: tuple[Column, ...]) -> NDArray[np.float64]:
     return expand_columns(columns, list(X.T)) if columns else X.astype(np.float64)
 
 
-def proof_seconds(canonical: Any, inputs: NDArray[np.int64]) -> float:
+def proof_seconds(canonical: Any, inputs: NDArray[np.int64], grid: Grid | None) -> float:
     """Return the seconds of one proof of a few samples, verified off the chain and by the contract."""
     import onnx
 
@@ -285,7 +309,11 @@ def proof_seconds(canonical: Any, inputs: NDArray[np.int64]) -> float:
 
     architecture = onnx.load_from_string(architecture_bytes(canonical.graph))
     circuit = build_audit_circuit(
-        architecture, audit_samples=AUDIT_SAMPLES, scale_bits=canonical.scale_bits, srs=development_srs
+        architecture,
+        audit_samples=AUDIT_SAMPLES,
+        scale_bits=canonical.scale_bits,
+        srs=development_srs,
+        activation_magnitude=ACTIVATION_MAGNITUDE if grid is None else grid.decision_magnitude,
     )
     srs = development_srs(circuit.logrows)
     begin = time.perf_counter()
