@@ -128,10 +128,13 @@ class HePlan(PlanFields, ABC):
         Raises:
             PlanError: The plan is for trees, and the graph is none that it suits.
         """
-        tested = graph
-        if self.edges:
-            with _fitting():
-                tested = thermometer_graph(graph, self.edges)
+        if not self.edges:
+            return self.tested_program(graph)
+        with _fitting():
+            return self.tested_program(thermometer_graph(graph, self.edges))
+
+    def tested_program(self, tested: Graph) -> Program:
+        """Return what is carried out under this plan for the graph of `tested_model`."""
         return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
 
     # What is encrypted, and evaluated.

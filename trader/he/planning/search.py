@@ -309,7 +309,7 @@ def _few_samples_limit(graph: Graph, plan: BatchedPlan, packed: PackedPlan) -> i
 
 def _refreshing(graph: Graph, plan: HePlan, samples: int) -> int:
     """Return what relinearisations cost, in products."""
-    program, packing = plan.program(graph), plan.packing(samples)
+    program, packing = plan.tested_program(graph), plan.packing(samples)
     refreshed = (step for step in program.steps if isinstance(step, Refresh))
     relinearised = (step for step in refreshed if program.components[step.inputs[0]] > 2)
     return PRODUCTS_PER_SWITCHING * sum(packing.ciphertexts(math.prod(step.shape)) for step in relinearised)
