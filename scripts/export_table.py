@@ -36,6 +36,7 @@ from trader.model import (
 from trader.model.columns import Column, expand_columns
 from trader.package.fidelity import Comparison, is_faithful
 from trader.package.planning import planning_data
+from trader.package.prepare import ACTIVATION_MAGNITUDE
 from trader.rehearsal.kernels import compile_kernels
 from trader.rehearsal.proving import prove_and_verify
 from trader.rehearsal.trial import run_trial

@@ -49,7 +49,8 @@ from trader.model.nodes import Linear
 UNIT_VECTORS = 64
 """Rows of a matrix that are computed at a time."""
 SWITCHINGS_PER_LARGE_KEY = 100
-"""The same of a key of many primes: it is 20 MB or so, seconds on most lines. A choice, not a measurement."""
+"""A key of many primes counts as 100 rotations: it is 20 MB or so, which take seconds on most lines. A choice; no
+benchmark backs it."""
 SWITCHINGS_PER_KEY = 6
 """A rotation's key counts as 6 rotations: the time that it takes on both sides together (benchmark `he.cost.key`)."""
 

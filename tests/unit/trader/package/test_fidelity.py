@@ -82,8 +82,9 @@ def test_errors_are_in_the_units_of_the_outputs(factor: float) -> None:
     comparison.check(fidelity)
 
 
-def test_a_polynomial_that_is_too_far_off_is_to_blame() -> None:
-    """It counts in the test, and not in what is delivered."""
+def test_a_polynomial_that_is_too_far_off_is_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts in the test, and not in what is delivered. Larger degrees would be close enough."""
+    monkeypatch.setattr("trader.he.planning.search.DEGREES", (2, 3, 7))
     comparison = compare(network("Relu", 30.0), samples_of())
     fidelity = comparison.measure()
     assert fidelity.delivered.largest_error < fidelity.tested.largest_error / 10
