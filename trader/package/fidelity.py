@@ -205,8 +205,8 @@ class Comparison:
                     values[graph.output],
                     (
                         f"The polynomial that stands for {node.kind} ({self._origin(node.name)}) does most of it. "
-                        "Train with squares (Mul(x, x)) or another polynomial as activation, or with inputs of "
-                        "activations that stay in a smaller range."
+                        "Train with squares (Mul(x, x)) as activation, which modelseal model adapt does for you, or "
+                        "with inputs of activations that stay in a smaller range."
                     ),
                 )
 

@@ -5,8 +5,10 @@ from tests.simulators.trees import leaf_by_leaf
 from trader.model import (
     CanonicalModel,
     PrecisionError,
+    architecture_bytes,
     evaluate_exact,
     evaluate_values,
+    parse_architecture,
     thermometer,
     thermometer_bounds,
     thermometer_graph,
@@ -72,3 +74,8 @@ def test_decisions_about_several_columns_have_no_form_over_bits():
 def test_networks_have_no_form_over_bits():
     with pytest.raises(PrecisionError, match="ensemble of trees"):
         thermometer_graph(random_network(4, 3, 1).graph, EDGES)
+
+
+def test_architectures_of_trees_are_read_back():
+    graph = random_trees(EDGES, 6, 3, outputs=2, groups=3).graph
+    assert parse_architecture(architecture_bytes(graph)) == graph

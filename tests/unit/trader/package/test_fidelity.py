@@ -197,7 +197,7 @@ def test_prepare_refuses_names_and_lets_who_insists(
     tmp_path: Path, modelseal: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSEAL_PASSWORD", "correct horse")
-    onnx.save(network("Relu", 30.0), tmp_path / "m.onnx")
+    onnx.save(network("Tanh", 300.0), tmp_path / "m.onnx")  # a step, which no polynomial stands for
     np.save(tmp_path / "few.npy", samples_of()[:20])
     command = ["model", "prepare", tmp_path / "m.onnx", "--calibration", tmp_path / "few.npy", "--no-trial", "--json"]
     refused = modelseal(*command, "--out", tmp_path / "refused")

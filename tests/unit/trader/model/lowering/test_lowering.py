@@ -202,7 +202,7 @@ def test_final_function_is_left_to_the_buyer(tmp_path, operator):
     ("operator", "alternative"),
     [
         ("LpPool", "AveragePool"),
-        ("Softsign", "square activation"),
+        ("Sin", "square activation"),
         ("LSTM", "linear layers"),
     ],
 )

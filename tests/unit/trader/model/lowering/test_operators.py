@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from trader.model import (
     Activation,
     ActivationKind,
+    Leaves,
     LoweredModel,
     Node,
     Rearrange,
@@ -610,7 +611,7 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
     model.add("Mul", model.y, model.y).add("Concat", model.y, left, axis=1)
     model.add("AveragePool", kernel_shape=[2, 2]).add("Flatten").add("Gemm", floats(200, 3, scale=0.1))
     graph = canonicalise(check(model, tmp_path / "m.onnx")).graph
-    assert {type(node) for node in graph.nodes} == set(get_args(Node))
+    assert {type(node) for node in graph.nodes} == set(get_args(Node)) - {Leaves}  # those: test_thermometer.py
     assert parse_architecture(architecture_bytes(graph)) == graph
 
 
@@ -630,7 +631,6 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),
         (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="mirror"), "mode is mirror"),
         (Model(4).add("Clip", np.float32(1), np.float32(-1)), "bounds 1 and -1 leave nothing"),
-        (Model(4).add("Greater", np.float32(0)).add("Cast", to=TensorProto.FLOAT), "result of a comparison.*Use Relu"),
         (Model(4).add("Less", "x", "x"), "compares two values"),
         (Model(4).add("Greater", np.float32(0)).add("Where", "v0", "x", np.float32(0)), "chooses between values"),
         (Model(4).add("Abs"), "Abs at node.*Use Relu"),
