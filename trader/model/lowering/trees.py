@@ -9,15 +9,14 @@ layer of one column of zeros and a one per decision, a step, the leaves, and a l
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from trader.model.functions import ActivationKind
 from trader.model.graph import MAX_TREE_DEPTH
 from trader.model.lowering.context import NodeContext, node_name, operator_name
+from trader.model.lowering.forests import Forest, forest_of_nodes, forest_of_splits
 from trader.model.lowering.sklearn import feature_vector
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import class_labels
@@ -26,49 +25,7 @@ from trader.model.postprocessing import PostProcessingKind
 MAX_DECISIONS = 1 << 17
 """Of all trees together, once they are complete."""
 
-_MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
-"""In the order in which `TreeEnsemble` numbers them."""
-_AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
 _TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """A decision: right where x_feature > threshold."""
-
-    feature: int
-    threshold: float
-    left: int
-    right: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Forest:
-    """Trees as the file has them.
-
-    Attributes:
-        roots: of each tree, a key of `splits` or `values`.
-        splits: decisions by key.
-        values: leaves by key: number of the output, and what it adds to it.
-        outputs: K.
-        base: [K].
-    """
-
-    roots: tuple[int, ...]
-    splits: Mapping[int, _Split]
-    values: Mapping[int, list[tuple[int, float]]]
-    outputs: int
-    base: NDArray[np.float64]
-
-    def depth(self) -> int:
-        """Return the number of decisions on the longest path, at least 1."""
-        deepest, waiting = 1, [(root, 0) for root in self.roots]
-        while waiting:
-            key, depth = waiting.pop()
-            deepest = max(deepest, depth)
-            if key in self.splits and depth <= MAX_TREE_DEPTH + 1:
-                waiting += [(self.splits[key].left, depth + 1), (self.splits[key].right, depth + 1)]
-        return deepest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +45,7 @@ class _Complete:
     base: NDArray[np.float64] = field(repr=False)
 
     @classmethod
-    def of(cls, forest: _Forest, depth: int) -> "_Complete":
+    def of(cls, forest: Forest, depth: int) -> "_Complete":
         trees, decisions = len(forest.roots), (1 << depth) - 1
         features = np.full((trees, decisions), -1, dtype=np.int64)
         thresholds = np.zeros((trees, decisions))
@@ -130,14 +87,14 @@ class _Complete:
 def lower_tree_regressor(context: NodeContext) -> Symbol:
     """TreeEnsembleRegressor: sums of leaves' values."""
     targets = int(context.attribute("n_targets", 1))
-    forest = _forest_of_nodes(context, "target", targets)
+    forest = forest_of_nodes(context, "target", targets)
     return _transformed(context, _ensemble(context, forest), context.attribute("post_transform", "NONE"))
 
 
 def lower_tree_ensemble(context: NodeContext) -> Symbol:
     """TreeEnsemble, of operator set 5."""
     transform = _TRANSFORMS[int(context.attribute("post_transform", 0))]
-    return _transformed(context, _ensemble(context, _forest_of_splits(context)), transform)
+    return _transformed(context, _ensemble(context, forest_of_splits(context)), transform)
 
 
 def lower_tree_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
@@ -146,7 +103,7 @@ def lower_tree_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
     Two classes become a single number: the logit of the second one, or how far its share exceeds a half.
     """
     labels = class_labels(context.attribute("classlabels_int64s") or context.attribute("classlabels_strings") or ())
-    forest = _forest_of_nodes(context, "class", len(labels))
+    forest = forest_of_nodes(context, "class", len(labels))
     transform = context.attribute("post_transform", "NONE")
     if len(labels) == 2:
         forest, kind = _two_classes(context, forest, transform)
@@ -157,7 +114,7 @@ def lower_tree_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
     return replace(made, kind=PostProcessingKind.ARGMAX), made
 
 
-def _two_classes(context: NodeContext, forest: _Forest, transform: str) -> tuple[_Forest, PostProcessingKind]:
+def _two_classes(context: NodeContext, forest: Forest, transform: str) -> tuple[Forest, PostProcessingKind]:
     """Return the ensemble with one output, and what becomes of it."""
     used = {output for leaf in forest.values.values() for output, _ in leaf}
     if len(used) == 1 and forest.base[1 - min(used)] == 0:
@@ -181,7 +138,7 @@ def _two_classes(context: NodeContext, forest: _Forest, transform: str) -> tuple
     return forest, _kind_of(context, transform)
 
 
-def _shares(forest: _Forest) -> bool:
+def _shares(forest: Forest) -> bool:
     """Whether the two outputs add up to 1: every tree's leaves have one sum."""
     total = float(forest.base.sum())
     for root in forest.roots:
@@ -192,7 +149,7 @@ def _shares(forest: _Forest) -> bool:
     return bool(np.isclose(total, 1.0, atol=1e-4))
 
 
-def _leaves_below(forest: _Forest, root: int) -> Iterator[int]:
+def _leaves_below(forest: Forest, root: int) -> Iterator[int]:
     waiting = [root]
     while waiting:
         key = waiting.pop()
@@ -224,7 +181,7 @@ def _transformed(context: NodeContext, scores: View, transform: str) -> Symbol:
     return Tail(scores, kind, operator_name(context.node), node_name(context.node))
 
 
-def _ensemble(context: NodeContext, forest: _Forest) -> View:
+def _ensemble(context: NodeContext, forest: Forest) -> View:
     """Add the nodes of an ensemble; return its outputs [K]."""
     value = feature_vector(context)
     depth = forest.depth()
@@ -256,101 +213,3 @@ def _ensemble(context: NodeContext, forest: _Forest) -> View:
         reached.reshaped((groups, values.shape[1])), values, complete.base.reshape(groups, -1)
     )
     return scores.reshaped((forest.outputs,))
-
-
-def _forest_of_nodes(context: NodeContext, kind: str, outputs: int) -> _Forest:
-    """Return the trees of TreeEnsembleRegressor and TreeEnsembleClassifier."""
-    ids = list(zip(_list(context, "nodes_treeids"), _list(context, "nodes_nodeids"), strict=True))
-    keys = {identity: index for index, identity in enumerate(ids)}
-    trees = [tree for tree, _ in ids]
-    features, modes = _list(context, "nodes_featureids"), _list(context, "nodes_modes")
-    thresholds = _list(context, "nodes_values")
-    true, false = _list(context, "nodes_truenodeids"), _list(context, "nodes_falsenodeids")
-    splits = {}
-    for index, mode in enumerate(modes):
-        name = mode.decode() if isinstance(mode, bytes) else str(mode)
-        if name != "LEAF":
-            branches = keys[trees[index], true[index]], keys[trees[index], false[index]]
-            splits[index] = _split(context, name, int(features[index]), float(thresholds[index]), *branches)
-    values: dict[int, list[tuple[int, float]]] = {}
-    leaf_ids = zip(_list(context, f"{kind}_treeids"), _list(context, f"{kind}_nodeids"), strict=True)
-    added = zip(leaf_ids, _list(context, f"{kind}_ids"), _list(context, f"{kind}_weights"), strict=True)
-    for identity, output, weight in added:
-        values.setdefault(keys[identity], []).append((int(output), float(weight)))
-    children = {child for split in splits.values() for child in (split.left, split.right)}
-    roots = tuple(index for index in range(len(ids)) if index not in children)
-    forest = _Forest(roots, splits, values, outputs, _base(context, outputs, values))
-    return _aggregated(context, forest, str(context.attribute("aggregate_function", "SUM")))
-
-
-def _base(context: NodeContext, outputs: int, values: Mapping[int, list[tuple[int, float]]]) -> NDArray[np.float64]:
-    """Return what is added to each output; one number belongs to the only class that leaves vote for, or to all."""
-    given = np.asarray(_list(context, "base_values") or [0.0] * outputs, dtype=np.float64)
-    if given.size == outputs:
-        return given
-    if given.size != 1:
-        context.refuse(f"it has {given.size} base values for {outputs} outputs")
-    used = sorted({output for leaf in values.values() for output, _ in leaf})
-    base = np.zeros(outputs)
-    base[used if len(used) == 1 else slice(None)] = given[0]
-    return base
-
-
-def _forest_of_splits(context: NodeContext) -> _Forest:
-    """Return the trees of TreeEnsemble: decisions have keys from 0, leaves come behind them."""
-    modes = _tensor(context, "nodes_modes").astype(np.int64)
-    thresholds, weights = _tensor(context, "nodes_splits"), _tensor(context, "leaf_weights")
-    features, targets = _list(context, "nodes_featureids"), _list(context, "leaf_targetids")
-    ids = [_list(context, f"nodes_{side}nodeids") for side in ("true", "false")]
-    ends = [_list(context, f"nodes_{side}leafs") for side in ("true", "false")]
-    count = len(modes)
-    splits = {}
-    for index, mode in enumerate(modes):
-        branches = [int(i[index]) + count * bool(end[index]) for i, end in zip(ids, ends, strict=True)]
-        name = _MODES[mode]
-        splits[index] = _split(context, name, int(features[index]), float(thresholds[index]), *branches)
-    values = {count + leaf: [(int(targets[leaf]), float(weights[leaf]))] for leaf in range(len(weights))}
-    outputs = int(context.attribute("n_targets", 1))
-    roots = tuple(int(root) for root in _list(context, "tree_roots"))
-    forest = _Forest(roots, splits, values, outputs, np.zeros(outputs))
-    return _aggregated(context, forest, _AGGREGATES[int(context.attribute("aggregate_function", 1))])
-
-
-def _split(context: NodeContext, mode: str, feature: int, threshold: float, true: int, false: int) -> _Split:
-    """Return a decision as x > t; what compares with less than t is not more than the number before it."""
-    before = float(np.nextafter(np.float32(threshold), np.float32(-np.inf)))
-    match mode:
-        case "BRANCH_LEQ":
-            return _Split(feature, threshold, true, false)
-        case "BRANCH_LT":
-            return _Split(feature, before, true, false)
-        case "BRANCH_GT":
-            return _Split(feature, threshold, false, true)
-        case "BRANCH_GTE":
-            return _Split(feature, before, false, true)
-    return context.refuse(
-        f"it decides by {mode}, whether a column equals a value",
-        "Encode categories as columns of 0 and 1 (one-hot) before training.",
-    )
-
-
-def _aggregated(context: NodeContext, forest: _Forest, aggregate: str) -> _Forest:
-    if aggregate == "SUM":
-        return forest
-    if aggregate != "AVERAGE":
-        context.refuse(f"aggregate_function is {aggregate}", "Use SUM or AVERAGE.")
-    share = 1 / len(forest.roots)
-    averaged = {key: [(output, value * share) for output, value in leaf] for key, leaf in forest.values.items()}
-    return replace(forest, values=averaged)
-
-
-def _list(context: NodeContext, name: str) -> list[Any]:
-    """Return a list attribute, which may be written as a tensor."""
-    tensor = context.attribute(f"{name}_as_tensor", None)
-    if tensor is not None:
-        return list(numpy_helper.to_array(tensor).ravel().tolist())
-    return list(context.attribute(name, []) or [])
-
-
-def _tensor(context: NodeContext, name: str) -> NDArray[Any]:
-    return np.asarray(numpy_helper.to_array(context.attribute(name))).ravel()
