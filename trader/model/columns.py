@@ -11,11 +11,11 @@ A model of numbers alone, in one tensor, has no `Column`s: its features are its 
 import math
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trader.model.documents import Section
 from trader.model.errors import DataError
@@ -54,6 +54,16 @@ class Column(Section):
         | Annotated[tuple[Category, ...], Field(max_length=MAX_CATEGORIES)]
     ) = ()
     refused: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Categories are of the tensor's type, and each is there once; a column has some feature."""
+        text = self.type is ColumnType.TEXT
+        if any(isinstance(category, str) is not text for category in self.categories) or (text and self.number):
+            raise ValueError("a column of text has categories that are text and no number, another has integers")
+        if len(set(self.categories)) < len(self.categories) or not self.width:
+            raise ValueError("a column names a category twice, or is read as nothing")
+        return self
 
     @property
     def width(self) -> int:
