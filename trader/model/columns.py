@@ -57,12 +57,12 @@ class Column(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Categories are of the tensor's type, and each is there once; a column has some feature."""
+        """Categories are of the tensor's type, and each is there once."""
         text = self.type is ColumnType.TEXT
         if any(isinstance(category, str) is not text for category in self.categories) or (text and self.number):
             raise ValueError("a column of text has categories that are text and no number, another has integers")
-        if len(set(self.categories)) < len(self.categories) or not self.width:
-            raise ValueError("a column names a category twice, or is read as nothing")
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError("a column names a category twice")
         return self
 
     @property
