@@ -142,6 +142,13 @@ def sklearn_exports() -> Iterator[Export]:
         scaled=False,
     )
     yield row("gradient boosting, 20 of depth 3", ensemble.GradientBoostingClassifier(n_estimators=20), Y, scaled=False)
+
+
+def binned_exports() -> Iterator[Export]:
+    """Ensembles of scikit-learn that were trained on bins."""
+    from skl2onnx import to_onnx
+    from sklearn import ensemble
+
     for name, model in (
         ("random forest, 20 of depth 4, on bins", ensemble.RandomForestClassifier(20, max_depth=4, random_state=0)),
         ("gradient boosting, 20 of depth 3, on bins", ensemble.GradientBoostingClassifier(n_estimators=20)),
@@ -253,6 +260,7 @@ def torch_exports() -> Iterator[Export]:
 
 SOURCES: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Export]]]] = {
     "sklearn": (("sklearn", "skl2onnx"), sklearn_exports),
+    "bins": (("sklearn", "skl2onnx"), binned_exports),
     "boosted": (("xgboost", "lightgbm", "onnxmltools"), boosted_exports),
     "torch": (("torch", "onnxscript"), torch_exports),
 }

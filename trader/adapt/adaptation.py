@@ -16,7 +16,15 @@ import numpy as np
 from trader.adapt.network import Squares, fit_squares, import_torch, make_network, trained_parameters
 from trader.adapt.writing import write_adapted
 from trader.errors import CallerError
-from trader.model import Activation, LoweredModel, evaluate_graph, fit_units, lowered_parameters, scale_inputs
+from trader.model import (
+    Activation,
+    LoweredModel,
+    PostProcessingKind,
+    evaluate_graph,
+    fit_units,
+    lowered_parameters,
+    scale_inputs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,11 +183,18 @@ def _compare(
 
 def _is_classifier(lowered: LoweredModel) -> bool:
     post = lowered.post_processing
-    return post.is_classifier or post.kind.is_decision or post.kind == "sigmoid" or lowered.graph.outputs > 1
+    return (
+        post.is_classifier
+        or post.kind.is_decision
+        or post.kind is PostProcessingKind.SIGMOID
+        or lowered.graph.outputs > 1
+    )
 
 
 def _decide(lowered: LoweredModel, raw: NDArray[np.float64]) -> NDArray[Any]:
-    return raw > 0 if lowered.post_processing.kind == "sigmoid" else lowered.post_processing.classify(raw)
+    return (
+        raw > 0 if lowered.post_processing.kind is PostProcessingKind.SIGMOID else lowered.post_processing.classify(raw)
+    )
 
 
 def _accuracy(lowered: LoweredModel, raw: NDArray[np.float64], labels: NDArray[Any]) -> float:

@@ -117,6 +117,7 @@ def make_network(lowered: LoweredModel, squares: Mapping[str, Squares]) -> Any:
             return Squares(at.factor * factor, at.shift + shift * max(abs(at.shift), 1.0), at.offset + offset * size)
 
         def forward(self, x: Any) -> Any:
+            """Return raw outputs [n, O] for inputs [n, F]."""
             values = {INPUT: x}
             for node in lowered.graph.nodes:
                 read = [values[name] for name in node.inputs]

@@ -45,6 +45,10 @@ class ActivationKind(StrEnum):
     """The error function."""
 
 
+HOMOGENEOUS = frozenset({ActivationKind.RELU, ActivationKind.LEAKY_RELU})
+"""Positively homogeneous functions: f(r·x) = r·f(x) for r > 0."""
+
+
 def activate(
     kind: ActivationKind, x: NDArray[np.float64], alpha: float = 0.0, beta: float = 0.0
 ) -> NDArray[np.float64]:

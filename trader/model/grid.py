@@ -63,7 +63,7 @@ class Grid:
 
     def bins(self, samples: NDArray[Any]) -> NDArray[np.int64]:
         """Return how many edges each value of samples [n, F] exceeds, as the float32 number that it is in ONNX."""
-        values = np.asarray(samples, dtype=np.float32).astype(np.float64)
+        values = as_compared(samples)
         columns = [np.searchsorted(edges, values[:, column]) for column, edges in enumerate(self.edges)]
         return np.stack(columns, axis=1).astype(np.int64)
 
@@ -82,6 +82,11 @@ class Grid:
     def to_json(self) -> str:
         """Return the grid as `read_grid` takes it."""
         return json.dumps({"edges": self.edges}) + "\n"
+
+
+def as_compared(samples: NDArray[Any]) -> NDArray[np.float64]:
+    """Return samples as the float32 numbers that ONNX compares."""
+    return np.asarray(samples, dtype=np.float32).astype(np.float64)
 
 
 def read_grid(path: Path) -> Grid:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.model.functions import ActivationKind
+from trader.model.functions import HOMOGENEOUS
 from trader.model.graph import Graph
 from trader.model.lowering import LinearParameters
 from trader.model.nodes import Activation, Linear, Node, Rearrange, Square, Sum
@@ -21,7 +21,6 @@ SMALLEST_WEIGHT, LARGEST_WEIGHT = 2.0**-3, 2.0**6
 """Largest weights of a layer that are left as they are."""
 LARGEST_VALUE = 2.0**5
 """Values between layers don't grow beyond by what is done here."""
-_HOMOGENEOUS = (ActivationKind.RELU, ActivationKind.LEAKY_RELU)
 
 
 def balance_layers(
@@ -81,7 +80,7 @@ def _readers(graph: Graph, source: Node) -> dict[int, int] | None:
                 degrees[node.name] = read[0]
             case Square():
                 degrees[node.name] = 2 * read[0]
-            case Activation(kind=kind) if kind in _HOMOGENEOUS:
+            case Activation(kind=kind) if kind in HOMOGENEOUS:
                 degrees[node.name] = read[0]
             case _:
                 return None

@@ -12,35 +12,22 @@ Welling, "Data-free quantization through weight equalization and bias correction
 Units that share weights, as the positions of a convolution do, or that are added up, as in a pool, share r.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.bounds import Parameters, evaluate_graph
-from trader.model.functions import ActivationKind
+from trader.model.functions import HOMOGENEOUS
 from trader.model.graph import Graph
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.nodes import ZERO, Activation, Linear, Rearrange, Sum
+from trader.model.readings import Reading, tied
 from trader.model.sampling import reaches
 
-HOMOGENEOUS = {ActivationKind.RELU, ActivationKind.LEAKY_RELU}
 SMALLEST_UNIT = 0.25
 """Units are widened as if they reached this part of the widest one at least. One that hardly moves on the data might on
 other data, beyond any range that was stretched over it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A linear layer that reads units, moved or added up at most.
-
-    Attributes:
-        parameter: Its number.
-        units: [positions, rows of all groups], which unit stands there, one of those that were added up, or ZERO.
-    """
-
-    parameter: int
-    units: NDArray[np.int64]
 
 
 def equalise_units(lowered: LoweredModel, inputs: NDArray[np.float64], parameters: Parameters) -> LoweredModel:
@@ -62,14 +49,14 @@ def equalise_units(lowered: LoweredModel, inputs: NDArray[np.float64], parameter
         readings, added = read
         spec = graph.parameters[made.parameter]
         by_column = np.arange(node.shape[0]).reshape(-1, spec.groups * spec.outputs)
-        classes = _classes(node.shape[0], [by_column.T, *(reading.units.T for reading in readings), *added])
+        classes = tied(node.shape[0], [by_column.T, *(reading.elements.T for reading in readings), *added])
         factors = _factors(reaches(values[node.inputs[0]], 1.0), classes)
         layer = layers[made.parameter]
         columns = factors[by_column[0]].reshape(layer.bias.shape)
         layers[made.parameter] = LinearParameters(layer.weights / columns[..., np.newaxis, :], layer.bias / columns)
         for reading in readings:
             layer = layers[reading.parameter]
-            rows = _by_row(reading.units, factors).reshape(*layer.weights.shape[:-1], 1)
+            rows = reading.row_values(factors, 1.0).reshape(*layer.weights.shape[:-1], 1)
             layers[reading.parameter] = LinearParameters(layer.weights * rows, layer.bias)
     return replace(lowered, parameters=tuple(layers))
 
@@ -87,7 +74,7 @@ def _is_alone(graph: Graph, node: Linear) -> bool:
     return sum(isinstance(step, Linear) and step.parameter == node.parameter for step in graph.nodes) == 1
 
 
-def _readings(graph: Graph, name: str, size: int) -> tuple[list[_Reading], list[NDArray[np.int64]]] | None:
+def _readings(graph: Graph, name: str, size: int) -> tuple[list[Reading], list[NDArray[np.int64]]] | None:
     """Return the layers that read a value, and which of its units are added up; None if something else reads it."""
     moved = {name: np.arange(size)}
     readings, added = [], []
@@ -104,23 +91,10 @@ def _readings(graph: Graph, name: str, size: int) -> tuple[list[_Reading], list[
                 moved[node.name] = terms.max(axis=1)
             case Linear() if _is_alone(graph, node):
                 spec = graph.parameters[node.parameter]
-                readings.append(_Reading(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs)))
+                readings.append(Reading(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs)))
             case _:
                 return None
     return None if graph.output in moved else (readings, added)
-
-
-def _classes(size: int, ties: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return, for each unit [size], the first of those that it is tied to: all units in a row of a tie are."""
-    labels = np.append(np.arange(size), size)  # ZERO is the last place
-    while True:
-        before = labels.copy()
-        for rows in ties:
-            least = labels[rows].min(axis=1, keepdims=True)
-            inside = rows != ZERO
-            np.minimum.at(labels, rows[inside], np.broadcast_to(least, rows.shape)[inside])
-        if np.array_equal(labels, before):
-            return labels[:size]
 
 
 def _factors(sizes: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -128,8 +102,3 @@ def _factors(sizes: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[
     largest = np.zeros(sizes.size)
     np.maximum.at(largest, classes, sizes)
     return np.asarray(np.maximum(largest[classes] / (sizes.max() or 1.0), SMALLEST_UNIT))
-
-
-def _by_row(units: NDArray[np.int64], factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return, for each row of a layer, the factor of the units that meet it; 1 where none does."""
-    return np.append(factors, 1.0)[units.max(axis=0)] if len(units) else np.ones(units.shape[1])

@@ -5,18 +5,16 @@ it takes for outputs to stay what they were; a model that was trained on snapped
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.model.bounds import evaluate_graph
-from trader.model.errors import DataError
-from trader.model.functions import ActivationKind
-from trader.model.graph import INPUT, Graph
-from trader.model.grid import Grid, make_grid
+from trader.model.ensemble import Ensemble
+from trader.model.errors import DataError, PrecisionError
+from trader.model.grid import Grid, as_compared, make_grid
 from trader.model.lowering import LinearParameters, LoweredModel
-from trader.model.nodes import Activation, Leaves, Linear
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.model.units import lowered_parameters
 
@@ -43,86 +41,102 @@ def fit_grid(
     Raises:
         DataError: Something else than decisions reads a column, or the grid is for another number of columns.
     """
-    layer, trees = _decisions(lowered.graph)
+    try:
+        trees = Ensemble.of(lowered.graph).count
+    except PrecisionError as error:
+        raise DataError(
+            "decisions of trees can't stand beside other layers that read the sample: sell the ensemble of trees alone"
+        ) from error
     if grid is not None and len(grid.edges) != samples.shape[1]:
         raise DataError(f"the grid has {len(grid.edges)} columns, the model takes {samples.shape[1]}")
-    exact = _outputs(lowered, layer, samples)
+    values = as_compared(samples)
+    thresholds = _Thresholds.of(lowered)
+    exact = _outputs(lowered, thresholds, values)
     made = lowered
-    kept = set(range(samples.shape[1])) if all_columns else set(_thresholds(lowered, layer)[0].tolist())
+    ordered = np.sort(values, axis=0)
+    kept = set(range(samples.shape[1])) if all_columns else set(thresholds.columns.tolist())
     for whole in (make_grid(samples, count) for count in BINS) if grid is None else (grid,):
         tried = Grid(tuple(edges if column in kept else () for column, edges in enumerate(whole.edges)))
-        made = _on_grid(lowered, layer, samples, tried)
+        made = _on_grid(lowered, thresholds, ordered, tried)
         moved = evaluate_graph(made.graph, tried.bins(samples).astype(np.float64), lowered_parameters(made))
         if _agree(lowered.post_processing, exact, moved[made.graph.output]):
             break
     return _rounded_leaves(made, exact, trees)
 
 
-def _decisions(graph: Graph) -> tuple[int, int]:
-    """Return the parameter of the layer that compares, and the number of trees."""
-    readers = [node for node in graph.nodes if INPUT in node.inputs]
-    steps = [node for node in graph.nodes if isinstance(node, Activation) and node.kind is ActivationKind.STEP]
-    trees = [node for node in graph.nodes if isinstance(node, Leaves)]
-    first = readers[0] if len(readers) == 1 else None
-    if len(trees) != 1 or len(steps) != 1 or not isinstance(first, Linear) or steps[0].inputs != (first.name,):
-        raise DataError(
-            "decisions of trees can't stand beside other layers that read the sample: sell the ensemble of trees alone"
-        )
-    return first.parameter, trees[0].trees
+@dataclass(frozen=True, slots=True)
+class _Thresholds:
+    """What each decision compares.
+
+    Attributes:
+        columns: The column that it reads, -1 for none.
+        values: The threshold in the column's own units.
+    """
+
+    columns: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, lowered: LoweredModel) -> "_Thresholds":
+        """Read them off the layer that compares.
+
+        Raises:
+            DataError: A decision reads several columns, or a falling function of one.
+        """
+        weights, bias = lowered.parameters[0].weights, lowered.parameters[0].bias
+        found = weights != 0
+        if np.any(found.sum(axis=0) > 1) or np.any(weights < 0):
+            raise DataError(
+                "a tree decides by a mixture of columns, or a negated one: train it on the columns as they are"
+            )
+        columns = np.where(found.any(axis=0), found.argmax(axis=0), -1)
+        slopes = np.where(columns >= 0, weights.max(axis=0), 1.0)
+        exponents = np.asarray(lowered.input_exponents or (0,) * len(weights), dtype=np.int32)
+        return cls(columns, np.ldexp(-bias / slopes, -exponents[columns]))
 
 
-def _outputs(lowered: LoweredModel, layer: int, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def _comparing(lowered: LoweredModel, thresholds: _Thresholds, bias: NDArray[np.float64]) -> LoweredModel:
+    """Return the model with decisions that read columns in their own units: weights of zeros and ones, and a bias."""
+    weights = np.zeros_like(lowered.parameters[0].weights)
+    used = np.flatnonzero(thresholds.columns >= 0)
+    weights[thresholds.columns[used], used] = 1.0
+    return replace(lowered, parameters=(LinearParameters(weights, bias), *lowered.parameters[1:]))
+
+
+def _outputs(lowered: LoweredModel, thresholds: _Thresholds, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return raw outputs [n, O] of the model that was handed in, on float32 numbers, as ONNX compares them."""
-    values = np.asarray(samples, dtype=np.float32).astype(np.float64)
-    parameters = list(lowered.parameters)
-    columns, thresholds = _thresholds(lowered, layer)
-    used = columns >= 0
-    weights = np.zeros_like(parameters[layer].weights)
-    weights[columns[used], np.flatnonzero(used)] = 1.0
-    parameters[layer] = LinearParameters(weights, np.where(used, -thresholds, parameters[layer].bias))
-    exact = replace(lowered, parameters=tuple(parameters))
+    bias = np.where(thresholds.columns >= 0, -thresholds.values, lowered.parameters[0].bias)
+    exact = _comparing(lowered, thresholds, bias)
     return evaluate_graph(exact.graph, values, lowered_parameters(exact))[exact.graph.output]
 
 
-def _thresholds(lowered: LoweredModel, layer: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return, of each decision, the column that it reads (-1 for none) and the threshold in the column's own units.
-
-    Raises:
-        DataError: A decision reads several columns, or a falling function of one.
-    """
-    weights, bias = lowered.parameters[layer].weights, lowered.parameters[layer].bias
-    found = weights != 0
-    if np.any(found.sum(axis=0) > 1) or np.any(weights < 0):
-        raise DataError("a tree decides by a mixture of columns, or a negated one: train it on the columns as they are")
-    columns = np.where(found.any(axis=0), found.argmax(axis=0), -1)
-    slopes = np.where(columns >= 0, weights.max(axis=0), 1.0)
-    exponents = np.asarray(lowered.input_exponents or (0,) * len(weights), dtype=np.int32)
-    return columns, np.ldexp(-bias / slopes, -exponents[columns])
-
-
-def _on_grid(lowered: LoweredModel, layer: int, samples: NDArray[np.float64], grid: Grid) -> LoweredModel:
-    """Return the model with decisions bin > j: weights of zeros and ones, bias -j."""
-    columns, thresholds = _thresholds(lowered, layer)
-    values = np.sort(np.asarray(samples, dtype=np.float32).astype(np.float64), axis=0)
-    weights, bias = np.zeros_like(lowered.parameters[layer].weights), lowered.parameters[layer].bias.copy()
-    for decision in np.flatnonzero(columns >= 0):
-        column = columns[decision]
-        weights[column, decision] = 1.0
-        bias[decision] = -_nearest_edge(values[:, column], grid.edges[column], thresholds[decision])
+def _on_grid(lowered: LoweredModel, thresholds: _Thresholds, ordered: NDArray[np.float64], grid: Grid) -> LoweredModel:
+    """Return the model with decisions bin > j, bias -j; `ordered` are the samples, each column sorted by itself."""
+    columns, before = thresholds.columns, lowered.parameters[0].bias
     # What decides nothing is decided by a constant, of which the sign alone counts.
-    bias[columns < 0] = np.where(bias[columns < 0] > 0, 1.0, 0.0)
-    parameters = list(lowered.parameters)
-    parameters[layer] = LinearParameters(weights, bias)
-    return replace(lowered, parameters=tuple(parameters), input_exponents=(), grid=grid)
+    bias = np.where(before > 0, 1.0, 0.0)
+    for column in np.unique(columns[columns >= 0]):
+        values, edges = ordered[:, column], grid.edges[column]
+        below = np.searchsorted(values, [-np.inf, *edges, np.inf], side="right")
+        for decision in np.flatnonzero(columns == column):
+            threshold = thresholds.values[decision]
+            left = int(np.searchsorted(values, threshold, side="right"))
+            bias[decision] = -_nearest_edge(below, left, edges, threshold)
+    return replace(_comparing(lowered, thresholds, bias), input_exponents=(), grid=grid)
 
 
-def _nearest_edge(ordered: NDArray[np.float64], edges: tuple[float, ...], threshold: float) -> int:
+def _nearest_edge(below: NDArray[np.int64], left: int, edges: tuple[float, ...], threshold: float) -> int:
     """Return the edge that separates values as a threshold does, but for as few as can be; of these the nearest.
 
     -1 stands for an edge below all values, and the number of edges for one above them.
+
+    Args:
+        below: How many values are no larger than each edge, these two included.
+        left: The same of the threshold.
+        edges: Of the column.
+        threshold: In the column's own units.
     """
-    below = np.searchsorted(ordered, [-np.inf, *edges, np.inf], side="right")
-    changed = np.abs(below - np.searchsorted(ordered, threshold, side="right"))
+    changed = np.abs(below - left)
     places = np.flatnonzero(changed == changed.min())
     inner = places[(places > 0) & (places <= len(edges))]
     if not len(inner):

@@ -12,7 +12,7 @@ and depth 8 takes three. All numbers are integers, and the result is exact once 
 fills it in: each column of its linear layers has one weight, that of the bit which decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -82,6 +82,23 @@ class _Affine:
     def complement(self) -> "_Affine":
         """1 minus this."""
         return _Affine(self.index, -self.factor, 1 - self.constant)
+
+    def of_level(self, level: int) -> "_Affine":
+        """Those at a level of the trees: [..., 2^level]."""
+        return self.mapped(lambda values: values[..., (1 << level) - 1 : (2 << level) - 1])
+
+    def mapped(self, change: Callable[[_Array], _Array]) -> "_Affine":
+        """Elements that were moved, in all three arrays."""
+        return _Affine(change(self.index), change(self.factor), change(self.constant))
+
+    def repeated(self, times: int, axis: int) -> "_Affine":
+        """Elements `times` times, one copy after the other."""
+        return self.mapped(lambda values: np.repeat(values, times, axis=axis))
+
+    def beside(self, other: "_Affine") -> "_Affine":
+        """Both, by a new last axis."""
+        pairs = ((self.index, other.index), (self.factor, other.factor), (self.constant, other.constant))
+        return _Affine(*(np.stack(pair, axis=-1) for pair in pairs))
 
 
 def _decisions(model: CanonicalModel, trees: Ensemble, edges: Sequence[int]) -> _Affine:
@@ -161,28 +178,16 @@ class _Polynomial:
         """Decisions of a level, each as 1 minus it and it: [G, O, trees, 2^level, 2, 2^repeats]."""
         if self.decisions is None:
             return None
-        places = slice((1 << level) - 1, (2 << level) - 1)
-        right = _Affine(
-            *(a[..., places] for a in (self.decisions.index, self.decisions.factor, self.decisions.constant))
-        )
-        left = right.complement()
-        pairs = zip((left.index, left.factor, left.constant), (right.index, right.factor, right.constant), strict=True)
-        arrays = (
-            np.repeat(np.repeat(np.stack(pair, axis=-1), 1 << repeats, axis=-1), outputs, axis=1) for pair in pairs
-        )
-        return _Affine(*arrays)
+        right = self.decisions.of_level(level)
+        return right.complement().beside(right).repeated(1 << repeats, -1).repeated(outputs, 1)
 
     def _below(self, level: int) -> _Affine | None:
         """Values of trees of depth 1, whose decisions are at a level: [G, O, trees, 2^level]."""
         if self.decisions is None or self.leaves is None:
             return None
-        places = slice((1 << level) - 1, (2 << level) - 1)
-        index, factor, constant = (
-            np.repeat(a[..., places], self.trees.outputs, axis=1)
-            for a in (self.decisions.index, self.decisions.factor, self.decisions.constant)
-        )
+        bits = self.decisions.of_level(level).repeated(self.trees.outputs, 1)
         low, step = self.leaves[..., 0::2], self.leaves[..., 1::2] - self.leaves[..., 0::2]
-        return _Affine(index, step * factor, low + step * constant)
+        return _Affine(bits.index, step * bits.factor, low + step * bits.constant)
 
     def _layer(self, affine: _Affine | None, size: int) -> str:
         """Add a linear layer over the bits."""

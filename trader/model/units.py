@@ -12,7 +12,7 @@ something else than a linear layer reads keeps it. Between layers, see `trader.m
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from trader.model.hidden_units import equalise_units
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
 from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
+from trader.model.readings import Reading, tied
 
 SMALLEST_COLUMN, LARGEST_COLUMN = 2.0**-2, 2.0**4
 """Largest |x_j·2^e_j| on data that the grid holds well."""
@@ -71,7 +72,7 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
     scaled = np.abs(scale_inputs(lowered, samples))
     largest = scaled.max(axis=0)
     sizes = np.maximum(np.sqrt((scaled**2).mean(axis=0)), largest / TAIL)
-    classes = _classes(readers, samples.shape[1])
+    classes = tied(samples.shape[1], (reader.elements.T for reader in readers))
     steps = _steps(largest, sizes, classes, _fixed(lowered.graph, readers, samples.shape[1]))
     before = np.asarray(lowered.input_exponents or (0,) * samples.shape[1], dtype=np.int64)
     steps = (before + steps).clip(-MAX_EXPONENT, MAX_EXPONENT) - before
@@ -79,37 +80,17 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
         return lowered
     parameters = list(lowered.parameters)
     for reader in readers:
-        parameters[reader.parameter] = _divide_rows(parameters[reader.parameter], reader.row_values(steps))
+        parameters[reader.parameter] = _divide_rows(parameters[reader.parameter], reader.row_values(steps, 0))
     return replace(lowered, parameters=tuple(parameters), input_exponents=tuple((before + steps).tolist()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """A linear layer that reads the model's input, moved at most.
-
-    Attributes:
-        parameter: Its number.
-        features: [positions, rows of all groups], what stands where, or ZERO.
-    """
-
-    parameter: int
-    features: NDArray[np.int64]
-
-    def row_values(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return, by row of all groups, the value of the features that meet it; 0 where none does."""
-        padded = np.append(values, 0)  # ZERO is the last place
-        rows = padded[self.features]
-        first = np.argmax(self.features != ZERO, axis=0)
-        return np.asarray(rows[first, np.arange(rows.shape[1])])
-
-
-def _readers(graph: Graph) -> Iterator[_Reader]:
+def _readers(graph: Graph) -> Iterator[Reading]:
     """Yield the linear layers that read nothing but inputs."""
     moved = _moved_inputs(graph)
     for node in graph.nodes:
         if isinstance(node, Linear) and node.inputs[0] in moved:
             spec = graph.parameters[node.parameter]
-            yield _Reader(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs))
+            yield Reading(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs))
 
 
 def _moved_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
@@ -122,7 +103,7 @@ def _moved_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
     return moved
 
 
-def _fixed(graph: Graph, readers: list[_Reader], features: int) -> NDArray[np.bool_]:
+def _fixed(graph: Graph, readers: list[Reading], features: int) -> NDArray[np.bool_]:
     """Which features [F] something else reads than a linear layer with parameters of its own: their units stay."""
     moved, fixed = _moved_inputs(graph), np.zeros(features + 1, dtype=bool)
     own = {reader.parameter for reader in readers}
@@ -134,20 +115,6 @@ def _fixed(graph: Graph, readers: list[_Reader], features: int) -> NDArray[np.bo
     if graph.output in moved:
         fixed[moved[graph.output]] = True
     return fixed[:features]
-
-
-def _classes(readers: list[_Reader], features: int) -> NDArray[np.int64]:
-    """Return, for each feature [F], the first of those that it shares weights with, directly or by way of others."""
-    labels = np.arange(features + 1)
-    labels[ZERO] = features
-    while True:
-        before = labels.copy()
-        for reader in readers:
-            row = labels[reader.features].min(axis=0)
-            inside = reader.features != ZERO
-            np.minimum.at(labels, reader.features[inside], np.broadcast_to(row, inside.shape)[inside])
-        if np.array_equal(labels, before):
-            return labels[:features]
 
 
 def _steps(

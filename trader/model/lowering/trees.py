@@ -46,6 +46,7 @@ class _Complete:
 
     @classmethod
     def of(cls, forest: Forest, depth: int) -> "_Complete":
+        """Complete the trees of a forest, none of which is deeper."""
         trees, decisions = len(forest.roots), (1 << depth) - 1
         features = np.full((trees, decisions), -1, dtype=np.int64)
         thresholds = np.zeros((trees, decisions))
