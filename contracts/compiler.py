@@ -34,7 +34,11 @@ _IMPORT = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)
 # legacy pipeline only. The market gains in size and gas from the new one.
 _JOBS: Mapping[str, Mapping[str, Any]] = {
     "market": {
-        "contracts": {"src/ModelMarket.sol": "ModelMarket", "test/ReenteringReceiver.sol": "ReenteringReceiver"},
+        "contracts": {
+            "src/ModelMarket.sol": "ModelMarket",
+            "src/Directory.sol": "Directory",
+            "test/ReenteringReceiver.sol": "ReenteringReceiver",
+        },
         "viaIR": True,
         "runs": 1_000,
     },

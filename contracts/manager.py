@@ -22,6 +22,7 @@ from contracts.published import read_artifacts
 
 MARKET = "ModelMarket"
 VERIFIER = "Halo2VerifierReusable"
+DIRECTORY = "Directory"
 
 PUBLISHED_SALT = bytes(SALT_BYTES)
 """The salt of the verifier, and of the one market per chain that people trade in."""
@@ -70,6 +71,29 @@ def _market_init_code() -> bytes:
     """Return init code and arguments: the verifier's address, which names its code, and its codehash."""
     verifier = create2_address(PUBLISHED_SALT, _verifier_init_code())
     return read_artifacts().contracts[MARKET].bytecode + encode(["address", "bytes32"], [verifier, verifier_codehash()])
+
+
+def deploy_directory(web3: Web3, sender: ChecksumAddress) -> ChecksumAddress:
+    """Bring the directory of endpoints to the chain, unless it is there; return its address.
+
+    Args:
+        web3: The chain.
+        sender: Pays; the node or a signing middleware signs for it.
+
+    Raises:
+        DeploymentError: A transaction failed.
+        ArtifactError: The committed artifacts cannot be read.
+    """
+    return create(web3, sender, DIRECTORY, PUBLISHED_SALT, read_artifacts().contracts[DIRECTORY].bytecode)
+
+
+def bind_directory(web3: Web3) -> Contract:
+    """Return the directory of endpoints, with its ABI; its address is the same on every chain, and tells its code.
+
+    It may not have been deployed: its events are none, then.
+    """
+    artifact = read_artifacts().contracts[DIRECTORY]
+    return web3.eth.contract(address=create2_address(PUBLISHED_SALT, artifact.bytecode), abi=artifact.abi)
 
 
 def bind_market(web3: Web3, address: ChecksumAddress) -> Contract:

@@ -82,6 +82,15 @@ class History:
         topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), encode_hex(manifest_hash))
         return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
 
+    def listed(self) -> dict[int, str]:
+        """Return the seller of every listing, open or not, by its number."""
+        return {int(log.arguments["listingId"]): str(log.arguments["seller"]) for log in self._all(MarketEvent.LISTED)}
+
+    def listings_of(self, seller: str) -> tuple[int, ...]:
+        """Find the listings of a seller, open or not, oldest first."""
+        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller))
+        return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
+
     def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
         """Find the trade that a buyer opened with a request, if there is one.
 

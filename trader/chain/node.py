@@ -14,7 +14,7 @@ from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFou
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
-from contracts import PUBLISHED_SALT, decode_revert, deploy, read_logs
+from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, read_logs
 from trader.chain import development
 from trader.chain.receipts import REFUSALS, LogEvent, Receipt, decode_logs, revert_data
 from trader.chain.transactions import Transactions, Ways
@@ -231,10 +231,19 @@ class Chain:
             ContractsError: A deployment transaction failed, or the artifacts can't be read.
             ChainUnavailableError: The node does not answer.
         """
+        with self._signing(account), self.reachable():
+            return deploy(self.web3, account.address, salt)
+
+    def deploy_directory(self, account: LocalAccount) -> None:
+        """Deploy the directory of endpoints where it is missing, signed and paid by `account`; raises as `deploy`."""
+        with self._signing(account), self.reachable():
+            deploy_directory(self.web3, account.address)
+
+    @contextmanager
+    def _signing(self, account: LocalAccount) -> Iterator[None]:
         self.web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), "signing", layer=0)
         try:
-            with self.reachable():
-                return deploy(self.web3, account.address, salt)
+            yield
         finally:
             self.web3.middleware_onion.remove("signing")
 
