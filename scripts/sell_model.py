@@ -17,7 +17,7 @@ from pathlib import Path
 from contracts import Windows
 from ledger import AuditLog
 from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account
-from trader.parties.driving import serve
+from trader.parties.desk import serve
 
 ETHER = 10**18
 HOUR = 3600

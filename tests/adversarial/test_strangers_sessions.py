@@ -13,7 +13,7 @@ from trader.chain import Chain
 from trader.errors import TraderError
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
-from trader.parties.driving import serve
+from trader.parties.desk import serve
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 

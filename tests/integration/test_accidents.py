@@ -14,7 +14,8 @@ from tests.simulators.trading import FEE, PRICE, Trading
 from trader.chain import Chain
 from trader.chain.transactions import GAS_MARGIN_PERCENT
 from trader.parties import actor
-from trader.parties.driving import buy, serve
+from trader.parties.desk import serve
+from trader.parties.driving import buy
 from trader.trade import Role, State
 
 if TYPE_CHECKING:

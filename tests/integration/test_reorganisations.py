@@ -19,7 +19,8 @@ from trader.chain import Chain
 from trader.errors import ChainUnavailableError
 from trader.exchange import Kind
 from trader.parties.buyer import Buyer
-from trader.parties.driving import buy, serve
+from trader.parties.desk import serve
+from trader.parties.driving import buy
 from trader.parties.filenames import DELIVERY_KEY, KEY_LEAVING
 from trader.trade import Proven, Role, State
 

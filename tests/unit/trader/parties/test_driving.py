@@ -9,7 +9,9 @@ import pytest
 
 from ledger import LedgerUnavailableError, WrongMarketError
 from trader.errors import ChainUnavailableError, EnvironmentFaultError, PeerFaultError, TransactionRefusedError
-from trader.parties.driving import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Patience, buy, serve
+from trader.parties.desk import serve
+from trader.parties.driving import buy
+from trader.parties.patience import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Patience
 from trader.trade import Position, State
 
 if TYPE_CHECKING:
