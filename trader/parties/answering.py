@@ -8,7 +8,8 @@ from ledger import EntryKind
 from trader import he
 from trader.errors import EnvironmentFaultError, NotYetError, RequestError
 from trader.exchange import Incoming, Kind
-from trader.parties.filenames import ANSWERED, REQUEST, RESPONSE
+from trader.parties.engine import EvaluationJob
+from trader.parties.filenames import ANSWERED, REQUEST, REQUEST_WHOLE, RESPONSE
 from trader.parties.messages import request_limit_bytes
 from trader.trade import Answered
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from trader.chain.market import Session, Trade
     from trader.parties.actor import Actor
     from trader.parties.conduct import SellerConduct
+    from trader.parties.engine import Engine
     from trader.parties.goods import Goods
     from trader.parties.vault import Vault
 
@@ -26,7 +28,13 @@ class Answering:
     """Answers the encrypted tests of a seller's trades."""
 
     def __init__(
-        self, actor: Actor, goods: Goods, conduct: SellerConduct, vault: Callable[[int], Vault], device: str
+        self,
+        actor: Actor,
+        goods: Goods,
+        conduct: SellerConduct,
+        vault: Callable[[int], Vault],
+        device: str,
+        engine: Engine,
     ) -> None:
         """Set up the answers of one seller.
 
@@ -36,6 +44,7 @@ class Answering:
             conduct: How it behaves.
             vault: Gives the secrets of a trade.
             device: Where tests are computed: the CPU, or one of PyTorch's devices.
+            engine: Computes them.
         """
         self._actor = actor
         self._market = actor.market
@@ -43,6 +52,7 @@ class Answering:
         self._conduct = conduct
         self._vault = vault
         self._device = device
+        self._engine = engine
 
     def answer(self, trade_id: int) -> None:
         """Evaluate the encrypted test and answer it; the fee is earned. Check it before it is parsed.
@@ -87,23 +97,39 @@ class Answering:
         vault = self._vault(trade.trade_id)
         if vault.has(ANSWERED) and vault.read(ANSWERED) == session.digest:
             return vault.map(RESPONSE)
-        request = self._receive_request(trade, session.request_digest)
-        with vault.staged(RESPONSE) as path, self._actor.working("evaluate"):
-            response = he.evaluate(
-                self._goods.plan,
-                self._conduct.tested_model(self._goods.package),
-                request,
-                trade.samples,
-                lambda done, total: self._actor.progress("evaluate", done, total),
-                path,
-                device=self._device,
-                context=self._actor.request_context(trade.listing_id, trade.buyer),
-            )
+        if not (vault.has(REQUEST_WHOLE) and vault.read(REQUEST_WHOLE) == session.request_digest):
+            self._receive_request(trade, session.request_digest)
+            vault.write(REQUEST_WHOLE, session.request_digest)
+        job = EvaluationJob(
+            key=session.digest,
+            account=trade.buyer,
+            package=self._goods.package.folder,
+            request=vault.path(REQUEST),
+            response=vault.path(RESPONSE),
+            samples=trade.samples,
+            context=self._actor.request_context(trade.listing_id, trade.buyer),
+            device=self._device,
+        )
+        self._engine.evaluate(job, lambda: self._evaluate(job, vault))
         vault.write(ANSWERED, session.digest)
         vault.forget(REQUEST)
-        return response
+        return vault.map(RESPONSE)
 
-    def _receive_request(self, trade: Trade, digest: bytes) -> memoryview:
+    def _evaluate(self, job: EvaluationJob, vault: Vault) -> None:
+        """Evaluate a request in this process."""
+        with vault.staged(RESPONSE) as path, self._actor.working("evaluate"):
+            he.evaluate(
+                self._goods.plan,
+                self._conduct.tested_model(self._goods.package),
+                vault.map(REQUEST),
+                job.samples,
+                lambda done, total: self._actor.progress("evaluate", done, total),
+                path,
+                device=job.device,
+                context=job.context,
+            )
+
+    def _receive_request(self, trade: Trade, digest: bytes) -> None:
         """Copy the request into a file of the seller's own: its sender can change that in the mailbox at any time."""
         limit_bytes = request_limit_bytes(self._goods.plan, trade.samples)
         path = self._vault(trade.trade_id).path(REQUEST)
@@ -120,4 +146,3 @@ class Answering:
         label = self._actor.label(Kind.REQUEST, digest)
         request = self._actor.mailbox.take(label, trade.buyer, limit_bytes, copy)
         self._actor.note(EntryKind.REQUEST_RECEIVED, trade_id=trade.trade_id, details={"bytes": len(request)})
-        return request

@@ -52,6 +52,8 @@ DELIVERED: Final = "delivered.npz"
 """The model's tensors, once they have passed every check."""
 
 # Of a seller's trade, in the order in which they are written.
+REQUEST_WHOLE: Final = "request.digest"
+"""Digest of the copied request; once the copy is whole."""
 RESPONSE: Final = Kind.RESPONSE.value
 """The response to the encrypted test; made once, before the answer is sent."""
 ANSWERED: Final = "response.request"

@@ -12,6 +12,7 @@ from trader.delivery import ciphertext_tree, encrypt_artifact, generate_key, key
 from trader.errors import NotYetError, RequestError
 from trader.exchange import Context, Kind, Purpose, seal
 from trader.package import DamagedPackageError
+from trader.parties.engine import ProofJob
 from trader.parties.filenames import CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
 from trader.parties.messages import Order, order_limit_bytes
 from trader.trade import Proven, Purchased
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trader.chain.market import Trade
     from trader.parties.actor import Actor
     from trader.parties.conduct import SellerConduct
+    from trader.parties.engine import Engine
     from trader.parties.goods import Goods
     from trader.parties.vault import Vault
 
@@ -38,6 +40,7 @@ class Proving:
         conduct: SellerConduct,
         vault: Callable[[int], Vault],
         require_spare_time: Callable[[Trade], None],
+        engine: Engine,
     ) -> None:
         """Set up the proofs of one seller.
 
@@ -47,6 +50,7 @@ class Proving:
             conduct: How it behaves.
             vault: Gives the secrets of a trade.
             require_spare_time: Raises TooLateError where too little time is left for a proof to be mined.
+            engine: Makes proofs.
         """
         self._actor = actor
         self._market = actor.market
@@ -54,6 +58,8 @@ class Proving:
         self._conduct = conduct
         self._vault = vault
         self._require_spare_time = require_spare_time
+        self._engine = engine
+        self._orders: dict[tuple[int, bytes], Order] = {}
 
     def prove(self, trade_id: int) -> None:
         """Prove the buyer's audit samples, lock the bond, and deliver the encrypted model.
@@ -72,13 +78,14 @@ class Proving:
         self._require_proof_fee(trade)
         self._require_listed_package(trade)
         purchase = self._market.event(trade_id, Purchased)
-        order = self._receive_order(trade, purchase)
-        proof = self._make_proof(trade_id, purchase.input_commitment, order)
+        order = self._order(trade, purchase)
+        proof = self._make_proof(trade, purchase.input_commitment, order)
         offer = self._encrypt_model(trade_id, purchase, order, proof)
         bond_wei = self._market.listing(trade.listing_id).terms.bond_wei
         self._require_spare_time(trade)  # proving took its time
         account = self._actor.account
         self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, bond_wei))
+        del self._orders[trade_id, purchase.input_commitment]
         self.send_model(trade_id)
 
     def send_model(self, trade_id: int) -> bool:
@@ -122,6 +129,13 @@ class Proving:
             )
         self._conduct.check_deliverable(self._goods.package)
 
+    def _order(self, trade: Trade, purchase: Purchased) -> Order:
+        """Return the buyer's audit samples, received and checked once while they are proven."""
+        key = trade.trade_id, purchase.input_commitment
+        if key not in self._orders:
+            self._orders[key] = self._receive_order(trade, purchase)
+        return self._orders[key]
+
     def _receive_order(self, trade: Trade, purchase: Purchased) -> Order:
         """Take the buyer's audit samples, once they are those of its input commitment."""
         label = self._actor.label(Kind.AUDIT_INPUTS, purchase.input_commitment, trade.trade_id)
@@ -156,18 +170,21 @@ class Proving:
 
     # ------------------------------------------------------------------------------------------ proof and delivery
 
-    def _make_proof(self, trade_id: int, commitment: bytes, order: Order) -> Proof:
+    def _make_proof(self, trade: Trade, commitment: bytes, order: Order) -> Proof:
         """Return the trade's proof, made once and counted in the package's budget."""
-        budget = self._goods.package.budget
+        budget, goods, inputs = self._goods.package.budget, self._goods, order.inputs
         budget.count(self.proven_statements())
-        with self._actor.working("prove"):
-            return budget.publish(self._statement(trade_id, commitment), lambda: self._prove(trade_id, order))
+        statement, context = self._statement(trade.trade_id, commitment), self._market.proof_context(trade.trade_id)
+        job = ProofJob(statement, trade.buyer, goods.package.folder, goods.folder, inputs.samples, inputs.salt, context)
+        return budget.publish(statement, lambda: self._engine.prove(job, lambda: self._prove(job)))
 
-    def _prove(self, trade_id: int, order: Order) -> Proof:
-        """Prove what the package's parameters give for the buyer's audit samples, in the context of the trade."""
-        goods, inputs, context = self._goods, order.inputs, self._market.proof_context(trade_id)
-        parameters = goods.package.canonical.tensors
-        return prove(goods.circuit, inputs.samples, inputs.salt, parameters, goods.srs, context=context)
+    def _prove(self, job: ProofJob) -> Proof:
+        """Prove in this process what the package's parameters give for the buyer's audit samples."""
+        goods = self._goods
+        with self._actor.working("prove"):
+            return prove(
+                goods.circuit, job.samples, job.salt, goods.package.canonical.tensors, goods.srs, context=job.context
+            )
 
     def _encrypt_model(self, trade_id: int, purchase: Purchased, order: Order, proof: Proof) -> ProofOffer:
         """Encrypt the model, keep it sealed to the buyer, and return what is offered on the chain."""

@@ -18,6 +18,7 @@ from trader.package import ProofBudgetError
 from trader.parties.actor import Step
 from trader.parties.answering import Answering
 from trader.parties.conduct import HONEST_SELLER
+from trader.parties.engine import HERE
 from trader.parties.filenames import REFUSED
 from trader.parties.goods import Goods
 from trader.parties.key_release import KeyRelease
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from trader.package import SellerPackage
     from trader.parties.actor import Equipment
     from trader.parties.conduct import SellerConduct
+    from trader.parties.engine import Engine
     from trader.parties.offer import Offer
     from trader.trade import Event
 
@@ -59,6 +61,7 @@ class Seller(Party):
         device: str = "cpu",
         policy: SellerPolicy = SellerPolicy(),  # noqa: B008 - frozen
         conduct: SellerConduct = HONEST_SELLER,
+        engine: Engine = HERE,
     ) -> None:
         """Take the folder, and get everything ready.
 
@@ -68,6 +71,7 @@ class Seller(Party):
             device: Where encrypted tests are computed: the CPU, or one of PyTorch's devices, `cuda` for instance.
             policy: The time that it leaves itself before deadlines.
             conduct: How it behaves where it could cheat.
+            engine: Evaluates and proves.
 
         Raises:
             PartyFolderError: Another process works in the folder, or it belongs to another account.
@@ -77,8 +81,8 @@ class Seller(Party):
         self.policy = policy
         self.goods = conduct.listed_goods(Goods(package, self.folder))
         self.key_release = KeyRelease(self.actor, policy, conduct, self.vault)
-        self.proving = Proving(self.actor, self.goods, conduct, self.vault, self.key_release.require_spare_time)
-        self._answering = Answering(self.actor, self.goods, conduct, self.vault, device)
+        self.proving = Proving(self.actor, self.goods, conduct, self.vault, self.key_release.require_spare_time, engine)
+        self._answering = Answering(self.actor, self.goods, conduct, self.vault, device, engine)
         self._check_owner = conduct.check_owner
         self._too_late: set[int] = set()
         self.moves = {
