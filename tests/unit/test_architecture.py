@@ -109,6 +109,7 @@ trader.chain: errors files trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
 trader.parties: errors files trade model he exchange package delivery chain verify
+trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
 trader.report: trade
 trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
@@ -166,7 +167,7 @@ def test_imports_point_down(path: Path) -> None:
         ("web3", ("trader/chain/", "contracts/", "ledger/")),
         ("eth_tester", ("trader/chain/",)),
         ("solcx", ("contracts/compiler.py",)),
-        ("sqlalchemy", ("ledger/",)),
+        ("sqlalchemy", ("ledger/", "trader/jobs/", "trader/service/")),
         ("typer", ("trader/cli/",)),
         ("onnxruntime", ("trader/model/original.py", "trader/demo/")),
     ],

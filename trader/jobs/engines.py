@@ -1,0 +1,76 @@
+"""Engines that ask others to do the work (`trader.parties.engine`): worker processes through a queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trader.errors import EnvironmentFaultError, NotYetError, RequestError
+from trader.jobs.queue import DONE, FAILED, RUNNING, JobQueue
+from trader.jobs.tasks import EVALUATE, PROVE, decode_proof, encode_evaluation, encode_proof_job
+from trader.jobs.worker import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trader.parties.engine import EvaluationJob, ProofJob
+    from zk import Proof
+
+
+class QueueEngine:
+    """Has jobs done by whoever works on a queue."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+
+    def evaluate(self, job: EvaluationJob, here: Callable[[], None]) -> None:  # noqa: ARG002 - workers do it
+        """See to it that the response is written; raises as `Engine.evaluate`."""
+        written = self._result(job.key, EVALUATE, job.account, encode_evaluation(job))
+        put_in_place(Path(written.decode()), job.response)
+        self._queue.forget(job.key)
+
+    def prove(self, job: ProofJob, here: Callable[[], Proof]) -> Proof:  # noqa: ARG002 - workers do it
+        """Return the proof; raises as `Engine.prove`.
+
+        It stays with the queue until the next run: a proof whose transaction fails is wanted again.
+        """
+        return decode_proof(self._result(job.key, PROVE, job.account, encode_proof_job(job)))
+
+    def _result(self, key: bytes, task: str, account: str, payload: bytes) -> bytes:
+        job = self._queue.ask(key, task, account, payload)
+        if job.state == DONE:
+            return job.result
+        if job.state == FAILED:
+            self._queue.forget(key)  # so that it is tried again, if it is asked for again
+            raise failure(task, job.result)
+        raise NotYetError(in_progress(task, running=job.state == RUNNING))
+
+
+def put_in_place(written: Path, response: Path) -> None:
+    """Give a worker's file its name; what lost workers have left of others is removed.
+
+    Raises:
+        EnvironmentFaultError: It is gone, or can't be moved.
+    """
+    try:
+        if written.exists():
+            written.replace(response)
+        elif not response.exists():
+            raise EnvironmentFaultError(f"the response {written} is gone: it is made again.")
+        for left in response.parent.glob(f".{response.name}.????????"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentFaultError(f"{response} can't be written: {error.strerror}. Make room.") from error
+
+
+def failure(task: str, reason: bytes) -> RequestError | EnvironmentFaultError:
+    """Return what to raise where a worker could not do something, given what it says."""
+    if reason.startswith(REFUSED):
+        return RequestError(reason.removeprefix(REFUSED).decode(errors="replace"))
+    return EnvironmentFaultError(f"a worker could not {task}: {reason.decode(errors='replace')}.")
+
+
+def in_progress(task: str, *, running: bool) -> str:
+    """Say that something is under way."""
+    what = "encrypted test" if task == EVALUATE else "proof"
+    return f"the {what} is being computed" if running else f"the {what} waits for a worker"
