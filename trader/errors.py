@@ -8,6 +8,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── IllegalMoveError           the event is not one that this role may cause in this state
     │   │   ├── TooLateError             it may, but a secret would leave with too little time to spare
     │   │   └── NotYetError              what other trades take up now is missing, and may come back
+    │   ├── QuantityError              a text or a number is no exact amount of money, or no span of time
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -47,6 +48,10 @@ class TooLateError(IllegalMoveError):
 
 class NotYetError(IllegalMoveError):
     """Other trades take up now what this move needs, and may give it back: ask again until the deadline."""
+
+
+class QuantityError(CallerError):
+    """A text or a number is no amount of money or span of time that can be said exactly; nothing has happened."""
 
 
 class PolicyError(CallerError):
