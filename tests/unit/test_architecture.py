@@ -85,6 +85,7 @@ ledger.indexing: errors entries storage log reading
 trader.errors:
 trader.files: errors
 trader.amounts: errors
+trader.artifacts: errors files
 trader.trade:
 trader.model: errors
 trader.he.types:
