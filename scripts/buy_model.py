@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ledger import AuditLog
-from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account
+from trader import Buyer, BuyerPolicy, Chain, Equipment, Market, TestResult, load_account, open_mailbox
 from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
 from trader.parties.driving import buy
@@ -31,7 +31,8 @@ def main() -> None:
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
-        equipment = Equipment(market, account, Mailbox.at(arguments.exchange), log, arguments.folder, observe=print)
+        mailbox = open_mailbox(arguments.exchange, account)
+        equipment = Equipment(market, account, mailbox, log, arguments.folder, observe=print)
         policy = BuyerPolicy(rounded_circuits=arguments.rounded_circuits, development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
         listing = buyer.verify_listing()
@@ -68,7 +69,7 @@ def parse_arguments() -> argparse.Namespace:
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )
     parser.add_argument("--keyfile", type=Path, required=True, help="the buyer's account")
-    parser.add_argument("--exchange", required=True, help="URL of the folder shared with the seller: file://…")
+    parser.add_argument("--exchange", required=True, help="where the seller is reached: file://… or https://…")
     parser.add_argument("--folder", type=Path, default=Path("buyer"), help="the buyer's own folder")
     parser.add_argument("--data", type=Path, required=True, help="test samples: .csv, .npy or .npz")
     parser.add_argument("--labels", type=Path, required=True, help="their true classes")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from contracts import Windows
 from ledger import AuditLog
-from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account
+from trader import Chain, Equipment, Market, Offer, Seller, SellerPackage, load_account, open_mailbox
 from trader.parties.driving import serve
 
 ETHER = 10**18
@@ -36,7 +36,7 @@ def main() -> None:
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
-        mailbox = Mailbox.at(package.manifest.endpoint)
+        mailbox = open_mailbox(package.manifest.endpoint)
         seller = Seller(package, Equipment(market, account, mailbox, log, arguments.folder, observe=print))
         listing_id = seller.list_model(
             Offer(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trader.chain.accounts import create_account, load_account, save_account
     from trader.chain.market import Market
     from trader.errors import TraderError
-    from trader.exchange import Mailbox
+    from trader.exchange import Mailbox, open_mailbox
     from trader.package import PrepareOptions, SellerPackage, prepare
     from trader.parties.actor import Equipment, Step
     from trader.parties.buyer import Buyer
@@ -48,6 +48,7 @@ __all__ = [
     "TraderError",
     "create_account",
     "load_account",
+    "open_mailbox",
     "prepare",
     "save_account",
 ]
@@ -58,6 +59,7 @@ _MODULES = {
     "Chain": "trader.chain",
     "Equipment": "trader.parties.actor",
     "Mailbox": "trader.exchange",
+    "open_mailbox": "trader.exchange",
     "Market": "trader.chain.market",
     "Offer": "trader.parties.offer",
     "PrepareOptions": "trader.package",

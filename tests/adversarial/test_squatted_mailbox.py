@@ -15,7 +15,7 @@ from tests.simulators.trusting import TrustingMailbox
 from trader.chain import Chain
 from trader.errors import EnvironmentFaultError
 from trader.exchange import Kind, Label, TransferError
-from trader.exchange import mailbox as transfer
+from trader.exchange import folder as transfer
 from trader.exchange.signing import TRAILER_BYTES, sign_trailer
 from trader.trade import Answered, Proven, Purchased, Role, SessionOpened, State
 from zk.binding.merkle import keccak256

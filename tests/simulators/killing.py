@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import AuditLog
 from trader.chain import Chain
-from trader.exchange import Mailbox
+from trader.exchange import FolderMailbox
 from trader.parties.vault import Vault
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def _name(function: ContractFunction) -> str:
 
 POINTS: list[tuple[type, str, Callable[..., str]]] = [
     (Vault, "write", lambda vault, name, _data: f"{vault.folder.name}/{name}"),
-    (Mailbox, "reserve", lambda _mailbox, label: label.kind.value),
-    (Mailbox, "put", lambda _mailbox, label, _message, _account: label.kind.value),
+    (FolderMailbox, "reserve", lambda _mailbox, label: label.kind.value),
+    (FolderMailbox, "put", lambda _mailbox, label, _message, _account: label.kind.value),
     (AuditLog, "append", lambda _log, record: record.kind.value),
     (Chain, "send", lambda _chain, function, *_arguments, **_options: _name(function)),
     (Chain, "resend", lambda _chain, _signed, function: _name(function)),

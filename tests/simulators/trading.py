@@ -29,7 +29,7 @@ from trader.demo.setup import (
     open_market,
 )
 from trader.errors import TraderError
-from trader.exchange import Mailbox, NotDeliveredError
+from trader.exchange import FolderMailbox, NotDeliveredError
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, prepare
 from trader.parties.actor import Equipment, Step
@@ -100,7 +100,7 @@ class Trading:
     seller_policy: SellerPolicy = SellerPolicy()  # noqa: RUF009 - frozen
     policy: BuyerPolicy = POLICY
     stranger_type: type[Squatter] | None = None
-    mailbox_type: type[Mailbox] = Mailbox
+    mailbox_type: type[FolderMailbox] = FolderMailbox
     steps: list[Step] = field(default_factory=list)
     refusals: list[TraderError] = field(default_factory=list)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TypeVar
 
-from trader.exchange import Incoming, Mailbox, TransferError
+from trader.exchange import FolderMailbox, Incoming, TransferError
 from trader.exchange.signing import TRAILER_BYTES
 from zk.binding.merkle import keccak256
 
@@ -30,7 +30,7 @@ class Unchecked(Incoming):
         return self.file.read(self.size_bytes)
 
 
-class TrustingMailbox(Mailbox):
+class TrustingMailbox(FolderMailbox):
     """Write once, read whatever lies there."""
 
     def reserve(self, label: Label) -> None:

@@ -32,7 +32,7 @@ from trader.demo.setup import (
 from trader.demo.summary import DemoReport, Ending, make_report
 from trader.demo.training import DemoModel, train_demo_model
 from trader.errors import CallerError, ListingError, PeerFaultError, PolicyError, TransactionRefusedError
-from trader.exchange import Mailbox
+from trader.exchange import FolderMailbox
 from trader.files import write_file
 from trader.he import HeError, charged_samples
 from trader.model.manifest import ModelCard
@@ -103,7 +103,7 @@ def run_demo(
     market, accounts = _open_market(chain, wallets or Wallets())
     package = _prepare(trained, accounts[Role.SELLER].address, out, timeline)
     with AuditLog.open(out / AUDIT_LOG) as log:
-        mailbox = Mailbox(out / MAILBOX)
+        mailbox = FolderMailbox(out / MAILBOX)
         equip = partial(_equip, market, mailbox, log, timeline)
         seller = Seller(package, equip(accounts[Role.SELLER], out / "seller"), conduct=played.seller)
         before = {role: chain.balance(account.address) for role, account in accounts.items()}
@@ -140,7 +140,7 @@ def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> 
         buyer_quota_samples=charged_samples(len(trained.test_samples)) + AUDIT_SAMPLES,
         fee_wei=ANSWER_FEE_WEI,
         seller=seller,
-        endpoint=Mailbox(out / MAILBOX).endpoint,
+        endpoint=FolderMailbox(out / MAILBOX).endpoint,
         insist=True,  # so small a model is given away by its whole test set: fine for a demo
     )
     return prepare(model, out / "package", options, password=_PASSWORD, calibration=calibration, step=timeline.say)
@@ -156,7 +156,7 @@ def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, Loc
 
 
 def _equip(
-    market: Market, mailbox: Mailbox, log: AuditLog, timeline: Timeline, account: LocalAccount, folder: Path
+    market: Market, mailbox: FolderMailbox, log: AuditLog, timeline: Timeline, account: LocalAccount, folder: Path
 ) -> Equipment:
     return Equipment(market, account, mailbox, log, folder, timeline.observe, timeline.progress)
 

@@ -14,7 +14,7 @@ from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from trader.chain.market import Market
-    from trader.exchange import Mailbox
+    from trader.exchange import FolderMailbox
 
 FLOOD_FILES = 1_000
 _JUNK = b"a stranger was here" * 50
@@ -29,7 +29,7 @@ class Squatter:
         attacked: Names of the messages that it got at.
     """
 
-    def __init__(self, market: Market, mailbox: Mailbox) -> None:
+    def __init__(self, market: Market, mailbox: FolderMailbox) -> None:
         self.attacked: list[str] = []
         self._market = market
         self._root = mailbox.root

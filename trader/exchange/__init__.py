@@ -1,7 +1,7 @@
 """How messages travel between the two parties: whose they are, who can read them, and where they lie meanwhile.
 
-`Mailbox` carries messages, each with its `Label` and signed by its sender; what only the receiver may read is in an
-envelope (`seal`, `EncryptionKey`), as are the `AuditInputs` that a buyer sends its seller.
+A `Mailbox` (`open_mailbox`) carries messages, each with its `Label` and signed by its sender; what only the receiver
+may read is in an envelope (`seal`, `EncryptionKey`), as are the `AuditInputs` that a buyer sends its seller.
 """
 
 from trader.exchange.audit_inputs import AuditInputs
@@ -16,7 +16,8 @@ from trader.exchange.errors import (
     SkippedMessageError,
     TransferError,
 )
-from trader.exchange.mailbox import Incoming, Mailbox
+from trader.exchange.folder import FolderMailbox
+from trader.exchange.mailbox import Incoming, Mailbox, open_mailbox
 from trader.exchange.signing import Kind, Label
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "EncryptionKey",
     "EnvelopeError",
     "ExchangeError",
+    "FolderMailbox",
     "Incoming",
     "KeyFileError",
     "Kind",
@@ -36,5 +38,6 @@ __all__ = [
     "Purpose",
     "SkippedMessageError",
     "TransferError",
+    "open_mailbox",
     "seal",
 ]

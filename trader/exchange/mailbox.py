@@ -1,70 +1,38 @@
 """Mailboxes: how packages, requests, responses and models travel between seller and buyer.
 
-This one is a shared folder into which *anyone* may write: one file per message, `root/<label.name>`, its trailer signed
-by the account that sends it (`trader.exchange.signing`). A reader opens exactly the names that its trades have and
-never lists the folder, so however many files lie there, they cost it nothing. What is read of one message, per step:
+`Mailbox` is what a party uses; `open_mailbox` makes the one that a URL names:
 
-- nothing beyond its status, while what lies there is what was skipped the last time (it is looked at again after
-  `LOOK_AGAIN_SECONDS`, in case a file system shows old status);
-- its trailer, if what lies there has no more than the bytes that the message may have;
-- its bytes, if the trailer is the counterparty's own for this very label. Whoever puts such a trailer after other bytes
-  costs at most one reading of them for each time they change; a look or delivery that took longer than
-  `QUICK_SECONDS` is followed by a pause of `PAUSE_RATIO` times as long, for this message alone.
+- `file://`: a folder that both parties reach and anyone may write to (`trader.exchange.folder`);
+- `http(s)://`: the seller's service, as a buyer uses it (`trader.exchange.http`).
 
-A sender reserves a message's name before it tells anybody the anchor in it (`Mailbox.reserve`), and puts the
-message in the place of whatever lies there, again whenever that has changed (`Mailbox.needs_delivery`). So in a
-folder in which users can't remove each other's files (mode 1777, as /tmp) a stranger can stop nothing. In any other one
-who removes messages faster than they are read can: the escrow's deadlines are for that, and for counterparties that
-don't deliver.
+The seller's own side of its service is `trader.service.store`. Whichever it is, it is not trusted: what a reader
+takes carries its sender's signature for this very label (`trader.exchange.signing`), and whatever else lies in a
+message's place is skipped.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import time
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from urllib.parse import urlsplit
 
 from Crypto.Hash import keccak
 
-from trader.errors import EnvironmentFaultError, TraderError
-from trader.exchange.errors import MailboxFaultError, NotDeliveredError, SkippedMessageError, TransferError
-from trader.exchange.shared_folder import SHARED_MODE, open_plain, reserve_name, write_over
-from trader.exchange.signing import TRAILER_BYTES, Label, read_trailer, sign_trailer
+from trader.exchange.errors import SkippedMessageError
 from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from eth_account.signers.local import LocalAccount
 
+    from trader.exchange.signing import Label
+
 T = TypeVar("T")
 
-LOOK_AGAIN_SECONDS = 60.0
-QUICK_SECONDS = 1.0
-PAUSE_RATIO = 9
-_PIECE_BYTES = 1 << 20
-_FAULTS = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ESTALE})
-"""Errors of reading that are the machine's. All others can be brought about by what somebody puts in a file's place."""
-
-
-class Identity(NamedTuple):
-    """Which file it is, and whether it has been written to since."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Identity:
-        """Return the identity of a file with this status."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+PIECE_BYTES = 1 << 20
+"""As much of a message is in memory at once where it is only passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,103 +63,47 @@ class Incoming:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class _Skipped:
-    """What was skipped, and why."""
-
-    identity: Identity
-    reason: str
-    look_again_at: float
-
-
-class Mailbox:
-    """A shared folder, as one party uses it.
-
-    Attributes:
-        root: The folder; made when the first message is put. It is the user's own choice and may be a link.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._delivered: dict[str, Identity] = {}
-        # By name and sender: two trades may have one name for their requests, if somebody copies a digest.
-        self._skipped: dict[tuple[str, str], _Skipped] = {}
-        self._pauses: dict[tuple[str, str, str], float] = {}
-
-    @classmethod
-    def at(cls, endpoint: str) -> Mailbox:
-        """Return the mailbox at a manifest's endpoint, a `file://` URL.
-
-        Raises:
-            TransferError: Another scheme, a remote host, or not an absolute path.
-        """
-        parts = urlsplit(endpoint)
-        path = unquote(parts.path)
-        if parts.scheme != "file" or parts.netloc or not path.startswith("/") or "\0" in path:
-            raise TransferError(f"the endpoint {endpoint!r} is not a local folder: expected file:///path/to/folder")
-        return cls(Path(path))
+class Mailbox(ABC):
+    """Where a party leaves messages for its counterparties, and takes theirs."""
 
     @property
+    @abstractmethod
     def endpoint(self) -> str:
-        """The `file://` URL for the manifest."""
-        return self.root.absolute().as_uri()
+        """The URL for the manifest, from which `open_mailbox` makes a buyer's mailbox."""
 
     # ------------------------------------------------------------------------------------------------------ sending
 
+    @abstractmethod
     def reserve(self, label: Label) -> None:
-        """Take a message's name before others learn it, with an empty file; what has the name already is left.
+        """Take a message's name before others learn it; what has the name already is left.
 
         Raises:
-            MailboxFaultError: The folder can't be written.
+            MailboxFaultError: Nothing can be written.
         """
-        with self._writing(label) as directory:
-            reserve_name(directory, label.name)
 
+    @abstractmethod
     def needs_delivery(self, label: Label) -> bool:
-        """Return whether a message does not lie there as this process left it; costs a look at the file's status."""
-        if self._pausing("send", label):
-            return False
-        left = self._delivered.get(label.name)
-        return left is None or left != self._identity(label)
+        """Return whether a message does not lie there as this process left it; cheap, as it is asked at each step."""
 
+    @abstractmethod
     def holds(self, label: Label, sender: str, limit_bytes: int) -> bytes | None:
-        """Return the digest of the sender's message if it lies there, whole and of at most `limit_bytes`; else None."""
-        try:
-            with self._pacing("send", label), self._open(label) as file:
-                status = os.fstat(file.fileno())
-                if status.st_size > limit_bytes + TRAILER_BYTES:
-                    return None
-                digest = read_trailer(label, _trailer(file, status.st_size), sender)
-                if _keccak_of(file, status.st_size - TRAILER_BYTES) != digest:
-                    return None
-        except TransferError:
-            return None
-        self._delivered[label.name] = Identity.of(status)
-        return digest
+        """Return the keccak256 of the sender's message if it lies there, whole and of at most `limit_bytes`."""
 
+    @abstractmethod
     def put(self, label: Label, message: bytes | memoryview, account: LocalAccount) -> bool:
-        """Deliver a message, unless it lies there whole; anything else that has its name is replaced.
+        """Deliver a message, unless it lies there whole.
 
         Returns:
             Whether it had to be written.
 
         Raises:
-            MailboxFaultError: The folder can't be written, or does not let us replace what another user put there.
+            MailboxFaultError: It can't be written now; it is tried again.
+            TransferError: It is refused.
         """
-        digest = keccak256(message)
-        if self.holds(label, account.address, len(message)) == digest:
-            return False
-        pieces = (message, sign_trailer(label, digest, account))
-        with self._pacing("send", label), self._writing(label) as directory:
-            self._delivered[label.name] = Identity.of(write_over(directory, label.name, pieces, SHARED_MODE))
-        return True
 
     # ---------------------------------------------------------------------------------------------------- receiving
 
-    def get(self, label: Label, sender: str, limit_bytes: int) -> bytes:
-        """Take a message that has arrived; as `take` with all of its bytes."""
-        return self.take(label, sender, limit_bytes, lambda message: message.read())
-
+    @abstractmethod
     def take(self, label: Label, sender: str, limit_bytes: int, read: Callable[[Incoming], T]) -> T:
         """Take a message that has arrived from its sender.
 
@@ -204,118 +116,40 @@ class Mailbox:
 
         Raises:
             NotDeliveredError: It has not arrived; SkippedMessageError, a subclass, where something else lies there.
-            MailboxFaultError: The folder can't be read.
+            MailboxFaultError: Nothing can be read now; it is tried again.
             EnvironmentFaultError: From `read`, which is tried again.
         """
-        with self._open(label) as file:
-            size_bytes = os.fstat(file.fileno()).st_size - TRAILER_BYTES
-            if size_bytes > limit_bytes:
-                text = f"what lies there for the {label} has {size_bytes} bytes, more than the {limit_bytes} allowed"
-                raise SkippedMessageError(text)
-            identity = Identity.of(os.fstat(file.fileno()))
-            self._raise_if_skipped(label, sender, identity)
-            try:
-                with self._pacing("read", label, sender):
-                    digest = read_trailer(label, _trailer(file, size_bytes + TRAILER_BYTES), sender)
-                    return read(Incoming(file, size_bytes, digest))
-            except EnvironmentFaultError:
-                raise
-            except TraderError as error:
-                known = isinstance(error, SkippedMessageError) and str(label) in str(error)
-                reason = str(error) if known else f"what lies there for the {label} is not it: {error}"
-                self._skipped[label.name, sender] = _Skipped(identity, reason, time.monotonic() + LOOK_AGAIN_SECONDS)
-                raise SkippedMessageError(reason) from error
 
-    def _raise_if_skipped(self, label: Label, sender: str, identity: Identity) -> None:
-        skipped = self._skipped.get((label.name, sender))
-        if skipped is None:
-            return
-        if self._pausing("read", label, sender) or (
-            skipped.identity == identity and time.monotonic() < skipped.look_again_at
-        ):
-            raise SkippedMessageError(skipped.reason)
-
-    # ------------------------------------------------------------------------------------------------------- inside
-
-    def _pausing(self, work: str, label: Label, sender: str = "") -> bool:
-        return time.monotonic() < self._pauses.get((work, label.name, sender), 0.0)
-
-    @contextmanager
-    def _pacing(self, work: str, label: Label, sender: str = "") -> Iterator[None]:
-        """Around work on one message: if that takes long, the next has to wait."""
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            took = time.monotonic() - begin
-            if took > QUICK_SECONDS:
-                self._pauses[work, label.name, sender] = time.monotonic() + PAUSE_RATIO * took
-
-    def _identity(self, label: Label) -> Identity | None:
-        try:
-            return Identity.of((self.root / label.name).lstat())
-        except OSError:
-            return None
-
-    @contextmanager
-    def _open(self, label: Label) -> Iterator[BinaryIO]:
-        """Yield the file that lies there for a message.
-
-        Raises:
-            NotDeliveredError: There is none, or it is reserved only; SkippedMessageError where it can't be one.
-            MailboxFaultError: The folder can't be read.
-        """
-        try:
-            with self._directory() as directory, os.fdopen(open_plain(directory, label.name), "rb") as file:
-                if not os.fstat(file.fileno()).st_size:
-                    raise NotDeliveredError(f"the {label} has not arrived in {self.root}")
-                yield file
-        except FileNotFoundError as error:
-            raise NotDeliveredError(f"the {label} has not arrived in {self.root}") from error
-        except OSError as error:
-            text = error.strerror or str(error)
-            if error.errno in _FAULTS:
-                raise MailboxFaultError(f"the folder {self.root} can't be read: {text}. Trying again.") from error
-            raise SkippedMessageError(f"what lies there for the {label} can't be opened: {text}") from error
-
-    @contextmanager
-    def _writing(self, label: Label) -> Iterator[int]:
-        """Yield the folder's descriptor, to write a message.
-
-        Raises:
-            MailboxFaultError: The folder can't be written.
-        """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with self._directory() as directory:
-                yield directory
-        except OSError as error:
-            raise MailboxFaultError(
-                f"the {label} can't be put into {self.root}: {error.strerror}. Nothing is lost: make room, or let this "
-                "user write and replace files there; it is tried again."
-            ) from error
-
-    @contextmanager
-    def _directory(self) -> Iterator[int]:
-        directory = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            yield directory
-        finally:
-            os.close(directory)
+    def get(self, label: Label, sender: str, limit_bytes: int) -> bytes:
+        """Take a message that has arrived; as `take` with all of its bytes."""
+        return self.take(label, sender, limit_bytes, lambda message: message.read())
 
 
-def _trailer(file: BinaryIO, size_bytes: int) -> bytes:
-    """Return the last bytes of a file of this size; the file then stands at its beginning."""
-    file.seek(max(0, size_bytes - TRAILER_BYTES))
-    trailer = file.read(TRAILER_BYTES)
-    file.seek(0)
-    return trailer
+def open_mailbox(endpoint: str, account: LocalAccount | None = None, *, plain_http: bool = False) -> Mailbox:
+    """Return the mailbox at a manifest's endpoint, as a buyer uses it.
+
+    Args:
+        endpoint: `file:///path/to/folder` or `https://host[:port][/path]`.
+        account: Signs requests to a service; without one only packages can be read there.
+        plain_http: Whether `http://` is allowed to other machines than this one: everybody on the way sees who trades.
+
+    Raises:
+        TransferError: The URL is none of these.
+    """
+    # Each brings its libraries along, and a party uses one of them.
+    if urlsplit(endpoint).scheme in ("http", "https"):
+        from trader.exchange.http import HttpMailbox
+
+        return HttpMailbox(endpoint, account, plain_http=plain_http)
+    from trader.exchange.folder import FolderMailbox
+
+    return FolderMailbox.at(endpoint)
 
 
-def _keccak_of(file: BinaryIO, count: int) -> bytes:
+def keccak_of(file: BinaryIO, count: int) -> bytes:
     """keccak256 of the next bytes, of which no more than a piece is in memory."""
     hasher = keccak.new(digest_bits=256)
-    while count > 0 and (piece := file.read(min(count, _PIECE_BYTES))):
+    while count > 0 and (piece := file.read(min(count, PIECE_BYTES))):
         hasher.update(piece)
         count -= len(piece)
     return hasher.digest()

@@ -16,7 +16,7 @@ from ledger import AuditLog
 from tests.simulators.classifier import FEATURES, write_classifier
 from trader.chain import Chain
 from trader.chain.market import Market
-from trader.exchange import Mailbox
+from trader.exchange import FolderMailbox
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
 from trader.parties.actor import Equipment
@@ -125,7 +125,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
         seller = Seller(
             SellerPackage.read(files.package, PASSWORD),
-            Equipment(market, account, Mailbox(tmp_path / "mailbox"), log, tmp_path / "seller"),
+            Equipment(market, account, FolderMailbox(tmp_path / "mailbox"), log, tmp_path / "seller"),
         )
         listing = seller.list_model(Offer(10**18, 10**17, replace(Windows(*[3600] * 6), dispute_seconds=24 * 3600)))
     verify = ("listing", "verify", listing, "--package", files.public, "--chain", anvil_url, "--development")

@@ -11,15 +11,15 @@ from eth_account import Account
 
 from trader.errors import EnvironmentFaultError, RequestError
 from trader.exchange import (
+    FolderMailbox,
     Kind,
     Label,
-    Mailbox,
     MailboxFaultError,
     NotDeliveredError,
     SkippedMessageError,
     TransferError,
 )
-from trader.exchange import mailbox as transfer
+from trader.exchange import folder as transfer
 from trader.exchange.signing import TRAILER_BYTES, sign_trailer
 from zk.binding.merkle import keccak256
 
@@ -36,7 +36,7 @@ OTHERS = {
 
 @pytest.fixture
 def mailbox(tmp_path):
-    return Mailbox(tmp_path / "box")
+    return FolderMailbox(tmp_path / "box")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_truncated_message_is_skipped_and_put_again(mailbox):
 def test_delivering_again_what_lies_there_writes_nothing(mailbox):
     assert mailbox.put(LABEL, b"message", SENDER)
     assert not mailbox.needs_delivery(LABEL)
-    afresh = Mailbox(mailbox.root)  # as after a crash
+    afresh = FolderMailbox(mailbox.root)  # as after a crash
     assert afresh.needs_delivery(LABEL)
     assert not afresh.put(LABEL, b"message", SENDER)
     assert not afresh.needs_delivery(LABEL)
@@ -309,7 +309,7 @@ def test_the_limit_is_inclusive(mailbox):
 
 def test_a_lost_message_is_recognised_by_its_senders_signature(mailbox):
     mailbox.put(LABEL, b"message", SENDER)
-    afresh = Mailbox(mailbox.root)
+    afresh = FolderMailbox(mailbox.root)
     assert afresh.holds(LABEL, SENDER.address, 7) == keccak256(b"message")
     assert afresh.holds(LABEL, SENDER.address, 6) is None
     assert afresh.holds(LABEL, STRANGER.address, 7) is None
@@ -408,10 +408,10 @@ def test_others_can_read_messages_whatever_the_umask(mailbox):
 
 
 def test_endpoint_is_a_url_that_leads_back(tmp_path):
-    mailbox = Mailbox(tmp_path / "a folder#1")
+    mailbox = FolderMailbox(tmp_path / "a folder#1")
     mailbox.put(LABEL, b"data", SENDER)
     assert mailbox.endpoint.startswith("file:///")
-    assert get(Mailbox.at(mailbox.endpoint)) == b"data"
+    assert get(FolderMailbox.at(mailbox.endpoint)) == b"data"
 
 
 @pytest.mark.parametrize(
@@ -419,8 +419,8 @@ def test_endpoint_is_a_url_that_leads_back(tmp_path):
     ["", "/tmp/box", "https://example.org/box", "file://host/box", "file:relative", "file:///a%00b", "file://"],
 )
 def test_other_endpoints_are_refused(endpoint):
-    with pytest.raises(TransferError, match="is not a local folder"):
-        Mailbox.at(endpoint)
+    with pytest.raises(TransferError, match="is no mailbox"):
+        FolderMailbox.at(endpoint)
 
 
 @pytest.mark.parametrize("change", [{"anchor": bytes(31)}, {"market": "0x" + "ab" * 19}, {"market": "../" * 14}])
