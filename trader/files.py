@@ -71,7 +71,7 @@ def staged_file(path: Path, *, secret: bool = True, replacing: bool = True) -> I
             temporary.replace(path)
         else:
             path.hardlink_to(temporary)  # unlike a rename, refuses to replace
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and not replacing:
             raise
@@ -81,7 +81,7 @@ def staged_file(path: Path, *, secret: bool = True, replacing: bool = True) -> I
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Bring a folder's names to the disk: a file's own sync leaves out the name that it was given."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

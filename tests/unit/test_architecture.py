@@ -84,6 +84,7 @@ ledger.reading: errors entries merkle checkpoint storage log
 ledger.indexing: errors entries storage log reading
 trader.errors:
 trader.files: errors
+trader.artifacts: errors files
 trader.trade:
 trader.model: errors
 trader.he.types:
