@@ -109,8 +109,12 @@ class History:
 
     def find_trades(self, listing_id: int) -> tuple[int, ...]:
         """Find all trades of a listing, oldest first."""
+        return tuple(self._opened_trade(log) for log in self.find_sessions(listing_id))
+
+    def find_sessions(self, listing_id: int) -> Sequence[LogEvent]:
+        """Return the events that opened the sessions of a listing, oldest first."""
         topics = (self._topic(MarketEvent.SESSION_OPENED), None, _number_topic(listing_id))
-        return tuple(self._opened_trade(log) for log in self._logs(topics, self.first_block))
+        return self._logs(topics, self.first_block)
 
     def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
         """Find the input commitments of all proofs about a seller's manifest, by trade; of all its listings."""

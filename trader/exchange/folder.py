@@ -24,16 +24,15 @@ import errno
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from trader.errors import EnvironmentFaultError, TraderError
 from trader.exchange.errors import MailboxFaultError, NotDeliveredError, SkippedMessageError, TransferError
 from trader.exchange.mailbox import Incoming, Mailbox, keccak_of
 from trader.exchange.shared_folder import SHARED_MODE, open_plain, reserve_name, write_over
 from trader.exchange.signing import TRAILER_BYTES, Label, read_trailer, sign_trailer
+from trader.exchange.skipping import Skipping
 from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOK_AGAIN_SECONDS = 60.0
 QUICK_SECONDS = 1.0
 PAUSE_RATIO = 9
 _FAULTS = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ESTALE})
@@ -65,15 +63,6 @@ class Identity(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class _Skipped:
-    """What was skipped, and why."""
-
-    identity: Identity
-    reason: str
-    look_again_at: float
-
-
 class FolderMailbox(Mailbox):
     """A shared folder, as one party uses it.
 
@@ -84,8 +73,7 @@ class FolderMailbox(Mailbox):
     def __init__(self, root: Path) -> None:
         self.root = root
         self._delivered: dict[str, Identity] = {}
-        # By name and sender: two trades may have one name for their requests, if somebody copies a digest.
-        self._skipped: dict[tuple[str, str], _Skipped] = {}
+        self._skipping = Skipping()
         self._pauses: dict[tuple[str, str, str], float] = {}
 
     @classmethod
@@ -181,27 +169,10 @@ class FolderMailbox(Mailbox):
                 text = f"what lies there for the {label} has {size_bytes} bytes, more than the {limit_bytes} allowed"
                 raise SkippedMessageError(text)
             identity = Identity.of(os.fstat(file.fileno()))
-            self._raise_if_skipped(label, sender, identity)
-            try:
-                with self._pacing("read", label, sender):
-                    digest = read_trailer(label, _trailer(file, size_bytes + TRAILER_BYTES), sender)
-                    return read(Incoming(file, size_bytes, digest))
-            except EnvironmentFaultError:
-                raise
-            except TraderError as error:
-                known = isinstance(error, SkippedMessageError) and str(label) in str(error)
-                reason = str(error) if known else f"what lies there for the {label} is not it: {error}"
-                self._skipped[label.name, sender] = _Skipped(identity, reason, time.monotonic() + LOOK_AGAIN_SECONDS)
-                raise SkippedMessageError(reason) from error
-
-    def _raise_if_skipped(self, label: Label, sender: str, identity: Identity) -> None:
-        skipped = self._skipped.get((label.name, sender))
-        if skipped is None:
-            return
-        if self._pausing("read", label, sender) or (
-            skipped.identity == identity and time.monotonic() < skipped.look_again_at
-        ):
-            raise SkippedMessageError(skipped.reason)
+            self._skipping.raise_if_skipped(label, sender, identity, pausing=self._pausing("read", label, sender))
+            with self._skipping.judging(label, sender, identity), self._pacing("read", label, sender):
+                digest = read_trailer(label, _trailer(file, size_bytes + TRAILER_BYTES), sender)
+                return read(Incoming(file, size_bytes, digest))
 
     # ------------------------------------------------------------------------------------------------------- inside
 

@@ -12,6 +12,7 @@ party reads carries the signature of the account that the chain knows as its cou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_keys.exceptions import BadSignature
 
-from trader.exchange.errors import SkippedMessageError
+from trader.exchange.errors import MessageError, SkippedMessageError
 
 if TYPE_CHECKING:
     from eth_account.messages import SignableMessage
@@ -49,6 +50,15 @@ class Kind(Enum):
     MODEL = "model"
 
 
+MAX_NAME_CHARACTERS = 210
+_MAX_NUMBER = 2**63 - 1  # what a column of a database holds; markets count trades from 1
+# One name for one label: numbers have no leading zeros.
+_NAME = re.compile(
+    rf"({'|'.join(kind.value for kind in Kind)})-(0|[1-9][0-9]*)-([0-9a-f]{{40}})-(0|[1-9][0-9]*)-([0-9a-f]{{64}})",
+    re.ASCII,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """Which message.
@@ -75,9 +85,24 @@ class Label:
 
     @property
     def name(self) -> str:
-        """The message's file name, at most 210 characters."""
+        """The message's file name, at most `MAX_NAME_CHARACTERS` of ASCII."""
         market = self.market.lower().removeprefix("0x")
         return f"{self.kind.value}-{self.chain_id}-{market}-{self.trade_id}-{self.anchor.hex()}"
+
+    @classmethod
+    def parse(cls, name: str) -> Label:
+        """Return the label of this name.
+
+        Raises:
+            MessageError: No label has it.
+        """
+        match = _NAME.fullmatch(name)
+        if match is None or len(name) > MAX_NAME_CHARACTERS:
+            raise MessageError("this is no message's name: <kind>-<chain>-<market>-<trade>-<anchor>")
+        kind, chain_id, market, trade_id, anchor = match.groups()
+        if max(int(chain_id), int(trade_id)) > _MAX_NUMBER:
+            raise MessageError("no chain and no trade has such a number as this message's name")
+        return cls(Kind(kind), int(chain_id), f"0x{market}", int(trade_id), bytes.fromhex(anchor))
 
     def __str__(self) -> str:
         """Return the message, to people."""

@@ -18,6 +18,7 @@ from trader.exchange import (
     NotDeliveredError,
     SkippedMessageError,
     TransferError,
+    skipping,
 )
 from trader.exchange import folder as transfer
 from trader.exchange.signing import TRAILER_BYTES, sign_trailer
@@ -225,7 +226,7 @@ def test_what_was_skipped_is_looked_at_again_in_time(mailbox, place, monkeypatch
         raise RequestError("not it")
 
     place.write_bytes(signed(b"message"))
-    monkeypatch.setattr(transfer, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(skipping, "LOOK_AGAIN_SECONDS", 0.05)
     for _ in range(2):
         with pytest.raises(SkippedMessageError, match="not it"):
             mailbox.take(LABEL, SENDER.address, 100, read)
