@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ledger import AuditLog
-from trader import Buyer, BuyerPolicy, Chain, Equipment, Market, TestResult, load_account, open_mailbox
+from trader import Buyer, BuyerPolicy, Chain, Equipment, Market, TestResult, load_account, open_mailbox, unlock_vault
 from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
 from trader.parties.driving import buy
@@ -25,14 +25,15 @@ from trader.verify import UncertainTestError
 def main() -> None:
     """Step the trade to its end and write the bought model."""
     arguments = parse_arguments()
-    account = load_account(arguments.keyfile, os.environ["MODELSEAL_PASSWORD"])
+    password = os.environ["MODELSEAL_PASSWORD"]
+    account = load_account(arguments.keyfile, password)
     chain = Chain.connect(arguments.chain, confirmations=arguments.confirmations)
     market = Market.at(chain, arguments.market, arguments.first_block)
 
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
-        mailbox = open_mailbox(arguments.exchange, account)
-        equipment = Equipment(market, account, mailbox, log, arguments.folder, observe=print)
+        mailbox, key = open_mailbox(arguments.exchange, account), unlock_vault(arguments.folder, password)
+        equipment = Equipment(market, account, mailbox, log, arguments.folder, observe=print, vault_key=key)
         policy = BuyerPolicy(rounded_circuits=arguments.rounded_circuits, development=arguments.development)
         buyer = Buyer(arguments.listing, policy, equipment, decide=lambda test: is_good(test, arguments))
         listing = buyer.verify_listing()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from contracts import Windows
 from ledger import AuditLog
-from trader import Chain, Equipment, Market, Offer, Seller, SellerPackage, load_account, open_mailbox
+from trader import Chain, Equipment, Market, Offer, Seller, SellerPackage, load_account, open_mailbox, unlock_vault
 from trader.parties.desk import serve
 
 ETHER = 10**18
@@ -37,7 +37,9 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with AuditLog.open(arguments.folder / "audit.sqlite") as log:
         mailbox = open_mailbox(package.manifest.endpoint)
-        seller = Seller(package, Equipment(market, account, mailbox, log, arguments.folder, observe=print))
+        key = unlock_vault(arguments.folder, password)
+        equipment = Equipment(market, account, mailbox, log, arguments.folder, observe=print, vault_key=key)
+        seller = Seller(package, equipment)
         listing_id = seller.list_model(
             Offer(
                 price_wei=int(arguments.price * ETHER),

@@ -1,9 +1,11 @@
 """The protocol and its people: seller, buyer, and what they exchange.
 
     market = Market.at(Chain.connect("http://127.0.0.1:8545"), "0x…")
-    seller = Seller(SellerPackage.read(folder, password), Equipment(market, account, mailbox, log, folder))
+    key = unlock_vault(folder, password)
+    equipment = Equipment(market, account, mailbox, log, folder, vault_key=key)
+    seller = Seller(SellerPackage.read(package_folder, password), equipment)
     seller.list_model(Offer(price_wei, bond_wei, windows))
-    buyer = Buyer(listing_id, BuyerPolicy(), Equipment(market, account, mailbox, log, folder))
+    buyer = Buyer(listing_id, BuyerPolicy(), equipment)
     while not buyer.is_over():
         buyer.step(samples)
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from trader.parties.offer import Offer
     from trader.parties.seller import Seller
     from trader.parties.testing import TestResult
+    from trader.parties.vault_key import VaultKey, unlock_vault
     from trader.trade import Role, State
     from trader.verify import BuyerPolicy
 
@@ -46,11 +49,13 @@ __all__ = [
     "Step",
     "TestResult",
     "TraderError",
+    "VaultKey",
     "create_account",
     "load_account",
     "open_mailbox",
     "prepare",
     "save_account",
+    "unlock_vault",
 ]
 
 _MODULES = {
@@ -70,10 +75,12 @@ _MODULES = {
     "Step": "trader.parties.actor",
     "TestResult": "trader.parties.testing",
     "TraderError": "trader.errors",
+    "VaultKey": "trader.parties.vault_key",
     "create_account": "trader.chain.accounts",
     "load_account": "trader.chain.accounts",
     "prepare": "trader.package",
     "save_account": "trader.chain.accounts",
+    "unlock_vault": "trader.parties.vault_key",
 }
 """Where each public name lives; it is imported when first used. The sandboxes that open hostile files start afresh each
 time and import `trader.model` alone: they must not pay for SEAL, ezkl and web3 as well."""

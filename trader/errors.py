@@ -18,7 +18,8 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
     │   └── RequestError               a request that the seller refuses before it parses it
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
-    │   └── ChainUnavailableError      the node does not answer, or not in time
+    │   ├── ChainUnavailableError      the node does not answer, or not in time
+    │   └── SignerUnavailableError     the program that keeps an account's key does not answer
     ├── ModelError                   trader.model
     ├── HeError                      trader.he
     ├── DeliveryError                trader.delivery
@@ -98,3 +99,7 @@ class EnvironmentFaultError(TraderError):
 
 class ChainUnavailableError(EnvironmentFaultError):
     """The node does not answer, answers too late, or not as a node does."""
+
+
+class SignerUnavailableError(EnvironmentFaultError):
+    """The program that keeps an account's key does not answer, or not in time; nothing was signed."""

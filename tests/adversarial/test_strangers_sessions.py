@@ -64,7 +64,7 @@ def test_a_proof_never_waits_behind_another_one(
         account = Account.create()
         trading.chain.fund(account.address, 5 * ETHER)
         folder = tmp_path / f"buyer-{number}"
-        equipment = Equipment(trading.market, account, trading.mailbox, trading.log, folder)
+        equipment = Equipment(trading.market, account, trading.mailbox, trading.log, folder, vault_key=None)
         buyer = Buyer(trading.listing_id, policy, equipment, verified=verified)
         trades.append(buyer.open_session(trading.model.test_samples[:8]))
         trading.seller.step(trades[-1])

@@ -38,6 +38,7 @@ from trader.parties.conduct import HONEST_BUYER, HONEST_SELLER, BuyerConduct, Se
 from trader.parties.margins import SellerPolicy
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller
+from trader.parties.vault_key import VaultKey
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 from zk.binding import kzg
@@ -103,6 +104,7 @@ class Trading:
     mailbox_type: type[FolderMailbox] = FolderMailbox
     steps: list[Step] = field(default_factory=list)
     refusals: list[TraderError] = field(default_factory=list)
+    vault_keys: dict[Role, VaultKey] = field(default_factory=lambda: {role: VaultKey.generate() for role in Role})
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -213,4 +215,5 @@ class Trading:
 
     def equipment(self, role: Role) -> Equipment:
         account = self.accounts[role]
-        return Equipment(self.market, account, self.mailbox, self.log, self.folder / role.value, self.steps.append)
+        folder, key = self.folder / role.value, self.vault_keys[role]
+        return Equipment(self.market, account, self.mailbox, self.log, folder, self.steps.append, vault_key=key)

@@ -37,12 +37,11 @@ from zk.field import to_signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from eth_account.signers.local import LocalAccount
-
     from contracts import Layout
     from trader.chain.node import Chain
     from trader.chain.receipts import LogEvent, Receipt
     from trader.delivery import Claim
+    from trader.signer import Signer
 
 __all__ = ["Listing", "Market", "ProofOffer", "Session", "Trade"]
 
@@ -209,17 +208,17 @@ class Market(History):
 
     # ------------------------------------------------------------------------------------------------------- moves
 
-    def register_vka(self, account: LocalAccount, vka: Sequence[bytes]) -> Receipt:
+    def register_vka(self, account: Signer, vka: Sequence[bytes]) -> Receipt:
         """Make a circuit known to the verifier, once per circuit."""
         return self.chain.send(register_vka(self.chain.web3, self.deployment.verifier, vka), account)
 
-    def list(self, account: LocalAccount, terms: Terms) -> Receipt:
+    def list(self, account: Signer, terms: Terms) -> Receipt:
         """Offer a model; the `Listed` event has its number."""
         return self._send(account, 0, "list", terms.as_abi())
 
     def open_session(
         self,
-        account: LocalAccount,
+        account: Signer,
         listing_id: int,
         offer: bytes,
         samples: int,
@@ -236,13 +235,13 @@ class Market(History):
         """Send the kept transaction of `open_session` again: the fee is paid once."""
         return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
 
-    def respond(self, account: LocalAccount, trade_id: int, session: bytes, response_digest: bytes) -> Receipt:
+    def respond(self, account: Signer, trade_id: int, session: bytes, response_digest: bytes) -> Receipt:
         """Answer the test of a session (`contracts.session_digest`)."""
         return self._send(account, 0, "respond", trade_id, session, response_digest)
 
     def purchase(
         self,
-        account: LocalAccount,
+        account: Signer,
         trade_id: int,
         answer: bytes,
         input_commitment: bytes,
@@ -269,7 +268,7 @@ class Market(History):
         """Return what the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
         return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
 
-    def prove(self, account: LocalAccount, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
+    def prove(self, account: Signer, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
         """Prove the audit samples and lock the bond; never behind a transaction that waits, another proof perhaps.
 
         Each proof makes the next one dearer, so that one behind it may be refused when it is mined, and be public.
@@ -285,13 +284,13 @@ class Market(History):
         function = self.contract.functions.prove(trade_id, audit, offer.ciphertext_root, offer.key_hash)
         return self.chain.send(function, account, value_wei=bond_wei, ways=Ways(only_next=True))
 
-    def accept(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
+    def accept(self, account: Signer, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
         return self._send(account, 0, "accept", trade_id, delivery)
 
     def reveal(
         self,
-        account: LocalAccount,
+        account: Signer,
         trade_id: int,
         ciphertext_root: bytes,
         key: bytes,
@@ -305,11 +304,11 @@ class Market(History):
         ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier)
         return self.chain.send(function, account, ways=ways)
 
-    def confirm(self, account: LocalAccount, trade_id: int, delivery: bytes) -> Receipt:
+    def confirm(self, account: Signer, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the delivered model is right; pays the seller."""
         return self._send(account, 0, "confirm", trade_id, delivery)
 
-    def dispute(self, account: LocalAccount, trade_id: int, key: bytes, claim: Claim, layout: Layout) -> Receipt:
+    def dispute(self, account: Signer, trade_id: int, key: bytes, claim: Claim, layout: Layout) -> Receipt:
         """Show that the delivered model is wrong; slashes the seller.
 
         Raises:
@@ -318,15 +317,15 @@ class Market(History):
         function, shown = encode_dispute(key, claim, layout)
         return self._send(account, 0, function, trade_id, shown.as_abi())
 
-    def settle(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
+    def settle(self, account: Signer, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a revealed trade whose dispute window has passed."""
         return self._send(account, 0, "settle", trade_id, confirmed=confirmed)
 
-    def expire(self, account: LocalAccount, trade_id: int, *, confirmed: bool = True) -> Receipt:
+    def expire(self, account: Signer, trade_id: int, *, confirmed: bool = True) -> Receipt:
         """End a trade whose deadline has passed before the key was revealed."""
         return self._send(account, 0, "expire", trade_id, confirmed=confirmed)
 
-    def withdraw(self, account: LocalAccount, *, confirmed: bool = True) -> Receipt:
+    def withdraw(self, account: Signer, *, confirmed: bool = True) -> Receipt:
         """Take out what the escrow owes the account."""
         return self._send(account, 0, "withdraw", ETH, confirmed=confirmed)
 
@@ -337,8 +336,6 @@ class Market(History):
         """Read a number that a transaction must name or meet: what confirmed blocks say is out of date by then."""
         return int(self.chain.call(self.contract.functions[name](*arguments), newest=True))
 
-    def _send(
-        self, account: LocalAccount, value_wei: int, name: str, *arguments: Any, confirmed: bool = True
-    ) -> Receipt:
+    def _send(self, account: Signer, value_wei: int, name: str, *arguments: Any, confirmed: bool = True) -> Receipt:
         function, ways = self.contract.functions[name](*arguments), Ways(confirmed=confirmed)
         return self.chain.send(function, account, value_wei=value_wei, ways=ways)

@@ -23,12 +23,12 @@ from trader.errors import CallerError, ChainUnavailableError, TransactionRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from eth_account.signers.local import LocalAccount
     from web3.contract import Contract
     from web3.contract.contract import ContractFunction
     from web3.types import BlockData, BlockIdentifier, TxReceipt
 
     from contracts import Deployment
+    from trader.signer import Signer
 
 SLOT_SECONDS = 12
 """Time between two blocks of Ethereum; other chains are faster."""
@@ -220,7 +220,7 @@ class Chain:
         """
         development.fund(self, address, amount_wei)
 
-    def deploy(self, account: LocalAccount, salt: bytes = PUBLISHED_SALT) -> Deployment:
+    def deploy(self, account: Signer, salt: bytes = PUBLISHED_SALT) -> Deployment:
         """Deploy verifier and market where they are missing, signed and paid by `account`.
 
         Args:
@@ -263,7 +263,7 @@ class Chain:
     def send(
         self,
         function: ContractFunction,
-        account: LocalAccount,
+        account: Signer,
         *,
         value_wei: int = 0,
         ways: Ways = Ways(),  # noqa: B008 - frozen

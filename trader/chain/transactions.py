@@ -19,14 +19,15 @@ from web3.exceptions import TransactionNotFound, Web3Exception, Web3RPCError
 
 from trader.chain.development import EMBEDDED_TRANSACTION_GAS, send_embedded, tester_behind
 from trader.chain.fees import Fees, UnderWay
-from trader.errors import ChainUnavailableError, TransactionRefusedError
+from trader.errors import ChainUnavailableError, SignerUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eth_account.signers.local import LocalAccount
     from web3.contract.contract import ContractFunction
     from web3.types import TxParams, TxReceipt, Wei
+
+    from trader.signer import Signer
 
 TRANSACTION_GAS_CAP = 1 << 24
 """Most gas of one transaction (EIP-7825)."""
@@ -106,7 +107,7 @@ class Transactions:
     def send(
         self,
         function: ContractFunction,
-        account: LocalAccount,
+        account: Signer,
         value_wei: int,
         ways: Ways,
     ) -> TxReceipt:
@@ -141,7 +142,7 @@ class Transactions:
 
     # -------------------------------------------------------------------------------------------------------- making
 
-    def _check_funds(self, account: LocalAccount, value_wei: int) -> None:
+    def _check_funds(self, account: Signer, value_wei: int) -> None:
         balance = self._web3.eth.get_balance(account.address)
         if balance <= value_wei:
             raise TransactionRefusedError(
@@ -149,7 +150,7 @@ class Transactions:
             )
 
     def _fill(
-        self, function: ContractFunction, account: LocalAccount, value_wei: int, ways: Ways, *, more_gas: int
+        self, function: ContractFunction, account: Signer, value_wei: int, ways: Ways, *, more_gas: int
     ) -> TxParams:
         """Make a transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
 
@@ -220,7 +221,7 @@ class Transactions:
         self,
         function: ContractFunction,
         transaction: TxParams,
-        account: LocalAccount,
+        account: Signer,
         ways: Ways,
     ) -> TxReceipt:
         """Sign, send, and wait, raising the fees."""
@@ -297,7 +298,7 @@ class Transactions:
                     self._broadcast_again(versions[-1], secret=secret)
                     next_raise = time.monotonic() + self.raise_after_seconds
                 failures = 0
-            except (OSError, Web3Exception, ChainUnavailableError):
+            except (OSError, Web3Exception, ChainUnavailableError, SignerUnavailableError):
                 failures += 1
                 if failures > TOLERATED_FAILURES:
                     raise

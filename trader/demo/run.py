@@ -48,11 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from eth_account.signers.local import LocalAccount
-
     from trader.chain import Chain
     from trader.chain.market import Market
     from trader.demo.timeline import Timeline
+    from trader.signer import Signer
 
 AUDIT_SAMPLES = 8
 DELIVERED_MODEL = "delivered.onnx"
@@ -69,8 +68,8 @@ class Wallets:
         buyer: The buyer's account.
     """
 
-    seller: LocalAccount | None = field(default=None, repr=False)
-    buyer: LocalAccount | None = field(default=None, repr=False)
+    seller: Signer | None = field(default=None, repr=False)
+    buyer: Signer | None = field(default=None, repr=False)
 
 
 def run_demo(
@@ -146,7 +145,7 @@ def _prepare(trained: DemoModel, seller: str, out: Path, timeline: Timeline) -> 
     return prepare(model, out / "package", options, password=_PASSWORD, calibration=calibration, step=timeline.say)
 
 
-def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, LocalAccount]]:
+def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, Signer]]:
     market = open_market(chain, wallets.seller or funded_account(chain))
     accounts = {
         Role.SELLER: wallets.seller or funded_account(chain),
@@ -156,9 +155,9 @@ def _open_market(chain: Chain, wallets: Wallets) -> tuple[Market, dict[Role, Loc
 
 
 def _equip(
-    market: Market, mailbox: FolderMailbox, log: AuditLog, timeline: Timeline, account: LocalAccount, folder: Path
+    market: Market, mailbox: FolderMailbox, log: AuditLog, timeline: Timeline, account: Signer, folder: Path
 ) -> Equipment:
-    return Equipment(market, account, mailbox, log, folder, timeline.observe, timeline.progress)
+    return Equipment(market, account, mailbox, log, folder, timeline.observe, timeline.progress, vault_key=None)
 
 
 def _leave_alone(_trade_id: int | None) -> None:

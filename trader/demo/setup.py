@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from trader.chain import Chain
+    from trader.signer import Signer
 
 WEI_PER_ETHER = 10**18
 PRICE_WEI = WEI_PER_ETHER
@@ -43,7 +44,7 @@ def funded_account(chain: Chain, amount_wei: int = FUNDS_WEI) -> LocalAccount:
     return account
 
 
-def open_market(chain: Chain, deployer: LocalAccount, salt: bytes = PUBLISHED_SALT) -> Market:
+def open_market(chain: Chain, deployer: Signer, salt: bytes = PUBLISHED_SALT) -> Market:
     """Deploy the market, unless it stands there; its events are looked for from this block on.
 
     Args:

@@ -38,7 +38,7 @@ from zk.binding.merkle import keccak256
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from eth_account.signers.local import LocalAccount
+    from trader.signer import Signer
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ class FolderMailbox(Mailbox):
         self._delivered[label.name] = Identity.of(status)
         return digest
 
-    def put(self, label: Label, message: bytes | memoryview, account: LocalAccount) -> bool:
+    def put(self, label: Label, message: bytes | memoryview, account: Signer) -> bool:
         """Deliver a message, unless it lies there whole; anything else that has its name is replaced.
 
         Returns:

@@ -25,9 +25,8 @@ from zk.binding.merkle import keccak256
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eth_account.signers.local import LocalAccount
-
     from trader.exchange.signing import Label
+    from trader.signer import Signer
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ class Mailbox(ABC):
         """Return the keccak256 of the sender's message if it lies there, whole and of at most `limit_bytes`."""
 
     @abstractmethod
-    def put(self, label: Label, message: bytes | memoryview, account: LocalAccount) -> bool:
+    def put(self, label: Label, message: bytes | memoryview, account: Signer) -> bool:
         """Deliver a message, unless it lies there whole.
 
         Returns:
@@ -125,7 +124,7 @@ class Mailbox(ABC):
         return self.take(label, sender, limit_bytes, lambda message: message.read())
 
 
-def open_mailbox(endpoint: str, account: LocalAccount | None = None, *, plain_http: bool = False) -> Mailbox:
+def open_mailbox(endpoint: str, account: Signer | None = None, *, plain_http: bool = False) -> Mailbox:
     """Return the mailbox at a manifest's endpoint, as a buyer uses it.
 
     Args:

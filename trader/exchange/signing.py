@@ -25,8 +25,8 @@ from trader.exchange.errors import MessageError, SkippedMessageError
 
 if TYPE_CHECKING:
     from eth_account.messages import SignableMessage
-    from eth_account.signers.local import LocalAccount
 
+    from trader.signer import Signer
 _MAGIC = b"MSSIGN01"
 _DIGEST_BYTES, _SIGNATURE_BYTES = 32, 65
 TRAILER_BYTES = len(_MAGIC) + _DIGEST_BYTES + _SIGNATURE_BYTES
@@ -110,9 +110,9 @@ class Label:
         return f"{words} of trade {self.trade_id}" if self.trade_id else f"{words} 0x{self.anchor.hex()[:8]}…"
 
 
-def sign_trailer(label: Label, digest: bytes, account: LocalAccount) -> bytes:
+def sign_trailer(label: Label, digest: bytes, account: Signer) -> bytes:
     """Return the trailer of a message with this keccak256; the same for the same message (RFC 6979)."""
-    return _MAGIC + digest + bytes(account.sign_message(_signable(label, digest)).signature)
+    return _MAGIC + digest + bytes(account.sign_typed_data(*_typed_data(label, digest)).signature)
 
 
 def read_trailer(label: Label, trailer: bytes, sender: str) -> bytes:
@@ -137,6 +137,11 @@ def read_trailer(label: Label, trailer: bytes, sender: str) -> bytes:
 
 
 def _signable(label: Label, digest: bytes) -> SignableMessage:
+    return encode_typed_data(*_typed_data(label, digest))
+
+
+def _typed_data(label: Label, digest: bytes) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return domain, types and message."""
     domain = {"name": "ModelSeal", "version": "1", "chainId": label.chain_id, "verifyingContract": label.market}
     message: dict[str, Any] = {
         "kind": label.kind.value,
@@ -144,4 +149,4 @@ def _signable(label: Label, digest: bytes) -> SignableMessage:
         "anchor": label.anchor,
         "digest": digest,
     }
-    return encode_typed_data(domain, _TYPES, message)
+    return domain, _TYPES, message

@@ -15,24 +15,24 @@ from eth_utils.hexadecimal import decode_hex
 
 import ledger
 from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
-from trader.errors import IllegalMoveError, TransactionRefusedError
+from trader.errors import IllegalMoveError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Context, Kind, Label, NotDeliveredError, SkippedMessageError
-from trader.parties.filenames import delivered_mark
+from trader.parties.filenames import VAULT_KEY, delivered_mark
 from trader.parties.folder import claim_folder
+from trader.parties.vault import Vault
 from trader.trade import TIMEOUTS, Event, Role, legal_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from eth_account.signers.local import LocalAccount
-
     from ledger import AuditLog
     from trader.chain import Receipt
     from trader.chain.market import Market, Trade
     from trader.exchange import Mailbox, Purpose
     from trader.parties.conduct import Conduct
-    from trader.parties.vault import Vault
+    from trader.parties.vault_key import VaultKey
+    from trader.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,20 @@ class Equipment:
         mailbox: Where messages to and from the other party are.
         log: The audit log.
         folder: The party's own folder, for its secrets.
+        vault_key: Encrypts what it keeps there (`trader.parties.vault_key.unlock_vault`); None leaves secrets in clear,
+            for development.
         observe: Told of every step when it is done.
         progress: Told of long work under way: its name, steps done, steps in all.
     """
 
     market: Market
-    account: LocalAccount = field(repr=False)
+    account: Signer = field(repr=False)
     mailbox: Mailbox
     log: AuditLog
     folder: Path
     observe: Callable[[Step], None] = lambda _: None
     progress: Callable[[str, int, int], None] = lambda _name, _done, _total: None
+    vault_key: VaultKey | None = field(repr=False, kw_only=True)
 
 
 WAITING = "Waiting"
@@ -98,6 +101,7 @@ class Actor:
         mailbox: Where messages to and from the other party are.
         log: The audit log.
         folder: The party's own, which no other process uses meanwhile.
+        vault: What it keeps there.
         observe: Told of every step.
         progress: Told of long work under way.
     """
@@ -106,7 +110,8 @@ class Actor:
         """Take the folder.
 
         Raises:
-            PartyFolderError: Another process works in it, or it belongs to another account.
+            PartyFolderError: Another process works in it, it belongs to another account, or it is encrypted and no key
+                was given.
             EnvironmentFaultError: It can't be written.
         """
         self.role = role
@@ -120,6 +125,9 @@ class Actor:
         self._conduct = conduct
         self._remarks: dict[tuple[str, int | None], list[str]] = {}
         self._lock = claim_folder(self.folder, f"{role.value} {self.address}")
+        if equipment.vault_key is None and (self.folder / VAULT_KEY).exists():
+            raise PartyFolderError(f"{self.folder} is encrypted: unlock it with the account's password (unlock_vault).")
+        self.vault = Vault(self.folder, equipment.vault_key)
         self._unread: LedgerError | None = None
 
     @property

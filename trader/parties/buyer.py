@@ -21,7 +21,6 @@ from trader.parties.party import Party
 from trader.parties.purchasing import Purchasing
 from trader.parties.receiving import Receiving
 from trader.parties.testing import EncryptedTesting
-from trader.parties.vault import Vault
 from trader.trade import (
     Accepted,
     Confirmed,
@@ -94,7 +93,7 @@ class Buyer(Party):
         """
         super().__init__(equipment, conduct)
         self.decide = decide
-        self.vault = Vault(self.folder)
+        self.vault = self.actor.vault
         self._listing = ListingCheck(listing_id, self.actor, policy, self.vault, srs, verified)
         self.testing = EncryptedTesting(self.actor, self._listing, policy, conduct, self.vault, labels)
         self.purchasing = Purchasing(self.actor, self._listing, policy, conduct, self.vault, self.testing)

@@ -3,18 +3,27 @@
 A buyer's files stand in its folder; a seller's in a folder for each trade (`Seller.vault`). A message is kept under its
 kind (`Kind`) from before the transaction that commits to it until the trade is over. A process that was killed goes on
 with what it finds under these names, so that they stay as they are.
+
+What is not `PLAIN` is encrypted under the folder's key (`trader.parties.vault_key`).
 """
 
-from typing import Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from ledger import EntryKind
 from trader.exchange import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Of both parties.
 LOCK: Final = "lock"
 """Empty; locked by the process that works in the folder."""
 OWNER: Final = "owner"
 """Role and account that the folder belongs to; when it is first taken."""
+VAULT_KEY: Final = "vault.key"
+"""The key to all that is encrypted here, under the account's password; before anything that it encrypts."""
 DEVELOPMENT_SRS: Final = "development.srs"
 """The reference string that a package carries; written when the package is opened, and again by each process."""
 
@@ -72,6 +81,36 @@ REFUSED: Final = "refused"
 """Why the seller does not go on with the trade; when that was logged."""
 
 
+PLAIN: Final = frozenset({REQUEST, RESPONSE, ORDER, MODEL, DEVELOPMENT_SRS})
+"""Kept as they are: messages, which are ciphertexts and are mapped into memory as they go out, and what is public.
+
+The encrypted model that a buyer accepted (`CIPHERTEXT`) is not one of them: its key becomes public.
+"""
+KEPT: Final = frozenset(
+    {LISTING, INPUTS, SESSION, OPENING, ANSWER, OUTPUTS, DECLINED, TEST_REFUSED, ENCRYPTION_KEY, PURCHASE}
+    | {PROOF_REFUSED, CIPHERTEXT, DELIVERED, ANSWERED, DELIVERY_KEY, CIPHERTEXT_ROOT, KEY_LEAVING, KEY_SENT, REFUSED}
+)
+"""Encrypted where the folder has a key; the marks of messages are as well."""
+_DELIVERED_SUFFIX: Final = ".delivered"
+
+
+def find_kept(folder: Path) -> list[Path]:
+    """Return the files of a party's folder that are to be encrypted, and what killed processes left of such."""
+    places = [folder, *folder.glob("*/trade-*")]
+    files = [path for place in places if place.is_dir() for path in place.iterdir() if path.is_file()]
+    return sorted(path for path in files if _is_kept(path.name) or left_of(path.name) is not None)
+
+
+def left_of(name: str) -> str | None:
+    """Return which kept file a temporary one was to become (`trader.files`); None if it is none."""
+    kept = name[1:].rpartition(".")[0] if name.startswith(".") else ""
+    return kept if _is_kept(kept) else None
+
+
+def _is_kept(name: str) -> bool:
+    return name in KEPT or name.endswith(_DELIVERED_SUFFIX)
+
+
 def delivered_mark(kind: Kind) -> str:
     """Return the name of the mark that a message was put into the mailbox; written when it was for the first time."""
-    return f"{kind.value}.delivered"
+    return f"{kind.value}{_DELIVERED_SUFFIX}"

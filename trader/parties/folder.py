@@ -41,7 +41,7 @@ def claim_folder(folder: Path, owner: str) -> FolderLock:
         PartyFolderError: Another process works in it, or it belongs to another party.
         EnvironmentFaultError: It can't be written.
     """
-    lock = _lock(folder)
+    lock = lock_folder(folder)
     path = folder / OWNER
     if not path.exists():
         write_file(path, owner.encode())
@@ -51,7 +51,13 @@ def claim_folder(folder: Path, owner: str) -> FolderLock:
     return lock
 
 
-def _lock(folder: Path) -> FolderLock:
+def lock_folder(folder: Path) -> FolderLock:
+    """Take a folder for this process, as long as the lock lives.
+
+    Raises:
+        PartyFolderError: Another process works in it.
+        EnvironmentFaultError: It can't be made or locked.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -48,7 +48,7 @@ class Goods:
     @cached_property
     def srs(self) -> Srs:
         """The structured reference string of the package."""
-        return open_srs(self.package.public, self.manifest.circuit.srs.logrows, Vault(self.folder))
+        return open_srs(self.package.public, self.manifest.circuit.srs.logrows, Vault(self.folder, None))
 
     @cached_property
     def circuit(self) -> AuditCircuit:

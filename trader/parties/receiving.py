@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from contracts import delivery_digest
 from ledger import EntryKind, as_reason
 from trader.delivery import CiphertextError, DeliveryFaultError, ciphertext_tree, key_hash, verify_ciphertext
+from trader.errors import PartyFolderError
 from trader.exchange import EncryptionKey, Incoming, Kind, Purpose
 from trader.model import CanonicalModel, plain_model_bytes
 from trader.parties.filenames import CIPHERTEXT, DELIVERED, ENCRYPTION_KEY
@@ -117,12 +118,12 @@ class Receiving:
         """Read what was accepted, whole: a bit that the buyer's own disk lost would look like the seller's fault.
 
         Raises:
-            NotDeliveredError: It is damaged, and the mailbox does not have it any more.
+            NotDeliveredError: It is damaged or gone, and the mailbox does not have it any more.
         """
-        ciphertext = self._vault.read(CIPHERTEXT)
         try:
+            ciphertext = self._vault.read(CIPHERTEXT)
             verify_ciphertext(ciphertext, root, self._listing.verify().columns.chunk_count)
-        except CiphertextError:
+        except (CiphertextError, PartyFolderError):
             ciphertext = self._receive_model(trade_id, root)
             self._vault.write(CIPHERTEXT, ciphertext)
         return ciphertext

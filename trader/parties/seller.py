@@ -25,7 +25,6 @@ from trader.parties.key_release import KeyRelease
 from trader.parties.margins import SellerPolicy
 from trader.parties.party import Party
 from trader.parties.proving import Proving
-from trader.parties.vault import Vault
 from trader.trade import TIMEOUTS, Answered, Expired, Proven, Revealed, Role, Settled, State
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from trader.parties.conduct import SellerConduct
     from trader.parties.engine import Engine
     from trader.parties.offer import Offer
+    from trader.parties.vault import Vault
     from trader.trade import Event
 
 SESSION_DIGITS = 32
@@ -210,4 +210,4 @@ class Seller(Party):
         another one's, and a delivery key that the first has seen must never encrypt for the second.
         """
         session = self.market.session(trade_id).digest.hex()
-        return Vault(self.folder / self.actor.place / f"trade-{trade_id}-{session[:SESSION_DIGITS]}")
+        return self.actor.vault.inner(self.actor.place, f"trade-{trade_id}-{session[:SESSION_DIGITS]}")

@@ -1,7 +1,8 @@
 """A party's folder: what it must still know after its process was killed.
 
 Secrets (encryption keys, audit salt, delivery keys, sealed messages) are written here *before* the transaction that
-depends on them is sent. Files are whole or not there, and their owner alone can read them.
+depends on them is sent. Files are whole or not there, their owner alone can read them, and all but those that are
+`PLAIN` are encrypted if the folder has a key (`trader.parties.vault_key`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import numpy as np
 
 from trader.errors import EnvironmentFaultError, PartyFolderError
 from trader.files import staged_file, write_file
+from trader.parties.filenames import PLAIN
+from trader.parties.vault_key import is_encrypted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from trader.parties.vault_key import VaultKey
 
 
 class Vault:
@@ -30,8 +35,21 @@ class Vault:
         folder: Made when the first one is written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: VaultKey | None, place: str = "") -> None:
+        """Open a folder, whether or not it exists.
+
+        Args:
+            folder: Where the files lie.
+            key: Encrypts them; None keeps them in clear, which is for development.
+            place: The folder's path in the party's folder, each part ending in `/`; empty for the party's folder.
+        """
         self.folder = folder
+        self._key = key
+        self._place = place
+
+    def inner(self, *names: str) -> Vault:
+        """Return the vault of a folder in this one, under the same key."""
+        return Vault(self.folder.joinpath(*names), self._key, self._place + "".join(f"{name}/" for name in names))
 
     def write(self, name: str, data: bytes | bytearray) -> None:
         """Keep `data` under `name`, durably; an earlier one is replaced.
@@ -40,25 +58,28 @@ class Vault:
             EnvironmentFaultError: The folder can't be written.
         """
         self._sweep(name)
-        write_file(self.folder / name, bytes(data), secret=True)
+        kept = bytes(data) if self._key is None or name in PLAIN else self._key.encrypt(bytes(data), self._place + name)
+        write_file(self.folder / name, kept, secret=True)
 
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
-        """Yield the path of a new file, to be written in the block; at its end it is kept under `name`.
+        """Yield the path of a new message, to be written in the block; at its end it is kept under `name`.
 
         Raises:
             EnvironmentFaultError: The folder or the file can't be written.
         """
+        _require_plain(name)
         self._sweep(name)
         with staged_file(self.folder / name) as path:
             yield path
 
     def path(self, name: str) -> Path:
-        """Return where something is kept under `name`, or may be; the folder is made.
+        """Return where a message is kept under `name`, or may be; the folder is made.
 
         Raises:
             EnvironmentFaultError: It can't be made.
         """
+        _require_plain(name)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -93,19 +114,27 @@ class Vault:
         """Read what is kept under `name`.
 
         Raises:
-            PartyFolderError: Nothing is, or it can't be read.
+            PartyFolderError: Nothing is, it can't be read, or it is not what was written.
         """
         try:
-            return (self.folder / name).read_bytes()
+            kept = (self.folder / name).read_bytes()
         except OSError as error:
             raise self._unreadable(name, error) from error
+        if name in PLAIN:
+            return kept
+        if self._key is not None:
+            return self._key.decrypt(kept, self._place + name)
+        if is_encrypted(kept):
+            raise PartyFolderError(f"{self.folder / name} is encrypted: unlock the folder with the account's password.")
+        return kept
 
     def map(self, name: str) -> memoryview:
-        """Map what is kept under `name`, read-only, without reading all of it into memory.
+        """Map the message that is kept under `name`, read-only, without reading all of it into memory.
 
         Raises:
             PartyFolderError: Nothing is, or it can't be read.
         """
+        _require_plain(name)
         try:
             with (self.folder / name).open("rb") as file:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -122,3 +151,9 @@ class Vault:
         return PartyFolderError(
             f"{self.folder / name} can't be read: {reason}. Name the folder in which the trade was begun."
         )
+
+
+def _require_plain(name: str) -> None:
+    """Refuse to hand out a file as it lies on disk that is encrypted there, or should be."""
+    if name not in PLAIN:
+        raise ValueError(f"{name} is a secret: write and read it whole")

@@ -125,7 +125,7 @@ def test_a_listing_shows_claimed_and_proven_accuracy(
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
         seller = Seller(
             SellerPackage.read(files.package, PASSWORD),
-            Equipment(market, account, FolderMailbox(tmp_path / "mailbox"), log, tmp_path / "seller"),
+            Equipment(market, account, FolderMailbox(tmp_path / "mailbox"), log, tmp_path / "seller", vault_key=None),
         )
         listing = seller.list_model(Offer(10**18, 10**17, replace(Windows(*[3600] * 6), dispute_seconds=24 * 3600)))
     verify = ("listing", "verify", listing, "--package", files.public, "--chain", anvil_url, "--development")

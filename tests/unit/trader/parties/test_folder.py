@@ -68,7 +68,7 @@ def test_another_account_or_role_is_refused(tmp_path: Path) -> None:
 def test_what_killed_processes_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".request.abcd_123").write_bytes(b"half of it")
     (tmp_path / ".request.partial").write_bytes(b"a copy to be gone on with")
-    with Vault(tmp_path).staged("request") as path:
+    with Vault(tmp_path, None).staged("request") as path:
         path.write_bytes(b"whole")
     assert {path.name for path in tmp_path.iterdir()} == {"request", ".request.partial"}
 
@@ -90,4 +90,4 @@ def test_a_folder_that_can_t_be_made_is_the_environments_fault(tmp_path: Path, m
     with pytest.raises(EnvironmentFaultError, match="No space left"):
         claim_folder(tmp_path / "folder", "buyer 0x1")
     with pytest.raises(EnvironmentFaultError, match="No space left"):
-        Vault(tmp_path / "vault").path("request")
+        Vault(tmp_path / "vault", None).path("request")

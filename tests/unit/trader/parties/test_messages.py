@@ -42,7 +42,7 @@ def test_secrets_do_not_show() -> None:
 
 
 def test_a_vault_keeps_what_only_its_owner_can_read(tmp_path: Path) -> None:
-    vault = Vault(tmp_path / "party")
+    vault = Vault(tmp_path / "party", None)
     assert not vault.has("key")
     vault.write("key", b"secret")
     vault.write("key", bytearray(b"other"))
@@ -54,4 +54,4 @@ def test_a_vault_keeps_what_only_its_owner_can_read(tmp_path: Path) -> None:
 
 def test_a_vault_says_what_it_does_not_have(tmp_path: Path) -> None:
     with pytest.raises(PartyFolderError, match="can't be read: No such file"):
-        Vault(tmp_path).read("key")
+        Vault(tmp_path, None).read("key")

@@ -29,7 +29,7 @@ def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
         chain=SimpleNamespace(chain_id=1, time=lambda: SimpleNamespace(confirmed=now_seconds)),
         deployment=SimpleNamespace(market="0x" + "11" * 20),
     )
-    return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder)  # type: ignore[arg-type]
+    return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder, vault_key=None)  # type: ignore[arg-type]
 
 
 class Recording(Party):
