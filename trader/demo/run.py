@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ledger import AuditLog
+from ledger import AuditLog, read_trade
 from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
 from trader.demo.setup import (
@@ -118,7 +118,8 @@ def run_demo(
             for role, account in accounts.items()
         }
         delivered = _write_delivered(buyer, out)
-        ending = Ending(played, state, gains, delivered, str(log.head()), time.perf_counter() - started)
+        story = None if state is None else read_trade(log, buyer.find_trade())
+        ending = Ending(played, state, gains, delivered, story, str(log.head()), time.perf_counter() - started)
         return make_report(trained, package, buyer, timeline, ending)
 
 
