@@ -9,8 +9,8 @@ import numpy as np
 
 from ledger import EntryKind
 from trader.demo.setup import WEI_PER_ETHER
-from trader.report import describe_entry, order_of_events
 from trader.model import evaluate_exact, output_scale_bits
+from trader.report import describe_entry
 from trader.trade import Role, State
 from trader.verify.detection import detection_probability
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ledger import TradeStory
+    from ledger import Entry
     from trader.demo.cheats import Casting
     from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
@@ -99,7 +99,7 @@ class Ending:
         state: final state of the trade; None if the buyer rejected the listing.
         gains: change of both balances in wei, gas left out.
         delivered: the bought model's file.
-        story: what the audit log says about the trade; None if none was opened.
+        entries: of the audit log, about the trade, and about transactions that failed.
         ledger_head: head of the audit log.
         seconds: wall time of it all.
     """
@@ -108,7 +108,7 @@ class Ending:
     state: State | None
     gains: Mapping[Role, int]
     delivered: Path | None
-    story: TradeStory | None
+    entries: tuple[Entry, ...]
     ledger_head: str
     seconds: float
 
@@ -171,10 +171,8 @@ _SIGNS = (
 
 def _noticed(ending: Ending) -> str | None:
     """Return the entry of the audit log by which a cheat came out, in words."""
-    if not ending.played.story or ending.story is None:
-        return None
-    for kinds in _SIGNS:
-        for entry in order_of_events(ending.story):
+    for kinds in _SIGNS if ending.played.story else ():
+        for entry in ending.entries:
             if entry.record.kind in kinds:
                 return f"the {entry.record.role.value.lower()} {describe_entry(entry)}"
     return None

@@ -4,9 +4,9 @@
 an entry says is text of whoever wrote it: it is never read as markup.
 
 The chain says in which order its events happened, the log in which order its writer noted the rest. What happened on
-the chain may be logged late (a seller learns of a session when it next reads the events), so an event is told before the
-first step that presupposes it. The times of blocks and of a party's clock differ as well: where one is earlier than that
-of an entry before it, the later one is told, marked with `~`.
+the chain may be logged late (a seller learns of a session when it next reads the events), so an event is told before
+the first step that presupposes it. The times of blocks and of a party's clock differ as well: where one is earlier than
+that of an entry before it, the later one is told, marked with `~`.
 """
 
 import math
@@ -197,7 +197,7 @@ class _Facts(dict[str, Any]):
 
 def _phrase(name: str, value: object) -> str:
     if name in _AMOUNTS and str(value).isdecimal():
-        return _ether(int(str(value)))
+        return ether(int(str(value)))
     if name == "bytes" and isinstance(value, int):
         return _size(value)
     if name == "ended" and isinstance(value, int) and value in list(State):
@@ -207,7 +207,8 @@ def _phrase(name: str, value: object) -> str:
     return str(value)
 
 
-def _ether(amount_wei: int) -> str:
+def ether(amount_wei: int) -> str:
+    """Return an amount in ether, exactly."""
     whole, fraction = divmod(amount_wei, 10**_WEI_PER_ETHER_DIGITS)
     digits = f"{fraction:0{_WEI_PER_ETHER_DIGITS}}".rstrip("0")
     return f"{whole}.{digits} ETH" if digits else f"{whole} ETH"
