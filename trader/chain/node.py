@@ -16,7 +16,7 @@ from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, read_logs
 from trader.chain import development
-from trader.chain.receipts import REFUSALS, LogEvent, Receipt, decode_logs, revert_data
+from trader.chain.receipts import REFUSALS, LogEvent, Receipt, TransactionCost, decode_logs, revert_data
 from trader.chain.transactions import Transactions, Ways
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
@@ -328,6 +328,19 @@ class Chain:
                 return int(self.web3.eth.get_transaction_receipt(HexBytes(Web3.keccak(signed)))["blockNumber"])
             except TransactionNotFound:
                 return None
+
+    def transaction_cost(self, transaction_hash: str) -> TransactionCost:
+        """Return what a mined transaction cost.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, or does not know the transaction.
+        """
+        with self.reachable():
+            receipt = self.web3.eth.get_transaction_receipt(HexBytes(transaction_hash))
+            gas = int(receipt["gasUsed"])
+            return TransactionCost(
+                str(receipt["from"]), int(receipt["blockNumber"]), gas, gas * int(receipt["effectiveGasPrice"])
+            )
 
     def calldata(self, contract: Contract, transaction_hash: str) -> bytes | None:
         """Return what a transaction called a contract with; None if it called another account first.

@@ -71,6 +71,23 @@ class Receipt:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionCost:
+    """What a mined transaction cost whoever sent it.
+
+    Attributes:
+        sender: Its address.
+        block_number: Block that holds it.
+        gas_used: Its gas.
+        gas_cost_wei: What that gas cost.
+    """
+
+    sender: str
+    block_number: int
+    gas_used: int
+    gas_cost_wei: int
+
+
 def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent]:
     """Return the contract's events among logs, in order; other contracts' are left out."""
     own: Any = {"logs": [log for log in logs if log["address"] == contract.address]}

@@ -18,7 +18,6 @@ from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
 from trader.demo.run import Wallets, run_demo
-from trader.demo.setup import WEI_PER_ETHER
 from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
 from trader.errors import EnvironmentFaultError
@@ -81,12 +80,24 @@ def _print_report(report: DemoReport) -> None:
         table.add_row(name, value)
     results.print()
     results.print(table)
+    results.print(_account_of(report))
+
+
+def _account_of(report: DemoReport) -> Table:
+    """Return who got what in the end: wei without gas, gas, and what the gas cost."""
+    table = Table("", "wei, without gas", "gas", "wei for gas", box=None, padding=(0, 2))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for role, wei in report.balances.items():
+        table.add_row(role, f"{wei:+,}", f"{report.gas_by_role[role]:,}", f"{report.gas_cost[role]:,}")
+    return table
 
 
 def _rows(report: DemoReport) -> list[tuple[str, str]]:
     rows = [("outcome", f"[bold]{report.outcome}[/]")]
     if report.cheat is not None:
-        rows += [("who cheated", report.cheat), ("who lost what", report.lost)]
+        noticed = "not at all" if report.noticed is None else escape(report.noticed)
+        rows += [("who cheated", report.cheat), ("how it came out", noticed), ("who lost what", report.lost)]
     if report.accuracy_encrypted is not None:
         rows += [
             ("accuracy", f"{report.accuracy_encrypted:.2%} encrypted, {report.accuracy_plain:.2%} plain"),
@@ -98,11 +109,8 @@ def _rows(report: DemoReport) -> list[tuple[str, str]]:
         rows.append(("proven classes", f"{same} of {report.audit_samples} are those that the test showed"))
     if report.refusal is not None:
         rows.append(("the buyer refused", escape(report.refusal)))
-    balances = ", ".join(f"{role} {wei / WEI_PER_ETHER:+.3f} ETH" for role, wei in report.balances.items())
     rows += [
         ("audit", f"a half-wrong seller fails it with probability {report.detection_probability:.1%}"),
-        ("balances without gas", balances),
-        ("gas in all", f"{sum(report.gas.values()):,}"),
         ("time in all", f"{report.seconds['total']:.1f} s"),
         ("audit log's head", report.ledger_head),
     ]

@@ -20,22 +20,11 @@ from trader.cli.options import (  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.errors import CallerError
 from trader.package import PublicPackage, read_package_srs
-from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
+from trader.verify import LISTING_CHECKS, BuyerPolicy, Sources, VerifiedListing, verify_listing
 from trader.verify.detection import detection_probability
 from zk import Srs, ceremony_srs
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
-
-CHECKS = (
-    "the manifest is the listed one, repeats the terms on the chain and names the seller that listed it",
-    "market and verifier are the published ones",
-    "the reference string is the named one",
-    "the rebuilt audit circuit and its layout are the listed ones",
-    "no committed column is unconstrained",
-    "the opening, valid for this seller alone, binds what is proven to what will be delivered",
-    "the encryption plan is secure and fits the model",
-    "price, bond, windows, audit size, tolerance, committed outputs and exactness meet your policy",
-)
 
 
 @app.callback()
@@ -73,7 +62,7 @@ def verify(
     if as_json:
         print_json_line(_summary(verified) | ({} if proven is None else {"certificate": facts_of(proven)}))
         return
-    for number, check in enumerate(CHECKS, start=1):
+    for number, check in enumerate(LISTING_CHECKS, start=1):
         results.print(f"[green]✓[/] ({number}) {check}", highlight=False)
     results.print(_room(verified), style="dim", highlight=False)
     _print_certificates(proven, package)

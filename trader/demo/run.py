@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ledger import AuditLog
+from ledger import AuditLog, EntryKind, read_by_kind, read_trade
 from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
 from trader.demo.setup import (
@@ -41,6 +41,7 @@ from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller
+from trader.report import order_of_events
 from trader.trade import Role, State
 from trader.verify import BuyerPolicy
 
@@ -117,7 +118,9 @@ def run_demo(
             for role, account in accounts.items()
         }
         delivered = _write_delivered(buyer, out)
-        ending = Ending(played, state, gains, delivered, str(log.head()), time.perf_counter() - started)
+        story = () if state is None else order_of_events(read_trade(log, buyer.find_trade()))
+        entries = (*story, *reversed(read_by_kind(log, EntryKind.TRANSACTION_FAILED)))
+        ending = Ending(played, state, gains, delivered, entries, str(log.head()), time.perf_counter() - started)
         return make_report(trained, package, buyer, timeline, ending)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ledger import EntryKind
 from trader.demo.setup import WEI_PER_ETHER
 from trader.model import evaluate_exact, output_scale_bits
+from trader.report import describe_entry
 from trader.trade import Role, State
 from trader.verify.detection import detection_probability
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ledger import Entry
     from trader.demo.cheats import Casting
     from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
@@ -36,6 +38,7 @@ class DemoReport:
     Attributes:
         outcome: `settled`, `refunded`, `slashed`, or `rejected` (the buyer paid nothing).
         cheat: who cheated, and how; None if nobody did.
+        noticed: how it came out, as the audit log tells it; None if nobody cheated.
         lost: who lost what, gas left out.
         dataset: name of the data set.
         samples: test samples.
@@ -50,6 +53,8 @@ class DemoReport:
         seconds: wall time by phase.
         bytes: sizes of the messages.
         gas: by transaction.
+        gas_by_role: of all transactions of a side.
+        gas_cost: what that cost in wei, by role.
         balances: change in wei, gas left out, by role.
         delivered_model: path of the bought model; None if none was delivered.
         delivered_matches: whether that file computes exactly what the canonical model computes.
@@ -58,6 +63,7 @@ class DemoReport:
 
     outcome: str
     cheat: str | None
+    noticed: str | None
     lost: str
     dataset: str
     samples: int
@@ -72,6 +78,8 @@ class DemoReport:
     seconds: dict[str, float]
     bytes: dict[str, int]
     gas: dict[str, int]
+    gas_by_role: dict[str, int]
+    gas_cost: dict[str, int]
     balances: dict[str, int]
     delivered_model: str | None
     delivered_matches: bool
@@ -91,6 +99,7 @@ class Ending:
         state: final state of the trade; None if the buyer rejected the listing.
         gains: change of both balances in wei, gas left out.
         delivered: the bought model's file.
+        entries: of the audit log, about the trade, and about transactions that failed.
         ledger_head: head of the audit log.
         seconds: wall time of it all.
     """
@@ -99,6 +108,7 @@ class Ending:
     state: State | None
     gains: Mapping[Role, int]
     delivered: Path | None
+    entries: tuple[Entry, ...]
     ledger_head: str
     seconds: float
 
@@ -115,6 +125,7 @@ def make_report(
     return DemoReport(
         outcome="rejected" if ending.state is None else _OUTCOMES[ending.state],
         cheat=ending.played.story or None,
+        noticed=_noticed(ending),
         lost=_losses(ending),
         dataset=trained.dataset,
         samples=len(trained.test_samples),
@@ -133,11 +144,38 @@ def make_report(
             "artifact": timeline.message_bytes(EntryKind.DELIVERY_OFFERED),
         },
         gas=timeline.gas(),
+        gas_by_role={role.value: timeline.gas_of(role) for role in ending.gains},
+        gas_cost={role.value: timeline.gas_cost_wei(role) for role in ending.gains},
         balances={role.value: gain for role, gain in ending.gains.items()},
         delivered_model=None if ending.delivered is None else str(ending.delivered),
         delivered_matches=ending.delivered is not None and _matches(ending.delivered, trained, package),
         ledger_head=ending.ledger_head,
     )
+
+
+_SIGNS = (
+    frozenset(
+        {
+            EntryKind.REQUEST_REFUSED,
+            EntryKind.TEST_REFUSED,
+            EntryKind.PROOF_REFUSED,
+            EntryKind.DELIVERY_REFUSED,
+            EntryKind.DISPUTE_RAISED,
+        }
+    ),
+    frozenset({EntryKind.TRANSACTION_FAILED, EntryKind.MESSAGE_SKIPPED, EntryKind.MESSAGE_REPEATED}),
+    frozenset({EntryKind.EXPIRED, EntryKind.SETTLED}),
+)
+"""Entries by which a cheat comes out: a party's refusal first, then what failed on the way, then a missed deadline."""
+
+
+def _noticed(ending: Ending) -> str | None:
+    """Return the entry of the audit log by which a cheat came out, in words."""
+    for kinds in _SIGNS if ending.played.story else ():
+        for entry in ending.entries:
+            if entry.record.kind in kinds:
+                return f"the {entry.record.role.value.lower()} {describe_entry(entry)}"
+    return None
 
 
 def _losses(ending: Ending) -> str:

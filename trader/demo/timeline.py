@@ -119,6 +119,10 @@ class Timeline(AbstractContextManager["Timeline"]):
         """Gas of each transaction; of the last where one was made more than once."""
         return {step.name: step.gas_used for step in self.steps if step.transaction_hash}
 
+    def gas_of(self, role: Role) -> int:
+        """Return the gas of all transactions of a role."""
+        return sum(step.gas_used for step in self.steps if step.role is role)
+
     def gas_cost_wei(self, role: Role) -> int:
         """Return what a role's transactions cost in gas, in wei."""
         return sum(step.gas_cost_wei for step in self.steps if step.role is role)

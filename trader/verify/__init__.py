@@ -14,6 +14,7 @@ from trader.verify.answers import (
     compare_proven,
     outside_reach,
 )
+from trader.verify.checks import ANSWER_CHECKS, DELIVERY_CHECKS, LISTING_CHECKS
 from trader.verify.delivery import AuditedSamples, output_distance, verify_delivery
 from trader.verify.errors import (
     ChangedAnswersError,
@@ -34,6 +35,9 @@ from trader.verify.listing import Sources, VerifiedListing, verify_listing
 from trader.verify.policy import BuyerPolicy
 
 __all__ = [
+    "ANSWER_CHECKS",
+    "DELIVERY_CHECKS",
+    "LISTING_CHECKS",
     "Assessment",
     "AuditedSamples",
     "BuyerPolicy",

@@ -25,7 +25,7 @@ What a larger difference risks on a share of samples is `trader.verify.detection
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,6 +79,8 @@ class Comparison:
         right_seen: Samples whose class seen was right; None without labels that are classes.
         right_proven: Samples whose proven class is right; None as above.
         outside: Proven outputs that are further from those seen than the tolerance.
+        largest_errors: Of each output, the largest distance of a proven one from that seen, in the outputs' units. They
+            are the noise of decryptions: never show them to anybody in full.
     """
 
     samples: int
@@ -86,6 +88,7 @@ class Comparison:
     right_seen: int | None
     right_proven: int | None
     outside: int = 0
+    largest_errors: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 def audit_distance(tolerance: int, output_scale_bits: int, output_shift_bits: int) -> float:
@@ -208,8 +211,9 @@ def compare_proven(
     exact = np.array([math.ldexp(float(value), -listing.circuit.output_scale_bits) for value in proven])
     exact = exact.reshape(seen.shape)
     post_processing = listing.manifest.output.post_processing
+    errors = tuple(map(post_processing.in_output_units, np.abs(exact - seen).max(axis=0).tolist()))
     if not _uses(post_processing, seen.shape[1], labels)[0]:
-        return Comparison(len(seen), 0, None, None, outside)
+        return Comparison(len(seen), 0, None, None, outside, errors)
     before, after = post_processing.classify(seen), post_processing.classify(exact)
     known = labels is not None and (labels.dtype.kind in "iu") == (before.dtype.kind in "iu")
     return Comparison(
@@ -218,6 +222,7 @@ def compare_proven(
         right_seen=int((before == labels).sum()) if known else None,
         right_proven=int((after == labels).sum()) if known else None,
         outside=outside,
+        largest_errors=errors,
     )
 
 

@@ -13,6 +13,7 @@ from trader.trade import Role
 REPORT = {
     "outcome": str,
     "cheat": NoneType,
+    "noticed": NoneType,
     "lost": str,
     "dataset": str,
     "samples": int,
@@ -27,6 +28,8 @@ REPORT = {
     "seconds": dict,
     "bytes": dict,
     "gas": dict,
+    "gas_by_role": dict,
+    "gas_cost": dict,
     "balances": dict,
     "delivered_model": str,
     "delivered_matches": bool,
@@ -75,6 +78,8 @@ def test_demo_reports_the_whole_trade_and_leaves_a_log(tmp_path: Path, modelseal
     assert report["outcome"] == "refunded"
     assert report["balances"] == {"seller": 0, "buyer": 0}
     assert (report["cheat"], report["lost"]) == ("the seller never answered the test", "nobody")
+    assert "overdue in Testing" in report["noticed"]
+    assert all(report["gas_by_role"][role] > 0 and report["gas_cost"][role] > 0 for role in ("seller", "buyer"))
     assert report["delivered_model"] is None
 
 

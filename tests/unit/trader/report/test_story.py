@@ -36,11 +36,11 @@ OPENED = contract_event(
 def test_story_says_when_where_who_what_and_for_how_much() -> None:
     text = printed(story_of(OPENED, step(20, details={"bytes": 6_095_724})))
     assert "Trade 7 of listing 3, 2023-11-14 (UTC)" in text
-    first, second = text.splitlines()[2], text.splitlines()[4]
+    first = text.splitlines()[2]
     for part in ("22:13:28", "8", "0x00000000", "Buyer", "opened a test session", "50,000"):
         assert part in first
-    assert "12 s" in second
-    assert "samples for 0.001 ETH" in text
+    assert "12 s" in text
+    assert "of up to 256 samples for 0.001 ETH" in " ".join(text.replace("50,000", "").split())
     assert "6.1 MB" in text
     assert "Buyer: 50,000 gas" in text
 
@@ -77,8 +77,40 @@ def test_rows_are_json() -> None:
     rows = story_rows(story_of(OPENED, step(3)))
     assert json.loads(json.dumps(rows)) == rows
     assert rows[0]["time"] == "2023-11-14T22:13:28Z"
-    assert rows[1]["seconds_since_previous"] == -5
+    assert rows[1]["time"] == "2023-11-14T22:13:23Z"
+    assert rows[1]["not_before"] == "2023-11-14T22:13:28Z"
+    assert rows[1]["seconds_since_previous"] == 0
     assert (rows[1]["block"], rows[1]["transaction"], rows[1]["gas_used"]) == (None, None, None)
+
+
+def test_times_run_forwards_whatever_clocks_say() -> None:
+    text = printed(story_of(OPENED, step(3), step(20)))
+    assert "~22:13:28" in text
+    assert "at this time or later" in text
+    assert [row["seconds_since_previous"] for row in story_rows(story_of(OPENED, step(3), step(20)))] == [0, 0, 12]
+    assert "~" not in printed(story_of(OPENED, step(20)))
+
+
+def test_events_that_were_logged_late_are_told_before_what_they_caused() -> None:
+    received = step(9, kind=EntryKind.REQUEST_RECEIVED)
+    answered = contract_event(12, kind=EntryKind.ANSWERED)
+    responded = step(13, kind=EntryKind.RESPONSE_SENT)
+    late = story_rows(story_of(received, responded, OPENED, answered))  # a seller's own log
+    assert [row["kind"] for row in late] == ["SessionOpened", "RequestReceived", "Answered", "ResponseSent"]
+    assert [row["sequence"] for row in late] == [2, 0, 3, 1]
+
+
+def test_events_of_the_chain_keep_their_order() -> None:
+    proven = contract_event(20, kind=EntryKind.PROVEN)
+    accepted = contract_event(21, kind=EntryKind.ACCEPTED)
+    revealed = contract_event(22, kind=EntryKind.REVEALED)
+    late = story_rows(story_of(step(25, kind=EntryKind.KEY_RECEIVED), proven, accepted, revealed))
+    assert [row["kind"] for row in late] == ["Proven", "Accepted", "Revealed", "KeyReceived"]
+
+
+def test_a_new_day_is_told() -> None:
+    text = printed(story_of(OPENED, step(100_000)))
+    assert "11-16" in text
 
 
 def test_each_kind_has_its_words_and_none_needs_its_details() -> None:
