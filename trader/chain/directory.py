@@ -14,10 +14,9 @@ from trader.chain.scan import LogScan
 from trader.errors import CallerError
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from trader.chain.market import Market
     from trader.chain.receipts import Receipt
+    from trader.signer import Signer
 
 MAX_ENDPOINT_BYTES = 2048
 
@@ -31,7 +30,7 @@ class Directory:
         address = f"0x{int(market.deployment.market, 16):064x}"
         self._scan = LogScan(market.chain, self._contract, (None, address), market.first_block)
 
-    def announce(self, account: LocalAccount, listing_id: int, endpoint: str) -> Receipt | None:
+    def announce(self, account: Signer, listing_id: int, endpoint: str) -> Receipt | None:
         """Say where buyers reach a listing; None, and nothing is sent, where the newest announcement says so already.
 
         Args:

@@ -234,13 +234,13 @@ class Chain:
         with self._signing(account), self.reachable():
             return deploy(self.web3, account.address, salt)
 
-    def deploy_directory(self, account: LocalAccount) -> None:
+    def deploy_directory(self, account: Signer) -> None:
         """Deploy the directory of endpoints where it is missing, signed and paid by `account`; raises as `deploy`."""
         with self._signing(account), self.reachable():
             deploy_directory(self.web3, account.address)
 
     @contextmanager
-    def _signing(self, account: LocalAccount) -> Iterator[None]:
+    def _signing(self, account: Signer) -> Iterator[None]:
         self.web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), "signing", layer=0)
         try:
             yield

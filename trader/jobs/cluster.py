@@ -44,7 +44,8 @@ class DaskEngine:
         except ImportError as error:
             raise CallerError('a Dask cluster needs the extra: pip install "modelseal[dask]"') from error
         try:
-            self._client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            connect: Any = Client
+            self._client = connect(address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise EnvironmentFaultError(f"no Dask scheduler answers at {address}: {error}. Start it.") from error
         self._futures: dict[bytes, Any] = {}

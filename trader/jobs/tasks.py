@@ -64,7 +64,7 @@ def evaluate(description: bytes) -> bytes:
         he.evaluate(
             plan,
             model,
-            Vault(Path(fields["request"]).parent).map(Path(fields["request"]).name),
+            Vault(Path(fields["request"]).parent, None).map(Path(fields["request"]).name),
             fields["samples"],
             None,
             path,
@@ -117,7 +117,7 @@ def _tested(package: str) -> tuple[HePlan, CanonicalModel]:
 @lru_cache(maxsize=2)
 def _proven(package: str, folder: str) -> tuple[AuditCircuit, Srs, CanonicalModel]:
     public = PublicPackage.read(Path(package) / "public")
-    srs = open_srs(public, parse_manifest(public.manifest).circuit.srs.logrows, Vault(Path(folder)))
+    srs = open_srs(public, parse_manifest(public.manifest).circuit.srs.logrows, Vault(Path(folder), None))
     return open_circuit(public, srs), srs, read_canonical(Path(package))
 
 

@@ -88,7 +88,18 @@ The encrypted model that a buyer accepted (`CIPHERTEXT`) is not one of them: its
 """
 KEPT: Final = frozenset(
     {LISTING, INPUTS, SESSION, OPENING, ANSWER, OUTPUTS, DECLINED, TEST_REFUSED, ENCRYPTION_KEY, PURCHASE}
-    | {PROOF_REFUSED, CIPHERTEXT, DELIVERED, ANSWERED, DELIVERY_KEY, CIPHERTEXT_ROOT, KEY_LEAVING, KEY_SENT, REFUSED}
+    | {
+        PROOF_REFUSED,
+        CIPHERTEXT,
+        DELIVERED,
+        REQUEST_WHOLE,
+        ANSWERED,
+        DELIVERY_KEY,
+        CIPHERTEXT_ROOT,
+        KEY_LEAVING,
+        KEY_SENT,
+        REFUSED,
+    }
 )
 """Encrypted where the folder has a key; the marks of messages are as well."""
 _DELIVERED_SUFFIX: Final = ".delivered"
