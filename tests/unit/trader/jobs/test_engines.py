@@ -121,7 +121,7 @@ def test_a_dask_cluster_of_two_evaluates(cluster: str, asked: Any, package: Sell
     try:
         assert engine.workers == 2
         check(engine, asked, package, folder)
-        damaged = tmp_path / "damaged"
+        damaged = tmp_path / "request"
         damaged.write_bytes(b"no request at all")
         with pytest.raises(RequestError):
             until(lambda: engine.evaluate(evaluation(package, damaged, folder, 2), here))
@@ -151,7 +151,7 @@ def test_a_malformed_request_is_its_senders_fault(queue: JobQueue, package: Sell
 
 
 def test_what_a_worker_cannot_do_is_tried_again(queue: JobQueue, package: SellerPackage, tmp_path: Path) -> None:
-    engine, job = QueueEngine(queue), evaluation(package, tmp_path / "missing", tmp_path)
+    engine, job = QueueEngine(queue), evaluation(package, tmp_path / "missing" / "request", tmp_path)
     with pytest.raises(NotYetError):
         engine.evaluate(job, here)
     one_job(queue)

@@ -1,0 +1,108 @@
+"""A buyer's settings: chain, account, folder, and what it asks of a listing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from trader.he import SecurityPolicy
+from trader.settings.fields import LocalPath, Seconds, Settings, Share, Wei
+from trader.verify import BuyerPolicy
+
+
+class ConnectionSettings(Settings):
+    """Which chain, and whose account; of buyers and sellers.
+
+    Attributes:
+        chain: URL of a JSON-RPC node.
+        confirmations: Blocks that must stand before anything counts; needed on public chains.
+        market: Address of the market, to be checked; it has the same on all chains.
+        first_block: The block of the market's deployment, or an earlier one.
+        keyfile: The account.
+        keystore: Folder of keyfiles, from which `account` names one.
+        account: Name of a keyfile in the keystore, or an address that an external signer signs for.
+        signer: URL of an external signer, instead of a keyfile.
+        password_file: Its first line is the password; otherwise MODELSEAL_PASSWORD, or a prompt.
+        folder: The party's own.
+    """
+
+    chain: str | None = None
+    confirmations: int | None = Field(default=None, ge=1)
+    market: str | None = None
+    first_block: int = Field(default=0, ge=0)
+    keyfile: LocalPath | None = None
+    keystore: LocalPath | None = None
+    account: str | None = None
+    signer: str | None = None
+    password_file: LocalPath | None = None
+    folder: LocalPath = Path("modelseal")
+
+
+class PolicySettings(Settings):
+    """What a buyer asks of a listing, of its test and of its proof; what is left out is `BuyerPolicy`'s own default.
+
+    Attributes:
+        max_price: Most that it pays for a model: `"2 ether"`.
+        max_fee: Most that it pays for a test.
+        min_accuracy: Least share of right classes in its own test, from 0 to 1: below, `buy` doesn't.
+        max_error: For values: largest root mean square error in its own test, in the outputs' unit.
+        min_security: Least bits of the encryption.
+        min_bond: Least bond, in percent of the price.
+        min_k: Least number of audit samples.
+        max_flips: Most audit samples whose proven class may be another than the one seen.
+        max_changeable: Largest share of test samples whose class could be another one within the tolerance.
+        max_proof_fee: Most that is left to the seller for a proof that isn't accepted, in percent of the price.
+        min_decision: Least time to decide: `"10m"`.
+        min_acceptance: Least time to accept.
+        min_dispute: Least time to dispute.
+        rounded_circuits: Accept proofs of rounded computations.
+        development: Accept a reference string that the seller made.
+    """
+
+    max_price: Wei | None = None
+    max_fee: Wei | None = None
+    min_accuracy: Share | None = None
+    max_error: float | None = Field(default=None, ge=0)
+    min_security: int | None = Field(default=None, ge=0)
+    min_bond: int | None = Field(default=None, ge=0)
+    min_k: int | None = Field(default=None, ge=1)
+    max_flips: int | None = Field(default=None, ge=0)
+    max_changeable: Share | None = None
+    max_proof_fee: int | None = Field(default=None, ge=0, le=100)
+    min_decision: Seconds | None = None
+    min_acceptance: Seconds | None = None
+    min_dispute: Seconds | None = None
+    rounded_circuits: bool = False
+    development: bool = False
+
+    def policy(self) -> BuyerPolicy:
+        """Return the policy that listings, answers and proofs are held against."""
+        named: dict[str, Any] = {
+            "maximum_price_wei": self.max_price,
+            "maximum_fee_wei": self.max_fee,
+            "minimum_bond_percent": self.min_bond,
+            "minimum_audit_samples": self.min_k,
+            "maximum_changed_answers": self.max_flips,
+            "maximum_changeable_share": self.max_changeable,
+            "maximum_proof_fee_percent": self.max_proof_fee,
+            "minimum_window_seconds": self.min_decision,
+            "minimum_acceptance_seconds": self.min_acceptance,
+            "minimum_dispute_seconds": self.min_dispute,
+            "encryption": None if self.min_security is None else SecurityPolicy(security_bits=self.min_security),
+        }
+        given = {name: value for name, value in named.items() if value is not None}
+        return BuyerPolicy(rounded_circuits=self.rounded_circuits, development=self.development, **given)
+
+
+class BuyerSettings(ConnectionSettings):
+    """Everything that a buyer writes down once.
+
+    Attributes:
+        exchange: Where sellers are reached, if not where their listings say: a URL.
+        policy: What it asks.
+    """
+
+    exchange: str | None = None
+    policy: PolicySettings = PolicySettings()

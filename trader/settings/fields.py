@@ -1,0 +1,72 @@
+"""The kinds of values that settings have, as people write them and as the program takes them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+
+from trader.amounts import read_amount, read_duration
+from trader.errors import CallerError, QuantityError
+
+S = TypeVar("S", bound="Settings")
+BASE: Final = "folder"
+"""Of the context of validation: relative paths start there."""
+
+
+class SettingsError(CallerError):
+    """A setting is missing, unknown, or has a value that it can't have; the message names it."""
+
+
+def _quantity(read: Any, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return read(value)
+    except QuantityError as error:
+        raise ValueError(str(error)) from error
+
+
+def _path(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    return (info.context or {}).get(BASE, Path()) / Path(value).expanduser()
+
+
+Wei = Annotated[int, BeforeValidator(partial(_quantity, read_amount)), Field(ge=0)]
+"""An amount: `"1.5 ether"`; from programs, an integer of wei."""
+Seconds = Annotated[int, BeforeValidator(partial(_quantity, read_duration)), Field(ge=0)]
+"""A span of time: `"1h"`; from programs, an integer of seconds."""
+LocalPath = Annotated[Path, BeforeValidator(_path)]
+"""A path; a relative one is relative to the file that names it."""
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Settings(BaseModel):
+    """A table of settings: frozen, and without a key that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def parse(kind: type[S], document: dict[str, Any], source: object, folder: Path) -> S:
+    """Return settings of a kind.
+
+    Args:
+        kind: Their class.
+        document: Keys and values.
+        source: Where they come from, for messages.
+        folder: Where relative paths start.
+
+    Raises:
+        SettingsError: Names the first that is wrong.
+    """
+    try:
+        return kind.model_validate(document, context={BASE: folder})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        what = "nobody knows this key" if first["type"] == "extra_forbidden" else first["msg"]
+        what = "is missing" if first["type"] == "missing" else what.removeprefix("Value error, ")
+        raise SettingsError(f"{source}: {where}: {what}. See docs/configuration.md.") from error

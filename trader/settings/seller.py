@@ -1,0 +1,115 @@
+"""A seller's settings: what it sells for how much, and how its service runs."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from contracts import Windows
+from trader.parties.offer import Offer
+from trader.settings.buyer import ConnectionSettings
+from trader.settings.fields import LocalPath, Seconds, Settings, Wei
+
+HOUR: Final = 3600
+
+
+class WindowSettings(Settings):
+    """How long each state of a trade may last."""
+
+    answer: Seconds = HOUR
+    decision: Seconds = HOUR
+    proof: Seconds = HOUR
+    acceptance: Seconds = HOUR
+    reveal: Seconds = HOUR
+    dispute: Seconds = 24 * HOUR
+
+    def windows(self) -> Windows:
+        """Return them as the market takes them."""
+        return Windows(self.answer, self.decision, self.proof, self.acceptance, self.reveal, self.dispute)
+
+
+class ListingSettings(Settings):
+    """One model on sale.
+
+    Attributes:
+        package: Folder that `model prepare` made.
+        price: Of the model: `"1.5 ether"`.
+        bond: What the seller loses if it cheats.
+        proof_fee: What a buyer leaves that doesn't accept a proof: about what one costs to make.
+        windows: How long each state of a trade may last.
+    """
+
+    package: LocalPath
+    price: Wei
+    bond: Wei
+    proof_fee: Wei = 0
+    windows: WindowSettings = WindowSettings()
+
+    def offer(self) -> Offer:
+        """Return what is asked for the model."""
+        return Offer(self.price, self.bond, self.windows.windows(), self.proof_fee)
+
+
+class HttpSettings(Settings):
+    """The service that buyers reach.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on.
+        url: Where buyers reach it: what is announced, and what their requests are signed for. Behind a proxy it is the
+            proxy's.
+        artifacts: Where messages lie: a folder of the seller's own if None, or what fsspec names, `s3://bucket/prefix`.
+        allow: Accounts that may use it; empty for all.
+        owners: Accounts that may use all administrative routes.
+        operators: Accounts that may read metrics and clean up.
+        auditors: Accounts that may see trades.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    url: str
+    artifacts: str | None = None
+    allow: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    auditors: tuple[str, ...] = ()
+
+
+class JobSettings(Settings):
+    """Who evaluates and proves.
+
+    Attributes:
+        engine: `processes` of this machine, `here` in the service itself, or a Dask cluster: `dask://host:port`.
+        workers: Number of processes.
+        device: Where tests are computed: the CPU, or one of PyTorch's devices.
+    """
+
+    engine: str = Field(default="processes", pattern=r"^(processes|here|dask(\+tls)?://.+)$")
+    workers: int = Field(default=1, ge=1, le=64)
+    device: str = "cpu"
+
+
+class SellerSettings(ConnectionSettings):
+    """Everything that a seller writes down once.
+
+    Attributes:
+        reveal_url: A node that hands keys to block producers alone (a private relay).
+        exchange: A shared folder that buyers reach, instead of a service: `file:///srv/exchange`.
+        service: The service that buyers reach, instead of a shared folder.
+        jobs: Who evaluates and proves.
+        listings: What is sold.
+        log: What is written of the service's work: `text` for people, `json` for programs.
+    """
+
+    reveal_url: str | None = None
+    exchange: str | None = None
+    service: HttpSettings | None = None
+    jobs: JobSettings = JobSettings()
+    listings: tuple[ListingSettings, ...] = ()
+    log: Literal["text", "json"] = "text"
+
+    @property
+    def endpoint(self) -> str | None:
+        """Where buyers reach this seller."""
+        return self.exchange if self.service is None else self.service.url
