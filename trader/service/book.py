@@ -61,6 +61,13 @@ class Limits:
 class TradeBook(Protocol):
     """The chain's facts, from memory: whatever a stranger asks, the node isn't asked for it."""
 
+    def knows(self, account: str) -> bool:
+        """Return whether the account has opened any session.
+
+        Raises:
+            ChainUnavailableError: The node has never answered.
+        """
+
     def session_of(self, account: str, request_digest: bytes) -> OpenedSession | None:
         """Return the newest session that the account opened with this request, if it did.
 
@@ -109,7 +116,13 @@ class ChainTradeBook:
         self._next_look = float("-inf")
         self._by_trade: dict[int, OpenedSession] = {}
         self._by_request: dict[tuple[str, bytes], OpenedSession] = {}
+        self._buyers: frozenset[str] = frozenset()
         self._filled = False
+
+    def knows(self, account: str) -> bool:
+        """Return whether the account has opened any session."""
+        self._refresh()
+        return account.lower() in self._buyers
 
     def session_of(self, account: str, request_digest: bytes) -> OpenedSession | None:
         """Return the newest session that the account opened with this request, if it did."""
@@ -151,6 +164,7 @@ class ChainTradeBook:
             found = sorted((_session(log) for log in logs), key=lambda session: session.trade_id)
             self._by_trade = {session.trade_id: session for session in found}
             self._by_request = {(session.buyer, session.request_digest): session for session in found}
+            self._buyers = frozenset(session.buyer for session in found)
             self._filled = True
 
 

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -65,20 +64,26 @@ UPLOADS: Final = Table(
 ENDED: Final = Table(
     "ended", _METADATA, Column("trade_id", BigInteger, primary_key=True, comment="Nothing is taken for it any more.")
 )
+# In a file of their own: a request must not wait while an artifact is given its name in a bucket.
+NONCES_METADATA: Final = MetaData()
 NONCES: Final = Table(
     "nonces",
-    _METADATA,
+    NONCES_METADATA,
     Column("account", String, primary_key=True),
     Column("nonce", LargeBinary, primary_key=True),
-    Column("expires_at", Integer, nullable=False, index=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
 
 class Index:
     """The index in one file, used by many threads and processes at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tables: MetaData = _METADATA) -> None:
         """Open the file; it is made as needed, for its owner alone.
+
+        Args:
+            path: The file.
+            tables: What is in it.
 
         Raises:
             IndexFaultError: It can't be opened.
@@ -89,7 +94,7 @@ class Index:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._engine = _create_engine(path)
         with self.writing() as connection:
-            _METADATA.create_all(connection)
+            tables.create_all(connection)
 
     def close(self) -> None:
         """Close every connection."""
