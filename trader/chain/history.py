@@ -45,6 +45,7 @@ class History:
         deployment: Its addresses.
         contract: The bound contract, for the audit log's indexer.
         first_block: Where events are looked for from, unless it is known better.
+        opened: Listing and buyer of each trade that was found.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
@@ -53,6 +54,7 @@ class History:
         self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
         self._scans: dict[tuple[str | None, ...], LogScan] = {}
+        self.opened: dict[int, tuple[int, str]] = {}
         self._session_blocks: dict[int, int] = {}
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
@@ -84,7 +86,7 @@ class History:
 
     def listed(self) -> dict[int, str]:
         """Return the seller of every listing, open or not, by its number."""
-        return {int(log.arguments["listingId"]): str(log.arguments["seller"]) for log in self._all(MarketEvent.LISTED)}
+        return {int(log.arguments["listingId"]): str(log.arguments["seller"]) for log in self.all_events(MarketEvent.LISTED)}
 
     def listings_of(self, seller: str) -> tuple[int, ...]:
         """Find the listings of a seller, open or not, oldest first."""
@@ -120,8 +122,8 @@ class History:
         """Find the input commitments of all proofs about a seller's manifest, by trade; of all its listings."""
         listings = self.find_listings(seller, manifest_hash)
         trades = {trade for listing in listings for trade in self.find_trades(listing)}
-        proven = trades & {int(log.arguments["tradeId"]) for log in self._all(MarketEvent.PROVEN)}
-        purchased = self._all(MarketEvent.PURCHASED) if proven else ()
+        proven = trades & {int(log.arguments["tradeId"]) for log in self.all_events(MarketEvent.PROVEN)}
+        purchased = self.all_events(MarketEvent.PURCHASED) if proven else ()
         commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}
         return {trade: commitments[trade] for trade in sorted(proven)}
 
@@ -138,9 +140,11 @@ class History:
         """Return the number of an opened trade; remembers where it was opened."""
         trade_id = int(log.arguments["tradeId"])
         self._session_blocks[trade_id] = log.block_number
+        self.opened[trade_id] = int(log.arguments["listingId"]), str(log.arguments["buyer"])
         return trade_id
 
-    def _all(self, kind: MarketEvent) -> Sequence[LogEvent]:
+    def all_events(self, kind: MarketEvent) -> Sequence[LogEvent]:
+        """Return all events of a kind, of the whole market."""
         return self._logs((self._topic(kind),), self.first_block)
 
     def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:

@@ -216,6 +216,10 @@ class Market(History):
         """Offer a model; the `Listed` event has its number."""
         return self._send(account, 0, "list", terms.as_abi())
 
+    def delist(self, account: Signer, listing_id: int, offer: bytes) -> Receipt:
+        """Close a listing (`contracts.offer_digest`): it takes no new sessions, and those that it has go on."""
+        return self._send(account, 0, "delist", listing_id, offer)
+
     def open_session(
         self,
         account: Signer,

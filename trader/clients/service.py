@@ -1,0 +1,208 @@
+"""A seller's service: it watches the chain, makes the seller's moves, and answers buyers over HTTP.
+
+One thread makes the moves (`trader.parties.desk`), worker processes evaluate and prove (`trader.jobs`), and another
+thread serves HTTP (`trader.service`) on a connection of its own. A service that was killed goes on when it is started
+again: everything that it must know is on the chain, in its folder, and in its packages.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography.fernet import Fernet
+
+from ledger import AuditLog
+from trader.clients.shop import LOG, Shop
+from trader.clients.status import SellerStatus
+from trader.errors import CallerError
+from trader.exchange import MailboxFaultError
+from trader.jobs import JobQueue, QueueEngine, Workers
+from trader.parties.desk import Desk
+from trader.parties.engine import HERE
+from trader.service.store import StoreMailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from trader.clients.connection import Connection
+    from trader.parties.actor import Step
+    from trader.parties.engine import Engine
+    from trader.parties.seller import Seller
+    from trader.settings.seller import SellerSettings
+
+QUEUE: Final = "jobs.sqlite"
+TIDY_SECONDS: Final = 600.0
+DASK: Final = "dask"
+
+
+class SellerService:
+    """A running service. Used as a context manager; `run` serves until it is told to stop.
+
+    Attributes:
+        settings: What is sold, and how.
+        shop: The listings.
+        desk: The trades.
+        status: What the service tells of itself.
+        workers: The processes that evaluate and prove, if they are this machine's.
+    """
+
+    def __init__(
+        self,
+        settings: SellerSettings,
+        connection: Connection,
+        *,
+        say: Callable[[str], None],
+        observe: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        """Say what is to be served; entering the context opens everything.
+
+        Args:
+            settings: What is sold, and how.
+            connection: Chain, market and account.
+            say: Told in a line what happens.
+            observe: Told of every step.
+        """
+        self.settings = settings
+        self.workers: Workers | None = None
+        self._connection = connection
+        self._say = say
+        self._observe = observe
+        self._stack = ExitStack()
+        self._next_tidying = 0.0
+        self._forgotten: set[int] = set()
+
+    def __enter__(self) -> Self:
+        """Take the folder, list the models, start workers and HTTP.
+
+        Raises:
+            TraderError: As `Shop.list_models`, and where a part can't be opened.
+        """
+        with ExitStack() as stack:
+            self.settings.folder.mkdir(parents=True, exist_ok=True)
+            self._connection.deploy_market()
+            log = stack.enter_context(AuditLog.open(self.settings.folder / LOG))
+            engine = self._open_engine(stack)
+            self.shop = Shop(self.settings, self._connection, log, engine, self._observe)
+            stack.callback(self.shop.close)
+            self.desk = Desk(self.shop.market, self._say)
+            self.desk.listings = self.shop.list_models(self._say)
+            self.status = SellerStatus(self.desk, self.shop, self.workers)
+            if self.settings.service is not None:
+                stack.enter_context(self._serving())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End HTTP, workers and everything else."""
+        self._stack.close()
+
+    def run(self, stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
+        """Serve until `stop` says so; a step that was begun is ended before.
+
+        Args:
+            stop: Asked before each step.
+            sleep: Waits between two looks at the chain; may end earlier.
+        """
+        while not stop():
+            if self.step():
+                continue
+            sleep(self.desk.pause_seconds)
+
+    def step(self) -> bool:
+        """Make one step of the most urgent trade; return whether there was something to do."""
+        stepped = self.desk.step()
+        self.status.update()
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + TIDY_SECONDS
+            self._tidy()
+        return stepped
+
+    # ---------------------------------------------------------------------------------------------------------- inside
+
+    def _open_engine(self, stack: ExitStack) -> Engine:
+        jobs = self.settings.jobs
+        if jobs.engine == "here":
+            return HERE
+        if jobs.engine.startswith(DASK):
+            from trader.jobs.cluster import DaskEngine
+
+            scheme = "tls" if jobs.engine.startswith(f"{DASK}+tls") else "tcp"
+            cluster = DaskEngine(f"{scheme}://{jobs.engine.partition('://')[2]}")
+            stack.callback(cluster.close)
+            return cluster
+        secret, url = Fernet.generate_key(), _database(self.settings.folder / QUEUE)
+        queue = JobQueue(url, secret)
+        stack.callback(queue.close)
+        queue.clear()
+        self.workers = stack.enter_context(Workers(url, secret, jobs.workers))
+        return QueueEngine(queue)
+
+    def _tidy(self) -> None:
+        """Let the messages of ended trades go, and the artifacts that nothing is made of any more."""
+        mailbox = self.shop.mailbox
+        if not isinstance(mailbox, StoreMailbox):
+            return
+        try:
+            for trade_id in sorted((self.desk.ended | self.desk.left) - self._forgotten):
+                mailbox.forget_trade(trade_id)
+                self._forgotten.add(trade_id)
+            mailbox.collect()
+        except MailboxFaultError as error:
+            self._say(str(error))
+
+    @contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Serve HTTP in a thread."""
+        server = self._make_server()
+        thread = threading.Thread(target=server.run, name="http", daemon=True)
+        thread.start()
+        while not server.started:
+            if not thread.is_alive():
+                raise CallerError(f"the service can't listen at {self._address()}: is the port taken?")
+            time.sleep(0.02)
+        self._say(f"buyers reach this seller at {self.settings.endpoint} (listening at {self._address()})")
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
+
+    def _address(self) -> str:
+        http = self.settings.service
+        return "" if http is None else f"{http.host}:{http.port}"
+
+    def _make_server(self):  # type: ignore[no-untyped-def]
+        from trader.service import AccessRole, ChainTradeBook, Limits, Listening, ServiceSettings, create_app
+        from trader.service.server import make_server
+
+        http, market = self.settings.service, self._connection.open_market()
+        assert http is not None
+        assert isinstance(self.shop.mailbox, StoreMailbox)
+        roles = {
+            **dict.fromkeys(http.auditors, AccessRole.AUDITOR),
+            **dict.fromkeys(http.operators, AccessRole.OPERATOR),
+            **dict.fromkeys(http.owners, AccessRole.OWNER),
+        }
+        service = ServiceSettings(
+            endpoint=http.url,
+            chain_id=market.chain.chain_id,
+            market=market.deployment.market,
+            folder=self.settings.folder / "uploads",
+            roles=roles,
+            allowed_accounts=frozenset(http.allow) or None,
+        )
+        book = ChainTradeBook(market, lambda: {number: limits(seller) for number, seller in self.desk.listings.items()})
+
+        def limits(seller: Seller) -> Limits:
+            return Limits(seller.goods.plan, seller.goods.circuit)
+
+        app = create_app(service, self.shop.mailbox, book, self.status)
+        return make_server(app, Listening(http.host, http.port))
+
+
+def _database(path: Path) -> str:
+    return f"sqlite:///{path.absolute()}"
