@@ -6,12 +6,14 @@ decimal strings.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
+from web3.exceptions import LogTopicError
 
 from contracts import read_logs
 from ledger.entries import HASH_BYTES, ActorRole, ChainPosition, Detail, EntryKind, Record
@@ -39,14 +41,49 @@ _ROLES: Final = {
 """Events that only one party can cause; for the others it depends on who sent the transaction."""
 
 
+@dataclass(frozen=True)
+class Happened:
+    """What an event of the market says, as an entry has it.
+
+    Attributes:
+        kind: What happened.
+        details: The event's arguments but for the ids.
+        listing_id: Of the listing, if the event names one.
+        trade_id: Of the trade, if the event names one.
+    """
+
+    kind: EntryKind
+    details: dict[str, Detail]
+    listing_id: int | None
+    trade_id: int | None
+
+
+def decode_event(contract: "Contract", event_log: "LogReceipt") -> Happened:
+    """Read an event of the market; no node is asked.
+
+    Raises:
+        IndexingError: This version doesn't know it, or its arguments can't be read.
+    """
+    events: Any = contract.events  # iterable, though its annotation says otherwise
+    topics = event_log["topics"]
+    event = next((one for one in events if topics and one.topic == topics[0].to_0x_hex()), None)
+    if event is None:
+        raise IndexingError("the contract emitted an event that this version doesn't know: update modelseal")
+    try:
+        arguments = dict(event().process_log(event_log)["args"])
+    except (DecodingError, LogTopicError) as error:
+        raise IndexingError(f"the arguments of a {event.name} event can't be read: {error}") from error
+    listing_id, trade_id = arguments.pop("listingId", None), arguments.pop("tradeId", None)
+    items = [item for item in event.abi["inputs"] if item["name"] in arguments]
+    return Happened(EntryKind(event.name), dict(_spread(items, arguments)), listing_id, trade_id)
+
+
 class EventReader:
     """The events in chain order as records; each block and receipt is fetched once."""
 
     def __init__(self, log: AuditLog, contract: "Contract"):
         self._contract = contract
         self._chain_id = contract.w3.eth.chain_id
-        events: Any = contract.events  # iterable, though its annotation says otherwise
-        self._events = {event.topic: event for event in events}
         self._parties = _Parties(log)
         self._blocks: dict[bytes, BlockData] = {}
         self._receipts: dict[bytes, TxReceipt] = {}
@@ -62,7 +99,8 @@ class EventReader:
             yield self._to_record(event_log)
 
     def _to_record(self, event_log: "LogReceipt") -> Record:
-        kind, details, listing_id, trade_id = self._decode(event_log)
+        happened = decode_event(self._contract, event_log)
+        kind, listing_id, trade_id = happened.kind, happened.listing_id, happened.trade_id
         receipt = self._receipt(event_log["transactionHash"])
         sender = receipt["from"].lower()
         if listing_id is None and trade_id is not None:
@@ -75,23 +113,10 @@ class EventReader:
             listing_id=listing_id,
             trade_id=trade_id,
             chain=self._position(event_log, receipt["gasUsed"]),
-            details=details,
+            details=happened.details,
         )
         self._parties.note(record)
         return record
-
-    def _decode(self, event_log: "LogReceipt") -> tuple[EntryKind, dict[str, Detail], int | None, int | None]:
-        topics = event_log["topics"]
-        event = self._events.get(topics[0].to_0x_hex()) if topics else None
-        if event is None:
-            raise IndexingError("the contract emitted an event that this version doesn't know: update modelseal")
-        try:
-            arguments = dict(event().process_log(event_log)["args"])
-        except DecodingError as error:
-            raise IndexingError(f"the arguments of a {event.name} event can't be read: {error}") from error
-        listing_id, trade_id = arguments.pop("listingId", None), arguments.pop("tradeId", None)
-        items = [item for item in event.abi["inputs"] if item["name"] in arguments]
-        return EntryKind(event.name), dict(_spread(items, arguments)), listing_id, trade_id
 
     def _position(self, event_log: "LogReceipt", gas_used: int) -> ChainPosition:
         return ChainPosition(

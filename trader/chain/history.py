@@ -136,6 +136,17 @@ class History:
                 break
         return logs
 
+    def listed_in(self, listing_id: int) -> LogEvent:
+        """Return the event by which a listing was made.
+
+        Raises:
+            CallerError: There is no such listing.
+        """
+        logs = self._logs((self._topic(MarketEvent.LISTED), _number_topic(listing_id)), self.first_block)
+        if not logs:
+            raise CallerError(f"there is no listing {listing_id} in the market at {self.deployment.market}")
+        return logs[0]
+
     def _opened_trade(self, log: LogEvent) -> int:
         """Return the number of an opened trade; remembers where it was opened."""
         trade_id = int(log.arguments["tradeId"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ledger import NotALedgerError
+from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, print_json_line, results
 
 if TYPE_CHECKING:
@@ -74,6 +76,35 @@ def head(log_file: LogFile = DEFAULT_LOG, as_json: JsonFlag = False) -> None:
         print_json_line({"head": str(current), "entries": current.entries})
     else:
         results.print(str(current), soft_wrap=True)
+
+
+@app.command(name="verify-certificate")
+def verify_certificate(
+    file: Annotated[Path, typer.Argument(help="The certificate of a trade.")],
+    chain: Annotated[
+        str | None, typer.Option(metavar="URL", help="JSON-RPC node that has the blocks.", envvar="ETH_RPC_URL")
+    ] = None,
+    confirmations: ConfirmationsOption = None,
+    package: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The listing's public package: the proof is verified with it.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(metavar="FILE", help="The delivered ONNX file, to be compared.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The log's checkpoint, from elsewhere than the certificate.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check the certificate of a finished trade: eight numbered checks, and what none of them can tell."""
+    from trader.cli.trade_certificate import verify_certificate_command
+
+    verify_certificate_command(file, chain, confirmations, package, model, checkpoint, as_json=as_json)
+
+
+@app.command()
+def checkpoint(log_file: LogFile = DEFAULT_LOG) -> None:
+    """Print the log's checkpoint: write it down, and single entries can be proven against it."""
+    with _open(log_file) as log:
+        sys.stdout.write(str(log.checkpoint()))
 
 
 @app.command()

@@ -42,7 +42,9 @@ from trader.parties.buyer import Buyer
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller
 from trader.report import order_of_events
+from trader.report.quality import report_of
 from trader.trade import Role, State
+from trader.trade_certificate import certificate_of
 from trader.verify import BuyerPolicy
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 
 AUDIT_SAMPLES = 8
 DELIVERED_MODEL = "delivered.onnx"
+TRADE_CERTIFICATE = "trade-certificate.json"
+QUALITY_REPORT = "quality-report.html"
 _MARKER = ".modelseal-demo"
 _PASSWORD = "demo"  # noqa: S105 - the demo's key protects nothing
 
@@ -118,6 +122,10 @@ def run_demo(
             for role, account in accounts.items()
         }
         delivered = _write_delivered(buyer, out)
+        if state is not None:
+            write_file(out / TRADE_CERTIFICATE, certificate_of(buyer).to_bytes())
+        if buyer.was_answered():
+            write_file(out / QUALITY_REPORT, report_of(buyer, policy).to_html().encode(), secret=True)
         story = () if state is None else order_of_events(read_trade(log, buyer.find_trade()))
         entries = (*story, *reversed(read_by_kind(log, EntryKind.TRANSACTION_FAILED)))
         ending = Ending(played, state, gains, delivered, entries, str(log.head()), time.perf_counter() - started)

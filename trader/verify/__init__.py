@@ -31,7 +31,7 @@ from trader.verify.errors import (
     ProvenOutputsError,
     UncertainTestError,
 )
-from trader.verify.listing import Sources, VerifiedListing, verify_listing
+from trader.verify.listing import Sources, VerifiedListing, check_manifest, verify_listing
 from trader.verify.policy import BuyerPolicy
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "VerifiedListing",
     "assess_test",
     "audit_distance",
+    "check_manifest",
     "check_range",
     "compare_proven",
     "output_distance",

@@ -136,7 +136,7 @@ def verify_listing(
         WorkerError, ChainUnavailableError: A check could not be run; nothing is known.
     """
     # (1) The manifest is the listed one, and says what the chain says.
-    manifest = _check_manifest(package.manifest, terms, seller)
+    manifest = check_manifest(package.manifest, terms, seller)
     # (2) Market and verifier are the published ones.
     _check_code(sources)
     # (3) The structured reference string is the named one.
@@ -157,7 +157,17 @@ def verify_listing(
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)
 
 
-def _check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
+def check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
+    """Run check (1) alone: the manifest is the one that is listed, and says what the terms say.
+
+    Args:
+        data: The manifest's bytes.
+        terms: As on the chain.
+        seller: Who listed them.
+
+    Raises:
+        ListingManifestError: It is another one, malformed, or contradicts the terms.
+    """
     if keccak(data) != terms.manifest_hash:
         raise ListingManifestError(_differs("manifest.json", terms.manifest_hash, keccak(data), "the listed manifest"))
     try:

@@ -60,6 +60,8 @@ def measure_regression(labels: NDArray[Any], predictions: NDArray[Any], output: 
     truth, guess = labels.astype(np.float64), predictions.astype(np.float64)
     errors, spread = guess - truth, truth - truth.mean()
     size = np.abs(errors)
+    with np.errstate(invalid="ignore"):  # predictions may be infinite
+        quantiles = tuple((share, _rounded(np.quantile(size, share))) for share in QUANTILES)
     variance = float(np.sum(spread**2))
     shown = np.argsort(guess, kind="stable")
     if len(shown) > MOST_RESIDUALS:
@@ -70,7 +72,7 @@ def measure_regression(labels: NDArray[Any], predictions: NDArray[Any], output: 
         mean_absolute_error=float(size.mean()),
         root_mean_square_error=float(np.sqrt(np.mean(errors**2))),
         r2=1.0 - float(np.sum(errors**2)) / variance if variance else None,
-        absolute_error_quantiles=tuple((share, _rounded(np.quantile(size, share))) for share in QUANTILES),
+        absolute_error_quantiles=quantiles,
         baseline_mean_absolute_error=float(np.abs(spread).mean()),
         baseline_root_mean_square_error=float(np.sqrt(np.mean(spread**2))),
         residuals=tuple((_rounded(guess[at]), _rounded(errors[at])) for at in shown),

@@ -1,0 +1,79 @@
+"""Calls and events of the market, decoded from bytes: no node is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eth_abi.exceptions import DecodingError
+from eth_utils.address import to_checksum_address
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.datastructures import AttributeDict
+
+from contracts import Layout, Terms, bind_market
+from ledger.indexing.events import Happened, decode_event
+from trader.chain.inclusion import InclusionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from web3.contract import Contract
+
+    from trader.chain.inclusion import ReceiptLog
+
+
+class OfflineMarket:
+    """The market's interface, without a chain.
+
+    Attributes:
+        address: Where it is said to be, checksummed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = to_checksum_address(address)
+        self._contract: Contract = bind_market(Web3(), self.address)
+
+    def decode_call(self, data: bytes) -> tuple[str, dict[str, Any]]:
+        """Return the function that calldata calls, and its arguments by name.
+
+        Raises:
+            InclusionError: It is none of the market's.
+        """
+        try:
+            function, arguments = self._contract.decode_function_input(data)
+        except (DecodingError, OverflowError, ValueError) as error:  # web3's own are ValueErrors
+            raise InclusionError("it calls no function of the market") from error
+        # A decoder takes data with bytes left over; encoded again there are none.
+        return str(function.fn_name), dict(arguments)
+
+    def events(self, logs: Iterable[ReceiptLog]) -> Iterator[Happened]:
+        """Yield the market's events among those of a receipt, in order.
+
+        Raises:
+            IndexingError: One can't be read.
+        """
+        for log in logs:
+            if to_checksum_address(log.address) == self.address:
+                fields: Any = {
+                    "address": self.address,
+                    "topics": [HexBytes(topic) for topic in log.topics],
+                    "data": HexBytes(log.data),
+                    "blockNumber": 0,
+                    "blockHash": HexBytes(bytes(32)),
+                    "transactionHash": HexBytes(bytes(32)),
+                    "transactionIndex": 0,
+                    "logIndex": 0,
+                }
+                yield decode_event(self._contract, AttributeDict(fields))  # type: ignore[arg-type]  # as web3 gives them
+
+
+def terms_of(arguments: dict[str, Any]) -> Terms:
+    """Return the terms in the decoded arguments of `list`."""
+    *values, windows = arguments["terms"].values()
+    return Terms.from_abi([*values, tuple(windows.values())])
+
+
+def layout_of(audit: dict[str, Any]) -> Layout:
+    """Return the layout in the decoded arguments of `prove`."""
+    *values, lengths = audit["layout"].values()
+    return Layout(*values, column_lengths=tuple(lengths))
