@@ -113,6 +113,8 @@ trader.verify: errors model he tolerance package delivery
 trader.parties: errors files trade model he exchange package delivery chain verify
 trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
+trader.settings: errors amounts files he parties verify
+trader.clients: errors amounts artifacts trade exchange package chain parties jobs service settings
 trader.report: trade
 trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
 trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal report demo

@@ -86,7 +86,9 @@ class History:
 
     def listed(self) -> dict[int, str]:
         """Return the seller of every listing, open or not, by its number."""
-        return {int(log.arguments["listingId"]): str(log.arguments["seller"]) for log in self.all_events(MarketEvent.LISTED)}
+        return {
+            int(log.arguments["listingId"]): str(log.arguments["seller"]) for log in self.all_events(MarketEvent.LISTED)
+        }
 
     def listings_of(self, seller: str) -> tuple[int, ...]:
         """Find the listings of a seller, open or not, oldest first."""

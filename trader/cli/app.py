@@ -81,6 +81,22 @@ def _package() -> typer.Typer:
     return package.app
 
 
+@app.command(name="seller", cls=Deferred)
+def _seller() -> typer.Typer:
+    """Sell models: list them, serve their buyers, be paid."""
+    from trader.cli import seller
+
+    return seller.app
+
+
+@app.command(name="buyer", cls=Deferred)
+def _buyer() -> typer.Typer:
+    """Find a model, check it, test it on encrypted data, buy it."""
+    from trader.cli import buyer
+
+    return buyer.app
+
+
 @app.command(name="listing", cls=Deferred)
 def _listing() -> typer.Typer:
     """Check a listing before you pay."""

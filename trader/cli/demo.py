@@ -18,9 +18,9 @@ from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.demo.cheats import CHEATS, HONEST
 from trader.demo.run import Wallets, run_demo
-from trader.demo.timeline import Timeline
 from trader.demo.training import HIDDEN
 from trader.errors import EnvironmentFaultError
+from trader.report.timeline import Timeline
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

@@ -59,13 +59,19 @@ def verify(
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain, confirmations=confirmations), market, policy)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
+    print_verified(verified, as_json, proven)
+    if not as_json:
+        _print_certificates(proven, package)
+
+
+def print_verified(verified: VerifiedListing, as_json: bool, proven: Certificate | None = None) -> None:
+    """Print the checks that a listing has passed, and what they leave open."""
     if as_json:
         print_json_line(_summary(verified) | ({} if proven is None else {"certificate": facts_of(proven)}))
         return
     for number, check in enumerate(LISTING_CHECKS, start=1):
         results.print(f"[green]✓[/] ({number}) {check}", highlight=False)
     results.print(_room(verified), style="dim", highlight=False)
-    _print_certificates(proven, package)
     results.print("Nobody vouches for the model card: make sure that the seller is the one you mean.", style="dim")
 
 

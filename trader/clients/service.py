@@ -7,17 +7,16 @@ again: everything that it must know is on the chain, in its folder, and in its p
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.fernet import Fernet
 
 from ledger import AuditLog
+from trader.clients.http import make_app, serving
 from trader.clients.shop import LOG, Shop
 from trader.clients.status import SellerStatus
-from trader.errors import CallerError
 from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
@@ -25,13 +24,12 @@ from trader.parties.engine import HERE
 from trader.service.store import StoreMailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from trader.clients.connection import Connection
     from trader.parties.actor import Step
     from trader.parties.engine import Engine
-    from trader.parties.seller import Seller
     from trader.settings.seller import SellerSettings
 
 QUEUE: Final = "jobs.sqlite"
@@ -92,7 +90,10 @@ class SellerService:
             self.desk.listings = self.shop.list_models(self._say)
             self.status = SellerStatus(self.desk, self.shop, self.workers)
             if self.settings.service is not None:
-                stack.enter_context(self._serving())
+                http = self.settings.service
+                app = make_app(http, self.shop, self.desk, self.status, self._connection.open_market())
+                stack.enter_context(serving(app, http.host, http.port))
+                self._say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")
             self._stack = stack.pop_all()
         return self
 
@@ -111,6 +112,10 @@ class SellerService:
             if self.step():
                 continue
             sleep(self.desk.pause_seconds)
+
+    def has_ended(self, trades: int | None) -> bool:
+        """Return whether so many answered trades have ended, and none is under way; never, if None."""
+        return trades is not None and len(self.desk.ended) >= trades and not self.desk.under_way
 
     def step(self) -> bool:
         """Make one step of the most urgent trade; return whether there was something to do."""
@@ -153,55 +158,6 @@ class SellerService:
             mailbox.collect()
         except MailboxFaultError as error:
             self._say(str(error))
-
-    @contextmanager
-    def _serving(self) -> Iterator[None]:
-        """Serve HTTP in a thread."""
-        server = self._make_server()
-        thread = threading.Thread(target=server.run, name="http", daemon=True)
-        thread.start()
-        while not server.started:
-            if not thread.is_alive():
-                raise CallerError(f"the service can't listen at {self._address()}: is the port taken?")
-            time.sleep(0.02)
-        self._say(f"buyers reach this seller at {self.settings.endpoint} (listening at {self._address()})")
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            thread.join()
-
-    def _address(self) -> str:
-        http = self.settings.service
-        return "" if http is None else f"{http.host}:{http.port}"
-
-    def _make_server(self):  # type: ignore[no-untyped-def]
-        from trader.service import AccessRole, ChainTradeBook, Limits, Listening, ServiceSettings, create_app
-        from trader.service.server import make_server
-
-        http, market = self.settings.service, self._connection.open_market()
-        assert http is not None
-        assert isinstance(self.shop.mailbox, StoreMailbox)
-        roles = {
-            **dict.fromkeys(http.auditors, AccessRole.AUDITOR),
-            **dict.fromkeys(http.operators, AccessRole.OPERATOR),
-            **dict.fromkeys(http.owners, AccessRole.OWNER),
-        }
-        service = ServiceSettings(
-            endpoint=http.url,
-            chain_id=market.chain.chain_id,
-            market=market.deployment.market,
-            folder=self.settings.folder / "uploads",
-            roles=roles,
-            allowed_accounts=frozenset(http.allow) or None,
-        )
-        book = ChainTradeBook(market, lambda: {number: limits(seller) for number, seller in self.desk.listings.items()})
-
-        def limits(seller: Seller) -> Limits:
-            return Limits(seller.goods.plan, seller.goods.circuit)
-
-        app = create_app(service, self.shop.mailbox, book, self.status)
-        return make_server(app, Listening(http.host, http.port))
 
 
 def _database(path: Path) -> str:

@@ -106,8 +106,8 @@ class Shop:
             return StoreMailbox(index, store, self.settings.service.url, str(self.connection.account.address))
         if self.settings.exchange is None:
             raise SettingsError(
-                "nothing says where buyers reach you: set `exchange` to a shared folder (file:///srv/exchange), or give "
-                "`[service]` a `url`"
+                "nothing says where buyers reach you: set `exchange` to a shared folder (file:///srv/exchange), or "
+                "give `[service]` a `url`"
             )
         mailbox = open_mailbox(self.settings.exchange)
         if not isinstance(mailbox, FolderMailbox):

@@ -74,6 +74,4 @@ class SellerStatus:
     def _progress(self, trade_id: int) -> TradeProgress:
         position, (listing_id, buyer) = self._desk.market.seen[trade_id], self._desk.market.opened[trade_id]
         words = waits_for(Role.SELLER, position)
-        return TradeProgress(
-            trade_id, listing_id, buyer, position.state.name.lower(), position.deadline_seconds, words
-        )
+        return TradeProgress(trade_id, listing_id, buyer, position.state.name.lower(), position.deadline_seconds, words)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from trader.chain import Chain
     from trader.chain.market import Market
-    from trader.demo.timeline import Timeline
+    from trader.report.timeline import Timeline
     from trader.signer import Signer
 
 AUDIT_SAMPLES = 8

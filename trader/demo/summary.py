@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from ledger import Entry
     from trader.demo.cheats import Casting
-    from trader.demo.timeline import Timeline
     from trader.demo.training import DemoModel
     from trader.package import SellerPackage
     from trader.parties.buyer import Buyer
+    from trader.report.timeline import Timeline
 
 _OUTCOMES = {State.SETTLED: "settled", State.EXPIRED: "refunded", State.SLASHED: "slashed"}
 _PHASES = ("keygen", "encrypt", "evaluate", "decrypt", "prove", "verify")

@@ -32,6 +32,8 @@ LISTING: Final = "listing"
 """Market and listing that the folder is for; before anything else."""
 INPUTS: Final = "inputs.npz"
 """The test set on the model's grid, int64 [n, F]; before the request."""
+LABELS: Final = "labels.npz"
+"""The test set's labels, if the buyer gave any; they never leave."""
 SESSION: Final = "session.key"
 """The secret of the encrypted test; before the request, and again before the response is decrypted: a restarted process
 must know that it was."""
@@ -87,7 +89,7 @@ PLAIN: Final = frozenset({REQUEST, RESPONSE, ORDER, MODEL, DEVELOPMENT_SRS})
 The encrypted model that a buyer accepted (`CIPHERTEXT`) is not one of them: its key becomes public.
 """
 KEPT: Final = frozenset(
-    {LISTING, INPUTS, SESSION, OPENING, ANSWER, OUTPUTS, DECLINED, TEST_REFUSED, ENCRYPTION_KEY, PURCHASE}
+    {LISTING, INPUTS, LABELS, SESSION, OPENING, ANSWER, OUTPUTS, DECLINED, TEST_REFUSED, ENCRYPTION_KEY, PURCHASE}
     | {
         PROOF_REFUSED,
         CIPHERTEXT,

@@ -1,8 +1,8 @@
-"""The demo's timeline: who did what, how long it took, what it cost in gas; and bars while long work is under way."""
+"""The timeline of a trade: who did what, how long it took, what it cost in gas; bars while long work is under way."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from rich.markup import escape
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from trader.trade import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from rich.console import Console
@@ -82,6 +83,15 @@ class Timeline(AbstractContextManager["Timeline"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the terminal alone while the block asks something there."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def say(self, text: str) -> None:
         """Print a remark between steps, once; plain text, since errors quote the other party."""

@@ -1,0 +1,211 @@
+"""`modelseal seller`: list models, serve their buyers, be paid."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from trader.amounts import format_amount
+from trader.cli.output import JsonFlag, messages, print_json_line, results
+from trader.cli.settings import open_connection, seller_command
+from trader.settings.seller import SellerSettings  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    from trader.chain.records import Listing
+    from trader.clients.shop import Shop
+
+app = typer.Typer(help="Sell models: list them, serve their buyers, be paid.", no_args_is_help=True)
+
+
+@app.command()
+def init(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The file to write.")] = Path("seller.toml"),
+    package: Annotated[Path, typer.Option(metavar="DIR", help="Folder that `model prepare` made.")] = Path("package"),
+    price: Annotated[str, typer.Option(metavar="AMOUNT", help='Of the model: "1.5 ether".')] = "1 ether",
+    keyfile: Annotated[Path, typer.Option(metavar="FILE", help="Your account.")] = Path("seller.json"),
+    url: Annotated[
+        str, typer.Option(metavar="URL", help="Where buyers will reach you; a proxy's, if one speaks TLS for you.")
+    ] = "http://127.0.0.1:8420",
+    chain: Annotated[str, typer.Option(metavar="URL", help="JSON-RPC node.", envvar="ETH_RPC_URL")] = (
+        "http://127.0.0.1:8545"
+    ),
+) -> None:
+    """Write a CONFIG with everything that can be set, and what it means."""
+    from trader.settings.template import write_template
+
+    write_template(config, package=package, price=price, keyfile=keyfile, url=url, chain=chain)
+    results.print(f"{escape(str(config))}: look through it, then `modelseal seller serve {escape(str(config))}`")
+
+
+@app.command()
+@seller_command()
+def serve(
+    settings: SellerSettings,
+    trades: Annotated[
+        int | None, typer.Option(min=1, help="Stop when so many answered trades have ended and none is under way.")
+    ] = None,
+) -> None:
+    """List what CONFIG names, and serve buyers until it is stopped (SIGTERM, Ctrl-C); started again, it goes on."""
+    from trader.clients.service import SellerService
+    from trader.report.timeline import Timeline
+
+    if settings.log == "json":
+        from trader.service.logs import log_as_json
+
+        log_as_json()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    connection = open_connection(settings)
+    _ = connection.account  # a password may be asked for: before anything is drawn
+    with (
+        Timeline(messages) as timeline,
+        SellerService(settings, connection, say=timeline.say, observe=timeline.observe) as service,
+    ):
+        results.print(f"serving in the market {service.shop.market.deployment.market}", highlight=False)
+        service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=lambda seconds: _wait(stop, seconds))
+        timeline.say("stopped: trades under way go on when it is started again")
+
+
+def _wait(stop: threading.Event, seconds: float) -> None:
+    stop.wait(seconds)
+
+
+@app.command(name="list")
+@seller_command()
+def list_models(settings: SellerSettings, as_json: JsonFlag = False) -> None:
+    """List what CONFIG names and announce where buyers reach you; `serve` does it too. What is listed stays."""
+    with _shop(settings) as shop:
+        served = shop.list_models(lambda line: results.print(escape(line), highlight=False) if not as_json else None)
+    if as_json:
+        print_json_line({"listings": sorted(served)})
+
+
+@app.command()
+@seller_command()
+def update(settings: SellerSettings, as_json: JsonFlag = False) -> None:
+    """List models on the terms that CONFIG has now, and close their older listings; trades under way go on."""
+    with _shop(settings) as shop:
+        served = shop.list_models(lambda line: results.print(escape(line), highlight=False) if not as_json else None)
+    if as_json:
+        print_json_line({"listings": sorted(served)})
+
+
+@app.command()
+@seller_command()
+def delist(
+    settings: SellerSettings, listing: Annotated[int, typer.Argument(metavar="LISTING", help="Its number.", min=1)]
+) -> None:
+    """Take a listing off the market; trades under way go on."""
+    with _shop(settings) as shop:
+        shop.close_listing(listing)
+    results.print(f"listing {listing} is closed", highlight=False)
+
+
+@app.command()
+@seller_command()
+def listings(settings: SellerSettings, as_json: JsonFlag = False) -> None:
+    """Show your listings in this market."""
+    connection = open_connection(settings)
+    market, address = connection.market, str(connection.account.address)
+    for number in market.listings_of(address):
+        _print_listing(market.listing(number), connection.directory.endpoint(number, address), as_json)
+
+
+@app.command()
+@seller_command()
+def trades(settings: SellerSettings, as_json: JsonFlag = False) -> None:
+    """Show the trades of your listings, the newest last: where they stand, and what is waited for."""
+    from trader.cli.times import clock
+    from trader.trade import Role
+    from trader.trade.waiting import OTHERWISE, waits_for
+
+    connection = open_connection(settings)
+    market = connection.market
+    for number in market.listings_of(str(connection.account.address)):
+        for trade_id in market.find_trades(number):
+            trade = market.trade(trade_id)
+            position = trade.position
+            facts: dict[str, Any] = {
+                "trade": trade_id,
+                "listing": number,
+                "buyer": trade.buyer,
+                "state": position.state.name.lower(),
+                "waits_for": waits_for(Role.SELLER, position),
+                "until_seconds": position.deadline_seconds,
+            }
+            if as_json:
+                print_json_line(facts)
+                continue
+            results.print(
+                f"[bold]{trade_id}[/]  listing {number}, {facts['state']}, buyer {trade.buyer}", highlight=False
+            )
+            if position.deadline_seconds:
+                until, otherwise = clock(position.deadline_seconds), OTHERWISE[position.state]
+                results.print(f"   {facts['waits_for']}, until {until}; else {otherwise}", highlight=False)
+
+
+@app.command()
+@seller_command()
+def withdraw(settings: SellerSettings, as_json: JsonFlag = False) -> None:
+    """Take out what the escrow owes you; `serve` does it after every trade."""
+    connection = open_connection(settings)
+    owed = connection.market.credit(str(connection.account.address))
+    if owed:
+        connection.market.withdraw(connection.account)
+    if as_json:
+        print_json_line({"withdrawn_wei": owed})
+    else:
+        results.print(f"withdrawn: {format_amount(owed)}", highlight=False)
+
+
+class _shop:  # noqa: N801 - used as a function
+    """The seller's shop, while no service works in its folder."""
+
+    def __init__(self, settings: SellerSettings) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> Shop:
+        from ledger import AuditLog
+        from trader.clients.shop import LOG, Shop
+
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
+        connection = open_connection(self._settings)
+        connection.deploy_market()
+        self._log = AuditLog.open(self._settings.folder / LOG)
+        log = self._log.__enter__()
+        self._opened = Shop(self._settings, connection, log)
+        return self._opened
+
+    def __exit__(self, *error: Any) -> None:
+        self._opened.close()
+        self._log.__exit__(*error)
+
+
+def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> None:
+    terms = listing.terms
+    if as_json:
+        print_json_line(
+            {
+                "listing": listing.listing_id,
+                "open": listing.open,
+                "price_wei": terms.price_wei,
+                "bond_wei": terms.bond_wei,
+                "manifest_hash": f"0x{terms.manifest_hash.hex()}",
+                "endpoint": endpoint,
+            }
+        )
+        return
+    state = "open" if listing.open else "closed"
+    where = "not announced" if endpoint is None else f"announced at {escape(endpoint)}"
+    results.print(
+        f"[bold]{listing.listing_id}[/]  {state}, {format_amount(terms.price_wei)}, bond "
+        f"{format_amount(terms.bond_wei)}, {where}",
+        highlight=False,
+        soft_wrap=True,
+    )

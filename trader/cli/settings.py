@@ -1,0 +1,161 @@
+"""Settings of a command: a file and its profile, the environment, and the flags that many commands share.
+
+`@with_settings(...)` gives a command the flags and, as its first argument, the settings that come of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from trader.settings.buyer import BuyerSettings, PolicySettings
+from trader.settings.fields import parse
+from trader.settings.files import CONFIG_VARIABLE, PROFILE_VARIABLE, find_file, merge, read_document, read_environment
+from trader.settings.seller import SellerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trader.clients.connection import Connection
+
+T = TypeVar("T", BuyerSettings, SellerSettings)
+
+_CONFIG: dict[str, Any] = {
+    "config": Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", envvar=CONFIG_VARIABLE, help="Settings; modelseal.toml here or above, if not given."
+        ),
+    ],
+    "profile": Annotated[
+        str | None, typer.Option(metavar="NAME", envvar=PROFILE_VARIABLE, help="A profile of the settings.")
+    ],
+}
+_CONNECTION: dict[str, Any] = {
+    "chain": Annotated[str | None, typer.Option(metavar="URL", help="JSON-RPC node. [env var: ETH_RPC_URL]")],
+    "confirmations": Annotated[
+        int | None, typer.Option(min=1, help="Blocks that must stand before anything counts; needed on public chains.")
+    ],
+    "keyfile": Annotated[Path | None, typer.Option(metavar="FILE", help="Your account.")],
+    "password_file": Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="First line is the password; else MODELSEAL_PASSWORD, or a prompt."),
+    ],
+    "folder": Annotated[Path | None, typer.Option(metavar="DIR", help="Your own folder.")],
+}
+_EXCHANGE: dict[str, Any] = {
+    "exchange": Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the seller is reached, if not where its listing says.")
+    ],
+}
+_POLICY: dict[str, Any] = {
+    "max_price": Annotated[str | None, typer.Option(metavar="AMOUNT", help='Most that you pay: "1.5 ether".')],
+    "max_fee": Annotated[str | None, typer.Option(metavar="AMOUNT", help="Most that you pay for a test.")],
+    "min_accuracy": Annotated[float | None, typer.Option(help="Least accuracy in your test, 0 to 1.")],
+    "max_error": Annotated[float | None, typer.Option(help="For values: largest root mean square error in your test.")],
+    "min_security": Annotated[int | None, typer.Option(help="Least bits of the encryption.")],
+    "min_bond": Annotated[int | None, typer.Option(help="Least bond, in percent of the price.")],
+    "min_k": Annotated[int | None, typer.Option(help="Least number of audit samples.")],
+    "max_flips": Annotated[int | None, typer.Option(help="Most audit samples whose proven class may differ.")],
+    "rounded_circuits": Annotated[
+        bool | None, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations.")
+    ],
+    "development": Annotated[
+        bool | None, typer.Option("--development", help="Accept a reference string that the seller made.")
+    ],
+}
+
+
+def buyer_command(*, policy: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator: the command's first argument becomes the buyer's settings, and it gets their flags.
+
+    Args:
+        policy: Whether it has the flags of the policy.
+    """
+    flags = _CONFIG | _CONNECTION | _EXCHANGE | (_POLICY if policy else {})
+    return lambda command: _with_flags(command, flags, _buyer_settings)
+
+
+def seller_command() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator: the command's first argument becomes the seller's settings, and it gets their flags."""
+    return lambda command: _with_flags(command, _CONNECTION, _seller_settings, first=_SELLER_FILE)
+
+
+_SELLER_FILE: dict[str, Any] = {
+    "config": Annotated[
+        Path, typer.Argument(metavar="CONFIG", envvar=CONFIG_VARIABLE, help="Settings that `seller init` wrote.")
+    ]
+}
+
+
+def open_connection(settings: BuyerSettings | SellerSettings) -> Connection:
+    """Return the way to the market that settings name; passwords are asked for when they are needed."""
+    from trader.cli.passwords import ask_password
+    from trader.clients.connection import Connection
+
+    reveal_url = settings.reveal_url if isinstance(settings, SellerSettings) else None
+    return Connection(settings, lambda purpose: ask_password(settings.password_file, purpose), reveal_url)
+
+
+def _buyer_settings(config: Path | None, profile: str | None, **flags: Any) -> BuyerSettings:
+    path = config or find_file(Path.cwd())
+    document = {} if path is None else read_document(path, profile)
+    keys, of_policy = frozenset(BuyerSettings.model_fields), frozenset(PolicySettings.model_fields)
+    document = merge(document, read_environment(os.environ, keys - {"policy"}))
+    given = {
+        name: str(value) if isinstance(value, Path) else value for name, value in flags.items() if value is not None
+    }
+    own = {name: value for name, value in given.items() if name in keys}
+    policy = {name: value for name, value in given.items() if name in of_policy}
+    return _parse(BuyerSettings, document, own | ({"policy": policy} if policy else {}), path)
+
+
+def _seller_settings(config: Path, **flags: Any) -> SellerSettings:
+    document = read_document(config)
+    document = merge(document, read_environment(os.environ, frozenset({"chain", "keyfile", "password_file"})))
+    given = {
+        name: str(value) if isinstance(value, Path) else value for name, value in flags.items() if value is not None
+    }
+    return _parse(SellerSettings, document, given, config)
+
+
+def _parse(kind: type[T], document: dict[str, Any], flags: dict[str, Any], path: Path | None) -> T:
+    """Parse settings; relative paths in a file start at the file, those of flags at the working directory."""
+    here = Path.cwd()
+    for name in ("keyfile", "password_file", "folder"):
+        if name in flags:
+            flags[name] = str(here / flags[name])
+    source = "the settings" if path is None else path
+    return parse(kind, merge(document, flags), source, here if path is None else path.resolve().parent)
+
+
+def _with_flags(
+    command: Callable[..., None],
+    flags: dict[str, Any],
+    read: Callable[..., Any],
+    first: dict[str, Any] | None = None,
+) -> Callable[..., None]:
+    before, names = first or {}, {*flags, *(first or {})}
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        settings = read(**{name: arguments.pop(name) for name in names})
+        command(settings, **arguments)
+
+    hints = get_type_hints(command, include_extras=True)
+    own = list(inspect.signature(command).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        *(inspect.Parameter(name, keyword, annotation=hint) for name, hint in before.items()),
+        *(value.replace(kind=keyword, annotation=hints[value.name]) for value in own),
+        *(inspect.Parameter(name, keyword, default=None, annotation=hint) for name, hint in flags.items()),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    run.__annotations__ = {value.name: value.annotation for value in parameters}
+    del run.__wrapped__  # type: ignore[attr-defined]  # else the command's own signature is found behind it
+    return run

@@ -1,0 +1,91 @@
+"""A seller's HTTP service, in a thread of its own and on a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from trader.errors import EnvironmentFaultError
+from trader.service import AccessRole, ChainTradeBook, Limits, Listening, ServiceSettings, create_app, make_server
+from trader.service.store import StoreMailbox
+from trader.settings.fields import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+    from trader.chain.market import Market
+    from trader.clients.shop import Shop
+    from trader.parties.desk import Desk
+    from trader.service.status import Status
+    from trader.settings.seller import HttpSettings
+
+UPLOADS = "uploads"
+LOOK_SECONDS = 0.02
+
+
+def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market: Market) -> FastAPI:
+    """Return the application that buyers talk to.
+
+    Args:
+        http: Its settings.
+        shop: Whose messages it serves.
+        desk: Whose listings.
+        status: What it tells of the seller.
+        market: The market, on a connection that nobody else uses.
+
+    Raises:
+        SettingsError: The shop's messages travel through a shared folder.
+        ServiceError: The service's folder can't be used.
+    """
+    if not isinstance(shop.mailbox, StoreMailbox):
+        raise SettingsError("the service needs messages of its own: leave `exchange` out")
+
+    def limits() -> Mapping[int, Limits]:
+        goods = {number: seller.goods for number, seller in desk.listings.items()}
+        return {number: Limits(each.plan, each.circuit) for number, each in goods.items()}
+
+    roles = {
+        **dict.fromkeys(http.auditors, AccessRole.AUDITOR),
+        **dict.fromkeys(http.operators, AccessRole.OPERATOR),
+        **dict.fromkeys(http.owners, AccessRole.OWNER),
+    }
+    settings = ServiceSettings(
+        endpoint=http.url,
+        chain_id=market.chain.chain_id,
+        market=market.deployment.market,
+        folder=shop.folder / UPLOADS,
+        roles=roles,
+        allowed_accounts=frozenset(http.allow) or None,
+    )
+    return create_app(settings, shop.mailbox, ChainTradeBook(market, limits), status)
+
+
+@contextmanager
+def serving(app: FastAPI, host: str, port: int) -> Iterator[int]:
+    """Serve an application while the block runs; yield the port.
+
+    Raises:
+        EnvironmentFaultError: The port is taken, or the interface is not there.
+    """
+    server = make_server(app, Listening(host, port))
+    thread = threading.Thread(target=_run, args=(server,), name="http", daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise EnvironmentFaultError(f"the service can't listen at {host}:{port}: is the port taken?")
+        time.sleep(LOOK_SECONDS)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _run(server: Server) -> None:
+    with suppress(SystemExit):  # uvicorn's way to say that it could not start: who waits for it sees the thread end
+        server.run()
