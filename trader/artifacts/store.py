@@ -41,6 +41,7 @@ from trader.files import sync_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from io import BufferedReader
     from types import TracebackType
 
     from fsspec import AbstractFileSystem
@@ -298,7 +299,7 @@ class ArtifactStore:
             raise
         return file
 
-    def _verify(self, digest: str, file: BinaryIO) -> None:
+    def _verify(self, digest: str, file: BufferedReader) -> None:
         status = os.fstat(file.fileno())
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if self._verified.get(digest) == identity:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 UNAUTHORIZED: Final = "a signed request is needed"
 NOT_KNOWN: Final = "this account has no session here"
-NOT_KNOWN_RETRY_SECONDS: Final = 5
+NOT_KNOWN_RETRY_SECONDS: Final = 2
 _SWEEP_SECONDS: Final = 60.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 from starlette.requests import Request
@@ -19,8 +19,8 @@ from trader.service.uploads import require_market
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 _NO_SUCH = RefusedError(404, "no such message", "It has not been delivered, or its trade is over.")
-_BYTES = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-_RESPONSES = {
+_BYTES: dict[str, Any] = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The message and its trailer (105 bytes: its sender's signature).", **_BYTES},
     206: {"description": "The range of it that `Range` asks for.", **_BYTES},
     304: {"description": "It is still the one that `If-None-Match` names."},

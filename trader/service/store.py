@@ -7,7 +7,6 @@ hide another's, no name has to be taken before others learn it, and nothing has 
 
 from __future__ import annotations
 
-import itertools
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -129,7 +128,7 @@ class StoreMailbox(Mailbox):
         with self._faults():
             if self.holds(label, account.address, len(message)) == digest:
                 return False
-            pieces = itertools.chain(_pieces(memoryview(message)), (sign_trailer(label, digest, account),))
+            pieces = _pieces(memoryview(message), sign_trailer(label, digest, account))
             with self.store.stage(pieces, len(message) + TRAILER_BYTES) as staged, self.index.writing() as connection:
                 self.add(connection, label, account.address, label.trade_id, digest, staged)
         return True
@@ -254,5 +253,7 @@ class StoreMailbox(Mailbox):
             raise MailboxFaultError(str(error)) from error
 
 
-def _pieces(message: memoryview) -> Iterator[memoryview]:
-    return (message[start : start + PIECE_BYTES] for start in range(0, len(message), PIECE_BYTES))
+def _pieces(message: memoryview, trailer: bytes) -> Iterator[bytes | memoryview]:
+    for start in range(0, len(message), PIECE_BYTES):
+        yield message[start : start + PIECE_BYTES]
+    yield trailer

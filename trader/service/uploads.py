@@ -26,6 +26,7 @@ from sqlalchemy import delete, func, insert, select, update
 from trader.exchange import Kind, Label, MessageError, SkippedMessageError
 from trader.exchange.mailbox import PIECE_BYTES
 from trader.exchange.signing import TRAILER_BYTES, read_trailer
+from trader.service.access import NOT_KNOWN_RETRY_SECONDS
 from trader.service.errors import RefusedError
 from trader.service.index import MESSAGES, UPLOADS, bytes_held, has_ended
 from trader.service.store import SELLERS_KINDS
@@ -161,7 +162,7 @@ class Uploads:
                 403,
                 "not this account's message",
                 "No confirmed block says that it is. If you have just opened the session, wait for its confirmation.",
-                {"Retry-After": "5"},
+                {"Retry-After": str(NOT_KNOWN_RETRY_SECONDS)},
             )
         return session
 
