@@ -113,6 +113,7 @@ trader.verify: errors model he tolerance package delivery
 trader.parties: errors files trade model he exchange package delivery chain verify
 trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
+trader.service: errors files exchange artifacts chain parties he
 trader.settings: errors amounts files he parties verify
 trader.clients: errors amounts artifacts trade exchange package chain parties jobs service settings
 trader.report: trade

@@ -34,11 +34,12 @@ _WORK = {
     "DeliveryOffered": "sends the encrypted model, sealed",
     "RequestRefused": "goes no further: the audit log says why",
     "TooLate": "keeps what would come too late",
-    "Waiting": "waits for a message",
     "MessageSkipped": "skips what is not the other side's message",
     "MessageRepeated": "puts a message again",
 }
 """Steps off the chain, in words."""
+_WAITING = "Waiting"
+"""A step that is none: something is waited for."""
 _MOVES = {
     "registerVka": "makes the circuit known to the verifier",
     "list": "lists the model",
@@ -103,6 +104,9 @@ class Timeline(AbstractContextManager["Timeline"]):
     def observe(self, step: Step) -> None:
         """Print the line of a party's step that has ended."""
         self.steps.append(step)
+        if step.name == _WAITING:
+            self.say(f"{step.role.value:<{_ACTOR_WIDTH}} waits: {step.remark}")
+            return
         for task in self._tasks.values():
             self._progress.remove_task(task)
         self._tasks.clear()
