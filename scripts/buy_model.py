@@ -4,7 +4,8 @@
     python scripts/buy_model.py 1 --chain http://127.0.0.1:8545 --keyfile buyer.json \
         --exchange file:///srv/exchange --data test.csv --labels labels.csv --least-accuracy 0.9 --out bought.onnx
 
-The password comes from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
+The password comes from MODELSEAL_PASSWORD, and also opens the secrets in --folder. Kill it at any time: started again,
+it goes on where the chain stands.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ledger import AuditLog
-from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, load_account, unlock_vault
+from trader import Buyer, BuyerPolicy, Chain, Equipment, Mailbox, Market, TestResult, open_account, unlock_vault
 from trader.errors import AnswerError
 from trader.model import read_labels, read_samples
 from trader.parties.driving import buy
@@ -26,7 +27,7 @@ def main() -> None:
     """Step the trade to its end and write the bought model."""
     arguments = parse_arguments()
     password = os.environ["MODELSEAL_PASSWORD"]
-    account = load_account(arguments.keyfile, password)
+    account = open_account(arguments.keyfile, lambda _: password)
     chain = Chain.connect(arguments.chain, confirmations=arguments.confirmations)
     market = Market.at(chain, arguments.market, arguments.first_block)
 
@@ -69,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )
-    parser.add_argument("--keyfile", type=Path, required=True, help="the buyer's account")
+    parser.add_argument("--keyfile", required=True, help="the buyer's account: a keyfile, or a signer's URL")
     parser.add_argument("--exchange", required=True, help="URL of the folder shared with the seller: file://…")
     parser.add_argument("--folder", type=Path, default=Path("buyer"), help="the buyer's own folder")
     parser.add_argument("--data", type=Path, required=True, help="test samples: .csv, .npy or .npz")

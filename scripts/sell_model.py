@@ -6,7 +6,8 @@
     python scripts/sell_model.py package --chain http://127.0.0.1:8545 --keyfile seller.json --price 1.0
 
 The listing's number is printed: buyers need it. The market has one address on all chains, and is deployed where it is
-missing. Passwords come from MODELSEAL_PASSWORD. Kill it at any time: started again, it goes on where the chain stands.
+missing. Passwords come from MODELSEAL_PASSWORD, which also opens the secrets in --folder. Kill it at any time: started
+again, it goes on where the chain stands.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from contracts import Windows
 from ledger import AuditLog
-from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, load_account, unlock_vault
+from trader import Chain, Equipment, Mailbox, Market, Offer, Seller, SellerPackage, open_account, unlock_vault
 from trader.parties.driving import serve
 
 ETHER = 10**18
@@ -27,7 +28,7 @@ def main() -> None:
     """List, then step every trade of the listing in turn."""
     arguments = parse_arguments()
     password = os.environ["MODELSEAL_PASSWORD"]
-    account = load_account(arguments.keyfile, password)
+    account = open_account(arguments.keyfile, lambda _: password)
     chain = Chain.connect(arguments.chain, confirmations=arguments.confirmations, reveal_url=arguments.reveal_url)
     if arguments.market is None:
         chain.deploy(account)  # where somebody did already, this costs nothing
@@ -63,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--first-block", type=int, default=0, help="block of the market's deployment, or an earlier one"
     )
-    parser.add_argument("--keyfile", type=Path, required=True, help="the seller's account")
+    parser.add_argument("--keyfile", required=True, help="the seller's account: a keyfile, or a signer's URL")
     parser.add_argument("--folder", type=Path, default=Path("seller"), help="the seller's own folder")
     parser.add_argument("--price", type=float, default=1.0, help="in ether")
     parser.add_argument(

@@ -84,6 +84,7 @@ ledger.reading: errors entries merkle checkpoint storage log
 ledger.indexing: errors entries storage log reading
 trader.errors:
 trader.files: errors
+trader.signer:
 trader.trade:
 trader.model: errors
 trader.he.types:
@@ -102,17 +103,19 @@ he.request
 trader.he: he.errors he.wire he.layouts he.planning he.session he.evaluation
 trader.tolerance: he
 trader.adapt: errors model
-trader.exchange: errors files
+trader.exchange: errors files signer
 trader.package: errors files model he tolerance exchange
 trader.delivery: errors
-trader.chain: errors files trade delivery
+trader.chain: errors files signer trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
-trader.parties: errors files trade model he exchange package delivery chain verify
+trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
 trader.rehearsal: errors model he chain
 trader.report: trade
-trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
-trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal report demo
+trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain verify \
+parties
+trader.cli: errors files signer model adapt he exchange package delivery chain certificates verify parties rehearsal \
+report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

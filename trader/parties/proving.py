@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 
 from ledger import EntryKind
+from trader.certificates import published_proofs
 from trader.chain.market import ProofOffer
 from trader.delivery import ciphertext_tree, encrypt_artifact, generate_key, key_hash
 from trader.errors import NotYetError, RequestError
@@ -160,6 +161,7 @@ class Proving:
         """Return the trade's proof, made once and counted in the package's budget."""
         budget = self._goods.package.budget
         budget.count(self.proven_statements())
+        budget.count_proofs(published_proofs(self._goods.package.folder / "public", self._goods.manifest))
         with self._actor.working("prove"):
             return budget.publish(self._statement(trade_id, commitment), lambda: self._prove(trade_id, order))
 
