@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trader.chain import Chain
     from trader.chain.accounts import create_account, load_account, save_account
+    from trader.chain.keystores import open_account
     from trader.chain.market import Market
     from trader.errors import TraderError
     from trader.exchange import Mailbox, open_mailbox
@@ -52,6 +53,7 @@ __all__ = [
     "VaultKey",
     "create_account",
     "load_account",
+    "open_account",
     "open_mailbox",
     "prepare",
     "save_account",
@@ -78,6 +80,7 @@ _MODULES = {
     "VaultKey": "trader.parties.vault_key",
     "create_account": "trader.chain.accounts",
     "load_account": "trader.chain.accounts",
+    "open_account": "trader.chain.keystores",
     "prepare": "trader.package",
     "save_account": "trader.chain.accounts",
     "unlock_vault": "trader.parties.vault_key",

@@ -6,6 +6,7 @@ What is written here survives a crash of the machine. Two other places have guar
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from contextlib import contextmanager
@@ -79,6 +80,27 @@ def staged_file(path: Path, *, secret: bool = True, replacing: bool = True) -> I
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Run the block while no other process or thread runs one for the same folder; those that do are waited for.
+
+    Raises:
+        EnvironmentFaultError: The folder is not there or can't be locked.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise EnvironmentFaultError(f"{folder} can't be locked: {error.strerror}. Name another folder.") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise EnvironmentFaultError(f"{folder} can't be locked: {error.strerror}. Choose another disk.") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -84,6 +84,7 @@ ledger.reading: errors entries merkle checkpoint storage log
 ledger.indexing: errors entries storage log reading
 trader.errors:
 trader.files: errors
+trader.signer:
 trader.amounts: errors
 trader.artifacts: errors files
 trader.trade:
@@ -104,21 +105,24 @@ he.request
 trader.he: he.errors he.wire he.layouts he.planning he.session he.evaluation
 trader.tolerance: he
 trader.adapt: errors model
-trader.exchange: errors files
+trader.exchange: errors files signer
 trader.package: errors files model he tolerance exchange
 trader.delivery: errors
-trader.chain: errors files trade delivery
+trader.chain: errors files signer trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
-trader.parties: errors files trade model he exchange package delivery chain verify
+trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
 trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
-trader.service: errors files exchange artifacts chain parties he
+trader.service: errors exchange artifacts chain parties he
 trader.settings: errors amounts files he parties verify
-trader.clients: errors amounts artifacts trade exchange package chain parties jobs service settings
-trader.report: trade
-trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
-trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal report demo
+trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
+trader.trade_certificate: errors trade model package chain verify parties
+trader.report: errors trade model he chain verify parties
+trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
+verify parties trade_certificate report
+trader.cli: errors files signer amounts trade model adapt he exchange package delivery chain certificates verify \
+parties rehearsal service settings clients trade_certificate report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

@@ -19,9 +19,11 @@ from trader.certificates.errors import (
     CertificateProofError,
     CertificationError,
 )
+from trader.certificates.published import CERTIFICATES, published_proofs
 from trader.certificates.verify import verify_certificate
 
 __all__ = [
+    "CERTIFICATES",
     "Certificate",
     "CertificateCircuitError",
     "CertificateClaimError",
@@ -35,5 +37,6 @@ __all__ = [
     "PublicModel",
     "certify",
     "parse_certificate",
+    "published_proofs",
     "verify_certificate",
 ]

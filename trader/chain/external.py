@@ -41,6 +41,7 @@ SIGNING_TIMEOUT_SECONDS = 300
 METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LONG_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{33,}")
+_SIGNATURE_BYTES = 65
 _BYTES = {"to", "data"}
 """Fields of a transaction that are no numbers."""
 _DOMAIN_TYPES = {
@@ -147,7 +148,9 @@ class ExternalAccount:
         )
         try:
             signature = bytes(HexBytes(answer))
-            if len(signature) == 65 and signature[64] < 27:  # hardware wallets give the parity alone
+            if len(signature) != _SIGNATURE_BYTES:
+                raise ValueError("it is no signature")
+            if signature[64] < 27:  # hardware wallets give the parity alone
                 signature = signature[:64] + bytes([signature[64] + 27])
             signer = str(Account.recover_message(signable, signature=signature))
         except (TypeError, ValueError, BadSignature, ValidationError):

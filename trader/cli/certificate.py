@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from trader.certificates import (
+    CERTIFICATES,
     Certificate,
     Dataset,
     PublicModel,
     certify,
     parse_certificate,
+    published_proofs,
     verify_certificate,
 )
 from trader.certificates.certificate import MAX_CERTIFICATE_BYTES
@@ -25,7 +27,6 @@ from trader.package import PublicPackage, open_circuit, proof_budget, read_canon
 
 app = typer.Typer(help="Accuracy on public data sets, proven by the seller.", no_args_is_help=True)
 
-CERTIFICATES = "certificates"
 """Folder of a package's public half where its certificates lie."""
 
 CertificateFile = Annotated[Path, typer.Argument(metavar="FILE", help="The certificate.")]
@@ -54,6 +55,7 @@ def certify_command(
     rows = Dataset.read(dataset, data, labels, model.graph.features, model.manifest.input.columns)
     with progress_bar("proving") as update:
         budget = proof_budget(folder, model.graph)
+        budget.count_proofs(published_proofs(folder / "public", model.manifest))
         certificate = certify(model, read_canonical(folder), rows, budget, update, insist=insist)
     path = out or folder / "public" / CERTIFICATES / f"{rows.data_digest.hex()[:16]}.json"
     write_file(path, certificate.to_bytes())

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trader.chain import Chain
-from trader.chain.accounts import load_account
+from trader.chain.keystores import open_account
 from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
@@ -23,9 +23,8 @@ from trader.errors import EnvironmentFaultError
 from trader.report.timeline import Timeline
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from trader.demo.summary import DemoReport
+    from trader.signer import Signer
 
 Dataset = StrEnum("Dataset", {name: name for name in HIDDEN})  # type: ignore[misc]  # members are made from data
 CheatKind = StrEnum("CheatKind", {name: name for name in CHEATS})  # type: ignore[misc]  # members are made from data
@@ -42,8 +41,8 @@ def demo(
     ] = None,
     confirmations: ConfirmationsOption = None,
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = DEFAULT_OUT,
-    seller_keyfile: Annotated[Path | None, typer.Option(help="The seller's account; a fresh one if not given.")] = None,
-    buyer_keyfile: Annotated[Path | None, typer.Option(help="The buyer's account; a fresh one if not given.")] = None,
+    seller_keyfile: Annotated[str | None, typer.Option(help="The seller's account; a fresh one if not given.")] = None,
+    buyer_keyfile: Annotated[str | None, typer.Option(help="The buyer's account; a fresh one if not given.")] = None,
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -68,8 +67,8 @@ def demo(
         _print_report(report)
 
 
-def _account(keyfile: Path | None, password_file: Path | None) -> LocalAccount | None:
-    return None if keyfile is None else load_account(keyfile, ask_password(password_file, str(keyfile)))
+def _account(account: str | None, password_file: Path | None) -> Signer | None:
+    return None if account is None else open_account(account, lambda purpose: ask_password(password_file, purpose))
 
 
 def _print_report(report: DemoReport) -> None:

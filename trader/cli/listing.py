@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from trader.certificates import Certificate, CertificateError, PublicModel
+from trader.certificates import CERTIFICATES, Certificate, CertificateError, PublicModel
 from trader.chain import Chain
 from trader.chain.market import Market
-from trader.cli.certificate import CERTIFICATES, facts_of, in_words, read_certificate, verify_with_bar
+from trader.cli.certificate import facts_of, in_words, read_certificate, verify_with_bar
 from trader.cli.options import (  # noqa: TC001 - typer reads the annotations
     ConfirmationsOption,
     DevelopmentFlag,

@@ -11,6 +11,7 @@ import typer
 from eth_utils.address import is_checksum_address, is_hex_address
 
 from trader.chain.accounts import read_address
+from trader.chain.keystores import find_keyfile
 from trader.cli.output import JsonFlag, messages, print_figures, warn
 from trader.cli.package_report import cautions, package_figures
 from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
@@ -140,7 +141,7 @@ def _seller_address(given: str) -> str:
         CallerError: An address with a typing error, as its checksum tells, or neither an address nor a keyfile.
     """
     if not given.startswith("0x"):
-        return read_address(Path(given))
+        return read_address(find_keyfile(given))
     if not is_hex_address(given) or (given != given.lower() and not is_checksum_address(given)):
         raise CallerError(
             f"{given} is no address, or has a typing error: give the account's address, or its keyfile, as --seller."

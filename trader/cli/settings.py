@@ -6,24 +6,21 @@
 from __future__ import annotations
 
 import inspect
-import os
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from trader.settings.buyer import BuyerSettings, PolicySettings
-from trader.settings.fields import parse
-from trader.settings.files import CONFIG_VARIABLE, PROFILE_VARIABLE, find_file, merge, read_document, read_environment
+from trader.settings.files import CONFIG_VARIABLE, PROFILE_VARIABLE
+from trader.settings.reading import read_buyer_settings, read_seller_settings
 from trader.settings.seller import SellerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trader.clients.connection import Connection
-
-T = TypeVar("T", BuyerSettings, SellerSettings)
+    from trader.settings.buyer import BuyerSettings
 
 _CONFIG: dict[str, Any] = {
     "config": Annotated[
@@ -41,7 +38,10 @@ _CONNECTION: dict[str, Any] = {
     "confirmations": Annotated[
         int | None, typer.Option(min=1, help="Blocks that must stand before anything counts; needed on public chains.")
     ],
-    "keyfile": Annotated[Path | None, typer.Option(metavar="FILE", help="Your account.")],
+    "keyfile": Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Your account: a keyfile, the name of one in a keystore, or a signer's URL."),
+    ],
     "password_file": Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="First line is the password; else MODELSEAL_PASSWORD, or a prompt."),
@@ -103,35 +103,13 @@ def open_connection(settings: BuyerSettings | SellerSettings) -> Connection:
 
 
 def _buyer_settings(config: Path | None, profile: str | None, **flags: Any) -> BuyerSettings:
-    path = config or find_file(Path.cwd())
-    document = {} if path is None else read_document(path, profile)
-    keys, of_policy = frozenset(BuyerSettings.model_fields), frozenset(PolicySettings.model_fields)
-    document = merge(document, read_environment(os.environ, keys - {"policy"}))
-    given = {
-        name: str(value) if isinstance(value, Path) else value for name, value in flags.items() if value is not None
-    }
-    own = {name: value for name, value in given.items() if name in keys}
-    policy = {name: value for name, value in given.items() if name in of_policy}
-    return _parse(BuyerSettings, document, own | ({"policy": policy} if policy else {}), path)
+    given = {name: value for name, value in flags.items() if value is not None}
+    policy = {name: given.pop(name) for name in _POLICY if name in given}
+    return read_buyer_settings(config, profile, given | ({"policy": policy} if policy else {}))
 
 
 def _seller_settings(config: Path, **flags: Any) -> SellerSettings:
-    document = read_document(config)
-    document = merge(document, read_environment(os.environ, frozenset({"chain", "keyfile", "password_file"})))
-    given = {
-        name: str(value) if isinstance(value, Path) else value for name, value in flags.items() if value is not None
-    }
-    return _parse(SellerSettings, document, given, config)
-
-
-def _parse(kind: type[T], document: dict[str, Any], flags: dict[str, Any], path: Path | None) -> T:
-    """Parse settings; relative paths in a file start at the file, those of flags at the working directory."""
-    here = Path.cwd()
-    for name in ("keyfile", "password_file", "folder"):
-        if name in flags:
-            flags[name] = str(here / flags[name])
-    source = "the settings" if path is None else path
-    return parse(kind, merge(document, flags), source, here if path is None else path.resolve().parent)
+    return read_seller_settings(config, {name: value for name, value in flags.items() if value is not None})
 
 
 def _with_flags(

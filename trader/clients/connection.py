@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from trader.amounts import format_amount
 from trader.chain import Chain
-from trader.chain.accounts import load_account
 from trader.chain.directory import Directory
-from trader.chain.external import ExternalAccount
+from trader.chain.keystores import open_account
 from trader.chain.market import Market
-from trader.errors import CallerError
 from trader.settings.fields import SettingsError
 
 if TYPE_CHECKING:
@@ -68,9 +65,8 @@ class Connection:
 
     @cached_property
     def password(self) -> str:
-        """What opens the account and encrypts what this side keeps."""
-        of = self.settings.keyfile or self.settings.folder
-        return self.ask(str(of))
+        """What encrypts this side's own folder, and opens its keyfile and packages."""
+        return self.ask(str(self.settings.folder))
 
     @cached_property
     def account(self) -> Signer:
@@ -78,24 +74,9 @@ class Connection:
 
         Raises:
             SettingsError: None is named.
-            AccountError: The keyfile can't be used, or the password is wrong.
+            AccountError: There is none of this name, or the password is wrong.
+            SignerUnavailableError: The external signer does not answer.
         """
-        if self.settings.signer is not None:
-            return ExternalAccount.connect(self.settings.signer, self.settings.account)
         if self.settings.keyfile is None:
-            raise SettingsError("no account is named: set `keyfile` (or --keyfile), or `signer` to an external signer")
-        return load_account(self.settings.keyfile, self.password)
-
-    def require_funds(self, least_wei: int, purpose: str) -> None:
-        """Look whether the account has at least an amount, before work is done in vain.
-
-        Raises:
-            CallerError: It hasn't.
-        """
-        address = str(self.account.address)
-        balance = self.market.chain.balance(address)
-        if balance < least_wei:
-            raise CallerError(
-                f"{purpose} takes {format_amount(least_wei)} and gas, the account {address} has "
-                f"{format_amount(balance)}: fund it."
-            )
+            raise SettingsError("no account is named: set `keyfile`, MODELSEAL_KEYFILE or --keyfile")
+        return open_account(self.settings.keyfile, lambda _: self.password)

@@ -6,8 +6,11 @@ they are published: a proof is kept with the package, and a statement that was p
 
 A list beside the kept proofs says what was made. A proof counts if it is on the list or kept, so that neither of the
 two can be lost alone without notice; a package without the list is refused. Where both are older copies, a seller
-counts the proofs of its trades again, which stand on the chain (`ProofBudget.count`); what was proven since then in
-another market, or for a certificate, is forgotten.
+counts again what is public: the proofs of its trades, which stand on the chain (`ProofBudget.count`), and those of the
+certificates beside the package (`count_proofs`). What was proven since then in another market, or for a certificate
+that is kept elsewhere, is forgotten; so is what another copy of the package proves meanwhile (`docs/security.md`).
+
+Processes that share one package folder prove one after the other.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from typing import TYPE_CHECKING
 
 from eth_utils.crypto import keccak
 
-from trader.files import write_file
+from trader.files import exclusive, write_file
 from trader.package.errors import DamagedPackageError, PackageError, ProofBudgetError
 from zk import Proof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _LINE = re.compile("[0-9a-f]{64} [0-9a-f]{64}")
@@ -112,15 +116,31 @@ class ProofBudget:
             PackageError: list or proofs can't be read.
             EnvironmentFaultError: the list can't be written.
         """
-        lines = self._lines()
-        known = {line.split()[0] for line in lines} | {file.stem for file in self._kept()}
-        # The proof itself is not at hand: what stands in for its digest is that of its statement.
-        lost = [statement.hex() for statement in dict.fromkeys(statements) if statement.hex() not in known]
-        if lost:
-            self._write([*lines, *(f"{statement} {statement}" for statement in lost)])
+        with self._alone():
+            lines = self._lines()
+            known = {line.split()[0] for line in lines} | {file.stem for file in self._kept()}
+            # The proof itself is not at hand: what stands in for its digest is that of its statement.
+            lost = [statement.hex() for statement in dict.fromkeys(statements) if statement.hex() not in known]
+            if lost:
+                self._write([*lines, *(f"{statement} {statement}" for statement in lost)])
+
+    def count_proofs(self, proofs: Sequence[Proof]) -> None:
+        """Put proofs on the list that are public, whatever statements they are of.
+
+        Raises:
+            PackageError: list or proofs can't be read.
+            EnvironmentFaultError: the list can't be written.
+        """
+        with self._alone():
+            known = self._published()
+            lost = [digest for digest in dict.fromkeys(map(_digest, proofs)) if digest not in known]
+            if lost:
+                self._write([*self._lines(), *(f"{digest} {digest}" for digest in lost)])
 
     def publish(self, statement: bytes, prove: Callable[[], Proof]) -> Proof:
         """Return the proof of a statement to be published: the one that was made before, or else a new one, then kept.
+
+        Another process or thread that publishes from this folder is waited for, since it may take up what is left.
 
         Args:
             statement: digest of everything that the proof depends on but its randomness.
@@ -131,14 +151,17 @@ class ProofBudget:
             PackageError: list or proofs can't be read.
             EnvironmentFaultError: the proof can't be kept.
         """
-        if not self.unproven([statement]):
-            return self._read(self._file(statement))
-        self.require([statement])
-        proof = prove()
-        lines = [*self._lines(), f"{statement.hex()} {_digest(proof)}"]
-        self._write(lines)
-        write_file(self._file(statement), _encode(proof), secret=True)
-        return proof
+        with self._alone():
+            if not self.unproven([statement]):
+                return self._read(self._file(statement))
+            self.require([statement])
+            proof = prove()
+            self._write([*self._lines(), f"{statement.hex()} {_digest(proof)}"])
+            write_file(self._file(statement), _encode(proof), secret=True)
+            return proof
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return exclusive(self.path.parent)
 
     def _write(self, lines: Sequence[str]) -> None:
         write_file(self.path, "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode(), secret=True)

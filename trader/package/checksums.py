@@ -42,12 +42,7 @@ def check_checksums(folder: Path, names: Sequence[str] = FILES) -> None:
         DamagedPackageError: It names those that are not.
         PackageError: The checksums can't be read, or a file can't.
     """
-    try:
-        recorded = (folder / CHECKSUMS).read_text().splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PackageError(
-            f"{folder / CHECKSUMS} can't be read: {error}. Restore it from a copy, or prepare the model again."
-        ) from error
+    recorded = _recorded(folder)
     foreign = [line for line in recorded if line[_NAME_AT:].rstrip("\n") not in FILES]
     changed = [name for name in names if (folder / name).exists() and _line(folder, name) not in recorded]
     listed = {line[_NAME_AT:].rstrip("\n") for line in recorded}
@@ -58,6 +53,47 @@ def check_checksums(folder: Path, names: Sequence[str] = FILES) -> None:
             f"in {folder}, {names_at_fault} is not what {CHECKSUMS} says: a file was changed or damaged, or that line. "
             "Restore them from a copy, or prepare the model again."
         )
+
+
+def replace_file(folder: Path, name: str, data: bytes) -> None:
+    """Replace a secret file of a package that may be written differently (`trader.parties.rotation`).
+
+    At every moment the file is one that the checksums name: both are while it is replaced (`drop_replaced`).
+
+    Raises:
+        DamagedPackageError: The file is not what the checksums say: it is not replaced.
+        PackageError: The checksums can't be read.
+        EnvironmentFaultError: The folder can't be written.
+    """
+    check_checksums(folder, [name])
+    recorded = _recorded(folder)
+    line = f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+    write_file(folder / CHECKSUMS, "".join([*recorded, line]).encode(), secret=True)
+    write_file(folder / name, data, secret=True)
+
+
+def drop_replaced(folder: Path, name: str) -> None:
+    """Drop the checksums that a file had before it was replaced.
+
+    Raises:
+        DamagedPackageError: The file is none that the checksums name; nothing is dropped.
+        PackageError: The checksums can't be read.
+        EnvironmentFaultError: The folder can't be written.
+    """
+    check_checksums(folder, [name])
+    recorded, present = _recorded(folder), _line(folder, name)
+    kept = [line for line in recorded if line == present or line[_NAME_AT:].rstrip("\n") != name]
+    if kept != recorded:
+        write_file(folder / CHECKSUMS, "".join(dict.fromkeys(kept)).encode(), secret=True)
+
+
+def _recorded(folder: Path) -> list[str]:
+    try:
+        return (folder / CHECKSUMS).read_text().splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PackageError(
+            f"{folder / CHECKSUMS} can't be read: {error}. Restore it from a copy, or prepare the model again."
+        ) from error
 
 
 _NAME_AT = 2 * hashlib.sha256().digest_size + 2

@@ -121,15 +121,17 @@ class SellerPackage:
         return package
 
     def _check_secrets(self) -> None:
-        """Check that the secret parts are those that the manifest commits to.
+        """Check that the secret parts are those that the manifest commits to, and that proofs can be counted.
 
         Raises:
             DamagedPackageError: the first fault.
+            PackageError: the list of published proofs is missing.
         """
         manifest = self.manifest
         check_deliverable(manifest, self.public.leaves, self.artifact, self.canonical)
         if encode_hex(self.encryption_key.public_key) != manifest.encryption_public_key:
             raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} is not the key that the manifest names. {REMEDY}")
+        self.budget.check()
 
 
 def proof_budget(folder: Path, graph: Graph) -> ProofBudget:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 
 from ledger import EntryKind
+from trader.certificates import published_proofs
 from trader.chain.market import ProofOffer
 from trader.delivery import ciphertext_tree, encrypt_artifact, generate_key, key_hash
 from trader.errors import NotYetError, RequestError
@@ -174,6 +175,7 @@ class Proving:
         """Return the trade's proof, made once and counted in the package's budget."""
         budget, goods, inputs = self._goods.package.budget, self._goods, order.inputs
         budget.count(self.proven_statements())
+        budget.count_proofs(published_proofs(goods.package.folder / "public", goods.manifest))
         statement, context = self._statement(trade.trade_id, commitment), self._market.proof_context(trade.trade_id)
         job = ProofJob(statement, trade.buyer, goods.package.folder, goods.folder, inputs.samples, inputs.salt, context)
         return budget.publish(statement, lambda: self._engine.prove(job, lambda: self._prove(job)))

@@ -1,11 +1,20 @@
 """What a user writes down once: which chain and account, how much, how good; in TOML, the environment, or as flags.
 
-`BuyerSettings` are read from `modelseal.toml` or from `[tool.modelseal]` of `pyproject.toml`, with profiles;
-`SellerSettings` from a file of their own.
+`read_buyer_settings` reads `modelseal.toml` or `[tool.modelseal]` of `pyproject.toml`, with profiles;
+`read_seller_settings` a file that `modelseal seller init` wrote.
 """
 
 from trader.settings.buyer import BuyerSettings, PolicySettings
-from trader.settings.files import find_file, read_document
-from trader.settings.seller import SellerSettings
+from trader.settings.fields import SettingsError
+from trader.settings.reading import read_buyer_settings, read_seller_settings
+from trader.settings.seller import ListingSettings, SellerSettings
 
-__all__ = ["BuyerSettings", "PolicySettings", "SellerSettings", "find_file", "read_document"]
+__all__ = [
+    "BuyerSettings",
+    "ListingSettings",
+    "PolicySettings",
+    "SellerSettings",
+    "SettingsError",
+    "read_buyer_settings",
+    "read_seller_settings",
+]

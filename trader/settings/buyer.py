@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trader.he import SecurityPolicy
-from trader.settings.fields import LocalPath, Seconds, Settings, Share, Wei
+from trader.settings.fields import Account, LocalPath, Seconds, Settings, Share, Wei
 from trader.verify import BuyerPolicy
 
 
@@ -20,10 +20,7 @@ class ConnectionSettings(Settings):
         confirmations: Blocks that must stand before anything counts; needed on public chains.
         market: Address of the market, to be checked; it has the same on all chains.
         first_block: The block of the market's deployment, or an earlier one.
-        keyfile: The account.
-        keystore: Folder of keyfiles, from which `account` names one.
-        account: Name of a keyfile in the keystore, or an address that an external signer signs for.
-        signer: URL of an external signer, instead of a keyfile.
+        keyfile: The account: a keyfile, the name or address of one in a keystore, or the URL of an external signer.
         password_file: Its first line is the password; otherwise MODELSEAL_PASSWORD, or a prompt.
         folder: The party's own.
     """
@@ -32,10 +29,7 @@ class ConnectionSettings(Settings):
     confirmations: int | None = Field(default=None, ge=1)
     market: str | None = None
     first_block: int = Field(default=0, ge=0)
-    keyfile: LocalPath | None = None
-    keystore: LocalPath | None = None
-    account: str | None = None
-    signer: str | None = None
+    keyfile: Account | None = None
     password_file: LocalPath | None = None
     folder: LocalPath = Path("modelseal")
 

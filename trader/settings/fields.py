@@ -35,6 +35,16 @@ def _path(value: object, info: ValidationInfo) -> object:
     return (info.context or {}).get(BASE, Path()) / Path(value).expanduser()
 
 
+def _account(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str) or "://" in value:
+        return value
+    path = (info.context or {}).get(BASE, Path()) / Path(value).expanduser()
+    return str(path) if path.exists() else value
+
+
+Account = Annotated[str, BeforeValidator(_account)]
+"""An account: a keyfile (relative to the file that names it), the name or address of one in a keystore, or a signer's
+URL (`trader.chain.keystores.open_account`)."""
 Wei = Annotated[int, BeforeValidator(partial(_quantity, read_amount)), Field(ge=0)]
 """An amount: `"1.5 ether"`; from programs, an integer of wei."""
 Seconds = Annotated[int, BeforeValidator(partial(_quantity, read_duration)), Field(ge=0)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE: Final = "MODELSEAL_CONFIG"
 PROFILE_VARIABLE: Final = "MODELSEAL_PROFILE"
 PREFIX: Final = "MODELSEAL_"
-STANDARD_VARIABLES: Final = {"ETH_RPC_URL": "chain", "ETH_KEYSTORE": "keystore"}
+STANDARD_VARIABLES: Final = {"ETH_RPC_URL": "chain"}
 """Names that other programs read as well; ours, where both are set, win."""
 OWN_FILE: Final = "modelseal.toml"
 PROJECT_FILE: Final = "pyproject.toml"

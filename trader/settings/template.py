@@ -29,8 +29,7 @@ chain = {chain}
 keyfile = {keyfile}
 # password_file = "password.txt"
 # Or a program that keeps the key and signs (clef, or what speaks like it):
-# signer = "http://127.0.0.1:8550"
-# account = "0x…"
+# keyfile = "http://127.0.0.1:8550#0x…"
 
 # Your own folder: secrets of trades, messages, the audit log. Back it up.
 folder = "seller"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +98,40 @@ def test_proofs_that_others_remember_count_once(budget: ProofBudget, prove: Call
     assert (budget.published, budget.left) == (2, 0)
     with pytest.raises(ProofBudgetError):
         budget.publish(THIRD, never)
+
+
+def test_proofs_that_lie_in_public_count_once(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    """Of a certificate whose package was restored from an older copy."""
+    first, other = budget.publish(FIRST, prove), Proof(b"of a certificate", (3,))
+    budget.count_proofs([first, other, other])
+    budget.count_proofs([other])
+    assert (budget.published, budget.left) == (2, 0)
+
+
+def test_two_that_share_a_package_take_up_no_more_than_one(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    """Both look before either has proven: the second then sees what the first took."""
+    inside = threading.Barrier(2, timeout=1)
+
+    def prove_slowly() -> Proof:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            inside.wait()  # both at once, if they may
+        return prove()
+
+    budget.publish(FIRST, prove)  # one is left
+    with ThreadPoolExecutor(2) as pool:
+        made = [
+            pool.submit(ProofBudget(budget.path, 2).publish, statement, prove_slowly) for statement in (SECOND, THIRD)
+        ]
+    errors = [future.exception() for future in made]
+    assert sorted(type(error).__name__ for error in errors) == ["NoneType", "ProofBudgetError"]
+    assert (budget.published, budget.left) == (2, 0)
+
+
+def test_two_that_prove_one_statement_publish_one_proof(budget: ProofBudget, prove: Callable[[], Proof]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(ProofBudget(budget.path, 2).publish, FIRST, prove) for _ in range(2)]
+    assert made[0].result() == made[1].result()
+    assert budget.published == 1
 
 
 @pytest.mark.parametrize("text", [b"x", b"\n", b"ab cd\n", b"0" * 64 + b" " + b"A" * 64 + b"\n", b"\xff"])

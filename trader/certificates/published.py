@@ -1,0 +1,34 @@
+"""The proofs of certificates that lie in public beside a package: they count as published, whoever forgot them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trader.certificates.certificate import MAX_CERTIFICATE_BYTES, parse_certificate
+from trader.certificates.errors import CertificateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trader.model import Manifest
+    from zk import Proof
+
+CERTIFICATES = "certificates"
+"""In a package's public folder."""
+
+
+def published_proofs(public: Path, manifest: Manifest) -> list[Proof]:
+    """Return the proofs in the certificates of a public folder that are about the manifest's parameters.
+
+    What is no certificate, or another model's, is passed over. Not checked: that the proofs are valid.
+    """
+    found: list[Proof] = []
+    for file in sorted((public / CERTIFICATES).glob("*.json")):
+        try:
+            with file.open("rb") as stream:
+                certificate = parse_certificate(stream.read(MAX_CERTIFICATE_BYTES + 1))
+        except (OSError, CertificateError):
+            continue
+        if certificate.parameter_commitment == manifest.parameter_commitment:
+            found += [batch.decode() for batch in certificate.proofs]
+    return found
