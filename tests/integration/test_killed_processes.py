@@ -109,7 +109,7 @@ def play(companies: Companies, url: str) -> str:
                 companies.fund(chain, names[-1])
 
                 def start(output: IO[str], name: str = names[-1]) -> "Process":
-                    return companies.start_buyer(buyer_url, market.deployment.market, 1, name, output)
+                    return companies.start_buyer(buyer_url, 1, name, output)
 
                 buyer = Reaper(buyer_wire, folder / names[-1], start, kills, random.Random(draw.random()), say)
                 buyer.run()
@@ -121,7 +121,7 @@ def play(companies: Companies, url: str) -> str:
     check_books(companies, market, names)
     check_secrets(market, package, seller_wire.sent, len(names))
     for name in ("seller", *names):
-        verify_log(folder / name / "audit.sqlite")
+        verify_log(companies.audit_log(name))
     for name in names:
         assert (folder / f"{name}.onnx").read_bytes() == package.plain_model
     return mark

@@ -23,8 +23,8 @@ def test_sell_buy_and_audit(anvil_url: str, trained_model: DemoModel, tmp_path: 
 
     seller = companies.start_seller(anvil_url)
     try:
-        market, listing_id = read_listing(seller)
-        bought = finish(companies.start_buyer(anvil_url, market, listing_id))
+        _, listing_id = read_listing(seller)
+        bought = finish(companies.start_buyer(anvil_url, listing_id))
         finish(seller)
     finally:
         seller.kill()
@@ -35,6 +35,6 @@ def test_sell_buy_and_audit(anvil_url: str, trained_model: DemoModel, tmp_path: 
     assert np.mean(outputs.argmax(axis=1) == trained_model.test_labels) == trained_model.accuracy
 
     for name in ("seller", "buyer"):
-        asked = finish(companies.start("audit_queries.py", tmp_path / name / "audit.sqlite"))
+        asked = finish(companies.start("audit_queries.py", companies.audit_log(name)))
         assert "unbroken" in asked
         assert re.search(r"trade \d+: \d+ entries, last (Settled|DeliveryVerified)", asked), asked

@@ -27,6 +27,26 @@ if TYPE_CHECKING:
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PASSWORD = "correct horse"
 FUNDS_WEI = 10**19
+SELLER = """\
+chain = "{chain}"
+exchange = "{exchange}"
+keyfile = "seller.json"
+folder = "seller"
+[jobs]
+engine = "here"
+[[listings]]
+package = "package"
+price = "1 ether"
+bond = "0.2 ether"
+proof_fee = "0.01 ether"
+"""
+BUYER = """\
+chain = "{chain}"
+exchange = "{exchange}"
+keyfile = "{name}.json"
+folder = "{name}"
+policy.development = true
+"""
 
 
 @dataclass
@@ -75,26 +95,31 @@ class Companies:
         """The account of a party."""
         return read_address(self.folder / f"{name}.json")
 
+    def audit_log(self, name: str) -> Path:
+        """The audit log of a seller, or of a buyer's only purchase."""
+        (found,) = (self.folder / name).rglob("audit.sqlite")
+        return found
+
     def fund(self, chain: Chain, name: str) -> None:
         """Give a party ether."""
         chain.fund(self.address(name), FUNDS_WEI)
 
     def start_seller(self, url: str, *, trades: int = 1, output: int | IO[str] = subprocess.PIPE) -> Process:
         """`sell_model.py`, in a process of its own."""
-        seller = ("--chain", url, "--keyfile", self.folder / "seller.json", "--folder", self.folder / "seller")
-        return self.start("sell_model.py", self.folder / "package", *seller, "--trades", trades, output=output)
+        settings = self.folder / "seller.toml"
+        settings.write_text(SELLER.format(chain=url, exchange=self.exchange))
+        return self.start("sell_model.py", settings, "--trades", trades, output=output)
 
     def start_buyer(
-        self, url: str, market: str, listing_id: int, name: str = "buyer", output: int | IO[str] = subprocess.PIPE
+        self, url: str, listing_id: int, name: str = "buyer", output: int | IO[str] = subprocess.PIPE
     ) -> Process:
         """`buy_model.py`, in a process of its own; what it buys is written to `{name}.onnx`."""
+        settings = self.folder / f"{name}.toml"
+        settings.write_text(BUYER.format(chain=url, exchange=self.exchange, name=name))
         return self.start(
             "buy_model.py",
-            listing_id,
-            *("--chain", url, "--market", market, "--keyfile", self.folder / f"{name}.json"),
-            *("--exchange", self.exchange, "--folder", self.folder / name, "--development"),
+            *(listing_id, "--settings", settings, "--out", self.folder / f"{name}.onnx"),
             *("--data", self.folder / "test.csv", "--labels", self.folder / "labels.csv"),
-            *("--out", self.folder / f"{name}.onnx"),
             output=output,
         )
 
