@@ -48,6 +48,7 @@ _LAST_PIECE_SECONDS: Final = 600.0
 """The answer to an upload's last byte comes when the service has checked and kept all of them."""
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
 _MOST_DETAIL_CHARACTERS: Final = 300
+_MOST_SAID_BYTES: Final = 1 << 14
 
 
 class _Found(NamedTuple):
@@ -300,6 +301,8 @@ class HttpMailbox(Mailbox):
                 if response.status_code >= 300:
                     self._refuse(response, label)
                 yield response
+                if not response.is_stream_consumed:
+                    _read(response, _MOST_SAID_BYTES)  # else the connection could not be used again
         except httpx.HTTPError as error:
             text = f"the seller's service at {self._endpoint} does not answer: {error or type(error).__name__}"
             raise MailboxFaultError(f"{text}. Trying again.") from error
@@ -381,7 +384,7 @@ def _read(response: httpx.Response, most_bytes: int) -> bytes:
 def _said(response: httpx.Response) -> str:
     """Return what a refusal says, shortened: it comes from whoever answers, and ends up in logs and terminals."""
     try:
-        body = httpx.Response(200, content=_read(response, 1 << 14)).json()
+        body = httpx.Response(200, content=_read(response, _MOST_SAID_BYTES)).json()
         text = f"{body.get('title', '')}. {body.get('detail', '')}".strip()
     except (ValueError, AttributeError, httpx.HTTPError, MailboxFaultError):
         text = "it says no more."
