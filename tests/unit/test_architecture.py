@@ -110,12 +110,13 @@ trader.chain: errors files signer trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
+trader.doctor: errors exchange package chain parties
 trader.rehearsal: errors model he chain
 trader.report: trade
-trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain verify \
-parties
-trader.cli: errors files signer model adapt he exchange package delivery chain certificates verify parties rehearsal \
-report demo
+trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
+verify parties
+trader.cli: errors files signer model adapt he exchange package delivery chain certificates verify parties doctor \
+rehearsal report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {
