@@ -11,10 +11,10 @@ from rich.markup import escape
 
 from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
-from trader.doctor import Status, Surroundings, examine
 from trader.errors import EnvironmentFaultError
 
-MARKS = {Status.GOOD: "[green]✓[/]", Status.REMARK: "[yellow]![/]", Status.BAD: "[red]✗[/]"}
+MARKS = {"good": "[green]✓[/]", "remark": "[yellow]![/]", "bad": "[red]✗[/]"}
+"""How each status of `trader.doctor` is shown."""
 
 
 def doctor_command(
@@ -30,6 +30,8 @@ def doctor_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Look at machine, caches, keys, node and market, and say what to do; exit code 4 if a trade would fail."""
+    from trader.doctor import Status, Surroundings, examine
+
     surroundings = Surroundings(chain, confirmations, keyfile or [], package or [], folder or [])
     findings = []
     with messages.status("looking"):

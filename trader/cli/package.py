@@ -10,7 +10,6 @@ from rich.markup import escape
 from trader.cli.options import PackageFolder  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
-from trader.package import DamagedPackageError, verify_package
 
 app = typer.Typer(help="A seller's package on disk.", no_args_is_help=True)
 
@@ -30,6 +29,8 @@ def verify(
     as_json: JsonFlag = False,
 ) -> None:
     """Check that nothing in a package was changed or damaged since it was prepared; no password is needed."""
+    from trader.package import DamagedPackageError, verify_package
+
     wanted = with_password or password_file is not None
     password = ask_password(password_file, f"the encryption key of {folder}") if wanted else None
     with messages.status("checking the package"):
