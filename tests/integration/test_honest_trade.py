@@ -1,5 +1,6 @@
 """The whole honest trade, every part real, on both kinds of chain."""
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -7,9 +8,11 @@ import onnxruntime
 import pytest
 
 from ledger import EntryKind, read_trade, verify_log
+from tests.simulators.planted import files_of, find_secrets, shown_objects
 from tests.simulators.trading import FEE, PRICE, Trading
 from trader.chain import Chain
 from trader.model import evaluate_exact, quantise_inputs
+from trader.parties.filenames import DELIVERY_KEY, ENCRYPTION_KEY, INPUTS, OUTPUTS, SESSION
 from trader.trade import Role, State
 
 TRANSACTIONS = {"registerVka", "list", "openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm"}
@@ -48,11 +51,45 @@ def check_honest_ending(trading: Trading) -> None:
     verify_log(trading.log.path)
 
 
+def secrets_of(trading: Trading, trade_id: int) -> dict[str, bytes]:
+    """What neither the other side nor a reader of disks, logs and messages may see."""
+    buyer, seller = trading.buyer.vault, trading.seller.vault(trade_id)
+    reply_key, session = buyer.read(ENCRYPTION_KEY), buyer.read(SESSION)
+    (inputs,), (outputs,) = buyer.read_arrays(INPUTS), buyer.read_arrays(OUTPUTS)
+    return {
+        **{f"{role.value}'s private key": bytes(account.key) for role, account in trading.accounts.items()},
+        **{f"{role.value}'s vault key": key.secret for role, key in trading.vault_keys.items()},
+        "delivery key": seller.read(DELIVERY_KEY),
+        "reply key's seed": reply_key[:64],
+        "reply key's scalar": reply_key[64:],
+        "session's secret": session[len(session) // 2 :][:64],
+        "a sample": inputs[0].tobytes(),
+        "outputs": outputs[:8].tobytes(),
+        "salt of the committed outputs": trading.buyer.purchasing.kept_purchase().salt,
+        "parameters": trading.package.canonical.tensors[0].tobytes()[:256],
+    }
+
+
 @pytest.mark.slow
-def test_honest_trade_on_the_embedded_chain(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+def test_honest_trade_on_the_embedded_chain(
+    chain: Chain, trade_on: Callable[..., Trading], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before the key is revealed and at the end, no secret stands anywhere: searched for by `planted`."""
     trading = trade_on(chain)
-    assert trading.play() is State.SETTLED
+    with caplog.at_level(logging.DEBUG):
+        trade_id = trading.play_until(State.ACCEPTED)
+        secrets = secrets_of(trading, trade_id)
+        assert find_secrets(secrets, seen_of(trading, capfd, caplog)) == []
+        assert trading.play() is State.SETTLED
+        del secrets["delivery key"]  # which the chain shows everybody now
+        assert find_secrets(secrets, seen_of(trading, capfd, caplog)) == []
     check_honest_ending(trading)
+
+
+def seen_of(trading: Trading, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> dict[str, bytes]:
+    printed = capfd.readouterr()
+    told = {"printed": printed.out + printed.err, "logged": caplog.text, "steps": repr(trading.steps)}
+    return {name: text.encode() for name, text in told.items()} | files_of(trading.folder) | shown_objects()
 
 
 @pytest.mark.slow

@@ -112,17 +112,18 @@ trader.chain: errors files signer trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
+trader.doctor: errors exchange package chain parties
 trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
-trader.service: errors exchange artifacts chain parties he
-trader.settings: errors amounts files he parties verify
+trader.service: errors artifacts he exchange chain parties
+trader.settings: errors files amounts he verify parties
 trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
 trader.trade_certificate: errors trade model package chain verify parties
 trader.report: errors trade model he chain verify parties
 trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
 verify parties trade_certificate report
-trader.cli: errors files signer amounts trade model adapt he exchange package delivery chain certificates verify \
-parties rehearsal service settings clients trade_certificate report demo
+trader.cli: errors files signer amounts trade model he adapt exchange package delivery chain certificates verify \
+parties doctor rehearsal service settings clients trade_certificate report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

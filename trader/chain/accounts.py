@@ -11,7 +11,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from eth_account import Account
 from eth_utils.address import is_address, to_checksum_address
 
 from trader.errors import AccountError
@@ -20,6 +19,7 @@ from trader.files import create_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from eth_account import Account
     from eth_account.signers.local import LocalAccount
 
 MAX_KEYFILE_BYTES = 1 << 16
@@ -33,7 +33,7 @@ def create_account(path: Path, password: str) -> LocalAccount:
         AccountError: The file exists already: a key is never overwritten.
         EnvironmentFaultError: The file can't be written.
     """
-    account: LocalAccount = Account.create()
+    account: LocalAccount = _eth_account().create()
     save_account(account, path, password)
     return account
 
@@ -59,13 +59,13 @@ def load_account(path: Path, password: str) -> LocalAccount:
     """
     keyfile = _read_keyfile(path)
     try:
-        key = Account.decrypt(keyfile, password)
+        key = _eth_account().decrypt(keyfile, password)
     except ValueError as error:
         # eth-keyfile raises the same exception for another password and for a changed file: its MAC does not match.
         raise AccountError(f"the password does not open {path} (or the file was damaged): try it again") from error
     except (KeyError, TypeError, NotImplementedError) as error:
         raise AccountError(f"{path} is no keyfile of version 3: name the file that holds the account") from error
-    account: LocalAccount = Account.from_key(key)
+    account: LocalAccount = _eth_account().from_key(key)
     return account
 
 
@@ -84,7 +84,7 @@ def reencrypt_account(path: Path, password: str, new_password: str | None) -> by
     if new_password is None:
         return b""
     keyfile = account.encrypt(new_password)
-    if bytes(Account.decrypt(keyfile, new_password)) != bytes(account.key):
+    if bytes(_eth_account().decrypt(keyfile, new_password)) != bytes(account.key):
         raise AccountError(f"{path} could not be encrypted again: this machine computes wrongly. Nothing was changed")
     kept = {name: value for name, value in _read_keyfile(path).items() if name == "id"}
     return json.dumps({**keyfile, **kept}).encode()
@@ -118,7 +118,7 @@ def is_raw_key(path: Path) -> bool:
 
 def _read_raw_key(path: Path) -> LocalAccount:
     try:
-        account: LocalAccount = Account.from_key(_read_small(path).strip().decode())
+        account: LocalAccount = _eth_account().from_key(_read_small(path).strip().decode())
     except Exception:  # whose text may repeat the key
         raise AccountError(f"{path} holds no private key of secp256k1: it is out of range") from None
     return account
@@ -134,6 +134,13 @@ def read_address(path: Path) -> str:
     if not is_address(stated):
         raise AccountError(f"{path} states no address: name the account by its address")
     return str(to_checksum_address(stated))
+
+
+def _eth_account() -> type[Account]:
+    """Import the library when a key is used: it is slow to load, and whose a keyfile is takes none of it."""
+    from eth_account import Account
+
+    return Account
 
 
 def _read_keyfile(path: Path) -> dict[str, object]:

@@ -9,6 +9,7 @@ account. It is shown every transaction before the chain is, a seller's delivery 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ SIGNING_TIMEOUT_SECONDS = 300
 METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LONG_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{33,}")
+_SILENT = logging.Logger("modelseal.signer", logging.CRITICAL)
+"""Of the library that asks the signer: it logs answers, and a signed transaction may hold a secret."""
 _SIGNATURE_BYTES = 65
 _BYTES = {"to", "data"}
 """Fields of a transaction that are no numbers."""
@@ -179,10 +182,16 @@ to_account.register(ExternalAccount, lambda account: account)  # web3's signing 
 
 def _provider_of(url: str, timeout_seconds: int) -> HTTPProvider | IPCProvider:
     parts = urlsplit(url)
+    provider: HTTPProvider | IPCProvider
     if parts.scheme == "ipc":
-        return IPCProvider(Path(parts.path), timeout=timeout_seconds)
+        provider = IPCProvider(Path(parts.path), timeout=timeout_seconds)
+        provider.logger = _SILENT
+        return provider
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
+        kwargs = {"timeout": timeout_seconds}
+        provider = HTTPProvider(url, request_kwargs=kwargs, exception_retry_configuration=None)
+        provider.logger = _SILENT
+        return provider
     if parts.scheme == "http":
         raise AccountError(
             f"http://{parts.hostname} is not this machine: a signer sees secrets before the chain does. Use https, or "

@@ -228,10 +228,10 @@ class Transactions:
         key, nonce = _key(transaction), int(transaction["nonce"])
 
         def sign(fees: Fees) -> bytes:
-            before = self._under_way.get(key)
-            self._under_way[key] = UnderWay(nonce, fees if before is None else before.first, fees)
             filled = cast("dict[str, Any]", {**transaction, **fees.as_fields()})
             signed = bytes(account.sign_transaction(filled).raw_transaction)
+            before = self._under_way.get(key)  # changed once it is signed: a signer that is away must not raise fees
+            self._under_way[key] = UnderWay(nonce, fees if before is None else before.first, fees)
             ways.before_sending(signed)
             return signed
 

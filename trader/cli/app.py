@@ -67,6 +67,14 @@ def _compile() -> Command:
     return compile_command
 
 
+@app.command(name="doctor", cls=Deferred)
+def _doctor() -> Command:
+    """Look at machine, caches, keys, node and market, and say what to do; exit code 4 if a trade would fail."""
+    from trader.cli.doctor import doctor_command
+
+    return doctor_command
+
+
 @app.command(name="model", cls=Deferred)
 def _model() -> typer.Typer:
     """Prepare a model for sale, and try what buyers will do with it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 
 from trader.cli.options import PackageFolder  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_json_line, results
-from trader.package import DamagedPackageError, verify_package
+from trader.cli.passwords import PasswordFile, ask_password
 
 app = typer.Typer(help="A seller's package on disk.", no_args_is_help=True)
 
@@ -18,10 +20,21 @@ def _group() -> None:
 
 
 @app.command()
-def verify(folder: PackageFolder, as_json: JsonFlag = False) -> None:
+def verify(
+    folder: PackageFolder,
+    with_password: Annotated[
+        bool, typer.Option("--with-password", help="Also check that the password opens the encryption key.")
+    ] = False,
+    password_file: PasswordFile = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Check that nothing in a package was changed or damaged since it was prepared; no password is needed."""
+    from trader.package import DamagedPackageError, verify_package
+
+    wanted = with_password or password_file is not None
+    password = ask_password(password_file, f"the encryption key of {folder}") if wanted else None
     with messages.status("checking the package"):
-        parts = list(verify_package(folder))
+        parts = list(verify_package(folder, password))
     faults = [part.fault for part in parts if part.fault]
     if as_json:
         checks = [{"claim": part.claim, "holds": not part.fault, "fault": part.fault} for part in parts]

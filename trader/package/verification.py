@@ -1,4 +1,4 @@
-"""`modelseal package verify`: every check of a package on disk, one after another, without its password."""
+"""`modelseal package verify`: every check of a package on disk, one after another, with its password or without."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eth_utils.hexadecimal import encode_hex
 
 from trader.errors import TraderError
+from trader.exchange import EncryptionKey
 from trader.exchange.keyfile import read_public_key
 from trader.model import CanonicalModel, Manifest, parse_manifest, plain_model_bytes
 from trader.package.checksums import CHECKSUMS, check_checksums
@@ -36,11 +37,14 @@ class CheckedPart:
     fault: str = ""
 
 
-def verify_package(folder: Path) -> Iterator[CheckedPart]:
+def verify_package(folder: Path, password: str | None = None) -> Iterator[CheckedPart]:
     """Run all checks of a seller's package; one that fails does not keep the others from running.
 
-    Not checked: that the password opens the encryption key, what only a listing can show
-    (`trader.verify.listing`), and certificates.
+    Not checked: what only a listing can show (`trader.verify.listing`), and certificates.
+
+    Args:
+        folder: The package.
+        password: Of its encryption key; without it, that the key opens is not checked.
 
     Raises:
         PackageError: There is no package.
@@ -48,7 +52,10 @@ def verify_package(folder: Path) -> Iterator[CheckedPart]:
     if not (folder / "public").is_dir() or not (folder / "secret").is_dir():
         raise PackageError(f"{folder} is no seller's package. Name a folder that `modelseal model prepare` made.")
     parts = _Parts(folder)
-    for claim, check in _CHECKS.items():
+    checks = dict(_CHECKS)
+    if password is not None:
+        checks[_OPENS] = lambda parts: parts.check_password(password)
+    for claim, check in checks.items():
         try:
             check(parts)
         except (TraderError, ZkError) as error:
@@ -117,6 +124,12 @@ class _Parts:
         if encode_hex(public_key) != self.manifest.encryption_public_key:
             raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} is not the key that the manifest names. {REMEDY}")
 
+    def check_password(self, password: str) -> None:
+        """Check that the password opens the secret half of the key that buyers seal to."""
+        key = EncryptionKey.load(self.folder / "secret" / ENCRYPTION_KEY, password)
+        if encode_hex(key.public_key) != self.manifest.encryption_public_key:
+            raise DamagedPackageError(f"secret/{ENCRYPTION_KEY} holds another key than the manifest names. {REMEDY}")
+
     def check_proofs(self) -> None:
         proof_budget(self.folder, self.canonical.graph).check()
 
@@ -132,3 +145,4 @@ _CHECKS: dict[str, Callable[[_Parts], None]] = {
     "every published proof is on the list, as it was made": _Parts.check_proofs,
 }
 """What each check claims, in order."""
+_OPENS = "the password opens that key, so that what buyers seal can be read"

@@ -75,17 +75,19 @@ def rotate_password(rotation: Rotation, password: str, new_password: str) -> lis
 
 
 def _changes(rotation: Rotation) -> list[_Change]:
-    folders = [
-        _Change(
-            folder / VAULT_KEY,
-            lambda password, folder=folder: read_vault_key(folder, password),
-            lambda old, new, folder=folder: rewrap_vault_key(folder, old, new),
-            lambda data, folder=folder: write_file(folder / VAULT_KEY, data, secret=True),
-        )
-        for folder in rotation.folders
-    ]
+    folders = [_change_of_folder(folder) for folder in rotation.folders]
     packages = [_change_of_package(package) for package in rotation.packages]
     return [*folders, *packages, *([] if rotation.keyfile is None else [_change_of_account(rotation.keyfile)])]
+
+
+def _change_of_folder(folder: Path) -> _Change:
+    path = folder / VAULT_KEY
+    return _Change(
+        path,
+        lambda password: read_vault_key(folder, password),
+        lambda old, new: rewrap_vault_key(folder, old, new),
+        lambda data: write_file(path, data, secret=True),
+    )
 
 
 def _change_of_package(package: Path) -> _Change:

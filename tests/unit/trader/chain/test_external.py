@@ -177,3 +177,22 @@ def test_a_node_with_unlocked_accounts_signs(anvil_url: str) -> None:
     account = ExternalAccount.connect(anvil_url, first)
     assert read_trailer(LABEL, sign_trailer(LABEL, bytes(32), account), first) == bytes(32)
     assert Account.recover_transaction(account.sign_transaction(TRANSACTION).raw_transaction) == first
+
+
+def test_a_signer_that_is_away_raises_no_fees(chain: Chain) -> None:
+    """Nothing was sent, so that nothing is replaced: what is signed at last offers what the first attempt would have."""
+    chain.fund(ACCOUNT.address, 10**18)
+    server, offered = SigningServer(ACCOUNT), []
+    with serving(server) as url:
+        account = ExternalAccount.connect(url)
+        market = Market(chain, chain.deploy(account))
+        server.change_request = lambda transaction: offered.append(transaction["maxFeePerGas"]) or transaction
+        server.refusal = {"code": -1, "message": "locked"}
+        for _ in range(3):
+            with pytest.raises(AccountError, match="locked"):
+                market.register_vka(account, [bytes(32)] * 8)
+        server.refusal = None
+        market.register_vka(account, [bytes(32)] * 8)
+        (fees,) = offered
+        latest = chain.web3.eth.get_block("latest")["baseFeePerGas"]
+        assert int(fees, 16) <= 3 * latest + 2 * 10**9

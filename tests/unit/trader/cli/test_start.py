@@ -55,7 +55,7 @@ def deferred(command: Any, *path: str) -> list[tuple[tuple[str, ...], Deferred]]
 DEFERRED = deferred(get_command(app))
 
 
-@pytest.mark.parametrize("group", ["", "model", "audit", "keys"])
+@pytest.mark.parametrize("group", ["", "model", "audit", "keys", "keys rotate", "doctor", "package verify"])
 def test_help_imports_no_heavy_library(group: str) -> None:
     modules = imported(*group.split(), "--help")
     assert not HEAVY & modules
@@ -69,6 +69,10 @@ def test_the_version_imports_no_heavy_library() -> None:
 
 def test_help_on_reference_strings_imports_the_curve_alone() -> None:
     assert HEAVY & imported("srs", "--help") <= {"py_ecc"}
+
+
+def test_whose_a_keyfile_is_takes_no_key_library(tmp_path: Path) -> None:
+    assert HEAVY & imported("keys", "list") <= {"eth_utils"}
 
 
 def test_questions_to_the_log_import_the_database_alone(tmp_path: Path) -> None:

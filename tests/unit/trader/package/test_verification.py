@@ -153,6 +153,18 @@ def test_a_damaged_package_is_told_with_a_next_step(folder: Path, modelseal: Cal
     assert f"of {CHECKS} checks failed" in ran.err
 
 
+def test_the_password_is_tried_where_it_is_given(
+    folder: Path, tmp_path: Path, modelseal: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "password").write_text("test")
+    ran = modelseal("package", "verify", folder, "--password-file", tmp_path / "password")
+    assert (ran.code, ran.out.count("✓")) == (0, CHECKS + 1)
+    monkeypatch.setenv("MODELSEAL_PASSWORD", "wrong")
+    assert modelseal("package", "verify", folder).code == 0
+    ran = modelseal("package", "verify", folder, "--with-password")
+    assert (ran.code, ran.out.count("✗"), "the password is wrong" in ran.out) == (3, 1, True)
+
+
 def test_what_is_no_package_is_bad_input(tmp_path: Path, modelseal: Callable[..., Ran]) -> None:
     ran = modelseal("package", "verify", tmp_path)
     assert (ran.code, "is no seller's package" in ran.err) == (2, True)
