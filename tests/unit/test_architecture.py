@@ -115,9 +115,12 @@ trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
 trader.settings: errors amounts files he parties verify
 trader.clients: errors amounts artifacts trade exchange package chain parties jobs service settings
-trader.report: trade
-trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify parties
-trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal report demo
+trader.trade_certificate: errors trade model package chain verify parties
+trader.report: errors trade model he chain verify parties
+trader.demo: errors files trade model he.planning he.request he tolerance exchange package delivery chain verify \
+parties trade_certificate report
+trader.cli: errors files model adapt he exchange package delivery chain certificates verify rehearsal \
+trade_certificate report demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

@@ -75,5 +75,5 @@ def terms_of(arguments: dict[str, Any]) -> Terms:
 
 def layout_of(audit: dict[str, Any]) -> Layout:
     """Return the layout in the decoded arguments of `prove`."""
-    *values, lengths = audit["layout"].values()
-    return Layout(*values, column_lengths=tuple(lengths))
+    layout = audit["layout"]
+    return Layout(*[tuple(value) if isinstance(value, (list, tuple)) else value for value in layout.values()])

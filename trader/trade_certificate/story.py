@@ -119,18 +119,24 @@ def read_moves(certificate: TradeCertificate) -> tuple[SignedMove, ...]:
         raise InclusionFaultError("(3) the transactions are not in the chain's order, each once. Don't rely on it.")
     market = OfflineMarket(certificate.market)
     try:
-        return tuple(_read_move(one, *headers[one.block], market) for one in certificate.transactions)
+        return tuple(
+            _read_move(one, *headers[one.block], market, certificate.chain_id) for one in certificate.transactions
+        )
     except (InclusionError, IndexingError) as error:
         raise InclusionFaultError(f"(3) a transaction can't be read or placed: {error}. Don't rely on it.") from error
 
 
-def _read_move(section: TransactionSection, block_hash: str, header: bytes, market: OfflineMarket) -> SignedMove:
+def _read_move(
+    section: TransactionSection, block_hash: str, header: bytes, market: OfflineMarket, chain_id: int
+) -> SignedMove:
     raw, receipt = decode_hex(section.raw), decode_hex(section.receipt)
     placed = _place(section, block_hash, header, raw, receipt)
     succeeded, logs = parse_receipt(receipt)
     if not succeeded:
         raise InclusionError("it failed")
     call = parse_call(raw)
+    if call.chain_id != chain_id:
+        raise InclusionError(f"it is for chain {call.chain_id}, not {chain_id}")
     try:
         sender = str(Account.recover_transaction(raw)).lower()
     except (ValueError, TypeError, BadSignature, ValidationError) as error:

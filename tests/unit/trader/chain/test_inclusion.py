@@ -1,0 +1,81 @@
+"""Proofs that transactions stand in blocks: made from a development chain, and checked as a third party does."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+import rlp
+from eth_account import Account
+from eth_utils.crypto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+from trie import HexaryTrie
+
+from trader.chain import Chain
+from trader.chain.inclusion import (
+    InclusionError,
+    _path,
+    parse_call,
+    parse_header,
+    parse_receipt,
+    read_mined,
+    verify_path,
+)
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Chain:
+    chain, account = Chain.embedded(), Account.create()
+    chain.fund(account.address, 10**19)
+    chain.deploy(account)
+    return chain
+
+
+def test_every_transaction_of_a_chain_is_proven(deployed: Chain) -> None:
+    """Transfers, a creation without chain id of 2015, calls with access lists."""
+    for number in range(1, deployed.block_number + 1):
+        block = deployed.web3.eth.get_block(number)
+        for transaction_hash in block["transactions"]:
+            mined = read_mined(deployed, transaction_hash.to_0x_hex())
+            header = parse_header(mined.header)
+            assert (header.hash, header.number, header.time_seconds) == (block["hash"], number, block["timestamp"])
+            assert keccak(mined.raw) == transaction_hash
+            verify_path(header.transactions_root, mined.index, mined.transaction_path, mined.raw)
+            verify_path(header.receipts_root, mined.index, mined.receipt_path, mined.receipt)
+            assert parse_receipt(mined.receipt)[0]
+            assert parse_call(mined.raw).value_wei == deployed.web3.eth.get_transaction(transaction_hash)["value"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 127, 128, 129, 300])
+def test_blocks_of_many_transactions(count: int) -> None:
+    contents = [secrets.token_bytes(40 + index) for index in range(count)]
+    trie = HexaryTrie({})
+    for index, content in enumerate(contents):
+        trie[rlp.encode(index)] = content
+    for index in {0, count // 2, count - 1}:
+        path = _path(contents, index, trie.root_hash)
+        verify_path(trie.root_hash, index, path, contents[index])
+        for wrong_root, wrong_index, wrong_path, wrong_content in (
+            (bytes(32), index, path, contents[index]),
+            (trie.root_hash, index + 1, path, contents[index]),
+            (trie.root_hash, index, path[:-1], contents[index]),
+            (trie.root_hash, index, path, contents[index] + b"\0"),
+        ):
+            with pytest.raises(InclusionError):
+                verify_path(wrong_root, wrong_index, wrong_path, wrong_content)
+    assert _path([*contents, b"one more"], 0, trie.root_hash) == ()
+    assert _path([*contents[:-1], None], 0, trie.root_hash) == ()
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_others_are_read_or_refused(data: bytes) -> None:
+    for parse in (parse_header, parse_call, parse_receipt):
+        try:
+            parse(data)
+        except InclusionError:
+            continue
+    try:
+        verify_path(keccak(data), 0, (data,), data)
+    except InclusionError:
+        return
