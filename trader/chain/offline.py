@@ -75,5 +75,6 @@ def terms_of(arguments: dict[str, Any]) -> Terms:
 
 def layout_of(audit: dict[str, Any]) -> Layout:
     """Return the layout in the decoded arguments of `prove`."""
-    layout = audit["layout"]
-    return Layout(*[tuple(value) if isinstance(value, (list, tuple)) else value for value in layout.values()])
+    *numbers, lengths = audit["layout"].values()
+    values: Any = [*numbers, tuple(lengths)]
+    return Layout(*values)
