@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rlp
+from eth_account import Account
 from eth_bloom.bloom import BloomFilter
+from eth_keys.exceptions import BadSignature
+from eth_utils import exceptions as eth_utils
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from rlp.exceptions import RLPException
-from trie.exceptions import BadTrieProof, TraversedPartialPath, ValidationError
+from trie.exceptions import BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError
 from trie.hexary import HexaryTrie
 from web3.exceptions import Web3Exception
 
@@ -51,6 +54,11 @@ _FIELDS = {
     2: ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", *_CALL, "accessList"),
 }
 """Fields of each type of transaction before its signature (EIP-2930, EIP-1559)."""
+
+
+_BROKEN_TRIE = (BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError, RLPException)
+_BROKEN_TRIE += (IndexError, TypeError, ValueError)
+"""What `trie` raises of nodes that nobody's trie has."""
 
 
 class InclusionError(Exception):
@@ -159,7 +167,7 @@ def verify_path(root: bytes, index: int, path: Sequence[bytes], content: bytes) 
     try:
         nodes = [_decoded(node) for node in path]
         found = HexaryTrie.get_from_proof(root, rlp.encode(index), nodes)  # type: ignore[no-untyped-call]
-    except (BadTrieProof, TraversedPartialPath, ValidationError, RLPException, ValueError, TypeError) as error:
+    except _BROKEN_TRIE as error:
         raise InclusionError("the path does not lead to the root") from error
     if found != content:
         raise InclusionError("the path leads to another content")
@@ -174,10 +182,15 @@ def parse_call(raw: bytes) -> Call:
     kind = raw[0] if raw and raw[0] < 0x80 else 0
     fields = _decoded(raw[1:] if kind else raw)
     names = _FIELDS.get(kind)
-    if names is None or not isinstance(fields, list) or len(fields) != len(names) + 3:
+    if names is None or not isinstance(fields, list) or len(fields) != len(names) + 3 or not _are_plain(names, fields):
         raise InclusionError("it is no transaction of a type that parties send")
     to, value, data = (fields[names.index(name)] for name in ("to", "value", "input"))
     return Call(_chain_of(kind, fields), to, int.from_bytes(value, "big"), data)
+
+
+def _are_plain(names: Sequence[str], fields: Sequence[Any]) -> bool:
+    """Return whether all fields but the access list are bytes."""
+    return all(isinstance(one, bytes) for at, one in enumerate(fields) if names[at : at + 1] != ("accessList",))
 
 
 def _chain_of(kind: int, fields: list[Any]) -> int | None:
@@ -186,6 +199,18 @@ def _chain_of(kind: int, fields: list[Any]) -> int | None:
         return int.from_bytes(fields[0], "big")
     v = int.from_bytes(fields[-3], "big")
     return (v - 35) // 2 if v >= 35 else None
+
+
+def recover_sender(raw: bytes) -> str:
+    """Return the address that signed a transaction, in lower case.
+
+    Raises:
+        InclusionError: Nobody did.
+    """
+    try:
+        return str(Account.recover_transaction(raw)).lower()
+    except (ValueError, TypeError, BadSignature, eth_utils.ValidationError, RLPException) as error:
+        raise InclusionError("nobody signed it") from error
 
 
 def parse_receipt(data: bytes) -> tuple[bool, tuple[ReceiptLog, ...]]:

@@ -20,6 +20,7 @@ from trader.chain.inclusion import (
     parse_header,
     parse_receipt,
     read_mined,
+    recover_sender,
     verify_path,
 )
 
@@ -68,14 +69,38 @@ def test_blocks_of_many_transactions(count: int) -> None:
     assert _path([*contents[:-1], None], 0, trie.root_hash) == ()
 
 
-@given(st.binary(max_size=200))
-def test_bytes_of_others_are_read_or_refused(data: bytes) -> None:
-    for parse in (parse_header, parse_call, parse_receipt):
+_items = st.recursive(
+    st.binary(max_size=33), lambda inner: st.lists(inner, max_size=4) | st.lists(inner, min_size=17, max_size=17)
+)
+
+
+@given(st.binary(max_size=200) | _items.map(rlp.encode), st.integers(0, 300))
+def test_bytes_of_others_are_read_or_refused(data: bytes, index: int) -> None:
+    """Nodes that no trie has, calls whose fields are lists: `trie` and `rlp` have many errors of their own."""
+    for parse in (parse_header, parse_call, parse_receipt, recover_sender, lambda one: parse_call(b"\x02" + one)):
         try:
             parse(data)
         except InclusionError:
             continue
     try:
-        verify_path(keccak(data), 0, (data,), data)
+        verify_path(keccak(data), index, (data,), data)
     except InclusionError:
         return
+
+
+@pytest.mark.anvil
+def test_a_block_of_several_transactions_of_a_real_node(anvil_url: str) -> None:
+    chain = Chain.connect(anvil_url)
+    request = chain.web3.provider.make_request
+    request("evm_setAutomine", [False])
+    accounts = chain.web3.eth.accounts
+    sent = [chain.web3.eth.send_transaction({"from": one, "to": accounts[0], "value": 7}) for one in accounts[1:5]]
+    request("evm_mine", [])
+    request("evm_setAutomine", [True])
+    for transaction_hash in sent:
+        mined = read_mined(chain, transaction_hash.to_0x_hex())
+        header = parse_header(mined.header)
+        assert keccak(mined.raw) == transaction_hash
+        verify_path(header.transactions_root, mined.index, mined.transaction_path, mined.raw)
+        verify_path(header.receipts_root, mined.index, mined.receipt_path, mined.receipt)
+    assert len({read_mined(chain, one.to_0x_hex()).index for one in sent}) == len(sent)
