@@ -118,7 +118,7 @@ trader.rehearsal: errors model he chain
 trader.service: errors artifacts he exchange chain parties
 trader.settings: errors files amounts he verify parties
 trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
-trader.trade_certificate: errors trade model package chain verify parties
+trader.trade_certificate: errors signer trade model package chain verify parties
 trader.report: errors trade model he chain verify parties
 trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
 verify parties trade_certificate report

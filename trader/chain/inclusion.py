@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rlp
-from eth_bloom import BloomFilter
+from eth_account import Account
+from eth_bloom.bloom import BloomFilter
+from eth_keys.exceptions import BadSignature
+from eth_utils import exceptions as eth_utils
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 from rlp.exceptions import RLPException
-from trie import HexaryTrie
-from trie.exceptions import BadTrieProof, TraversedPartialPath, ValidationError
+from trie.exceptions import BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError
+from trie.hexary import HexaryTrie
 from web3.exceptions import Web3Exception
 
 from trader.errors import ChainUnavailableError
@@ -29,7 +32,15 @@ if TYPE_CHECKING:
 
     from trader.chain.node import Chain
 
-_BEFORE_FEES = ("parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom")
+_BEFORE_FEES: tuple[str, ...] = (
+    "parentHash",
+    "sha3Uncles",
+    "miner",
+    "stateRoot",
+    "transactionsRoot",
+    "receiptsRoot",
+    "logsBloom",
+)
 _BEFORE_FEES += ("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce")
 _LATER = ("baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash")
 """Fields of a header in order; the later ones came one fork after another."""
@@ -43,6 +54,11 @@ _FIELDS = {
     2: ("chainId", "nonce", "maxPriorityFeePerGas", "maxFeePerGas", *_CALL, "accessList"),
 }
 """Fields of each type of transaction before its signature (EIP-2930, EIP-1559)."""
+
+
+_BROKEN_TRIE = (BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError, RLPException)
+_BROKEN_TRIE += (IndexError, TypeError, ValueError)
+"""What `trie` raises of nodes that nobody's trie has."""
 
 
 class InclusionError(Exception):
@@ -73,11 +89,13 @@ class Call:
     """What a signed transaction says.
 
     Attributes:
+        chain_id: Of the chain that it is for; None where it is for any (before EIP-155).
         to: Address that it calls, 20 bytes; empty for a creation.
         value_wei: Ether sent along.
         data: Calldata.
     """
 
+    chain_id: int | None
     to: bytes
     value_wei: int
     data: bytes
@@ -147,8 +165,9 @@ def verify_path(root: bytes, index: int, path: Sequence[bytes], content: bytes) 
         InclusionError: It does not follow from the nodes of the path.
     """
     try:
-        found = HexaryTrie.get_from_proof(root, rlp.encode(index), [_decoded(node) for node in path])
-    except (BadTrieProof, TraversedPartialPath, ValidationError, RLPException, ValueError, TypeError) as error:
+        nodes = [_decoded(node) for node in path]
+        found = HexaryTrie.get_from_proof(root, rlp.encode(index), nodes)  # type: ignore[no-untyped-call]
+    except _BROKEN_TRIE as error:
         raise InclusionError("the path does not lead to the root") from error
     if found != content:
         raise InclusionError("the path leads to another content")
@@ -163,10 +182,35 @@ def parse_call(raw: bytes) -> Call:
     kind = raw[0] if raw and raw[0] < 0x80 else 0
     fields = _decoded(raw[1:] if kind else raw)
     names = _FIELDS.get(kind)
-    if names is None or not isinstance(fields, list) or len(fields) != len(names) + 3:
+    if names is None or not isinstance(fields, list) or len(fields) != len(names) + 3 or not _are_plain(names, fields):
         raise InclusionError("it is no transaction of a type that parties send")
     to, value, data = (fields[names.index(name)] for name in ("to", "value", "input"))
-    return Call(to, int.from_bytes(value, "big"), data)
+    return Call(_chain_of(kind, fields), to, int.from_bytes(value, "big"), data)
+
+
+def _are_plain(names: Sequence[str], fields: Sequence[Any]) -> bool:
+    """Return whether all fields but the access list are bytes."""
+    return all(isinstance(one, bytes) for at, one in enumerate(fields) if names[at : at + 1] != ("accessList",))
+
+
+def _chain_of(kind: int, fields: list[Any]) -> int | None:
+    """Return the chain id: the first field, or, of an older transaction, what v = 35 + 2·id + parity says."""
+    if kind:
+        return int.from_bytes(fields[0], "big")
+    v = int.from_bytes(fields[-3], "big")
+    return (v - 35) // 2 if v >= 35 else None
+
+
+def recover_sender(raw: bytes) -> str:
+    """Return the address that signed a transaction, in lower case.
+
+    Raises:
+        InclusionError: Nobody did.
+    """
+    try:
+        return str(Account.recover_transaction(raw)).lower()
+    except (ValueError, TypeError, BadSignature, eth_utils.ValidationError, RLPException) as error:
+        raise InclusionError("nobody signed it") from error
 
 
 def parse_receipt(data: bytes) -> tuple[bool, tuple[ReceiptLog, ...]]:
@@ -229,9 +273,9 @@ def read_mined(chain: Chain, transaction_hash: str) -> Mined:
 
 def _transactions(chain: Chain, block: Any) -> list[Any]:
     """Return a block's transactions with all their fields."""
-    found = chain.web3.eth.get_block(block["hash"], full_transactions=True)["transactions"]
+    found: Any = chain.web3.eth.get_block(block["hash"], full_transactions=True)["transactions"]
     # eth-tester leaves some fields out of those in blocks.
-    return [one if "chainId" in one else chain.web3.eth.get_transaction(one["hash"]) for one in found]  # type: ignore[index,operator,typeddict-item]
+    return [one if "chainId" in one else chain.web3.eth.get_transaction(one["hash"]) for one in found]
 
 
 def _receipts(chain: Chain, block_hash: Any, transactions: Sequence[Any]) -> Sequence[Any]:
@@ -251,7 +295,7 @@ def _path(contents: Sequence[bytes | None], index: int, root: bytes) -> tuple[by
         trie[rlp.encode(at)] = content
     if trie.root_hash != root:
         return ()
-    return tuple(rlp.encode(node) for node in trie.get_proof(rlp.encode(index)))
+    return tuple(rlp.encode(node) for node in trie.get_proof(rlp.encode(index)))  # type: ignore[no-untyped-call]
 
 
 def _encode_header(block: Mapping[str, Any]) -> bytes | None:
@@ -261,7 +305,7 @@ def _encode_header(block: Mapping[str, Any]) -> bytes | None:
     fields["logsBloom"] = fields["logsBloom"].rjust(_BLOOM_BYTES, b"\0")
     # eth-tester pads the extra data of its blocks, which is empty.
     for extra in (fields["extraData"], b""):
-        encoded = rlp.encode(list((fields | {"extraData": extra}).values()))
+        encoded: bytes = rlp.encode(list((fields | {"extraData": extra}).values()))
         if keccak(encoded) == bytes(block["hash"]):
             return encoded
     return None
@@ -276,12 +320,12 @@ def _encode_transaction(transaction: Mapping[str, Any]) -> bytes | None:
     parity = transaction.get("yParity", transaction.get("y_parity", transaction["v"])) if kind else transaction["v"]
     signature = [parity, *(int.from_bytes(bytes(HexBytes(transaction[name])), "big") for name in ("r", "s"))]
     fields = [_field(name, transaction[name]) for name in names] + [_field("", value) for value in signature]
-    encoded = (bytes([kind]) if kind else b"") + rlp.encode(fields)
+    encoded: bytes = (bytes([kind]) if kind else b"") + rlp.encode(fields)
     return encoded if keccak(encoded) == bytes(transaction["hash"]) else None
 
 
 def _encode_receipt(receipt: Mapping[str, Any]) -> bytes:
-    logs = [
+    logs: list[Any] = [
         [bytes(HexBytes(log["address"])), [bytes(topic) for topic in log["topics"]], bytes(HexBytes(log["data"]))]
         for log in receipt["logs"]
     ]
@@ -295,7 +339,8 @@ def _encode_receipt(receipt: Mapping[str, Any]) -> bytes:
         logs,
     ]
     kind = int(HexBytes(receipt.get("type", 0)).hex() or "0", 16)
-    return (bytes([kind]) if kind else b"") + rlp.encode(fields)
+    encoded: bytes = (bytes([kind]) if kind else b"") + rlp.encode(fields)
+    return encoded
 
 
 def _field(name: str, value: Any) -> Any:

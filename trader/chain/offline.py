@@ -43,7 +43,6 @@ class OfflineMarket:
             function, arguments = self._contract.decode_function_input(data)
         except (DecodingError, OverflowError, ValueError) as error:  # web3's own are ValueErrors
             raise InclusionError("it calls no function of the market") from error
-        # A decoder takes data with bytes left over; encoded again there are none.
         return str(function.fn_name), dict(arguments)
 
     def events(self, logs: Iterable[ReceiptLog]) -> Iterator[Happened]:
@@ -75,5 +74,6 @@ def terms_of(arguments: dict[str, Any]) -> Terms:
 
 def layout_of(audit: dict[str, Any]) -> Layout:
     """Return the layout in the decoded arguments of `prove`."""
-    *values, lengths = audit["layout"].values()
-    return Layout(*values, column_lengths=tuple(lengths))
+    *numbers, lengths = audit["layout"].values()
+    values: Any = [*numbers, tuple(lengths)]
+    return Layout(*values)

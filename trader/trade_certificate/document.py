@@ -26,8 +26,7 @@ from trader.model.manifest import Address, Digest  # noqa: TC001 - pydantic read
 from trader.trade_certificate.errors import CertificateFormError
 
 if TYPE_CHECKING:
-    from eth_account.messages import SignableMessage
-    from eth_account.signers.local import LocalAccount
+    from trader.signer import Signer
 
 FORMAT: Literal["modelseal/trade-certificate"] = "modelseal/trade-certificate"
 MAX_TRADE_CERTIFICATE_BYTES = 64 << 20
@@ -142,9 +141,13 @@ class TradeCertificate(Section):
         """keccak256 of the canonical JSON without the signature: what is signed."""
         return keccak(rfc8785.dumps(self.model_dump(mode="json", exclude={"signature"})))
 
-    def signed(self, account: LocalAccount) -> Self:
-        """Return the certificate with this account's signature."""
-        signature = bytes(account.sign_message(self._signable()).signature)
+    def signed(self, account: Signer) -> Self:
+        """Return the certificate with this account's signature.
+
+        Raises:
+            SignerUnavailableError: The account can't sign now.
+        """
+        signature = bytes(account.sign_typed_data(*self._typed_data()).signature)
         return self.model_copy(update={"signature": encode_hex(signature)})
 
     def recover_signer(self) -> str:
@@ -153,19 +156,15 @@ class TradeCertificate(Section):
         Raises:
             CertificateFormError: Nobody's.
         """
+        signable = encode_typed_data(*self._typed_data())
         try:
-            return str(Account.recover_message(self._signable(), signature=decode_hex(self.signature))).lower()
+            return str(Account.recover_message(signable, signature=decode_hex(self.signature))).lower()
         except (ValueError, BadSignature) as error:
             raise CertificateFormError("(1) the certificate's signature is nobody's. Don't rely on it.") from error
 
-    def _signable(self) -> SignableMessage:
-        domain = {
-            "name": "ModelSeal",
-            "version": "1",
-            "chainId": self.chain_id,
-            "verifyingContract": decode_hex(self.market),
-        }
-        return encode_typed_data(domain, _TYPES, {"trade": int(self.trade), "digest": self.digest})
+    def _typed_data(self) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        domain = {"name": "ModelSeal", "version": "1", "chainId": self.chain_id, "verifyingContract": self.market}
+        return domain, _TYPES, {"trade": int(self.trade), "digest": self.digest}
 
 
 UNSIGNED = "0x" + "00" * 65

@@ -10,17 +10,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eth_account import Account
-from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
-from eth_utils.exceptions import ValidationError
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
 import trader.trade as trade_room
 from contracts import answer_digest, delivery_digest, offer_digest, session_digest
 from ledger import EntryKind, IndexingError
 from ledger.entries import CONTRACT_EVENTS
-from trader.chain.inclusion import InclusionError, parse_call, parse_header, parse_receipt, verify_path
+from trader.chain.inclusion import InclusionError, parse_call, parse_header, parse_receipt, recover_sender, verify_path
 from trader.chain.offline import OfflineMarket, terms_of
 from trader.trade import TIMEOUTS, TRANSITIONS, Position, Role, State, legal_events
 from trader.trade_certificate.errors import CertificateStoryError, InclusionFaultError
@@ -119,22 +116,24 @@ def read_moves(certificate: TradeCertificate) -> tuple[SignedMove, ...]:
         raise InclusionFaultError("(3) the transactions are not in the chain's order, each once. Don't rely on it.")
     market = OfflineMarket(certificate.market)
     try:
-        return tuple(_read_move(one, *headers[one.block], market) for one in certificate.transactions)
+        return tuple(
+            _read_move(one, *headers[one.block], market, certificate.chain_id) for one in certificate.transactions
+        )
     except (InclusionError, IndexingError) as error:
         raise InclusionFaultError(f"(3) a transaction can't be read or placed: {error}. Don't rely on it.") from error
 
 
-def _read_move(section: TransactionSection, block_hash: str, header: bytes, market: OfflineMarket) -> SignedMove:
+def _read_move(
+    section: TransactionSection, block_hash: str, header: bytes, market: OfflineMarket, chain_id: int
+) -> SignedMove:
     raw, receipt = decode_hex(section.raw), decode_hex(section.receipt)
     placed = _place(section, block_hash, header, raw, receipt)
     succeeded, logs = parse_receipt(receipt)
     if not succeeded:
         raise InclusionError("it failed")
     call = parse_call(raw)
-    try:
-        sender = str(Account.recover_transaction(raw)).lower()
-    except (ValueError, TypeError, BadSignature, ValidationError) as error:
-        raise InclusionError("nobody signed it") from error
+    if call.chain_id != chain_id:
+        raise InclusionError(f"it is for chain {call.chain_id}, not {chain_id}")
     direct = encode_hex(call.to) == market.address.lower()
     function, arguments = market.decode_call(call.data) if direct else ("", {})
     return SignedMove(
@@ -142,7 +141,7 @@ def _read_move(section: TransactionSection, block_hash: str, header: bytes, mark
         block_number=section.block,
         block_hash=block_hash,
         time_seconds=None if placed is None else placed.time_seconds,
-        sender=sender,
+        sender=recover_sender(raw),
         direct=direct,
         value_wei=call.value_wei,
         function=function,

@@ -220,8 +220,10 @@ def _check_proof(
     note = f"{len(proof.instances)} outputs; reference string 2^{named.logrows} {source}, {named.digest}"
     if witnesses.package is None or witnesses.srs is None:
         return len(proof.instances), CheckResult(6, "partly", f"{note}; the proof itself needs the public package")
+    if witnesses.srs.digest != decode_hex(named.digest):
+        raise CertificateProofError("(6) the reference string is another than the manifest names")
     _verify_proof(certificate, proof, witnesses.package, witnesses.srs)
-    return len(proof.instances), CheckResult(6, "holds", note)
+    return len(proof.instances), CheckResult(6, "partly" if named.development else "holds", note)
 
 
 def _check_statement(story: Story) -> Proof:
@@ -279,8 +281,11 @@ def _check_log(certificate: TradeCertificate, moves: Sequence[SignedMove], known
     sequences = [entry.sequence for entry in entries]
     if sequences != sorted(set(sequences)):
         raise CertificateLogError("(7) the entries are not in the order of the log, each once")
-    if any(entry.record.trade_id != int(certificate.trade) for entry in entries):
-        raise CertificateLogError("(7) an entry is another trade's")
+    place = certificate.chain_id, certificate.market
+    for entry in entries:
+        chain = entry.record.chain
+        if entry.record.trade_id != int(certificate.trade) or (chain and (chain.chain_id, chain.contract) != place):
+            raise CertificateLogError(f"(7) entry {entry.sequence} is of another trade, market or chain")
     void = find_void_sequences(entries)
     logged = [_told(one.record) for one in entries if one.record.kind in CONTRACT_EVENTS and one.sequence not in void]
     happened = [

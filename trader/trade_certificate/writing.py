@@ -21,12 +21,11 @@ from trader.trade_certificate.document import (
 from trader.trade_certificate.errors import UnfinishedTradeError
 
 if TYPE_CHECKING:
-    from eth_account.signers.local import LocalAccount
-
     from ledger import AuditLog
     from trader.chain.inclusion import Mined
     from trader.chain.market import Market
     from trader.parties.buyer import Buyer
+    from trader.signer import Signer
 
 LEFT_OUT = frozenset({EntryKind.MESSAGE_SKIPPED, EntryKind.MESSAGE_REPEATED, EntryKind.TRANSACTION_FAILED})
 """Entries whose texts may name files of the signer's machine."""
@@ -51,7 +50,7 @@ def make_trade_certificate(
     log: AuditLog,
     trade_id: int,
     manifest: bytes,
-    account: LocalAccount,
+    account: Signer,
     delivered: bytes | None = None,
 ) -> TradeCertificate:
     """Return the certificate of a trade that has ended.

@@ -244,9 +244,13 @@ class QualityReport:
     format: Literal["modelseal/quality-report"] = FORMAT
     version: Literal[1] = VERSION
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as a JSON object; numbers that are infinite or undefined are null."""
-        found: dict[str, Any] = json.loads(_adapter().dump_json(self))
+    def to_json(self) -> str:
+        """Return the report as JSON text (`report_schema`); numbers that are infinite or undefined are null."""
+        return _adapter().dump_json(self, indent=2).decode()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        found: dict[str, Any] = json.loads(self.to_json())
         return found
 
     def to_html(self) -> str:

@@ -62,7 +62,7 @@ def write_page(report: QualityReport) -> str:
 
 def _header(report: QualityReport) -> Element:
     subject = report.subject
-    about = [
+    about: list[tuple[str, Child]] = [
         ("Seller", foreign(subject.seller)),
         ("Listing", str(subject.listing_id)),
         ("Trade", f"{subject.trade_id}, {subject.state}" if subject.trade_id is not None else "none yet"),
@@ -96,7 +96,7 @@ def _classification(measured: Classification) -> Iterator[Element]:
     # The two curves of two classes are each other's mirror image.
     shown = scored[1:] if len(measured.classes) == 2 else sorted(scored, key=lambda one: -one.samples)[:MOST_CURVES]
     aucs = [one.auc for one in scored if one.auc is not None]
-    tiles = [
+    tiles: list[tuple[str, str, Child]] = [
         ("Accuracy", f"{measured.accuracy.value:.1%}", _interval(measured.accuracy)),
         ("Balanced accuracy", f"{measured.balanced_accuracy:.1%}", "mean recall of the classes"),
         ("Baseline", f"{measured.baseline:.1%}", element("span", "always ", foreign(measured.baseline_class))),

@@ -57,6 +57,16 @@ def test_demo_reports_the_whole_trade_and_leaves_a_log(tmp_path: Path, modelseal
     assert report["delivered_matches"]
     onnxruntime.InferenceSession(report["delivered_model"])
 
+    certificate, public = out / "trade-certificate.json", out / "package" / "public"
+    verified = modelseal(
+        "audit", "verify-certificate", certificate, "--package", public, "--model", report["delivered_model"], "--json"
+    )
+    assert verified.code == 0, verified.err
+    assert json.loads(verified.out.splitlines()[-1])["delivered_compared"]
+    page = (out / "quality-report.html").read_text()
+    assert "Better than guessing" in page
+    assert "8 of 8" in page
+
     log = out / "audit.sqlite"
     story = modelseal("audit", "show", 1, "--log", log)
     assert story.code == 0

@@ -110,7 +110,7 @@ def test_every_last_step_has_a_report(desk: Desk, kind: PostProcessingKind) -> N
     if kind.is_decision:
         outputs, labels = outputs[:, :1], labels[:, 0]
     report = desk.report(outputs, post_processing, labels)
-    json.dumps(report.to_json(), allow_nan=False)
+    json.dumps(report.as_json(), allow_nan=False)
     assert "<svg" in report.to_html()
 
 
@@ -125,7 +125,7 @@ def test_labels_that_do_not_suit_the_model_are_refused(desk: Desk) -> None:
 def test_infinite_predictions_are_null_in_json(desk: Desk) -> None:
     outputs = np.array([[1.0], [2.0], [1000.0]])
     report = desk.report(outputs, PostProcessing(kind=PostProcessingKind.EXP), np.array([3.0, 7.0, 9.0]))
-    content = report.to_json()
+    content = report.as_json()
     json.dumps(content, allow_nan=False)
     assert content["measured"][0]["mean_absolute_error"] is None
     assert "<svg" in report.to_html()
@@ -136,17 +136,17 @@ def test_the_noise_of_decryption_is_told_to_one_digit(desk: Desk) -> None:
     noise = 1.23456789e-5
     report = desk.report(outputs, SOFTMAX, labels, comparison=Comparison(8, 0, 8, 8, 0, (noise,)))
     assert report.audit.largest_errors == (1e-5,)
-    assert "1.23" not in json.dumps(report.to_json()["audit"]["largest_errors"])
+    assert "1.23" not in json.dumps(report.as_json()["audit"]["largest_errors"])
 
 
 def test_outputs_are_not_in_the_report(desk: Desk) -> None:
     """Neither form has a decrypted output in full."""
     outputs, labels = classified()
     report = desk.report(outputs, SOFTMAX, labels)
-    written = json.dumps(list(report.to_json()["measured"])) + report.to_html()
+    written = json.dumps(list(report.as_json()["measured"])) + report.to_html()
     values = RANDOM.normal(size=(40, 1)) * 1000
     regression = desk.report(values, RAW, values[:, 0] + 1.5)
-    written += json.dumps(regression.to_json()) + regression.to_html()
+    written += regression.to_json() + regression.to_html()
     for value in np.abs([*outputs.ravel(), *SOFTMAX.apply(outputs).ravel(), *values.ravel()]):
         assert f"{value:.6g}" not in written or float(f"{value:.6g}") == float(f"{value:.3g}")
 
@@ -156,7 +156,7 @@ def test_json_has_a_form_and_amounts_are_text(desk: Desk) -> None:
     sent = Transaction("SessionOpened", 10, 152_286, str(2 * 10**14))
     money = Money(str(10**18), str(10**15), True, str(2 * 10**17), None, str(10**18), 1_700_000_000, (sent,), "7")
     report = desk.report(outputs, SOFTMAX, labels, money=money)
-    content = json.loads(json.dumps(report.to_json()))
+    content = json.loads(report.to_json())
     assert (content["format"], content["version"]) == ("modelseal/quality-report", 1)
     assert set(content) == set(report_schema()["properties"])
     assert content["money"]["locked_wei"] == str(10**18)
