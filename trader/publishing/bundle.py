@@ -89,6 +89,6 @@ def check_bundle(folder: Path) -> None:
     missing = sorted({MODEL, CARD, BOM, MANIFEST} - found.keys())
     if foreign or missing:
         raise PublishingError(
-            f"{folder} is not a model's folder as it was made: {', '.join(map(repr, foreign[:3] + missing))} is foreign, "
-            "a link, or missing. Make it again."
+            f"{folder} is not a model's folder as it was made: foreign, a link, or missing is "
+            f"{', '.join(map(repr, foreign[:3] + missing))}. Make it again."
         )

@@ -6,6 +6,7 @@ import string
 from typing import TYPE_CHECKING
 
 from trader.publishing.errors import missing_library
+from trader.publishing.provenance import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,8 +80,7 @@ def _body(provenance: Provenance, certificate: bool) -> str:
         f"# {escape(provenance.name)}",
         escape(provenance.description),
         f"Author: {escape(provenance.author)}" if provenance.author else "",
-        "This model was bought on ModelSeal. Its parameters are those that the listing below had committed to before "
-        "it was tested: each chunk was checked against `weightsRoot` when it was delivered.",
+        _STORY,
         _WARNING if provenance.development else "",
         "## Quality",
         _table(("metric", "value", "basis", "samples", "data"), metrics) if metrics else "No figures were given.",
@@ -98,6 +98,10 @@ def _body(provenance: Provenance, certificate: bool) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+_STORY = (
+    "This model was bought on ModelSeal. Its parameters are those that the listing below committed to before it was "
+    "tested: each chunk was checked against `weightsRoot` when it was delivered."
+)
 _WARNING = (
     "**Development reference string:** the seller made the proof system's parameters, and could have forged the proof."
 )
@@ -119,4 +123,4 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def escape(text: str) -> str:
     """Return one line of text that Markdown shows as it is: every punctuation mark is escaped (CommonMark, 2.4)."""
-    return text.translate(_ESCAPES)
+    return one_line(text).translate(_ESCAPES)

@@ -1,4 +1,4 @@
-"""Bundles to the Hugging Face Hub. The token is the one that `hf auth login` keeps, or `HF_TOKEN`; never an argument."""
+"""Bundles to the Hugging Face Hub. The token is `HF_TOKEN`, or what `hf auth login` keeps; never an argument."""
 
 from __future__ import annotations
 

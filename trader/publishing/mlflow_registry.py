@@ -31,15 +31,21 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     """Return a client of a tracking server and its registry.
 
     Raises:
+        RegistryError: The address is of no kind that MLflow serves.
         EnvironmentFaultError: A library is missing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        from mlflow.exceptions import MlflowException
     except ImportError as error:
         raise missing_library(error) from error
+    try:
+        return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    except ImportError as error:  # a database needs a library that servers have, and their clients do not
+        raise missing_library(error) from error
+    except MlflowException as error:
+        raise RegistryError(f"MLflow refuses: {str(error).splitlines()[0][:300]}") from error
 
 
 def export_mlflow(
@@ -62,10 +68,10 @@ def export_mlflow(
     check_bundle(folder)
     if not name or any(char in name for char in "/:") or not name.isprintable():
         raise PublishingError(f"{name!r} is not the name of a registered model: no slash, no colon")
+    client = mlflow_client(tracking_uri)
     from mlflow.exceptions import MlflowException
 
     try:
-        client = mlflow_client(tracking_uri)
         return _export(client, folder, provenance, name, experiment)
     except MlflowException as error:
         raise RegistryError(f"MLflow refuses: {str(error).splitlines()[0][:300]}") from error

@@ -112,7 +112,8 @@ def _read_hub(url: str, max_bytes: int, _: str | None) -> ModelFile:
         raise SourceError(f"{url} is not of the form hf://owner/name@revision/path.onnx")
     path = _relative(found["path"])
     _require_onnx(path.name)
-    repository, revision = f"{found['owner']}/{found['name']}", found["revision"] or "main"
+    repository, revision = str(_relative(f"{found['owner']}/{found['name']}")), found["revision"] or "main"
+    _relative(revision)
     address = f"{hub_endpoint()}/{repository}/resolve/{quote(revision, safe='')}/{quote(str(path))}"
     data, headers = _download(address, max_bytes, _hub_headers())
     return ModelFile(data, f"hf://{repository}@{revision}/{path}", headers.get("x-repo-commit", "")[:64])
@@ -141,7 +142,8 @@ def _download(url: str, max_bytes: int, headers: Mapping[str, str]) -> tuple[byt
         with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
             for _ in range(MAX_REDIRECTS + 1):
                 parts = urlsplit(url)
-                if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+                here = parts.scheme == "http" and parts.hostname in LOOPBACK and parts.netloc == host
+                if parts.scheme != "https" and not here:
                     raise SourceError(
                         f"{parts.scheme}://{parts.netloc} is not read over an encrypted connection (https)"
                     )
@@ -193,21 +195,26 @@ def _read_logged(url: str, max_bytes: int, tracking_uri: str) -> ModelFile:
 
     try:
         described = yaml.safe_load(_artifact(f"{url}/MLmodel", MAX_DESCRIPTION_BYTES, tracking_uri))
-        flavours = dict(described["flavors"])
-    except (yaml.YAMLError, UnicodeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        flavours = {str(name): flavour for name, flavour in described["flavors"].items() if isinstance(name, str)}
+    except (yaml.YAMLError, UnicodeError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SourceError(f"{url} has no MLmodel that says what it is") from error
-    if not isinstance(flavours.get("onnx"), dict):
-        names = ", ".join(sorted(str(name)[:40] for name in flavours)[:5])
+    flavour = flavours.get("onnx")
+    if not isinstance(flavour, dict) or not isinstance(flavour.get("data"), str):
+        names = ", ".join(sorted(name[:40] for name in flavours)[:5])
         raise SourceError(f"{url} was logged as {names}, which would have to be unpickled. {EXPORT}")
-    path = _relative(str(flavours["onnx"].get("data", "")))
+    path = _relative(flavour["data"])
     _require_onnx(path.name)
     return ModelFile(_artifact(f"{url}/{path}", max_bytes, tracking_uri), f"{url}/{path}")
 
 
 def _artifact(uri: str, max_bytes: int, tracking_uri: str) -> bytes:
     """Return the bytes of one artifact, no link."""
-    from mlflow.artifacts import download_artifacts
+    from mlflow.artifacts import download_artifacts, list_artifacts
 
+    folder_uri, _, name = uri.rpartition("/")
+    for entry in list_artifacts(artifact_uri=folder_uri, tracking_uri=tracking_uri):
+        if PurePosixPath(entry.path).name == name and (entry.file_size or 0) > max_bytes:
+            raise SourceError(f"{uri} has more than {max_bytes} bytes")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(
             download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri, registry_uri=tracking_uri)
