@@ -9,11 +9,11 @@ becomes part of. Libraries of registries are imported when they are needed.
 """
 
 from trader.publishing.bundle import write_bundle
-from trader.publishing.errors import PublishingError, SourceError
+from trader.publishing.errors import PublishingError, RegistryError, SourceError
 from trader.publishing.hub import export_hf
 from trader.publishing.mlflow_registry import export_mlflow
-from trader.publishing.provenance import Basis, Metric, Provenance, provenance_of
-from trader.publishing.signature import sign_bundle, verify_bundle
+from trader.publishing.provenance import Basis, Metric, Provenance, provenance_of, provenance_of_trade
+from trader.publishing.signature import create_signing_key, sign_bundle, verify_bundle
 from trader.publishing.sources import ModelFile, read_model_file
 
 __all__ = [
@@ -22,10 +22,13 @@ __all__ = [
     "ModelFile",
     "Provenance",
     "PublishingError",
+    "RegistryError",
     "SourceError",
+    "create_signing_key",
     "export_hf",
     "export_mlflow",
     "provenance_of",
+    "provenance_of_trade",
     "read_model_file",
     "sign_bundle",
     "verify_bundle",

@@ -116,7 +116,7 @@ def _model_card(provenance: Provenance) -> dict[str, Any]:
         },
         "properties": [
             {"name": "modelseal:commitment", "value": provenance.parameter_commitment},
-            {"name": "modelseal:proof", "value": dict(provenance.transactions).get("Proven", provenance.trade_uri)},
+            {"name": "modelseal:proof", "value": dict(provenance.transactions).get("prove", provenance.trade_uri)},
         ],
     }
     if metrics:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trader.model import Manifest
+    from trader.trade_certificate import VerifiedTrade
 
 MAX_LINE_CHARACTERS = 4096
 
@@ -72,7 +73,7 @@ class Provenance:
         circuit_digest: As above.
         development: Whether the seller made the proof's reference string; then it can forge proofs.
         metrics: Figures of quality.
-        transactions: Hashes by what they did, such as `Proven`; 0x and 64 digits each.
+        transactions: Hashes by the market's function that they called, such as `prove`; 0x and 64 digits each.
         certificate: URL or file name of the trade's certificate; may be empty.
     """
 
@@ -123,7 +124,7 @@ class Provenance:
             "weightsRoot": self.weights_root,
             "circuitDigest": self.circuit_digest,
         }
-        return facts | {f"transaction{name}": digest for name, digest in self.transactions}
+        return facts | {f"transaction:{name}": digest for name, digest in self.transactions}
 
 
 def provenance_of(
@@ -175,6 +176,26 @@ def provenance_of(
         metrics=tuple(_checked(metric) for metric in metrics),
         transactions=tuple(hashes.items()),
         certificate=one_line(certificate),
+    )
+
+
+def provenance_of_trade(verified: VerifiedTrade, metrics: Sequence[Metric] = ()) -> Provenance:
+    """Return the provenance that a trade's certificate shows, once it was verified.
+
+    Raises:
+        PublishingError: A figure is not finite.
+    """
+    certificate, story = verified.certificate, verified.story
+    return provenance_of(
+        verified.manifest,
+        chain_id=certificate.chain_id,
+        market=certificate.market,
+        listing_id=int(certificate.listing),
+        trade_id=int(certificate.trade),
+        buyer=story.buyer,
+        metrics=metrics,
+        transactions={move.function: move.hash for move in story.moves if move.function},
+        certificate="certificate.json",
     )
 
 
