@@ -86,7 +86,6 @@ def _bom(provenance: Provenance, onnx: bytes, manifest: bytes, certificate: byte
         bom_ref=_COMPONENT,
         version=provenance.manifest_hash,
         description=provenance.description or None,
-        mime_type="application/octet-stream",
         hashes=hashed(onnx),
         licenses=[DisjunctiveLicense(name=provenance.licence)] if provenance.licence else None,
         authors=[OrganizationalContact(name=provenance.author)] if provenance.author else None,

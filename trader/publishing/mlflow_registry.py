@@ -91,14 +91,24 @@ def _export(client: MlflowClient, folder: Path, provenance: Provenance, name: st
             described = Path(temporary) / DESCRIPTION
             described.write_text(_mlmodel(folder, run_id))
             client.log_artifact(run_id, str(described), ARTIFACT)
-        if not client.search_registered_models(f"name = '{name.replace(chr(39), chr(39) * 2)}'"):
-            client.create_registered_model(name)
+        _make_registered(client, name)
         version = client.create_model_version(name, f"{run.info.artifact_uri}/{ARTIFACT}", run_id, tags=tags)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
     client.set_terminated(run_id)
     return f"models:/{name}/{version.version}"
+
+
+def _make_registered(client: MlflowClient, name: str) -> None:
+    """Make a registered model, unless it is there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _key(name: str) -> str:

@@ -6,7 +6,7 @@ publishes a model need not be who bought it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import (
@@ -60,7 +60,8 @@ def sign_bundle(folder: Path, keyfile: Path, password: str) -> None:
     for name in (PUBLIC_KEY, SIGNATURE):
         (folder / name).unlink(missing_ok=True)
     create_file(folder / PUBLIC_KEY, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    signer = signing.Config().use_elliptic_key_signer(private_key=keyfile, password=password)
+    secret: Any = password.encode()  # declared as text, but handed on to what takes bytes alone (1.1.1)
+    signer = signing.Config().use_elliptic_key_signer(private_key=keyfile, password=secret)
     signer.set_hashing_config(_hashing(folder)).sign(folder, folder / SIGNATURE)
 
 
@@ -88,7 +89,7 @@ def verify_bundle(folder: Path, public_key: Path) -> None:
         raise PublishingError(f"{folder} does not carry a signature of this key over these files: {error}") from error
 
 
-def _hashing(folder: Path) -> object:
+def _hashing(folder: Path) -> Any:
     from model_signing import hashing
 
     ignored = hashing.Config().set_ignored_paths(paths=[folder / SIGNATURE], ignore_git_paths=False)
