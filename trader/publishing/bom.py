@@ -46,14 +46,14 @@ def bill_of_materials(provenance: Provenance, onnx: bytes, manifest: bytes, cert
 
 
 def _bom(provenance: Provenance, onnx: bytes, manifest: bytes, certificate: bytes | None) -> Bom:
-    from cyclonedx.model import ExternalReference, ExternalReferenceType, HashType, Property, XsUri
+    from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.model.contact import OrganizationalContact
     from cyclonedx.model.license import DisjunctiveLicense
 
     def hashed(data: bytes) -> list[HashType]:
-        return [HashType.from_composite_str(f"sha256:{hashlib.sha256(data).hexdigest()}")]
+        return [HashType(alg=HashAlgorithm.SHA_256, content=hashlib.sha256(data).hexdigest())]
 
     references = [
         ExternalReference(

@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from trader.publishing.hub import hub_endpoint
 from trader.publishing.mlflow_registry import mlflow_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 TIMEOUT_SECONDS = 60.0
 MAX_REDIRECTS = 5
@@ -37,6 +38,7 @@ EXPORT = (
     "Only ONNX is read. Export the model first: skl2onnx.to_onnx(model, samples) for scikit-learn, torch.onnx.export "
     "for PyTorch, onnxmltools for XGBoost and LightGBM; and log it with mlflow.onnx.log_model, if it lives there."
 )
+_MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 _HUB = re.compile(r"hf://(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)(?:@(?P<revision>[\w./-]+?))?/(?P<path>[^@]+)")
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
@@ -180,21 +182,36 @@ def _read_mlflow(url: str, max_bytes: int, tracking_uri: str | None) -> ModelFil
     from mlflow.exceptions import MlflowException
 
     try:
-        if url.endswith(".onnx"):
-            return ModelFile(_artifact(url, max_bytes, uri), url)
-        return _read_logged(url.rstrip("/"), max_bytes, uri)
+        with _meant(uri):
+            if url.endswith(".onnx"):
+                return ModelFile(_artifact(url, max_bytes), url)
+            return _read_logged(url.rstrip("/"), max_bytes)
     except MlflowException as error:
         raise SourceError(f"MLflow has no such model: {str(error).splitlines()[0][:300]}") from error
     except OSError as error:
         raise SourceError(f"{url} can't be read: {error.strerror or error}") from error
 
 
-def _read_logged(url: str, max_bytes: int, tracking_uri: str) -> ModelFile:
+@contextmanager
+def _meant(tracking_uri: str) -> Iterator[None]:
+    """Make a server the one that MLflow asks in the block: how it resolves `models:/` heeds the environment alone."""
+    before = {name: os.environ.get(name) for name in _MLFLOW_VARIABLES}
+    os.environ.update(dict.fromkeys(_MLFLOW_VARIABLES, tracking_uri))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _read_logged(url: str, max_bytes: int) -> ModelFile:
     """Read the ONNX file of a logged model, which its description names."""
     import yaml
 
     try:
-        described = yaml.safe_load(_artifact(f"{url}/MLmodel", MAX_DESCRIPTION_BYTES, tracking_uri))
+        described = yaml.safe_load(_artifact(f"{url}/MLmodel", MAX_DESCRIPTION_BYTES))
         flavours = {str(name): flavour for name, flavour in described["flavors"].items() if isinstance(name, str)}
     except (yaml.YAMLError, UnicodeError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SourceError(f"{url} has no MLmodel that says what it is") from error
@@ -204,21 +221,19 @@ def _read_logged(url: str, max_bytes: int, tracking_uri: str) -> ModelFile:
         raise SourceError(f"{url} was logged as {names}, which would have to be unpickled. {EXPORT}")
     path = _relative(flavour["data"])
     _require_onnx(path.name)
-    return ModelFile(_artifact(f"{url}/{path}", max_bytes, tracking_uri), f"{url}/{path}")
+    return ModelFile(_artifact(f"{url}/{path}", max_bytes), f"{url}/{path}")
 
 
-def _artifact(uri: str, max_bytes: int, tracking_uri: str) -> bytes:
+def _artifact(uri: str, max_bytes: int) -> bytes:
     """Return the bytes of one artifact, no link."""
     from mlflow.artifacts import download_artifacts, list_artifacts
 
     folder_uri, _, name = uri.rpartition("/")
-    for entry in list_artifacts(artifact_uri=folder_uri, tracking_uri=tracking_uri):
+    for entry in list_artifacts(artifact_uri=folder_uri):
         if PurePosixPath(entry.path).name == name and (entry.file_size or 0) > max_bytes:
             raise SourceError(f"{uri} has more than {max_bytes} bytes")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(
-            download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri, registry_uri=tracking_uri)
-        )
+        path = Path(download_artifacts(artifact_uri=uri, dst_path=folder))
         if path.is_symlink() or not path.resolve().is_relative_to(Path(folder).resolve()):
             raise SourceError(f"{uri} is a link")
         try:
