@@ -130,7 +130,7 @@ class Interface(Section):
 
     def names_tensors_once(self) -> bool:
         """Whether no two tensors have one name."""
-        names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
+        names = [tensor.name for tensor in self.inputs] + [tensor.name for tensor in self.outputs]
         return len(set(names)) == len(names)
 
     def feeds(self, columns: Sequence[Column], features: int) -> bool:

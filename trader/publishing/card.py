@@ -40,16 +40,14 @@ def _header(provenance: Provenance) -> str:
     except ImportError as error:
         raise missing_library(error) from error
     known = provenance.licence.lower() in LICENCES
-    licence = {"license": provenance.licence.lower()} if known else {"license": "other"}
-    if provenance.licence and not known:
-        licence["license_name"] = provenance.licence
     data = ModelCardData(
         library_name="onnx",
         pipeline_tag=provenance.task,
         tags=[*TAGS],
         model_name=provenance.name,
         eval_results=_results(provenance) or None,
-        **licence,
+        license=provenance.licence.lower() if known else "other",
+        license_name=None if known else provenance.licence or None,
     )
     return str(data.to_yaml()).strip("\n")
 

@@ -36,7 +36,7 @@ def export_hf(folder: Path, repository: str, *, private: bool = True) -> str:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import HFValidationError
+        from huggingface_hub.errors import HFValidationError
     except ImportError as error:
         raise missing_library(error) from error
     api = HfApi(endpoint=hub_endpoint())

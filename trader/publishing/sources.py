@@ -125,10 +125,11 @@ def _hub_headers() -> dict[str, str]:
     """Return headers with the user's token, where there is one."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub import get_token
     except ImportError as error:
         raise missing_library(error) from error
-    return dict(build_hf_headers())
+    token = get_token()
+    return {"authorization": f"Bearer {token}"} if token else {}
 
 
 def _download(url: str, max_bytes: int, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:
