@@ -9,8 +9,10 @@ follows from it computes, from all raw outputs, what was tested and proven (`Int
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from trader.model.columns import Column, ColumnType, tensor_sizes
@@ -37,6 +39,22 @@ class TensorType(StrEnum):
     UINT64 = "uint64"
     BOOL = "bool"
     STRING = "string"
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it holds fractions."""
+        return self in (TensorType.FLOAT, TensorType.DOUBLE, TensorType.FLOAT16)
+
+    def holds(self, least: int, largest: int) -> bool:
+        """Whether it holds all integers from `least` to `largest`, exactly."""
+        if self is TensorType.STRING:
+            return False
+        if self is TensorType.BOOL:
+            return least >= 0 and largest <= 1
+        kind = np.dtype("float32" if self is TensorType.FLOAT else "float64" if self is TensorType.DOUBLE else self)
+        if kind.kind == "f":
+            return max(abs(least), abs(largest)) <= 2 ** (np.finfo(kind).nmant + 1)
+        return bool(np.iinfo(kind).min <= least and largest <= np.iinfo(kind).max)
 
 
 def _printable(name: str) -> str:
@@ -115,11 +133,19 @@ class OutputTensor(Section):
             self.columns == 1 or not self.kind.is_of_two_classes,
             self.column is None or (not classes and self.column < self.kind.width(self.columns)),
             len(self.shape) > 0 and self.shape[0] == 0 and math.prod(self.shape[1:]) == self.width,
-            (self.type is TensorType.STRING) == text,
+            text if self.type is TensorType.STRING else not text and self._keeps_values(labels),
             not self.named or (classes and bool(labels) and self.columns == count),
             not self.mapped or (self.type is TensorType.FLOAT and self.shape == (0, len(labels))),
         )
         return all(rules)
+
+    def _keeps_values(self, labels: tuple[int, ...] | tuple[str, ...]) -> bool:
+        """Whether the type holds whatever is computed: a probability as an integer would be 0."""
+        if self.kind is not PostProcessingKind.ARGMAX:
+            least = -1 if self.kind is PostProcessingKind.SIGN else 0
+            return self.type.is_floating or (self.kind.is_decision and self.type.holds(least, 1))
+        values = [int(label) for label in labels] if self.named else [0, max(self.columns, 2) - 1]
+        return bool(values) and self.type.holds(min(values), max(values))
 
 
 class Interface(Section):
@@ -140,10 +166,20 @@ class Interface(Section):
             return False
         if not columns:
             return len(read) == 1 and read[0].size == features and read[0].type is not TensorType.STRING
-        text = {column.input: column.type is ColumnType.TEXT for column in columns}
-        sizes = [(tensor.name, tensor.size) for tensor in read]
-        fits = sizes == list(tensor_sizes(columns).items())
-        return fits and all((tensor.type is TensorType.STRING) == text[tensor.name] for tensor in read)
+        if [(tensor.name, tensor.size) for tensor in read] != list(tensor_sizes(columns).items()):
+            return False
+        types = {tensor.name: tensor.type for tensor in read}
+        return all(_holds_column(types[column.input], column) for column in columns)
+
+    def misfit(self, samples: NDArray[Any]) -> str:
+        """Return what keeps samples of numbers out of the one input that is read; empty if nothing does."""
+        read = [tensor.type for tensor in self.inputs if tensor.read]
+        if len(read) != 1 or read[0].is_floating or not samples.size or samples.dtype.kind not in "fiub":
+            return ""
+        whole = np.isfinite(samples).all() and np.array_equal(samples, np.rint(samples))
+        if whole and read[0].holds(int(samples.min()), int(samples.max())):
+            return ""
+        return f"the model takes integers ({read[0]}), and some of the samples are none"
 
     def gives(self, post_processing: PostProcessing, count: int) -> bool:
         """Whether the outputs can be computed, and tell all that the post-processing makes of the raw outputs."""
@@ -155,6 +191,15 @@ class Interface(Section):
         whole = set[int]().union(*(tensor.raw_outputs for tensor in told if tensor.column is None))
         chosen = {tensor.column for tensor in told if tensor.columns == count}
         return whole == wanted or chosen >= set(range(post_processing.kind.width(count)))
+
+
+def _holds_column(kind: TensorType, column: Column) -> bool:
+    """Whether a tensor's type holds what a column may be: text, fractions, or every category."""
+    if column.type is ColumnType.TEXT or kind is TensorType.STRING:
+        return column.type is ColumnType.TEXT and kind is TensorType.STRING
+    codes = [int(category) for category in column.categories]
+    fits = not codes or kind.holds(min(codes), max(codes))
+    return fits and (column.type is ColumnType.INTEGER or kind.is_floating)
 
 
 def plain(columns: Sequence[Column], features: int, post_processing: PostProcessing, outputs: int) -> Interface:

@@ -292,9 +292,11 @@ class Manifest(Section):
         """Return samples [n, …] as the integers that are encrypted and proven, [n, F] (`quantise_inputs`).
 
         Raises:
-            DataError: they don't fit the model.
+            DataError: they don't fit the model, or the file that is delivered would not take them.
         """
         schema = self.input
+        if not schema.columns and (misfit := self.interface.misfit(np.asarray(samples))):
+            raise DataError(misfit)
         return quantise_inputs(samples, graph, self.scale_bits, schema.exponents, schema.magnitude, schema.grid)
 
     def to_bytes(self) -> bytes:

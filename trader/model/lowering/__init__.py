@@ -128,7 +128,7 @@ def _lower(
         made.input_exponents,
         made.origins,
         () if trivial else encoding.columns,
-        interface=interface_of(model, read, kept, post_processing),
+        interface=interface_of(model, read, kept, post_processing, made.graph.outputs),
     )
 
 

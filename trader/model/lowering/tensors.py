@@ -21,7 +21,11 @@ _TYPES: dict[int, TensorType] = {getattr(TensorProto, kind.upper()): kind for ki
 
 
 def interface_of(
-    model: onnx.ModelProto, read: set[str], outputs: Sequence[tuple[str, Symbol]], post_processing: PostProcessing
+    model: onnx.ModelProto,
+    read: set[str],
+    outputs: Sequence[tuple[str, Symbol]],
+    post_processing: PostProcessing,
+    count: int,
 ) -> Interface:
     """Return the interface of a model.
 
@@ -30,9 +34,11 @@ def interface_of(
         read: Names of all values that something depends on.
         outputs: Name of each output that isn't the same for every sample, and what it stands for in the end.
         post_processing: What became of all of them.
+        count: Number of raw outputs.
 
     Raises:
-        UnsafeModelError: A name can't be kept: it is too long, can't be printed, or stands twice.
+        UnsafeModelError: A name can't be kept: it is too long, can't be printed, or stands twice; or an output's type
+            does not hold what it computes.
     """
     declared = {value.name: value for value in _with_types(model).graph.output}
     try:
@@ -45,6 +51,8 @@ def interface_of(
         ) from error
     if not interface.names_tensors_once():
         raise UnsafeModelError("two of the model's inputs and outputs have one name; rename them")
+    if not interface.gives(post_processing, count):
+        raise UnsafeModelError("the types of the model's outputs don't hold what they compute; export it without casts")
     return interface
 
 

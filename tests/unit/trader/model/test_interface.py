@@ -338,6 +338,8 @@ POST = PostProcessing(kind=PostProcessingKind.SOFTMAX, labels=("a", "b"))
         ("another shape", {"shape": (0, 3)}),
         ("no samples", {"shape": (2,)}),
         ("text of numbers", {"type": TensorType.STRING}),
+        ("probabilities that are 0 or 1", {"type": TensorType.BOOL}),
+        ("probabilities without fractions", {"type": TensorType.INT64}),
         ("names of probabilities", {"named": True}),
         ("a map of other types", {"mapped": True, "type": TensorType.DOUBLE}),
     ],
@@ -371,6 +373,47 @@ def test_inputs_must_be_those_of_the_columns():
     assert [interface.feeds(columns, 3) for interface in made] == [True, False, False]
     number = text.model_copy(update={"type": TensorType.INT64})
     assert not Interface(inputs=(numbers, number), outputs=(ALL,)).feeds(columns, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "holds"),
+    [
+        (TensorType.BOOL, 2, True),
+        (TensorType.BOOL, 3, False),
+        (TensorType.INT8, 128, True),
+        (TensorType.INT8, 129, False),
+        (TensorType.UINT8, 256, True),
+        (TensorType.FLOAT16, 2049, True),
+        (TensorType.FLOAT16, 2050, False),
+    ],
+)
+def test_class_numbers_must_fit_their_type(kind, classes, holds):
+    post = PostProcessing(kind=PostProcessingKind.ARGMAX)
+    output = OutputTensor(name="c", type=kind, shape=(0,), kind=post.kind, columns=classes)
+    assert Interface(inputs=(InputTensor(name="x", shape=(0, 4)),), outputs=(output,)).gives(post, classes) is holds
+
+
+def test_categories_must_fit_their_tensor():
+    columns = (Column(input="a", type=ColumnType.INTEGER, number=False, categories=(2, 300)),)
+    for kind, holds in ((TensorType.INT64, True), (TensorType.UINT8, False), (TensorType.BOOL, False)):
+        made = Interface(inputs=(InputTensor(name="a", type=kind, shape=(0, 1)),), outputs=(ALL,))
+        assert made.feeds(columns, 2) is holds
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "fits"),
+    [
+        (TensorType.FLOAT, [[0.5]], True),
+        (TensorType.INT64, [[5.0, -2.0]], True),
+        (TensorType.INT64, [[5.5]], False),
+        (TensorType.INT64, [[np.nan]], False),
+        (TensorType.UINT8, [[256.0]], False),
+        (TensorType.BOOL, [[0.0, 1.0]], True),
+    ],
+)
+def test_samples_that_the_delivered_file_would_not_take_are_not_tested(kind, samples, fits):
+    made = Interface(inputs=(InputTensor(name="x", type=kind, shape=(0, 4)),), outputs=(ALL,))
+    assert (made.misfit(np.array(samples)) == "") is fits
 
 
 @pytest.mark.parametrize("name", ["", "a" * 257, "a\nb", "\x00", "\u202e"])
