@@ -62,6 +62,15 @@ MetricOption = Annotated[
         "--metric", metavar="NAME=VALUE:SAMPLES:DATA", help="A figure that you measured, as accuracy=0.97:120:holdout."
     ),
 ]
+AccuracyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--proven-accuracy", metavar="FILE", help="A certificate of accuracy, verified here; needs the next three."
+    ),
+]
+PackageOption = Annotated[Path | None, typer.Option("--package", metavar="DIR", help="The seller's public folder.")]
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="FILE", help="The public data set: samples.")]
+LabelsOption = Annotated[Path | None, typer.Option("--labels", metavar="FILE", help="The public data set: labels.")]
 PublicFlag = Annotated[bool, typer.Option("--public", help="Make the repository one that everybody sees (hf).")]
 
 
@@ -72,6 +81,10 @@ def export_command(
     to: TargetOption = Target.FOLDER,
     name: NameOption = None,
     metric: MetricOption = None,
+    proven_accuracy: AccuracyFile = None,
+    package: PackageOption = None,
+    data: DataOption = None,
+    labels: LabelsOption = None,
     sign_with: KeyOption = None,
     password_file: PasswordFile = None,
     tracking_uri: TrackingUri = None,
@@ -89,6 +102,8 @@ def export_command(
     with messages.status("checking the trade's certificate"):
         verified = verify_trade_certificate(content)
         check_delivered(verified.certificate, onnx)
+    if proven_accuracy is not None:
+        metrics.insert(0, _proven(proven_accuracy, package, data, labels, verified))
     provenance = provenance_of_trade(verified, metrics)
     password = _key_password(sign_with, password_file)
     write_bundle(out, onnx, provenance, manifest=verified.manifest.to_bytes(), certificate=content)
@@ -96,6 +111,23 @@ def export_command(
         sign_bundle(out, sign_with, password)
     address = _publish(out, provenance, to, name or "", tracking_uri or "", private=not public)
     print_figures(_figures(verified, out, address, signed=sign_with is not None), as_json)
+
+
+def _proven(
+    file: Path, package: Path | None, data: Path | None, labels: Path | None, verified: VerifiedTrade
+) -> Metric:
+    """Verify a certificate of accuracy, and that it is about the model of this trade."""
+    from trader.cli.certificate import open_public_model, verify_with_bar
+
+    if package is None or data is None or labels is None:
+        raise CallerError(
+            "--proven-accuracy is verified against the listing and the data: give --package, --data, --labels"
+        )
+    model = open_public_model(package)
+    if model.manifest != verified.manifest:
+        raise CallerError(f"{package} is the package of another listing; give the one of this trade.")
+    certificate = verify_with_bar(model, file, data, labels)
+    return Metric("accuracy", certificate.accuracy, Basis.PROVEN, certificate.dataset.samples, certificate.dataset.name)
 
 
 def _key_password(keyfile: Path | None, password_file: Path | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from trader.publishing.bundle import check_bundle
 from trader.publishing.errors import PublishingError, RegistryError, missing_library
@@ -14,9 +15,25 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
 def hub_endpoint() -> str:
-    """Return the Hub's address, `HF_ENDPOINT` where that is set."""
-    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+    """Return the Hub's address, `HF_ENDPOINT` where that is set.
+
+    Raises:
+        PublishingError: The token would go there in clear.
+    """
+    endpoint = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+    if not is_protected(endpoint):
+        raise PublishingError(f"HF_ENDPOINT is {endpoint[:100]}, where a token would go in clear; give one with https")
+    return endpoint
+
+
+def is_protected(url: str) -> bool:
+    """Whether nobody on the way reads what goes to a URL: it is encrypted, or stays on this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def export_hf(folder: Path, repository: str, *, private: bool = True) -> str:
@@ -39,14 +56,15 @@ def export_hf(folder: Path, repository: str, *, private: bool = True) -> str:
         from huggingface_hub.errors import HFValidationError
     except ImportError as error:
         raise missing_library(error) from error
-    api = HfApi(endpoint=hub_endpoint())
+    endpoint = hub_endpoint()
+    api = HfApi(endpoint=endpoint)
     try:
         api.create_repo(repository, private=private, exist_ok=True)
         commit = api.upload_folder(repo_id=repository, folder_path=folder, commit_message="Model bought on ModelSeal")
     except HFValidationError as error:
         raise PublishingError(f"{repository!r} is not the name of a repository: {error}") from error
     except Exception as error:  # those of the library and of its transport have no common root
-        raise RegistryError(f"the Hub at {hub_endpoint()} refuses: {_first_line(error)}") from error
+        raise RegistryError(f"the Hub at {endpoint} refuses: {_first_line(error)}") from error
     return str(commit.commit_url)
 
 

@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 from trader.model import UnsafeModelError, parse_onnx
 from trader.model.loading import MAX_FILE_BYTES, read_limited
 from trader.publishing.errors import RegistryError, SourceError, missing_library
-from trader.publishing.hub import hub_endpoint
+from trader.publishing.hub import hub_endpoint, is_protected
 from trader.publishing.mlflow_registry import mlflow_client
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 60.0
 MAX_REDIRECTS = 5
 MAX_DESCRIPTION_BYTES = 1 << 20
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 EXPORT = (
     "Only ONNX is read. Export the model first: skl2onnx.to_onnx(model, samples) for scikit-learn, torch.onnx.export "
     "for PyTorch, onnxmltools for XGBoost and LightGBM; and log it with mlflow.onnx.log_model, if it lives there."
@@ -145,8 +144,7 @@ def _download(url: str, max_bytes: int, headers: Mapping[str, str]) -> tuple[byt
         with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
             for _ in range(MAX_REDIRECTS + 1):
                 parts = urlsplit(url)
-                here = parts.scheme == "http" and parts.hostname in LOOPBACK and parts.netloc == host
-                if parts.scheme != "https" and not here:
+                if not is_protected(url) or (parts.scheme == "http" and parts.netloc != host):
                     raise SourceError(
                         f"{parts.scheme}://{parts.netloc} is not read over an encrypted connection (https)"
                     )

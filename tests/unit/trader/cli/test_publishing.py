@@ -97,3 +97,26 @@ def test_export_asks_for_what_is_missing_first(
     known = ["--certificate", str(certificate), "--out", str(tmp_path / "out")]
     ran = modelseal("model", "export", str(model), *known, *options)
     assert (ran.code, (tmp_path / "out").exists()) == (2, False)
+
+
+def test_a_proven_accuracy_is_verified_and_about_this_model(
+    modelseal: Callable[..., Ran], bought, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, certificate = bought
+    listed = Manifest.model_validate_json(json.dumps(example()))
+    dataset = SimpleNamespace(samples=200, name="breast-cancer")
+    opened = SimpleNamespace(manifest=listed)
+    monkeypatch.setattr("trader.cli.certificate.open_public_model", lambda _: opened)
+    proven = SimpleNamespace(accuracy=0.975, dataset=dataset)
+    monkeypatch.setattr("trader.cli.certificate.verify_with_bar", lambda *_: proven)
+    known = ["model", "export", str(model), "--certificate", str(certificate), "--out", str(tmp_path / "out")]
+    known += ["--proven-accuracy", "accuracy.json"]
+    assert modelseal(*known).code == 2
+    known += ["--package", "public", "--data", "x.csv", "--labels", "y.csv"]
+    ran = modelseal(*known)
+    assert ran.code == 0, ran.err
+    assert "| accuracy | 0.975 | proven | 200 | breast\\-cancer |" in (tmp_path / "out" / "README.md").read_text()
+    opened.manifest = listed.model_copy(update={"endpoint": "another"})
+    known[known.index(str(tmp_path / "out"))] = str(tmp_path / "other")
+    ran = modelseal(*known)
+    assert (ran.code, "another listing" in ran.err) == (2, True)

@@ -127,3 +127,11 @@ def test_a_hub_that_refuses_is_said_to_without_the_token(hub: Loopback, bundle: 
     assert "hf_planted" not in str(caught.value)
     with pytest.raises(PublishingError, match="not the name"):
         export_hf(bundle, "../../x/y")
+
+
+def test_a_token_does_not_go_anywhere_in_clear(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    with pytest.raises(PublishingError, match="in clear"):
+        export_hf(bundle, "me/credit")
+    with pytest.raises(PublishingError, match="in clear"):
+        read_model_file("hf://me/credit/model.onnx")
