@@ -4,6 +4,7 @@
     README.md         model card
     bom.cdx.json      CycloneDX bill of materials
     manifest.json     what was listed
+    MLmodel           how MLflow loads it
     certificate.json  of the trade, where there is one
     signing-key.pem   public key, and
     model.sig         OpenSSF model signature over all of the above, once it is signed
@@ -24,13 +25,14 @@ from trader.files import create_file
 from trader.publishing.bom import bill_of_materials
 from trader.publishing.card import model_card
 from trader.publishing.errors import PublishingError
+from trader.publishing.mlmodel import mlflow_description
 
 if TYPE_CHECKING:
     from trader.publishing.provenance import Provenance
 
 MODEL, CARD, BOM, MANIFEST, CERTIFICATE = "model.onnx", "README.md", "bom.cdx.json", "manifest.json", "certificate.json"
-PUBLIC_KEY, SIGNATURE = "signing-key.pem", "model.sig"
-NAMES = frozenset({MODEL, CARD, BOM, MANIFEST, CERTIFICATE, PUBLIC_KEY, SIGNATURE})
+DESCRIPTION, PUBLIC_KEY, SIGNATURE = "MLmodel", "signing-key.pem", "model.sig"
+NAMES = frozenset({MODEL, CARD, BOM, MANIFEST, CERTIFICATE, DESCRIPTION, PUBLIC_KEY, SIGNATURE})
 
 
 def write_bundle(
@@ -57,6 +59,7 @@ def write_bundle(
         MODEL: onnx,
         MANIFEST: manifest,
         CARD: model_card(provenance, certificate is not None).encode(),
+        DESCRIPTION: mlflow_description(onnx, MODEL),
         BOM: bill_of_materials(provenance, onnx, manifest, certificate),
     }
     if certificate is not None:
@@ -86,7 +89,7 @@ def check_bundle(folder: Path) -> None:
     foreign = sorted(
         name for name, path in found.items() if name not in NAMES or path.is_symlink() or not path.is_file()
     )
-    missing = sorted({MODEL, CARD, BOM, MANIFEST} - found.keys())
+    missing = sorted({MODEL, CARD, BOM, MANIFEST, DESCRIPTION} - found.keys())
     if foreign or missing:
         raise PublishingError(
             f"{folder} is not a model's folder as it was made: foreign, a link, or missing is "

@@ -1,30 +1,26 @@
 """Bundles to an MLflow server: logged in a run, and registered as a version of a model.
 
-The bundle stays whole in `model/bundle`, where its signature holds; beside it, `model/MLmodel` says how MLflow loads it
-(flavour `onnx`). Credentials are MLflow's own environment variables.
+The bundle is the logged model as it is: its own `MLmodel` says how MLflow loads it, and its signature holds there. What
+is downloaded by `models:/…` has a file `registered_model_meta` of MLflow's beside it. Credentials are MLflow's own
+environment variables.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import tempfile
-import uuid
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trader.publishing.bundle import MODEL, check_bundle
+from trader.publishing.bundle import check_bundle
 from trader.publishing.errors import PublishingError, RegistryError, missing_library
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlflow import MlflowClient
 
     from trader.publishing.provenance import Provenance
 
-ARTIFACT, BUNDLE, DESCRIPTION = "model", "bundle", "MLmodel"
-_DTYPES = {"float": "float32", "double": "float64", "string": "object"}
+ARTIFACT = "model"
 
 
 def mlflow_client(tracking_uri: str) -> MlflowClient:
@@ -86,11 +82,7 @@ def _export(client: MlflowClient, folder: Path, provenance: Provenance, name: st
     try:
         for metric in provenance.metrics:
             client.log_metric(run_id, f"{metric.basis}_{_key(metric.name)}", metric.value)
-        client.log_artifacts(run_id, str(folder), f"{ARTIFACT}/{BUNDLE}")
-        with tempfile.TemporaryDirectory() as temporary:
-            described = Path(temporary) / DESCRIPTION
-            described.write_text(_mlmodel(folder, run_id))
-            client.log_artifact(run_id, str(described), ARTIFACT)
+        client.log_artifacts(run_id, str(folder), ARTIFACT)
         _make_registered(client, name)
         version = client.create_model_version(name, f"{run.info.artifact_uri}/{ARTIFACT}", run_id, tags=tags)
     except BaseException:
@@ -114,44 +106,3 @@ def _make_registered(client: MlflowClient, name: str) -> None:
 def _key(name: str) -> str:
     """Return a metric's name with what MLflow allows in names."""
     return "".join(char if char.isalnum() and char.isascii() else "_" for char in name) or "metric"
-
-
-def _mlmodel(folder: Path, run_id: str) -> str:
-    """Return the file MLmodel: JSON, which is YAML too.
-
-    MLflow's own class for signatures imports pandas, which nothing else here needs; its form is documented.
-    """
-    import onnx
-
-    model = onnx.load(folder / MODEL, load_external_data=False)
-    data = f"{BUNDLE}/{MODEL}"
-    version = ".".join(map(str, sys.version_info[:3]))
-    document: dict[str, Any] = {
-        "artifact_path": ARTIFACT,
-        "flavors": {
-            "onnx": {"data": data, "onnx_version": onnx.__version__, "providers": ["CPUExecutionProvider"]},
-            "python_function": {"data": data, "loader_module": "mlflow.onnx", "python_version": version},
-        },
-        "model_uuid": uuid.uuid4().hex,
-        "run_id": run_id,
-        "utc_time_created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"),
-        "signature": {
-            "inputs": json.dumps([_tensor(value) for value in model.graph.input]),
-            "outputs": json.dumps([_tensor(v) for v in model.graph.output if v.type.HasField("tensor_type")]),
-            "params": None,
-        },
-    }
-    return json.dumps(document, indent=2)
-
-
-def _tensor(value: Any) -> dict[str, Any]:
-    """Return a tensor as signatures have it; open axes are -1."""
-    import onnx
-
-    kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
-    shape = [int(dim.dim_value) or -1 for dim in value.type.tensor_type.shape.dim]
-    return {
-        "name": value.name,
-        "type": "tensor",
-        "tensor-spec": {"dtype": _DTYPES.get(kind, kind), "shape": shape},
-    }

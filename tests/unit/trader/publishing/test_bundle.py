@@ -113,7 +113,7 @@ def test_escaped_text_is_shown_as_it_is(text: str) -> None:
 
 def test_the_same_trade_gives_the_same_documents(bundle: Path, tmp_path: Path, onnx_file, manifest, provenance) -> None:
     write_bundle(tmp_path / "again", onnx_file, provenance, manifest=manifest.to_bytes(), certificate=b"{}")
-    for name in ("model.onnx", "README.md", "manifest.json", "certificate.json"):
+    for name in ("model.onnx", "README.md", "manifest.json", "certificate.json", "MLmodel"):
         assert (tmp_path / "again" / name).read_bytes() == (bundle / name).read_bytes()
     bills = [json.loads((folder / "bom.cdx.json").read_text()) for folder in (bundle, tmp_path / "again")]
     assert bills[0]["serialNumber"] == bills[1]["serialNumber"]

@@ -50,7 +50,7 @@ def test_a_registered_model_is_the_bundle_and_says_where_it_comes_from(
     run = client.get_run(version.run_id)
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"proven_accuracy": 0.975, "measured_accuracy": 0.96})
     copy = download_artifacts(
-        run_id=version.run_id, artifact_path="model/bundle", dst_path=tmp_path / "copy", tracking_uri=store
+        run_id=version.run_id, artifact_path="model", dst_path=tmp_path / "copy", tracking_uri=store
     )
     verify_bundle(type(bundle)(copy), bundle / "signing-key.pem")
     assert read_model_file("models:/credit o'risk/1", tracking_uri=store).data == onnx_file
@@ -63,7 +63,7 @@ def test_its_description_has_the_signature_of_the_file(store: str, bundle: Path,
     export_mlflow(bundle, provenance, tracking_uri=store, name="credit")
     version = MlflowClient(tracking_uri=store, registry_uri=store).get_model_version("credit", "1")
     described = json.loads(load_text(f"{version.source}/MLmodel"))
-    assert described["flavors"]["onnx"]["data"] == "bundle/model.onnx"
+    assert described["flavors"]["onnx"]["data"] == "model.onnx"
     tensors = {side: json.loads(described["signature"][side]) for side in ("inputs", "outputs")}
     assert tensors == {
         "inputs": [{"name": "x", "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 5]}}],
