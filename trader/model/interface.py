@@ -53,7 +53,7 @@ class TensorType(StrEnum):
             return least >= 0 and largest <= 1
         kind = np.dtype("float32" if self is TensorType.FLOAT else "float64" if self is TensorType.DOUBLE else self)
         if kind.kind == "f":
-            return max(abs(least), abs(largest)) <= 2 ** (np.finfo(kind).nmant + 1)
+            return max(abs(least), abs(largest)) <= 1 << (int(np.finfo(kind).nmant) + 1)
         return bool(np.iinfo(kind).min <= least and largest <= np.iinfo(kind).max)
 
 
