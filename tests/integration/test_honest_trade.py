@@ -113,6 +113,6 @@ def test_what_was_tested_is_what_is_delivered(chain: Chain, trade_on: Callable[.
 
     assert trading.buyer.delivered_onnx() == trading.package.plain_model
     runtime = onnxruntime.InferenceSession(trading.buyer.delivered_onnx())
-    (delivered,) = runtime.run(["raw"], {"input": trading.model.test_samples.astype(np.float32)})
+    (delivered,) = runtime.run(["probabilities"], {"features": trading.model.test_samples.astype(np.float32)})
     assert (delivered.argmax(axis=1) == seen.outputs.argmax(axis=1)).all()
     assert (trading.model.test_labels == seen.outputs.argmax(axis=1)).mean() == trading.model.accuracy

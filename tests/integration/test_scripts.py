@@ -31,7 +31,7 @@ def test_sell_buy_and_audit(anvil_url: str, trained_model: DemoModel, tmp_path: 
         seller.communicate()
     assert "accuracy 97" in bought
     session = onnxruntime.InferenceSession(tmp_path / "buyer.onnx")
-    (outputs,) = session.run(["raw"], {"input": trained_model.test_samples.astype(np.float32)})
+    (outputs,) = session.run(["probabilities"], {"features": trained_model.test_samples.astype(np.float32)})
     assert np.mean(outputs.argmax(axis=1) == trained_model.test_labels) == trained_model.accuracy
 
     for name in ("seller", "buyer"):

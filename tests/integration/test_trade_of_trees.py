@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import helper
 from skl2onnx import to_onnx
 from sklearn.ensemble import GradientBoostingClassifier
 
@@ -45,6 +47,10 @@ def test_what_is_tested_is_what_is_proven_is_what_is_delivered(
     np.testing.assert_array_equal(trading.buyer.read_test().outputs, expected)
     delivered = trading.buyer.delivered_onnx()
     assert delivered == package.plain_model
-    (raw,) = onnxruntime.InferenceSession(delivered).run(["raw"], {"input": model.test_samples.astype(np.float32)})
+    file = onnx.load_model_from_string(delivered)
+    file.graph.output.append(helper.make_empty_tensor_value_info("raw"))
+    session = onnxruntime.InferenceSession(file.SerializeToString())
+    (source,) = session.get_inputs()
+    (raw,) = session.run(["raw"], {source.name: model.test_samples.astype(np.float32)})
     np.testing.assert_array_equal(raw, expected)
     trading.close()

@@ -120,10 +120,11 @@ trader.settings: errors files amounts he verify parties
 trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
 trader.trade_certificate: errors signer trade model package chain verify parties
 trader.report: errors trade model he chain verify parties
+trader.publishing: errors files model trade_certificate
 trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
 verify parties trade_certificate report
 trader.cli: errors files signer amounts trade model he adapt exchange package delivery chain certificates verify \
-parties doctor rehearsal service settings clients trade_certificate report demo
+parties doctor rehearsal service settings clients trade_certificate report publishing demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

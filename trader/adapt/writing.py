@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from trader.model import INPUT, Activation, Linear, LoweredModel, PostProcessingKind
-from trader.model.column_writer import write_columns
-from trader.model.onnx_writer import BATCH, ML_DOMAIN, OnnxWriter, float_value, write_nodes
-from trader.model.plain import OUTPUT, RAW, write_layer, write_post_processing, write_scaled
+from trader.model.interface import plain
+from trader.model.interface_writer import write_inputs
+from trader.model.onnx_writer import BATCH, ML_DOMAIN, Boundary, OnnxWriter, float_value, write_nodes
+from trader.model.plain import RAW, write_layer, write_scaled
+from trader.model.post_writer import write_post_processing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import onnx
-
     from trader.adapt.network import Squares
 
-SAMPLE = "sample"
+OUTPUT = "output"
 
 
 def write_adapted(lowered: LoweredModel, squares: Mapping[str, Squares]) -> bytes:
     """Return the file: the original's inputs, squares for activations, and one output; class names as a second one."""
     writer = OnnxWriter()
-    inputs = write_columns(writer, lowered.columns, INPUT) or [_write_sample(writer, lowered)]
+    features = lowered.graph.features
+    interface = lowered.interface or plain(lowered.columns, features, lowered.post_processing, lowered.graph.outputs)
+    inputs = write_inputs(writer, interface, lowered.columns, features)
     source = write_scaled(writer, INPUT, [2.0**exponent for exponent in lowered.input_exponents], "input_scaled")
 
     def write_linear(_: OnnxWriter, node: Linear, read: str, output: str) -> None:
@@ -44,22 +45,15 @@ def write_adapted(lowered: LoweredModel, squares: Mapping[str, Squares]) -> byte
     return writer.model_bytes(inputs, _write_outputs(writer, lowered))
 
 
-def _write_sample(writer: OnnxWriter, lowered: LoweredModel) -> onnx.ValueInfoProto:
-    """Declare the sample in the shape that the original takes, and flatten it."""
-    writer.node("Reshape", [SAMPLE, writer.integers(f"{SAMPLE}_flat", -1, math.prod(lowered.sample_shape))], INPUT)
-    return float_value(SAMPLE, BATCH, *lowered.sample_shape)
-
-
-def _write_outputs(writer: OnnxWriter, lowered: LoweredModel) -> list[onnx.ValueInfoProto]:
+def _write_outputs(writer: OnnxWriter, lowered: LoweredModel) -> list[Boundary]:
     post = lowered.post_processing
     scaled = write_scaled(writer, RAW, [2.0**post.exponent], "output_scaled")
-    columns = write_post_processing(writer, scaled, post.kind, lowered.graph.outputs)
+    write_post_processing(writer, scaled, post.kind, OUTPUT)
+    declared, columns = float_value(OUTPUT, BATCH, post.kind.width(lowered.graph.outputs)), lowered.graph.outputs
     if post.kind is PostProcessingKind.ARGMAX:
-        declared = [helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])]
-    else:
-        declared = [float_value(OUTPUT, BATCH, columns)]
-    if not post.labels or columns == 1:
-        return declared
+        declared = helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])
+    if not post.labels or (columns == 1 and not post.kind.is_of_two_classes):
+        return [Boundary(OUTPUT, declared)]
     place = OUTPUT
     if post.kind is not PostProcessingKind.ARGMAX:
         place = writer.node("ArgMax", [OUTPUT], "class_place", axis=1, keepdims=0)
@@ -68,4 +62,5 @@ def _write_outputs(writer: OnnxWriter, lowered: LoweredModel) -> list[onnx.Value
     chosen = writer.node("ArrayFeatureExtractor", [names, place], "class_chosen", domain=ML_DOMAIN)
     writer.node("Reshape", [chosen, writer.integers("class_flat", -1)], "label")
     kind = TensorProto.STRING if text else TensorProto.INT64
-    return [*declared, helper.make_tensor_value_info("label", kind, [BATCH])]
+    label = helper.make_tensor_value_info("label", kind, [BATCH])
+    return [Boundary(OUTPUT, declared), Boundary("label", label)]

@@ -207,5 +207,6 @@ def _run(model: bytes, trained: DemoModel) -> NDArray[Any]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    outputs = session.run(["raw"], {"input": trained.test_samples.astype(np.float32)})
+    (source,) = session.get_inputs()
+    outputs = session.run(None, {source.name: trained.test_samples.astype(np.float32)})
     return np.asarray(outputs[0])

@@ -29,12 +29,13 @@ from trader.model.errors import (
 from trader.model.functions import ActivationKind, activate
 from trader.model.graph import INPUT, Graph, ParameterSpec, output_scale_bits, scale_bits_of
 from trader.model.grid import Grid, make_grid, read_grid
+from trader.model.interface import InputTensor, Interface, OutputTensor, TensorType
 from trader.model.loading import load_onnx, parse_onnx
 from trader.model.lowering import LinearParameters, LoweredModel, lower_model
 from trader.model.manifest import Manifest, parse_manifest
 from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.original import run_original
-from trader.model.plain import plain_model_bytes
+from trader.model.plain import delivered_model_bytes, plain_model_bytes
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.model.quantise import quantise_inputs
 from trader.model.reference import evaluate_exact
@@ -55,6 +56,8 @@ __all__ = [
     "DataError",
     "Graph",
     "Grid",
+    "InputTensor",
+    "Interface",
     "Leaves",
     "Linear",
     "LinearParameters",
@@ -64,6 +67,7 @@ __all__ = [
     "ModelError",
     "Multiply",
     "Node",
+    "OutputTensor",
     "ParameterSpec",
     "PostProcessing",
     "PostProcessingKind",
@@ -71,11 +75,13 @@ __all__ = [
     "Rearrange",
     "Square",
     "Sum",
+    "TensorType",
     "UnsafeModelError",
     "UnsupportedOperatorError",
     "activate",
     "architecture_bytes",
     "canonicalise",
+    "delivered_model_bytes",
     "evaluate_exact",
     "evaluate_graph",
     "evaluate_values",

@@ -25,7 +25,7 @@ from trader.model.functions import ActivationKind
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.loading import parse_onnx, read_limited
 from trader.model.nodes import ZERO, Activation, Add, Leaves, Linear, Multiply, Node, Rearrange, Square, Sum
-from trader.model.onnx_writer import BATCH, OnnxWriter, float_value, write_nodes
+from trader.model.onnx_writer import BATCH, Boundary, OnnxWriter, float_value, write_nodes
 
 OUTPUT = "output"
 FILE_NAME = "architecture.onnx"
@@ -46,9 +46,9 @@ def architecture_bytes(graph: Graph) -> bytes:
     for made in writer.nodes:
         if made.output[0] in described:
             made.doc_string = described[made.output[0]]
-    inputs = [float_value(INPUT, BATCH, graph.features)]
-    inputs += [float_value(spec.name, *spec.shape) for spec in graph.parameters]
-    return writer.model_bytes(inputs, [float_value(OUTPUT, BATCH, graph.outputs)])
+    inputs = [Boundary(INPUT, float_value(INPUT, BATCH, graph.features))]
+    inputs += [Boundary(spec.name, float_value(spec.name, *spec.shape)) for spec in graph.parameters]
+    return writer.model_bytes(inputs, [Boundary(OUTPUT, float_value(OUTPUT, BATCH, graph.outputs))])
 
 
 def _write_layer(writer: OnnxWriter, node: Linear, spec: ParameterSpec, source: str, output: str) -> None:

@@ -1,49 +1,39 @@
 """Writes what expands the original data to features, for the delivered model: as `trader.model.columns`, in ONNX."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
-from trader.model.columns import Column, ColumnType, tensor_sizes
-from trader.model.onnx_writer import BATCH, ML_DOMAIN, OnnxWriter
+from trader.model.columns import Column, ColumnType
+from trader.model.onnx_writer import ML_DOMAIN, OnnxWriter
 
-_TYPES = {
+COLUMN_TYPES = {
     ColumnType.NUMBER: TensorProto.FLOAT,
     ColumnType.INTEGER: TensorProto.INT64,
     ColumnType.TEXT: TensorProto.STRING,
 }
+"""In which a column is read, whatever number its tensor holds."""
 
 
-_TAKEN = {"activation", "add", "axes", "class", "column", "data", "flat", "input", "is", "label", "labels", "linear"}
-_TAKEN |= {"multiply", "negated", "negative", "output", "positive", "raw", "rearrange", "scores", "square", "sum"}
-_TAKEN |= {"bin", "bins", "half", "leaves", "threshold", "total", "tree", "trees", "zero"}
-"""First words of names in delivered files."""
+def write_columns(writer: OnnxWriter, columns: Sequence[Column], sources: Mapping[str, str], result: str) -> None:
+    """Write nodes from the original's tensors to features [N, F] called `result`.
 
+    Values that a column refuses are an error of onnxruntime's, too.
 
-def write_columns(writer: OnnxWriter, columns: Sequence[Column], result: str) -> list[onnx.ValueInfoProto]:
-    """Write nodes from the original's inputs to features [N, F] called `result`; return the inputs' declarations.
-
-    An input has the original's name, after `data_` if nodes of this file may have it, and shape [N, columns]. Values
-    that a column refuses are an error of onnxruntime's, too.
+    Args:
+        writer: Gets the nodes.
+        columns: Of the original data.
+        sources: By name of the original's tensor, the value [N, columns] that holds it, as `COLUMN_TYPES` says.
+        result: Name of the features.
     """
-    if not columns:
-        return []
-    names = {name: f"data_{name}" if name.partition("_")[0] in _TAKEN else name for name in tensor_sizes(columns)}
-    declared, parts, seen = {}, [], dict.fromkeys(names, 0)
+    parts, seen = [], dict.fromkeys(sources, 0)
     for number, column in enumerate(columns):
-        source = names[column.input]
-        kind = _TYPES[column.type]
-        declared[column.input] = helper.make_tensor_value_info(
-            source, kind, [BATCH, tensor_sizes(columns)[column.input]]
-        )
         place = writer.integers(f"column_{number}_place", seen[column.input])
         seen[column.input] += 1
         if column.width:
-            value = writer.node("Gather", [source, place], f"column_{number}", axis=1)
+            value = writer.node("Gather", [sources[column.input], place], f"column_{number}", axis=1)
             parts += _write_column(writer, column, value)
     writer.node("Concat", parts, result, axis=1)
-    return list(declared.values())
 
 
 def _write_column(writer: OnnxWriter, column: Column, value: str) -> list[str]:

@@ -21,6 +21,7 @@ from trader.model.documents import Section, describe_fault
 from trader.model.errors import DataError, ManifestError
 from trader.model.graph import Graph
 from trader.model.grid import Grid
+from trader.model.interface import Interface
 from trader.model.postprocessing import PostProcessing
 from trader.model.quantise import quantise_inputs
 
@@ -222,6 +223,7 @@ class Manifest(Section):
         card: what the seller says.
         input: what a sample looks like.
         output: what comes out.
+        interface: names, types and shapes of the original's inputs and outputs, which the delivered file has too.
         scale_bits: s.
         architecture_digest: keccak256 of architecture.onnx.
         circuit: the audit circuit.
@@ -238,11 +240,12 @@ class Manifest(Section):
         encryption_public_key: the seller's HPKE key.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     seller: Address
     card: ModelCard
     input: InputSchema
     output: OutputSchema
+    interface: Interface
     scale_bits: Annotated[int, Field(ge=0, le=24)]
     architecture_digest: Digest
     circuit: CircuitSection
@@ -271,6 +274,9 @@ class Manifest(Section):
             "input.edges": len(self.input.edges) in (0, features) and not (self.input.edges and self.scale_bits),
             "input.feature_names": len(self.input.feature_names) in (0, features),
             "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
+            "interface": self.interface.names_tensors_once(),
+            "interface.inputs": self.interface.feeds(self.input.columns, features),
+            "interface.outputs": self.interface.gives(self.output.post_processing, self.output.count),
             "circuit.layout.outputs": self.circuit.layout.outputs == self.output.count,
             "circuit.layout.column_lengths": len(self.circuit.layout.column_lengths) == len(self.parameter_commitments),
             "circuit.layout.parameter_columns": self.circuit.layout.parameter_columns
@@ -286,9 +292,11 @@ class Manifest(Section):
         """Return samples [n, …] as the integers that are encrypted and proven, [n, F] (`quantise_inputs`).
 
         Raises:
-            DataError: they don't fit the model.
+            DataError: they don't fit the model, or the file that is delivered would not take them.
         """
         schema = self.input
+        if not schema.columns and (misfit := self.interface.misfit(np.asarray(samples))):
+            raise DataError(misfit)
         return quantise_inputs(samples, graph, self.scale_bits, schema.exponents, schema.magnitude, schema.grid)
 
     def to_bytes(self) -> bytes:

@@ -5,7 +5,8 @@ used: activations that came later are written out.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,19 @@ _OPERATORS: Mapping[ActivationKind, tuple[str, tuple[str, ...]]] = {
 """Activations that are one operator, and its attributes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """An input or output of a file.
+
+    Attributes:
+        name: That it has for whoever runs the file.
+        declared: Its type and shape, and the name that the writer's nodes know it by.
+    """
+
+    name: str
+    declared: onnx.ValueInfoProto
+
+
 class OnnxWriter:
     """Collects ONNX nodes and constants."""
 
@@ -61,15 +75,45 @@ class OnnxWriter:
         """Add a constant number."""
         return self.constant(name, np.array(value, dtype=np.float32))
 
-    def model_bytes(self, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
-        """Return the model; the same nodes and constants give the same bytes."""
-        graph = helper.make_graph(self.nodes, "model", inputs, outputs, initializer=self.constants)
+    def model_bytes(self, inputs: Sequence[Boundary], outputs: Sequence[Boundary]) -> bytes:
+        """Return the model; the same nodes and constants give the same bytes.
+
+        Inputs and outputs get their names for outside; a value within that has such a name gets another one.
+        """
+        graph = helper.make_graph(
+            self.nodes,
+            "model",
+            [boundary.declared for boundary in inputs],
+            [boundary.declared for boundary in outputs],
+            initializer=self.constants,
+        )
+        _rename(graph, {boundary.declared.name: boundary.name for boundary in (*inputs, *outputs)})
         opsets = [helper.make_opsetid("", OPSET)]
         if any(node.domain == TREES_DOMAIN for node in self.nodes):
             opsets.append(helper.make_opsetid(TREES_DOMAIN, TREES_OPSET))
         model = helper.make_model(graph, opset_imports=opsets, producer_name="modelseal")
         model.ir_version = IR_VERSION
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _rename(graph: onnx.GraphProto, outside: Mapping[str, str]) -> None:
+    """Rename values: those of `outside` as it says, others out of the way of these names."""
+    inner = {name for node in graph.node for name in (*node.input, *node.output)}
+    inner |= {constant.name for constant in graph.initializer}
+    inner -= outside.keys()
+    names, taken = dict(outside), set(outside.values())
+    for name in sorted(inner & taken):
+        free = name
+        while free in taken or free in inner:
+            free += "_"
+        taken.add(free)
+        names[name] = free
+    for node in graph.node:
+        node.name = names.get(node.name, node.name)
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for named in (*graph.initializer, *graph.input, *graph.output):
+        named.name = names.get(named.name, named.name)
 
 
 def float_value(name: str, *shape: int | str) -> onnx.ValueInfoProto:

@@ -56,6 +56,23 @@ class PostProcessingKind(StrEnum):
         """Whether each output becomes a decision about its sign."""
         return self in (PostProcessingKind.POSITIVE, PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN)
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether each element becomes another one, wherever it stands."""
+        by_element = (PostProcessingKind.NONE, PostProcessingKind.SIGMOID, PostProcessingKind.EXP)
+        return self.is_decision or self in (*by_element, PostProcessingKind.SOFTSIGN)
+
+    @property
+    def is_of_two_classes(self) -> bool:
+        """Whether one raw output becomes two columns."""
+        return self in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
+
+    def width(self, outputs: int) -> int:
+        """Return the number of elements per sample that it makes of so many raw outputs."""
+        if self.is_of_two_classes:
+            return 2
+        return 1 if self in (PostProcessingKind.ARGMAX, PostProcessingKind.L2_NORM) else outputs
+
 
 class OutputPart(BaseModel):
     """One of the original's outputs: so many columns of the raw outputs.
@@ -153,7 +170,7 @@ class PostProcessing(BaseModel):
 
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
-        if z.ndim != 2 or (self.kind in _TWO_COLUMNS and z.shape[1] != 1):
+        if z.ndim != 2 or (self.kind.is_of_two_classes and z.shape[1] != 1):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
         if self.parts and sum(part.columns for part in self.parts) != z.shape[1]:
             raise DataError(f"the model's outputs have {sum(p.columns for p in self.parts)} columns, not {z.shape[1]}")
@@ -166,9 +183,6 @@ class PostProcessing(BaseModel):
 _BY_ELEMENT = tuple(PostProcessingKind(name) for name in ("none", "sigmoid", "exp", "softsign", "l2_norm", "unit"))
 _BY_ELEMENT += tuple(kind for kind in PostProcessingKind if kind.is_decision)
 """Kinds whose columns need not be classes."""
-
-
-_TWO_COLUMNS = (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:

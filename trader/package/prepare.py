@@ -40,6 +40,7 @@ from trader.model import (
     run_original,
 )
 from trader.model import manifest as manifests
+from trader.model.interface import plain
 from trader.package.errors import FidelityError
 from trader.package.fidelity import Comparison
 from trader.package.leakage import check_quota, check_smallest_test, proof_bits, safe_listing_quota, safe_quota
@@ -282,6 +283,8 @@ def _model_fields(lowered: LoweredModel, canonical: CanonicalModel, data: Planni
         "output": manifests.OutputSchema(
             count=canonical.graph.outputs, post_processing=lowered.post_processing, reach=data.output_reach
         ),
+        "interface": lowered.interface
+        or plain(lowered.columns, lowered.graph.features, lowered.post_processing, canonical.graph.outputs),
         "scale_bits": canonical.scale_bits,
     }
 

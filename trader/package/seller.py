@@ -23,9 +23,9 @@ from trader.model import (
     CanonicalModel,
     Graph,
     Manifest,
+    delivered_model_bytes,
     hidden_proofs,
     parse_manifest,
-    plain_model_bytes,
     read_architecture,
 )
 from trader.package.budget import ProofBudget
@@ -76,14 +76,7 @@ class SellerPackage:
     @property
     def plain_model(self) -> bytes:
         """The canonical model as an ordinary ONNX file, as the buyer will write it."""
-        manifest = self.manifest
-        return plain_model_bytes(
-            self.canonical,
-            manifest.output.post_processing,
-            manifest.input.exponents,
-            manifest.input.grid,
-            manifest.input.columns,
-        )
+        return delivered_model_bytes(self.canonical, self.manifest)
 
     def write(self, folder: Path, password: str) -> None:
         """Write both halves; secrets are readable by their owner alone.

@@ -11,7 +11,7 @@ from eth_utils.hexadecimal import encode_hex
 from trader.errors import TraderError
 from trader.exchange import EncryptionKey
 from trader.exchange.keyfile import read_public_key
-from trader.model import CanonicalModel, Manifest, parse_manifest, plain_model_bytes
+from trader.model import CanonicalModel, Manifest, delivered_model_bytes, parse_manifest
 from trader.package.checksums import CHECKSUMS, check_checksums
 from trader.package.errors import DamagedPackageError, PackageError
 from trader.package.integrity import REMEDY, check_parameters, check_public, check_roots, check_sums
@@ -104,14 +104,8 @@ class _Parts:
 
     def check_plain_model(self) -> None:
         """Check that the ONNX file that buyers get is that of the canonical parameters."""
-        manifest, path = self.manifest, self.folder / "secret" / PLAIN_MODEL
-        expected = plain_model_bytes(
-            self.canonical,
-            manifest.output.post_processing,
-            manifest.input.exponents,
-            manifest.input.grid,
-            manifest.input.columns,
-        )
+        path = self.folder / "secret" / PLAIN_MODEL
+        expected = delivered_model_bytes(self.canonical, self.manifest)
         try:
             actual = path.read_bytes()
         except OSError as error:

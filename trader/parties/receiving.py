@@ -13,7 +13,7 @@ from ledger import EntryKind, as_reason
 from trader.delivery import CiphertextError, DeliveryFaultError, ciphertext_tree, key_hash, verify_ciphertext
 from trader.errors import PartyFolderError
 from trader.exchange import EncryptionKey, Incoming, Kind, Purpose
-from trader.model import CanonicalModel, plain_model_bytes
+from trader.model import CanonicalModel, delivered_model_bytes
 from trader.parties.filenames import CIPHERTEXT, DELIVERED, ENCRYPTION_KEY
 from trader.parties.messages import delivery_bytes
 from trader.trade import Accepted, Confirmed, Proven, Revealed, Slashed
@@ -155,6 +155,4 @@ class Receiving:
         Raises:
             PartyFolderError: It was not delivered, or not checked.
         """
-        manifest = self._listing.verify().manifest
-        post, schema = manifest.output.post_processing, manifest.input
-        return plain_model_bytes(self.delivered_model(), post, schema.exponents, schema.grid, schema.columns)
+        return delivered_model_bytes(self.delivered_model(), self._listing.verify().manifest)

@@ -17,6 +17,7 @@ from trader.model.columns import Column
 from trader.model.errors import UnsafeModelError
 from trader.model.graph import Graph
 from trader.model.grid import Grid
+from trader.model.interface import Interface
 from trader.model.lowering.assembly import assemble
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.constants import fold_constants
@@ -27,6 +28,7 @@ from trader.model.lowering.operators import COLUMN_MOVES, HANDLERS, MOVES, READS
 from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
+from trader.model.lowering.tensors import interface_of
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
 __all__ = ["LinearParameters", "LoweredModel", "lower_model"]
@@ -46,6 +48,7 @@ class LoweredModel:
         origins: operator and name of the ONNX node behind each node of the graph, for messages.
         columns: of the original data, which the features stand for; empty where they are the features themselves.
         grid: the bins that an ensemble of trees reads in the place of numbers, once it has them (`fit_grid`).
+        interface: names, types and shapes of the file's inputs and outputs; None for a model that is from no file.
     """
 
     graph: Graph
@@ -56,6 +59,7 @@ class LoweredModel:
     origins: tuple[Origin, ...] = ()
     columns: tuple[Column, ...] = ()
     grid: Grid | None = None
+    interface: Interface | None = None
 
 
 def lower_model(model: onnx.ModelProto) -> LoweredModel:
@@ -107,7 +111,7 @@ def _lower(
                 )
         symbols.update(zip(node.output, results, strict=False))
     outputs = [as_features(symbols[output.name], encoding) for output in model.graph.output]
-    value, post_processing = post_processing_of(builder, [output.name for output in model.graph.output], outputs)
+    value, post_processing, kept = post_processing_of(builder, [output.name for output in model.graph.output], outputs)
     try:
         made = assemble(builder, value.reshaped((value.size,)), features)
     except TooLargeError as error:
@@ -124,6 +128,7 @@ def _lower(
         made.input_exponents,
         made.origins,
         () if trivial else encoding.columns,
+        interface=interface_of(model, read, kept, post_processing, made.graph.outputs),
     )
 
 

@@ -125,11 +125,7 @@ class Tail:
     @property
     def columns(self) -> int:
         """Number of columns of the result."""
-        if self.column is not None:
-            return 1
-        fixed = {PostProcessingKind.L2_NORM: 1}
-        fixed |= dict.fromkeys((PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE), 2)
-        return fixed.get(self.kind, self.value.size)
+        return 1 if self.column is not None else self.kind.width(self.value.size)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

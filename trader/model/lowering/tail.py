@@ -250,8 +250,10 @@ def class_labels(labels: list[int] | list[str] | list[bytes] | tuple[()]) -> tup
     return tuple(int(label) for label in labels)
 
 
-def post_processing_of(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing]:
-    """Return the one value that all outputs of a model come from, and what the buyer makes of it.
+def post_processing_of(
+    builder: GraphBuilder, names: list[str], outputs: list[Symbol]
+) -> tuple[View, PostProcessing, list[tuple[str, Symbol]]]:
+    """Return the one value that all outputs of a model come from, what the buyer makes of it, and each output by name.
 
     Several values that the same function is applied to become one, behind each other.
 
@@ -274,7 +276,7 @@ def post_processing_of(builder: GraphBuilder, names: list[str], outputs: list[Sy
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1 and (joined := _joined(builder, names, outputs)) is not None:
-        return joined
+        return *joined, list(zip(names, outputs, strict=True))
     if len(values) != 1:
         raise UnsafeModelError(
             f"the model's outputs stand for {len(values)} different values, to which different functions are applied; "
@@ -293,7 +295,7 @@ def post_processing_of(builder: GraphBuilder, names: list[str], outputs: list[Sy
     # Probabilities and scores tell more than classes.
     kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
     labels = next((tail.labels for tail in tails if tail.labels), ())
-    return value, PostProcessing(kind=kind, labels=labels)
+    return value, PostProcessing(kind=kind, labels=labels), list(zip(names, outputs, strict=True))
 
 
 def _joined(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing] | None:

@@ -16,13 +16,14 @@ AGREEMENT = {
     "relative_error_99": 0.001,
     "classes_kept": 0.999,
 }
+LABEL = {"first": 0, "columns": 2, "column": None, "named": False, "mapped": False}
 POINTS = ["0x" + "ab" * 64, "0x" + "cd" * 64]
 
 
 def example(**changes):
     digest = "0x" + "11" * 32
     document = {
-        "version": 1,
+        "version": 2,
         "seller": "0x" + "5e" * 20,
         "card": {"name": "Credit risk", "description": "Überblick ✓", "licence": "MIT", "author": ""},
         "input": {
@@ -38,6 +39,13 @@ def example(**changes):
             "count": 2,
             "post_processing": {"kind": "softmax", "labels": ["no", "yes"], "exponent": 0, "parts": []},
             "reach": 12.5,
+        },
+        "interface": {
+            "inputs": [{"name": "X", "type": "double", "shape": [0, 4], "read": True}],
+            "outputs": [
+                LABEL | {"name": "label", "type": "string", "shape": [0], "kind": "argmax", "named": True},
+                LABEL | {"name": "probabilities", "type": "float", "shape": [0, 2], "kind": "softmax", "mapped": True},
+            ],
         },
         "scale_bits": 13,
         "architecture_digest": digest,
@@ -128,7 +136,7 @@ def test_other_encodings_of_the_same_manifest_are_refused(rewrite):
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 1}, "version"),
         ({"surprise": 1}, "surprise"),
         ({"circuit__layout__surprise": 1}, "circuit.layout.surprise"),
         ({"seller": "0x" + "5E" * 20}, "seller"),
@@ -147,16 +155,21 @@ def test_other_encodings_of_the_same_manifest_are_refused(rewrite):
         ({"quota__buyer_samples": -1}, "buyer_samples"),
         ({"quota__buyer_samples": 1 << 32}, "buyer_samples"),
         ({"input__shape": [0]}, "input.shape"),
-        ({"input__shape": [1 << 20, 1 << 20], "input__exponents": [], "input__reach": []}, "input.shape contradicts"),
+        (
+            {"input__shape": [1 << 20, 1 << 20], "input__exponents": [], "input__reach": []},
+            "input.shape, interface.inputs contradicts",
+        ),
         ({"input__exponents": [1]}, "input.exponents contradicts"),
         ({"input__edges": [[0.5, 0.5], [], [], []]}, "edges of column 0"),
         ({"input__edges": [[0.1], [], [], []]}, "edges of column 0"),
         ({"input__edges": [[0.5]], "scale_bits": 0}, "input.edges contradicts"),
         ({"input__edges": [[0.5], [], [], []]}, "input.edges contradicts"),
-        ({"output__post_processing__labels": ["a", "b", "c"]}, "labels contradicts"),
+        ({"output__post_processing__labels": ["a", "b", "c"]}, "labels, interface.outputs contradicts"),
         ({"output__post_processing__labels": ["a", 1]}, "labels"),
         ({"output__post_processing__kind": "exec"}, "kind"),
-        ({"circuit__layout__outputs": 3}, "outputs contradicts"),
+        ({"interface__inputs": []}, "interface.inputs"),
+        ({"interface__outputs": []}, "interface.outputs"),
+        ({"circuit__layout__outputs": 3}, "layout.outputs contradicts"),
         ({"parameter_commitments": POINTS[:1]}, "contradicts"),
         ({"parameter_commitments": POINTS[::-1]}, "parameter_commitment contradicts"),
         ({"card__name": ""}, "card.name"),
