@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ def _exact_activation(node: Activation, x: NDArray[np.float64]) -> NDArray[np.fl
 
 Parameters = Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Weights [groups, a, b] and bias [groups, b] of a linear node's parameter, real units."""
+Array = TypeVar("Array", bound=Any)
 ActivationFunction = Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]]
 """Applies an activation to values, real units, element by element."""
 
@@ -58,6 +60,19 @@ def evaluate_node(
     match node:
         case Linear():
             return _linear(read[0], *parameters(node.parameter))
+        case Square() | Multiply() | Add() | Sum():
+            return evaluate_arithmetic(node, read)
+        case Rearrange():
+            return rearrange(read, node.indices)
+        case Activation():
+            return activation(node, read[0])
+        case Leaves():
+            return leaves(read[0], node)
+
+
+def evaluate_arithmetic(node: Square | Multiply | Add | Sum, read: list[Array]) -> Array:
+    """One node of arithmetic alone, of arrays or of what else has their operators: [n, size] each to [n, size]."""
+    match node:
         case Square():
             return read[0] ** 2
         case Multiply():
@@ -65,14 +80,7 @@ def evaluate_node(
         case Add():
             return read[0] + read[1]
         case Sum():
-            total: NDArray[np.float64] = read[0].reshape(len(read[0]), -1, node.terms).sum(axis=2)
-            return total
-        case Rearrange():
-            return rearrange(read, node.indices)
-        case Activation():
-            return activation(node, read[0])
-        case Leaves():
-            return leaves(read[0], node)
+            return read[0].reshape(len(read[0]), -1, node.terms).sum(2)
 
 
 def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:
