@@ -127,7 +127,7 @@ def laid_out(monkeypatch: pytest.MonkeyPatch, *, freivalds: bool) -> None:
 def forge_product(statement: Statement) -> Forgery:
     """The last product's result is taken for another one."""
     *_, mutation = (mutation for label, mutation in mutations(statement.circuit).items() if "MatMul" in label)
-    return statement.forge(mutation.false["reversed"])
+    return statement.forge(mutation.false["permuted"])
 
 
 @pytest.mark.slow
