@@ -197,9 +197,10 @@ def test_prepare_refuses_names_and_lets_who_insists(
     tmp_path: Path, modelseal: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSEAL_PASSWORD", "correct horse")
-    onnx.save(network("Tanh", 300.0), tmp_path / "m.onnx")  # a step, which no polynomial stands for
+    onnx.save(network("Tanh", 40.0), tmp_path / "m.onnx")  # a step, which no polynomial stands for
     np.save(tmp_path / "few.npy", samples_of()[:20])
     command = ["model", "prepare", tmp_path / "m.onnx", "--calibration", tmp_path / "few.npy", "--no-trial", "--json"]
+    command += ["--audit-samples", 1]  # a circuit of few rows
     refused = modelseal(*command, "--out", tmp_path / "refused")
     assert refused.code == 2
     assert "does most of it" in refused.err
