@@ -340,7 +340,7 @@ def test_no_value_of_a_rounded_circuit_can_be_replaced_by_one_that_is_not_a_roun
         {"logrows": 9, "num_inner_cols": 1},
         {"logrows": 8, "num_inner_cols": 4},
         {"logrows": 8, "num_inner_cols": 2, "decomp_base": 16, "decomp_legs": 9},
-        {"logrows": 10, "num_inner_cols": 3, "decomp_base": 512, "decomp_legs": 3},
+        {"logrows": 9, "num_inner_cols": 3, "decomp_base": 256, "decomp_legs": 3},
     ],
     ids=["one column", "four columns", "many limbs", "few limbs"],
 )
