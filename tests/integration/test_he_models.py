@@ -1,5 +1,7 @@
 """Encrypted tests against onnxruntime on the original files: models of many shapes, driven as `model prepare` does."""
 
+import itertools
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -148,6 +150,10 @@ MODELS = {
 }
 
 
+ONE_WAY = {"relu", "three hidden tanh layers"}
+"""Tested packed alone; batched, "two hidden relu layers" and "tanh" take the same polynomials."""
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     original = MODELS[name]()
@@ -158,7 +164,9 @@ def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     samples = random.normal(size=(SAMPLES, *original.shape)).clip(-3, 3)
     runtime = onnxruntime.InferenceSession(path)
     expected = runtime.run(None, {"x": samples.astype(np.float32)})[0].reshape(SAMPLES, -1)
-    for outputs, exact, plan in encrypted(path, calibration, samples):
+    tested = encrypted(path, calibration, samples)
+    for outputs, exact, plan in itertools.islice(tested, 1) if name in ONE_WAY else tested:
+        assert plan.packed or name not in ONE_WAY
         check_outputs(outputs, exact, expected, plan)
 
 
@@ -204,7 +212,8 @@ def encrypted(path, calibration, samples):
 def test_samples_far_from_zero_do_not_spoil_their_batch(tmp_path):
     """What the polynomial makes of x = 0, far outside its range, would be larger than the modulus."""
     original = Model(6)
-    original.add("Sub", original.tensor(np.full(6, 40, dtype=np.float32))).gemm(6, 5).add("Relu").gemm(5, 3)
+    original.add("Sub", original.tensor(np.full(6, 40, dtype=np.float32))).gemm(6, 5)
+    original.add("LeakyRelu", alpha=0.1).gemm(5, 3)
     path = tmp_path / "model.onnx"
     original.save(path)
     random = np.random.default_rng(1)
