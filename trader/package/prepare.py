@@ -194,7 +194,7 @@ def _assemble(
     # (6)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
-    circuit = _build_circuit(canonical, architecture, options, lowered.grid)
+    circuit = _build_circuit(canonical, architecture, options, lowered.grid, step)
     srs = options.srs(circuit.logrows)
     step("trying the audit circuit")
     options.inspect(circuit, srs)
@@ -257,14 +257,20 @@ def _measure_fidelity(
 
 
 def _build_circuit(
-    canonical: CanonicalModel, architecture: bytes, options: PrepareOptions, grid: Grid | None
+    canonical: CanonicalModel, architecture: bytes, options: PrepareOptions, grid: Grid | None, step: Step
 ) -> AuditCircuit:
+    def watch(seconds: float, expected: float) -> None:
+        expected = max(expected, 1.0)
+        most = f"of about {expected:.0f} s" if seconds <= expected else f"longer than the {expected:.0f} s expected"
+        step(f"making the audit circuit's keys: {seconds:.0f} s, {most}")
+
     return build_audit_circuit(
         onnx.load_from_string(architecture),
         audit_samples=options.audit_samples,
         scale_bits=canonical.scale_bits,
         srs=options.srs,
         activation_magnitude=ACTIVATION_MAGNITUDE if grid is None else grid.decision_magnitude,
+        on_progress=watch,
     )
 
 
