@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ def _exact_activation(node: Activation, x: NDArray[np.float64]) -> NDArray[np.fl
 
 Parameters = Callable[[int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Weights [groups, a, b] and bias [groups, b] of a linear node's parameter, real units."""
-Array = TypeVar("Array", bound=Any)
 ActivationFunction = Callable[[Activation, NDArray[np.float64]], NDArray[np.float64]]
 """Applies an activation to values, real units, element by element."""
 
@@ -61,7 +60,7 @@ def evaluate_node(
         case Linear():
             return _linear(read[0], *parameters(node.parameter))
         case Square() | Multiply() | Add() | Sum():
-            return evaluate_arithmetic(node, read)
+            return np.asarray(evaluate_arithmetic(node, read))
         case Rearrange():
             return rearrange(read, node.indices)
         case Activation():
@@ -70,7 +69,7 @@ def evaluate_node(
             return leaves(read[0], node)
 
 
-def evaluate_arithmetic(node: Square | Multiply | Add | Sum, read: list[Array]) -> Array:
+def evaluate_arithmetic(node: Square | Multiply | Add | Sum, read: list[Any]) -> Any:
     """One node of arithmetic alone, of arrays or of what else has their operators: [n, size] each to [n, size]."""
     match node:
         case Square():
