@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,8 +289,9 @@ def figures(data: bytes, export: Export, *, prove: bool) -> tuple[str, str, str,
     lowered = fit_grid(lowered, known, export.grid) if lowered.graph.has_trees else fit_units(lowered, known)
     canonical = canonicalise(lowered)
     planning = planning_data(canonical, lowered.input_exponents, known, lowered.grid)
-    plan: HePlan = plan_encryption(planning.problem(canonical))
-    calibration = Comparison(lowered, canonical, plan, known, run_original(file, known, lowered.columns))
+    calibration = Comparison(lowered, canonical, None, known, run_original(file, known, lowered.columns))
+    plan: HePlan = plan_encryption(planning.problem(canonical, keeps=calibration.keeps))
+    calibration = replace(calibration, plan=plan)
     calibration.check(calibration.measure())
     scale_bits, magnitude = canonical.scale_bits, planning.input_magnitude
     exponents = lowered.input_exponents

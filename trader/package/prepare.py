@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +186,10 @@ def _assemble(
     step("planning the encrypted test")
     samples = None if calibration is None else calibration.samples
     data = planning_data(canonical, lowered.input_exponents, samples, lowered.grid)
-    plan = plan_encryption(data.problem(canonical, options.policy))
+    comparison = _compare(lowered, canonical, calibration)
+    plan = plan_encryption(data.problem(canonical, options.policy, None if comparison is None else comparison.keeps))
     # (4)
-    fidelity = None if calibration is None else _measure_fidelity(lowered, canonical, plan, calibration, options)
+    fidelity = None if comparison is None else _measure_fidelity(replace(comparison, plan=plan), options)
     # (5)
     quota = _decide_quota(canonical, plan, options)
     # (6)
@@ -240,16 +241,15 @@ def _run_original(
         ) from error
 
 
-def _measure_fidelity(
-    lowered: LoweredModel,
-    canonical: CanonicalModel,
-    plan: HePlan,
-    calibration: CalibrationData,
-    options: PrepareOptions,
-) -> manifests.Fidelity | None:
-    if calibration.original is None:
+def _compare(
+    lowered: LoweredModel, canonical: CanonicalModel, calibration: CalibrationData | None
+) -> Comparison | None:
+    if calibration is None or calibration.original is None:
         return None
-    comparison = Comparison(lowered, canonical, plan, calibration.samples, calibration.original)
+    return Comparison(lowered, canonical, None, calibration.samples, calibration.original)
+
+
+def _measure_fidelity(comparison: Comparison, options: PrepareOptions) -> manifests.Fidelity:
     fidelity = comparison.measure()
     if not options.insist:
         comparison.check(fidelity)
