@@ -38,7 +38,7 @@ THROUGHPUT_SAMPLES = 8192
 PUBLISHED_NETWORK, PUBLISHED_SAMPLES, PUBLISHED_SECONDS = (484, 128, 10), 10_000, 0.70
 """CryptoLab's public entry to the FHE benchmark suite, on CPUs: evaluation alone, no flooding, cores not stated."""
 LARGEST_NS_PER_MAC = 1.2
-SAMPLE_COUNTS = (1, 10, 50, 100, 200, 500, 1000, 4000, 8000)
+SAMPLE_COUNTS, QUICK_COUNTS = (1, 10, 50, 100, 200, 500, 1000, 4000, 8000), (1, 50, 1000)
 TIMING_NOISE = 1.1
 """Medians of the same work differ by less."""
 
@@ -109,13 +109,13 @@ def tenseal_test(task: Task) -> Callable[[], list[float]]:
 
 def rows(quick: bool = False) -> Iterator[Row]:
     """Everything that `modelseal bench he` prints."""
-    network, runs = (QUICK_NETWORK, 2) if quick else (IMAGE_NETWORK, 5)
+    network, runs = (QUICK_NETWORK, 1) if quick else (IMAGE_NETWORK, 5)
     tenseal = measure_tenseal(Task.make(network, 1), 1 if quick else 3)
     yield _throughput(network, runs, tenseal)
     yield _latency(network, runs, tenseal)
     yield from _overheads(network, runs)
     yield _per_multiplication(QUICK_NETWORK if quick else PUBLISHED_NETWORK, runs)
-    yield _samples(network, 1 if quick else 3)
+    yield _samples(network, *((QUICK_COUNTS, 1) if quick else (SAMPLE_COUNTS, 3)))
     yield from _request_proof(network, runs)
     yield _memory(network)
     yield _error(IMAGE_NETWORK)
@@ -180,14 +180,14 @@ def _per_multiplication(network: tuple[int, ...], runs: int) -> Row:
     return Row("he.ns_per_mac", value, "ns", peer, peer_value, value / peer_value, bar, holds, runs, timing.spread)
 
 
-def _samples(network: tuple[int, ...], runs: int) -> Row:
+def _samples(network: tuple[int, ...], counts: tuple[int, ...], runs: int) -> Row:
     """Return the most that a test takes longer than one of more samples: 1 or less if no test does."""
-    timings = [measure(Task.make(network, samples).run, runs) for samples in SAMPLE_COUNTS]
+    timings = [measure(Task.make(network, samples).run, runs) for samples in counts]
     pairs = list(itertools.combinations(range(len(timings)), 2))
     few, many = max(pairs, key=lambda pair: timings[pair[0]].median / timings[pair[1]].median)
     value, peer_value = timings[few].median, timings[many].median
     bar, holds = at_most(value / peer_value, TIMING_NOISE)
-    peer = f"a test of {SAMPLE_COUNTS[many]} samples, where {SAMPLE_COUNTS[few]} take longest against more"
+    peer = f"a test of {counts[many]} samples, where {counts[few]} take longest against more"
     return Row("he.samples", value, "s", peer, peer_value, value / peer_value, bar, holds, runs, timings[few].spread)
 
 

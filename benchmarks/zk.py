@@ -10,7 +10,7 @@
   they give.
 - `zk.bind`, `zk.verify_binding`, `zk.check_delivery`: see `binding`; 10⁶ parameters.
 
-A quick run takes a 196-32-10 network and 10⁴ parameters. Keys and reference strings stay in the user's cache, some
+A quick run takes a 49-16-10 network and 10⁴ parameters. Keys and reference strings stay in the user's cache, some
 gigabytes of them after a full run; the first run makes them and takes longer.
 """
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from benchmarks.binding import measure_binding
 from benchmarks.ezkl_defaults import PeerCost, measure_defaults
 from benchmarks.gas import MODEL_SIZES
-from benchmarks.he import IMAGE_NETWORK, QUICK_NETWORK
+from benchmarks.he import IMAGE_NETWORK
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most
 from benchmarks.statement import CONTEXT, Statement
 from trader.model import evaluate_exact
@@ -35,6 +35,7 @@ from zk.circuits.key_files import keys_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+QUICK_NETWORK = (49, 16, 10)
 AUDIT_SAMPLES = 16
 SAMPLES = (1, 4, 16, 64, 256)
 WIDTHS = (16, 64, 256)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ Made by `python scripts/export_table.py --write` on two cores, from models train
 (incomes, ages, balances, delays, a category and a flag), whose columns are in units of their own. *Error* is what 99 %
 of {rows} fresh samples stay within in the encrypted test, by the outputs' range, against the exported file run by
 onnxruntime; *classes* is the share of samples whose class is the same. *Encrypted* is the whole test of these samples:
-keys, encryption, evaluation, decryption. *Proof* is one of {audit} samples; empty where it was not asked for.
+keys, encryption, evaluation, decryption, while the machine had other work, too; an idle one takes less. *Proof* is one
+of {audit} samples: "≈" is the forecast for two idle cores, by the circuit's size, within a factor of two.
 
 | model | exporter | prepared | error | classes | encrypted | proof |
 |---|---|---|---|---|---|---|
@@ -288,8 +289,9 @@ def figures(data: bytes, export: Export, *, prove: bool) -> tuple[str, str, str,
     lowered = fit_grid(lowered, known, export.grid) if lowered.graph.has_trees else fit_units(lowered, known)
     canonical = canonicalise(lowered)
     planning = planning_data(canonical, lowered.input_exponents, known, lowered.grid)
-    plan: HePlan = plan_encryption(planning.problem(canonical))
-    calibration = Comparison(lowered, canonical, plan, known, run_original(file, known, lowered.columns))
+    calibration = Comparison(lowered, canonical, None, known, run_original(file, known, lowered.columns))
+    plan: HePlan = plan_encryption(planning.problem(canonical, keeps=calibration.keeps))
+    calibration = replace(calibration, plan=plan)
     calibration.check(calibration.measure())
     scale_bits, magnitude = canonical.scale_bits, planning.input_magnitude
     exponents = lowered.input_exponents
@@ -300,7 +302,7 @@ def figures(data: bytes, export: Export, *, prove: bool) -> tuple[str, str, str,
     agreement = comparison.agreement(trial.outputs)
     said = "yes" if is_faithful(agreement) else "**yes, but fresh samples lose**"
     kept = "" if agreement.classes_kept is None else f"{agreement.classes_kept:.1%}"
-    proof = f"{proof_seconds(canonical, inputs, lowered.grid):.0f} s" if prove else ""
+    proof = f"{proof_seconds(canonical, inputs, lowered.grid):.0f} s" if prove else forecast(canonical, lowered.grid)
     return said, f"{agreement.relative_error_99:.2g}", kept, f"{sum(trial.seconds.values()):.1f} s", proof
 
 
@@ -328,6 +330,27 @@ def proof_seconds(canonical: Any, inputs: NDArray[np.int64], grid: Grid | None) 
     begin = time.perf_counter()
     prove_and_verify(circuit, srs, canonical, inputs[:AUDIT_SAMPLES])
     return time.perf_counter() - begin
+
+
+def forecast(canonical: Any, grid: Grid | None) -> str:
+    """Return what a proof takes on two idle cores by the size of its circuit, which is planned and not built."""
+    import onnx
+
+    from trader.model import architecture_bytes
+    from zk.circuits.architecture import read_shapes
+    from zk.circuits.planner import count_cells, plan_circuit
+    from zk.proofs.cost import PROVER_CORE_SECONDS_PER_CELL
+
+    architecture = onnx.load_from_string(architecture_bytes(canonical.graph))
+    _, settings = plan_circuit(
+        architecture,
+        read_shapes(architecture),
+        audit_samples=AUDIT_SAMPLES,
+        scale_bits=canonical.scale_bits,
+        activation_magnitude=ACTIVATION_MAGNITUDE if grid is None else grid.decision_magnitude,
+    )
+    cells = count_cells(settings, settings.run_arguments.logrows)
+    return f"≈ {max(PROVER_CORE_SECONDS_PER_CELL * cells / 2, 0.1):.1f} s"
 
 
 def first_sentence(error: Exception) -> str:

@@ -35,6 +35,15 @@ def share_cores() -> None:
 share_cores()  # before a test imports what reads them
 
 
+LONGEST = ("tests/integration/test_killed_processes.py", "tests/unit/benchmarks/test_quick.py")
+"""Single tests here take a minute. Among the last ones they would run alone, with the other workers idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # stable: the others stay where they are
+
+
 @pytest.fixture(scope="session")
 def trained_model() -> DemoModel:
     from trader.demo.training import train_demo_model

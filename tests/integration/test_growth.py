@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LOGROWS = 13
-SMALL = 40_000
+LOGROWS = 12
+SMALL = 20_000
 SELLER = bytes(20)
 FACTOR = 4
 SLACK = 1.6

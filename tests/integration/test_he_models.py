@@ -1,5 +1,7 @@
 """Encrypted tests against onnxruntime on the original files: models of many shapes, driven as `model prepare` does."""
 
+import itertools
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -133,7 +135,6 @@ MODELS = {
     "residual convolution": residual_convolution,
     "squares after convolutions": lambda: lenet(Model.square),
     "relu": lambda: dense("Relu"),
-    "relu opset 13": lambda: dense("Relu", opset=13),
     "leaky relu": lambda: dense("LeakyRelu", alpha=0.1),
     "sigmoid": lambda: dense("Sigmoid"),
     "tanh": lambda: dense("Tanh", opset=11),
@@ -149,6 +150,10 @@ MODELS = {
 }
 
 
+ONE_WAY = {"relu", "three hidden tanh layers"}
+"""Tested packed alone; batched, "two hidden relu layers" and "tanh" take the same polynomials."""
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     original = MODELS[name]()
@@ -159,8 +164,23 @@ def test_encrypted_outputs_agree_with_onnxruntime(name, tmp_path):
     samples = random.normal(size=(SAMPLES, *original.shape)).clip(-3, 3)
     runtime = onnxruntime.InferenceSession(path)
     expected = runtime.run(None, {"x": samples.astype(np.float32)})[0].reshape(SAMPLES, -1)
-    for outputs, exact, plan in encrypted(path, calibration, samples):
+    tested = encrypted(path, calibration, samples)
+    for outputs, exact, plan in itertools.islice(tested, 1) if name in ONE_WAY else tested:
+        assert plan.packed or name not in ONE_WAY
         check_outputs(outputs, exact, expected, plan)
+
+
+def test_an_older_operator_set_gives_the_same_model(tmp_path):
+    """And with it the same encrypted test: no need to run it twice."""
+    models = []
+    for opset in (13, 17):
+        dense("Relu", opset=opset).save(tmp_path / f"{opset}.onnx")
+        models.append(canonicalise(read_model(tmp_path / f"{opset}.onnx")))
+    assert models[0].graph == models[1].graph
+    for layer in range(2):
+        left, right = ((model.weights(layer), model.bias(layer)) for model in models)
+        np.testing.assert_array_equal(left[0], right[0])
+        np.testing.assert_array_equal(left[1], right[1])
 
 
 def check_outputs(outputs, exact, expected, plan):
@@ -192,7 +212,8 @@ def encrypted(path, calibration, samples):
 def test_samples_far_from_zero_do_not_spoil_their_batch(tmp_path):
     """What the polynomial makes of x = 0, far outside its range, would be larger than the modulus."""
     original = Model(6)
-    original.add("Sub", original.tensor(np.full(6, 40, dtype=np.float32))).gemm(6, 5).add("Relu").gemm(5, 3)
+    original.add("Sub", original.tensor(np.full(6, 40, dtype=np.float32))).gemm(6, 5)
+    original.add("LeakyRelu", alpha=0.1).gemm(5, 3)
     path = tmp_path / "model.onnx"
     original.save(path)
     random = np.random.default_rng(1)

@@ -10,7 +10,7 @@ import pytest
 from eth_account import Account
 
 from contracts import offer_digest
-from tests.simulators.trading import ETHER, FEE, OFFER, PRICE, Trading
+from tests.simulators.trading import AUDIT_SAMPLES, ETHER, FEE, OFFER, PRICE, Trading
 from trader.parties.actor import WAITING
 from trader.parties.filenames import REFUSED
 from trader.trade import Role, State
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from trader.chain import Chain
 
-K = 8
+LEFT = 600 - 2 * (256 + AUDIT_SAMPLES) - (16 + AUDIT_SAMPLES)
+"""Of the listing's answers, when two large tests and one small one are answered."""
 
 
 def remarks(trading: Trading, role: Role) -> list[str]:
@@ -43,24 +44,24 @@ def answered_session(trading: Trading, account: LocalAccount, samples: int) -> i
 
 @pytest.mark.slow
 def test_a_session_waits_for_answers_that_come_back(chain: Chain, trade_on: Callable[..., Trading]) -> None:
-    """The audit of a trade that ends before it is proven is given back: 600 answers, 264 + 264 + 16 are taken."""
+    """The audit of a trade that ends before it is proven is given back."""
     trading = trade_on(chain)
     taken = [answered_session(trading, Account.create(), 256) for _ in range(2)]
     chain.advance_time(600)
     trading.model = replace(trading.model, test_samples=trading.model.test_samples[:64])
     trading.buyer.labels = trading.model.test_labels[:64]
     trade_id = trading.open()
-    answered_session(trading, Account.create(), 8)
+    answered_session(trading, Account.create(), 16)
     for _ in range(3):
         assert not trading.seller.step(trade_id)
     (said,) = remarks(trading, Role.SELLER)
-    assert "takes 72 answers of the quota, 56 are left" in said
+    assert f"takes {64 + AUDIT_SAMPLES} answers of the quota, {LEFT} are left" in said
     assert not trading.seller.vault(trade_id).has(REFUSED)
 
     chain.advance_time(trading.market.trade(taken[1]).position.deadline_seconds - chain.time().newest)
     for other in taken:
         trading.market.expire(trading.buyer.account, other)
-    assert trading.market.answers_left(trading.listing_id, trading.buyer.address) == 56 + 2 * K
+    assert trading.market.answers_left(trading.listing_id, trading.buyer.address) == LEFT + 2 * AUDIT_SAMPLES
     assert trading.seller.step(trade_id)
     assert trading.market.trade(trade_id).position.state is State.ANSWERED
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tests.simulators.trading import AUDIT_SAMPLES
 from trader.chain.accounts import create_account, read_address
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
@@ -76,7 +77,8 @@ class Companies:
         np.savetxt(self.folder / "labels.csv", self.model.test_labels, fmt="%d")
         options = PrepareOptions(
             card=ModelCard(name="tumours"),
-            buyer_quota_samples=264,
+            audit_samples=AUDIT_SAMPLES,
+            buyer_quota_samples=256 + AUDIT_SAMPLES,
             seller=self.new_account("seller"),
             insist=True,
             endpoint=self.exchange,

@@ -127,7 +127,7 @@ def _train(
     for step in range(steps):
         rows = torch.randint(len(inputs), (min(BATCH_ROWS, len(inputs)),))
         outputs = network(inputs[rows])
-        loss = (((outputs - targets[rows]) / spread) ** 2).mean()
+        loss = _distance((outputs - targets[rows]) / spread)
         if known is not None:
             loss = loss + LABEL_WEIGHT * _label_loss(outputs, known[rows], float(2.0**lowered.post_processing.exponent))
         optimiser.zero_grad()
@@ -138,6 +138,16 @@ def _train(
         progress(step + 1, steps)
     torch.set_num_threads(threads)
     return trained_parameters(network, lowered)
+
+
+def _distance(errors: Any) -> Any:
+    """Return the mean square and, as large, the root of the mean fourth power.
+
+    By squares alone, training gives up the few samples far from the middle, where a square leaves a ReLU, for a little
+    less error of all others: the 99th percentile, by which an adapted model is judged, grew beyond the untrained one's.
+    """
+    squares = errors**2
+    return squares.mean() + (squares**2).mean().sqrt()
 
 
 def _label_loss(outputs: Any, classes: Any, unit: float) -> Any:

@@ -22,6 +22,7 @@ from trader.model import (
     Square,
     Sum,
     activate,
+    evaluate_arithmetic,
 )
 
 if TYPE_CHECKING:
@@ -129,25 +130,19 @@ def make_network(lowered: LoweredModel, squares: Mapping[str, Squares]) -> Any:
                     made = torch.einsum("npga,gab->npgb", rows, weights) + bias
                     values[node.name] = made.reshape(len(x), -1)
                 else:
-                    values[node.name] = _exact(node, read)
+                    values[node.name] = _apply(node, read)
             return values[lowered.graph.output]
 
     return Network()
 
 
-def _exact(node: Node, read: list[Any]) -> Any:
+def _apply(node: Node, read: list[Any]) -> Any:
     """Return what a node without parameters computes, on tensors [n, size]."""
-    torch = import_torch()
     match node:
-        case Square():
-            return read[0] ** 2
-        case Multiply():
-            return read[0] * read[1]
-        case Add():
-            return read[0] + read[1]
-        case Sum():
-            return read[0].reshape(len(read[0]), -1, node.terms).sum(dim=2)
+        case Square() | Multiply() | Add() | Sum():
+            return evaluate_arithmetic(node, read)
         case Rearrange():
+            torch = import_torch()
             zero = torch.zeros((len(read[0]), 1), dtype=read[0].dtype)
             together = torch.cat([*read, zero], dim=1)
             return together[:, torch.tensor(np.where(node.indices == ZERO, together.shape[1] - 1, node.indices))]

@@ -8,7 +8,7 @@ file). `manifest` is what a listing promises.
 from pathlib import Path
 
 from trader.model.architecture import architecture_bytes, parse_architecture, read_architecture
-from trader.model.bounds import evaluate_graph, evaluate_values, interval_bounds, measured_bounds
+from trader.model.bounds import evaluate_arithmetic, evaluate_graph, evaluate_values, interval_bounds, measured_bounds
 from trader.model.canonical import (
     DEFAULT_PROOFS,
     DEFAULT_SCALE_BITS,
@@ -82,6 +82,7 @@ __all__ = [
     "architecture_bytes",
     "canonicalise",
     "delivered_model_bytes",
+    "evaluate_arithmetic",
     "evaluate_exact",
     "evaluate_graph",
     "evaluate_values",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,19 @@ def evaluate_node(
     match node:
         case Linear():
             return _linear(read[0], *parameters(node.parameter))
+        case Square() | Multiply() | Add() | Sum():
+            return np.asarray(evaluate_arithmetic(node, read))
+        case Rearrange():
+            return rearrange(read, node.indices)
+        case Activation():
+            return activation(node, read[0])
+        case Leaves():
+            return leaves(read[0], node)
+
+
+def evaluate_arithmetic(node: Square | Multiply | Add | Sum, read: list[Any]) -> Any:
+    """One node of arithmetic alone, of arrays or of what else has their operators: [n, size] each to [n, size]."""
+    match node:
         case Square():
             return read[0] ** 2
         case Multiply():
@@ -65,14 +79,7 @@ def evaluate_node(
         case Add():
             return read[0] + read[1]
         case Sum():
-            total: NDArray[np.float64] = read[0].reshape(len(read[0]), -1, node.terms).sum(axis=2)
-            return total
-        case Rearrange():
-            return rearrange(read, node.indices)
-        case Activation():
-            return activation(node, read[0])
-        case Leaves():
-            return leaves(read[0], node)
+            return read[0].reshape(len(read[0]), -1, node.terms).sum(2)
 
 
 def measured_bounds(model: CanonicalModel, inputs: NDArray[np.int64], margin: float = 2.0) -> dict[str, float]:

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 LARGEST_RELATIVE_ERROR = 0.01
 """99 % of the outputs may be off by this part of the outputs' range at most."""
 LEAST_CLASSES_KEPT = 0.995
+NOISE_RESERVE = 0.0005
+"""What polynomials leave of it to noise, which figures without encryption don't have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,14 @@ class Comparison:
     Attributes:
         lowered: The model in float64, units fitted; what blame is found with.
         canonical: Its integers.
-        plan: Its encryption plan.
+        plan: Its encryption plan; None before there is one.
         samples: float64 [n, F].
         original: What the ONNX file gave, [n, …] each (`trader.model.run_original`).
     """
 
     lowered: LoweredModel
     canonical: CanonicalModel
-    plan: HePlan
+    plan: HePlan | None
     samples: NDArray[np.float64]
     original: tuple[NDArray[Any], ...]
 
@@ -70,10 +72,18 @@ class Comparison:
         inputs = quantise_inputs(self.samples, graph, scale_bits, self.lowered.input_exponents, grid=self.lowered.grid)
         output = self.canonical.graph.output
         delivered = evaluate_values(self.canonical, inputs)[output]
-        polynomials = self.plan.polynomials
+        polynomials = self._polynomials
         with np.errstate(over="ignore", invalid="ignore"):
             tested = evaluate_values(self.canonical, inputs, _polynomial_function(polynomials))[output]
         return Fidelity(rows=len(self.samples), delivered=self.agreement(delivered), tested=self.agreement(tested))
+
+    @property
+    def _polynomials(self) -> Mapping[str, _Function]:
+        return self.plan.polynomials if self.plan is not None else {}
+
+    def keeps(self, raw: NDArray[np.float64]) -> bool:
+        """Return whether raw outputs [n, O] of an encrypted test, but for its noise, are near enough to the file's."""
+        return self.agreement(raw).is_within(LARGEST_RELATIVE_ERROR - NOISE_RESERVE, LEAST_CLASSES_KEPT)
 
     def check(self, fidelity: Fidelity) -> None:
         """Refuse a package that gives other answers than the model that was handed in.
@@ -198,8 +208,8 @@ class Comparison:
                 ),
             )
         for node in graph.nodes:
-            if isinstance(node, Activation) and node.name in self.plan.polynomials:
-                only = {node.name: self.plan.polynomials[node.name]}
+            if isinstance(node, Activation) and node.name in self._polynomials:
+                only = {node.name: self._polynomials[node.name]}
                 values = evaluate_graph(graph, exact, parameters, _polynomial_function(only))
                 yield (
                     values[graph.output],

@@ -21,6 +21,8 @@ from trader.model import (
 from trader.model.sampling import reach, reaches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 DEFAULT_INPUT_MAGNITUDE = 8.0
@@ -54,12 +56,22 @@ class PlanningData:
     output_reach: float | None = None
     edges: tuple[int, ...] = ()
 
-    def problem(self, canonical: CanonicalModel, policy: SecurityPolicy = ANY_POLICY) -> PlanningProblem:
-        """Return what is asked of a plan for the model."""
+    def problem(
+        self,
+        canonical: CanonicalModel,
+        policy: SecurityPolicy = ANY_POLICY,
+        keeps: Callable[[NDArray[np.float64]], bool] | None = None,
+    ) -> PlanningProblem:
+        """Return what is asked of a plan for the model; `keeps` is the problem's."""
         magnitude = self.input_magnitude
         if not self.edges:
             return PlanningProblem(
-                canonical, self.bounds, input_magnitude=magnitude, calibration=self.calibration, policy=policy
+                canonical,
+                self.bounds,
+                input_magnitude=magnitude,
+                calibration=self.calibration,
+                policy=policy,
+                keeps=keeps,
             )
         return PlanningProblem(
             thermometer_model(canonical, self.edges),

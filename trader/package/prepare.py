@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,15 +187,16 @@ def _assemble(
     step("planning the encrypted test")
     samples = None if calibration is None else calibration.samples
     data = planning_data(canonical, lowered.input_exponents, samples, lowered.grid)
-    plan = plan_encryption(data.problem(canonical, options.policy))
+    comparison = _compare(lowered, canonical, calibration)
+    plan = plan_encryption(data.problem(canonical, options.policy, None if comparison is None else comparison.keeps))
     # (4)
-    fidelity = None if calibration is None else _measure_fidelity(lowered, canonical, plan, calibration, options)
+    fidelity = None if comparison is None else _measure_fidelity(replace(comparison, plan=plan), options)
     # (5)
     quota = _decide_quota(canonical, plan, options)
     # (6)
     step("building the audit circuit")
     architecture = architecture_bytes(canonical.graph)
-    circuit = _build_circuit(canonical, architecture, options, lowered.grid)
+    circuit = _build_circuit(canonical, architecture, options, lowered.grid, step)
     srs = options.srs(circuit.logrows)
     step("trying the audit circuit")
     options.inspect(circuit, srs)
@@ -241,16 +242,15 @@ def _run_original(
         ) from error
 
 
-def _measure_fidelity(
-    lowered: LoweredModel,
-    canonical: CanonicalModel,
-    plan: HePlan,
-    calibration: CalibrationData,
-    options: PrepareOptions,
-) -> manifests.Fidelity | None:
-    if calibration.original is None:
+def _compare(
+    lowered: LoweredModel, canonical: CanonicalModel, calibration: CalibrationData | None
+) -> Comparison | None:
+    if calibration is None or calibration.original is None:
         return None
-    comparison = Comparison(lowered, canonical, plan, calibration.samples, calibration.original)
+    return Comparison(lowered, canonical, None, calibration.samples, calibration.original)
+
+
+def _measure_fidelity(comparison: Comparison, options: PrepareOptions) -> manifests.Fidelity:
     fidelity = comparison.measure()
     if not options.insist:
         comparison.check(fidelity)
@@ -258,14 +258,20 @@ def _measure_fidelity(
 
 
 def _build_circuit(
-    canonical: CanonicalModel, architecture: bytes, options: PrepareOptions, grid: Grid | None
+    canonical: CanonicalModel, architecture: bytes, options: PrepareOptions, grid: Grid | None, step: Step
 ) -> AuditCircuit:
+    def watch(seconds: float, expected: float) -> None:
+        expected = max(expected, 1.0)
+        most = f"of about {expected:.0f} s" if seconds <= expected else f"longer than the {expected:.0f} s expected"
+        step(f"making the audit circuit's keys: {seconds:.0f} s, {most}")
+
     return build_audit_circuit(
         onnx.load_from_string(architecture),
         audit_samples=options.audit_samples,
         scale_bits=canonical.scale_bits,
         srs=options.srs,
         activation_magnitude=ACTIVATION_MAGNITUDE if grid is None else grid.decision_magnitude,
+        on_progress=watch,
     )
 
 

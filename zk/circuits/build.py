@@ -7,6 +7,8 @@ digest.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zk.circuits.architecture import read_shapes
@@ -14,7 +16,7 @@ from zk.circuits.audit import AuditCircuit
 from zk.circuits.key_files import obtain_keys
 from zk.circuits.keys import proof_bytes, read_vka, verify_linked_columns, verify_srs_points, vka_digest
 from zk.circuits.limits import verify_chain_limits, verify_settings_limits
-from zk.circuits.planner import audit_architecture, plan_circuit, verify_bounds, verify_scale
+from zk.circuits.planner import audit_architecture, count_cells, plan_circuit, verify_bounds, verify_scale
 from zk.circuits.settings import CircuitSettings, read_settings, regenerate
 from zk.errors import SrsError, UnsupportedArchitectureError
 
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
 
     from zk.circuits.architecture import ArchitectureShapes
     from zk.circuits.audit_graph import AuditGraph
+    from zk.ezkl.worker import OnProgress
     from zk.setup.srs import Srs, SrsProvider
+
+
+KEY_CORE_SECONDS_PER_CELL = 3e-5
+"""Measured from 2^11 to 2^12 rows, over rows times columns; a machine that has other work takes longer."""
+
+OnKeyProgress = Callable[[float, float], None]
+"""Called with the seconds so far, and those that all keys are expected to take."""
 
 
 def build_audit_circuit(
@@ -33,6 +43,7 @@ def build_audit_circuit(
     scale_bits: int,
     srs: SrsProvider,
     activation_magnitude: float = 8.0,
+    on_progress: OnKeyProgress | None = None,
 ) -> AuditCircuit:
     """Derive the audit circuit of an architecture, with the cheapest settings that prove it.
 
@@ -44,6 +55,7 @@ def build_audit_circuit(
         activation_magnitude: Largest magnitude (real units) of the values that meet a function which is looked up
             (sigmoid, tanh, …), or of y in decisions y >= 0 (`zk.circuits.decisions`): larger ones can't be proven,
             and the table's size is proportional to it.
+        on_progress: Watches the keys being made, unless they are kept from an earlier time.
 
     Raises:
         UnsupportedArchitectureError: The graph breaks the convention, has no circuit, or one that this machine can't
@@ -60,7 +72,10 @@ def build_audit_circuit(
         scale_bits=scale_bits,
         activation_magnitude=activation_magnitude,
     )
-    return _finish(graph, settings, shapes, scale_bits, srs(settings.run_arguments.logrows), digest=None)
+    logrows = settings.run_arguments.logrows
+    expected = KEY_CORE_SECONDS_PER_CELL * count_cells(settings, logrows) / (os.cpu_count() or 1)
+    watch = None if on_progress is None else lambda seconds: on_progress(seconds, expected)
+    return _finish(graph, settings, shapes, scale_bits, srs(logrows), digest=None, watch=watch)
 
 
 def rebuild_audit_circuit(
@@ -114,9 +129,10 @@ def _finish(
     srs: Srs,
     *,
     digest: bytes | None,
+    watch: OnProgress | None = None,
 ) -> AuditCircuit:
     """Make the keys, check them, and gather what is public about the circuit."""
-    files = obtain_keys(graph.onnx, settings.canonical, srs, digest)
+    files = obtain_keys(graph.onnx, settings.canonical, srs, digest, watch)
     vka = read_vka(files.vka.read_bytes())
     tensor_0, *lengths = settings.tensor_lengths
     samples, *_ = settings.output_shapes[0]

@@ -14,7 +14,7 @@ from eth_utils.crypto import keccak
 
 from zk.circuits.keys import read_vka, vka_digest
 from zk.errors import CircuitMismatchError, SrsError
-from zk.ezkl.worker import run_job
+from zk.ezkl.worker import OnProgress, run_job
 from zk.storage import cache_folder, scratch_folder
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def keys_of(circuit: AuditCircuit, srs: Srs) -> KeyFiles:
     return obtain_keys(circuit.onnx, circuit.settings, srs, circuit.digest)
 
 
-def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None = None) -> KeyFiles:
+def obtain_keys(
+    circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None = None, on_progress: OnProgress | None = None
+) -> KeyFiles:
     """Keys of a circuit, from the cache or made now.
 
     Args:
@@ -86,6 +88,7 @@ def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None 
         settings: Canonical settings.
         srs: An SRS of the settings' size.
         digest: The digest that is wanted; for a new listing any will do.
+        on_progress: Called with the seconds that making them has taken so far; an exception raised in it cancels.
 
     Raises:
         CircuitMismatchError: No build in `MAX_BUILDS` fresh processes gave the digest.
@@ -100,7 +103,7 @@ def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None 
     seen: set[str] = set()
     for _ in range(MAX_BUILDS):
         with scratch_folder(root / wanted) as scratch:
-            made = _make_keys(KeyFiles(scratch), circuit, settings, srs)
+            made = _make_keys(KeyFiles(scratch), circuit, settings, srs, on_progress)
             seen.add(made)
             if digest is None or made == wanted:
                 return _keep(scratch, root / made)
@@ -110,7 +113,7 @@ def obtain_keys(circuit: bytes, settings: bytes, srs: Srs, digest: bytes | None 
     )
 
 
-def _make_keys(files: KeyFiles, circuit: bytes, settings: bytes, srs: Srs) -> str:
+def _make_keys(files: KeyFiles, circuit: bytes, settings: bytes, srs: Srs, on_progress: OnProgress | None) -> str:
     """Make keys in a fresh process; returns their digest in hex."""
     files.circuit.write_bytes(circuit)
     files.settings.write_bytes(settings)
@@ -123,7 +126,7 @@ def _make_keys(files: KeyFiles, circuit: bytes, settings: bytes, srs: Srs) -> st
         "pk": files.proving_key,
         "vka": files.vka,
     }
-    run_job("make_keys", job)
+    run_job("make_keys", job, on_progress=on_progress)
     return vka_digest(read_vka(files.vka.read_bytes())).hex()
 
 

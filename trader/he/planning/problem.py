@@ -1,7 +1,7 @@
 """What is asked of an encryption plan, and one way to answer it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
@@ -43,6 +43,9 @@ class PlanningProblem:
             `trader.he.planning.search.STATISTICAL_BITS`, where the ring has room.
         policy: Security that the seller itself asks for.
         edges: Of an ensemble of trees, by column; `model` and everything else is then about its form over bits.
+        keeps: Whether raw outputs [n, O] for the calibration data, real units, as polynomials in the place of
+            activations give them, still say what they are to say (`trader.package.fidelity`): a class or a
+            probability may be lost where a raw output hardly moves. None if any that hardly moves will do.
 
     Raises:
         PlanError: A bound is not finite.
@@ -57,6 +60,7 @@ class PlanningProblem:
     statistical_bits: int = LEAST_STATISTICAL_BITS
     policy: SecurityPolicy = DEFAULT_POLICY
     edges: tuple[int, ...] = ()
+    keeps: Callable[[NDArray[np.float64]], bool] | None = None
 
     def __post_init__(self) -> None:
         """Refuse bounds for which there is no plan."""

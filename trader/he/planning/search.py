@@ -15,8 +15,11 @@ To the plan for one sample per slot are then added, where they pay, one for few 
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trader.he.errors import PlanError, SecurityError
 from trader.he.layouts.packing import SWITCHINGS_PER_LARGE_KEY, Packing, affine_maps, map_layouts, needed_rotations
@@ -26,7 +29,14 @@ from trader.he.planning.policy import check_flooding
 from trader.he.planning.problem import Approximation, PlanningProblem, Way
 from trader.he.planning.scales import Scales, choose_scales
 from trader.he.planning.writing import missing_bits, write_plan
-from trader.he.program.activations import DEGREES, approximation_error, fit_activations, relative_error_99
+from trader.he.program.activations import (
+    DEGREES,
+    Polynomial,
+    approximation_error,
+    fit_activations,
+    moved_outputs,
+    relative_error_99,
+)
 from trader.he.program.steps import Affine, Refresh, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS, digit_places
 from trader.model.graph import Graph
@@ -140,11 +150,18 @@ def _approximations(problem: PlanningProblem) -> Iterator[Approximation]:
     for degree in DEGREES:
         polynomials = fit_activations(model, calibration, degree)
         found = Approximation(degree, polynomials, approximation_error(model, polynomials, calibration))
-        if relative_error_99(model, polynomials, calibration) <= APPROXIMATION_BUDGET:
+        if _is_close(problem, polynomials, calibration):
             yield found
         elif math.isfinite(found.error):
             rest.append(found)
     yield from sorted(rest, key=lambda way: way.error)
+
+
+def _is_close(problem: PlanningProblem, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]) -> bool:
+    """Return whether polynomials move raw outputs little, and what the problem makes of them too."""
+    if relative_error_99(problem.model, polynomials, calibration) > APPROXIMATION_BUDGET:
+        return False
+    return problem.keeps is None or problem.keeps(moved_outputs(problem.model, polynomials, calibration))
 
 
 def _candidate(way: Way, degree: int) -> Candidate:

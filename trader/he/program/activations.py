@@ -103,7 +103,12 @@ def _outputs(
     model: CanonicalModel, polynomials: Mapping[str, Polynomial], calibration: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return outputs [n, O] with exact activations, and with polynomials."""
-    output = model.graph.output
+    return evaluate_values(model, calibration)[model.graph.output], moved_outputs(model, polynomials, calibration)
+
+
+def moved_outputs(
+    model: CanonicalModel, polynomials: Mapping[str, Polynomial], inputs: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return outputs [n, O] with polynomials in the place of activations, real units."""
     with np.errstate(over="ignore", invalid="ignore"):
-        moved = evaluate_values(model, calibration, lambda node, x: polynomials[node.name](x))[output]
-    return evaluate_values(model, calibration)[output], moved
+        return evaluate_values(model, inputs, lambda node, x: polynomials[node.name](x))[model.graph.output]

@@ -1,6 +1,7 @@
 """`modelseal model`: a package from an ONNX file, tried and proven; and everything that a user gets wrong."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,13 +59,19 @@ def samples(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "package"
+
+
 @pytest.fixture
-def package(tmp_path: Path, samples: Path, modelseal: Callable) -> Path:
-    folder = tmp_path / "package"
-    prepare = ["model", "prepare", make_model(tmp_path / "m.onnx"), "--out", folder, "--calibration", samples]
-    ran = modelseal(*prepare, "--insist")  # so small a model is given away by any test
-    assert ran.code == 0, ran.err
-    return folder
+def package(kept: Path, tmp_path: Path, samples: Path, modelseal: Callable) -> Path:
+    """What the command prepared, once; each test has a copy."""
+    if not kept.exists():
+        prepare = ["model", "prepare", make_model(tmp_path / "m.onnx"), "--out", kept, "--calibration", samples]
+        ran = modelseal(*prepare, "--insist")  # so small a model is given away by any test
+        assert ran.code == 0, ran.err
+    return Path(shutil.copytree(kept, tmp_path / "package"))
 
 
 def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, modelseal: Callable) -> None:
@@ -102,7 +109,7 @@ def test_prepare_try_and_prove(package: Path, samples: Path, tmp_path: Path, mod
 def test_a_package_is_one_sellers(tmp_path: Path, samples: Path, modelseal: Callable) -> None:
     """Named by its keyfile or its address; without one the package can be tried, and says that it can't be listed."""
     model, keyfile = make_model(tmp_path / "m.onnx"), tmp_path / "seller.json"
-    prepare = ["model", "prepare", model, "--insist", "--calibration", samples]
+    prepare = ["model", "prepare", model, "--insist", "--no-trial", "--audit-samples", 1, "--calibration", samples]
     address = json.loads(modelseal("keys", "new", keyfile, "--json").out)["address"]
     for number, given in enumerate((keyfile, address, address.lower())):
         out = tmp_path / f"package-{number}"

@@ -96,6 +96,21 @@ def test_a_polynomial_that_is_too_far_off_is_to_blame(monkeypatch: pytest.Monkey
         comparison.check(fidelity)
 
 
+def test_a_degree_serves_that_keeps_what_the_user_sees() -> None:
+    """A logit that moves by a hundredth of its range may move a probability from one half to the next class."""
+    rng = np.random.default_rng(2)
+    nodes = [("MatMul", ["x", "w"], "h"), ("Tanh", ["h"], "a"), ("MatMul", ["a", "v"], "z"), ("Sigmoid", ["z"], "y")]
+    model = model_of(nodes, w=rng.normal(0, 0.5, (FEATURES, 8)), v=rng.normal(0, 20, (8, 1)))
+    by_raw_outputs = compare(model, samples_of())
+    assert not is_faithful(by_raw_outputs.measure().tested)
+    lowered, canonical, samples = by_raw_outputs.lowered, by_raw_outputs.canonical, by_raw_outputs.samples
+    data = planning_data(canonical, lowered.input_exponents, samples)
+    plan = plan_encryption(data.problem(canonical, keeps=replace(by_raw_outputs, plan=None).keeps))
+    fidelity = replace(by_raw_outputs, plan=plan).measure()
+    assert is_faithful(fidelity.tested)
+    assert plan.approximation_error < by_raw_outputs.plan.approximation_error
+
+
 def test_a_column_that_the_grid_does_not_show_is_to_blame() -> None:
     """A square of the input itself has no weights before it that could be in other units."""
     rng = np.random.default_rng(4)
@@ -197,9 +212,10 @@ def test_prepare_refuses_names_and_lets_who_insists(
     tmp_path: Path, modelseal: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELSEAL_PASSWORD", "correct horse")
-    onnx.save(network("Tanh", 300.0), tmp_path / "m.onnx")  # a step, which no polynomial stands for
+    onnx.save(network("Tanh", 40.0), tmp_path / "m.onnx")  # a step, which no polynomial stands for
     np.save(tmp_path / "few.npy", samples_of()[:20])
     command = ["model", "prepare", tmp_path / "m.onnx", "--calibration", tmp_path / "few.npy", "--no-trial", "--json"]
+    command += ["--audit-samples", 1]  # a circuit of few rows
     refused = modelseal(*command, "--out", tmp_path / "refused")
     assert refused.code == 2
     assert "does most of it" in refused.err

@@ -341,6 +341,30 @@ def test_keys_of_one_build_are_made_once(statement):
     assert again.proving_key.stat().st_mtime_ns == stamp
 
 
+def test_keys_in_the_making_are_watched_with_an_estimate(cache, monkeypatch, tmp_path):
+    """Keys that are kept are not made, and tell nothing."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    architecture, told = dense_architecture(7, 2), []
+
+    def make():
+        return zk.build_audit_circuit(
+            architecture,
+            audit_samples=1,
+            scale_bits=SCALE_BITS,
+            srs=zk.development_srs,
+            on_progress=lambda seconds, expected: told.append((seconds, expected)),
+        )
+
+    made = make()
+    seconds, expected = zip(*told, strict=True)
+    assert list(seconds) == sorted(seconds)
+    assert len(set(expected)) == 1
+    assert 0 < expected[0] < 60
+    told.clear()
+    assert make() == made
+    assert told == []
+
+
 def test_circuit_facts_cannot_be_changed_afterwards(statement):
     with pytest.raises(dataclasses.FrozenInstanceError):
         statement.circuit.proof_bytes = 1
