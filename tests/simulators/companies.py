@@ -68,7 +68,7 @@ class Companies:
         """URL of the shared folder."""
         return (self.folder / "exchange").as_uri()
 
-    def prepare(self) -> SellerPackage:
+    def prepare(self, quota_samples: int = 264) -> SellerPackage:
         """The seller's account and package, and the buyers' files."""
         (self.folder / "model.onnx").write_bytes(self.model.onnx_bytes)
         np.save(self.folder / "calibration.npy", self.model.training_samples)
@@ -76,7 +76,7 @@ class Companies:
         np.savetxt(self.folder / "labels.csv", self.model.test_labels, fmt="%d")
         options = PrepareOptions(
             card=ModelCard(name="tumours"),
-            buyer_quota_samples=264,
+            buyer_quota_samples=quota_samples,
             seller=self.new_account("seller"),
             insist=True,
             endpoint=self.exchange,

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers:
             if name.lower() not in _OF_A_CONNECTION | {"content-length"}:
                 self.send_header(name, value)
-        length = dict((name.lower(), value) for name, value in headers).get("content-length", str(len(body)))
+        length = {name.lower(): value for name, value in headers}.get("content-length", str(len(body)))
         self.send_header("Content-Length", str(len(sent)) if fault is Fault.TRUNCATED else length)
         self.end_headers()
         if self.command != "HEAD":
@@ -210,7 +210,7 @@ class HttpProxy:
             def do_GET(self) -> None:
                 proxy.pass_on(self)
 
-            do_HEAD = do_POST = do_PATCH = do_GET
+            do_HEAD = do_POST = do_PATCH = do_GET  # noqa: N815 - as http.server calls them
 
         with _serving(Handler, port) as url:
             yield url

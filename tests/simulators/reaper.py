@@ -100,10 +100,10 @@ class Kills:
             self._left -= 1
             return self._left >= 0
 
-    def give_back(self) -> None:
-        """It was not used."""
+    def add(self, count: int = 1) -> None:
+        """There are more; or one was not used."""
         with self._lock:
-            self._left = max(self._left, 0) + 1
+            self._left = max(self._left, 0) + count
 
     @property
     def left(self) -> bool:
@@ -141,6 +141,7 @@ class Reaper:
     deaths: list[tuple[str, float]] = field(default_factory=list)
     gave_up: int = 0
     _armed: bool = False
+    _way: str = ""
     _begin: float = 0.0
 
     def run(self) -> None:
@@ -150,35 +151,36 @@ class Reaper:
             AssertionError: It ended by itself, and not well, nor because its environment failed.
         """
         while not self.over.is_set():
-            way, self._begin = self._draw(), time.monotonic()
-            code = self._live(way)
+            self._way, self._begin = self._draw(), time.monotonic()
+            code = self._live()
             if code is not None or self.over.is_set():
                 if self._armed:
-                    self.kills.give_back()
+                    self.kills.add()
                 if code != ENVIRONMENT_FAULT or self.over.is_set():
                     return
                 self.gave_up += 1
                 self.tell(f"{self.folder.name} gave up after {time.monotonic() - self._begin:.1f} s")
             else:
-                self._note(way)
+                self._note()
 
     def _draw(self) -> str:
         """How the process is to be killed; empty if it is not."""
         self._armed = self.kills.take()
         return self.random.choice(self.ways) if self._armed else ""
 
-    def _note(self, way: str) -> None:
+    def _note(self) -> None:
+        way = self._way
         self.deaths.append((way, time.monotonic() - self._begin))
         self.tell(f"{self.folder.name} killed {way} after {self.deaths[-1][1]:.1f} s")
 
-    def _live(self, way: str) -> int | None:
+    def _live(self) -> int | None:
         """One life; its exit code, if it ended by itself."""
         wire = self.wire
-        wire.prepare(way)
+        wire.prepare(self._way)
         with tempfile.TemporaryFile("w+") as printed:
             process = self.start(printed)
             try:
-                self._await_end(process, way)
+                self._await_end(process)
                 code = process.poll()
             finally:
                 process.kill()
@@ -193,20 +195,20 @@ class Reaper:
             assert code != ENVIRONMENT_FAULT or wire.faults is not None, text
         return code
 
-    def _await_end(self, process: Process, way: str) -> None:
+    def _await_end(self, process: Process) -> None:
         """Until the process is to be killed, or has ended."""
-        seconds = LONGEST_LIFE_SECONDS * self.random.random() ** 2
-        sightings = int(200 ** self.random.random())
-        born = 0.0
+        seconds, sightings, born = self._draw_age(), int(200 ** self.random.random()), 0.0
         while process.poll() is None and not self.wire.doomed.is_set() and not self.over.is_set():
             # Imports take a while, in which there is nothing to lose.
             born = born or (worked_seconds(process.pid) if self.wire.calls else 0.0)
             age = worked_seconds(process.pid) - born if born else 0.0
+            if born and not self._way and self.kills.left:
+                self._way, born, age, seconds = self._draw(), 0.0, 0.0, self._draw_age()
+                self.wire.prepare(self._way)
+            way = self._way
             if way == ONE_OF_ITS_OWN and age > seconds and self._kill_one_of(process):
-                self._note(way)
-                way = self._draw()
-                self.wire.prepare(way)
-                born, seconds = 0.0, LONGEST_LIFE_SECONDS * self.random.random() ** 2
+                self._note()
+                self._way, self._armed = "", False
             elif way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
                 return
             seen = (way == WRITING and _writes(self.folder)) or (way == WITH_CHILD and any(children(process.pid)))
@@ -214,6 +216,9 @@ class Reaper:
             if sightings <= 0:
                 return
             time.sleep(WATCH_SECONDS)
+
+    def _draw_age(self) -> float:
+        return LONGEST_LIFE_SECONDS * self.random.random() ** 2
 
     def _kill_one_of(self, process: Process) -> bool:
         """Kill a process that it, or one of those, has started; whether there was any."""

@@ -69,11 +69,16 @@ class RemoteCompanies(Companies):
         return self.run("seller", "serve", settings, "--trades", trades, output=output)
 
     def start_buyer(
-        self, url: str, listing_id: int, name: str = "buyer", output: int | IO[str] = subprocess.PIPE
+        self,
+        url: str,
+        listing_id: int,
+        name: str = "buyer",
+        output: int | IO[str] = subprocess.PIPE,
+        *options: str,
     ) -> Process:
         """`modelseal buyer buy`; what it buys is written to `{name}.onnx`."""
         return self.run(
-            *("buyer", "buy", listing_id, *self._buyer(url, name)),
+            *("buyer", "buy", listing_id, *self._buyer(url, name), *options),
             *("--data", self.samples(name), "--labels", self.folder / "labels.csv"),
             output=output,
         )

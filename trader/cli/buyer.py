@@ -17,6 +17,7 @@ from trader.errors import CallerError
 from trader.model import read_labels, read_samples
 from trader.parties.driving import buy as drive
 from trader.parties.driving import run_test
+from trader.parties.patience import patiently
 from trader.report.timeline import Timeline
 from trader.settings.buyer import BuyerSettings  # noqa: TC001 - typer reads the annotations
 
@@ -100,7 +101,7 @@ def run(
 ) -> None:
     """Test a listing's model on your encrypted data, and say how good it is; only the fee of the test is paid."""
     with _purchases(settings) as (purchases, timeline), purchases.opened(listing, again=again) as purchase:
-        samples = _prepare(purchase, data, labels)
+        samples = _prepare(purchase, timeline, data, labels)
         result = run_test(purchase.buyer, samples, timeline.say, look=_Watch(purchase, timeline).look)
         figures = _figures(purchase, result)
     _print_figures(figures, as_json)
@@ -252,7 +253,7 @@ def _carry(
 
     with purchases.opened(listing, decide, again=again) as purchase:
         opened.append(purchase)
-        samples = _prepare(purchase, data, labels)
+        samples = _prepare(purchase, timeline, data, labels)
         drive(purchase.buyer, samples, timeline.say, look=_Watch(purchase, timeline).look)
         status = purchase.status()
         if status.has_model:
@@ -264,14 +265,17 @@ def _carry(
         raise typer.Exit(3)
 
 
-def _prepare(purchase: Purchase, data: Path | None, labels: Path | None) -> NDArray[np.generic] | None:
+def _prepare(
+    purchase: Purchase, timeline: Timeline, data: Path | None, labels: Path | None
+) -> NDArray[np.generic] | None:
     """Read the test set, if it is still needed, and the labels."""
-    begun = purchase.buyer.testing.find_session() is not None
+    buyer = purchase.buyer
+    begun = patiently(buyer.market, buyer.testing.find_session, timeline.say) is not None
     samples = None
     if not begun:
         if data is None:
             raise CallerError("no test was begun for this listing: give your test samples with --data")
-        listing = purchase.buyer.verify_listing()
+        listing = patiently(buyer.market, buyer.verify_listing, timeline.say)
         samples = read_samples(data, listing.graph.features, listing.manifest.input.columns)
     purchase.remember_labels(None if labels is None else _read_labels(purchase, labels, samples))
     return samples
