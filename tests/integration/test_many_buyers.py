@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 BUYERS = int(os.environ.get("BUYERS", "3"))
 RESULT = os.environ.get("CROWD_RESULT")
 SAMPLES = 64
-QUOTA_SAMPLES = 68
+QUOTA_SAMPLES = 72
 """Answers of one test and of its audit."""
 LOOK_SECONDS = 0.2
 IDLE_SECONDS = 5.0
