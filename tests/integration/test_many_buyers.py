@@ -119,20 +119,22 @@ def test_many_buyers_at_once(trained_model: DemoModel, tmp_path: Path) -> None:
         said, _ = refused.communicate(timeout=120)
         assert refused.returncode == BAD_INPUT, said
         assert "quota" in said
-    result = {
-        "buyers": BUYERS,
-        "seconds": round(seconds, 1),
-        "peak_mebibytes": round(memory.peak_bytes / MEBIBYTE),
-        "seller_calls": seller_calls,
-        "calls_of_a_buyer": round(buyer_calls / BUYERS),
-        "idle_calls_per_second": round(idle_calls.total() / IDLE_SECONDS, 1),
-        "idle_calls": dict(idle_calls),
-        **waits(market),
-    }
-    print(json.dumps(result, indent=1))  # noqa: T201 - for `pytest -s`
-    if RESULT is not None:
-        Path(RESULT).write_text(json.dumps(result, indent=1) + "\n")
-    check_answers(companies, market, package, names)
+        seller.terminate()
+        assert seller.wait(timeout=60) == 0
+        result = {
+            "buyers": BUYERS,
+            "seconds": round(seconds, 1),
+            "peak_mebibytes": round(memory.peak_bytes / MEBIBYTE),
+            "seller_calls": seller_calls,
+            "calls_of_a_buyer": round(buyer_calls / BUYERS),
+            "idle_calls_per_second": round(idle_calls.total() / IDLE_SECONDS, 1),
+            "idle_calls": dict(idle_calls),
+            **waits(market),
+        }
+        print(json.dumps(result, indent=1))  # noqa: T201 - for `pytest -s`
+        if RESULT is not None:
+            Path(RESULT).write_text(json.dumps(result, indent=1) + "\n")
+        check_answers(companies, market, package, names)
     assert result["idle_calls_per_second"] <= MOST_IDLE_CALLS
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.simulators.companies import Process
     from tests.simulators.proxy import Faults
 
-WATCH_SECONDS = 0.002
+WATCH_SECONDS = 0.01
 LONGEST_LIFE_SECONDS = 12.0
 """Of work, so that a life is as long on a busy machine."""
 IDLE_SHARE = 0.25
