@@ -9,6 +9,8 @@ transaction that nobody has a key to brings it. Its sender follows from a made-u
 deployer's address, too, tells its code. It creates what follows a 32-byte salt in the calldata, and has no state.
 """
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from eth_typing import ChecksumAddress
@@ -24,6 +26,8 @@ from contracts.errors import DeploymentError
 
 DEPLOYER: Final = to_checksum_address("0x4e59b44847b379578588920cA78FbF26c0B4956C")
 SALT_BYTES: Final = 32
+ATTEMPTS: Final = 3
+AGAIN_SECONDS: Final = 1.0
 DEPLOYER_SENDER: Final = to_checksum_address("0x3fAB184622Dc19b6109349B94811493BF2a45362")
 DEPLOYER_COST_WEI: Final = 10**16
 """100,000 gas at 100 gwei, as the transaction offers."""
@@ -58,8 +62,11 @@ def create(web3: Web3, sender: ChecksumAddress, name: str, salt: bytes, init_cod
     """
     address = create2_address(salt, init_code)
     if not web3.eth.get_code(address):
-        _ensure_deployer(web3, sender)
-        _send(web3, {"from": sender, "to": DEPLOYER, "data": HexBytes(salt + init_code)}, name)
+        _send_until(lambda: bool(web3.eth.get_code(DEPLOYER)), lambda: _ensure_deployer(web3, sender))
+        _send_until(
+            lambda: bool(web3.eth.get_code(address)),
+            lambda: _send(web3, {"from": sender, "to": DEPLOYER, "data": HexBytes(salt + init_code)}, name),
+        )
         # Not the receipt: a second deployer at the same time finds the address taken, and the contract in its place.
         if not web3.eth.get_code(address):
             raise DeploymentError(f"the deployment of {name} at {address} was reverted: look at {sender}'s transaction")
@@ -85,6 +92,20 @@ def _ensure_deployer(web3: Web3, sender: ChecksumAddress) -> None:
             f"the deterministic deployer {DEPLOYER} can't come to this chain: its one transaction failed. Use a chain "
             "that has it."
         )
+
+
+def _send_until(is_there: Callable[[], bool], send: Callable[[], None]) -> None:
+    """Send again what has failed, unless it had arrived all the same: an answer that was lost is no failure."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            send()
+            return
+        except DeploymentError:
+            if is_there():
+                return
+            if not left:
+                raise
+            time.sleep(AGAIN_SECONDS)
 
 
 def _send(web3: Web3, transaction: TxParams, name: str) -> None:

@@ -69,7 +69,7 @@ class Companies:
         """URL of the shared folder."""
         return (self.folder / "exchange").as_uri()
 
-    def prepare(self) -> SellerPackage:
+    def prepare(self, quota_samples: int = 264) -> SellerPackage:
         """The seller's account and package, and the buyers' files."""
         (self.folder / "model.onnx").write_bytes(self.model.onnx_bytes)
         np.save(self.folder / "calibration.npy", self.model.training_samples)
@@ -78,7 +78,7 @@ class Companies:
         options = PrepareOptions(
             card=ModelCard(name="tumours"),
             audit_samples=AUDIT_SAMPLES,
-            buyer_quota_samples=256 + AUDIT_SAMPLES,
+            buyer_quota_samples=quota_samples,
             seller=self.new_account("seller"),
             insist=True,
             endpoint=self.exchange,

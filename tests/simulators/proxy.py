@@ -1,17 +1,126 @@
-"""A node as public ones are: it stands before another, refuses large searches, and drops calls."""
+"""Proxies that stand before a node or a seller's service, and do what networks and public nodes do.
+
+`Proxy` passes JSON-RPC calls on, `HttpProxy` requests of any kind. Both may be given `Faults`.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import threading
+import time
+from collections import Counter
 from contextlib import contextmanager
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
+
+LONGEST_DELAY_SECONDS = 1.5
+PIECE_BYTES = 1 << 16
+_OF_A_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "server", "date"}
+
+
+class Fault(Enum):
+    """What happens to a request."""
+
+    DROPPED = "dropped before it is passed on"
+    LOST = "passed on, its answer lost"
+    CUT_UPLOAD = "cut in the middle of its body"
+    CUT_ANSWER = "its answer cut in the middle"
+    TRUNCATED = "its answer truncated, and its length with it"
+    DELAYED = "delayed"
+    BAD_GATEWAY = "answered 502"
+    UNAVAILABLE = "answered 503"
+
+
+class Faults:
+    """Draws what happens to each request.
+
+    Attributes:
+        count: How often each fault has happened.
+    """
+
+    def __init__(self, random: random.Random, share: float = 0.1) -> None:
+        """Say how many requests go wrong.
+
+        Args:
+            random: Draws.
+            share: Of the requests.
+        """
+        self._random = random
+        self._share = share
+        self._lock = threading.Lock()
+        self.count: Counter[Fault] = Counter()
+
+    def draw(self) -> Fault | None:
+        """What happens to the next request; None if nothing does."""
+        with self._lock:
+            fault = self._random.choice(list(Fault)) if self._random.random() < self._share else None
+            if fault is not None:
+                self.count[fault] += 1
+            return fault
+
+    def part_of(self, size_bytes: int) -> int:
+        """Where something of this size is cut."""
+        with self._lock:
+            return self._random.randrange(size_bytes) if size_bytes else 0
+
+    def delay_seconds(self) -> float:
+        """How long something is delayed."""
+        with self._lock:
+            return LONGEST_DELAY_SECONDS * self._random.random()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request for each connection, so that what is cut takes no other with it."""
+
+    faults: Faults | None = None
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def drawn(self) -> Fault | None:
+        """What happens to this request; delays and refusals have happened when this returns."""
+        fault = None if self.faults is None else self.faults.draw()
+        if fault is Fault.DELAYED and self.faults is not None:
+            time.sleep(self.faults.delay_seconds())
+        if fault in (Fault.BAD_GATEWAY, Fault.UNAVAILABLE):
+            self.reply(502 if fault is Fault.BAD_GATEWAY else 503, [], b"<html>try later</html>", None)
+        return fault
+
+    def reply(self, status: int, headers: list[tuple[str, str]], body: bytes, fault: Fault | None) -> None:
+        """Answer, as far as the fault lets it through."""
+        self.close_connection = True
+        if fault is Fault.LOST:
+            return
+        sent = body
+        if self.faults is not None and fault in (Fault.CUT_ANSWER, Fault.TRUNCATED):
+            sent = body[: self.faults.part_of(len(body))]
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in _OF_A_CONNECTION | {"content-length"}:
+                self.send_header(name, value)
+        length = {name.lower(): value for name, value in headers}.get("content-length", str(len(body)))
+        self.send_header("Content-Length", str(len(sent)) if fault is Fault.TRUNCATED else length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(sent)
+
+
+@contextmanager
+def _serving(handler: type[_Handler], port: int = 0) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Proxy:
@@ -20,43 +129,44 @@ class Proxy:
     Attributes:
         most_blocks: Widest range of `eth_getLogs` that is answered.
         drop_every: Each so-many-th call is dropped without an answer; 0 drops none.
+        faults: What else goes wrong; nothing if None.
         refused: Searches that were too wide.
         dropped: Calls that were dropped.
+        methods: How often each method was called.
     """
 
-    def __init__(self, url: str, most_blocks: int = 10**9, drop_every: int = 0) -> None:
+    def __init__(
+        self, url: str, most_blocks: int = 10**9, drop_every: int = 0, *, faults: Faults | None = None
+    ) -> None:
         self._target = urlsplit(url).netloc
         self.most_blocks = most_blocks
         self.drop_every = drop_every
+        self.faults = faults
         self.refused = self.dropped = self._calls = 0
+        self.methods: Counter[str] = Counter()
 
     @contextmanager
     def running(self) -> Iterator[str]:
         """Yields its URL."""
         proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(_Handler):
+            faults = proxy.faults
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = proxy.answer(body)
+                fault = self.drawn()
+                if fault in (Fault.BAD_GATEWAY, Fault.UNAVAILABLE):
+                    return
+                lost = fault in (Fault.DROPPED, Fault.CUT_UPLOAD)
+                answer = None if lost else proxy.answer(body)
                 if answer is None:
                     self.close_connection = True
                     return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.reply(200, [("Content-Type", "application/json")], answer, fault)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
+        with _serving(Handler) as url:
+            yield url
 
     def answer(self, body: bytes) -> bytes | None:
         """The node's answer, a refusal, or None for a call that is dropped."""
@@ -65,6 +175,7 @@ class Proxy:
             self.dropped += 1
             return None
         call = json.loads(body)
+        self.methods[call["method"]] += 1
         if call["method"] == "eth_getLogs" and self._too_wide(call["params"][0]):
             self.refused += 1
             error = {"code": -32005, "message": f"range over {self.most_blocks} blocks"}
@@ -75,3 +186,67 @@ class Proxy:
 
     def _too_wide(self, query: Any) -> bool:
         return int(query["toBlock"], 16) - int(query["fromBlock"], 16) >= self.most_blocks
+
+
+class HttpProxy:
+    """Passes requests on to a service that may be away: it answers 502 then, as such proxies do.
+
+    Attributes:
+        faults: What goes wrong; nothing if None.
+    """
+
+    def __init__(self, host: str, *, faults: Faults | None = None) -> None:
+        self._host = host
+        self.faults = faults
+
+    @contextmanager
+    def running(self, port: int = 0) -> Iterator[str]:
+        """Yields its URL."""
+        proxy = self
+
+        class Handler(_Handler):
+            faults = proxy.faults
+
+            def do_GET(self) -> None:
+                proxy.pass_on(self)
+
+            do_HEAD = do_POST = do_PATCH = do_GET  # noqa: N815 - as http.server calls them
+
+        with _serving(Handler, port) as url:
+            yield url
+
+    def pass_on(self, handler: _Handler) -> None:
+        """Pass one request on, and its answer back."""
+        fault = handler.drawn()
+        if fault in (Fault.BAD_GATEWAY, Fault.UNAVAILABLE, Fault.DROPPED):
+            handler.close_connection = True
+            return
+        connection = http.client.HTTPConnection(self._host, timeout=120)
+        try:
+            connection.putrequest(handler.command, handler.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in handler.headers.items():
+                if name.lower() not in _OF_A_CONNECTION:
+                    connection.putheader(name, value)
+            connection.endheaders()
+            if not self._send_body(handler, connection, fault):
+                return
+            response = connection.getresponse()
+            handler.reply(response.status, response.getheaders(), response.read(), fault)
+        except (OSError, http.client.HTTPException):
+            handler.reply(502, [], b"<html>nobody there</html>", None)
+        finally:
+            handler.close_connection = True
+            connection.close()
+
+    def _send_body(self, handler: _Handler, connection: http.client.HTTPConnection, fault: Fault | None) -> bool:
+        """Whether the body was passed on whole."""
+        left = size_bytes = int(handler.headers.get("Content-Length", "0"))
+        if fault is Fault.CUT_UPLOAD and self.faults is not None:
+            left = self.faults.part_of(size_bytes)
+        while left:
+            piece = handler.rfile.read(min(PIECE_BYTES, left))
+            if not piece:
+                return False
+            connection.send(piece)
+            left -= len(piece)
+        return fault is not Fault.CUT_UPLOAD

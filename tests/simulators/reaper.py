@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
 from tests.simulators.proxy import Proxy
+from trader.cli.exit_codes import DONE, ENVIRONMENT_FAULT
 
 if TYPE_CHECKING:
     import random
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from typing import IO
 
     from tests.simulators.companies import Process
+    from tests.simulators.proxy import Faults
 
-WATCH_SECONDS = 0.002
+WATCH_SECONDS = 0.01
 LONGEST_LIFE_SECONDS = 12.0
 """Of work, so that a life is as long on a busy machine."""
 IDLE_SHARE = 0.25
@@ -36,6 +39,8 @@ AT_ANY_TIME = "at any time"
 UNSENT, SENT = "before the node has a transaction", "when the node has a transaction, before it knows"
 WRITING, WITH_CHILD = "while it writes a file", "while a process of its own works"
 WAYS = (AT_ANY_TIME, AT_ANY_TIME, UNSENT, SENT, WRITING, WITH_CHILD)
+ONE_OF_ITS_OWN = "by the loss of a process of its own, which it outlives"
+WAYS_OF_A_SERVICE = (*WAYS, ONE_OF_ITS_OWN)
 
 
 class Wire(Proxy):
@@ -48,8 +53,8 @@ class Wire(Proxy):
         dead: Set by whoever killed it.
     """
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, faults: Faults | None = None) -> None:
+        super().__init__(url, faults=faults)
         self.sent: list[bytes] = []
         self.calls = 0
         self.doomed, self.dead = threading.Event(), threading.Event()
@@ -95,10 +100,10 @@ class Kills:
             self._left -= 1
             return self._left >= 0
 
-    def give_back(self) -> None:
-        """It was not used."""
+    def add(self, count: int = 1) -> None:
+        """There are more; or one was not used."""
         with self._lock:
-            self._left = max(self._left, 0) + 1
+            self._left = max(self._left, 0) + count
 
     @property
     def left(self) -> bool:
@@ -117,8 +122,11 @@ class Reaper:
         kills: Those that are left.
         random: Draws the plan.
         tell: Is told of each death.
+        ways: How they are killed.
+        record: Where all that they print is kept.
         over: When it is set, the process that runs is ended.
         deaths: How each was killed, and after how many seconds on the clock.
+        gave_up: How many ended by themselves because of their environment, and were started again.
     """
 
     wire: Wire
@@ -127,60 +135,98 @@ class Reaper:
     kills: Kills
     random: random.Random
     tell: Callable[[str], None]
+    ways: tuple[str, ...] = WAYS
+    record: Path | None = None
     over: threading.Event = field(default_factory=threading.Event)
     deaths: list[tuple[str, float]] = field(default_factory=list)
+    gave_up: int = 0
+    _armed: bool = False
+    _way: str = ""
+    _begin: float = 0.0
 
     def run(self) -> None:
         """Start it again and again until it ends by itself, well, or it is over.
 
         Raises:
-            AssertionError: It ended by itself, and not well.
+            AssertionError: It ended by itself, and not well, nor because its environment failed.
         """
         while not self.over.is_set():
-            kills = self.kills.take()
-            way = self.random.choice(WAYS) if kills else ""
-            begin = time.monotonic()
-            ended = self._live(way)
-            if ended or self.over.is_set():
-                if kills:
-                    self.kills.give_back()
-                return
-            self.deaths.append((way, time.monotonic() - begin))
-            self.tell(f"{self.folder.name} killed {way} after {self.deaths[-1][1]:.1f} s")
+            self._way, self._begin = self._draw(), time.monotonic()
+            code = self._live()
+            if code is not None or self.over.is_set():
+                if self._armed:
+                    self.kills.add()
+                if code != ENVIRONMENT_FAULT or self.over.is_set():
+                    return
+                self.gave_up += 1
+                self.tell(f"{self.folder.name} gave up after {time.monotonic() - self._begin:.1f} s")
+            else:
+                self._note()
 
-    def _live(self, way: str) -> bool:
-        """One life; whether it ended by itself."""
+    def _draw(self) -> str:
+        """How the process is to be killed; empty if it is not."""
+        self._armed = self.kills.take()
+        return self.random.choice(self.ways) if self._armed else ""
+
+    def _note(self) -> None:
+        way = self._way
+        self.deaths.append((way, time.monotonic() - self._begin))
+        self.tell(f"{self.folder.name} killed {way} after {self.deaths[-1][1]:.1f} s")
+
+    def _live(self) -> int | None:
+        """One life; its exit code, if it ended by itself."""
         wire = self.wire
-        wire.prepare(way)
+        wire.prepare(self._way)
         with tempfile.TemporaryFile("w+") as printed:
             process = self.start(printed)
             try:
-                self._await_end(process, way)
-                ended = process.poll() is not None
+                self._await_end(process)
+                code = process.poll()
             finally:
                 process.kill()
                 process.wait()
                 wire.dead.set()
             printed.seek(0)
-            assert not ended or process.returncode == 0, printed.read()
-        return ended
+            text = printed.read()
+            if self.record is not None:
+                with self.record.open("a") as record:
+                    record.write(text)
+            assert code in (None, DONE, ENVIRONMENT_FAULT), text
+            assert code != ENVIRONMENT_FAULT or wire.faults is not None, text
+        return code
 
-    def _await_end(self, process: Process, way: str) -> None:
+    def _await_end(self, process: Process) -> None:
         """Until the process is to be killed, or has ended."""
-        seconds = LONGEST_LIFE_SECONDS * self.random.random() ** 2
-        sightings = int(200 ** self.random.random())
-        born = 0.0
+        seconds, sightings, born = self._draw_age(), int(200 ** self.random.random()), 0.0
         while process.poll() is None and not self.wire.doomed.is_set() and not self.over.is_set():
             # Imports take a while, in which there is nothing to lose.
             born = born or (worked_seconds(process.pid) if self.wire.calls else 0.0)
             age = worked_seconds(process.pid) - born if born else 0.0
-            if way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
+            if born and not self._way and self.kills.left:
+                self._way, born, age, seconds = self._draw(), 0.0, 0.0, self._draw_age()
+                self.wire.prepare(self._way)
+            way = self._way
+            if way == ONE_OF_ITS_OWN and age > seconds and self._kill_one_of(process):
+                self._note()
+                self._way, self._armed = "", False
+            elif way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
                 return
             seen = (way == WRITING and _writes(self.folder)) or (way == WITH_CHILD and any(children(process.pid)))
             sightings -= seen
             if sightings <= 0:
                 return
             time.sleep(WATCH_SECONDS)
+
+    def _draw_age(self) -> float:
+        return LONGEST_LIFE_SECONDS * self.random.random() ** 2
+
+    def _kill_one_of(self, process: Process) -> bool:
+        """Kill a process that it, or one of those, has started; whether there was any."""
+        found = list(descendants(process.pid))
+        if not found:
+            return False
+        os.kill(self.random.choice(found), signal.SIGKILL)
+        return True
 
 
 def _writes(folder: Path) -> bool:
@@ -190,10 +236,18 @@ def _writes(folder: Path) -> bool:
 
 def children(pid: int) -> Iterator[int]:
     """Processes that a process has started."""
-    try:
-        yield from map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    except OSError:
-        return
+    for thread in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            yield from map(int, (thread / "children").read_text().split())
+        except OSError:
+            continue
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Processes that a process has started, and that those have."""
+    for child in children(pid):
+        yield child
+        yield from descendants(child)
 
 
 def worked_seconds(pid: int) -> float:

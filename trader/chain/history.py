@@ -120,6 +120,11 @@ class History:
         topics = (self._topic(MarketEvent.SESSION_OPENED), None, _number_topic(listing_id))
         return self._logs(topics, self.first_block)
 
+    def find_trades_of(self, buyer: str) -> tuple[int, ...]:
+        """Find all trades that an account has opened, oldest first."""
+        topics = (self._topic(MarketEvent.SESSION_OPENED), None, None, _address_topic(buyer))
+        return tuple(self._opened_trade(log) for log in self._logs(topics, self.first_block))
+
     def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
         """Find the input commitments of all proofs about a seller's manifest, by trade; of all its listings."""
         listings = self.find_listings(seller, manifest_hash)

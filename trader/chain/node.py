@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception
 from web3.middleware import SignAndSendRawMiddlewareBuilder
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, read_logs
 from trader.chain import development
+from trader.chain.provider import NodeProvider
 from trader.chain.receipts import REFUSALS, LogEvent, Receipt, TransactionCost, decode_logs, revert_data
 from trader.chain.transactions import Transactions, Ways
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
@@ -377,8 +377,7 @@ def _over_http(url: str, timeout_seconds: float | None) -> Web3:
     if not url.startswith(("http://", "https://")):
         raise CallerError(f"{url!r} is not the URL of a node: give http://… or https://…")
     seconds = REQUEST_TIMEOUT_SECONDS if timeout_seconds is None else min(REQUEST_TIMEOUT_SECONDS, timeout_seconds)
-    retries = ExceptionRetryConfiguration(errors=(OSError,), retries=3, backoff_factor=0.1)
-    return Web3(HTTPProvider(url, request_kwargs={"timeout": seconds}, exception_retry_configuration=retries))
+    return Web3(NodeProvider(url, seconds))
 
 
 def _block(found: BlockData) -> Block:

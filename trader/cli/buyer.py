@@ -17,13 +17,16 @@ from trader.errors import CallerError
 from trader.model import read_labels, read_samples
 from trader.parties.driving import buy as drive
 from trader.parties.driving import run_test
+from trader.parties.patience import patiently
 from trader.report.timeline import Timeline
 from trader.settings.buyer import BuyerSettings  # noqa: TC001 - typer reads the annotations
+from trader.trade.waiting import OTHERWISE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from trader.chain.market import Trade
     from trader.parties.testing import TestResult
 
 app = typer.Typer(help="Find a model, check it, test it on encrypted data, buy it.", no_args_is_help=True)
@@ -100,7 +103,7 @@ def run(
 ) -> None:
     """Test a listing's model on your encrypted data, and say how good it is; only the fee of the test is paid."""
     with _purchases(settings) as (purchases, timeline), purchases.opened(listing, again=again) as purchase:
-        samples = _prepare(purchase, data, labels)
+        samples = _prepare(purchases, purchase, timeline, data, labels, again=again)
         result = run_test(purchase.buyer, samples, timeline.say, look=_Watch(purchase, timeline).look)
         figures = _figures(purchase, result)
     _print_figures(figures, as_json)
@@ -152,13 +155,21 @@ def status(
     as_json: JsonFlag = False,
 ) -> None:
     """Say where purchases stand: what is waited for, until when, and what happens otherwise."""
+    from trader.clients.ending import open_trades
+
     with _purchases(settings) as (purchases, _):
         numbers = [listing] if listing is not None else sorted({number for number, _ in purchases.known()})
+        here = set[int | None]()
         for number in numbers:
             if purchases.newest(number) is None:
                 raise CallerError(f"no purchase of listing {number} was begun in {purchases.folder}")
             with purchases.opened(number) as purchase:
-                _print_status(purchase.status(), as_json)
+                found = purchase.status()
+            here.add(found.trade_id)
+            _print_status(found, as_json)
+        for trade in open_trades(purchases.connection):
+            if trade.trade_id not in here and listing in (None, trade.listing_id):
+                _print_lost(trade, as_json)
 
 
 @app.command()
@@ -184,10 +195,25 @@ def report(
 
 @app.command()
 @buyer_command()
+def end(
+    settings: BuyerSettings,
+    trade: Annotated[int, typer.Argument(metavar="TRADE", help="Number of the trade.", min=1)],
+    as_json: JsonFlag = False,
+) -> None:
+    """End a trade whose deadline has passed, and take out what is owed to you; your folder is not needed."""
+    from trader.cli.ending import run_end
+    from trader.trade import Role
+
+    run_end(open_connection(settings), trade, Role.BUYER, as_json)
+
+
+@app.command()
+@buyer_command()
 def withdraw(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
-    """Take out what the escrow owes you."""
-    with _purchases(settings) as (purchases, _):
-        taken = purchases.withdraw()
+    """Take out what the escrow owes you; your folder is not needed."""
+    from trader.clients.ending import withdraw as take_out
+
+    taken = take_out(open_connection(settings))
     if as_json:
         print_json_line({"withdrawn_wei": taken})
     else:
@@ -252,7 +278,7 @@ def _carry(
 
     with purchases.opened(listing, decide, again=again) as purchase:
         opened.append(purchase)
-        samples = _prepare(purchase, data, labels)
+        samples = _prepare(purchases, purchase, timeline, data, labels, again=again)
         drive(purchase.buyer, samples, timeline.say, look=_Watch(purchase, timeline).look)
         status = purchase.status()
         if status.has_model:
@@ -264,14 +290,25 @@ def _carry(
         raise typer.Exit(3)
 
 
-def _prepare(purchase: Purchase, data: Path | None, labels: Path | None) -> NDArray[np.generic] | None:
+def _prepare(
+    purchases: Purchases,
+    purchase: Purchase,
+    timeline: Timeline,
+    data: Path | None,
+    labels: Path | None,
+    *,
+    again: bool,
+) -> NDArray[np.generic] | None:
     """Read the test set, if it is still needed, and the labels."""
-    begun = purchase.buyer.testing.find_session() is not None
+    buyer = purchase.buyer
+    begun = patiently(buyer.market, buyer.testing.find_session, timeline.say) is not None
     samples = None
     if not begun:
         if data is None:
             raise CallerError("no test was begun for this listing: give your test samples with --data")
-        listing = purchase.buyer.verify_listing()
+        if not again:
+            patiently(buyer.market, lambda: purchases.require_none_lost(purchase.listing_id), timeline.say)
+        listing = patiently(buyer.market, buyer.verify_listing, timeline.say)
         samples = read_samples(data, listing.graph.features, listing.manifest.input.columns)
     purchase.remember_labels(None if labels is None else _read_labels(purchase, labels, samples))
     return samples
@@ -346,6 +383,27 @@ def _print_status(status: PurchaseStatus, as_json: bool) -> None:
         results.print(f"   otherwise {status.otherwise}", highlight=False)
     elif status.has_model:
         results.print("   the model is here", highlight=False)
+
+
+def _print_lost(trade: Trade, as_json: bool) -> None:
+    """Say what is left of a trade of which nothing is kept here: money, by its deadline."""
+    position = trade.position
+    facts = {"trade_id": trade.trade_id, "listing_id": trade.listing_id, "state": position.state.name.lower()}
+    if as_json:
+        print_json_line(facts | {"until_seconds": position.deadline_seconds, "kept_here": False})
+        return
+    results.print(
+        f"[bold]listing {trade.listing_id}[/]  trade {trade.trade_id}, {facts['state']}: nothing of it is here, or it "
+        "is no longer the newest purchase",
+        highlight=False,
+        soft_wrap=True,
+    )
+    results.print(
+        f"   from {clock(position.deadline_seconds)} on {OTHERWISE[position.state]}: `modelseal buyer end "
+        f"{trade.trade_id}`",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _print_end(status: PurchaseStatus, out: Path, as_json: bool) -> None:

@@ -152,12 +152,25 @@ def trades(settings: SellerSettings, as_json: JsonFlag = False) -> None:
 
 @app.command()
 @seller_command()
+def end(
+    settings: SellerSettings,
+    trade: Annotated[int, typer.Argument(metavar="TRADE", help="Number of the trade.", min=1)],
+    as_json: JsonFlag = False,
+) -> None:
+    """End a trade whose deadline has passed, and take out what is owed to you; your folder is not needed."""
+    from trader.cli.ending import run_end
+    from trader.trade import Role
+
+    run_end(open_connection(settings), trade, Role.SELLER, as_json)
+
+
+@app.command()
+@seller_command()
 def withdraw(settings: SellerSettings, as_json: JsonFlag = False) -> None:
-    """Take out what the escrow owes you; `serve` does it after every trade."""
-    connection = open_connection(settings)
-    owed = connection.market.credit(str(connection.account.address))
-    if owed:
-        connection.market.withdraw(connection.account)
+    """Take out what the escrow owes you; `serve` does it after every trade. Your folder is not needed."""
+    from trader.clients.ending import withdraw as take_out
+
+    owed = take_out(open_connection(settings))
     if as_json:
         print_json_line({"withdrawn_wei": owed})
     else:

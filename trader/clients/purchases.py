@@ -22,7 +22,7 @@ from trader.errors import CallerError
 from trader.exchange import open_mailbox
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
-from trader.parties.filenames import LABELS
+from trader.parties.filenames import LABELS, OPENING
 from trader.parties.vault_key import unlock_vault
 from trader.settings.fields import SettingsError
 from trader.trade import Role
@@ -148,6 +148,23 @@ class Purchases:
         found = [(int(match[1]), int(match[2] or 1), match[0]) for name in names if (match := pattern.fullmatch(name))]
         return [(listing_id, self.folder / name) for listing_id, _, name in sorted(found)]
 
+    def require_none_lost(self, listing_id: int) -> None:
+        """Look whether the account has opened sessions of a listing that nothing is kept of here.
+
+        Raises:
+            CallerError: It has, one that has not ended: the folder was lost, or restored from a backup.
+        """
+        begun = [folder for number, folder in self.known() if number == listing_id and (folder / OPENING).exists()]
+        market, account = self.connection.market, str(self.connection.account.address)
+        opened = [trade for trade in market.find_trades_of(account) if market.opened[trade][0] == listing_id]
+        if len(opened) <= len(begun) or all(market.trade(trade).position.final for trade in opened):
+            return
+        raise CallerError(
+            f"your account has opened {len(opened)} trades of listing {listing_id}, and {self.folder} knows of "
+            f"{len(begun)}: restore the folder, or see what can be saved (`modelseal buyer status`). To pay for "
+            "another test all the same, say --again."
+        )
+
     def newest(self, listing_id: int) -> Path | None:
         """Return the folder of the newest purchase of a listing."""
         folders = [folder for number, folder in self.known() if number == listing_id]
@@ -223,14 +240,6 @@ class Purchases:
                 "others reach: if you know better, give it as `exchange` or --exchange"
             )
         return endpoint
-
-    def withdraw(self) -> int:
-        """Take out what the escrow owes the account; return the amount in wei."""
-        market, account = self.connection.market, self.connection.account
-        owed = market.credit(str(account.address))
-        if owed:
-            market.withdraw(account)
-        return owed
 
 
 def is_reachable_by_all(endpoint: str) -> bool:

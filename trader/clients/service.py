@@ -21,6 +21,7 @@ from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
 from trader.parties.engine import HERE
+from trader.parties.patience import patiently
 from trader.service.store import StoreMailbox
 
 if TYPE_CHECKING:
@@ -82,16 +83,19 @@ class SellerService:
         with ExitStack() as stack:
             self.settings.folder.mkdir(parents=True, exist_ok=True)
             self._connection.deploy_market()
+            market = self._connection.market
             log = stack.enter_context(AuditLog.open(self.settings.folder / LOG))
             engine = self._open_engine(stack)
             self.shop = Shop(self.settings, self._connection, log, engine, self._observe)
             stack.callback(self.shop.close)
             self.desk = Desk(self.shop.market, self._say)
-            self.desk.listings = self.shop.list_models(self._say)
+            self.desk.listings = patiently(market, lambda: self.shop.list_models(self._say), self._say)
             self.status = SellerStatus(self.desk, self.shop, self.workers)
             if self.settings.service is not None:
                 http = self.settings.service
-                app = make_app(http, self.shop, self.desk, self.status, self._connection.open_market())
+                app = make_app(
+                    http, self.shop, self.desk, self.status, patiently(market, self._connection.open_market, self._say)
+                )
                 stack.enter_context(serving(app, http.host, http.port))
                 self._say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")
             self._stack = stack.pop_all()

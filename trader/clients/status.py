@@ -40,7 +40,8 @@ class SellerStatus:
         if self._shown != tuple(self._desk.listings):
             self._listings = tuple(self._describe(number) for number in sorted(self._desk.listings))
             self._shown = tuple(self._desk.listings)
-        self._trades = tuple(self._progress(trade) for trade in self._desk.waiting[-MOST_TRADES:])
+        seen = [trade for trade in self._desk.waiting if trade in self._desk.market.seen]
+        self._trades = tuple(map(self._progress, seen[-MOST_TRADES:]))
         self._updated = time.monotonic()
 
     def listings(self) -> Sequence[OfferedListing]:

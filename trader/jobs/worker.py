@@ -20,21 +20,39 @@ if TYPE_CHECKING:
     from trader.jobs.queue import Job
 
 POLL_SECONDS: Final = 0.2
+LOOK_FOR_PARENT_SECONDS: Final = 0.5
 REFUSED: Final = b"refused: "
 """What stands before the reason where the other party is to blame, and no repetition helps."""
 
 
-def work(url: str, secret: bytes, go_on: Callable[[], bool] | None = None) -> None:
-    """Do jobs until the process that started this one has ended.
+def work_for(parent: int, url: str, secret: bytes) -> None:
+    """Do jobs until the process that started this one has ended, and end with it: in the middle of a job as well.
+
+    Args:
+        parent: That process, named by itself: it may end before this one has begun to look.
+        url: As `work`.
+        secret: As `work`.
+    """
+    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
+    work(url, secret, lambda: True)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_FOR_PARENT_SECONDS)
+    os._exit(1)  # at once: what was done is worth nothing to anybody, and another may do it already
+
+
+def work(url: str, secret: bytes, go_on: Callable[[], bool]) -> None:
+    """Do jobs.
 
     Args:
         url: The queue's database.
         secret: Its key.
         go_on: Asked before each look at the queue.
     """
-    parent = os.getppid()
     queue, name = JobQueue(url, secret), secrets.token_hex(8)
-    while (go_on or (lambda: os.getppid() == parent))():
+    while go_on():
         try:
             job = queue.take(name)
             if job is not None:

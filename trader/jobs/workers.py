@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 from typing import TYPE_CHECKING, Final, Self
 
-from trader.jobs.worker import work
+from trader.jobs.worker import work_for
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -28,7 +29,7 @@ class Workers:
             secret: Its key; handed over through a pipe, so that nobody sees it.
             count: Number of processes. Each evaluation uses several cores already: one or two are enough.
         """
-        self._arguments = (url, secret)
+        self._arguments = (os.getpid(), url, secret)
         self._processes: list[SpawnProcess | None] = [None] * count
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="workers", daemon=True)
@@ -73,7 +74,7 @@ class Workers:
             for place, process in enumerate(self._processes):
                 if process is None or not process.is_alive():
                     # Not a daemon in multiprocessing's sense: evaluations have helper processes of their own.
-                    started = spawning.Process(target=work, args=self._arguments, name=f"modelseal worker {place}")
+                    started = spawning.Process(target=work_for, args=self._arguments, name=f"modelseal worker {place}")
                     started.start()
                     self._processes[place] = started
             if self._over.wait(LOOK_SECONDS):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger import EntryKind
 from trader import he
-from trader.errors import EnvironmentFaultError, NotYetError, RequestError
+from trader.errors import EnvironmentFaultError, NotYetError, PartyFolderError, RequestError
 from trader.exchange import Incoming, Kind
 from trader.parties.engine import EvaluationJob
 from trader.parties.filenames import ANSWERED, REQUEST, REQUEST_WHOLE, RESPONSE
@@ -75,8 +75,26 @@ class Answering:
     def send_response(self, trade_id: int) -> bool:
         """See to it that the response lies in the mailbox; return whether it had to be written."""
         vault = self._vault(trade_id)
+        if not vault.has(RESPONSE):
+            self._require_delivered(trade_id)
+            return False
         label = self._actor.label(Kind.RESPONSE, he.digest(vault.map(RESPONSE)), trade_id)
         return self._actor.deliver(label, vault, EntryKind.RESPONSE_SENT, trade_id)
+
+    def _require_delivered(self, trade_id: int) -> None:
+        """Look in the mailbox for an answer that is no longer kept, after a backup was restored.
+
+        It is not made again: two answers to one request would tell more than one.
+
+        Raises:
+            PartyFolderError: It is not there either.
+        """
+        digest = self._market.event(trade_id, Answered).response_digest
+        if self._actor.mailbox.needs_delivery(self._actor.label(Kind.RESPONSE, digest, trade_id)):
+            raise PartyFolderError(
+                f"the answer to the test of trade {trade_id} is lost: restore a newer backup. Otherwise the buyer "
+                "can't go on, and has paid the fee for nothing: give it back, if you want to keep the customer."
+            )
 
     def _check_quota(self, trade: Trade) -> None:
         """Look whether the answers are still there: sessions that wait reserve none, and others may have been faster.

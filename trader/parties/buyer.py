@@ -188,9 +188,15 @@ class Buyer(Party):
             return self._begin(samples) if trade_id is None else self._go_to(self.market.trade(trade_id))
         except NotDeliveredError as error:
             self.actor.wait(error, trade_id)
+            return trade_id is not None and self._send_order_again(trade_id)
         except NotYetError as error:
             self.actor.remark(None, error, trade_id)
         return False
+
+    def _send_order_again(self, trade_id: int) -> bool:
+        """See to it that the seller has the order of a model that hasn't arrived: its folder may have been restored."""
+        proven = self.market.trade(trade_id).position.state is State.PROVEN
+        return proven and self.vault.has(PURCHASE) and self.purchasing.send_order(trade_id)
 
     def _begin(self, samples: NDArray[np.generic] | None) -> bool:
         if samples is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from ledger import LedgerError, TamperedError, WrongMarketError
 from trader.errors import EnvironmentFaultError, TransactionRefusedError
@@ -29,6 +29,10 @@ LASTING: Final = (TamperedError, WrongMarketError)
 FIRST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 60.0
 PUBLIC_IDLE_SECONDS: Final = 5.0
+START_SECONDS: Final = 120.0
+"""So long what comes before a trade is tried: nothing is at stake yet, and whoever started it may have to do something.
+"""
+T = TypeVar("T")
 Say: TypeAlias = "Callable[[str], None]"
 
 
@@ -66,7 +70,9 @@ class Patience:
         seconds = longest * random.SystemRandom().uniform(0.5, 1.0)
         self._failures += 1
         self.until = self._clock() + seconds
-        say(f"{_one_line(error)} Trying again in {seconds:.1f} s{self._next_deadline()}.")
+        say(
+            f"{_one_line(error).removesuffix(' Trying again.')} Trying again in {seconds:.1f} s{self._next_deadline()}."
+        )
 
     def succeed(self) -> None:
         """Something worked."""
@@ -78,6 +84,25 @@ class Patience:
             return "; no trade is under way"
         trade = min(waiting, key=lambda number: waiting[number].deadline_seconds)
         return f"; trade {trade} is {_name(waiting[trade])}"
+
+
+def patiently(market: Market, attempt: Callable[[], T], say: Say, sleep: Callable[[float], None] = time.sleep) -> T:
+    """Return what an attempt gives, made again after accidents: for what comes before a loop, and may be repeated.
+
+    Raises:
+        TraderError, LedgerError, ZkError: What is no accident; the accident that has lasted `START_SECONDS`.
+    """
+    patience, end = Patience(market), time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return attempt()
+        except LASTING:
+            raise
+        except ACCIDENTS as error:
+            if isinstance(error, TransactionRefusedError) or time.monotonic() > end:
+                raise
+            patience.fail(error, say)
+            sleep(patience.seconds)
 
 
 def _name(position: Position) -> str:

@@ -9,8 +9,8 @@ from eth_utils.crypto import keccak
 from ledger import EntryKind
 from trader.certificates import published_proofs
 from trader.chain.market import ProofOffer
-from trader.delivery import ciphertext_tree, encrypt_artifact, generate_key, key_hash
-from trader.errors import NotYetError, RequestError
+from trader.delivery import ciphertext_tree, encrypt_artifact, key_hash
+from trader.errors import NotYetError, PartyFolderError, RequestError
 from trader.exchange import Context, Kind, Purpose, seal
 from trader.package import DamagedPackageError
 from trader.parties.engine import ProofJob
@@ -92,6 +92,8 @@ class Proving:
     def send_model(self, trade_id: int) -> bool:
         """See to it that the encrypted model lies in the mailbox; return whether it had to be written."""
         vault = self._vault(trade_id)
+        if not (vault.has(CIPHERTEXT_ROOT) and vault.has(MODEL)):
+            self._restore_model(trade_id)
         label = self._actor.label(Kind.MODEL, vault.read(CIPHERTEXT_ROOT), trade_id)
         return self._actor.deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
 
@@ -191,7 +193,7 @@ class Proving:
     def _encrypt_model(self, trade_id: int, purchase: Purchased, order: Order, proof: Proof) -> ProofOffer:
         """Encrypt the model, keep it sealed to the buyer, and return what is offered on the chain."""
         goods, vault = self._goods, self._vault(trade_id)
-        key = self._delivery_key(vault)
+        key = self._delivery_key(trade_id, vault)
         ciphertext = encrypt_artifact(self._conduct.delivered_artifact(goods), key)
         root = ciphertext_tree(ciphertext).root
         vault.write(CIPHERTEXT_ROOT, root)
@@ -202,11 +204,53 @@ class Proving:
         answer = self._market.answer(trade_id)
         return ProofOffer(proof, goods.circuit, goods.layout, answer, purchase.outputs_digest, root, key_hash(key))
 
-    def _delivery_key(self, vault: Vault) -> bytes:
-        """Return the trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext."""
+    def _delivery_key(self, trade_id: int, vault: Vault) -> bytes:
+        """Return the trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext.
+
+        It follows from the folder's key and the session, so that a restored backup has no other key for the same trade
+        (decision record 0051).
+        """
         if not vault.has(DELIVERY_KEY):
-            vault.write(DELIVERY_KEY, generate_key())
+            vault.write(DELIVERY_KEY, vault.derive(DELIVERY_KEY, self._market.session(trade_id).digest))
         return vault.read(DELIVERY_KEY)
+
+    # -------------------------------------------------------------------------------- after a backup was restored
+
+    def restore_key(self, trade_id: int) -> bytes:
+        """Return the delivery key that was proven; a folder that lacks it, restored from a backup, gets it again.
+
+        Raises:
+            PartyFolderError: The folder's key is another one than when the trade was proven.
+        """
+        vault, proven = self._vault(trade_id), self._market.event(trade_id, Proven)
+        if vault.has(DELIVERY_KEY):
+            return vault.read(DELIVERY_KEY)
+        key = vault.derive(DELIVERY_KEY, self._market.session(trade_id).digest)
+        if key_hash(key) != proven.key_hash:
+            raise PartyFolderError(
+                f"the delivery key of trade {trade_id} is not in {vault.folder}, and does not follow from the folder's "
+                "key: restore a newer backup, or else its deadline returns price and bond, but for the proof fee."
+            )
+        vault.write(DELIVERY_KEY, key)
+        return key
+
+    def _restore_model(self, trade_id: int) -> None:
+        """Make what was delivered again, from the package and the proven key.
+
+        Raises:
+            PartyFolderError: The key is lost, or this is not what was proven.
+            NotDeliveredError: The buyer's order is lost as well; the buyer sends it again when it misses the model.
+        """
+        vault, key = self._vault(trade_id), self.restore_key(trade_id)
+        trade, proven = self._market.trade(trade_id), self._market.event(trade_id, Proven)
+        order = self._order(trade, self._market.event(trade_id, Purchased))
+        ciphertext = encrypt_artifact(self._conduct.delivered_artifact(self._goods), key)
+        if ciphertext_tree(ciphertext).root != proven.ciphertext_root:
+            raise PartyFolderError(
+                f"what was proven in trade {trade_id} is not this package's model: restore a backup."
+            )
+        vault.write(CIPHERTEXT_ROOT, proven.ciphertext_root)
+        vault.write(MODEL, seal(order.reply_key, ciphertext, self._context(trade_id, Purpose.MODEL)))
 
     def _statement(self, trade_id: int, input_commitment: bytes) -> bytes:
         """Return the digest of what a trade's proof depends on; it names the trade in which the proof is used."""

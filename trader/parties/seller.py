@@ -147,6 +147,7 @@ class Seller(Party):
 
     def reveal(self, trade_id: int) -> None:
         """Publish the key of the delivered model (`KeyRelease.reveal`)."""
+        self.proving.restore_key(trade_id)
         self.key_release.reveal(trade_id)
 
     # -------------------------------------------------------------------------------------------------------- step

@@ -101,7 +101,7 @@ class EncryptedTesting:
 
         Raises:
             ListingError, PolicyError: The listing is not good, or its fee has grown too large; nothing was sent.
-            CallerError: There are fewer samples than an audit takes.
+            CallerError: There are fewer samples than an audit takes, or more than the quota has answers left for.
             DataError: The samples don't fit the model.
             TransactionRefusedError: The quota is used up, or the account can't pay.
         """
@@ -122,6 +122,7 @@ class EncryptedTesting:
         manifest, wanted = listing.manifest, listing.terms.audit_samples
         if len(samples) < wanted:
             raise CallerError(f"an audit takes {wanted} samples, the test set has {len(samples)}: test with more")
+        self._require_answers(he.charged_samples(len(samples)) + wanted)
         inputs = manifest.quantise(samples, listing.graph)
         with self._actor.working("keygen"):
             session = self._conduct.new_session(listing.plan, self._policy.encryption)
@@ -136,6 +137,20 @@ class EncryptedTesting:
                 )
             self._vault.write_arrays(INPUTS, inputs)
             self._vault.write(SESSION, session.export_secret())
+
+    def _require_answers(self, wanted: int) -> None:
+        """Look at the quota before anything is encrypted; the market looks again.
+
+        Raises:
+            CallerError: It has too few answers left for this test.
+        """
+        listing_id = self._listing.listing_id
+        left = self._market.answers_left(listing_id, self._actor.address)
+        if left < wanted:
+            raise CallerError(
+                f"a test of so many samples takes {wanted} answers with its audit, the quota of listing {listing_id} "
+                f"has {left} left for {self._actor.address}: test with fewer samples, or choose another listing"
+            )
 
     def _pay(self, digest: bytes) -> int:
         """Open the session on the chain. The signed transaction is kept first: a crash must not pay the fee twice."""

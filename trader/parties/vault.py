@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,13 @@ class Vault:
         if is_encrypted(kept):
             raise PartyFolderError(f"{self.folder / name} is encrypted: unlock the folder with the account's password.")
         return kept
+
+    def derive(self, name: str, context: bytes) -> bytes:
+        """Return 32 secret bytes for what is kept under `name`; a folder without a key has random ones.
+
+        The same for the same context, so that a backup of the folder's key brings them back.
+        """
+        return secrets.token_bytes(32) if self._key is None else self._key.derive(self._place + name, context)
 
     def map(self, name: str) -> memoryview:
         """Map the message that is kept under `name`, read-only, without reading all of it into memory.

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import Field
 
 from trader.errors import PartyFolderError
@@ -28,6 +30,7 @@ _MAGIC, _VERSION = b"MSVAULT", 1
 _HEADER = _MAGIC + bytes([_VERSION])
 _KEY_BYTES, _NONCE_BYTES, _TAG_BYTES = 32, 12, 16
 _NAME = "a vault key"
+_DERIVED = b"modelseal derived secret 1"
 
 
 class _VaultKeyFile(WrappedSecret):
@@ -70,6 +73,11 @@ class VaultKey:
             return _HEADER + nonce + AESGCM(self.secret).encrypt(nonce, data, _HEADER + place.encode())
         except OverflowError:
             raise PartyFolderError(f"{place} has {len(data)} bytes: a vault keeps files below 2 GiB") from None
+
+    def derive(self, place: str, context: bytes) -> bytes:
+        """Return 32 bytes that follow from this key, a place and a context, and tell nothing of it (HKDF, RFC 5869)."""
+        info = _DERIVED + len(place.encode()).to_bytes(4, "big") + place.encode() + context
+        return HKDF(hashes.SHA256(), _KEY_BYTES, None, info).derive(self.secret)
 
     def decrypt(self, kept: bytes, place: str) -> bytes:
         """Return what was written at `place`.

@@ -1,0 +1,54 @@
+"""How calls reach a node: again where a network loses them, and not where their answer can't change."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+from web3 import HTTPProvider
+from web3.providers.rpc.utils import check_if_retry_on_failure
+
+if TYPE_CHECKING:
+    from web3.types import RPCEndpoint
+
+ATTEMPTS: Final = 4
+FIRST_WAIT_SECONDS: Final = 0.1
+CHAIN_ID: Final = "eth_chainId"
+
+
+class NodeProvider(HTTPProvider):
+    """JSON-RPC over HTTP.
+
+    web3 asks for the chain's id before every call, to compare it with that of the call; here it is asked once. What
+    matters is signed for a chain: a node of another one refuses it.
+
+    A call that gets no answer, or none that is whole, is repeated, if it may be: reads, and signed transactions, which
+    take effect once.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        """Say where the node is; nothing is sent yet."""
+        super().__init__(
+            url,
+            request_kwargs={"timeout": timeout_seconds},
+            cache_allowed_requests=True,
+            cacheable_requests={CHAIN_ID},  # type: ignore[arg-type]  # an RPCEndpoint is a str
+            request_cache_validation_threshold=None,  # which is for blocks, and would ask for the id again
+        )
+
+    def _make_request(self, method: RPCEndpoint, request_data: bytes) -> bytes:
+        attempts = ATTEMPTS if check_if_retry_on_failure(method) else 1
+        for left in reversed(range(attempts)):
+            try:
+                answer = self._request_session_manager.make_post_request(
+                    self.endpoint_uri, request_data, **self.get_request_kwargs()
+                )
+                json.loads(answer)  # a proxy's page, or half an answer
+            except (OSError, ValueError):
+                if not left:
+                    raise
+                time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempts - 1 - left))
+            else:
+                return bytes(answer)
+        raise AssertionError("unreachable")  # pragma: no cover
