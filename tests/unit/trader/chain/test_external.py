@@ -180,7 +180,7 @@ def test_a_node_with_unlocked_accounts_signs(anvil_url: str) -> None:
 
 
 def test_a_signer_that_is_away_raises_no_fees(chain: Chain) -> None:
-    """Nothing was sent, so that nothing is replaced: what is signed at last offers what the first attempt would have."""
+    """Nothing was sent, so that nothing is replaced: what is signed at last offers what the first would have."""
     chain.fund(ACCOUNT.address, 10**18)
     server, offered = SigningServer(ACCOUNT), []
     with serving(server) as url:
