@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from contracts import Terms, UnexpectedCodeError, Windows
 from tests.simulators.listing_verifier import Verifier
-from tests.simulators.trading import ETHER, POLICY, SELLER
+from tests.simulators.trading import AUDIT_SAMPLES, ETHER, POLICY, SELLER
 from trader.errors import ListingError, PolicyError
 from trader.he import SecurityPolicy
 from trader.verify import (
@@ -253,8 +253,8 @@ def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -
         ({"maximum_price_wei": ETHER - 1}, "price in wei"),
         ({"maximum_fee_wei": 0}, "fee in wei"),
         ({"minimum_bond_percent": 21}, "bond in wei"),
-        ({"minimum_audit_samples": 9}, "number of audit samples"),
-        ({"minimum_degree_per_output": 513}, "number of committed outputs"),
+        ({"minimum_audit_samples": AUDIT_SAMPLES + 1}, "number of audit samples"),
+        ({"minimum_degree_per_output": 4096 // AUDIT_SAMPLES + 1}, "number of committed outputs"),
         ({"minimum_window_seconds": 3601}, "seconds to decide"),
         ({"minimum_acceptance_seconds": 3601}, "seconds to accept"),
         ({"minimum_dispute_seconds": 24 * 3600 + 1}, "seconds to dispute"),
