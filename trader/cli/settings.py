@@ -135,5 +135,5 @@ def _with_flags(
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {value.name: value.annotation for value in parameters}
-    del run.__wrapped__  # type: ignore[attr-defined]  # else the command's own signature is found behind it
+    del run.__wrapped__  # else the command's own signature is found behind it
     return run
