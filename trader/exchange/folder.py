@@ -5,11 +5,11 @@
 however many files lie there, they cost it nothing. What is read of one message, per step:
 
 - nothing beyond its status, while what lies there is what was skipped the last time (it is looked at again after
-  `LOOK_AGAIN_SECONDS`, in case a file system shows old status);
+  `trader.exchange.skipping.LOOK_AGAIN_SECONDS`, in case a file system shows old status);
 - its trailer, if what lies there has no more than the bytes that the message may have;
 - its bytes, if the trailer is the counterparty's own for this very label. Whoever puts such a trailer after other bytes
   costs at most one reading of them for each time they change; a look or delivery that took longer than
-  `QUICK_SECONDS` is followed by a pause of `PAUSE_RATIO` times as long, for this message alone.
+  a second is followed by a pause of nine times as long, for this message alone (`trader.exchange.pacing`).
 
 A sender reserves a message's name before it tells anybody the anchor in it (`Mailbox.reserve`), and puts the
 message in the place of whatever lies there, again whenever that has changed (`Mailbox.needs_delivery`). So in a
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
@@ -30,6 +29,7 @@ from urllib.parse import unquote, urlsplit
 
 from trader.exchange.errors import MailboxFaultError, NotDeliveredError, SkippedMessageError, TransferError
 from trader.exchange.mailbox import Incoming, Mailbox, keccak_of
+from trader.exchange.pacing import Pacing
 from trader.exchange.shared_folder import SHARED_MODE, open_plain, reserve_name, write_over
 from trader.exchange.signing import TRAILER_BYTES, Label, read_trailer, sign_trailer
 from trader.exchange.skipping import Skipping
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-QUICK_SECONDS = 1.0
-PAUSE_RATIO = 9
 _FAULTS = frozenset({errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ESTALE})
 """Errors of reading that are the machine's. All others can be brought about by what somebody puts in a file's place."""
 
@@ -74,7 +72,7 @@ class FolderMailbox(Mailbox):
         self.root = root
         self._delivered: dict[str, Identity] = {}
         self._skipping = Skipping()
-        self._pauses: dict[tuple[str, str, str], float] = {}
+        self._pacing = Pacing()
 
     @classmethod
     def at(cls, endpoint: str) -> FolderMailbox:
@@ -109,7 +107,7 @@ class FolderMailbox(Mailbox):
 
     def needs_delivery(self, label: Label) -> bool:
         """Return whether a message does not lie there as this process left it; costs a look at the file's status."""
-        if self._pausing("send", label):
+        if self._pacing.pausing("send", label):
             return False
         left = self._delivered.get(label.name)
         return left is None or left != self._identity(label)
@@ -117,7 +115,7 @@ class FolderMailbox(Mailbox):
     def holds(self, label: Label, sender: str, limit_bytes: int) -> bytes | None:
         """Return the digest of the sender's message if it lies there, whole and of at most `limit_bytes`; else None."""
         try:
-            with self._pacing("send", label), self._open(label) as file:
+            with self._pacing.around("send", label), self._open(label) as file:
                 status = os.fstat(file.fileno())
                 if status.st_size > limit_bytes + TRAILER_BYTES:
                     return None
@@ -142,7 +140,7 @@ class FolderMailbox(Mailbox):
         if self.holds(label, account.address, len(message)) == digest:
             return False
         pieces = (message, sign_trailer(label, digest, account))
-        with self._pacing("send", label), self._writing(label) as directory:
+        with self._pacing.around("send", label), self._writing(label) as directory:
             self._delivered[label.name] = Identity.of(write_over(directory, label.name, pieces, SHARED_MODE))
         return True
 
@@ -169,26 +167,14 @@ class FolderMailbox(Mailbox):
                 text = f"what lies there for the {label} has {size_bytes} bytes, more than the {limit_bytes} allowed"
                 raise SkippedMessageError(text)
             identity = Identity.of(os.fstat(file.fileno()))
-            self._skipping.raise_if_skipped(label, sender, identity, pausing=self._pausing("read", label, sender))
-            with self._skipping.judging(label, sender, identity), self._pacing("read", label, sender):
+            self._skipping.raise_if_skipped(
+                label, sender, identity, pausing=self._pacing.pausing("read", label, sender)
+            )
+            with self._skipping.judging(label, sender, identity), self._pacing.around("read", label, sender):
                 digest = read_trailer(label, _trailer(file, size_bytes + TRAILER_BYTES), sender)
                 return read(Incoming(file, size_bytes, digest))
 
     # ------------------------------------------------------------------------------------------------------- inside
-
-    def _pausing(self, work: str, label: Label, sender: str = "") -> bool:
-        return time.monotonic() < self._pauses.get((work, label.name, sender), 0.0)
-
-    @contextmanager
-    def _pacing(self, work: str, label: Label, sender: str = "") -> Iterator[None]:
-        """Around work on one message: if that takes long, the next has to wait."""
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            took = time.monotonic() - begin
-            if took > QUICK_SECONDS:
-                self._pauses[work, label.name, sender] = time.monotonic() + PAUSE_RATIO * took
 
     def _identity(self, label: Label) -> Identity | None:
         try:

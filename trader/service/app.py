@@ -8,15 +8,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from trader.errors import TraderError
 from trader.service.access import Access
 from trader.service.metrics import Metrics
 from trader.service.middleware import Entrance
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from trader.service.settings import ServiceSettings
     from trader.service.status import Status
     from trader.service.store import StoreMailbox
+
+
+CLEANING_SECONDS: Final = 600.0
+_log = logging.getLogger("modelseal.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +120,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        uploads.sweep()
+        cleaning = asyncio.create_task(_keep_clean(uploads, mailbox))
         yield
+        cleaning.cancel()
         access.close()
 
     app = FastAPI(
@@ -131,3 +140,14 @@ def create_app(
     add_handlers(app)
     app.add_middleware(Entrance, settings=settings, metrics=metrics)
     return app
+
+
+async def _keep_clean(uploads: Uploads, mailbox: StoreMailbox) -> None:
+    """Drop uploads that have expired, and artifacts that nobody needs, now and every so often."""
+    while True:
+        try:
+            await run_in_threadpool(uploads.sweep)
+            await run_in_threadpool(mailbox.collect)
+        except TraderError as error:
+            _log.warning("the storage could not be cleaned", extra={"error": str(error)})
+        await asyncio.sleep(CLEANING_SECONDS)

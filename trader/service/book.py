@@ -151,6 +151,8 @@ class ChainTradeBook:
         """
         with self._lock:
             if self._clock() < self._next_look:
+                if not self._filled:
+                    raise ChainUnavailableError("the node has not answered yet; it is asked again in a moment")
                 return
             try:
                 logs = [log for listing_id in self._listings() for log in self._market.find_sessions(listing_id)]

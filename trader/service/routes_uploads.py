@@ -34,7 +34,12 @@ _BODY = {
 }
 
 
-def _speaks_tus(tus_resumable: Annotated[str | None, Header()] = None) -> None:
+_DIGITS = {"pattern": "^[0-9]{1,15}$", "type": "string"}
+
+
+def _speaks_tus(
+    tus_resumable: Annotated[str | None, Header(json_schema_extra={"enum": [VERSION], "type": "string"})] = None,
+) -> None:
     if tus_resumable != VERSION:
         raise RefusedError(412, "another protocol", f"Uploads speak tus {VERSION}.", {"Tus-Version": VERSION})
 
@@ -54,7 +59,9 @@ async def describe_uploads() -> Response:
 def announce_upload(
     request: Request,
     account: SignedAccount,
-    upload_length: Annotated[str | None, Header(description="Bytes of the message, without its trailer.")] = None,
+    upload_length: Annotated[
+        str | None, Header(description="Bytes of the message, without its trailer.", json_schema_extra=_DIGITS)
+    ] = None,
     upload_metadata: Annotated[str | None, Header(description="`name …,trailer …`, both in Base64.")] = None,
 ) -> Response:
     """Announce a message, or find the upload that was begun for it: `Upload-Offset` says how far it has come."""
@@ -86,7 +93,9 @@ async def continue_upload(
     request: Request,
     account: SignedAccount,
     upload_id: str,
-    upload_offset: Annotated[str | None, Header(description="Where the upload stands.")] = None,
+    upload_offset: Annotated[
+        str | None, Header(description="Where the upload stands.", json_schema_extra=_DIGITS)
+    ] = None,
 ) -> Response:
     """Append bytes; with the last one the upload becomes a message. What came before a fault is kept."""
     offset, count = _offset_and_count(request, upload_offset)
@@ -96,7 +105,8 @@ async def continue_upload(
         try:
             await _receive(request, receiver)
         finally:
-            upload = upload._replace(expires_at=await run_in_threadpool(uploads.extend, upload))
+            if uploads.offset(upload) > offset:
+                upload = upload._replace(expires_at=await run_in_threadpool(uploads.extend, upload))
         offset = uploads.offset(upload)
         if offset == upload.size_bytes:
             await run_in_threadpool(uploads.finish, upload)

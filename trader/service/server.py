@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from trader.service.rates import network_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,6 +21,8 @@ HEAD_SECONDS: Final = 15.0
 """How long a client may take for the head of a request, from its connection or its last answer on."""
 MOST_HEAD_BYTES: Final = 16 << 10
 MOST_CONNECTIONS: Final = 512
+MOST_CONNECTIONS_OF_ADDRESS: Final = 64
+"""Of an IPv4 address or IPv6 /64 other than this machine's, where a proxy in front may be."""
 END_SECONDS: Final = 30
 
 
@@ -50,6 +55,8 @@ class PromptProtocol(H11Protocol):
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._wait_for_head()
+        if self._is_one_too_many():
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -68,6 +75,14 @@ class PromptProtocol(H11Protocol):
         super().on_response_complete()
         if not self.cycle.response_complete:  # one was here already
             self._stop_waiting()
+
+    def _is_one_too_many(self) -> bool:
+        """Whether its address has so many connections that others would be left without; this machine may have all."""
+        if self.client is None or ip_address(self.client[0]).is_loopback:
+            return False
+        own = network_of(self.client[0])
+        others = (each.client for each in self.connections)
+        return sum(other is not None and network_of(other[0]) == own for other in others) > MOST_CONNECTIONS_OF_ADDRESS
 
     def _wait_for_head(self) -> None:
         self._stop_waiting()

@@ -146,6 +146,9 @@ class StoreMailbox(Mailbox):
             digest: keccak256 of the message.
             staged: Message and trailer.
         """
+        earlier = connection.execute(
+            select(MESSAGES.c.artifact).where(MESSAGES.c.name == label.name, MESSAGES.c.sender == sender.lower())
+        ).scalar_one_or_none()
         blob = staged.commit()
         row = StoredMessage(
             label.name, sender.lower(), trade_id, blob.digest, blob.size_bytes, digest, int(time.time())
@@ -155,6 +158,9 @@ class StoreMailbox(Mailbox):
             .values(row._asdict())
             .on_conflict_do_update(index_elements=["name", "sender"], set_=row._asdict())
         )
+        # At once: whoever puts one message in another's place again and again must not fill the store.
+        if earlier is not None and not _is_needed(connection, earlier):
+            self.store.delete(earlier)
 
     # ---------------------------------------------------------------------------------------------------- receiving
 
@@ -242,8 +248,7 @@ class StoreMailbox(Mailbox):
     @contextmanager
     def _unless_needed(self, digest: str) -> Iterator[bool]:
         with self.index.writing() as connection:
-            needed = connection.execute(select(MESSAGES).where(MESSAGES.c.artifact == digest)).first()
-            yield needed is None
+            yield not _is_needed(connection, digest)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -251,6 +256,10 @@ class StoreMailbox(Mailbox):
             yield
         except (IndexFaultError, StoreFaultError) as error:
             raise MailboxFaultError(str(error)) from error
+
+
+def _is_needed(connection: Connection, artifact: str) -> bool:
+    return connection.execute(select(MESSAGES).where(MESSAGES.c.artifact == artifact)).first() is not None
 
 
 def _pieces(message: memoryview, trailer: bytes) -> Iterator[bytes | memoryview]:

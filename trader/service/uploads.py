@@ -174,8 +174,12 @@ class Uploads:
             return None
         upload = Upload(**row._mapping)  # public: SQLAlchemy documents it
         if (upload.trailer, upload.size_bytes) == (announced.trailer, announced.size_bytes):
+            upload = upload._replace(expires_at=self._expiry())
+            connection.execute(update(UPLOADS).where(*same_name).values(expires_at=upload.expires_at))
             return upload
-        connection.execute(delete(UPLOADS).where(*same_name))  # its file goes with the next sweep
+        connection.execute(delete(UPLOADS).where(*same_name))
+        # At once: whoever announces one message after the other must not fill the disk with their beginnings.
+        (self._folder / upload.upload_id).unlink(missing_ok=True)
         return None
 
     def _require_room(

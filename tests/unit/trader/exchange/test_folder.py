@@ -18,6 +18,7 @@ from trader.exchange import (
     NotDeliveredError,
     SkippedMessageError,
     TransferError,
+    pacing,
     skipping,
 )
 from trader.exchange import folder as transfer
@@ -237,7 +238,8 @@ def test_what_was_skipped_is_looked_at_again_in_time(mailbox, place, monkeypatch
 def test_slow_looks_are_paused_and_quick_ones_are_not(mailbox, place, monkeypatch):
     """Whoever changes a large file all the time costs a tenth of the time, for one message."""
     clock = [0.0]
-    monkeypatch.setattr(transfer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for module in (pacing, skipping):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def looks(seconds):
         """Whether bytes that are new are looked at, when that takes so many seconds."""
@@ -252,20 +254,20 @@ def test_slow_looks_are_paused_and_quick_ones_are_not(mailbox, place, monkeypatc
             mailbox.take(LABEL, SENDER.address, 100, read)
         return clock[0] > begin
 
-    assert looks(transfer.QUICK_SECONDS)
+    assert looks(pacing.QUICK_SECONDS)
     assert looks(2.0)
-    clock[0] += 2.0 * transfer.PAUSE_RATIO - 0.01
+    clock[0] += 2.0 * pacing.PAUSE_RATIO - 0.01
     assert not looks(2.0)
     clock[0] += 0.02
     assert looks(2.0)
 
 
 def test_a_message_that_is_replaced_all_the_time_is_not_put_all_the_time(mailbox, monkeypatch):
-    monkeypatch.setattr(transfer, "QUICK_SECONDS", 0.0)
+    monkeypatch.setattr(pacing, "QUICK_SECONDS", 0.0)
     mailbox.put(LABEL, b"message", SENDER)
     (mailbox.root / LABEL.name).unlink()
     assert not mailbox.needs_delivery(LABEL)
-    monkeypatch.setattr(mailbox, "_pauses", {})
+    monkeypatch.setattr(mailbox, "_pacing", pacing.Pacing())
     assert mailbox.needs_delivery(LABEL)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 
@@ -31,6 +33,8 @@ from trader.exchange import (
     SkippedMessageError,
     TransferError,
     open_mailbox,
+    pacing,
+    service_client,
 )
 from trader.exchange import http as module
 from trader.exchange.http import HttpMailbox
@@ -134,7 +138,7 @@ def test_an_upload_that_breaks_off_is_gone_on_with(table, cut):
     table.network.cut_upstream = list(cut)
     for _ in range(10):
         try:
-            assert buyer.put(REQUEST, MESSAGE, BUYER) in (True, False)
+            buyer.put(REQUEST, MESSAGE, BUYER)
             break
         except MailboxFaultError:
             time.sleep(1.1)  # as a party's loop does: the service may still think that the old connection writes
@@ -321,7 +325,7 @@ def test_more_bytes_than_announced_are_not_taken():
 
 
 def test_bytes_that_drip_are_given_up(monkeypatch):
-    monkeypatch.setattr(module, "SLOW_START_SECONDS", 0.2)
+    monkeypatch.setattr(service_client, "SLOW_START_SECONDS", 0.2)
     data = signed(bytes(10_000))
 
     def dripping(request):
@@ -474,3 +478,53 @@ def test_several_buyers_at_once_do_not_meet(table):
     assert len(answers) == 2
     assert table.seller.mailbox.get(REQUEST, BUYER.address, 10**6) == BUYER.key * 5000
     assert table.seller.mailbox.get(others, OTHER_BUYER.address, 10**6) == OTHER_BUYER.key * 5000
+
+
+def test_an_answer_whose_head_drips_is_left_behind(monkeypatch):
+    """httpx itself would wait as long as a byte comes every half minute."""
+    monkeypatch.setattr(service_client, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(service_client, "MOST_LEFT_BEHIND", 3)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held = []
+
+        def drip():
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(listener.accept()[0])
+                    threading.Thread(target=drip_into, args=(held[-1],), daemon=True).start()
+
+        def drip_into(connection):
+            with contextlib.suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 10_000:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        slow = HttpMailbox(f"http://127.0.0.1:{listener.getsockname()[1]}", BUYER)
+        for _ in range(3):
+            begin = time.monotonic()
+            with pytest.raises(MailboxFaultError, match="has begun no answer"):
+                slow.get(RESPONSE, SELLER.address, 100)
+            assert time.monotonic() - begin < 2
+        with pytest.raises(MailboxFaultError, match="has not answered 3 requests"):
+            slow.get(RESPONSE, SELLER.address, 100)
+        for connection in held:
+            connection.shutdown(socket.SHUT_RDWR)
+        deadline = time.monotonic() + 5
+        while sum(thread.is_alive() for thread in slow._client._left_behind) == 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(MailboxFaultError, match="has begun no answer"):
+            slow.get(RESPONSE, SELLER.address, 100)
+        for connection in held:
+            connection.close()
+
+
+def test_a_service_that_forgets_all_the_time_is_not_sent_everything_all_the_time(table, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(pacing, "QUICK_SECONDS", 0.0)
+    buyer = table.mailbox()
+    buyer.put(REQUEST, MESSAGE, BUYER)
+    table.seller.mailbox.forget(REQUEST, BUYER.address)
+    assert not buyer.needs_delivery(REQUEST)
+    monkeypatch.setattr(buyer, "_pacing", pacing.Pacing())
+    assert buyer.needs_delivery(REQUEST)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -249,6 +251,20 @@ def test_many_slow_clients_leave_room_for_others(port, buyer):
     assert time.monotonic() - begin < 2
     for connection in slow:
         connection.close()
+
+
+def test_no_other_machine_takes_all_connections(port, buyer, monkeypatch):
+    monkeypatch.setattr(module, "MOST_CONNECTIONS_OF_ADDRESS", 5)
+    monkeypatch.setattr(module, "ip_address", lambda _: SimpleNamespace(is_loopback=False))
+    kept = [connect(port) for _ in range(8)]
+    time.sleep(0.2)
+    alive = 0
+    for connection in kept:
+        with suppress(ConnectionError):
+            connection.sendall(head("GET", "/healthz", {}))
+            alive += bool(connection.recv(100))
+        connection.close()
+    assert alive == 5
 
 
 def test_an_end_lets_uploads_under_way_finish(tmp_path):

@@ -34,6 +34,7 @@ from trader.artifacts import StoreFaultError
 from trader.exchange import Kind, NotDeliveredError
 from trader.exchange.signing import TRAILER_BYTES, sign_trailer
 from trader.service import uploads as module
+from trader.service.index import MESSAGES
 from zk.binding.merkle import keccak256
 
 MESSAGE = bytes(range(256)) * 10
@@ -266,8 +267,30 @@ def test_another_message_of_the_name_takes_the_uploads_place(seller, buyer):
     assert second.headers["upload-offset"] == "0"
     assert buyer.append(first, 100, MESSAGE[100:]).status_code == 404
     assert buyer.append(second.headers["location"], 0, b"another").status_code == 204
-    assert seller.app.state.parts.uploads.sweep() == 1
     assert seller.uploads == []
+
+
+def test_message_after_message_in_one_place_takes_the_room_of_one(seller, buyer):
+    """Quotas count what is there: so what is not counted any more must not stay."""
+    for number in range(5):
+        message = bytes([number]) * 1000
+        location = buyer.announce(message).headers["location"]
+        buyer.append(location, 0, message[:999])
+    assert len(seller.uploads) == 1
+    for number in range(5):
+        assert buyer.upload(bytes([100 + number]) * 1000).status_code == 204
+    assert seller.uploads == []
+    assert len(stored(seller)) == 1
+    assert seller.mailbox.get(REQUEST, BUYER.address, 1000) == bytes([104]) * 1000
+
+
+def test_an_artifact_that_two_messages_are_made_of_stays_while_one_is(seller):
+    seller.mailbox.put(RESPONSE, b"same", SELLER)
+    stored_message = seller.mailbox.find(RESPONSE.name, SELLER.address)
+    with seller.mailbox.index.writing() as connection:
+        connection.execute(MESSAGES.insert().values(stored_message._replace(name="another")._asdict()))
+    seller.mailbox.put(RESPONSE, b"other", SELLER)
+    assert len(stored(seller)) == 2
 
 
 def test_two_requests_never_write_one_upload_at_once(seller, buyer):
