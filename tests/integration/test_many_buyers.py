@@ -202,13 +202,13 @@ def check_answers(companies: RemoteCompanies, market: Market, package: SellerPac
     for name in names:
         assert market.answers_left(1, companies.address(name)) == QUOTA_SAMPLES - SAMPLES - audited
         assert (companies.folder / f"{name}.onnx").read_bytes() == package.plain_model
-        (kept,) = (path.parent for path in (companies.folder / name).rglob("vault.key"))
+        (kept,) = (path.parent for path in (companies.folder / name).rglob("inputs.npz"))
         vault = Vault(kept, read_vault_key(kept, PASSWORD))
         (inputs,), (outputs,) = vault.read_arrays("inputs.npz"), vault.read_arrays("outputs.npz")
         expected = evaluate_values(package.canonical, inputs)[package.canonical.graph.nodes[-1].name]
         assert np.abs(outputs - expected).max() < 0.01, name
         seen.append(outputs)
-        verify_log(companies.audit_log(name))
+        verify_log(kept / "audit.sqlite")
     for number, outputs in enumerate(seen):
         assert all(np.abs(outputs - other).max() > 0.05 for other in seen[:number])
     verify_log(companies.audit_log("seller"))

@@ -34,6 +34,8 @@ class LogScan:
         Raises:
             ChainUnavailableError: The node does not answer, or refuses to search.
         """
+        if self._newest is not None and self._newest == self._chain.confirmed_block():
+            return tuple(self._found)  # most reads: a loop looks more often than blocks come
         if self._newest is not None and not self._chain.stands(self._newest.number, self._newest.hash):
             self._newest, self._found = None, []
         start = self._first_block if self._newest is None else max(self._first_block, self._newest.number + 1)
