@@ -192,6 +192,23 @@ def report(
 
 @app.command()
 @buyer_command()
+def certificate(
+    settings: BuyerSettings,
+    listing: ListingNumber,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .json file.")] = Path("trade-certificate.json"),
+) -> None:
+    """Write the certificate of a finished trade, for `audit verify-certificate`: anybody may see it."""
+    from trader.cli.buying import open_purchases
+    from trader.files import write_file
+    from trader.trade_certificate import certificate_of
+
+    with open_purchases(settings) as (purchases, _), purchases.opened(listing) as purchase:
+        write_file(out, certificate_of(purchase.buyer).to_bytes())
+    results.print(f"certificate: {escape(str(out))}", highlight=False)
+
+
+@app.command()
+@buyer_command()
 def end(
     settings: BuyerSettings,
     trade: Annotated[int, typer.Argument(metavar="TRADE", help="Number of the trade.", min=1)],
