@@ -73,6 +73,8 @@ class HttpSettings(Settings):
         owners: Accounts that may use all administrative routes.
         operators: Accounts that may read metrics and clean up.
         auditors: Accounts that may see trades.
+        metrics_token_file: Its first line is the bearer token with which a Prometheus, which can't sign, may read
+            `/metrics`.
     """
 
     host: str = "127.0.0.1"
@@ -83,6 +85,7 @@ class HttpSettings(Settings):
     owners: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     auditors: tuple[str, ...] = ()
+    metrics_token_file: LocalPath | None = None
 
 
 class JobSettings(Settings):
