@@ -2,7 +2,7 @@
 
 A block says by its title whose terminal it is (`console title="seller"`): each has a folder and an environment of its
 own. Lines that begin with `$` are commands, the others are what they print, where `…` stands for anything and decimal
-fractions for any. A block of Python with a title is a file in the seller's folder.
+fractions for any; a command goes on after a backslash. A block of Python with a title is a file in the seller's folder.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_page(page: Path) -> list[Command | File]:
             steps.append(File(title, text))
         elif language == "console":
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-                line, *shown = part.strip("\n").split("\n")
+                line, *shown = part.replace("\\\n", "").strip("\n").split("\n")
                 steps.append(Command(title, line, tuple(filter(None, shown))))
     return steps
 

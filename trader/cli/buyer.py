@@ -191,7 +191,7 @@ def report(
 
 
 @app.command()
-@buyer_command()
+@buyer_command(policy=True)
 def certificate(
     settings: BuyerSettings,
     listing: ListingNumber,

@@ -57,7 +57,7 @@ DEFERRED = deferred(get_command(app))
 
 @pytest.mark.parametrize(
     "group",
-    "|model|audit|keys|keys rotate|doctor|package verify|buyer|buyer buy|seller|seller serve".split("|"),
+    ["", "model", "audit", "keys", "keys rotate", "doctor", "package verify", "buyer", "buyer buy", "seller"],
 )
 def test_help_imports_no_heavy_library(group: str) -> None:
     modules = imported(*group.split(), "--help")
