@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 # Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast lint format typecheck docs bench contracts node lock clean
+.PHONY: demo test test-fast lint format typecheck docs site wheel bench contracts node lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
@@ -32,6 +32,14 @@ typecheck: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/python scripts/generate_docs.py
+
+# Writes the documentation's site to site/; a link that leads nowhere fails.
+site: $(INSTALLED) docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Writes the wheel and the source distribution to dist/.
+wheel: $(INSTALLED)
+	$(BIN)/hatchling build
 
 bench: $(INSTALLED)
 	$(BIN)/modelseal bench

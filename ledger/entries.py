@@ -281,8 +281,13 @@ def parse_object(text: object) -> dict[str, Any]:
 
 def as_reason(error: object) -> str:
     """Return what an error or a text says as a detail: one line of printable characters, cut to a detail's length."""
+    return as_line(error)[:MAXIMUM_DETAIL_CHARACTERS]
+
+
+def as_line(error: object) -> str:
+    """Return what an error or a text says as one line of printable characters, whatever its length."""
     line = " ".join(str(error).split()) or type(error).__name__
-    return "".join(character if character.isprintable() else "?" for character in line)[:MAXIMUM_DETAIL_CHARACTERS]
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)

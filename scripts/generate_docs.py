@@ -1,15 +1,20 @@
-"""Make the parts of the documentation that derive from code: the state diagram, the payoffs, the command reference.
+"""Make the parts of the documentation that derive from code: states, payoffs, commands, settings, what packages export.
 
-`python scripts/generate_docs.py` writes docs/reference, `--check` exits with 1 if something there is stale.
+`python scripts/generate_docs.py` writes docs/reference and docs/configuration.md, `--check` exits with 1 if something
+there is stale.
 """
 
+import inspect
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import typer
+from configuration_page import configuration_page
 
 from contracts.published import ARTIFACTS_PATH
 from trader.cli.app import app
@@ -17,6 +22,10 @@ from trader.cli.deferred import Deferred
 from trader.trade.machine import state_diagram
 from trader.trade.payoffs import payoff_rows
 
+PUBLIC = ("trader", "trader.clients", "trader.settings", "trader.verify", "trader.exchange", "trader.package")
+PUBLIC += ("trader.trade_certificate", "trader.artifacts", "trader.service", "ledger", "contracts", "zk")
+"""Packages that programs of users import."""
+PYTHON = "What the packages export, in a line each; the docstrings say the rest. `help(trader.Buyer)` shows one."
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 GAS_PATH = ARTIFACTS_PATH.with_name("gas.json")
 NOTE = "<!-- Made by scripts/generate_docs.py; do not edit. -->\n\n"
@@ -25,6 +34,9 @@ NOTE = "<!-- Made by scripts/generate_docs.py; do not edit. -->\n\n"
 def main() -> None:
     """Write or check every page."""
     pages = {"states.md": states_page(), "payoffs.md": payoffs_page(), "commands.md": commands_page()}
+    pages["python.md"] = python_page()
+    with tempfile.TemporaryDirectory() as folder:
+        pages["../configuration.md"] = NOTE + configuration_page(Path(folder))
     stale = [name for name, text in pages.items() if not _is_current(REFERENCE / name, text)]
     if "--check" in sys.argv[1:]:
         sys.exit(f"stale: {', '.join(stale)}; run `make docs`" if stale else 0)
@@ -55,6 +67,22 @@ def payoffs_page() -> str:
 def commands_page() -> str:
     """Every command with its arguments and options."""
     return NOTE + "# Commands\n\n" + "\n".join(_sections(typer.main.get_command(app), ("modelseal",)))
+
+
+def python_page() -> str:
+    """Everything public of the packages: each `__all__`, with signatures and the first line of docstrings."""
+    return f"{NOTE}# Python\n\n{PYTHON}\n\n" + "\n".join(_public(import_module(name)) for name in PUBLIC)
+
+
+def _public(module: Any) -> str:
+    rows = (f"| `{name}` | {_first_line(getattr(module, name))} |" for name in module.__all__)
+    head = f"## `{module.__name__}`\n\n{_first_line(module)}\n\n| | |\n|---|---|\n"
+    return head + "\n".join(rows) + "\n"
+
+
+def _first_line(thing: Any) -> str:
+    text = inspect.getdoc(thing) if inspect.ismodule(thing) or callable(thing) else ""
+    return (text or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
 def _sections(command: Any, path: tuple[str, ...]) -> Iterator[str]:

@@ -25,7 +25,7 @@ class Node:
 
     def start(self) -> str:
         """Start it and return its URL; skips the test where npm has not installed anvil."""
-        command = [_binary(), "--host", "127.0.0.1", "--port", self._port, "--state", self._state]
+        command = [anvil_binary(), "--host", "127.0.0.1", "--port", self._port, "--state", self._state]
         # Into a file: a pipe that nobody empties would stop the node once it is full.
         with self._output.open("w") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)
@@ -46,7 +46,8 @@ class Node:
         pytest.fail(f"anvil ended: {self._output.read_text()}")
 
 
-def _binary() -> Path:
+def anvil_binary() -> Path:
+    """Find the program; skips the test where npm has not installed it."""
     found = next(iter(NODE_MODULES.glob("@foundry-rs/anvil-*/bin/anvil")), None)
     if found is not None:
         return found

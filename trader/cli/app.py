@@ -17,13 +17,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
 
 from contracts.errors import ContractsError
-from ledger.entries import as_reason
+from ledger.entries import as_line
 from ledger.errors import LedgerError
 from trader.cli.deferred import MARKUP, Deferred
 from trader.cli.exit_codes import INTERRUPTED, exit_code_of
@@ -32,6 +32,8 @@ from trader.errors import TraderError
 from zk.errors import ZkError
 
 Command = Callable[..., None]
+MAXIMUM_ERROR_CHARACTERS: Final = 2000
+"""Of an error on the terminal: ours end with the next step, and are shorter; a stranger's text has an end."""
 
 app = typer.Typer(
     name="modelseal",
@@ -246,7 +248,8 @@ def main() -> None:
         app()
     except (TraderError, ZkError, ContractsError, LedgerError) as error:
         # Parts of it may come from the other party: no markup, no escape sequences, one line.
-        messages.print("[bold red]error:[/]", escape(as_reason(error)), highlight=False, soft_wrap=True)
+        said = as_line(error)[:MAXIMUM_ERROR_CHARACTERS]
+        messages.print("[bold red]error:[/]", escape(said), highlight=False, soft_wrap=True)
         sys.exit(exit_code_of(error))
     except KeyboardInterrupt:
         messages.print("interrupted", style="yellow")

@@ -13,11 +13,11 @@ from rich.markup import escape
 from trader.amounts import format_amount
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
-from trader.settings.seller import SellerSettings  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from trader.chain.records import Listing
     from trader.clients.shop import Shop
+    from trader.settings.seller import SellerSettings
 
 app = typer.Typer(help="Sell models: list them, serve their buyers, be paid.", no_args_is_help=True)
 

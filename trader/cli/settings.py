@@ -1,6 +1,7 @@
 """Settings of a command: a file and its profile, the environment, and the flags that many commands share.
 
-`@with_settings(...)` gives a command the flags and, as its first argument, the settings that come of them.
+`@buyer_command()` and `@seller_command()` give a command the flags and, as its first argument, the settings that come
+of them; what reads settings is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from trader.settings.files import CONFIG_VARIABLE, PROFILE_VARIABLE
-from trader.settings.reading import read_buyer_settings, read_seller_settings
-from trader.settings.seller import SellerSettings
+from trader.variables import CONFIG_VARIABLE, PROFILE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trader.clients.connection import Connection
     from trader.settings.buyer import BuyerSettings
+    from trader.settings.seller import SellerSettings
 
 _CONFIG: dict[str, Any] = {
     "config": Annotated[
@@ -97,18 +97,23 @@ def open_connection(settings: BuyerSettings | SellerSettings) -> Connection:
     """Return the way to the market that settings name; passwords are asked for when they are needed."""
     from trader.cli.passwords import ask_password
     from trader.clients.connection import Connection
+    from trader.settings.seller import SellerSettings
 
     reveal_url = settings.reveal_url if isinstance(settings, SellerSettings) else None
     return Connection(settings, lambda purpose: ask_password(settings.password_file, purpose), reveal_url)
 
 
 def _buyer_settings(config: Path | None, profile: str | None, **flags: Any) -> BuyerSettings:
+    from trader.settings.reading import read_buyer_settings
+
     given = {name: value for name, value in flags.items() if value is not None}
     policy = {name: given.pop(name) for name in _POLICY if name in given}
     return read_buyer_settings(config, profile, given | ({"policy": policy} if policy else {}))
 
 
 def _seller_settings(config: Path, **flags: Any) -> SellerSettings:
+    from trader.settings.reading import read_seller_settings
+
     return read_seller_settings(config, {name: value for name, value in flags.items() if value is not None})
 
 
@@ -125,8 +130,9 @@ def _with_flags(
         settings = read(**{name: arguments.pop(name) for name in names})
         command(settings, **arguments)
 
-    hints = get_type_hints(command, include_extras=True)
-    own = list(inspect.signature(command).parameters.values())[1:]
+    settings, *own = inspect.signature(command).parameters.values()
+    # The kind of the settings means nothing to typer, and importing it here would slow every `--help` down.
+    hints = get_type_hints(command, localns={str(settings.annotation): Any}, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         *(inspect.Parameter(name, keyword, annotation=hint) for name, hint in before.items()),

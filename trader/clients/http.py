@@ -14,6 +14,7 @@ from trader.settings.fields import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from fastapi import FastAPI
     from uvicorn import Server
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trader.settings.seller import HttpSettings
 
 UPLOADS = "uploads"
+LEAST_TOKEN_CHARACTERS = 16
 LOOK_SECONDS = 0.02
 
 
@@ -39,7 +41,7 @@ def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market:
         market: The market, on a connection that nobody else uses.
 
     Raises:
-        SettingsError: The shop's messages travel through a shared folder.
+        SettingsError: The shop's messages travel through a shared folder, or the metrics' token can't be used.
         ServiceError: The service's folder can't be used.
     """
     if not isinstance(shop.mailbox, StoreMailbox):
@@ -61,8 +63,23 @@ def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market:
         folder=shop.folder / UPLOADS,
         roles=roles,
         allowed_accounts=frozenset(http.allow) or None,
+        metrics_token=_read_token(http.metrics_token_file),
     )
     return create_app(settings, shop.mailbox, ChainTradeBook(market, limits), status)
+
+
+def _read_token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        token = file.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"metrics_token_file {file} can't be read as text: make it, or leave it out") from error
+    if len(token) < LEAST_TOKEN_CHARACTERS:
+        raise SettingsError(
+            f"the token in {file} has fewer than {LEAST_TOKEN_CHARACTERS} characters: write a longer one"
+        )
+    return token
 
 
 @contextmanager

@@ -126,8 +126,8 @@ def check_quota(model: CanonicalModel, plan: HePlan, published_bits: int, buyer_
         raise QuotaError(
             f"{buyer_quota_samples} test samples per buyer could give this model of {model.graph.parameter_count} "
             f"parameters away; up to {safe} are safe. Its parameters have {parameter_bits(model)} bits; an answer can "
-            f"carry {plan.answer_bits}, and the planned proofs publish {published_bits}. Lower the quota or the number "
-            "of proofs, or insist if the price covers the risk."
+            f"carry {plan.answer_bits}, and the planned proofs publish {published_bits}. Lower the quota (--quota) "
+            "or the number of proofs (--proofs), or insist (--insist) if the price covers the risk."
         )
 
 
@@ -152,7 +152,8 @@ def check_smallest_test(
             f"this model of {model.graph.parameter_count} parameters has {parameter_bits(model)} bits: {safe} answers "
             f"are safe. The smallest test, with its audit of {audit_samples} samples, takes {needed}, which can carry "
             f"{needed * plan.answer_bits} bits, and the planned proofs publish {published_bits}. A larger model, fewer "
-            "audit samples or fewer proofs help; or insist if the price covers the risk."
+            "audit samples (--audit-samples) or fewer proofs (--proofs) help; or insist (--insist) if the price covers "
+            "the risk."
         )
 
 
@@ -177,5 +178,5 @@ def check_published(model: CanonicalModel, rows: int, output_bits: int) -> None:
         raise QuotaError(
             f"exact outputs on {rows} public samples have {published} bits, this model's {graph.parameter_count} "
             f"parameters {hidden}: anyone could rebuild the model from them. Up to {safe} samples are safe, all "
-            "published proofs together. Certify fewer, or insist if the price covers the risk."
+            "published proofs together. Certify fewer, or insist (--insist) if the price covers the risk."
         )

@@ -6,14 +6,12 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from trader.settings.fields import SettingsError
+from trader.variables import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-CONFIG_VARIABLE: Final = "MODELSEAL_CONFIG"
-PROFILE_VARIABLE: Final = "MODELSEAL_PROFILE"
-PREFIX: Final = "MODELSEAL_"
 STANDARD_VARIABLES: Final = {"ETH_RPC_URL": "chain"}
 """Names that other programs read as well; ours, where both are set, win."""
 OWN_FILE: Final = "modelseal.toml"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from trader.settings.buyer import BuyerSettings
 from trader.settings.fields import parse
-from trader.settings.files import CONFIG_VARIABLE, PROFILE_VARIABLE, find_file, merge, read_document, read_environment
+from trader.settings.files import find_file, merge, read_document, read_environment
 from trader.settings.seller import SellerSettings
+from trader.variables import CONFIG_VARIABLE, PROFILE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,16 @@ HOUR: Final = 3600
 
 
 class WindowSettings(Settings):
-    """How long each state of a trade may last."""
+    """How long each state of a trade may last.
+
+    Attributes:
+        answer: For the seller, from a test's session to its answer.
+        decision: For the buyer, from the answer to the purchase.
+        proof: For the seller, from the purchase to the verified proof.
+        acceptance: For the buyer, from the proof to its acceptance of the delivery.
+        reveal: For the seller, from the acceptance to its key.
+        dispute: For the buyer, from the key to the end, if it neither confirms nor disputes.
+    """
 
     answer: Seconds = HOUR
     decision: Seconds = HOUR
@@ -64,6 +73,8 @@ class HttpSettings(Settings):
         owners: Accounts that may use all administrative routes.
         operators: Accounts that may read metrics and clean up.
         auditors: Accounts that may see trades.
+        metrics_token_file: Its first line is the bearer token with which a Prometheus, which can't sign, may read
+            `/metrics`.
     """
 
     host: str = "127.0.0.1"
@@ -74,6 +85,7 @@ class HttpSettings(Settings):
     owners: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
     auditors: tuple[str, ...] = ()
+    metrics_token_file: LocalPath | None = None
 
 
 class JobSettings(Settings):

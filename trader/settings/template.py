@@ -51,6 +51,8 @@ url = {url}
 # owners = ["0x…"]
 # operators = ["0x…"]
 # auditors = ["0x…"]
+# Prometheus can't sign: it reads /metrics with the first line of this file as its bearer token.
+# metrics_token_file = "metrics-token.txt"
 
 [jobs]
 # Who evaluates and proves: "processes" of this machine, "here" in the service itself, or a Dask cluster whose workers

@@ -207,7 +207,7 @@ def _check_setup(manifest: Manifest, policy: BuyerPolicy, sources: Sources) -> S
     if named.development and not policy.development:
         raise ListingSetupError(
             "the listing's proofs rest on a locally made reference string, whose maker can forge them. "
-            "Ask for one from a ceremony, or allow development listings."
+            "Ask for one from a ceremony, or allow development listings (--development)."
         )
     try:
         srs = sources.find_srs(named.logrows)
