@@ -56,8 +56,8 @@ _FIELDS = {
 """Fields of each type of transaction before its signature (EIP-2930, EIP-1559)."""
 
 
-_BROKEN_TRIE = (BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError, RLPException)
-_BROKEN_TRIE += (IndexError, TypeError, ValueError)
+_OF_TRIE = (BadTrieProof, InvalidNode, TraversedPartialPath, ValidationError, RLPException)
+_BROKEN_TRIE = (*_OF_TRIE, IndexError, TypeError, ValueError)
 """What `trie` raises of nodes that nobody's trie has."""
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from eth_typing import URI
 from web3 import HTTPProvider
 from web3.providers.rpc.utils import check_if_retry_on_failure
 
@@ -33,7 +34,7 @@ class NodeProvider(HTTPProvider):
             url,
             request_kwargs={"timeout": timeout_seconds},
             cache_allowed_requests=True,
-            cacheable_requests={CHAIN_ID},  # type: ignore[arg-type]  # an RPCEndpoint is a str
+            cacheable_requests={CHAIN_ID},
             request_cache_validation_threshold=None,  # which is for blocks, and would ask for the id again
         )
 
@@ -42,7 +43,7 @@ class NodeProvider(HTTPProvider):
         for left in reversed(range(attempts)):
             try:
                 answer = self._request_session_manager.make_post_request(
-                    self.endpoint_uri, request_data, **self.get_request_kwargs()
+                    URI(str(self.endpoint_uri)), request_data, **self.get_request_kwargs()
                 )
                 json.loads(answer)  # a proxy's page, or half an answer
             except (OSError, ValueError):

@@ -171,7 +171,9 @@ def figures_of(purchase: Purchase, result: TestResult) -> dict[str, Any]:
     if labels is not None and assessment.changeable is not None:
         figures["accuracy"] = float(np.mean(result.predictions == labels))
     elif labels is not None:
-        figures["root_mean_square_error"] = float(np.sqrt(np.mean((result.predictions - labels) ** 2)))
+        figures["root_mean_square_error"] = float(
+            np.sqrt(np.mean((result.predictions.astype(float) - labels.astype(float)) ** 2))
+        )
     if assessment.changeable is not None:
         figures["classes_that_could_change"] = assessment.changeable
     figures["samples_out_of_range"] = len(result.outside)
