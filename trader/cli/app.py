@@ -203,22 +203,6 @@ def _plan() -> Command:
     return plan_command
 
 
-@model.command(name="import", cls=Deferred)
-def _import() -> Command:
-    """Bring an ONNX file here from a Hugging Face repository, an MLflow registry, or the web; no pickle is opened."""
-    from trader.cli.seller_import import import_command
-
-    return import_command
-
-
-@model.command(name="export", cls=Deferred)
-def _export() -> Command:
-    """Publish a bought model: a folder with card, bill of materials and signature, to a registry if you like."""
-    from trader.cli.buyer_export import export_command
-
-    return export_command
-
-
 @model.command(name="certify", cls=Deferred)
 def _certify() -> Command:
     """Prove how many samples of a public data set the model classifies correctly: one proof for every k rows."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
+from trader.cli.deferred import Deferred
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import buyer_command, open_connection
 from trader.errors import CallerError
@@ -219,6 +221,14 @@ def end(
     from trader.trade import Role
 
     run_end(open_connection(settings), trade, Role.BUYER, as_json)
+
+
+@app.command(name="export", cls=Deferred)
+def _export() -> Callable[..., None]:
+    """Publish a bought model: a folder with card, bill of materials and signature, to a registry if you like."""
+    from trader.cli.buyer_export import export_command
+
+    return export_command
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from trader.amounts import format_amount
+from trader.cli.deferred import Deferred
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
 
@@ -74,6 +76,14 @@ def serve(
 
 def _wait(stop: threading.Event, seconds: float) -> None:
     stop.wait(seconds)
+
+
+@app.command(name="import", cls=Deferred)
+def _import() -> Callable[..., None]:
+    """Bring an ONNX file here from a Hugging Face repository, an MLflow registry, or the web; no pickle is opened."""
+    from trader.cli.seller_import import import_command
+
+    return import_command
 
 
 @app.command(name="list")

@@ -93,6 +93,11 @@ class Shop:
         self._sellers: dict[Path, Seller] = {}
 
     @property
+    def seller_address(self) -> str:
+        """The account that sells."""
+        return str(self.connection.account.address)
+
+    @property
     def market(self) -> Market:
         """The escrow."""
         return self.connection.market
@@ -103,7 +108,7 @@ class Shop:
         if self.settings.service is not None:
             store = ArtifactStore.at(self.settings.service.artifacts or (self.folder / ARTIFACTS).absolute().as_uri())
             index = Index(self.folder / INDEX)
-            return StoreMailbox(index, store, self.settings.service.url, str(self.connection.account.address))
+            return StoreMailbox(index, store, self.settings.service.url, self.seller_address)
         if self.settings.exchange is None:
             raise SettingsError(
                 "nothing says where buyers reach you: set `exchange` to a shared folder (file:///srv/exchange), or "
@@ -195,7 +200,7 @@ class Shop:
 
     def listings(self) -> list[Listing]:
         """Return all listings of the account in this market, open or not."""
-        return [self.market.listing(number) for number in self.market.listings_of(str(self.connection.account.address))]
+        return [self.market.listing(number) for number in self.market.listings_of(self.seller_address)]
 
     def close(self) -> None:
         """Let index and store go."""

@@ -84,7 +84,7 @@ def check_bundle(folder: Path) -> None:
         PublishingError: Something is missing, foreign, or no regular file: a link may lead to a secret.
     """
     if folder.is_symlink() or not folder.is_dir():
-        raise PublishingError(f"{folder} is no folder of a model; make one with `modelseal model export`")
+        raise PublishingError(f"{folder} is no folder of a model; make one with `modelseal buyer export`")
     found = {path.name: path for path in folder.iterdir()}
     foreign = sorted(
         name for name, path in found.items() if name not in NAMES or path.is_symlink() or not path.is_file()

@@ -1,4 +1,4 @@
-"""`modelseal model import` and `export`: files by URL, folders of bought models, and nothing secret in either."""
+"""`modelseal seller import` and `export`: files by URL, folders of bought models, and nothing secret in either."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ PASSWORD = "planted-password"
 
 def test_import_writes_the_file_and_prints_its_digest(modelseal: Callable[..., Ran], tmp_path: Path) -> None:
     source, out = write_classifier(tmp_path / "m.onnx"), tmp_path / "out.onnx"
-    ran = modelseal("model", "import", str(source), "--out", str(out), "--json")
+    ran = modelseal("seller", "import", str(source), "--out", str(out), "--json")
     assert ran.code == 0, ran.err
     assert out.read_bytes() == source.read_bytes()
     assert json.loads(ran.out)["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
-    again = modelseal("model", "import", str(source), "--out", str(out))
+    again = modelseal("seller", "import", str(source), "--out", str(out))
     assert (again.code, "exists" in again.err) == (2, True)
 
 
 def test_import_refuses_pickles_in_one_line(modelseal: Callable[..., Ran], tmp_path: Path) -> None:
-    ran = modelseal("model", "import", str(tmp_path / "m.pkl"), "--out", str(tmp_path / "out.onnx"))
+    ran = modelseal("seller", "import", str(tmp_path / "m.pkl"), "--out", str(tmp_path / "out.onnx"))
     assert (ran.code, "skl2onnx" in ran.err, "Traceback" in ran.err) == (2, True, False)
     assert not (tmp_path / "out.onnx").exists()
 
@@ -60,7 +60,7 @@ def test_export_makes_a_signed_folder(modelseal: Callable[..., Ran], bought, tmp
     model, certificate = bought
     out, key = tmp_path / "out", tmp_path / "key.pem"
     options = ["--certificate", str(certificate), "--out", str(out), "--sign-with", str(key)]
-    ran = modelseal("model", "export", str(model), *options, "--metric", "accuracy=0.97:120:holdout: mine", "--json")
+    ran = modelseal("buyer", "export", str(model), *options, "--metric", "accuracy=0.97:120:holdout: mine", "--json")
     assert ran.code == 0, ran.err
     figures = json.loads(ran.out)
     assert (figures["signed"], figures["trade"], figures["address"]) == (True, 7, str(out))
@@ -74,7 +74,7 @@ def test_export_makes_a_signed_folder(modelseal: Callable[..., Ran], bought, tmp
 def test_export_refuses_another_file(modelseal: Callable[..., Ran], bought, tmp_path: Path) -> None:
     model, certificate = bought
     model.write_bytes(b"another")
-    ran = modelseal("model", "export", str(model), "--certificate", str(certificate), "--out", str(tmp_path / "out"))
+    ran = modelseal("buyer", "export", str(model), "--certificate", str(certificate), "--out", str(tmp_path / "out"))
     assert ran.code == 3
     assert not (tmp_path / "out").exists()
 
@@ -95,7 +95,7 @@ def test_export_asks_for_what_is_missing_first(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     model, certificate = bought
     known = ["--certificate", str(certificate), "--out", str(tmp_path / "out")]
-    ran = modelseal("model", "export", str(model), *known, *options)
+    ran = modelseal("buyer", "export", str(model), *known, *options)
     assert (ran.code, (tmp_path / "out").exists()) == (2, False)
 
 
@@ -109,7 +109,7 @@ def test_a_proven_accuracy_is_verified_and_about_this_model(
     monkeypatch.setattr("trader.cli.certificate.open_public_model", lambda _: opened)
     proven = SimpleNamespace(accuracy=0.975, dataset=dataset)
     monkeypatch.setattr("trader.cli.certificate.verify_with_bar", lambda *_: proven)
-    known = ["model", "export", str(model), "--certificate", str(certificate), "--out", str(tmp_path / "out")]
+    known = ["buyer", "export", str(model), "--certificate", str(certificate), "--out", str(tmp_path / "out")]
     known += ["--proven-accuracy", "accuracy.json"]
     assert modelseal(*known).code == 2
     known += ["--package", "public", "--data", "x.csv", "--labels", "y.csv"]

@@ -1,0 +1,144 @@
+"""A seller's shop and what buyers find of it, on a real node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger import AuditLog
+from tests.simulators.companies import PASSWORD, Companies
+from trader.chain import Chain
+from trader.clients import Connection, Purchases, Shop, discover
+from trader.clients.purchases import is_reachable_by_all
+from trader.errors import CallerError, PartyFolderError
+from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from trader.demo.training import DemoModel
+    from trader.settings.seller import SellerSettings
+
+PRICE = 10**18
+
+
+@pytest.fixture
+def companies(tmp_path: Path, trained_model: DemoModel, anvil_url: str) -> Companies:
+    made = Companies(tmp_path, trained_model)
+    made.prepare()
+    made.fund(Chain.connect(anvil_url), "seller")
+    return made
+
+
+def read_settings(companies: Companies, url: str, price: str = "1 ether") -> SellerSettings:
+    path = companies.folder / "seller.toml"
+    path.write_text(
+        f'chain = "{url}"\nexchange = "{companies.exchange}"\nkeyfile = "seller.json"\nfolder = "seller"\n'
+        f'[[listings]]\npackage = "package"\nprice = "{price}"\nbond = "0.3 ether"\n'
+    )
+    return read_seller_settings(path, environment={})
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    with AuditLog.open(tmp_path / "audit.sqlite") as opened:
+        yield opened
+
+
+@pytest.mark.anvil
+def test_models_are_listed_found_listed_anew_and_delisted(companies: Companies, anvil_url: str, log: AuditLog) -> None:
+    settings = read_settings(companies, anvil_url)
+    connection = Connection(settings, lambda _: PASSWORD)
+    connection.deploy_market()
+    shop, said = Shop(settings, connection, log), list[str]()
+    (first,) = shop.list_models(said.append)
+    assert list(shop.list_models()) == [first]  # nothing is listed twice
+
+    found = {listing.listing_id: listing for listing in discover(connection)}[first]
+    assert (found.terms.price_wei, found.endpoint, found.seller) == (PRICE, companies.exchange, shop.seller_address)
+    assert found.record.words == "no trades yet"
+
+    with pytest.raises(PartyFolderError, match="belongs to the shop"):
+        Shop(settings, _other(companies, anvil_url), log)
+
+    dearer = Shop(read_settings(companies, anvil_url, "1.5 ether"), connection, log)
+    served = dearer.list_models(said.append)
+    second = max(served)
+    assert set(served) == {first, second}  # trades of the first may be under way
+    assert f"listing {first}: closed, as its terms were others" in said
+    open_now = {listing.listing_id: listing.terms.price_wei for listing in discover(connection)}
+    assert first not in open_now
+    assert open_now[second] == PRICE * 3 // 2
+
+    dearer.close_listing(second)
+    with pytest.raises(CallerError, match="closed already"):
+        dearer.close_listing(second)
+    assert second not in {listing.listing_id for listing in discover(connection)}
+
+
+def _other(companies: Companies, url: str) -> Connection:
+    """Another account, in the same settings."""
+    companies.new_account("other")
+    path = companies.folder / "other.toml"
+    path.write_text(f'chain = "{url}"\nkeyfile = "other.json"\n')
+    return Connection(read_buyer_settings(path, environment={}), lambda _: PASSWORD)
+
+
+@pytest.mark.anvil
+def test_settings_without_models_or_a_place_are_refused(companies: Companies, anvil_url: str, log: AuditLog) -> None:
+    settings = read_settings(companies, anvil_url)
+    connection = Connection(settings, lambda _: PASSWORD)
+    connection.deploy_market()
+    with pytest.raises(SettingsError, match="name no model"):
+        Shop(settings.model_copy(update={"listings": ()}), connection, log).list_models()
+    with pytest.raises(SettingsError, match="nothing says where buyers reach you"):
+        Shop(settings.model_copy(update={"exchange": None}), connection, log).list_models()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reachable"),
+    [
+        ("https://models.example/shop", True),
+        ("https://8.8.8.8:8443", True),
+        ("http://models.example", False),
+        ("file:///srv/exchange", False),
+        ("https://localhost", False),
+        ("https://127.0.0.1", False),
+        ("https://10.1.2.3", False),
+        ("https://169.254.169.254/latest", False),
+        ("https://[::1]", False),
+        ("https://[fd00::1]", False),
+        ("https://intranet", False),
+        ("https://db.internal", False),
+        ("https://", False),
+        ("", False),
+    ],
+)
+def test_what_a_stranger_announces_leads_to_nothing_here(endpoint: str, reachable: bool) -> None:
+    assert is_reachable_by_all(endpoint) is reachable
+
+
+def test_purchases_have_folders_of_their_own(tmp_path: Path) -> None:
+    settings = read_buyer_settings(_empty(tmp_path), given={"folder": str(tmp_path)}, environment={})
+    purchases = Purchases(settings, Connection(settings, lambda _: PASSWORD))
+    purchases.__dict__["place"] = "31337-0xab"
+    assert purchases.known() == []
+    names = ["31337-0xab-listing-7", "31337-0xab-listing-7-2", "31337-0xab-listing-7-10", "31337-0xab-listing-12"]
+    for name in [*names, "1-0xab-listing-7", "31337-0xab-listing-07", "31337-0xab-listing-7-x"]:
+        (purchases.folder / name).mkdir(parents=True)
+    assert [(number, folder.name) for number, folder in purchases.known()] == [
+        (7, names[0]),
+        (7, names[1]),
+        (7, names[2]),
+        (12, names[3]),
+    ]
+    assert purchases.newest(7) == purchases.folder / names[2]
+    assert purchases.newest(8) is None
+
+
+def _empty(folder: Path) -> Path:
+    path = folder / "modelseal.toml"
+    path.write_text("")
+    return path

@@ -1,0 +1,126 @@
+"""Settings: which source wins, what paths are relative to, and that a mistake is named."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
+from trader.settings.files import find_file
+from trader.settings.template import write_template
+
+NOTHING: dict[str, str] = {}
+
+
+def write(folder: Path, text: str, name: str = "modelseal.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_flags_win_over_the_environment_and_that_over_the_profile_and_that_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, 'chain = "file"\nconfirmations = 3\n[profiles.main]\nchain = "profile"\n')
+    environment = {"ETH_RPC_URL": "standard"}
+    assert read_buyer_settings(path, environment=NOTHING).chain == "file"
+    assert read_buyer_settings(path, "main", environment=NOTHING).chain == "profile"
+    assert read_buyer_settings(path, "main", environment=environment).chain == "standard"
+    own = environment | {"MODELSEAL_CHAIN": "own"}
+    assert read_buyer_settings(path, "main", environment=own).chain == "own"
+    last = read_buyer_settings(path, "main", {"chain": "flag"}, environment=own)
+    assert (last.chain, last.confirmations) == ("flag", 3)
+
+
+def test_the_environment_names_file_and_profile(tmp_path: Path) -> None:
+    path = write(tmp_path, '[profiles.main]\nchain = "profile"\n', "other.toml")
+    environment = {"MODELSEAL_CONFIG": str(path), "MODELSEAL_PROFILE": "main"}
+    assert read_buyer_settings(environment=environment).chain == "profile"
+
+
+def test_tables_are_merged_key_by_key(tmp_path: Path) -> None:
+    path = write(tmp_path, '[policy]\nmax_price = "1 ether"\nmin_k = 4\n[profiles.main.policy]\nmin_k = 8\n')
+    policy = read_buyer_settings(path, "main", {"policy": {"min_bond": 20}}, environment=NOTHING).policy.policy()
+    assert (policy.maximum_price_wei, policy.minimum_audit_samples, policy.minimum_bond_percent) == (10**18, 8, 20)
+
+
+def test_paths_of_a_file_start_there_and_those_of_flags_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(tmp_path / "here", "{}", "flag.json")
+    write(tmp_path, "{}", "file.json")
+    path = write(tmp_path, 'keyfile = "file.json"\nfolder = "mine"\n')
+    settings = read_buyer_settings(path, environment=NOTHING)
+    assert settings.keyfile == str(tmp_path / "file.json")
+    assert settings.folder == tmp_path / "mine"
+    given = read_buyer_settings(path, given={"keyfile": "flag.json", "folder": "mine"}, environment=NOTHING)
+    assert given.keyfile == str(tmp_path / "here" / "flag.json")
+    assert given.folder == tmp_path / "here" / "mine"
+
+
+@pytest.mark.parametrize("account", ["alice", "http://127.0.0.1:8550#0x00", "0x" + "11" * 20])
+def test_what_is_no_file_is_the_name_of_an_account(tmp_path: Path, account: str) -> None:
+    assert read_buyer_settings(write(tmp_path, f'keyfile = "{account}"'), environment=NOTHING).keyfile == account
+
+
+def test_settings_are_found_above(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    write(tmp_path, '[project]\nname = "x"', "pyproject.toml")
+    assert find_file(deep) != tmp_path / "pyproject.toml"
+    write(tmp_path, '[tool.modelseal]\nchain = "project"', "pyproject.toml")
+    found = find_file(deep)
+    assert found == tmp_path / "pyproject.toml"
+    assert read_buyer_settings(found, environment=NOTHING).chain == "project"
+    write(tmp_path / "a", 'chain = "own"')
+    assert find_file(deep) == tmp_path / "a" / "modelseal.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("chian = 'x'", "chian: nobody knows this key"),
+        ("confirmations = 0", "confirmations"),
+        ("[policy]\nmax_price = 1.5", "policy.max_price"),
+        ("[policy]\nmax_price = '1.5 either'", "policy.max_price"),
+        ("[policy]\nmin_accuracy = 97", "policy.min_accuracy"),
+        ("[policy]\nmin_dispute = '1 fortnight'", "policy.min_dispute"),
+        ("chain = [", "is no TOML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read_buyer_settings(write(tmp_path, text), environment=NOTHING)
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    path = write(tmp_path, "[profiles.one]\n[profiles.two]\n")
+    with pytest.raises(SettingsError, match="no profile 'three'; it has: one, two"):
+        read_buyer_settings(path, "three", environment=NOTHING)
+
+
+def test_the_template_is_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "seller.toml"
+    options: dict[str, Any] = {"package": Path("my package"), "keyfile": Path('odd "name".json')}
+    write_template(path, price="1.5 ether", url="https://models.example", chain="http://node:8545", **options)
+    settings = read_seller_settings(path, environment=NOTHING)
+    (listing,) = settings.listings
+    offer = listing.offer()
+    assert (offer.price_wei, offer.bond_wei, offer.proof_fee_wei) == (15 * 10**17, 3 * 10**17, 15 * 10**15)
+    assert (offer.windows.answer_seconds, offer.windows.dispute_seconds) == (3600, 24 * 3600)
+    assert settings.keyfile == 'odd "name".json'
+    assert listing.package == tmp_path / "my package"
+    assert settings.endpoint == "https://models.example"
+    with pytest.raises(SettingsError, match="exists already"):
+        write_template(path, price="1 ether", url="https://models.example", chain="x", **options)
+
+
+def test_the_template_names_every_setting_of_a_service(tmp_path: Path) -> None:
+    path = tmp_path / "seller.toml"
+    write_template(path, package=Path("p"), price="1 ether", keyfile=Path("k"), url="http://127.0.0.1:1", chain="c")
+    text = path.read_text()
+    settings = read_seller_settings(path, environment=NOTHING)
+    assert settings.service is not None
+    for table in (settings.service, settings.jobs, settings.listings[0], settings.listings[0].windows):
+        for name in type(table).model_fields:
+            assert f"{name} =" in text or f"{name}]" in text, name
