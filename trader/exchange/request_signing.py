@@ -38,7 +38,8 @@ LONGEST_LIFETIME_SECONDS: Final = 300
 """The furthest that a service lets a request's end be ahead of its own clock."""
 _FORM: Final = re.compile(
     r'EIP712 account="(0x[0-9a-fA-F]{40})", nonce="(0x[0-9a-f]{64})", expires="([0-9]{1,12})", '
-    r'signature="(0x[0-9a-f]{130})"',
+    # The last byte says which of two keys it is: libraries read most others too, as chain ids.
+    r'signature="(0x[0-9a-f]{128}(?:00|01|1b|1c))"',
     re.ASCII,
 )
 _TYPES: Final = {
