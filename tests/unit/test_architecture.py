@@ -116,7 +116,7 @@ trader.parties: errors files signer trade model he exchange package delivery cha
 trader.doctor: errors exchange package chain parties
 trader.jobs: errors files model he package parties
 trader.rehearsal: errors model he chain
-trader.service: errors artifacts he exchange chain parties
+trader.service: errors signer artifacts he exchange chain parties
 trader.settings: errors variables files amounts he verify parties
 trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
 trader.trade_certificate: errors signer trade model package chain verify parties

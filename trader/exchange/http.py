@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx
-    from eth_account.signers.local import LocalAccount
+
+    from trader.signer import Signer
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class HttpMailbox(Mailbox):
     def __init__(
         self,
         endpoint: str,
-        account: LocalAccount | None = None,
+        account: Signer | None = None,
         *,
         plain_http: bool = False,
         folder: Path | None = None,
@@ -139,7 +140,7 @@ class HttpMailbox(Mailbox):
         self._delivered[label.name] = time.monotonic()
         return digest
 
-    def put(self, label: Label, message: bytes | memoryview, account: LocalAccount) -> bool:
+    def put(self, label: Label, message: bytes | memoryview, account: Signer) -> bool:
         """Deliver a message, unless the service has it; go on with an upload that broke off, of this process or not.
 
         Returns:

@@ -17,7 +17,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -28,8 +28,7 @@ from trader.exchange.errors import MessageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from eth_account.messages import SignableMessage
-    from eth_account.signers.local import LocalAccount
+    from trader.signer import Signer
 
 SCHEME: Final = "EIP712"
 COVERED_HEADERS: Final = ("upload-length", "upload-metadata", "upload-offset", "range")
@@ -39,7 +38,8 @@ LONGEST_LIFETIME_SECONDS: Final = 300
 """The furthest that a service lets a request's end be ahead of its own clock."""
 _FORM: Final = re.compile(
     r'EIP712 account="(0x[0-9a-fA-F]{40})", nonce="(0x[0-9a-f]{64})", expires="([0-9]{1,12})", '
-    r'signature="(0x[0-9a-f]{130})"',
+    # The last byte says which of two keys it is: libraries read most others too, as chain ids.
+    r'signature="(0x[0-9a-f]{128}(?:00|01|1b|1c))"',
     re.ASCII,
 )
 _TYPES: Final = {
@@ -110,16 +110,16 @@ class Authorization:
     def is_signed_for(self, request: HttpRequest) -> bool:
         """Return whether `account` has signed this very request; *not* whether it is still good, or was made before."""
         try:
-            signable = _signable(request, self.nonce, self.expires)
+            signable = encode_typed_data(*_typed_data(request, self.nonce, self.expires))
             return str(Account.recover_message(signable, signature=self.signature)).lower() == self.account
         except (ValueError, BadSignature):
             return False
 
 
-def authorize(request: HttpRequest, account: LocalAccount, *, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
+def authorize(request: HttpRequest, account: Signer, *, lifetime_seconds: int = LIFETIME_SECONDS) -> str:
     """Sign a request; return the header `Authorization`, which is good once."""
     nonce, expires = secrets.token_bytes(32), int(time.time()) + lifetime_seconds
-    signature = bytes(account.sign_message(_signable(request, nonce, expires)).signature)
+    signature = bytes(account.sign_typed_data(*_typed_data(request, nonce, expires)).signature)
     return (
         f'{SCHEME} account="{account.address.lower()}", nonce="0x{nonce.hex()}", expires="{expires}", '
         f'signature="0x{signature.hex()}"'
@@ -131,7 +131,10 @@ def covered_lines(headers: Mapping[str, str]) -> str:
     return "\n".join(f"{name}: {headers[name]}" for name in COVERED_HEADERS if name in headers)
 
 
-def _signable(request: HttpRequest, nonce: bytes, expires: int) -> SignableMessage:
+def _typed_data(
+    request: HttpRequest, nonce: bytes, expires: int
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return domain, types and message."""
     domain = {"name": "ModelSeal", "version": "1", "chainId": request.chain_id, "verifyingContract": request.market}
     message = {
         "method": request.method,
@@ -141,4 +144,4 @@ def _signable(request: HttpRequest, nonce: bytes, expires: int) -> SignableMessa
         "nonce": nonce,
         "expires": expires,
     }
-    return encode_typed_data(domain, _TYPES, message)
+    return domain, _TYPES, message

@@ -24,7 +24,7 @@ from trader.exchange.signing import Kind, Label
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from eth_account.signers.local import LocalAccount
+    from trader.signer import Signer
 
 HEAD_SECONDS: Final = 45.0
 SLOW_START_SECONDS: Final = 60.0
@@ -72,7 +72,7 @@ class ServiceClient:
     """
 
     def __init__(
-        self, endpoint: str, account: LocalAccount | None, transport: httpx.BaseTransport | None, *, plain_http: bool
+        self, endpoint: str, account: Signer | None, transport: httpx.BaseTransport | None, *, plain_http: bool
     ) -> None:
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not _has_place(parts) or parts.query or parts.fragment:
@@ -97,7 +97,7 @@ class ServiceClient:
         self._client.close()
 
     @property
-    def account(self) -> LocalAccount:
+    def account(self) -> Signer:
         """Whose requests these are.
 
         Raises:

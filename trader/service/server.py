@@ -81,7 +81,7 @@ class PromptProtocol(H11Protocol):
         if self.client is None or ip_address(self.client[0]).is_loopback:
             return False
         own = network_of(self.client[0])
-        others = (each.client for each in self.connections)
+        others = (getattr(each, "client", None) for each in self.connections)
         return sum(other is not None and network_of(other[0]) == own for other in others) > MOST_CONNECTIONS_OF_ADDRESS
 
     def _wait_for_head(self) -> None:

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from eth_account.signers.local import LocalAccount
     from sqlalchemy import Connection
 
     from trader.artifacts import ArtifactStore, Blob, Staged
     from trader.exchange import Label
     from trader.service.index import Index
+    from trader.signer import Signer
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class StoreMailbox(Mailbox):
             return None
         return found.digest
 
-    def put(self, label: Label, message: bytes | memoryview, account: LocalAccount) -> bool:
+    def put(self, label: Label, message: bytes | memoryview, account: Signer) -> bool:
         """Keep a message, unless it is there.
 
         Returns:

@@ -117,6 +117,7 @@ def test_another_message_of_the_name_is_sent(table):
 
 
 def test_what_the_service_has_lost_is_delivered_again(table, monkeypatch):
+    monkeypatch.setattr(pacing, "QUICK_SECONDS", 3600.0)  # however loaded this machine is
     buyer = table.mailbox()
     buyer.put(REQUEST, MESSAGE, BUYER)
     table.seller.mailbox.forget(REQUEST, BUYER.address)

@@ -213,7 +213,13 @@ def test_garbled_signatures_are_refused(buyer):
     path = f"/v1/messages/{RESPONSE.name}"
     good = signed_headers(BUYER, "GET", path)["Authorization"]
     start = good.index('signature="0x') + len('signature="0x')
-    for bad in ("00" * 65, "ff" * 65, good[start : start + 128] + "05", good[start : start + 128] + "ff"):
+    for bad in (
+        "00" * 65,
+        "ff" * 65,
+        good[start : start + 128] + "05",
+        good[start : start + 128] + "ff",
+        good[start : start + 128] + "fe",
+    ):
         header = good[:start] + bad + '"'
         response = buyer.client.get(path, headers={"Authorization": header})
         assert is_problem(response, 401, "a signed request is needed")
