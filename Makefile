@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 # Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast lint format typecheck docs site wheel bench contracts node lock clean
+.PHONY: demo test test-fast lint format typecheck docs site wheel bench contracts node lock clean chaos crowd
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
@@ -29,6 +29,14 @@ format: $(INSTALLED)
 
 typecheck: $(INSTALLED)
 	$(BIN)/mypy
+
+# A service and its buyers over a network that fails, killed at random; and many buyers at once (docs/recovery.md).
+chaos: $(INSTALLED) node
+	TRADES=$${TRADES:-100} KILLS=$${KILLS:-300} BUYERS=$${BUYERS:-4} \
+	  $(BIN)/pytest -n 0 -s tests/integration/test_killed_processes.py
+
+crowd: $(INSTALLED) node
+	BUYERS=$${BUYERS:-20} $(BIN)/pytest -n 0 -s tests/integration/test_many_buyers.py
 
 docs: $(INSTALLED)
 	$(BIN)/python scripts/generate_docs.py

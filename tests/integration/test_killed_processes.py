@@ -109,7 +109,7 @@ class Chaos:
         with ExitStack() as stack:
             proxy = HttpProxy(f"127.0.0.1:{companies.port}", faults=self.faults["http"])
             companies.url = stack.enter_context(proxy.running())
-            package = companies.prepare()
+            package = companies.prepare(buyers=TRADES)
             companies.fund(self.chain, "seller")
             wire = Wire(self.url, self.faults["rpc"])
             seller_url = stack.enter_context(wire.running())

@@ -87,7 +87,7 @@ def _resident_bytes(pid: int) -> int:
 def test_many_buyers_at_once(trained_model: DemoModel, tmp_path: Path) -> None:
     companies = RemoteCompanies(tmp_path, trained_model, port=free_port())
     companies.url = f"http://127.0.0.1:{companies.port}"
-    package, node = companies.prepare(QUOTA_SAMPLES), Node(tmp_path)
+    package, node = companies.prepare(QUOTA_SAMPLES, BUYERS), Node(tmp_path)
     names, url = [f"buyer-{number}" for number in range(BUYERS)], node.start()
     chain = Chain.connect(url)
     for number, name in enumerate(names):

@@ -69,8 +69,8 @@ class Companies:
         """URL of the shared folder."""
         return (self.folder / "exchange").as_uri()
 
-    def prepare(self, quota_samples: int = 264) -> SellerPackage:
-        """The seller's account and package, and the buyers' files."""
+    def prepare(self, quota_samples: int = 264, buyers: int = 10) -> SellerPackage:
+        """The seller's account and package, whose quotas last for so many buyers, and the buyers' files."""
         (self.folder / "model.onnx").write_bytes(self.model.onnx_bytes)
         np.save(self.folder / "calibration.npy", self.model.training_samples)
         np.savetxt(self.folder / "test.csv", self.model.test_samples, delimiter=",")
@@ -79,6 +79,7 @@ class Companies:
             card=ModelCard(name="tumours"),
             audit_samples=AUDIT_SAMPLES,
             buyer_quota_samples=quota_samples,
+            listing_quota_samples=buyers * quota_samples,
             seller=self.new_account("seller"),
             insist=True,
             endpoint=self.exchange,

@@ -112,9 +112,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: clients are killed."""
+
+
 @contextmanager
 def _serving(handler: type[_Handler], port: int = 0) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    server = _Server(("127.0.0.1", port), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import tempfile
 import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +42,10 @@ UNSENT, SENT = "before the node has a transaction", "when the node has a transac
 WRITING, WITH_CHILD = "while it writes a file", "while a process of its own works"
 WAYS = (AT_ANY_TIME, AT_ANY_TIME, UNSENT, SENT, WRITING, WITH_CHILD)
 ONE_OF_ITS_OWN = "by the loss of a process of its own, which it outlives"
-WAYS_OF_A_SERVICE = (*WAYS, ONE_OF_ITS_OWN)
+FULL_DISK = "by no process, but left without room to write anything for a while"
+WAYS_OF_A_SERVICE = (*WAYS, ONE_OF_ITS_OWN, FULL_DISK)
+OUTLIVED = {ONE_OF_ITS_OWN, FULL_DISK}
+FULL_SECONDS = 4.0
 
 
 class Wire(Proxy):
@@ -206,7 +211,7 @@ class Reaper:
                 self._way, born, age, seconds = self._draw(), 0.0, 0.0, self._draw_age()
                 self.wire.prepare(self._way)
             way = self._way
-            if way == ONE_OF_ITS_OWN and age > seconds and self._kill_one_of(process):
+            if way in OUTLIVED and age > seconds and self._harm(process, way):
                 self._note()
                 self._way, self._armed = "", False
             elif way and age > (seconds if way == AT_ANY_TIME else LONGEST_LIFE_SECONDS):
@@ -220,6 +225,14 @@ class Reaper:
     def _draw_age(self) -> float:
         return LONGEST_LIFE_SECONDS * self.random.random() ** 2
 
+    def _harm(self, process: Process, way: str) -> bool:
+        """Do what a process outlives; whether that was possible."""
+        if way == ONE_OF_ITS_OWN:
+            return self._kill_one_of(process)
+        with full_disk(process.pid):
+            self.over.wait(FULL_SECONDS)
+        return True
+
     def _kill_one_of(self, process: Process) -> bool:
         """Kill a process that it, or one of those, has started; whether there was any."""
         found = list(descendants(process.pid))
@@ -227,6 +240,23 @@ class Reaper:
             return False
         os.kill(self.random.choice(found), signal.SIGKILL)
         return True
+
+
+@contextmanager
+def full_disk(pid: int) -> Iterator[None]:
+    """A process and its own can't write to any file meanwhile: EFBIG, where a full disk says ENOSPC."""
+    _limit_files(pid, 0)
+    try:
+        yield
+    finally:
+        _limit_files(pid, resource.RLIM_INFINITY)
+
+
+def _limit_files(pid: int, size_bytes: int) -> None:
+    for each in (pid, *descendants(pid)):
+        with suppress(ProcessLookupError):
+            _, most = resource.prlimit(each, resource.RLIMIT_FSIZE)
+            resource.prlimit(each, resource.RLIMIT_FSIZE, (most if size_bytes < 0 else size_bytes, most))
 
 
 def _writes(folder: Path) -> bool:

@@ -69,7 +69,7 @@ def serve(
         Timeline(messages) as timeline,
         SellerService(settings, connection, say=timeline.say, observe=timeline.observe) as service,
     ):
-        results.print(f"serving in the market {service.shop.market.deployment.market}", highlight=False)
+        service.say(f"serving in the market {service.shop.market.deployment.market}")
         service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=lambda seconds: _wait(stop, seconds))
         timeline.say("stopped: trades under way go on when it is started again")
 

@@ -8,8 +8,8 @@ again: everything that it must know is on the chain, in its folder, and in its p
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final, Self
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from cryptography.fernet import Fernet
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trader.parties.engine import Engine
     from trader.settings.seller import SellerSettings
 
+T = TypeVar("T")
 QUEUE: Final = "jobs.sqlite"
 TIDY_SECONDS: Final = 600.0
 DASK: Final = "dask"
@@ -47,6 +48,7 @@ class SellerService:
         desk: The trades.
         status: What the service tells of itself.
         workers: The processes that evaluate and prove, if they are this machine's.
+        say: Tells in a line what happens.
     """
 
     def __init__(
@@ -68,8 +70,8 @@ class SellerService:
         self.settings = settings
         self.workers: Workers | None = None
         self._connection = connection
-        self._say = say
-        self._observe = observe
+        self.say = _heedless(say)
+        self._observe = _heedless(observe)
         self._stack = ExitStack()
         self._next_tidying = 0.0
         self._forgotten: set[int] = set()
@@ -88,16 +90,16 @@ class SellerService:
             engine = self._open_engine(stack)
             self.shop = Shop(self.settings, self._connection, log, engine, self._observe)
             stack.callback(self.shop.close)
-            self.desk = Desk(self.shop.market, self._say)
-            self.desk.listings = patiently(market, lambda: self.shop.list_models(self._say), self._say)
+            self.desk = Desk(self.shop.market, self.say)
+            self.desk.listings = patiently(market, lambda: self.shop.list_models(self.say), self.say)
             self.status = SellerStatus(self.desk, self.shop, self.workers)
             if self.settings.service is not None:
                 http = self.settings.service
                 app = make_app(
-                    http, self.shop, self.desk, self.status, patiently(market, self._connection.open_market, self._say)
+                    http, self.shop, self.desk, self.status, patiently(market, self._connection.open_market, self.say)
                 )
                 stack.enter_context(serving(app, http.host, http.port))
-                self._say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")
+                self.say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")
             self._stack = stack.pop_all()
         return self
 
@@ -161,7 +163,17 @@ class SellerService:
                 self._forgotten.add(trade_id)
             mailbox.collect()
         except MailboxFaultError as error:
-            self._say(str(error))
+            self.say(str(error))
+
+
+def _heedless(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """Return what tells if it can: a terminal that is gone, or a log on a full disk, ends no trade."""
+
+    def told(what: T) -> None:
+        with suppress(OSError):
+            tell(what)
+
+    return told
 
 
 def _database(path: Path) -> str:
