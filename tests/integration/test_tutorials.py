@@ -83,6 +83,7 @@ def test_the_wheel_holds_the_packages_and_what_they_need(wheel: Path) -> None:
 
 @pytest.mark.anvil
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_three_readers_follow_the_tutorials(installed: Path, tmp_path: Path) -> None:
     asked = subprocess.run([installed / "python", "-c", "import trader; print(trader.__file__)"], **OUTSIDE)
     assert str(installed.parent) in asked.stdout, asked

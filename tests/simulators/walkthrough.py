@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLOCK: Final = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LONG_RUNNING: Final = ("anvil", "modelseal seller serve")
 NODE_PORT, SERVICE_PORT = "8545", "8420"
-PATIENCE_SECONDS: Final = 240
+PATIENCE_SECONDS: Final = 600
 
 
 @dataclass(frozen=True)

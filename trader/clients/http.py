@@ -63,12 +63,20 @@ def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market:
         folder=shop.folder / UPLOADS,
         roles=roles,
         allowed_accounts=frozenset(http.allow) or None,
-        metrics_token=_read_token(http.metrics_token_file),
+        metrics_token=read_token(http.metrics_token_file),
     )
     return create_app(settings, shop.mailbox, ChainTradeBook(market, limits), status)
 
 
-def _read_token(file: Path | None) -> str | None:
+def read_token(file: Path | None) -> str | None:
+    """Read the token with which figures may be read.
+
+    Args:
+        file: Its first line is the token; None for no token.
+
+    Raises:
+        SettingsError: The file is no text, or the token is so short that it could be guessed.
+    """
     if file is None:
         return None
     try:

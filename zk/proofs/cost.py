@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PROVER_CORE_SECONDS_PER_CELL = 4e-5
 """Measured from 2^14 to 2^16 rows, over rows times columns."""
+ZEROS_PER_ONE = 64
+"""Of the values that stand for trees in a trial: sums of some thousand of them stay within the tables of decisions."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ def estimate_cost(circuit: AuditCircuit, srs: Srs) -> ProofCost:
 
 
 def _small_values(length: int, scale_bits: int) -> list[int]:
-    """Random values within ±1/16: small enough for every range, and as costly as any."""
+    """Random values within ±1/16: small enough for every range, and as costly as any.
+
+    At a scale of 0 bits they are what an ensemble of trees has: selections and paths, a few ones among many zeros.
+    Dense ones would add up to more than the tables of decisions hold.
+    """
+    if scale_bits == 0:
+        return [int(secrets.randbelow(ZEROS_PER_ONE) == 0) for _ in range(length)]
     bound = 1 << max(scale_bits - 4, 1)
     return [to_field(secrets.randbelow(2 * bound) - bound) for _ in range(length)]

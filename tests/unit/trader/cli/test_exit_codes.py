@@ -2,6 +2,7 @@
 
 import pytest
 
+import trader.cli.app as app_module
 from contracts import ArtifactError, MarketRevertedError, UnexpectedCodeError
 from ledger import LedgerUnavailableError, TamperedError, UnknownTradeError
 from trader.cli.exit_codes import BAD_INPUT, ENVIRONMENT_FAULT, PEER_FAULT, exit_code_of
@@ -29,3 +30,18 @@ CODES = {
 )
 def test_exit_code(error: type[Exception], code: int) -> None:
     assert exit_code_of(error.__new__(error)) == code
+
+
+def test_an_error_is_shown_to_its_end_where_the_next_step_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise TraderError(f"{'what happened, ' * 60}\x1b[2J: do this")
+
+    monkeypatch.setattr(app_module, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        app_module.main()
+    assert ended.value.code == BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.count("what happened") == 60
+    assert said.endswith("?[2J: do this\n")
