@@ -19,7 +19,7 @@ from trader.exchange.signing import read_trailer, sign_trailer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ACCOUNT = Account.create()
+ACCOUNT = Account.from_key("0x" + "11" * 32)
 KEY = bytes(range(32))
 LABEL = Label(Kind.MODEL, 31337, "0x" + "ab" * 20, 2**70, bytes(range(32)))
 TRANSACTION = {
