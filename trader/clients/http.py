@@ -51,6 +51,7 @@ def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market:
         goods = {number: seller.goods for number, seller in desk.listings.items()}
         return {number: Limits(each.plan, each.circuit) for number, each in goods.items()}
 
+    limits()  # builds circuits that nobody has asked for yet: the first buyer must not wait for them
     roles = {
         **dict.fromkeys(http.auditors, AccessRole.AUDITOR),
         **dict.fromkeys(http.operators, AccessRole.OPERATOR),

@@ -243,9 +243,10 @@ class Purchases:
 
 
 def is_reachable_by_all(endpoint: str) -> bool:
-    """Return whether a URL names another machine, by https.
+    """Return whether a URL is https and names neither a private address nor a local name.
 
-    What strangers announce must lead to no file and no port of this machine or its network.
+    What strangers announce should lead to no file and no port of this machine or its network. Where a public name leads
+    is not looked up: that is its owner's word, and may change between two looks.
     """
     parts = urlsplit(endpoint)
     host = parts.hostname or ""
