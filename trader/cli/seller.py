@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from trader.amounts import format_amount
 from trader.cli.deferred import Deferred
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
+from trader.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
     from trader.chain.records import Listing
@@ -51,11 +53,17 @@ def serve(
     trades: Annotated[
         int | None, typer.Option(min=1, help="Stop when so many answered trades have ended and none is under way.")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="ENGINE", help="Who evaluates and proves: processes, here, or dask://HOST:PORT."),
+    ] = None,
 ) -> None:
     """List what CONFIG names, and serve buyers until it is stopped (SIGTERM, Ctrl-C); started again, it goes on."""
+    _require_service()
     from trader.clients.service import SellerService
     from trader.report.timeline import Timeline
 
+    settings = settings.with_engine(engine)
     if settings.log == "json":
         from trader.service.logs import log_as_json
 
@@ -72,6 +80,17 @@ def serve(
         service.say(f"serving in the market {service.shop.market.deployment.market}")
         service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=lambda seconds: _wait(stop, seconds))
         timeline.say("stopped: trades under way go on when it is started again")
+
+
+def _require_service() -> None:
+    """Look for the libraries of the service, which buyers don't need.
+
+    Raises:
+        EnvironmentFaultError: One is missing.
+    """
+    missing = [name for name in ("fastapi", "prometheus_client", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise EnvironmentFaultError(f"a seller needs {', '.join(missing)}: pip install 'modelseal[service]'")
 
 
 def _wait(stop: threading.Event, seconds: float) -> None:
@@ -194,6 +213,7 @@ class _shop:  # noqa: N801 - used as a function
         self._settings = settings
 
     def __enter__(self) -> Shop:
+        _require_service()
         from ledger import AuditLog
         from trader.clients.shop import LOG, Shop
 

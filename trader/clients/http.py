@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from trader.errors import EnvironmentFaultError
-from trader.service import AccessRole, ChainTradeBook, Limits, Listening, ServiceSettings, create_app, make_server
+from trader.service import AccessRole, ChainTradeBook, Limits, Listening, Rate, ServiceSettings, create_app, make_server
 from trader.service.store import StoreMailbox
 from trader.settings.fields import SettingsError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 UPLOADS = "uploads"
 LEAST_TOKEN_CHARACTERS = 16
 LOOK_SECONDS = 0.02
+BURST_SECONDS = 5
+"""An account may ask at once for what it may ask for in so many seconds."""
 
 
 def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market: Market) -> FastAPI:
@@ -65,6 +67,9 @@ def make_app(http: HttpSettings, shop: Shop, desk: Desk, status: Status, market:
         roles=roles,
         allowed_accounts=frozenset(http.allow) or None,
         metrics_token=read_token(http.metrics_token_file),
+        account_rate=Rate(http.requests_per_second, int(BURST_SECONDS * http.requests_per_second) + 1),
+        account_quota_bytes=http.account_storage,
+        total_quota_bytes=http.total_storage,
     )
     return create_app(settings, shop.mailbox, ChainTradeBook(market, limits), status)
 
@@ -92,18 +97,20 @@ def read_token(file: Path | None) -> str | None:
 
 
 @contextmanager
-def serving(app: FastAPI, host: str, port: int) -> Iterator[int]:
+def serving(app: FastAPI, listening: Listening) -> Iterator[int]:
     """Serve an application while the block runs; yield the port.
 
     Raises:
         EnvironmentFaultError: The port is taken, or the interface is not there.
     """
-    server = make_server(app, Listening(host, port))
+    server = make_server(app, listening)
     thread = threading.Thread(target=_run, args=(server,), name="http", daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
-            raise EnvironmentFaultError(f"the service can't listen at {host}:{port}: is the port taken?")
+            raise EnvironmentFaultError(
+                f"the service can't listen at {listening.host}:{listening.port}: is the port taken?"
+            )
         time.sleep(LOOK_SECONDS)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]

@@ -22,6 +22,7 @@ from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
 from trader.parties.engine import HERE
 from trader.parties.patience import patiently
+from trader.service.server import Listening
 from trader.service.store import StoreMailbox
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class SellerService:
                 app = make_app(
                     http, self.shop, self.desk, self.status, patiently(market, self._connection.open_market, self.say)
                 )
-                stack.enter_context(serving(app, http.host, http.port))
+                listening = Listening(http.host, http.port, http.certificate, http.certificate_key)
+                stack.enter_context(serving(app, listening))
                 self.say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")
             self._stack = stack.pop_all()
         return self

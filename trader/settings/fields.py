@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from trader.amounts import read_amount, read_duration
 from trader.errors import CallerError, QuantityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 S = TypeVar("S", bound="Settings")
 BASE: Final = "folder"
@@ -47,6 +51,11 @@ Account = Annotated[str, BeforeValidator(_account)]
 URL (`trader.chain.keystores.open_account`)."""
 Wei = Annotated[int, BeforeValidator(partial(_quantity, read_amount)), Field(ge=0)]
 """An amount: `"1.5 ether"`; from programs, an integer of wei."""
+SIZE_UNITS: Final[Mapping[str, int]] = MappingProxyType(
+    {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
+)
+Size = Annotated[int, BeforeValidator(partial(_quantity, partial(read_amount, units=SIZE_UNITS))), Field(ge=0)]
+"""Room on a disk: `"4 GiB"`; from programs, an integer of bytes."""
 Seconds = Annotated[int, BeforeValidator(partial(_quantity, read_duration)), Field(ge=0)]
 """A span of time: `"1h"`; from programs, an integer of seconds."""
 LocalPath = Annotated[Path, BeforeValidator(_path)]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from pathlib import Path
+from typing import Final, Literal, Self
 
 from pydantic import Field
 
 from contracts import Windows
 from trader.parties.offer import Offer
 from trader.settings.buyer import ConnectionSettings
-from trader.settings.fields import LocalPath, Seconds, Settings, Wei
+from trader.settings.fields import LocalPath, Seconds, Settings, Size, Wei, parse
 
 HOUR: Final = 3600
+GIBIBYTE: Final = 1 << 30
 
 
 class WindowSettings(Settings):
@@ -75,6 +77,11 @@ class HttpSettings(Settings):
         auditors: Accounts that may see trades.
         metrics_token_file: Its first line is the bearer token with which a Prometheus, which can't sign, may read
             `/metrics`.
+        certificate: TLS certificate chain (PEM), where no proxy in front speaks TLS.
+        certificate_key: Its private key (PEM), without a password.
+        requests_per_second: Of one account, on the average.
+        account_storage: Room for the messages of one account: `"4 GiB"`.
+        total_storage: Room for those of all.
     """
 
     host: str = "127.0.0.1"
@@ -86,6 +93,11 @@ class HttpSettings(Settings):
     operators: tuple[str, ...] = ()
     auditors: tuple[str, ...] = ()
     metrics_token_file: LocalPath | None = None
+    certificate: LocalPath | None = None
+    certificate_key: LocalPath | None = None
+    requests_per_second: float = Field(default=20.0, gt=0)
+    account_storage: Size = 4 * GIBIBYTE
+    total_storage: Size = 64 * GIBIBYTE
 
 
 class JobSettings(Settings):
@@ -125,3 +137,14 @@ class SellerSettings(ConnectionSettings):
     def endpoint(self) -> str | None:
         """Where buyers reach this seller."""
         return self.exchange if self.service is None else self.service.url
+
+    def with_engine(self, engine: str | None) -> Self:
+        """Return these settings with another engine; as they are, if None.
+
+        Raises:
+            SettingsError: There is no such engine.
+        """
+        if engine is None:
+            return self
+        jobs = parse(JobSettings, self.jobs.model_dump() | {"engine": engine}, "--engine", Path())
+        return self.model_copy(update={"jobs": jobs})

@@ -53,6 +53,13 @@ url = {url}
 # auditors = ["0x…"]
 # Prometheus can't sign: it reads /metrics with the first line of this file as its bearer token.
 # metrics_token_file = "metrics-token.txt"
+# TLS without a proxy in front.
+# certificate = "chain.pem"
+# certificate_key = "key.pem"
+# What one account may ask for, and how much room messages may take.
+# requests_per_second = 20
+# account_storage = "4 GiB"
+# total_storage = "64 GiB"
 
 [jobs]
 # Who evaluates and proves: "processes" of this machine, "here" in the service itself, or a Dask cluster whose workers

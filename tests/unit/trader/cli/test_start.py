@@ -119,3 +119,13 @@ def test_the_shell_completes_what_is_deferred(typed: str, proposed: set[str]) ->
     word = len(f"{typed}x".split()) - 1
     ran = run(_MODELSEAL_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(word))
     assert set(ran.stdout.split()) == proposed
+
+
+def test_a_buyer_needs_no_web_server() -> None:
+    """What the base installation lacks (extras `service`, `dask`, `publish`) is missing here."""
+    without = "import sys; sys.modules.update(dict.fromkeys({}))".format(
+        "['fastapi', 'starlette', 'uvicorn', 'prometheus_client', 'distributed', 'cyclonedx', 'mlflow']"
+    )
+    used = "import trader.clients.purchases, trader.clients.discovery, trader.cli.buying, trader.cli.seller"
+    ran = subprocess.run([sys.executable, "-c", f"{without}; {used}"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -124,3 +124,22 @@ def test_the_template_names_every_setting_of_a_service(tmp_path: Path) -> None:
     for table in (settings.service, settings.jobs, settings.listings[0], settings.listings[0].windows):
         for name in type(table).model_fields:
             assert f"{name} =" in text or f"{name}]" in text, name
+
+
+def test_the_engine_can_be_chosen_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "seller.toml"
+    write_template(path, package=Path("p"), price="1 ether", keyfile=Path("k"), url="http://127.0.0.1:1", chain="c")
+    settings = read_seller_settings(path, environment=NOTHING)
+    assert settings.with_engine(None) is settings
+    assert settings.with_engine("dask://10.0.0.1:8786").jobs.engine == "dask://10.0.0.1:8786"
+    with pytest.raises(SettingsError, match="--engine: engine"):
+        settings.with_engine("slurm")
+
+
+def test_room_is_written_with_its_unit(tmp_path: Path) -> None:
+    path = write(tmp_path, '[service]\nurl = "https://a.example"\naccount_storage = "1.5 GiB"\n')
+    service = read_seller_settings(path, environment=NOTHING).service
+    assert service is not None
+    assert service.account_storage == 3 << 29
+    with pytest.raises(SettingsError, match=r"service\.account_storage"):
+        read_seller_settings(write(tmp_path, '[service]\nurl = "x"\naccount_storage = "4 GB"'), environment=NOTHING)
