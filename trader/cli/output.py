@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 results = Console()
 messages = Console(stderr=True)
@@ -31,14 +32,24 @@ def print_json_line(payload: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def print_figures(figures: dict[str, Any], as_json: bool) -> None:
-    """Print named figures: a line each, or all of them as one line of JSON."""
+def print_figures(figures: dict[str, Any], as_json: bool, meanings: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Print named figures: a line each, or all of them as one line of JSON.
+
+    Args:
+        figures: By name.
+        as_json: Whether programs read it.
+        meanings: What a figure says, for people, where its name does not.
+    """
     if as_json:
         print_json_line(figures)
         return
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a digest that is cut short can't be compared
+    if meanings:
+        table.add_column(style="dim", min_width=24)
     for name, value in figures.items():
-        table.add_row(_in_words(name), _cell(value))
+        table.add_row(_in_words(name), _cell(value), *([meanings.get(name, "")] if meanings else []))
     results.print(table)
 
 

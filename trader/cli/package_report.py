@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from eth_utils.address import to_checksum_address
 
@@ -14,7 +15,7 @@ from trader.package import BUYERS_PER_LISTING, parameter_bits
 from trader.verify import BuyerPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from trader.model import CanonicalModel, Manifest
@@ -29,6 +30,28 @@ DEVELOPMENT_SRS = (
     "This package uses a structured reference string made on this machine: fine for development, "
     "refused by buyers who don't ask for development."
 )
+
+
+MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "scale_bits": "parameters are integers of 2^-this",
+        "expected_error": "largest error of encrypted outputs, in their units",
+        "delivered_largest_error": "delivered against your file, in the outputs' units",
+        "delivered_error_99": "of 99 % of the rows",
+        "delivered_relative_error_99": "of the outputs' range; 0.01 at most",
+        "delivered_classes_kept": "share of rows with the same class",
+        "tested_largest_error": "encrypted test against your file, in the outputs' units",
+        "tested_error_99": "of 99 % of the rows",
+        "tested_relative_error_99": "of the outputs' range; 0.01 at most",
+        "tested_classes_kept": "share of rows with the same class",
+        "audit_samples": "test samples that are proven (k)",
+        "quota_samples": "answers that one buyer may have: tests and audits",
+        "listing_quota_samples": "answers that all buyers may have together",
+        "answer_bits": "most bits that an answer tells of the model",
+        "development": "reference string made here: buyers must allow it",
+    }
+)
+"""What figures of a package say."""
 
 
 def _column_figures(columns: Sequence[Column]) -> dict[str, str]:

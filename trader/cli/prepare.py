@@ -13,7 +13,7 @@ from eth_utils.address import is_checksum_address, is_hex_address
 from trader.chain.accounts import read_address
 from trader.chain.keystores import find_keyfile
 from trader.cli.output import JsonFlag, messages, print_figures, warn
-from trader.cli.package_report import cautions, package_figures
+from trader.cli.package_report import MEANINGS, cautions, package_figures
 from trader.cli.passwords import PASSWORD_VARIABLE, PasswordFile, ask_password
 from trader.cli.proof_cost import ProofCostFinder
 from trader.errors import AccountError, CallerError
@@ -129,7 +129,7 @@ def prepare_command(
     if made_up_for is not None:
         write_file(made_up_for, password.encode() + b"\n", secret=True)
         messages.print(f"no password given: a random one was written to {made_up_for}", markup=False, soft_wrap=True)
-    print_figures(package_figures(package.manifest, package.canonical, out) | cost.figures, as_json)
+    print_figures(package_figures(package.manifest, package.canonical, out) | cost.figures, as_json, MEANINGS)
     for caution in cautions(package.manifest, package.canonical):
         warn(caution)
 
