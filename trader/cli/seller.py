@@ -109,20 +109,14 @@ def _import() -> Callable[..., None]:
 @seller_command()
 def list_models(settings: SellerSettings, as_json: JsonFlag = False) -> None:
     """List what CONFIG names and announce where buyers reach you; `serve` does it too. What is listed stays."""
-    with _shop(settings) as shop:
-        served = shop.list_models(lambda line: results.print(escape(line), highlight=False) if not as_json else None)
-    if as_json:
-        print_json_line({"listings": sorted(served)})
+    _bring_about(settings, as_json)
 
 
 @app.command()
 @seller_command()
 def update(settings: SellerSettings, as_json: JsonFlag = False) -> None:
     """List models on the terms that CONFIG has now, and close their older listings; trades under way go on."""
-    with _shop(settings) as shop:
-        served = shop.list_models(lambda line: results.print(escape(line), highlight=False) if not as_json else None)
-    if as_json:
-        print_json_line({"listings": sorted(served)})
+    _bring_about(settings, as_json)
 
 
 @app.command()
@@ -204,6 +198,14 @@ def withdraw(settings: SellerSettings, as_json: JsonFlag = False) -> None:
         print_json_line({"withdrawn_wei": owed})
     else:
         results.print(f"withdrawn: {format_amount(owed)}", highlight=False)
+
+
+def _bring_about(settings: SellerSettings, as_json: bool) -> None:
+    """Bring market and settings together (`Shop.list_models`), and say what was done."""
+    with _shop(settings) as shop:
+        served = shop.list_models(lambda line: results.print(escape(line), highlight=False) if not as_json else None)
+    if as_json:
+        print_json_line({"listings": sorted(served)})
 
 
 class _shop:  # noqa: N801 - used as a function
