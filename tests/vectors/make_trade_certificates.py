@@ -12,7 +12,7 @@ from pathlib import Path
 from eth_account import Account
 from eth_utils.crypto import keccak
 from rich.console import Console
-from trader.demo.timeline import Timeline
+from trader.report.timeline import Timeline
 
 from trader.chain import Chain
 from trader.demo.cheats import CHEATS, HONEST
