@@ -12,12 +12,12 @@ from pathlib import Path
 from eth_account import Account
 from eth_utils.crypto import keccak
 from rich.console import Console
-from trader.report.timeline import Timeline
 
 from trader.chain import Chain
 from trader.demo.cheats import CHEATS, HONEST
 from trader.demo.run import TRADE_CERTIFICATE, Wallets, run_demo
 from trader.demo.setup import FUNDS_WEI
+from trader.report.timeline import Timeline
 
 FOLDER = Path(__file__).parent / "trade_certificates"
 SELLER = Account.from_key(keccak(b"the seller of the tests' certificates"))
