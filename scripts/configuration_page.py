@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from trader.amounts import format_amount, format_duration
 from trader.settings import BuyerSettings, SellerSettings
-from trader.settings.fields import Account, LocalPath, Seconds, Share, Wei
+from trader.settings.fields import SIZE_UNITS, Account, LocalPath, Seconds, Share, Size, Wei
 from trader.settings.template import write_template
 
 INTRODUCTION = """\
@@ -55,7 +55,15 @@ SELLER = """\
 
 `modelseal seller init` writes it, with every key and what it means:
 """
-KINDS = {Wei: "amount", Seconds: "time", Share: "0 to 1", LocalPath: "path", Account: "account", str: "text"}
+KINDS = {
+    Wei: "amount",
+    Seconds: "time",
+    Size: "size",
+    Share: "0 to 1",
+    LocalPath: "path",
+    Account: "account",
+    str: "text",
+}
 KINDS |= {"list of texts": "list of texts", int: "number", float: "number", bool: "true or false"}
 
 
@@ -141,6 +149,9 @@ def _default(kind: type[BaseModel], key: str, field: FieldInfo) -> str:
         return "none"
     if unit == "time":
         return f'`"{format_duration(value)}"`'
+    if unit == "size":
+        name, size = next((name, size) for name, size in SIZE_UNITS.items() if value % size == 0)
+        return f'`"{value // size} {name}"`'
     if unit == "amount":
         return f'`"{format_amount(value)}"`'
     if isinstance(value, bool):
