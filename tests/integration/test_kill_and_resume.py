@@ -8,7 +8,7 @@ import pytest
 
 from ledger import verify_log
 from tests.simulators.killing import KilledError, killing
-from tests.simulators.trading import FEE, OFFER, POLICY, PRICE, Trading
+from tests.simulators.trading import AUDIT_SAMPLES, FEE, OFFER, POLICY, PRICE, Trading
 from trader.chain import Chain
 from trader.errors import CallerError, PartyFolderError, PolicyError
 from trader.parties.buyer import Buyer
@@ -77,11 +77,19 @@ def test_a_model_is_listed_once_whenever_the_seller_is_killed(
 @pytest.mark.slow
 def test_a_party_without_its_folder_says_which_file_is_missing(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(chain)
+    trading.play_until(State.PROVEN)
+    (trading.buyer.vault.folder / "encryption.key").unlink()
+    with pytest.raises(PartyFolderError, match=r"encryption\.key can't be read: No such file"):
+        trading.new_buyer().step()
+
+
+@pytest.mark.slow
+def test_a_delivery_key_that_was_lost_follows_from_the_folders(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    trading = trade_on(chain)
     trade_id = trading.play_until(State.ACCEPTED)
-    key = trading.seller.vault(trade_id).folder / "delivery.key"
-    key.unlink()
-    with pytest.raises(PartyFolderError, match=r"delivery\.key can't be read: No such file"):
-        trading.new_seller().step(trade_id)
+    (trading.seller.vault(trade_id).folder / "delivery.key").unlink()
+    assert trading.new_seller().step(trade_id)
+    assert trading.play() is State.SETTLED
 
 
 @pytest.mark.slow
@@ -103,8 +111,9 @@ def test_a_session_whose_transaction_was_replaced_is_opened_anew(
 
 def test_a_test_set_too_small_for_the_audit_costs_nothing(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     trading = trade_on(chain)
-    with pytest.raises(CallerError, match="an audit takes 8 samples, the test set has 7"):
-        trading.buyer.open_session(trading.model.test_samples[:7])
+    too_few = AUDIT_SAMPLES - 1
+    with pytest.raises(CallerError, match=f"an audit takes {AUDIT_SAMPLES} samples, the test set has {too_few}"):
+        trading.buyer.open_session(trading.model.test_samples[:too_few])
     assert trading.gains() == {Role.SELLER: 0, Role.BUYER: 0}
 
 

@@ -69,8 +69,10 @@ class Receiving:
         chunk_count = listing.columns.chunk_count
         context = self._actor.envelope_context(listing.terms.manifest_hash, trade_id, Purpose.MODEL)
 
+        key = EncryptionKey(self._vault.read(ENCRYPTION_KEY))  # before: that it is gone is not the message's fault
+
         def open_model(message: Incoming) -> bytes:
-            ciphertext = EncryptionKey(self._vault.read(ENCRYPTION_KEY)).open(message.read(), context)
+            ciphertext = key.open(message.read(), context)
             verify_ciphertext(ciphertext, root, chunk_count)
             return ciphertext
 
