@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trader.errors import EnvironmentFaultError, TraderError
+from trader.errors import EnvironmentFaultError, PartyFolderError, TraderError
 from trader.exchange.errors import SkippedMessageError
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class Skipping:
 
         Raises:
             SkippedMessageError: It is none.
-            EnvironmentFaultError: From the block; the message is read again the next time.
+            EnvironmentFaultError, PartyFolderError: From the block; the message is read again the next time.
         """
         try:
             yield
-        except EnvironmentFaultError:
+        except (EnvironmentFaultError, PartyFolderError):  # ours: the message may be right
             raise
         except TraderError as error:
             known = isinstance(error, SkippedMessageError) and str(label) in str(error)
