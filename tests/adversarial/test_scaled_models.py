@@ -13,7 +13,7 @@ import pytest
 
 from ledger import EntryKind, read_trade
 from tests.simulators.listing_verifier import Verifier
-from tests.simulators.trading import FEE, POLICY, PRICE, PROOF_FEE, Trading
+from tests.simulators.trading import AUDIT_SAMPLES, FEE, POLICY, PRICE, PROOF_FEE, Trading
 from trader.chain.market import Market
 from trader.demo.cheats import ScaledModelSeller
 from trader.errors import AnswerError, PolicyError
@@ -107,9 +107,10 @@ def test_the_proof_check_refuses_what_the_test_check_let_pass(chain: Chain, trad
     assert not trading.buyer.has_model()
     # Which samples are audited is chance, and one or two may lie closer to the other class than the test's noise.
     told = re.search(
-        r"gives (\d) of 8 audit .*\(\d were right as seen, \d are right as proven\)", trading.buyer.read_refusal()
+        rf"gives (\d) of {AUDIT_SAMPLES} audit .*\(\d were right as seen, \d are right as proven\)",
+        trading.buyer.read_refusal(),
     )
-    assert int(told.group(1)) >= 6
+    assert int(told.group(1)) >= AUDIT_SAMPLES - 2
 
 
 def test_a_tolerance_beyond_the_stated_error_is_refused(package: object, package_srs: object) -> None:
@@ -146,7 +147,7 @@ def test_proven_outputs_are_read_from_the_call_that_proved_them(
     proven = market.proven_outputs(trade_id, audited.outputs.size)
     assert list(proven) == evaluate_exact(trading.package.canonical, audited.inputs).ravel().tolist()
     compared = buyer.compare_proven()
-    assert (compared.samples, compared.changed) == (8, 0)
+    assert (compared.samples, compared.changed) == (AUDIT_SAMPLES, 0)
     right = buyer.read_test().predictions[purchase.rows] == trading.model.test_labels[purchase.rows]
     assert compared.right_seen == compared.right_proven == right.sum()
 
