@@ -155,6 +155,7 @@ def test_two_proofs_say_nothing_about_a_layer_whose_salt_hides_two() -> None:
 def test_a_seller_whose_salt_hides_no_more_proofs_makes_none(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     """The trade expires: the buyer has its price back, and nothing more is known of the parameters."""
     trading = trade_on(chain)
+    trading.play_until(State.ANSWERED)  # later than that, and it is not answered
     budget = trading.package.budget
     for number in range(budget.left):
         word = number.to_bytes(32, "big")
@@ -163,3 +164,15 @@ def test_a_seller_whose_salt_hides_no_more_proofs_makes_none(chain: Chain, trade
     assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
     assert "prove" not in {step.name for step in trading.steps}
     assert budget.left == 0
+
+
+def test_what_could_not_be_proven_is_not_answered(chain: Chain, trade_on: Callable[..., Trading]) -> None:
+    """A buyer would pay its fee, then the price, and wait for a proof that the seller must not make any more."""
+    trading = trade_on(chain)
+    budget = trading.package.budget
+    budget.count([bytes([number] * 32) for number in range(budget.left)])
+    trade_id = trading.open()
+    assert not trading.seller.step(trade_id)
+    assert trading.market.trade(trade_id).position.state is State.TESTING
+    assert trading.play() is State.EXPIRED
+    assert trading.gains() == {Role.SELLER: 0, Role.BUYER: 0}

@@ -14,6 +14,7 @@ import numpy as np
 
 from tests.simulators.trading import AUDIT_SAMPLES
 from trader.chain.accounts import create_account, read_address
+from trader.model import DEFAULT_PROOFS
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
 
@@ -79,6 +80,7 @@ class Companies:
             card=ModelCard(name="tumours"),
             audit_samples=AUDIT_SAMPLES,
             buyer_quota_samples=quota_samples,
+            proofs=max(DEFAULT_PROOFS, 2 * buyers),
             listing_quota_samples=buyers * quota_samples,
             seller=self.new_account("seller"),
             insist=True,

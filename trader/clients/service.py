@@ -21,7 +21,7 @@ from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
 from trader.parties.engine import HERE
-from trader.parties.patience import patiently
+from trader.parties.patience import ACCIDENTS, patiently
 from trader.service.server import Listening
 from trader.service.store import StoreMailbox
 
@@ -155,7 +155,11 @@ class SellerService:
         return QueueEngine(queue)
 
     def _tidy(self) -> None:
-        """Let the messages of ended trades go, and the artifacts that nothing is made of any more."""
+        """Close what can't be proven any more; let messages of ended trades go, and artifacts of nothing."""
+        try:
+            self.shop.close_used_up(self.say)
+        except ACCIDENTS as error:
+            self.say(str(error))
         mailbox = self.shop.mailbox
         if not isinstance(mailbox, StoreMailbox):
             return

@@ -173,6 +173,9 @@ class Shop:
         served: dict[int, Seller] = {}
         for listing in self.settings.listings:
             seller = self.seller(listing)
+            if seller.package.budget.left <= 0:
+                served |= dict.fromkeys(self._close_used_up(seller, say), seller)
+                continue
             listing_id = seller.list_model(listing.offer())
             self.connection.directory.announce(account, listing_id, str(self.settings.endpoint))
             say(f"listing {listing_id}: {seller.goods.manifest.card.name}")
@@ -183,6 +186,22 @@ class Shop:
                 served[older] = seller
             served[listing_id] = seller
         return served
+
+    def close_used_up(self, say: Callable[[str], None]) -> None:
+        """Close the listings of packages without a proof left: their tests could not be answered any more."""
+        for listing in self.settings.listings:
+            seller = self.seller(listing)
+            if seller.package.budget.left <= 0:
+                self._close_used_up(seller, say)
+
+    def _close_used_up(self, seller: Seller, say: Callable[[str], None]) -> tuple[int, ...]:
+        """Close a seller's open listings; return all that it ever had."""
+        listings = self.market.find_listings(seller.address, seller.goods.manifest.manifest_hash())
+        for number in listings:
+            if self.market.listing(number).open:
+                self.close_listing(number)
+                say(f"listing {number}: closed, no proof of its package is left; prepare the model again")
+        return listings
 
     def close_listing(self, listing_id: int) -> None:
         """Take a listing off the market; trades that were begun go on.

@@ -11,7 +11,7 @@ from trader.exchange import Incoming, Kind
 from trader.parties.engine import EvaluationJob
 from trader.parties.filenames import ANSWERED, REQUEST, REQUEST_WHOLE, RESPONSE
 from trader.parties.messages import request_limit_bytes
-from trader.trade import Answered
+from trader.trade import Answered, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from trader.parties.engine import Engine
     from trader.parties.goods import Goods
     from trader.parties.vault import Vault
+
+_UNPROVEN = frozenset({State.ANSWERED, State.PURCHASED})
 
 
 class Answering:
@@ -60,11 +62,12 @@ class Answering:
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
             NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
-            NotYetError: The quota has too few answers left at present.
+            NotYetError: The quota has too few answers left at present, or the package too few proofs.
             RequestError, WireError: The request that was paid for is malformed.
         """
         trade = self._actor.require_legal(Answered, trade_id)
         self._check_quota(trade)
+        self._check_proofs(trade)
         session = self._market.session(trade_id)
         digest = he.digest(self._response(trade, session))
         self._actor.mailbox.reserve(self._actor.label(Kind.RESPONSE, digest, trade_id))
@@ -108,6 +111,24 @@ class Answering:
             raise NotYetError(
                 f"trade {trade.trade_id} takes {wanted} answers of the quota, {left} are left: waiting for trades that "
                 "end without a proof, until its deadline, when its fee goes back"
+            )
+
+    def _check_proofs(self, trade: Trade) -> None:
+        """Look whether what is answered now can be proven later: a buyer would pay, and wait, for nothing.
+
+        Raises:
+            NotYetError: The proofs that are left may be needed for trades that were answered before.
+        """
+        manifest, market = self._goods.manifest, self._market
+        listings = market.find_listings(self._actor.address, manifest.manifest_hash())
+        trades = {number for listing_id in listings for number in market.find_trades(listing_id)} - {trade.trade_id}
+        promised = [number for number in trades if number in market.seen and market.seen[number].state in _UNPROVEN]
+        left = self._goods.package.budget.left
+        if left <= len(promised):
+            raise NotYetError(
+                f"trade {trade.trade_id} could not be proven: {max(left, 0)} proofs of the package are left, and "
+                f"{len(promised)} trades that were answered may need them. Not answered for now; its deadline returns "
+                "the fee. When none are left, prepare the model again, with more --proofs."
             )
 
     def _response(self, trade: Trade, session: Session) -> memoryview:
