@@ -114,7 +114,7 @@ class Market(History):
         buyer, deadline, state, listing_id, stake, samples, digest = self._read("trade", trade_id)
         if state == State.NONE:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
-        position = self.seen[trade_id] = Position(State(state), deadline)
+        position = self.seen[trade_id] = Position.read(state, deadline)
         return Trade(trade_id, listing_id, buyer, samples, stake, position, digest)
 
     def moved_on(self, trade: Trade) -> bool:
@@ -122,7 +122,7 @@ class Market(History):
         if self.chain.confirmations <= 1:
             return False
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
-        return Position(State(state), deadline) != trade.position
+        return Position.read(state, deadline) != trade.position
 
     def session(self, trade_id: int) -> Session:
         """Return what a trade was opened for.

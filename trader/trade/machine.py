@@ -19,7 +19,7 @@ after. So at every second exactly one of the two is legal, and refund and reveal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from trader.trade.events import (
     Accepted,
@@ -94,6 +94,11 @@ class Position:
 
     state: State = State.NONE
     deadline_seconds: int = 0
+
+    @classmethod
+    def read(cls, state: int, deadline_seconds: int) -> Self:
+        """Return the position that the escrow has; it keeps the last deadline of a trade that has ended."""
+        return cls(State(state), deadline_seconds if state in WINDOWS else 0)
 
     @property
     def final(self) -> bool:

@@ -255,7 +255,7 @@ def _money_of(buyer: Buyer, trade: Trade, listing: VerifiedListing) -> Money:
         bond_wei=str(listing.terms.bond_wei),
         proof_fee_wei=str(proof_fees[0]) if proof_fees else None,
         locked_wei=str(locked_wei),
-        deadline_seconds=0 if trade.position.final else trade.position.deadline_seconds,
+        deadline_seconds=trade.position.deadline_seconds,
         transactions=transactions,
         gas_cost_wei=str(sum(int(one.gas_cost_wei) for one in transactions)),
     )

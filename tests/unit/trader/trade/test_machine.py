@@ -190,3 +190,10 @@ def test_every_state_can_be_reached_and_every_transition_is_drawn():
         for state, events in TRANSITIONS[role].items():
             for event, target in events.items():
                 assert f"{state.name} --> {target.name}: {event.__name__} (" in diagram
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_trade_that_has_ended_waits_for_no_deadline(state: State) -> None:
+    """The escrow keeps the last deadline: whoever shows it would say that an ended trade waits."""
+    read = Position.read(state.value, 1_800_000_000)
+    assert read == Position(state, 1_800_000_000 if state in WINDOWS else 0)
