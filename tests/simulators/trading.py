@@ -18,7 +18,6 @@ from tests.simulators.remembered import remember
 from trader.chain.market import Market
 from trader.demo.setup import (
     ANSWER_FEE_WEI,
-    AUDIT_LOG,
     BOND_WEI,
     FUNDS_WEI,
     MAILBOX,
@@ -35,6 +34,7 @@ from trader.package import PrepareOptions, prepare
 from trader.parties.actor import Equipment, Step
 from trader.parties.buyer import Buyer
 from trader.parties.conduct import HONEST_BUYER, HONEST_SELLER, BuyerConduct, SellerConduct
+from trader.parties.filenames import AUDIT_LOG
 from trader.parties.margins import SellerPolicy
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller

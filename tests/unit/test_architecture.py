@@ -84,6 +84,7 @@ ledger.reading: errors entries merkle checkpoint storage log
 ledger.indexing: errors entries storage log reading
 trader.errors:
 trader.files: errors
+trader.database: errors
 trader.signer:
 trader.variables:
 trader.amounts: errors
@@ -114,9 +115,9 @@ trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
 trader.doctor: errors exchange package chain parties
-trader.jobs: errors files model he package parties
+trader.jobs: errors files database model he package parties
 trader.rehearsal: errors model he chain
-trader.service: errors signer artifacts he exchange chain parties
+trader.service: errors database signer artifacts he exchange chain parties
 trader.settings: errors files variables amounts he verify parties
 trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
 trader.trade_certificate: errors signer trade model package chain verify parties
@@ -179,7 +180,7 @@ def test_imports_point_down(path: Path) -> None:
         ("web3", ("trader/chain/", "contracts/", "ledger/")),
         ("eth_tester", ("trader/chain/",)),
         ("solcx", ("contracts/compiler.py",)),
-        ("sqlalchemy", ("ledger/", "trader/jobs/", "trader/service/")),
+        ("sqlalchemy", ("ledger/", "trader/database.py", "trader/jobs/", "trader/service/")),
         ("typer", ("trader/cli/",)),
         ("onnxruntime", ("trader/model/original.py", "trader/demo/")),
     ],

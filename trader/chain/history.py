@@ -125,10 +125,14 @@ class History:
         topics = (self._topic(MarketEvent.SESSION_OPENED), None, None, _address_topic(buyer))
         return tuple(self._opened_trade(log) for log in self._logs(topics, self.first_block))
 
+    def find_trades_about(self, seller: str, manifest_hash: bytes) -> set[int]:
+        """Find all trades of a seller's manifest, of all its listings."""
+        listings = self.find_listings(seller, manifest_hash)
+        return {trade for listing in listings for trade in self.find_trades(listing)}
+
     def find_proven(self, seller: str, manifest_hash: bytes) -> dict[int, bytes]:
         """Find the input commitments of all proofs about a seller's manifest, by trade; of all its listings."""
-        listings = self.find_listings(seller, manifest_hash)
-        trades = {trade for listing in listings for trade in self.find_trades(listing)}
+        trades = self.find_trades_about(seller, manifest_hash)
         proven = trades & {int(log.arguments["tradeId"]) for log in self.all_events(MarketEvent.PROVEN)}
         purchased = self.all_events(MarketEvent.PURCHASED) if proven else ()
         commitments = {int(log.arguments["tradeId"]): log.arguments["inputCommitment"] for log in purchased}

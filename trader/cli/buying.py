@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +21,7 @@ from trader.report.timeline import Timeline
 from trader.trade.waiting import OTHERWISE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
@@ -30,20 +32,14 @@ if TYPE_CHECKING:
     from trader.settings.buyer import BuyerSettings
 
 
-class open_purchases:  # noqa: N801 - used as a function
-    """The buyer's purchases, with a timeline of what they do."""
-
-    def __init__(self, settings: BuyerSettings) -> None:
-        self._timeline = Timeline(messages)
-        observe, progress = self._timeline.observe, self._timeline.progress
-        self._purchases = Purchases(settings, open_connection(settings), observe, progress)
-
-    def __enter__(self) -> tuple[Purchases, Timeline]:
-        _ = self._purchases.connection.account  # a password may be asked for: before anything is drawn
-        return self._purchases, self._timeline.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        self._timeline.__exit__(*error)
+@contextmanager
+def open_purchases(settings: BuyerSettings) -> Iterator[tuple[Purchases, Timeline]]:
+    """Yield the buyer's purchases, with a timeline of what they do."""
+    timeline = Timeline(messages)
+    purchases = Purchases(settings, open_connection(settings), timeline.observe, timeline.progress)
+    _ = purchases.connection.account  # a password may be asked for: before anything is drawn
+    with timeline:
+        yield purchases, timeline
 
 
 class Watch:

@@ -23,7 +23,7 @@ from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar,
 from trader.errors import CallerError, PolicyError
 from trader.files import write_file
 from trader.model import parse_architecture, parse_manifest
-from trader.package import PublicPackage, open_circuit, proof_budget, read_canonical, read_package_srs
+from trader.package import PUBLIC, PublicPackage, open_circuit, proof_budget, read_canonical, read_package_srs
 
 app = typer.Typer(help="Accuracy on public data sets, proven by the seller.", no_args_is_help=True)
 
@@ -51,13 +51,13 @@ def certify_command(
     as_json: JsonFlag = False,
 ) -> None:
     """Prove how many samples of a public data set the model classifies correctly: one proof for every k rows."""
-    model = open_public_model(folder / "public")
+    model = open_public_model(folder / PUBLIC)
     rows = Dataset.read(dataset, data, labels, model.graph.features, model.manifest.input.columns)
     with progress_bar("proving") as update:
         budget = proof_budget(folder, model.graph)
-        budget.count_proofs(published_proofs(folder / "public", model.manifest))
+        budget.count_proofs(published_proofs(folder / PUBLIC, model.manifest))
         certificate = certify(model, read_canonical(folder), rows, budget, update, insist=insist)
-    path = out or folder / "public" / CERTIFICATES / f"{rows.data_digest.hex()[:16]}.json"
+    path = out or folder / PUBLIC / CERTIFICATES / f"{rows.data_digest.hex()[:16]}.json"
     write_file(path, certificate.to_bytes())
     _print(certificate, {"certificate": str(path)}, as_json)
 

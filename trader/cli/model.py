@@ -32,7 +32,7 @@ from trader.errors import CallerError
 from trader.files import write_file
 from trader.he import forecast, parse_plan
 from trader.model import parse_manifest, read_labels, read_samples
-from trader.package import PublicPackage, open_circuit, read_canonical, read_package_srs
+from trader.package import PUBLIC, PublicPackage, open_circuit, read_canonical, read_package_srs
 from trader.rehearsal.proving import prove_and_verify
 from trader.rehearsal.trial import run_trial
 from trader.verify import outside_reach
@@ -58,7 +58,7 @@ class _Opened:
 
     @classmethod
     def read(cls, folder: Path) -> _Opened:
-        public, canonical = PublicPackage.read(folder / "public"), read_canonical(folder)
+        public, canonical = PublicPackage.read(folder / PUBLIC), read_canonical(folder)
         return cls(public, parse_manifest(public.manifest), canonical)
 
     @property
@@ -112,7 +112,7 @@ def prove_command(folder: PackageFolder, data: DataFile, as_json: JsonFlag = Fal
     if len(inputs) < wanted:
         raise CallerError(f"{data} has {len(inputs)} samples; an audit takes {wanted}. Give a longer file.")
     with messages.status("proving"):
-        srs = read_package_srs(folder / "public")
+        srs = read_package_srs(folder / PUBLIC)
         circuit = open_circuit(opened.public, srs)
         report = prove_and_verify(circuit, srs, opened.canonical, inputs[:wanted])
     report["detection_probability"] = detection_probability(wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ from trader.cli.settings import open_connection, seller_command
 from trader.errors import EnvironmentFaultError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trader.chain.records import Listing
     from trader.clients.shop import Shop
     from trader.settings.seller import SellerSettings
@@ -78,7 +81,7 @@ def serve(
         SellerService(settings, connection, say=timeline.say, observe=timeline.observe) as service,
     ):
         service.say(f"serving in the market {service.shop.market.deployment.market}")
-        service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=lambda seconds: _wait(stop, seconds))
+        service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=stop.wait)
         timeline.say("stopped: trades under way go on when it is started again")
 
 
@@ -91,10 +94,6 @@ def _require_service() -> None:
     missing = [name for name in ("fastapi", "prometheus_client", "uvicorn") if find_spec(name) is None]
     if missing:
         raise EnvironmentFaultError(f"a seller needs {', '.join(missing)}: pip install 'modelseal[service]'")
-
-
-def _wait(stop: threading.Event, seconds: float) -> None:
-    stop.wait(seconds)
 
 
 @app.command(name="import", cls=Deferred)
@@ -208,28 +207,19 @@ def _bring_about(settings: SellerSettings, as_json: bool) -> None:
         print_json_line({"listings": sorted(served)})
 
 
-class _shop:  # noqa: N801 - used as a function
-    """The seller's shop, while no service works in its folder."""
+@contextmanager
+def _shop(settings: SellerSettings) -> Iterator[Shop]:
+    """Open the seller's shop, while no service works in its folder."""
+    _require_service()
+    from ledger import AuditLog
+    from trader.clients.shop import Shop
+    from trader.parties.filenames import AUDIT_LOG
 
-    def __init__(self, settings: SellerSettings) -> None:
-        self._settings = settings
-
-    def __enter__(self) -> Shop:
-        _require_service()
-        from ledger import AuditLog
-        from trader.clients.shop import LOG, Shop
-
-        self._settings.folder.mkdir(parents=True, exist_ok=True)
-        connection = open_connection(self._settings)
-        connection.deploy_market()
-        self._log = AuditLog.open(self._settings.folder / LOG)
-        log = self._log.__enter__()
-        self._opened = Shop(self._settings, connection, log)
-        return self._opened
-
-    def __exit__(self, *error: Any) -> None:
-        self._opened.close()
-        self._log.__exit__(*error)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    connection = open_connection(settings)
+    connection.deploy_market()
+    with AuditLog.open(settings.folder / AUDIT_LOG) as log, closing(Shop(settings, connection, log)) as shop:
+        yield shop
 
 
 def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> None:

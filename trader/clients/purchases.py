@@ -22,7 +22,7 @@ from trader.errors import CallerError
 from trader.exchange import open_mailbox
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
-from trader.parties.filenames import LABELS, OPENING
+from trader.parties.filenames import AUDIT_LOG, LABELS, OPENING
 from trader.parties.vault_key import unlock_vault
 from trader.settings.fields import SettingsError
 from trader.trade import Role
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from trader.settings.buyer import BuyerSettings
 
 PURCHASES: Final = "purchases"
-LOG: Final = "audit.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +204,7 @@ class Purchases:
         connection = self.connection
         mailbox = open_mailbox(self._endpoint(listing_id), connection.account)
         folder.mkdir(parents=True, exist_ok=True)
-        with AuditLog.open(folder / LOG) as log:
+        with AuditLog.open(folder / AUDIT_LOG) as log:
             equipment = Equipment(
                 connection.market,
                 connection.account,

@@ -15,19 +15,19 @@ from cryptography.fernet import Fernet
 
 from ledger import AuditLog
 from trader.clients.http import make_app, serving
-from trader.clients.shop import LOG, Shop
+from trader.clients.shop import Shop
 from trader.clients.status import SellerStatus
 from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
 from trader.parties.engine import HERE
+from trader.parties.filenames import AUDIT_LOG
 from trader.parties.patience import ACCIDENTS, patiently
 from trader.service.server import Listening
 from trader.service.store import StoreMailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from trader.clients.connection import Connection
     from trader.parties.actor import Step
@@ -87,7 +87,7 @@ class SellerService:
             self.settings.folder.mkdir(parents=True, exist_ok=True)
             self._connection.deploy_market()
             market = self._connection.market
-            log = stack.enter_context(AuditLog.open(self.settings.folder / LOG))
+            log = stack.enter_context(AuditLog.open(self.settings.folder / AUDIT_LOG))
             engine = self._open_engine(stack)
             self.shop = Shop(self.settings, self._connection, log, engine, self._observe)
             stack.callback(self.shop.close)
@@ -109,7 +109,7 @@ class SellerService:
         """End HTTP, workers and everything else."""
         self._stack.close()
 
-    def run(self, stop: Callable[[], bool], sleep: Callable[[float], None] = time.sleep) -> None:
+    def run(self, stop: Callable[[], bool], sleep: Callable[[float], object] = time.sleep) -> None:
         """Serve until `stop` says so; a step that was begun is ended before.
 
         Args:
@@ -147,11 +147,11 @@ class SellerService:
             cluster = DaskEngine(f"{scheme}://{jobs.engine.partition('://')[2]}")
             stack.callback(cluster.close)
             return cluster
-        secret, url = Fernet.generate_key(), _database(self.settings.folder / QUEUE)
-        queue = JobQueue(url, secret)
+        secret, path = Fernet.generate_key(), self.settings.folder / QUEUE
+        queue = JobQueue(path, secret)
         stack.callback(queue.close)
         queue.clear()
-        self.workers = stack.enter_context(Workers(url, secret, jobs.workers))
+        self.workers = stack.enter_context(Workers(path, secret, jobs.workers))
         return QueueEngine(queue)
 
     def _tidy(self) -> None:
@@ -180,7 +180,3 @@ def _heedless(tell: Callable[[T], None]) -> Callable[[T], None]:
             tell(what)
 
     return told
-
-
-def _database(path: Path) -> str:
-    return f"sqlite:///{path.absolute()}"

@@ -6,7 +6,6 @@ older open listings of the same package are closed, which touches no trade that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,34 +29,15 @@ if TYPE_CHECKING:
 
     from ledger import AuditLog
     from trader.chain.market import Market
-    from trader.chain.records import Listing
     from trader.clients.connection import Connection
     from trader.parties.actor import Step
     from trader.parties.engine import Engine
     from trader.settings.seller import ListingSettings, SellerSettings
 
-LOG = "audit.sqlite"
 INDEX = "messages.sqlite"
 ARTIFACTS = "artifacts"
 MODELS = "models"
 _NAME_CHARACTERS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ListedModel:
-    """A model of the settings, and its listings in the market.
-
-    Attributes:
-        name: As its card has it.
-        seller: Serves it.
-        listing_id: The open listing on the settings' terms; None where it has none yet.
-        all_listings: All that it ever had: trades may be under way in those that were closed.
-    """
-
-    name: str
-    seller: Seller
-    listing_id: int | None
-    all_listings: tuple[int, ...]
 
 
 class Shop:
@@ -143,18 +123,6 @@ class Shop:
 
     # ----------------------------------------------------------------------------------------------------- listings
 
-    def models(self) -> list[ListedModel]:
-        """Return the models of the settings and their listings."""
-        found = []
-        for listing in self.settings.listings:
-            seller = self.seller(listing)
-            manifest = seller.goods.manifest
-            terms = listing.offer().terms(manifest)
-            listed = self.market.find_listings(seller.address, manifest.manifest_hash())
-            open_id = self.market.find_listing(seller.address, terms)
-            found.append(ListedModel(manifest.card.name, seller, open_id, listed))
-        return found
-
     def list_models(self, say: Callable[[str], None] = lambda _: None) -> dict[int, Seller]:
         """List what is not listed on the settings' terms, close older listings of the same packages, announce all.
 
@@ -169,7 +137,6 @@ class Shop:
         if not self.settings.listings:
             raise SettingsError("the settings name no model: add a table [[listings]] with package, price and bond")
         account = self.connection.account
-        self.connection.deploy_market()
         served: dict[int, Seller] = {}
         for listing in self.settings.listings:
             seller = self.seller(listing)
@@ -216,10 +183,6 @@ class Shop:
             raise CallerError(f"listing {listing_id} is closed already")
         offer = offer_digest(listing.seller, listing.terms)
         self.market.delist(self.connection.account, listing_id, offer)
-
-    def listings(self) -> list[Listing]:
-        """Return all listings of the account in this market, open or not."""
-        return [self.market.listing(number) for number in self.market.listings_of(self.seller_address)]
 
     def close(self) -> None:
         """Let index and store go."""

@@ -20,7 +20,6 @@ from trader.delivery import DeliveryError
 from trader.demo.cheats import HONEST, Casting
 from trader.demo.setup import (
     ANSWER_FEE_WEI,
-    AUDIT_LOG,
     BOND_WEI,
     MAILBOX,
     PRICE_WEI,
@@ -39,6 +38,7 @@ from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
+from trader.parties.filenames import AUDIT_LOG
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller
 from trader.report import order_of_events

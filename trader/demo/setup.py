@@ -29,7 +29,7 @@ FUNDS_WEI = 10 * WEI_PER_ETHER
 """What an account begins with: a trade and its gas several times over."""
 WINDOW_SECONDS = 3600
 WINDOWS = replace(Windows(*[WINDOW_SECONDS] * 6), dispute_seconds=24 * WINDOW_SECONDS)
-MAILBOX, AUDIT_LOG = "mailbox", "audit.sqlite"
+MAILBOX = "mailbox"
 """Where the messages and the audit log lie in the folder of a trade."""
 
 

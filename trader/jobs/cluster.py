@@ -8,25 +8,21 @@ TLS (`tls://…`), or keep it on a network of your own.
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trader.errors import CallerError, EnvironmentFaultError, NotYetError, PeerFaultError, RequestError
 from trader.he import WireError
-from trader.jobs.engines import in_progress, put_in_place
-from trader.jobs.tasks import EVALUATE, PROVE, TASKS, decode_proof, encode_evaluation, encode_proof_job
+from trader.jobs.engines import RemoteEngine, in_progress
+from trader.jobs.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from trader.parties.engine import EvaluationJob, ProofJob
-    from zk import Proof
 
 CONNECT_SECONDS: Final = 10
 RETRIES: Final = 2
 
 
-class DaskEngine:
+class DaskEngine(RemoteEngine):
     """Has jobs done by the workers of a Dask cluster."""
 
     def __init__(self, address: str) -> None:
@@ -60,17 +56,7 @@ class DaskEngine:
         """Leave the cluster."""
         self._client.close()
 
-    def evaluate(self, job: EvaluationJob, here: Callable[[], None]) -> None:  # noqa: ARG002 - workers do it
-        """See to it that the response is written; raises as `Engine.evaluate`."""
-        written = self._result(job.key, EVALUATE, lambda: encode_evaluation(job))
-        put_in_place(Path(written.decode()), job.response)
-        self._forget(job.key)
-
-    def prove(self, job: ProofJob, here: Callable[[], Proof]) -> Proof:  # noqa: ARG002 - workers do it
-        """Return the proof; raises as `Engine.prove`."""
-        return decode_proof(self._result(job.key, PROVE, lambda: encode_proof_job(job)))
-
-    def _result(self, key: bytes, task: str, describe: Callable[[], bytes]) -> bytes:
+    def _result(self, key: bytes, task: str, account: str, describe: Callable[[], bytes]) -> bytes:  # noqa: ARG002 - Dask takes no turns
         with self._lock:
             if key not in self._futures:
                 self._futures[key] = self._client.submit(TASKS[task], describe(), pure=False, retries=RETRIES)

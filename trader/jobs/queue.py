@@ -1,4 +1,4 @@
-"""Which job waits, who works on it, and what came of it: a table in a database, SQLite as a rule.
+"""Which job waits, who works on it, and what came of it: a table in a SQLite file.
 
 A worker takes a job with a lease, and says while it works that it is still there. Who says nothing any more loses the
 job to the next one, and what it finishes afterwards counts for nothing. A job whose workers were lost `MAX_ATTEMPTS`
@@ -13,25 +13,23 @@ for what they still need.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from cryptography.fernet import Fernet
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table, create_engine, event, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table, func, select
 
-from trader.errors import EnvironmentFaultError
+from trader.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
 LEASE_SECONDS: Final = 20.0
 MAX_ATTEMPTS: Final = 3
 LATELY_SECONDS: Final = 3600.0
-BUSY_SECONDS: Final = 30.0
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
 _METADATA = MetaData()
@@ -74,47 +72,42 @@ class Job:
 
 
 class JobQueue:
-    """A table of jobs.
+    """A table of jobs in one file."""
 
-    Attributes:
-        url: The database, as SQLAlchemy names it.
-    """
-
-    def __init__(self, url: str, secret: bytes, clock: Callable[[], float] = time.time) -> None:
-        """Open a table; it is made where it is missing.
+    def __init__(self, path: Path, secret: bytes, clock: Callable[[], float] = time.time) -> None:
+        """Open the file; it is made where it is missing.
 
         Args:
-            url: The database, as SQLAlchemy names it.
+            path: The file.
             secret: A Fernet key, which the seller's process makes and its workers are given.
             clock: Unix time.
 
         Raises:
-            EnvironmentFaultError: The database can't be used.
+            EnvironmentFaultError: The file can't be used.
         """
-        self.url = url
         self._cipher = Fernet(secret)
         self._clock = clock
-        self._engine: Engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _set_up)
-            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        with self._changing() as connection:
-            _METADATA.create_all(connection)
+        self._database = Database(path, _METADATA, "queue of jobs")
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
 
     def close(self) -> None:
-        """Let the database go."""
-        self._engine.dispose()
+        """Let the file go."""
+        self._database.close()
 
     def clear(self) -> None:
         """Empty the table: what another run has left can't be read any more."""
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             connection.execute(_JOBS.delete())
 
     # ------------------------------------------------------------------------------------------------ the seller's side
 
     def ask(self, key: bytes, task: str, account: str, payload: bytes) -> Job:
         """Return the job of this key; it is put into the queue if it isn't there."""
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             job = self._find(connection, key)
             if job is None:
                 waiting = {"key": key, "task": task, "account": account, "state": WAITING}
@@ -124,12 +117,12 @@ class JobQueue:
 
     def forget(self, key: bytes) -> None:
         """Remove a job: what came of it was taken, or it is to be done again."""
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             connection.execute(_JOBS.delete().where(_JOBS.c.key == key))
 
     def ahead_of(self, key: bytes) -> int:
         """Return how many jobs run, or wait longer than this one."""
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             place = select(_JOBS.c.place).where(_JOBS.c.key == key).scalar_subquery()
             earlier = _JOBS.c.state.in_((WAITING, RUNNING)) & (_JOBS.c.key != key)
             count = select(func.count()).where(earlier & ((_JOBS.c.place < place) | (_JOBS.c.state == RUNNING)))
@@ -137,7 +130,7 @@ class JobQueue:
 
     def count(self) -> dict[str, int]:
         """Return how many jobs are in each state."""
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             found = connection.execute(select(_JOBS.c.state, func.count()).group_by(_JOBS.c.state))
             return {str(state): int(count) for state, count in found}
 
@@ -150,7 +143,7 @@ class JobQueue:
             worker: Names who works on it, as nobody else is named.
         """
         now = self._clock()
-        with self._changing() as connection:
+        with self._database.writing() as connection:
             lost = (_JOBS.c.state == RUNNING) & (_JOBS.c.seen < now - LEASE_SECONDS)
             connection.execute(
                 _JOBS.update()
@@ -181,8 +174,9 @@ class JobQueue:
 
     def _change(self, key: bytes, worker: str, **values: object) -> bool:
         own = (_JOBS.c.key == key) & (_JOBS.c.worker == worker) & (_JOBS.c.state == RUNNING)
-        with self._changing() as connection:
-            return connection.execute(_JOBS.update().where(own).values(**values)).rowcount == 1
+        with self._database.writing() as connection:
+            changed = connection.execute(_JOBS.update().where(own).values(**values))
+            return bool(changed.rowcount == 1)
 
     def _find(self, connection: Connection, key: bytes) -> Job | None:
         columns = (_JOBS.c.task, _JOBS.c.state, _JOBS.c.attempts, _JOBS.c.payload, _JOBS.c.result)
@@ -191,21 +185,3 @@ class JobQueue:
             return None
         result = self._cipher.decrypt(row.result) if row.result else b""
         return Job(key, row.task, row.state, row.attempts, self._cipher.decrypt(row.payload), result)
-
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            raise EnvironmentFaultError(f"the queue of jobs can't be used: {reason}. Trying again.") from error
-
-
-def _set_up(connection: object, _record: object) -> None:
-    """Let SQLAlchemy begin transactions itself, and wait for other processes."""
-    connection.isolation_level = None  # type: ignore[attr-defined]
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-    cursor.close()

@@ -1,6 +1,6 @@
 """The work itself, as a worker process does it: what it needs it reads from the seller's package, without a password.
 
-A task takes the bytes that describe it and returns bytes; `encode_*` and `decode_*` stand beside it.
+A task takes the bytes that describe it, which `encode_*` beside it makes, and returns bytes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from trader import he
 from trader.files import staged_file
 from trader.model import parse_manifest
-from trader.package import PublicPackage, open_circuit, read_canonical
+from trader.package import PUBLIC, PublicPackage, open_circuit, read_canonical
 from trader.parties.goods import open_srs
 from trader.parties.vault import Vault
-from zk import Proof, prove
+from zk import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -84,7 +84,7 @@ def encode_proof_job(job: ProofJob) -> bytes:
 
 
 def prove_samples(description: bytes) -> bytes:
-    """Prove audit samples; return the encoded proof.
+    """Prove audit samples; return the proof (`Proof.to_bytes`).
 
     Raises:
         DamagedPackageError: The package is not what was written.
@@ -94,29 +94,18 @@ def prove_samples(description: bytes) -> bytes:
         samples, (package, folder, context, salt) = archive["samples"], map(str, archive["texts"])
     circuit, srs, model = _proven(package, folder)
     numbers = [int(number) for number in salt.split(",") if number]
-    return encode_proof(prove(circuit, samples, numbers, model.tensors, srs, context=bytes.fromhex(context)))
-
-
-def encode_proof(proof: Proof) -> bytes:
-    """Return a proof as bytes."""
-    return json.dumps({"data": proof.data.hex(), "instances": [hex(number) for number in proof.instances]}).encode()
-
-
-def decode_proof(data: bytes) -> Proof:
-    """Read a proof that `encode_proof` made."""
-    fields = json.loads(data)
-    return Proof(bytes.fromhex(fields["data"]), tuple(int(number, 16) for number in fields["instances"]))
+    return prove(circuit, samples, numbers, model.tensors, srs, context=bytes.fromhex(context)).to_bytes()
 
 
 @lru_cache(maxsize=2)
 def _tested(package: str) -> tuple[HePlan, CanonicalModel]:
-    public = PublicPackage.read(Path(package) / "public")
+    public = PublicPackage.read(Path(package) / PUBLIC)
     return he.parse_plan(parse_manifest(public.manifest).plan), read_canonical(Path(package))
 
 
 @lru_cache(maxsize=2)
 def _proven(package: str, folder: str) -> tuple[AuditCircuit, Srs, CanonicalModel]:
-    public = PublicPackage.read(Path(package) / "public")
+    public = PublicPackage.read(Path(package) / PUBLIC)
     srs = open_srs(public, parse_manifest(public.manifest).circuit.srs.logrows, Vault(Path(folder), None))
     return open_circuit(public, srs), srs, read_canonical(Path(package))
 

@@ -16,6 +16,7 @@ from trader.jobs.tasks import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from trader.jobs.queue import Job
 
@@ -25,16 +26,16 @@ REFUSED: Final = b"refused: "
 """What stands before the reason where the other party is to blame, and no repetition helps."""
 
 
-def work_for(parent: int, url: str, secret: bytes) -> None:
+def work_for(parent: int, path: Path, secret: bytes) -> None:
     """Do jobs until the process that started this one has ended, and end with it: in the middle of a job as well.
 
     Args:
         parent: That process, named by itself: it may end before this one has begun to look.
-        url: As `work`.
+        path: As `work`.
         secret: As `work`.
     """
     threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    work(url, secret, lambda: True)
+    work(path, secret, lambda: True)
 
 
 def _end_with(parent: int) -> None:
@@ -43,15 +44,15 @@ def _end_with(parent: int) -> None:
     os._exit(1)  # at once: what was done is worth nothing to anybody, and another may do it already
 
 
-def work(url: str, secret: bytes, go_on: Callable[[], bool]) -> None:
+def work(path: Path, secret: bytes, go_on: Callable[[], bool]) -> None:
     """Do jobs.
 
     Args:
-        url: The queue's database.
+        path: The queue's file.
         secret: Its key.
         go_on: Asked before each look at the queue.
     """
-    queue, name = JobQueue(url, secret), secrets.token_hex(8)
+    queue, name = JobQueue(path, secret), secrets.token_hex(8)
     while go_on():
         try:
             job = queue.take(name)

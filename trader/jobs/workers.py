@@ -11,6 +11,7 @@ from trader.jobs.worker import work_for
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
+    from pathlib import Path
 
 LOOK_SECONDS: Final = 1.0
 
@@ -21,15 +22,15 @@ class Workers:
     They end with the process that made them, however that ends. Used as a context manager.
     """
 
-    def __init__(self, url: str, secret: bytes, count: int) -> None:
+    def __init__(self, path: Path, secret: bytes, count: int) -> None:
         """Say how many there are to be; `start` starts them.
 
         Args:
-            url: The queue's database.
+            path: The queue's file.
             secret: Its key; handed over through a pipe, so that nobody sees it.
             count: Number of processes. Each evaluation uses several cores already: one or two are enough.
         """
-        self._arguments = (os.getpid(), url, secret)
+        self._arguments = (os.getpid(), path, secret)
         self._processes: list[SpawnProcess | None] = [None] * count
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="workers", daemon=True)

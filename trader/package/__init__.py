@@ -11,13 +11,14 @@ from trader.package.integrity import check_deliverable
 from trader.package.leakage import check_published, parameter_bits, safe_quota
 from trader.package.planning import PlanningData, planning_data
 from trader.package.prepare import BUYERS_PER_LISTING, DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
-from trader.package.public import PublicPackage
+from trader.package.public import PUBLIC, PublicPackage
 from trader.package.seller import SellerPackage, proof_budget, read_canonical
 from trader.package.verification import CheckedPart, verify_package
 
 __all__ = [
     "BUYERS_PER_LISTING",
     "DEFAULT_AUDIT_SAMPLES",
+    "PUBLIC",
     "CheckedPart",
     "DamagedPackageError",
     "FidelityError",

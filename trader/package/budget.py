@@ -15,7 +15,6 @@ Processes that share one package folder prove one after the other.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -157,7 +156,7 @@ class ProofBudget:
             self.require([statement])
             proof = prove()
             self._write([*self._lines(), f"{statement.hex()} {_digest(proof)}"])
-            write_file(self._file(statement), _encode(proof), secret=True)
+            write_file(self._file(statement), proof.to_bytes(), secret=True)
             return proof
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -191,23 +190,13 @@ class ProofBudget:
 
     def _read(self, file: Path) -> Proof:
         try:
-            data = file.read_bytes()
-            kept = json.loads(data)
-            proof = Proof(bytes.fromhex(kept["proof"]), tuple(int(instance, 16) for instance in kept["instances"]))
-            if _encode(proof) != data:
-                raise ValueError("it is not in the form in which it was written")
-            return proof
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return Proof.from_bytes(file.read_bytes())
+        except (OSError, ValueError) as error:
             raise PackageError(
                 f"{file} is no proof: {error}. Restore it: another one must not be published."
             ) from error
 
 
-def _encode(proof: Proof) -> bytes:
-    instances = [f"{instance:x}" for instance in proof.instances]
-    return json.dumps({"proof": proof.data.hex(), "instances": instances}).encode()
-
-
 def _digest(proof: Proof) -> str:
     """Of what is kept, instances included."""
-    return keccak(_encode(proof)).hex()
+    return keccak(proof.to_bytes()).hex()

@@ -16,6 +16,8 @@ from trader.package.errors import PackageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+PUBLIC = "public"
+"""The public half's folder in a seller's package."""
 MAGIC = b"MSPK\x00\x01"
 MAX_PART_BYTES = 1 << 28
 _LENGTH_BYTES = 8

@@ -32,12 +32,11 @@ from trader.package.budget import ProofBudget
 from trader.package.checksums import check_checksums, write_checksums
 from trader.package.errors import DamagedPackageError, PackageError
 from trader.package.integrity import REMEDY, check_deliverable, check_public
-from trader.package.public import PublicPackage
+from trader.package.public import PUBLIC, PublicPackage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PUBLIC = "public"
 _SECRET = "secret"  # noqa: S105 - the name of a folder
 _PARAMETERS = "parameters.npz"
 _CHUNKS = "chunks.bin"
@@ -85,7 +84,7 @@ class SellerPackage:
             EnvironmentFaultError: the folder can't be written.
             KeyFileError: there is a key file already.
         """
-        self.public.write(folder / _PUBLIC)
+        self.public.write(folder / PUBLIC)
         secret = folder / _SECRET
         tensors = io.BytesIO()
         np.savez(tensors, *self.canonical.tensors)
@@ -106,7 +105,7 @@ class SellerPackage:
             KeyFileError: the password is wrong.
         """
         check_checksums(folder)
-        public = PublicPackage.read(folder / _PUBLIC)
+        public = PublicPackage.read(folder / PUBLIC)
         check_public(parse_manifest(public.manifest), public)
         key = EncryptionKey.load(folder / _SECRET / ENCRYPTION_KEY, password)
         package = cls(public, parse_canonical(folder), read_artifact(folder), key, folder)
@@ -139,7 +138,7 @@ def read_canonical(folder: Path) -> CanonicalModel:
         DamagedPackageError: manifest, architecture or parameters are not what was written.
         PackageError: one of them is missing or can't be read.
     """
-    check_checksums(folder, [f"{_PUBLIC}/manifest.json", f"{_PUBLIC}/architecture.onnx", f"{_SECRET}/{_PARAMETERS}"])
+    check_checksums(folder, [f"{PUBLIC}/manifest.json", f"{PUBLIC}/architecture.onnx", f"{_SECRET}/{_PARAMETERS}"])
     return parse_canonical(folder)
 
 
@@ -162,8 +161,8 @@ def parse_canonical(folder: Path) -> CanonicalModel:
         PackageError: a part is missing or damaged.
         ManifestError, ArchitectureError: a public part was changed.
     """
-    scale_bits = parse_manifest(PublicPackage.read(folder / _PUBLIC).manifest).scale_bits
-    graph = read_architecture(folder / _PUBLIC / "architecture.onnx")
+    scale_bits = parse_manifest(PublicPackage.read(folder / PUBLIC).manifest).scale_bits
+    graph = read_architecture(folder / PUBLIC / "architecture.onnx")
     try:
         with np.load(folder / _SECRET / _PARAMETERS, allow_pickle=False) as archive:
             tensors = tuple(archive[f"arr_{index}"] for index in range(len(graph.parameters)))

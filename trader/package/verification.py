@@ -15,7 +15,7 @@ from trader.model import CanonicalModel, Manifest, delivered_model_bytes, parse_
 from trader.package.checksums import CHECKSUMS, check_checksums
 from trader.package.errors import DamagedPackageError, PackageError
 from trader.package.integrity import REMEDY, check_parameters, check_public, check_roots, check_sums
-from trader.package.public import PublicPackage
+from trader.package.public import PUBLIC, PublicPackage
 from trader.package.seller import ENCRYPTION_KEY, PLAIN_MODEL, parse_canonical, proof_budget, read_artifact
 from zk import ZkError
 
@@ -49,7 +49,7 @@ def verify_package(folder: Path, password: str | None = None) -> Iterator[Checke
     Raises:
         PackageError: There is no package.
     """
-    if not (folder / "public").is_dir() or not (folder / "secret").is_dir():
+    if not (folder / PUBLIC).is_dir() or not (folder / "secret").is_dir():
         raise PackageError(f"{folder} is no seller's package. Name a folder that `modelseal model prepare` made.")
     parts = _Parts(folder)
     checks = dict(_CHECKS)
@@ -72,7 +72,7 @@ class _Parts:
 
     @cached_property
     def public(self) -> PublicPackage:
-        return PublicPackage.read(self.folder / "public")
+        return PublicPackage.read(self.folder / PUBLIC)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -119,10 +119,9 @@ class Answering:
         Raises:
             NotYetError: The proofs that are left may be needed for trades that were answered before.
         """
-        manifest, market = self._goods.manifest, self._market
-        listings = market.find_listings(self._actor.address, manifest.manifest_hash())
-        trades = {number for listing_id in listings for number in market.find_trades(listing_id)} - {trade.trade_id}
-        promised = [number for number in trades if number in market.seen and market.seen[number].state in _UNPROVEN]
+        trades = self._market.find_trades_about(self._actor.address, self._goods.manifest.manifest_hash())
+        seen = [self._market.seen.get(number) for number in trades - {trade.trade_id}]
+        promised = [position for position in seen if position is not None and position.state in _UNPROVEN]
         left = self._goods.package.budget.left
         if left <= len(promised):
             raise NotYetError(

@@ -12,7 +12,7 @@ from trader.chain.market import ProofOffer
 from trader.delivery import ciphertext_tree, encrypt_artifact, key_hash
 from trader.errors import NotYetError, PartyFolderError, RequestError
 from trader.exchange import Context, Kind, Purpose, seal
-from trader.package import DamagedPackageError
+from trader.package import PUBLIC, DamagedPackageError
 from trader.parties.engine import ProofJob
 from trader.parties.filenames import CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
 from trader.parties.messages import Order, order_limit_bytes
@@ -177,7 +177,7 @@ class Proving:
         """Return the trade's proof, made once and counted in the package's budget."""
         budget, goods, inputs = self._goods.package.budget, self._goods, order.inputs
         budget.count(self.proven_statements())
-        budget.count_proofs(published_proofs(goods.package.folder / "public", goods.manifest))
+        budget.count_proofs(published_proofs(goods.package.folder / PUBLIC, goods.manifest))
         statement, context = self._statement(trade.trade_id, commitment), self._market.proof_context(trade.trade_id)
         job = ProofJob(statement, trade.buyer, goods.package.folder, goods.folder, inputs.samples, inputs.salt, context)
         return budget.publish(statement, lambda: self._engine.prove(job, lambda: self._prove(job)))

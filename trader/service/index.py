@@ -6,36 +6,27 @@ what is decided in a transaction (quotas, whether an artifact is still needed) h
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import (
-    URL,
     BigInteger,
     Column,
     Connection,
-    Engine,
     LargeBinary,
     MetaData,
     String,
     Table,
     UniqueConstraint,
-    create_engine,
-    event,
     func,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
+from trader.database import Database
 from trader.service.errors import IndexFaultError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
-LOCK_TIMEOUT_SECONDS: Final = 60
 _METADATA = MetaData()
 
 MESSAGES: Final = Table(
@@ -75,7 +66,7 @@ NONCES: Final = Table(
 )
 
 
-class Index:
+class Index(Database):
     """The index in one file, used by many threads and processes at once."""
 
     def __init__(self, path: Path, tables: MetaData = _METADATA) -> None:
@@ -86,49 +77,9 @@ class Index:
             tables: What is in it.
 
         Raises:
-            IndexFaultError: It can't be opened.
+            IndexFaultError: It can't be opened; so do `reading` and `writing` where it can't be read or written.
         """
-        self.path = path
-        with self._translated():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._engine = _create_engine(path)
-        with self.writing() as connection:
-            tables.create_all(connection)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Yield a transaction that sees one state throughout.
-
-        Raises:
-            IndexFaultError: The file can't be read.
-        """
-        with self._translated(), self._engine.connect() as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Yield a transaction that no other writer shares; undone when the block raises.
-
-        Raises:
-            IndexFaultError: The file can't be written.
-        """
-        with self._translated(), self._engine.connect() as connection:
-            connection.execution_options(begin="BEGIN IMMEDIATE")
-            with connection.begin():
-                yield connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise IndexFaultError(f"the index {self.path} can't be used now: {cause}. Make room; try again.") from error
+        super().__init__(path, tables, "index", IndexFaultError)
 
 
 def bytes_held(connection: Connection, sender: str | None = None) -> int:
@@ -143,20 +94,3 @@ def bytes_held(connection: Connection, sender: str | None = None) -> int:
 def has_ended(connection: Connection, trade_id: int) -> bool:
     """Return whether a trade was forgotten."""
     return connection.execute(select(ENDED).where(ENDED.c.trade_id == trade_id)).first() is not None
-
-
-def _create_engine(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": LOCK_TIMEOUT_SECONDS})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _configure(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own: _begin does
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "trusted_schema = OFF"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

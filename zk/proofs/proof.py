@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from zk.errors import CommitmentMismatchError, MalformedProofError
 from zk.field import MODULUS, element_from_hex, element_to_hex, to_signed
@@ -36,6 +36,27 @@ class Proof:
 
     data: bytes = field(repr=False)
     instances: tuple[int, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the proof in the one form in which it is kept: JSON, the same for equal proofs."""
+        instances = [f"{instance:x}" for instance in self.instances]
+        return json.dumps({"proof": self.data.hex(), "instances": instances}).encode()
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> Self:
+        """Read what `to_bytes` wrote; whether it is a proof of anything is *not* checked.
+
+        Raises:
+            ValueError: It is not in the form in which it was written.
+        """
+        try:
+            fields = json.loads(kept)
+            proof = cls(bytes.fromhex(fields["proof"]), tuple(int(instance, 16) for instance in fields["instances"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"it is no kept proof: {error!r}") from error
+        if proof.to_bytes() != kept:
+            raise ValueError("it is not in the form in which it was written")
+        return proof
 
     @property
     def outputs(self) -> tuple[int, ...]:

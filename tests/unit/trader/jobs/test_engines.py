@@ -33,7 +33,7 @@ CONTEXT = b"a context"
 
 @pytest.fixture
 def queue(tmp_path: Path) -> JobQueue:
-    return JobQueue(f"sqlite:///{tmp_path / 'jobs.sqlite'}", SECRET)
+    return JobQueue(tmp_path / "jobs.sqlite", SECRET)
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,14 @@ def check(engine: Engine, asked: Any, package: SellerPackage, folder: Path) -> N
 def test_worker_processes_evaluate(queue: JobQueue, asked: Any, package: SellerPackage, tmp_path: Path) -> None:
     folder = tmp_path / "trade"
     folder.mkdir()
-    with Workers(queue.url, SECRET, 1):
+    with Workers(queue.path, SECRET, 1):
         check(QueueEngine(queue), asked, package, folder)
     assert queue.count() == {}
 
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(queue: JobQueue) -> None:
-    with Workers(queue.url, SECRET, 1) as workers:
+    with Workers(queue.path, SECRET, 1) as workers:
         end = time.monotonic() + 120
         while not workers.pids():
             assert time.monotonic() < end
@@ -137,7 +137,7 @@ def test_no_scheduler_is_an_accident() -> None:
 def one_job(queue: JobQueue) -> None:
     """A worker's loop in this process, until its queue is empty."""
     looks = iter([True, True, False])
-    work(queue.url, SECRET, lambda: next(looks))
+    work(queue.path, SECRET, lambda: next(looks))
 
 
 def test_a_malformed_request_is_its_senders_fault(queue: JobQueue, package: SellerPackage, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(tmp_path: Path, clock: Callable[[], float]) -> JobQueue:
-    return JobQueue(f"sqlite:///{tmp_path / 'jobs.sqlite'}", SECRET, clock)
+    return JobQueue(tmp_path / "jobs.sqlite", SECRET, clock)
 
 
 def key(number: int) -> bytes:
@@ -129,5 +129,6 @@ def test_count_and_place(queue: JobQueue) -> None:
 
 
 def test_a_database_that_cannot_be_used_is_an_accident(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EnvironmentFaultError, match="queue of jobs"):
-        JobQueue(f"sqlite:///{tmp_path / 'missing' / 'jobs.sqlite'}", SECRET)
+        JobQueue(tmp_path / "file" / "jobs.sqlite", SECRET)
