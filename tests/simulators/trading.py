@@ -34,7 +34,7 @@ from trader.package import PrepareOptions, prepare
 from trader.parties.actor import Equipment, Step
 from trader.parties.buyer import Buyer
 from trader.parties.conduct import HONEST_BUYER, HONEST_SELLER, BuyerConduct, SellerConduct
-from trader.parties.filenames import AUDIT_LOG
+from trader.parties.folder import AUDIT_LOG
 from trader.parties.margins import SellerPolicy
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller

@@ -213,7 +213,7 @@ def _shop(settings: SellerSettings) -> Iterator[Shop]:
     _require_service()
     from ledger import AuditLog
     from trader.clients.shop import Shop
-    from trader.parties.filenames import AUDIT_LOG
+    from trader.parties.folder import AUDIT_LOG
 
     settings.folder.mkdir(parents=True, exist_ok=True)
     connection = open_connection(settings)

@@ -22,7 +22,8 @@ from trader.errors import CallerError
 from trader.exchange import open_mailbox
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
-from trader.parties.filenames import AUDIT_LOG, LABELS, OPENING
+from trader.parties.filenames import LABELS, OPENING
+from trader.parties.folder import AUDIT_LOG
 from trader.parties.vault_key import unlock_vault
 from trader.settings.fields import SettingsError
 from trader.trade import Role

@@ -21,7 +21,7 @@ from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
 from trader.parties.engine import HERE
-from trader.parties.filenames import AUDIT_LOG
+from trader.parties.folder import AUDIT_LOG
 from trader.parties.patience import ACCIDENTS, patiently
 from trader.service.server import Listening
 from trader.service.store import StoreMailbox

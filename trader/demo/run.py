@@ -38,7 +38,7 @@ from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, SellerPackage, prepare
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
-from trader.parties.filenames import AUDIT_LOG
+from trader.parties.folder import AUDIT_LOG
 from trader.parties.offer import Offer
 from trader.parties.seller import Seller
 from trader.report import order_of_events

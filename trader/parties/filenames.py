@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 # Of both parties.
 LOCK: Final = "lock"
 """Empty; locked by the process that works in the folder."""
-AUDIT_LOG: Final = "audit.sqlite"
-"""The audit log, which has no secrets."""
 OWNER: Final = "owner"
 """Role and account that the folder belongs to; when it is first taken."""
 VAULT_KEY: Final = "vault.key"

@@ -19,6 +19,8 @@ from trader.parties.filenames import LOCK, OWNER
 if TYPE_CHECKING:
     from pathlib import Path
 
+AUDIT_LOG = "audit.sqlite"
+"""A party's audit log, in its folder: a database of its own, which no vault keeps and which has no secrets."""
 _held: weakref.WeakValueDictionary[tuple[int, int], FolderLock] = weakref.WeakValueDictionary()
 """The locks of this process, by device and inode of the lock's file, which stay while it is open."""
 
