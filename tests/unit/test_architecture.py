@@ -119,7 +119,7 @@ trader.jobs: errors files database model he package parties
 trader.rehearsal: errors model he chain
 trader.service: errors database signer artifacts he exchange chain parties
 trader.settings: errors files variables amounts he verify parties
-trader.clients: errors signer artifacts trade exchange package chain parties jobs service settings
+trader.clients: errors files signer artifacts trade exchange package chain certificates parties jobs service settings
 trader.trade_certificate: errors signer trade model package chain verify parties
 trader.report: errors trade model he chain verify parties
 trader.publishing: errors files model trade_certificate

@@ -6,8 +6,9 @@ way round, and why it takes all rows, stands in `docs/decisions`.
 """
 
 from trader.certificates.batches import PublicModel
-from trader.certificates.certificate import Certificate, parse_certificate
+from trader.certificates.certificate import MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
 from trader.certificates.certify import certify
+from trader.certificates.claims import MAX_CLAIMS_BYTES, Claim, claims_of, parse_claims
 from trader.certificates.dataset import Dataset
 from trader.certificates.errors import (
     CertificateCircuitError,
@@ -19,11 +20,13 @@ from trader.certificates.errors import (
     CertificateProofError,
     CertificationError,
 )
-from trader.certificates.published import CERTIFICATES, published_proofs
+from trader.certificates.published import CERTIFICATES, published_certificates, published_proofs
 from trader.certificates.verify import verify_certificate
 
 __all__ = [
     "CERTIFICATES",
+    "MAX_CERTIFICATE_BYTES",
+    "MAX_CLAIMS_BYTES",
     "Certificate",
     "CertificateCircuitError",
     "CertificateClaimError",
@@ -33,10 +36,14 @@ __all__ = [
     "CertificateModelError",
     "CertificateProofError",
     "CertificationError",
+    "Claim",
     "Dataset",
     "PublicModel",
     "certify",
+    "claims_of",
     "parse_certificate",
+    "parse_claims",
+    "published_certificates",
     "published_proofs",
     "verify_certificate",
 ]

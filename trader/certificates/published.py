@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trader.certificates.certificate import MAX_CERTIFICATE_BYTES, parse_certificate
+from trader.certificates.certificate import MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
 from trader.certificates.errors import CertificateError
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def published_proofs(public: Path, manifest: Manifest) -> list[Proof]:
 
     What is no certificate, or another model's, is passed over. Not checked: that the proofs are valid.
     """
-    found: list[Proof] = []
+    return [batch.decode() for certificate in published_certificates(public, manifest) for batch in certificate.proofs]
+
+
+def published_certificates(public: Path, manifest: Manifest) -> list[Certificate]:
+    """Return the certificates in a public folder that are about the manifest's parameters, as `published_proofs`."""
+    found: list[Certificate] = []
     for file in sorted((public / CERTIFICATES).glob("*.json")):
         try:
             with file.open("rb") as stream:
@@ -30,5 +35,5 @@ def published_proofs(public: Path, manifest: Manifest) -> list[Proof]:
         except (OSError, CertificateError):
             continue
         if certificate.parameter_commitment == manifest.parameter_commitment:
-            found += [batch.decode() for batch in certificate.proofs]
+            found.append(certificate)
     return found

@@ -34,12 +34,17 @@ AgainFlag = Annotated[
 @app.command()
 @buyer_command()
 def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
-    """List what is on sale: price, limits, where the seller is reached, and how its trades have ended."""
+    """List what is on sale: price, limits, proven accuracy, the seller's place and record."""
     from trader.amounts import format_amount
+    from trader.clients.discovery import ask_claims
     from trader.clients.discovery import discover as find
+    from trader.clients.proven import Proven
 
+    connection, proven = open_connection(settings), Proven(settings.folder)
     with messages.status("reading the market"):
-        found = find(open_connection(settings))
+        found = find(connection)
+    with messages.status("asking the sellers"):
+        found = ask_claims(connection, found)
     if as_json:
         for listing in found:
             print_json_line(
@@ -53,6 +58,20 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
                     "seller": listing.seller,
                     "endpoint": listing.endpoint,
                     "record": listing.record.words,
+                    "claims": None
+                    if listing.claims is None
+                    else [
+                        {
+                            "dataset": claim.dataset.name,
+                            "samples": claim.dataset.samples,
+                            "correct": claim.correct,
+                            "data_digest": claim.dataset.data_digest,
+                            "labels_digest": claim.dataset.labels_digest,
+                            "certificate": claim.certificate,
+                            "verified": proven.has(listing.terms.manifest_hash, claim),
+                        }
+                        for claim in listing.claims
+                    ],
                 }
             )
         return
@@ -68,17 +87,38 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
         )
         where = "says not where it is reached" if listing.endpoint is None else f"at {escape(listing.endpoint)}"
         results.print(f"   {listing.seller} {where}: {listing.record.words}", highlight=False, soft_wrap=True)
+        for claim in listing.claims or ():
+            if proven.has(listing.terms.manifest_hash, claim):
+                results.print(f"   [green]✓[/] proven: {escape(claim.words)}", highlight=False, soft_wrap=True)
+            else:
+                words = f"claims {escape(claim.words)}; verify it with `buyer verify {listing.listing_id}`"
+                results.print(f"   [yellow]?[/] {words}", highlight=False, soft_wrap=True)
 
 
 @app.command()
 @buyer_command(policy=True)
-def verify(settings: BuyerSettings, listing: ListingNumber, as_json: JsonFlag = False) -> None:
+def verify(
+    settings: BuyerSettings,
+    listing: ListingNumber,
+    certificate_data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A public data set that the seller claims an accuracy on.")
+    ] = None,
+    certificate_labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Its true classes.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Fetch a listing's package from its seller and run every check; nothing is paid."""
-    from trader.cli.buying import open_purchases
-    from trader.cli.listing import print_verified
+    from trader.cli.buying import open_purchases, verify_accuracy
+    from trader.cli.listing import print_accuracy, print_verified
 
-    with open_purchases(settings) as (purchases, _), purchases.opened(listing) as purchase:
-        print_verified(purchase.buyer.verify_listing(), as_json)
+    if (certificate_data is None) is not (certificate_labels is None):
+        raise CallerError("an accuracy is verified on its data set: give --certificate-data and --certificate-labels")
+    with open_purchases(settings) as (purchases, timeline), purchases.opened(listing) as purchase:
+        verified, proven = purchase.buyer.verify_listing(), None
+        if certificate_data is not None and certificate_labels is not None:
+            proven = verify_accuracy(purchases, purchase, timeline, certificate_data, certificate_labels)
+    print_verified(verified, as_json, proven)
+    if proven is not None and not as_json:
+        print_accuracy(proven)
 
 
 @app.command(name="test")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from trader.certificates import Certificate
     from trader.chain.market import Trade
     from trader.parties.testing import TestResult
     from trader.settings.buyer import BuyerSettings
@@ -61,6 +62,29 @@ class Watch:
             self._timeline.say(
                 f"waiting {status.waits_for}, until {clock(status.until_seconds)}; else {status.otherwise}"
             )
+
+
+def verify_accuracy(
+    purchases: Purchases, purchase: Purchase, timeline: Timeline, data: Path, labels: Path
+) -> Certificate:
+    """Verify what the seller of a listing claims to have proven on a public data set, and remember it.
+
+    Raises:
+        TraderError: As `trader.parties.claims.verify_claim`.
+    """
+    from trader.clients.proven import Proven
+    from trader.parties.claims import verify_claim
+
+    buyer = purchase.buyer
+    certificate = verify_claim(
+        buyer.actor,
+        buyer.verify_listing(),
+        data,
+        labels,
+        lambda done, count: timeline.progress("verifying proofs", done, count),
+    )
+    Proven(purchases.settings.folder).remember(buyer.verify_listing().terms.manifest_hash, certificate)
+    return certificate
 
 
 def carry(

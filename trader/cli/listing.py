@@ -90,10 +90,15 @@ def _public_model(verified: VerifiedListing) -> PublicModel:
     return PublicModel(verified.manifest, verified.graph, verified.circuit, verified.srs)
 
 
+def print_accuracy(proven: Certificate) -> None:
+    """Print what a certificate that was verified proves."""
+    results.print(f"[green]✓[/] proven accuracy: {escape(in_words(proven))}", highlight=False)
+
+
 def _print_certificates(proven: Certificate | None, folder: Path) -> None:
     """Print the verified certificate, or else what those beside the package claim."""
     if proven is not None:
-        results.print(f"[green]✓[/] proven accuracy: {escape(in_words(proven))}", highlight=False)
+        print_accuracy(proven)
         return
     for file in sorted((folder / CERTIFICATES).glob("*.json")):
         try:

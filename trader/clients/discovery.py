@@ -1,17 +1,31 @@
-"""What is on sale in a market: open listings, where their sellers are reached, and how their trades have ended."""
+"""What is on sale in a market: open listings, where their sellers are reached, what they claim, and their record."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from contracts import MarketEvent
+from trader.certificates import CertificateError
+from trader.chain.development import DEVELOPMENT_CHAINS
+from trader.clients.purchases import is_reachable_by_all
+from trader.exchange import Kind, Label, TransferError, open_mailbox
+from trader.parties.claims import read_claims
 from trader.trade import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contracts import Terms
+    from trader.certificates import Claim
     from trader.clients.connection import Connection
+
+ASKING_SECONDS: Final = 10.0
+"""So long all sellers together are asked what they claim: some of them are gone for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,8 @@ class FoundListing:
         endpoint: Where its seller says that it is reached; None where it says nothing.
         terms: As on the chain.
         record: How the seller's trades have ended.
+        claims: What the seller claims to have proven on public data, to be verified; None where it was not asked, or
+            does not answer.
     """
 
     listing_id: int
@@ -69,6 +85,7 @@ class FoundListing:
     endpoint: str | None
     terms: Terms
     record: SellerRecord
+    claims: tuple[Claim, ...] | None = None
 
 
 _ENDINGS = {
@@ -99,6 +116,49 @@ def discover(connection: Connection) -> list[FoundListing]:
             endpoint = directory.endpoint(listing_id, seller)
             found.append(FoundListing(listing_id, seller, endpoint, listing.terms, records[seller]))
     return found
+
+
+def ask_claims(
+    connection: Connection, listings: Sequence[FoundListing], seconds: float = ASKING_SECONDS
+) -> list[FoundListing]:
+    """Ask the sellers what they claim to have proven on public data; return the listings with what they answered.
+
+    All are asked at once, each in a thread that is left behind if its seller takes too long. Nothing is believed, and
+    on public chains no place that others don't reach is asked.
+
+    Args:
+        connection: Chain and market.
+        listings: As `discover` finds them.
+        seconds: When to stop waiting.
+    """
+    market = connection.market
+    local = market.chain.chain_id in DEVELOPMENT_CHAINS
+    answers: SimpleQueue[tuple[int, tuple[Claim, ...]]] = SimpleQueue()
+
+    def ask(listing: FoundListing, endpoint: str) -> None:
+        label = Label(Kind.CLAIMS, market.chain.chain_id, market.deployment.market, 0, listing.terms.manifest_hash)
+        try:
+            answers.put((listing.listing_id, read_claims(open_mailbox(endpoint), label, listing.seller)))
+        except (TransferError, CertificateError):
+            return
+
+    asked = [
+        Thread(target=ask, args=(listing, listing.endpoint), daemon=True)
+        for listing in listings
+        if listing.endpoint is not None and (local or is_reachable_by_all(listing.endpoint))
+    ]
+    for thread in asked:
+        thread.start()
+    end = monotonic() + seconds
+    for thread in asked:
+        thread.join(max(0.0, end - monotonic()))
+    found: dict[int, tuple[Claim, ...]] = {}
+    try:
+        while True:
+            listing_id, claims = answers.get_nowait()
+            found[listing_id] = claims
+    except Empty:
+        return [replace(listing, claims=found.get(listing.listing_id)) for listing in listings]
 
 
 def read_records(connection: Connection, sellers: dict[int, str]) -> dict[str, SellerRecord]:

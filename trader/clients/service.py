@@ -157,6 +157,7 @@ class SellerService:
     def _tidy(self) -> None:
         """Close what can't be proven any more; let messages of ended trades go, and artifacts of nothing."""
         try:
+            self.shop.publish_claims()
             self.shop.close_used_up(self.say)
         except ACCIDENTS as error:
             self.say(str(error))

@@ -15,6 +15,7 @@ from trader.errors import CallerError
 from trader.exchange import FolderMailbox, Mailbox, open_mailbox
 from trader.package import SellerPackage
 from trader.parties.actor import Equipment
+from trader.parties.claims import publish_claims
 from trader.parties.engine import HERE
 from trader.parties.folder import claim_folder
 from trader.parties.seller import Seller
@@ -144,6 +145,7 @@ class Shop:
                 served |= dict.fromkeys(self._close_used_up(seller, say), seller)
                 continue
             listing_id = seller.list_model(listing.offer())
+            publish_claims(seller.actor, seller.goods)
             self.connection.directory.announce(account, listing_id, str(self.settings.endpoint))
             say(f"listing {listing_id}: {seller.goods.manifest.card.name}")
             for older in self.market.find_listings(seller.address, seller.goods.manifest.manifest_hash()):
@@ -153,6 +155,15 @@ class Shop:
                 served[older] = seller
             served[listing_id] = seller
         return served
+
+    def publish_claims(self) -> None:
+        """Publish the certificates that lie beside the packages; some may be new.
+
+        Raises:
+            MailboxFaultError: Index or store can't be written.
+        """
+        for seller in self._sellers.values():
+            publish_claims(seller.actor, seller.goods)
 
     def close_used_up(self, say: Callable[[str], None]) -> None:
         """Close the listings of packages without a proof left: their tests could not be answered any more."""

@@ -18,9 +18,10 @@ from trader.exchange.errors import (
 )
 from trader.exchange.folder import FolderMailbox
 from trader.exchange.mailbox import Incoming, Mailbox, open_mailbox
-from trader.exchange.signing import Kind, Label
+from trader.exchange.signing import PUBLIC_KINDS, Kind, Label
 
 __all__ = [
+    "PUBLIC_KINDS",
     "AuditInputs",
     "Context",
     "EncryptionKey",

@@ -19,7 +19,7 @@ import httpx
 from trader.exchange.errors import MailboxFaultError, NotDeliveredError, TransferError
 from trader.exchange.mailbox import PIECE_BYTES
 from trader.exchange.request_signing import HttpRequest, authorize, covered_lines
-from trader.exchange.signing import Kind, Label
+from trader.exchange.signing import PUBLIC_KINDS, Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ class ServiceClient:
             sent["Content-Length"] = str(size)
             longest += SLOW_START_SECONDS + size / SLOWEST_BYTES_PER_SECOND + KEEPING_SECONDS
             reading = KEEPING_SECONDS
-        if label.kind is not Kind.PACKAGE or method not in ("GET", "HEAD"):
+        if label.kind not in PUBLIC_KINDS or method not in ("GET", "HEAD"):
             sent["Authorization"] = self._authorization(method, path, label, sent, size)
         request = self._client.build_request(
             method,

@@ -44,12 +44,16 @@ class Kind(Enum):
     """The messages of a trade and of a listing."""
 
     PACKAGE = "package"
+    CLAIMS = "claims"
+    CERTIFICATE = "certificate"
     REQUEST = "request"
     RESPONSE = "response"
     AUDIT_INPUTS = "audit-inputs"
     MODEL = "model"
 
 
+PUBLIC_KINDS = frozenset({Kind.PACKAGE, Kind.CLAIMS, Kind.CERTIFICATE})
+"""A listing's messages, which anybody may read."""
 MAX_NAME_CHARACTERS = 210
 _MAX_NUMBER = 2**63 - 1  # what a column of a database holds; markets count trades from 1
 # One name for one label: numbers have no leading zeros.
@@ -67,9 +71,10 @@ class Label:
         kind: What it is.
         chain_id: Of the market's chain.
         market: The market's address, 0x and 40 hex digits, in any case.
-        trade_id: The trade; 0 for package and request, which exist before their trade has a number.
-        anchor: 32 bytes that the chain holds for it: of a package the manifest hash, of a request and a response their
-            digests, of audit inputs the input commitment, of a model the root of its ciphertext.
+        trade_id: The trade; 0 for a listing's messages and the request, which exist before their trade has a number.
+        anchor: 32 bytes that the chain holds for it: of a package and the claims about it the manifest hash, of a
+            request and a response their digests, of audit inputs the input commitment, of a model the root of its
+            ciphertext. Of a certificate its keccak256, which the claims hold.
     """
 
     kind: Kind

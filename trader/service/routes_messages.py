@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from trader.exchange import Kind, Label, MessageError
+from trader.exchange import PUBLIC_KINDS, Label, MessageError
 from trader.exchange.signing import MAX_NAME_CHARACTERS
 from trader.service.app import anybody, parts_of, signed_account
 from trader.service.downloads import respond
@@ -33,8 +33,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 def read_message(request: Request, name: Annotated[str, Path(max_length=MAX_NAME_CHARACTERS)]) -> Response:
     """Return a message: its bytes, then its trailer. The `ETag` is their SHA-256.
 
-    Packages are for anybody. Everything else asks for a signed request: responses and models by the trade's buyer,
-    requests and audit inputs by the account that has sent them.
+    Packages, claims and certificates are for anybody. Everything else asks for a signed request: responses and models
+    by the trade's buyer, requests and audit inputs by the account that has sent them.
     """
     parts = parts_of(request)
     try:
@@ -42,7 +42,7 @@ def read_message(request: Request, name: Annotated[str, Path(max_length=MAX_NAME
     except MessageError:
         anybody(request)
         raise _NO_SUCH from None
-    if label.kind is Kind.PACKAGE:
+    if label.kind in PUBLIC_KINDS:
         anybody(request)
         sender = parts.mailbox.seller
     else:

@@ -15,7 +15,15 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from trader.artifacts import DamagedArtifactError, MissingArtifactError, StoreError, StoreFaultError
-from trader.exchange import Incoming, Kind, Mailbox, MailboxFaultError, NotDeliveredError, SkippedMessageError
+from trader.exchange import (
+    PUBLIC_KINDS,
+    Incoming,
+    Kind,
+    Mailbox,
+    MailboxFaultError,
+    NotDeliveredError,
+    SkippedMessageError,
+)
 from trader.exchange.mailbox import PIECE_BYTES
 from trader.exchange.signing import TRAILER_BYTES, sign_trailer
 from trader.exchange.skipping import Skipping
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SELLERS_KINDS = frozenset({Kind.PACKAGE, Kind.RESPONSE, Kind.MODEL})
+SELLERS_KINDS = PUBLIC_KINDS | {Kind.RESPONSE, Kind.MODEL}
 """What sellers write; buyers write the others."""
 LOOK_AGAIN_SECONDS = 60.0
 """So often it is checked that the bytes of what was put are still in the store."""

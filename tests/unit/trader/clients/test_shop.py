@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from ledger import AuditLog
 from tests.simulators.companies import PASSWORD, Companies
+from tests.simulators.trading import AUDIT_SAMPLES
 from trader.chain import Chain
+from trader.cli.app import app
 from trader.clients import Connection, Purchases, Shop, discover
+from trader.clients.discovery import ask_claims
+from trader.clients.proven import Proven
 from trader.clients.purchases import is_reachable_by_all
 from trader.errors import CallerError, PartyFolderError
+from trader.exchange import Kind, MessageError
+from trader.parties.claims import verify_claim
 from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
+from trader.settings.buyer import PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +86,56 @@ def test_models_are_listed_found_listed_anew_and_delisted(companies: Companies, 
     with pytest.raises(CallerError, match="closed already"):
         dearer.close_listing(second)
     assert second not in {listing.listing_id for listing in discover(connection)}
+
+
+@pytest.mark.anvil
+def test_an_accuracy_is_claimed_verified_and_remembered(
+    companies: Companies, anvil_url: str, log: AuditLog, tmp_path: Path
+) -> None:
+    data, labels = companies.model.test_samples[:AUDIT_SAMPLES], companies.model.test_labels[:AUDIT_SAMPLES]
+    np.save(tmp_path / "public.npy", data)
+    np.savetxt(tmp_path / "public.csv", labels, fmt="%d")
+    arguments = ["--dataset", "tumours", "--data", tmp_path / "public.npy", "--labels", tmp_path / "public.csv"]
+    command = ["model", "certify", companies.folder / "package", *arguments, "--insist"]
+    certified = CliRunner().invoke(app, [str(argument) for argument in command])
+    assert certified.exit_code == 0, certified.output
+
+    connection = Connection(read_settings(companies, anvil_url), lambda _: PASSWORD)
+    connection.deploy_market()
+    shop = Shop(connection.settings, connection, log)
+    (listing_id,) = shop.list_models()
+    buying = _other(companies, anvil_url)
+    found = {listing.listing_id: listing for listing in ask_claims(buying, discover(buying))}[listing_id]
+    (claim,) = found.claims
+    assert (claim.dataset.name, claim.dataset.samples) == ("tumours", AUDIT_SAMPLES)
+    proven, manifest_hash = Proven(companies.folder / "other"), found.terms.manifest_hash
+    assert not proven.has(manifest_hash, claim)
+
+    settings = buying.settings.model_copy(
+        update={"folder": companies.folder / "other", "policy": PolicySettings(development=True)}
+    )
+    with Purchases(settings, buying).opened(listing_id) as purchase:
+        actor, verified = purchase.buyer.actor, purchase.buyer.verify_listing()
+        with pytest.raises(CallerError, match=r"no certificate about the given data set. It claims: .* on 'tumours'"):
+            verify_claim(actor, verified, companies.folder / "test.csv", companies.folder / "labels.csv")
+        certificate = verify_claim(actor, verified, tmp_path / "public.npy", tmp_path / "public.csv")
+        assert (certificate.correct, certificate.digest.hex()) == (claim.correct, claim.certificate[2:])
+        proven.remember(manifest_hash, certificate)
+        assert proven.has(manifest_hash, claim)
+        assert not proven.has(bytes(32), claim)  # another seller may claim to have the same certificate
+        assert not proven.has(manifest_hash, claim.model_copy(update={"correct": claim.correct - 1}))
+
+        # Another certificate lies where the claimed one should.
+        forged = certificate.model_copy(update={"correct": 0}).to_bytes()
+        label = actor.label(Kind.CERTIFICATE, certificate.digest)
+        shop.mailbox.put(label, forged, connection.account)
+        with pytest.raises(MessageError, match="another than the seller claims"):
+            verify_claim(actor, verified, tmp_path / "public.npy", tmp_path / "public.csv")
+
+    # A seller that is gone, or speaks nonsense, hides no other.
+    shop.mailbox.put(actor.label(Kind.CLAIMS, manifest_hash), b"[]", connection.account)
+    gone = replace(found, endpoint="http://127.0.0.1:9")
+    assert [listing.claims for listing in ask_claims(buying, [found, gone])] == [None, None]
 
 
 def _other(companies: Companies, url: str) -> Connection:

@@ -47,12 +47,14 @@ def is_problem(response, status: int, title: str) -> bool:
 # -------------------------------------------------------------------------------------------------------- reading
 
 
-def test_anybody_reads_a_package(seller, buyer):
-    seller.mailbox.put(PACKAGE, MESSAGE, SELLER)
-    response = buyer.client.get(f"/v1/messages/{PACKAGE.name}")
-    assert response.content == MESSAGE + sign_trailer(PACKAGE, keccak256(MESSAGE), SELLER)
+@pytest.mark.parametrize("kind", [Kind.PACKAGE, Kind.CLAIMS, Kind.CERTIFICATE])
+def test_anybody_reads_a_listings_messages(seller, buyer, kind):
+    named = label(kind)
+    seller.mailbox.put(named, MESSAGE, SELLER)
+    response = buyer.client.get(f"/v1/messages/{named.name}")
+    assert response.content == MESSAGE + sign_trailer(named, keccak256(MESSAGE), SELLER)
     assert response.headers["accept-ranges"] == "bytes"
-    head = buyer.client.head(f"/v1/messages/{PACKAGE.name}")
+    head = buyer.client.head(f"/v1/messages/{named.name}")
     assert head.content == b""
     assert head.headers["content-length"] == str(len(MESSAGE) + TRAILER_BYTES)
     assert head.headers["etag"] == response.headers["etag"]

@@ -125,7 +125,9 @@ def test_a_stranger_announces_nothing(seller, buyer):
     assert seller.uploads == []
 
 
-@pytest.mark.parametrize("named", [PACKAGE, RESPONSE, label(Kind.MODEL, 1)], ids=str)
+@pytest.mark.parametrize(
+    "named", [PACKAGE, label(Kind.CLAIMS), label(Kind.CERTIFICATE), RESPONSE, label(Kind.MODEL, 1)], ids=str
+)
 def test_what_the_seller_writes_nobody_uploads(buyer, named):
     assert refused(buyer.announce(MESSAGE, named=named), 403, "not a buyer's message")
 
