@@ -11,6 +11,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── QuantityError              a text or a number is no exact amount of money, or no span of time
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
+    │   │   └── FolderTakenError       another process works in it
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
     ├── PeerFaultError               the other side's: do not pay, do not deliver, do not trust
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
@@ -61,6 +62,10 @@ class PolicyError(CallerError):
 
 class PartyFolderError(CallerError):
     """The folder with a party's secrets is missing something, or belongs to another trade."""
+
+
+class FolderTakenError(PartyFolderError):
+    """Another process works in the folder."""
 
 
 class TransactionRefusedError(CallerError):

@@ -17,7 +17,7 @@ from trader.amounts import format_amount
 from trader.cli.deferred import Deferred
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
-from trader.errors import EnvironmentFaultError
+from trader.errors import CallerError, EnvironmentFaultError, FolderTakenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +50,10 @@ def init(
 
 
 @app.command()
-@seller_command()
+@seller_command(again=True)
 def serve(
     settings: SellerSettings,
+    read_again: Callable[[], SellerSettings],
     trades: Annotated[
         int | None, typer.Option(min=1, help="Stop when so many answered trades have ended and none is under way.")
     ] = None,
@@ -61,7 +62,10 @@ def serve(
         typer.Option(metavar="ENGINE", help="Who evaluates and proves: processes, here, or dask://HOST:PORT."),
     ] = None,
 ) -> None:
-    """List what CONFIG names, and serve buyers until it is stopped (SIGTERM, Ctrl-C); started again, it goes on."""
+    """List what CONFIG names, and serve buyers until it is stopped (SIGTERM, Ctrl-C); started again, it goes on.
+
+    SIGHUP makes it read CONFIG again: new models are listed, those with new terms anew, and those that are gone closed.
+    """
     _require_service()
     from trader.clients.service import SellerService
     from trader.report.timeline import Timeline
@@ -72,8 +76,17 @@ def serve(
 
         log_as_json()
     stop = threading.Event()
+    changed = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: changed.set())
+
+    def reread() -> SellerSettings | None:
+        if not changed.is_set():
+            return None
+        changed.clear()
+        return read_again()
+
     connection = open_connection(settings)
     _ = connection.account  # a password may be asked for: before anything is drawn
     with (
@@ -81,7 +94,7 @@ def serve(
         SellerService(settings, connection, say=timeline.say, observe=timeline.observe) as service,
     ):
         service.say(f"serving in the market {service.shop.market.deployment.market}")
-        service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=stop.wait)
+        service.run(lambda: stop.is_set() or service.has_ended(trades), sleep=stop.wait, reread=reread)
         timeline.say("stopped: trades under way go on when it is started again")
 
 
@@ -174,6 +187,35 @@ def trades(settings: SellerSettings, as_json: JsonFlag = False) -> None:
 
 @app.command()
 @seller_command()
+def certificate(
+    settings: SellerSettings,
+    trade: Annotated[int, typer.Argument(metavar="TRADE", help="Number of the trade.", min=1)],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="A .json file.")] = Path("trade-certificate.json"),
+) -> None:
+    """Write the certificate of a finished trade, for `audit verify-certificate`: anybody may see it."""
+    from eth_utils.crypto import keccak
+
+    from ledger import AuditLog
+    from trader.files import write_file
+    from trader.package import PUBLIC, PublicPackage
+    from trader.parties.folder import AUDIT_LOG
+    from trader.trade_certificate import make_trade_certificate
+
+    connection = open_connection(settings)
+    market = connection.market
+    listed = market.listing(market.trade(trade).listing_id)
+    manifests = [PublicPackage.read(listing.package / PUBLIC).manifest for listing in settings.listings]
+    manifest = next((each for each in manifests if keccak(each) == listed.terms.manifest_hash), None)
+    if manifest is None:
+        raise CallerError(f"trade {trade} is of a package that the settings do not name: add it to [[listings]]")
+    with AuditLog.open(settings.folder / AUDIT_LOG) as log:
+        made = make_trade_certificate(market, log, trade, manifest, connection.account)
+    write_file(out, made.to_bytes())
+    results.print(f"certificate: {escape(str(out))}", highlight=False)
+
+
+@app.command()
+@seller_command()
 def end(
     settings: SellerSettings,
     trade: Annotated[int, typer.Argument(metavar="TRADE", help="Number of the trade.", min=1)],
@@ -218,8 +260,15 @@ def _shop(settings: SellerSettings) -> Iterator[Shop]:
     settings.folder.mkdir(parents=True, exist_ok=True)
     connection = open_connection(settings)
     connection.deploy_market()
-    with AuditLog.open(settings.folder / AUDIT_LOG) as log, closing(Shop(settings, connection, log)) as shop:
-        yield shop
+    with AuditLog.open(settings.folder / AUDIT_LOG) as log:
+        try:
+            shop = Shop(settings, connection, log)
+        except FolderTakenError as error:
+            raise FolderTakenError(
+                f"{error} If it is your service: change CONFIG, and send it SIGHUP (`kill -HUP`, `systemctl reload`)."
+            ) from error
+        with closing(shop):
+            yield shop
 
 
 def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ of them; what reads settings is imported when the command runs.
 from __future__ import annotations
 
 import inspect
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -81,9 +81,13 @@ def buyer_command(*, policy: bool = False) -> Callable[[Callable[..., None]], Ca
     return lambda command: _with_flags(command, flags, _buyer_settings)
 
 
-def seller_command() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator: the command's first argument becomes the seller's settings, and it gets their flags."""
-    return lambda command: _with_flags(command, _CONNECTION, _seller_settings, first=_SELLER_FILE)
+def seller_command(*, again: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator: the command's first argument becomes the seller's settings, and it gets their flags.
+
+    Args:
+        again: Whether its second argument becomes a function that reads the settings again.
+    """
+    return lambda command: _with_flags(command, _CONNECTION, _seller_settings, first=_SELLER_FILE, again=again)
 
 
 _SELLER_FILE: dict[str, Any] = {
@@ -122,15 +126,18 @@ def _with_flags(
     flags: dict[str, Any],
     read: Callable[..., Any],
     first: dict[str, Any] | None = None,
+    again: bool = False,
 ) -> Callable[..., None]:
     before, names = first or {}, {*flags, *(first or {})}
 
     @wraps(command)
     def run(**arguments: Any) -> None:
-        settings = read(**{name: arguments.pop(name) for name in names})
-        command(settings, **arguments)
+        given = {name: arguments.pop(name) for name in names}
+        settings = read(**given)
+        command(settings, *([partial(read, **given)] if again else []), **arguments)
 
     settings, *own = inspect.signature(command).parameters.values()
+    own = own[1:] if again else own
     # The kind of the settings means nothing to typer, and importing it here would slow every `--help` down.
     hints = get_type_hints(command, localns={str(settings.annotation): Any}, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY

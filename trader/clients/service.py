@@ -17,6 +17,7 @@ from ledger import AuditLog
 from trader.clients.http import make_app, serving
 from trader.clients.shop import Shop
 from trader.clients.status import SellerStatus
+from trader.errors import TraderError
 from trader.exchange import MailboxFaultError
 from trader.jobs import JobQueue, QueueEngine, Workers
 from trader.parties.desk import Desk
@@ -109,17 +110,51 @@ class SellerService:
         """End HTTP, workers and everything else."""
         self._stack.close()
 
-    def run(self, stop: Callable[[], bool], sleep: Callable[[float], object] = time.sleep) -> None:
+    def run(
+        self,
+        stop: Callable[[], bool],
+        sleep: Callable[[float], object] = time.sleep,
+        reread: Callable[[], SellerSettings | None] = lambda: None,
+    ) -> None:
         """Serve until `stop` says so; a step that was begun is ended before.
 
         Args:
             stop: Asked before each step.
             sleep: Waits between two looks at the chain; may end earlier.
+            reread: Asked before each step for settings whose listings are to be served from now on.
         """
         while not stop():
+            self._follow(reread)
             if self.step():
                 continue
             sleep(self.desk.pause_seconds)
+
+    def change_listings(self, settings: SellerSettings) -> None:
+        """Serve the listings of other settings from now on; everything else of them is for the next start.
+
+        Trades of listings that are closed by it go on to their ends.
+
+        Raises:
+            TraderError: As `Shop.list_models`; what was served is served on.
+        """
+        before = self.shop.settings
+        self.shop.settings = before.model_copy(update={"listings": settings.listings})
+        try:
+            served = self.shop.list_models(self.say)
+        except BaseException:
+            self.shop.settings = before
+            raise
+        self.desk.listings = self.desk.listings | served
+        self.shop.close_dropped(self.say)
+
+    def _follow(self, reread: Callable[[], SellerSettings | None]) -> None:
+        try:
+            settings = reread()
+            if settings is not None:
+                self.change_listings(settings)
+                self.say("read the settings again: " + ", ".join(str(each.package) for each in settings.listings))
+        except TraderError as error:
+            self.say(f"the settings were read again, and can't be followed: {error}")
 
     def has_ended(self, trades: int | None) -> bool:
         """Return whether so many answered trades have ended, and none is under way; never, if None."""

@@ -172,6 +172,17 @@ class Shop:
             if seller.package.budget.left <= 0:
                 self._close_used_up(seller, say)
 
+    def close_dropped(self, say: Callable[[str], None]) -> None:
+        """Close the listings of packages that the settings name no more, of those that this process has served."""
+        named = {listing.package for listing in self.settings.listings}
+        for package, seller in self._sellers.items():
+            if package in named:
+                continue
+            for number in self.market.find_listings(seller.address, seller.goods.manifest.manifest_hash()):
+                if self.market.listing(number).open:
+                    self.close_listing(number)
+                    say(f"listing {number}: closed, as the settings name its package no more")
+
     def _close_used_up(self, seller: Seller, say: Callable[[str], None]) -> tuple[int, ...]:
         """Close a seller's open listings; return all that it ever had."""
         listings = self.market.find_listings(seller.address, seller.goods.manifest.manifest_hash())

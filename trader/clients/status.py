@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trader.clients.shop import Shop
     from trader.jobs import Workers
     from trader.parties.desk import Desk
+    from trader.parties.seller import Seller
 
 MOST_TRADES: Final = 1000
 STALE_SECONDS: Final = 180.0
@@ -32,14 +33,14 @@ class SellerStatus:
         self._listings: tuple[OfferedListing, ...] = ()
         self._trades: tuple[TradeProgress, ...] = ()
         self._updated = time.monotonic()
-        self._shown: tuple[int, ...] = ()
+        self._shown: dict[int, Seller] | None = None
         self.update()
 
     def update(self) -> None:
         """Take a new picture."""
-        if self._shown != tuple(self._desk.listings):
+        if self._shown is not self._desk.listings:  # another dict with each change of what is served
             self._listings = tuple(self._describe(number) for number in sorted(self._desk.listings))
-            self._shown = tuple(self._desk.listings)
+            self._shown = self._desk.listings
         seen = [trade for trade in self._desk.waiting if trade in self._desk.market.seen]
         self._trades = tuple(map(self._progress, seen[-MOST_TRADES:]))
         self._updated = time.monotonic()

@@ -12,7 +12,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from trader.errors import EnvironmentFaultError, PartyFolderError
+from trader.errors import EnvironmentFaultError, FolderTakenError, PartyFolderError
 from trader.files import write_file
 from trader.parties.filenames import LOCK, OWNER
 
@@ -40,7 +40,7 @@ def claim_folder(folder: Path, owner: str) -> FolderLock:
         owner: Role and account.
 
     Raises:
-        PartyFolderError: Another process works in it, or it belongs to another party.
+        PartyFolderError: It belongs to another party; FolderTakenError, a subclass, where another process works in it.
         EnvironmentFaultError: It can't be written.
     """
     lock = lock_folder(folder)
@@ -57,7 +57,7 @@ def lock_folder(folder: Path) -> FolderLock:
     """Take a folder for this process, as long as the lock lives.
 
     Raises:
-        PartyFolderError: Another process works in it.
+        FolderTakenError: Another process works in it.
         EnvironmentFaultError: It can't be made or locked.
     """
     try:
@@ -74,7 +74,7 @@ def lock_folder(folder: Path) -> FolderLock:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise PartyFolderError(
+        raise FolderTakenError(
             f"another process works in {folder}: wait until it has ended, or name another folder with an account and "
             "trade of its own."
         ) from error

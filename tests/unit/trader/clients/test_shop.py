@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,8 @@ from trader.clients import Connection, Purchases, Shop, discover
 from trader.clients.discovery import ask_claims
 from trader.clients.proven import Proven
 from trader.clients.purchases import is_reachable_by_all
-from trader.errors import CallerError, PartyFolderError
+from trader.clients.service import SellerService
+from trader.errors import CallerError, FolderTakenError, PartyFolderError
 from trader.exchange import Kind, MessageError
 from trader.parties.claims import verify_claim
 from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
@@ -144,6 +147,67 @@ def _other(companies: Companies, url: str) -> Connection:
     path = companies.folder / "other.toml"
     path.write_text(f'chain = "{url}"\nkeyfile = "other.json"\n')
     return Connection(read_buyer_settings(path, environment={}), lambda _: PASSWORD)
+
+
+@pytest.mark.anvil
+def test_a_service_reads_its_settings_again(companies: Companies, anvil_url: str) -> None:
+    def settings(price: str, listings: bool = True) -> SellerSettings:
+        read = read_settings(companies, anvil_url, price)
+        jobs = read.jobs.model_copy(update={"engine": "here"})
+        return read.model_copy(update={"jobs": jobs} if listings else {"listings": ()})
+
+    said = list[str]()
+    waiting: list[SellerSettings | Exception] = []
+    rounds = iter(range(20))
+
+    def reread() -> SellerSettings | None:
+        if not waiting:
+            return None
+        read = waiting.pop(0)
+        if isinstance(read, Exception):
+            raise read
+        return read
+
+    first_settings = settings("1 ether")
+    connection = Connection(first_settings, lambda _: PASSWORD)
+    with SellerService(first_settings, connection, say=said.append) as service:
+        (first,) = service.desk.listings
+        market = service.shop.market
+        # What can't be followed changes nothing: a file with a mistake in it, or without any model.
+        waiting += [SettingsError("1 eter is no amount"), settings("1 ether", listings=False), settings("2 ether")]
+        service.run(lambda: next(rounds) >= 4, sleep=lambda _: None, reread=reread)
+        refused = [line.partition("can't be followed: ")[2][:24] for line in said if "can't be followed" in line]
+        assert refused == ["1 eter is no amount", "the settings name no mod"]
+        second = max(service.desk.listings)
+        assert set(service.desk.listings) == {first, second}
+        assert (market.listing(first).open, market.listing(second).open) == (False, True)
+        assert market.listing(second).terms.price_wei == 2 * PRICE
+        with pytest.raises(FolderTakenError):
+            other_process_claims(service.shop.folder)
+
+
+def other_process_claims(folder: Path) -> None:
+    """Claim the folder as another process would."""
+    code = "import sys, pathlib; from trader.parties.folder import lock_folder; lock_folder(pathlib.Path(sys.argv[1]))"
+    ran = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+    if "FolderTakenError" in ran.stderr:
+        raise FolderTakenError(ran.stderr)
+
+
+@pytest.mark.anvil
+def test_a_package_that_is_named_no_more_is_sold_no_more(
+    companies: Companies, anvil_url: str, log: AuditLog, tmp_path: Path
+) -> None:
+    settings = read_settings(companies, anvil_url)
+    connection = Connection(settings, lambda _: PASSWORD)
+    connection.deploy_market()
+    shop, said = Shop(settings, connection, log), list[str]()
+    (listing_id,) = shop.list_models()
+    shop.settings = settings.model_copy(update={"listings": ()})
+    shop.close_dropped(said.append)
+    assert said == [f"listing {listing_id}: closed, as the settings name its package no more"]
+    shop.close_dropped(said.append)
+    assert len(said) == 1
 
 
 @pytest.mark.anvil
