@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trader.settings.buyer import BuyerSettings
 
 PURCHASES: Final = "purchases"
+DOWNLOADS: Final = "downloads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class Purchases:
     @contextmanager
     def _open(self, listing_id: int, folder: Path, decide: Callable[[TestResult], bool]) -> Iterator[Purchase]:
         connection = self.connection
-        mailbox = open_mailbox(self._endpoint(listing_id), connection.account)
+        mailbox = open_mailbox(self._endpoint(listing_id), connection.account, folder=folder / DOWNLOADS)
         folder.mkdir(parents=True, exist_ok=True)
         with AuditLog.open(folder / AUDIT_LOG) as log:
             equipment = Equipment(

@@ -4,7 +4,8 @@ The service is trusted with nothing but keeping bytes: what is taken carries its
 as in any other mailbox. How requests are made, signed and bounded is `trader.exchange.service_client`'s.
 
 Uploads and downloads that break off are gone on with where they stopped: uploads after tus 1.0.0, also by another
-process, since the service knows them by name and signature; downloads by ranges, within one call.
+process, since the service knows them by name and signature; downloads by ranges, by another process where the mailbox
+has a folder (`trader.exchange.downloads`).
 
 Nobody else can write a message of the buyer's there, so that no name has to be taken before others learn it. That a
 message was delivered is believed for `LOOK_AGAIN_SECONDS`, then asked for again.
@@ -12,12 +13,13 @@ message was delivered is believed for `LOOK_AGAIN_SECONDS`, then asked for again
 
 from __future__ import annotations
 
-import tempfile
 import time
 from base64 import b64encode
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeVar, cast
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from trader.errors import EnvironmentFaultError
+from trader.exchange.downloads import Download, open_download
 from trader.exchange.errors import MailboxFaultError, NotDeliveredError, SkippedMessageError, TransferError
 from trader.exchange.mailbox import Incoming, Mailbox
 from trader.exchange.pacing import Pacing
@@ -72,7 +74,8 @@ class HttpMailbox(Mailbox):
             endpoint: Its URL, as in the manifest: what is signed begins with it.
             account: Signs the requests; without one only packages can be read.
             plain_http: Whether `http://` is allowed to other machines than this one.
-            folder: Where downloads lie until they are read; by default where temporary files do.
+            folder: Where downloads lie until they are read, so that the next process goes on with them; None for
+                temporary files.
             transport: How requests travel; for tests.
 
         Raises:
@@ -196,7 +199,7 @@ class HttpMailbox(Mailbox):
     # ---------------------------------------------------------------------------------------------------- receiving
 
     def take(self, label: Label, sender: str, limit_bytes: int, read: Callable[[Incoming], T]) -> T:
-        """Take a message that has arrived, as `Mailbox.take`, out of a temporary file that it is downloaded to."""
+        """Take a message that has arrived, as `Mailbox.take`, out of a file that it is downloaded to."""
         with self._client.answered("HEAD", _path(label), label) as response:
             found = _found(response, label)
         size_bytes = found.size_bytes - TRAILER_BYTES
@@ -205,22 +208,32 @@ class HttpMailbox(Mailbox):
             raise SkippedMessageError(text)
         self._skipping.raise_if_skipped(label, sender, found, pausing=self._pacing.pausing("read", label, sender))
         with (
-            tempfile.TemporaryFile(dir=self._folder) as opened,
             self._skipping.judging(label, sender, found),
             self._pacing.around("read", label, sender),
+            ExitStack() as stack,
         ):
-            file = cast("BinaryIO", opened)
             # Its signature first: what is another's isn't worth its download.
             trailer = self._download(label, found, max(0, size_bytes), found.size_bytes)
             digest = read_trailer(label, b"".join(trailer), sender)
             try:
-                for piece in self._download(label, found, 0, size_bytes):
-                    file.write(piece)
+                download = stack.enter_context(open_download(self._folder, label.name, found.tag))
+                self._complete(download, label, found, digest)
             except OSError as error:
-                text = f"the {label} can't be kept: {error.strerror}. Make room where temporary files lie (TMPDIR)."
+                where = "where temporary files lie (TMPDIR)" if self._folder is None else f"for {self._folder}"
+                text = f"the {label} can't be kept: {error.strerror}. Make room {where}."
                 raise EnvironmentFaultError(text) from error
-            file.seek(0)
-            return read(Incoming(file, size_bytes, digest))
+            download.file.seek(0)
+            return read(Incoming(download.file, size_bytes, digest))
+
+    def _complete(self, download: Download, label: Label, found: _Found, digest: bytes) -> None:
+        """Download what an earlier process has not; all of it, if what that left is torn."""
+        size_bytes = found.size_bytes - TRAILER_BYTES
+        if download.size_bytes > size_bytes:
+            download.restart()
+        download.append(self._download(label, found, download.size_bytes, size_bytes))
+        if download.resumed and not download.holds(size_bytes, digest):
+            download.restart()
+            download.append(self._download(label, found, 0, size_bytes))
 
     def _download(self, label: Label, found: _Found, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of a message from `start` to `stop`, over as many connections as that takes.

@@ -24,6 +24,7 @@ from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trader.exchange.signing import Label
     from trader.signer import Signer
@@ -124,12 +125,15 @@ class Mailbox(ABC):
         return self.take(label, sender, limit_bytes, lambda message: message.read())
 
 
-def open_mailbox(endpoint: str, account: Signer | None = None, *, plain_http: bool = False) -> Mailbox:
+def open_mailbox(
+    endpoint: str, account: Signer | None = None, *, plain_http: bool = False, folder: Path | None = None
+) -> Mailbox:
     """Return the mailbox at a manifest's endpoint, as a buyer uses it.
 
     Args:
         endpoint: `file:///path/to/folder` or `https://host[:port][/path]`.
         account: Signs requests to a service; without one only packages can be read there.
+        folder: Where downloads from a service lie until they are read: the user's own; None for temporary files.
         plain_http: Whether `http://` is allowed to other machines than this one: everybody on the way sees who trades.
 
     Raises:
@@ -139,7 +143,7 @@ def open_mailbox(endpoint: str, account: Signer | None = None, *, plain_http: bo
     if urlsplit(endpoint).scheme in ("http", "https"):
         from trader.exchange.http import HttpMailbox
 
-        return HttpMailbox(endpoint, account, plain_http=plain_http)
+        return HttpMailbox(endpoint, account, plain_http=plain_http, folder=folder)
     from trader.exchange.folder import FolderMailbox
 
     return FolderMailbox.at(endpoint)

@@ -162,6 +162,52 @@ def test_a_download_that_breaks_off_is_gone_on_with(table, cut):
     assert table.network.cuts >= 1
 
 
+CUT_AT = 1_000_000
+
+
+@pytest.mark.parametrize("torn", ["", "flipped", "longer", "another's"])
+def test_a_download_is_gone_on_with_by_the_next_process(tmp_path, torn):
+    """What the last one has left may be torn: a crash of the machine keeps a file's size, not its bytes."""
+    message, tag = MESSAGE + sign_trailer(RESPONSE, keccak256(MESSAGE), SELLER), ['"x"']
+    ranges, end = [], [CUT_AT]
+
+    def answer(request):
+        if request.method == "HEAD":
+            return answered(200, headers={"ETag": tag[0], "Content-Length": str(len(message))})
+        first, _, last = request.headers["range"].removeprefix("bytes=").partition("-")
+        first, last = int(first), int(last)
+        headers = {"ETag": tag[0], "Content-Range": f"bytes {first}-{last}/{len(message)}"}
+        ranges.append(first)
+        if first >= end[0] and last < len(MESSAGE):
+            raise httpx.ConnectError("gone")
+        return answered(
+            206, headers=headers, data=message[first : min(last + 1, end[0] if first < end[0] else last + 1)]
+        )
+
+    def mailbox():
+        return HttpMailbox("https://seller.example", BUYER, folder=tmp_path, transport=httpx.MockTransport(answer))
+
+    with pytest.raises(MailboxFaultError):
+        mailbox().get(RESPONSE, SELLER.address, len(MESSAGE))
+    (part,) = tmp_path.glob("*.part")
+    assert part.read_bytes() == MESSAGE[:CUT_AT]
+    assert part.stat().st_mode & 0o777 == 0o600
+    if torn == "flipped":
+        part.write_bytes(bytes(CUT_AT))
+    if torn == "longer":
+        part.write_bytes(bytes(2 * len(MESSAGE)))
+    if torn == "another's":
+        tag[0] = '"y"'
+
+    ranges.clear()
+    end[0] = len(message)
+    assert mailbox().get(RESPONSE, SELLER.address, len(MESSAGE)) == MESSAGE
+    trailer = len(MESSAGE)
+    gone_on = {"": [CUT_AT], "flipped": [CUT_AT, 0], "longer": [0], "another's": [0]}
+    assert ranges == [trailer, *gone_on[torn]]
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_answer_that_is_lost_is_no_second_message(table):
     """The upload is whole, and the connection breaks before the service could say so."""
     buyer = table.mailbox()
