@@ -79,6 +79,13 @@ class History:
         """Return whether a trade's test was ever answered, as far as confirmed blocks say."""
         return any(isinstance(event, Answered) for event in self.events(trade_id))
 
+    def newly_answered(self) -> set[int]:
+        """Return the trades, of all sellers, whose answers stand in blocks that may still be replaced."""
+        if self.chain.confirmations <= 1:
+            return set()
+        found = self.chain.unconfirmed_logs(self.contract, [self._topic(MarketEvent.ANSWERED)])
+        return {int(log.arguments["tradeId"]) for log in found}
+
     def find_listings(self, seller: str, manifest_hash: bytes) -> tuple[int, ...]:
         """Find the listings of a seller's manifest, open or not, oldest first."""
         topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), encode_hex(manifest_hash))

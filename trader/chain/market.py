@@ -51,11 +51,13 @@ class Market(History):
 
     Attributes:
         seen: Where each trade stood when it was read last, for when the node is away.
+        moving: Trades of which unconfirmed blocks held a move when they were looked at last.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
         super().__init__(chain, deployment, first_block)
         self.seen: dict[int, Position] = {}
+        self.moving: set[int] = set()
         self._opened: dict[int, tuple[LogEvent, Session]] = {}
 
     @classmethod
@@ -122,7 +124,9 @@ class Market(History):
         if self.chain.confirmations <= 1:
             return False
         _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
-        return Position.read(state, deadline) != trade.position
+        moved = Position.read(state, deadline) != trade.position
+        (self.moving.add if moved else self.moving.discard)(trade.trade_id)
+        return moved
 
     def session(self, trade_id: int) -> Session:
         """Return what a trade was opened for.
@@ -156,8 +160,11 @@ class Market(History):
         return self._read_newest("sessionFee", listing_id, buyer, samples)
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
-        """Return how many answers the buyer may still get; a session takes its samples and the audit's."""
-        return int(self._read("answersLeft", listing_id, buyer))
+        """Return how many answers the buyer may still get, by the newest block; a session takes its and its audit's.
+
+        What confirmed blocks say leaves out the sessions that were answered since.
+        """
+        return self._read_newest("answersLeft", listing_id, buyer)
 
     def proof_fee(self, listing_id: int) -> int:
         """Return what the next proof leaves to the seller if it isn't accepted, in wei, by the newest block."""
@@ -239,9 +246,13 @@ class Market(History):
         """Send the kept transaction of `open_session` again: the fee is paid once."""
         return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
 
-    def respond(self, account: Signer, trade_id: int, session: bytes, response_digest: bytes) -> Receipt:
+    def respond(
+        self, account: Signer, trade_id: int, session: bytes, response_digest: bytes, *, confirmed: bool = True
+    ) -> Receipt:
         """Answer the test of a session (`contracts.session_digest`)."""
-        return self._send(account, 0, "respond", trade_id, session, response_digest)
+        receipt = self._send(account, 0, "respond", trade_id, session, response_digest, confirmed=confirmed)
+        self.moving.add(trade_id)
+        return receipt
 
     def purchase(
         self,
@@ -272,7 +283,9 @@ class Market(History):
         """Return what the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
         return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
 
-    def prove(self, account: Signer, trade_id: int, offer: ProofOffer, bond_wei: int) -> Receipt:
+    def prove(
+        self, account: Signer, trade_id: int, offer: ProofOffer, bond_wei: int, *, confirmed: bool = True
+    ) -> Receipt:
         """Prove the audit samples and lock the bond; never behind a transaction that waits, another proof perhaps.
 
         Each proof makes the next one dearer, so that one behind it may be refused when it is mined, and be public.
@@ -286,7 +299,7 @@ class Market(History):
             offer.outputs_digest,
         )
         function = self.contract.functions.prove(trade_id, audit, offer.ciphertext_root, offer.key_hash)
-        return self.chain.send(function, account, value_wei=bond_wei, ways=Ways(only_next=True))
+        return self.chain.send(function, account, value_wei=bond_wei, ways=Ways(only_next=True, confirmed=confirmed))
 
     def accept(self, account: Signer, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
@@ -302,10 +315,14 @@ class Market(History):
         once_sent: Callable[[], None] = lambda: None,
         goes_public: Callable[[], bool] = lambda: False,
         earlier: bytes = b"",
+        *,
+        confirmed: bool = True,
     ) -> Receipt:
         """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`)."""
         function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
-        ways = Ways(before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier)
+        ways = Ways(
+            before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier, confirmed=confirmed
+        )
         return self.chain.send(function, account, ways=ways)
 
     def confirm(self, account: Signer, trade_id: int, delivery: bytes) -> Receipt:

@@ -321,6 +321,17 @@ class Chain:
                 return decode_logs(contract, found), newest
         raise ChainUnavailableError(f"the blocks of {self.name} were replaced while they were searched. Repeat.")
 
+    def unconfirmed_logs(self, contract: Contract, topics: list[Any]) -> list[LogEvent]:
+        """Return the events of a contract in blocks that may still be replaced, in order.
+
+        Raises:
+            ChainUnavailableError: The node does not answer, or refuses to search.
+        """
+        query = {"address": contract.address, "topics": topics}
+        first_block, newest = self.confirmed_block().number + 1, self.block_number
+        with self.reachable():
+            return decode_logs(contract, list(read_logs(self.web3, query, first_block, newest)))
+
     def block_of(self, signed: bytes) -> int | None:
         """Return the number of the block that holds a signed transaction; None if it was not mined."""
         with self.reachable():

@@ -59,6 +59,8 @@ class Answering:
     def answer(self, trade_id: int) -> None:
         """Evaluate the encrypted test and answer it; the fee is earned. Check it before it is parsed.
 
+        The response leaves once the answer is confirmed: at once, or with a later step.
+
         Raises:
             IllegalMoveError: The trade is not waiting for an answer.
             NotDeliveredError: The request has not arrived; what lies there is another's, or another one.
@@ -72,8 +74,11 @@ class Answering:
         digest = he.digest(self._response(trade, session))
         self._actor.mailbox.reserve(self._actor.label(Kind.RESPONSE, digest, trade_id))
         account = self._actor.account
-        self._actor.transact("respond", lambda: self._market.respond(account, trade_id, session.digest, digest))
-        self.send_response(trade_id)
+        self._actor.transact(
+            "respond", lambda: self._market.respond(account, trade_id, session.digest, digest, confirmed=False)
+        )
+        if self._market.trade(trade_id).position.state is State.ANSWERED:
+            self.send_response(trade_id)
 
     def send_response(self, trade_id: int) -> bool:
         """See to it that the response lies in the mailbox; return whether it had to be written."""
@@ -120,8 +125,9 @@ class Answering:
             NotYetError: The proofs that are left may be needed for trades that were answered before.
         """
         trades = self._market.find_trades_about(self._actor.address, self._goods.manifest.manifest_hash())
-        seen = [self._market.seen.get(number) for number in trades - {trade.trade_id}]
-        promised = [position for position in seen if position is not None and position.state in _UNPROVEN]
+        others, seen = trades - {trade.trade_id}, self._market.seen
+        promised = {number for number in others if number in seen and seen[number].state in _UNPROVEN}
+        promised |= others & self._market.newly_answered()
         left = self._goods.package.budget.left
         if left <= len(promised):
             raise NotYetError(

@@ -52,9 +52,10 @@ class Desk:
 
     @property
     def under_way(self) -> list[int]:
-        """Trades that were answered and have not ended, as far as they were seen."""
-        seen = self.market.seen
-        return [trade for trade in self.waiting if trade in seen and seen[trade].state is not State.TESTING]
+        """Trades that were answered and have not ended, as far as they were seen; the answer may be unconfirmed."""
+        seen, moving = self.market.seen, self.market.moving
+        known = [trade for trade in self.waiting if trade in seen]
+        return [trade for trade in known if seen[trade].state is not State.TESTING or trade in moving]
 
     @property
     def pause_seconds(self) -> float:
@@ -64,9 +65,10 @@ class Desk:
     def step(self, *, answer: bool = True) -> bool:
         """Make one step, of the first trade that has something to do: a key that is due, else by deadline.
 
-        What a step sends waits for a block at least, so that after each the most urgent is looked for again: what a
+        What a step sends waits for a block and no more, so that after each the most urgent is looked for again: what a
         buyer may have accepted meanwhile is read first. Else strangers' sessions would come between a seller and its
-        key.
+        key. What depends on a move leaves with the first step that sees it confirmed, so that as many trades go on at
+        once as there are (decision record 0068).
 
         Args:
             answer: Whether sessions that wait for an answer are stepped too.

@@ -47,7 +47,7 @@ class KeyRelease:
         self._marks: set[tuple[Path, str]] = set()
 
     def reveal(self, trade_id: int) -> None:
-        """Publish the key of the delivered model.
+        """Publish the key of the delivered model; a later step looks again whether the chain has kept it.
 
         Raises:
             IllegalMoveError: The buyer has not accepted, or the deadline has passed.
@@ -68,6 +68,7 @@ class KeyRelease:
                 once_sent=lambda: self._remember(trade_id, KEY_SENT),
                 goes_public=lambda: self._goes_public(trade),
                 earlier=self._leaving_key(trade_id),
+                confirmed=False,
             ),
         )
 

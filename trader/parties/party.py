@@ -30,8 +30,8 @@ class Party:
         account: Signs and pays.
         mailbox: Where messages to and from the other party are.
         folder: The party's own, for its secrets.
-        lingers: Whether `expire`, `settle` and `withdraw` wait for their confirmations; else for one block, and whoever
-            calls looks again whether they stand.
+        lingers: Whether `expire`, `settle` and `withdraw` wait for their confirmations; else for one block, as a
+            seller's own moves do, and whoever calls looks again whether they stand.
         moves: For each event that this side causes by itself, the method that causes it, given the trade's number. When
             it is due, the table says.
         messages: For each of these events that a message belongs to, the method that sees to it that the message lies

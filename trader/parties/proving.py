@@ -16,7 +16,7 @@ from trader.package import PUBLIC, DamagedPackageError
 from trader.parties.engine import ProofJob
 from trader.parties.filenames import CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
 from trader.parties.messages import Order, order_limit_bytes
-from trader.trade import Proven, Purchased
+from trader.trade import Proven, Purchased, State
 from zk import Proof, commitment_digest, input_commitment, prove
 from zk.errors import StatementError
 
@@ -65,6 +65,8 @@ class Proving:
     def prove(self, trade_id: int) -> None:
         """Prove the buyer's audit samples, lock the bond, and deliver the encrypted model.
 
+        The model leaves once the proof is confirmed: at once, or with a later step.
+
         Raises:
             IllegalMoveError: The trade is not waiting for a proof.
             NotDeliveredError: The audit samples have not arrived; what lies there is another's, or not what the buyer
@@ -85,15 +87,17 @@ class Proving:
         bond_wei = self._market.listing(trade.listing_id).terms.bond_wei
         self._require_spare_time(trade)  # proving took its time
         account = self._actor.account
-        self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, bond_wei))
-        del self._orders[trade_id, purchase.input_commitment]
-        self.send_model(trade_id)
+        self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, bond_wei, confirmed=False))
+        if self._market.trade(trade_id).position.state is State.PROVEN:
+            self.send_model(trade_id)
 
     def send_model(self, trade_id: int) -> bool:
         """See to it that the encrypted model lies in the mailbox; return whether it had to be written."""
         vault = self._vault(trade_id)
         if not (vault.has(CIPHERTEXT_ROOT) and vault.has(MODEL)):
             self._restore_model(trade_id)
+        for key in [key for key in self._orders if key[0] == trade_id]:
+            del self._orders[key]  # nothing is proven for it any more
         label = self._actor.label(Kind.MODEL, vault.read(CIPHERTEXT_ROOT), trade_id)
         return self._actor.deliver(label, vault, EntryKind.DELIVERY_OFFERED, trade_id)
 

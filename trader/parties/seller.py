@@ -52,7 +52,7 @@ class Seller(Party):
     """
 
     role = Role.SELLER
-    lingers = False  # the key of another trade may be due meanwhile
+    lingers = False  # the key of another trade may be due meanwhile, or another buyer waits
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class Scripted:
         self.market = SimpleNamespace(
             chain=chain,
             seen={},
+            moving=set(),
             find_trades=lambda _listing: self._next("find_trades"),
             trade=self._read,
             was_answered=lambda _trade: True,
