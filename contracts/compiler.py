@@ -42,6 +42,13 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
         "viaIR": True,
         "runs": 1_000,
     },
+    "periphery": {
+        "contracts": {
+            "src/periphery/AuditAnchor.sol": "AuditAnchor",
+        },
+        "viaIR": True,
+        "runs": 1_000,
+    },
     "verifier": {
         "contracts": {"src/vendor/Halo2VerifierReusable.sol": "Halo2VerifierReusable"},
         "viaIR": False,

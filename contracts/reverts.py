@@ -1,6 +1,7 @@
 """Turns the return data of a reverted call into the error that the contract meant."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from eth_abi.abi import decode
@@ -23,14 +24,14 @@ _BUILT_IN: tuple[dict[str, Any], ...] = (
 def decode_revert(data: bytes) -> MarketRevertedError:
     """Return the error that a revert's return data encode.
 
-    Data that encode none of the market's errors give `name="Unknown"` and the data in hex: a contract that is not ours,
-    or a revert without data.
+    Data that encode none of our contracts' errors give `name="Unknown"` and the data in hex: a contract that is not
+    ours, or a revert without data.
 
     Args:
         data: Return data of the reverted call: 4-byte selector, then the ABI-encoded arguments.
     """
-    for error in (*_BUILT_IN, *read_artifacts().contracts["ModelMarket"].abi):
-        if error["type"] == "error" and function_signature_to_4byte_selector(_signature(error)) == data[:4]:
+    for error in _errors():
+        if function_signature_to_4byte_selector(_signature(error)) == data[:4]:
             try:
                 values = decode([field["type"] for field in error["inputs"]], data[4:])
                 pairs = zip(error["inputs"], values, strict=True)
@@ -40,6 +41,14 @@ def decode_revert(data: bytes) -> MarketRevertedError:
             except (DecodingError, IndexError):  # too short, or no member of the enum
                 break
     return MarketRevertedError("Unknown", {"data": encode_hex(data)})
+
+
+@cache
+def _errors() -> tuple[Mapping[str, Any], ...]:
+    """Return the errors of all our contracts, the market's first: two of one signature say the same."""
+    contracts = read_artifacts().contracts
+    abis = (contracts["ModelMarket"].abi, *(artifact.abi for artifact in contracts.values()))
+    return (*_BUILT_IN, *(entry for abi in abis for entry in abi if entry["type"] == "error"))
 
 
 def _signature(error: Mapping[str, Any]) -> str:

@@ -1,0 +1,112 @@
+"""A chain with contracts of the periphery on it: what their tests share with `stage.py`, without a market."""
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import pytest
+from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import TransactionFailed
+from web3 import EthereumTesterProvider, Web3
+from web3.logs import DISCARD
+
+from contracts import MarketRevertedError, Periphery, bind_periphery, decode_revert, deploy_periphery
+from contracts.published import read_artifacts
+
+GAS = 12_000_000
+
+
+class Ground:
+    """The chain; `send` mines one transaction and returns its receipt, or raises what the contract says."""
+
+    def __init__(self) -> None:
+        overrides = {"gas_limit": 60_000_000, "timestamp": 4_000_000_000}
+        parameters = PyEVMBackend.generate_genesis_params(overrides=overrides)
+        self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+        self.web3 = Web3(EthereumTesterProvider(self.tester))
+        self.deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
+
+    def periphery(self, contract: Periphery) -> Any:
+        """The contract at its published address."""
+        deploy_periphery(self.web3, self.deployer, contract)
+        return bind_periphery(self.web3, contract)
+
+    def create(self, name: str, *arguments: Any) -> Any:
+        """A new instance of a compiled contract, such as a stand-in of the tests."""
+        artifact = read_artifacts().contracts[name]
+        constructor = self.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(*arguments)
+        receipt = self.web3.eth.wait_for_transaction_receipt(constructor.transact({"from": self.deployer}))
+        return self.web3.eth.contract(address=receipt["contractAddress"], abi=artifact.abi)
+
+    def send(self, function: Any, sender: str, value: int = 0) -> Any:
+        try:
+            sent = function.transact({"from": sender, "value": value, "gas": GAS})
+        except TransactionFailed as error:
+            raise decode_revert(_revert_data(error)) from None
+        receipt = self.web3.eth.wait_for_transaction_receipt(sent)
+        if receipt["status"] == 1:
+            return receipt
+        try:  # once more, for the reason
+            self.tester.call(
+                {"from": sender, "value": value, "gas": GAS, "to": function.address, "data": _data(function)}
+            )
+        except TransactionFailed as error:
+            raise decode_revert(_revert_data(error)) from None
+        raise AssertionError(f"{function.abi_element_identifier} was reverted, and is no more")
+
+    @property
+    def now(self) -> int:
+        return int(self.web3.eth.get_block("latest")["timestamp"])
+
+    def at(self, timestamp: int) -> None:
+        """The next transaction is mined at exactly this second."""
+        self.tester.time_travel(timestamp)
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Everything inside is undone afterwards."""
+        snapshot = self.tester.take_snapshot()
+        try:
+            yield
+        finally:
+            self.tester.revert_to_snapshot(snapshot)
+
+    @contextmanager
+    def refused(self, name: str, **arguments: Any) -> Iterator[None]:
+        """The block inside is refused with this error; named arguments are compared, bytes as bytes."""
+        with self.restored(), pytest.raises(MarketRevertedError) as caught:
+            yield
+        error = caught.value
+        expected = {key: _as_read(value) for key, value in arguments.items()}
+        assert (error.name, {key: error.arguments.get(key) for key in expected}) == (name, expected)
+
+
+@cache
+def ground() -> Ground:
+    """One chain for all; who changes it does so inside `restored`."""
+    return Ground()
+
+
+def event(receipt: Any, contract: Any, name: str) -> dict[str, Any]:
+    """The arguments of the contract's one event of that name in the receipt."""
+    logs = [log for log in receipt["logs"] if log["address"] == contract.address]
+    (found,) = contract.events[name]().process_receipt({"logs": logs}, DISCARD)
+    return dict(found["args"])
+
+
+def _as_read(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return value.lower() if isinstance(value, str) and value.startswith("0x") else value
+
+
+def _data(function: Any) -> str:
+    return str(function._encode_transaction_data())
+
+
+def _revert_data(error: TransactionFailed) -> bytes:
+    """eth-tester gives the return data as the text of a bytes literal."""
+    text = str(error.args[0])
+    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()
