@@ -1,4 +1,4 @@
-"""The audit log: every contract event and every step off the chain, as a hash chain in SQLite.
+"""The audit log: every contract event and every step off the chain, as a hash chain in SQLite or PostgreSQL.
 
     with AuditLog.open("trades.sqlite") as log:
         log.append(Record(kind=EntryKind.REQUEST_SENT, …))   # a step off the chain
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LedgerUnavailableError,
         MalformedEntryError,
         NotALedgerError,
+        OldSchemaError,
         ProofError,
         SequenceError,
         StorageError,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from ledger.reading.fsck import verify_export, verify_log
     from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
     from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
+    from ledger.storage.location import is_server
+    from ledger.storage.migration import migrate_log
 
 __all__ = [
     "GENESIS_HASH",
@@ -62,6 +65,7 @@ __all__ = [
     "LedgerUnavailableError",
     "MalformedEntryError",
     "NotALedgerError",
+    "OldSchemaError",
     "ProofError",
     "Record",
     "SequenceError",
@@ -75,6 +79,8 @@ __all__ = [
     "count_by_kind",
     "export_log",
     "index_events",
+    "is_server",
+    "migrate_log",
     "prove_entry",
     "prove_growth",
     "read_blocks",
@@ -88,7 +94,6 @@ __all__ = [
 ]
 
 _MODULES = {
-    "GENESIS_HASH": "ledger.entries",
     "ActorRole": "ledger.entries",
     "AuditLog": "ledger.log",
     "ChainMovedError": "ledger.errors",
@@ -98,6 +103,7 @@ _MODULES = {
     "EntryHashError": "ledger.errors",
     "EntryKind": "ledger.entries",
     "EntryProof": "ledger.reading.merkle_proofs",
+    "GENESIS_HASH": "ledger.entries",
     "Head": "ledger.checkpoint",
     "HeadError": "ledger.errors",
     "IndexingError": "ledger.errors",
@@ -106,6 +112,7 @@ _MODULES = {
     "LedgerUnavailableError": "ledger.errors",
     "MalformedEntryError": "ledger.errors",
     "NotALedgerError": "ledger.errors",
+    "OldSchemaError": "ledger.errors",
     "ProofError": "ledger.errors",
     "Record": "ledger.entries",
     "SequenceError": "ledger.errors",
@@ -119,6 +126,8 @@ _MODULES = {
     "count_by_kind": "ledger.reading.queries",
     "export_log": "ledger.reading.export",
     "index_events": "ledger.indexing.indexer",
+    "is_server": "ledger.storage.location",
+    "migrate_log": "ledger.storage.migration",
     "prove_entry": "ledger.reading.merkle_proofs",
     "prove_growth": "ledger.reading.merkle_proofs",
     "read_blocks": "ledger.reading.queries",

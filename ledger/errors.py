@@ -6,6 +6,7 @@
     ├── InvalidRecordError        the caller's record can't be an entry (caller misuse)
     ├── UnknownTradeError         the log says nothing about that trade (caller misuse)
     ├── NotALedgerError           the file is not an audit log of a known schema (environment)
+    │   └── OldSchemaError        it is one of an older schema: `modelseal audit migrate` (environment)
     ├── LedgerUnavailableError    the file can't be opened, locked or written now (environment)
     ├── IndexingError             the chain could not be read into the log (environment)
     │   ├── ChainMovedError       blocks were replaced while they were read: run again
@@ -37,6 +38,10 @@ class UnknownTradeError(LedgerError):
 
 class NotALedgerError(LedgerError):
     """The file is no SQLite database, another application's, or an audit log of another schema."""
+
+
+class OldSchemaError(NotALedgerError):
+    """An audit log that an older version of this program wrote: it is to be migrated first."""
 
 
 class LedgerUnavailableError(LedgerError):

@@ -24,11 +24,13 @@ from sqlalchemy import Connection
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
 from ledger.entries import ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
 from ledger.merkle import Frontier, Node, cover, hash_leaf
-from ledger.storage.sqlite import ENTRIES, Store, insert_entries, insert_nodes, select_entries, select_nodes
+from ledger.storage.rows import insert_entries, insert_nodes, select_entries, select_nodes
+from ledger.storage.store import Store, open_store
+from ledger.storage.tables import ENTRIES
 
 
 class AuditLog:
-    """An append-only log of one market's trades in one SQLite file. Use it from any number of threads and processes."""
+    """An append-only log in a SQLite file or a PostgreSQL database. Use it from any number of threads and processes."""
 
     def __init__(self, store: Store):
         self._store = store
@@ -37,18 +39,28 @@ class AuditLog:
         self._committing = Lock()
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open the log at `path`, and make an empty one where there is no file (mode 0600).
+    def open(cls, location: Path | str) -> Self:
+        """Open the log at a path or a `postgresql://` URL, and make an empty one where there is none (mode 0600).
 
         Raises:
-            NotALedgerError: The file is no audit log of the schema that this version reads.
-            LedgerUnavailableError: The file can't be opened or locked.
+            NotALedgerError: It is no audit log of the schema that this version reads.
+            OldSchemaError: It is one of an older schema: see `ledger.storage.migration`.
+            LedgerUnavailableError: It can't be opened or locked.
         """
-        return cls(Store(Path(path)))
+        return cls(open_store(location))
+
+    @property
+    def name(self) -> str:
+        """What the log is called in messages: its path, or its URL without a password."""
+        return self._store.name
 
     @property
     def path(self) -> Path:
-        """The database file."""
+        """The database file.
+
+        Raises:
+            NotALedgerError: The log is on a server.
+        """
         return self._store.path
 
     def append(self, record: Record) -> Entry:
@@ -93,7 +105,7 @@ class AuditLog:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent state of the log, for `ledger.storage.sqlite.select_entries`."""
+        """One consistent state of the log, for `ledger.storage.rows.select_entries`."""
         with self._store.reading() as connection:
             yield connection
 

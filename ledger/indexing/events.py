@@ -19,7 +19,8 @@ from contracts import read_logs
 from ledger.entries import HASH_BYTES, ActorRole, ChainPosition, Detail, EntryKind, Record
 from ledger.errors import IndexingError
 from ledger.log import AuditLog
-from ledger.storage.sqlite import ENTRIES, select_entries
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import ENTRIES
 
 if TYPE_CHECKING:
     from web3.contract import Contract

@@ -19,7 +19,7 @@ from ledger.errors import ChainMovedError, IndexingError, WrongMarketError
 from ledger.indexing.events import EventReader
 from ledger.log import AuditLog
 from ledger.reading.queries import find_void_sequences, read_blocks
-from ledger.storage.sqlite import ENTRIES
+from ledger.storage.tables import ENTRIES
 
 if TYPE_CHECKING:
     from web3.contract import Contract
@@ -59,7 +59,7 @@ def _check_market(log: AuditLog, chain_id: int, address: str) -> None:
         chain = entry.record.chain
         if chain is not None and (chain.chain_id, chain.contract) != (chain_id, address.lower()):
             raise WrongMarketError(
-                f"{log.path} holds market {chain.contract} on chain {chain.chain_id}, not {address.lower()} on chain"
+                f"{log.name} holds market {chain.contract} on chain {chain.chain_id}, not {address.lower()} on chain"
                 f" {chain_id}: use another file for it"
             )
 

@@ -18,7 +18,8 @@ from ledger.entries import Entry, to_fields
 from ledger.errors import LedgerUnavailableError
 from ledger.log import AuditLog, read_head
 from ledger.reading.fsck import EXPORT_FORMAT, EXPORT_VERSION
-from ledger.storage.sqlite import ENTRIES, select_entries
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import ENTRIES
 
 _BATCH = 5000
 

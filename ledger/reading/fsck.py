@@ -23,8 +23,9 @@ end off, unnoticed. What the caller must still check: contract events against th
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,21 +44,24 @@ from ledger.errors import (
     StorageError,
     TreeError,
 )
-from ledger.merkle import Frontier, hash_leaf
+from ledger.merkle import Frontier, Node, hash_leaf
+from ledger.reading.fsck_server import open_rows
+from ledger.storage.location import is_server
 from ledger.storage.schema import APPLICATION_ID, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
 
 EXPORT_FORMAT: Final = "modelseal-ledger-export"
 EXPORT_VERSION: Final = 1
 MAXIMUM_ENTRY_BYTES: Final = 256 * 1024
 
+
 _Stored = tuple[int, bytes, bytes]  # sequence, canonical bytes, recorded hash
 
 
 def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
-    """Check a log's database file, which may be in use, and return the head that it ends in.
+    """Check a log's database, which may be in use, and return the head that it ends in.
 
     Args:
-        path: The database.
+        path: The file, or the `postgresql://` URL of a database; of that, (7) and (8) are *not* checked.
         known_head: A head of this log that the caller got earlier from a source it trusts.
 
     Raises:
@@ -65,6 +69,10 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         NotALedgerError: The file is no database with entries.
         LedgerUnavailableError: The file can't be read.
     """
+    if is_server(path):
+        with open_rows(str(path)) as stored:
+            tree = _verify_tree(stored.node, stored.count_nodes, _read_rows(stored.entries()))
+            return _verify_chain(tree, known_head)
     path = Path(path)
     if not path.is_file():
         raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
@@ -72,7 +80,9 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             _begin_reading(connection)
             _check_schema(connection)
-            head = _verify_chain(_verify_tree(connection, _read_rows(connection)), known_head)
+            rows = connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence")
+            node, count_nodes = partial(_read_node, connection), partial(_count_nodes, connection)
+            head = _verify_chain(_verify_tree(node, count_nodes, _read_rows(map(dict, rows))), known_head)
             _check_storage(connection)
             return head
     except sqlite3.OperationalError as error:
@@ -125,7 +135,9 @@ def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
     return head
 
 
-def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> Iterator[_Stored]:
+def _verify_tree(
+    read_node: Callable[[Node], bytes | None], count_nodes: Callable[[], int], stored: Iterable[_Stored]
+) -> Iterator[_Stored]:
     """Hand on `stored`, and compare the tree over what was accepted with the stored nodes; (5)."""
     frontier = Frontier()
     expected_nodes = 0
@@ -134,15 +146,23 @@ def _verify_tree(connection: sqlite3.Connection, stored: Iterable[_Stored]) -> I
         frontier, completed = frontier.append(hash_leaf(encoded))
         expected_nodes += len(completed)
         for node, computed in completed:
-            row = connection.execute("SELECT hash FROM nodes WHERE level = ? AND position = ?", node).fetchone()
-            found = None if row is None else row["hash"]
+            found = read_node(node)
             if found != computed:
                 message = f"node {node} of the tree, which entry {sequence} completed, was changed or is missing"
                 raise TreeError(message, sequence=sequence, expected=computed, actual=found)
-    actual_nodes = connection.execute("SELECT count(*) FROM nodes").fetchone()[0]
+    actual_nodes = count_nodes()
     if actual_nodes != expected_nodes:
         message = f"the tree has {actual_nodes} nodes, its entries make {expected_nodes}"
         raise TreeError(message, expected=expected_nodes, actual=actual_nodes)
+
+
+def _read_node(connection: sqlite3.Connection, node: Node) -> bytes | None:
+    row = connection.execute("SELECT hash FROM nodes WHERE level = ? AND position = ?", node).fetchone()
+    return None if row is None else row["hash"]
+
+
+def _count_nodes(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM nodes").fetchone()[0])
 
 
 def _begin_reading(connection: sqlite3.Connection) -> None:
@@ -180,9 +200,8 @@ def _check_storage(connection: sqlite3.Connection) -> None:
         )
 
 
-def _read_rows(connection: sqlite3.Connection) -> Iterator[_Stored]:
-    for row in connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence"):
-        fields = dict(row)
+def _read_rows(rows: Iterable[dict[str, Any]]) -> Iterator[_Stored]:
+    for fields in rows:
         entry_hash, text = fields.pop("entry_hash", None), fields.get("details")
         fields["details"] = parse_object(text)
         if rfc8785.dumps(fields["details"]).decode() != text:  # (1)

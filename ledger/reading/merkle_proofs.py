@@ -30,7 +30,8 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from ledger.storage.sqlite import ENTRIES, select_entries, select_nodes
+from ledger.storage.rows import select_entries, select_nodes
+from ledger.storage.tables import ENTRIES
 
 
 @dataclass(frozen=True)

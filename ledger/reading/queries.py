@@ -12,7 +12,8 @@ from sqlalchemy import func, select
 from ledger.entries import ActorRole, Entry, EntryKind, PositionKey
 from ledger.errors import UnknownTradeError
 from ledger.log import AuditLog
-from ledger.storage.sqlite import ENTRIES, select_entries
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import ENTRIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def read_trade(log: AuditLog, trade_id: int) -> TradeStory:
     with log.reading() as connection:
         entries = select_entries(connection, ENTRIES.c.trade_id == str(trade_id))
     if not entries:
-        raise UnknownTradeError(f"{log.path} says nothing about trade {trade_id}: is it the log of the right market?")
+        raise UnknownTradeError(f"{log.name} says nothing about trade {trade_id}: is it the log of the right market?")
     return TradeStory(trade_id=trade_id, entries=tuple(entries), void_sequences=find_void_sequences(entries))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger import NotALedgerError
+from ledger import NotALedgerError, is_server
 from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, print_json_line, results
 
@@ -17,16 +17,39 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What was promised, tested, proven, delivered and paid.", no_args_is_help=True)
 
-LogFile = Annotated[Path, typer.Option("--log", help="The audit log.", envvar="MODELSEAL_AUDIT_LOG")]
-DEFAULT_LOG = Path("demo-output/audit.sqlite")
+LogFile = Annotated[
+    str,
+    typer.Option(
+        "--log",
+        metavar="FILE|URL",
+        help="The audit log: a file, or postgresql://user@host/database.",
+        envvar="MODELSEAL_AUDIT_LOG",
+    ),
+]
+DEFAULT_LOG = "demo-output/audit.sqlite"
 
 
-def _open(log_file: Path) -> AuditLog:
-    if not log_file.exists():  # opening would make an empty log
-        raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo`.")
+def _open(log_file: str) -> AuditLog:
+    _check_is_there(log_file)
     from ledger import AuditLog
 
     return AuditLog.open(log_file)
+
+
+def _check_is_there(log_file: str) -> None:
+    if not is_server(log_file) and not Path(log_file).exists():  # opening would make an empty log
+        raise NotALedgerError(f"there is no audit log at {log_file}. Name one with --log, or run `modelseal demo`.")
+
+
+@app.command()
+def migrate(log_file: LogFile = DEFAULT_LOG) -> None:
+    """Bring a log that an older version wrote to this version's schema; keep a copy of the file first."""
+    from ledger import migrate_log
+
+    _check_is_there(log_file)
+    migrate_log(log_file)
+    with _open(log_file) as log:
+        results.print(f"{log.name} has this version's schema; head {log.head()}", soft_wrap=True)
 
 
 @app.command()
@@ -49,7 +72,7 @@ def show(
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="An audit log, or an export of one (.jsonl).")] = DEFAULT_LOG,
+    file: Annotated[str, typer.Argument(help="An audit log, or an export of one (.jsonl).")] = DEFAULT_LOG,
     head: Annotated[
         str | None, typer.Option(help="The head that you wrote down earlier, as `audit head` prints it.")
     ] = None,
@@ -59,7 +82,7 @@ def verify(
     from ledger import Head, verify_export, verify_log
 
     known = None if head is None else Head.parse(head)
-    check = verify_export if file.suffix == ".jsonl" else verify_log
+    check = verify_export if file.endswith(".jsonl") else verify_log
     found = check(file, known_head=known)
     if as_json:
         print_json_line({"verified": True, "head": str(found), "entries": found.entries})

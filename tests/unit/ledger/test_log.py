@@ -18,8 +18,9 @@ from ledger import (
     verify_log,
 )
 from ledger.checkpoint import EMPTY_HEAD
+from ledger.storage.rows import select_entries
 from ledger.storage.schema import APPLICATION_ID, SCHEMA_VERSION
-from ledger.storage.sqlite import ENTRIES, select_entries
+from ledger.storage.tables import ENTRIES
 from tests.simulators.ledger_records import contract_event, step
 
 
@@ -40,14 +41,14 @@ def kinds(log: AuditLog) -> list[EntryKind]:
         return [entry.record.kind for entry in select_entries(connection)]
 
 
-def test_appended_entries_are_there_after_reopening(path: Path) -> None:
-    with AuditLog.open(path) as log:
+def test_appended_entries_are_there_after_reopening(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
         assert log.head() == EMPTY_HEAD
         appended = [log.append(step(0)), *log.append_all([step(1), contract_event(), step(2)])]
         head = log.head()
     assert [entry.sequence for entry in appended] == [0, 1, 2, 3]
     assert (head.entries, head.entry_hash) == (4, appended[-1].entry_hash)
-    with AuditLog.open(path) as log:
+    with AuditLog.open(location) as log:
         assert log.head() == head
         with log.reading() as connection:
             assert select_entries(connection) == appended
@@ -61,8 +62,8 @@ def test_new_file_is_readable_by_its_owner_alone(path: Path) -> None:
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
-def test_contract_event_is_logged_once(path: Path) -> None:
-    with AuditLog.open(path) as log:
+def test_contract_event_is_logged_once(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
         first = log.append(contract_event(10))
         assert log.append(contract_event(10)) == first
         assert log.append_all([contract_event(10), contract_event(11), contract_event(11)])[0].sequence == 1
@@ -70,44 +71,44 @@ def test_contract_event_is_logged_once(path: Path) -> None:
         assert log.append_all([contract_event(10), contract_event(11)]) == []
 
 
-def test_events_of_one_transaction_are_told_apart(path: Path) -> None:
-    with AuditLog.open(path) as log:
+def test_events_of_one_transaction_are_told_apart(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
         assert len(log.append_all([contract_event(10, 0), contract_event(10, 1)])) == 2
 
 
-def test_same_transaction_in_another_block_is_another_event(path: Path) -> None:
-    with AuditLog.open(path) as log:
+def test_same_transaction_in_another_block_is_another_event(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
         assert len(log.append_all([contract_event(10), contract_event(10, fork=1)])) == 2
 
 
-def test_dropped_block_may_come_back(path: Path) -> None:
+def test_dropped_block_may_come_back(location: Path | str) -> None:
     dropped = contract_event(10, kind=EntryKind.REORGANISED)
-    with AuditLog.open(path) as log:
+    with AuditLog.open(location) as log:
         for records in ([contract_event(10)], [dropped, dropped], [dropped], [contract_event(10)]):
             log.append_all(records)
         assert kinds(log) == [EntryKind.ANSWERED, EntryKind.REORGANISED, EntryKind.ANSWERED]
 
 
-def test_steps_off_the_chain_may_repeat(path: Path) -> None:
-    with AuditLog.open(path) as log:
+def test_steps_off_the_chain_may_repeat(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
         log.append(step())
         log.append(step())
         assert log.head().entries == 2
 
 
-def test_batch_is_appended_whole_or_not_at_all(path: Path) -> None:
+def test_batch_is_appended_whole_or_not_at_all(location: Path | str) -> None:
     def failing() -> object:
         yield step(1)
         yield step(2, actor="nobody")
 
-    with AuditLog.open(path) as log:
+    with AuditLog.open(location) as log:
         log.append(step(0))
         head = log.head()
         with pytest.raises(InvalidRecordError):
             log.append_all(failing())
         assert log.head() == head
         log.append(step(3))
-    verify_log(path)
+    verify_log(location)
 
 
 def test_entries_cannot_be_changed_or_deleted_by_accident(path: Path) -> None:
@@ -119,17 +120,17 @@ def test_entries_cannot_be_changed_or_deleted_by_accident(path: Path) -> None:
                 connection.execute(statement)
 
 
-def test_threads_share_a_log(path: Path) -> None:
-    with AuditLog.open(path) as log, ThreadPoolExecutor(16) as threads:
+def test_threads_share_a_log(location: Path | str) -> None:
+    with AuditLog.open(location) as log, ThreadPoolExecutor(16) as threads:
         entries = list(threads.map(lambda number: log.append(step(number)), range(300)))
         assert log.head().entries == 300
     assert [entry.record for entry in entries] == [step(number) for number in range(300)]
     assert sorted(entry.sequence for entry in entries) == list(range(300))
-    verify_log(path)
+    verify_log(location)
 
 
-def test_threads_report_the_same_event_and_get_the_same_entry(path: Path) -> None:
-    with AuditLog.open(path) as log, ThreadPoolExecutor(8) as threads:
+def test_threads_report_the_same_event_and_get_the_same_entry(location: Path | str) -> None:
+    with AuditLog.open(location) as log, ThreadPoolExecutor(8) as threads:
         entries = list(threads.map(lambda number: log.append(contract_event(number % 3)), range(60)))
         assert log.head().entries == 3
     assert all(entry.record == contract_event(number % 3) for number, entry in enumerate(entries))

@@ -20,7 +20,7 @@ from ledger import (
     read_trade,
     verify_log,
 )
-from ledger.storage.sqlite import select_entries
+from ledger.storage.rows import select_entries
 from tests.contracts.stage import BOND, FEE, PRICE, Stage
 from tests.simulators.ledger_records import step
 

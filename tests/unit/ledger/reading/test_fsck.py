@@ -31,7 +31,7 @@ from ledger import (
 from ledger.checkpoint import EMPTY_HEAD
 from ledger.entries import encode_entry, from_fields, hash_entry
 from ledger.merkle import Frontier, hash_leaf
-from ledger.storage.sqlite import select_entries
+from ledger.storage.rows import select_entries
 from tests.simulators.ledger_records import SELLER, any_record, contract_event, hash_of, step
 
 ENTRIES = 12

@@ -1,0 +1,59 @@
+"""Reads what `ledger.reading.fsck` checks from a PostgreSQL database, with the driver alone.
+
+The server itself is trusted to give what it holds: that its indexes hold all rows is *not* checked (`pg_amcheck` does).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ledger.errors import LedgerUnavailableError, NotALedgerError
+from ledger.merkle import Node
+
+
+class ServerRows:
+    """The rows of a log in one state, as they stand in the database."""
+
+    def __init__(self, connection: Any):
+        self._connection = connection
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """Return the rows of `entries` in order, a part at a time."""
+        from psycopg.rows import dict_row
+
+        with self._connection.cursor("entries", row_factory=dict_row) as cursor:
+            cursor.itersize = 5000
+            yield from cursor.execute("SELECT * FROM entries ORDER BY sequence")
+
+    def node(self, node: Node) -> bytes | None:
+        """Return the hash of a stored node of the tree, None if there is none."""
+        query = "SELECT hash FROM nodes WHERE level = %s AND position = %s"
+        row = self._connection.execute(query, node).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def count_nodes(self) -> int:
+        """Return how many nodes are stored."""
+        return int(self._connection.execute("SELECT count(*) FROM nodes").fetchone()[0])
+
+
+@contextmanager
+def open_rows(url: str) -> Iterator[ServerRows]:
+    """Yield the rows of the log at a `postgresql://` URL, in one state.
+
+    Raises:
+        NotALedgerError: There are no tables of a log.
+        LedgerUnavailableError: The server can't be read.
+    """
+    try:
+        import psycopg
+    except ModuleNotFoundError as error:
+        raise LedgerUnavailableError("PostgreSQL's driver is missing: install modelseal[postgres]") from error
+    try:
+        with psycopg.connect(url) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            yield ServerRows(connection)
+    except psycopg.OperationalError as error:
+        raise LedgerUnavailableError(f"the log can't be read: {' '.join(str(error).split())}") from error
+    except psycopg.Error as error:
+        raise NotALedgerError(f"the database is no audit log: {' '.join(str(error).split())}") from error

@@ -1,0 +1,1 @@
+"""Alembic's environment for the tables of an audit log; `ledger.storage.migration` runs it."""
