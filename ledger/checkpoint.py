@@ -15,9 +15,10 @@ from ledger.errors import InvalidRecordError
 from ledger.merkle import EMPTY_ROOT
 
 CHECKPOINT_ORIGIN: Final = "modelseal/ledger"
-_NUMBER: Final = "(0|[1-9][0-9]{0,15})"
-_HEAD: Final = re.compile(f"{_NUMBER}:0x([0-9a-f]{{64}})")
-_CHECKPOINT: Final = re.compile(f"{CHECKPOINT_ORIGIN}\n{_NUMBER}\n([A-Za-z0-9+/]{{43}}=)\n")
+"""Origin of a log that was given no name of its own."""
+_HEAD: Final = re.compile("(0|[1-9][0-9]{0,15}):0x([0-9a-f]{64})")
+_CHECKPOINT: Final = re.compile(r"([^\x00-\x1f]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n((?:[^\x00-\x1f]+\n)*)")
+_MAXIMUM_SIZE: Final = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,19 @@ class Checkpoint:
     Attributes:
         entries: Length of the log.
         root_hash: Root of the tree (`ledger.merkle`) whose leaves are the entries' bytes (`encode_entry`); 32 bytes.
+        origin: Name of the log, like a URL without a scheme.
+        extensions: Lines that other logs add; ours have none.
     """
 
     entries: int
     root_hash: bytes
+    origin: str = CHECKPOINT_ORIGIN
+    extensions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the body of a tlog checkpoint (https://c2sp.org/tlog-checkpoint), without signatures: three lines."""
-        return f"{CHECKPOINT_ORIGIN}\n{self.entries}\n{base64.b64encode(self.root_hash).decode()}\n"
+        root = base64.b64encode(self.root_hash).decode()
+        return "".join(f"{line}\n" for line in (self.origin, self.entries, root, *self.extensions))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -72,10 +78,12 @@ class Checkpoint:
             InvalidRecordError: Not a checkpoint.
         """
         found = _CHECKPOINT.fullmatch(text)
-        checkpoint = cls(int(found[1]), base64.b64decode(found[2])) if found else None
-        if checkpoint is None or str(checkpoint) != text:  # base64 has more than one form of the same bytes
-            raise InvalidRecordError(f"a checkpoint has the lines {CHECKPOINT_ORIGIN}, size and root, got {text!r:.80}")
-        return checkpoint
+        if found is not None:
+            extensions = tuple(found[4].split("\n")[:-1])
+            checkpoint = cls(int(found[2]), base64.b64decode(found[3]), found[1], extensions)
+            if str(checkpoint) == text and checkpoint.entries <= _MAXIMUM_SIZE:  # base64 has several forms of one value
+                return checkpoint
+        raise InvalidRecordError(f"a checkpoint has the lines origin, size and root, got {text!r:.80}")
 
 
 EMPTY_HEAD: Final = Head(0, GENESIS_HASH)

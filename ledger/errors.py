@@ -8,6 +8,7 @@
     ├── NotALedgerError           the file is not an audit log of a known schema (environment)
     │   └── OldSchemaError        it is one of an older schema: `modelseal audit migrate` (environment)
     ├── LedgerUnavailableError    the file can't be opened, locked or written now (environment)
+    ├── KeyFileError              a file of signing keys can't be read: another password, another file (environment)
     ├── IndexingError             the chain could not be read into the log (environment)
     │   ├── ChainMovedError       blocks were replaced while they were read: run again
     │   └── WrongMarketError      the log belongs to another market or chain
@@ -18,7 +19,10 @@
         ├── HeadError             the log does not end in the head that the caller knows
         ├── StorageError          the database has foreign parts, or indexes that don't hold what the entries say
         ├── TreeError             a stored node of the Merkle tree does not follow from the entries
-        └── ProofError            a proof does not lead from what it is about to the root
+        ├── ProofError            a proof does not lead from what it is about to the root
+        ├── NoteError             a text is no signed checkpoint, key or policy in the form that it must have
+        ├── SignatureError        a signature is not on what it stands under, or too many are missing
+        └── ForkError             one log was shown differently to two, or took an entry back
 
 `str(error)` is one line: the cause and, where there is one, the next step.
 """
@@ -46,6 +50,10 @@ class OldSchemaError(NotALedgerError):
 
 class LedgerUnavailableError(LedgerError):
     """The operating system or another process keeps the file from being opened, locked or written."""
+
+
+class KeyFileError(LedgerError):
+    """A file of signing keys that can't be read or written, or is opened with another password."""
 
 
 class IndexingError(LedgerError):
@@ -102,3 +110,15 @@ class TreeError(TamperedError):
 
 class ProofError(TamperedError):
     """A proof that does not lead from what it is about to the root that is known, or that is about nothing there is."""
+
+
+class NoteError(TamperedError):
+    """A text that is no signed note, checkpoint, key or policy; or one of another log."""
+
+
+class SignatureError(TamperedError):
+    """A known key's signature that is not on the text it stands under, or a text that too few have signed."""
+
+
+class ForkError(TamperedError):
+    """Two views of one log of which neither begins with the other: entries were removed, changed, or shown to one."""

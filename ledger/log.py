@@ -21,7 +21,7 @@ from typing import Self
 
 from sqlalchemy import Connection
 
-from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
+from ledger.checkpoint import CHECKPOINT_ORIGIN, EMPTY_HEAD, Checkpoint, Head
 from ledger.entries import ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
 from ledger.merkle import Frontier, Node, cover, hash_leaf
 from ledger.storage.rows import insert_entries, insert_nodes, select_entries, select_nodes
@@ -97,11 +97,11 @@ class AuditLog:
         with self._store.reading() as connection:
             return read_head(connection)
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self, origin: str = CHECKPOINT_ORIGIN) -> Checkpoint:
         """Return size and root of the Merkle tree over the entries; `ledger.reading.merkle_proofs` lead to it."""
         with self._store.reading() as connection:
             entries = read_head(connection).entries
-            return Checkpoint(entries, read_frontier(connection, entries).root())
+            return Checkpoint(entries, read_frontier(connection, entries).root(), origin)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

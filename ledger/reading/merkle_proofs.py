@@ -73,7 +73,7 @@ def prove_entry(log: AuditLog, sequence: int, checkpoint: Checkpoint) -> EntryPr
         TreeError: The log's tree was damaged.
     """
     with log.reading() as connection:
-        _check_is_ours(connection, checkpoint)
+        check_is_ours(connection, checkpoint)
         hashes = _hash_ranges(connection, inclusion_ranges(sequence, checkpoint.entries))
         entry = select_entries(connection, ENTRIES.c.sequence == sequence)[0]
     return EntryProof(encode_entry(entry.sequence, entry.record), hashes)
@@ -100,9 +100,23 @@ def prove_growth(log: AuditLog, older: Checkpoint, newer: Checkpoint) -> tuple[b
         TreeError: The log's tree was damaged.
     """
     with log.reading() as connection:
-        _check_is_ours(connection, older)
-        _check_is_ours(connection, newer)
+        check_is_ours(connection, older)
+        check_is_ours(connection, newer)
         return _hash_ranges(connection, consistency_ranges(older.entries, newer.entries))
+
+
+def prove_sizes(log: AuditLog, older: int, newer: int) -> tuple[bytes, ...]:
+    """Prove that the log with `newer` entries begins with all that it had with `older`, whatever it was then.
+
+    Raises:
+        ProofError: The log is shorter, or the sizes are in the wrong order.
+        TreeError: The log's tree was damaged.
+    """
+    with log.reading() as connection:
+        entries = read_head(connection).entries
+        if newer > entries:
+            raise ProofError(f"the log has {entries} entries, a proof for {newer} was asked for")
+        return _hash_ranges(connection, consistency_ranges(older, newer))
 
 
 def verify_growth(older: Checkpoint, newer: Checkpoint, hashes: Sequence[bytes]) -> None:
@@ -119,7 +133,13 @@ def _hash_ranges(connection: Connection, ranges: Sequence[range]) -> tuple[bytes
     return tuple(fold([hashes[node] for node in cover(leaves)]) for leaves in ranges)
 
 
-def _check_is_ours(connection: Connection, checkpoint: Checkpoint) -> None:
+def check_is_ours(connection: Connection, checkpoint: Checkpoint) -> None:
+    """Check that the log had this root at the checkpoint's size; its origin is *not* looked at.
+
+    Raises:
+        ProofError: It had another, or is shorter.
+        TreeError: The log's tree was damaged.
+    """
     entries = read_head(connection).entries
     if checkpoint.entries > entries:
         message = f"the log has {entries} entries, the checkpoint {checkpoint.entries}: truncated, or another log's"

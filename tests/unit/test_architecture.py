@@ -28,7 +28,8 @@ PACKAGES = sorted({".".join(path.parent.parts) for path in SOURCES if path.name 
 
 OUTSIDE_WORLD = {"asyncio", "http", "io", "mmap", "os", "pathlib", "requests", "shutil", "socket", "sqlalchemy"}
 OUTSIDE_WORLD |= {"sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "urllib", "web3"}
-LEDGER_FORMAT = ("ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py")
+LEDGER_FORMAT = ("ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py", "ledger/notes/keys.py")
+LEDGER_FORMAT += ("ledger/notes/note.py", "ledger/notes/policy.py", "ledger/witness/request.py")
 CHANCE_AND_CLOCK = {"datetime", "random", "secrets", "time"}
 
 
@@ -79,9 +80,13 @@ ledger.entries: errors
 ledger.merkle: errors
 ledger.checkpoint: errors entries merkle
 ledger.storage: errors entries merkle
+ledger.files:
+ledger.notes: errors checkpoint files
 ledger.log: entries merkle checkpoint storage
 ledger.reading: errors entries merkle checkpoint storage log
 ledger.indexing: errors entries storage log reading
+ledger.witness: errors merkle checkpoint notes
+ledger.publishing: errors entries checkpoint storage files notes log reading witness
 trader.errors:
 trader.files: errors
 trader.database: errors
@@ -197,7 +202,7 @@ def pure(*places: str) -> list[Path]:
 
 @pytest.mark.parametrize(
     "path",
-    pure("trader/trade/", "trader/verify/", "ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py"),
+    pure("trader/trade/", "trader/verify/", *LEDGER_FORMAT),
     ids=str,
 )
 def test_decisions_are_free_of_input_and_output(path: Path) -> None:
