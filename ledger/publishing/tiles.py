@@ -9,7 +9,7 @@ behind its name (`067.p/12`). A tile never changes once it is written; the check
 are there, so that whoever reads it finds them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,8 @@ from ledger.files import write_whole
 from ledger.log import AuditLog
 from ledger.notes.note import SignedNote
 from ledger.reading.merkle_proofs import check_is_ours
-from ledger.storage.sqlite import ENTRIES, NODES, select_entries
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import ENTRIES, NODES
 
 CHECKPOINT: Final = "checkpoint"
 HEIGHT: Final = 8
@@ -30,6 +31,9 @@ WIDTH: Final = 1 << HEIGHT
 MAXIMUM_BUNDLED_BYTES: Final = 2**16 - 1
 ENTRIES_LEVEL: Final = "entries"
 PUBLIC_MODE: Final = 0o644
+
+Contents = Callable[[Connection, int, int, int], bytes]
+"""Reads a tile: its level, its number and its width are given."""
 
 
 def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
@@ -84,7 +88,7 @@ def write_tiles(log: AuditLog, note: SignedNote, folder: Path) -> int:
 
 
 def _write_missing(connection: Connection, folder: Path, level: int, number: int, width: int) -> int:
-    missing = [(folder / tile_path(level, number, width), _hashes)]
+    missing: list[tuple[Path, Contents]] = [(folder / tile_path(level, number, width), _hashes)]
     if level == 0:
         missing.append((folder / tile_path(ENTRIES_LEVEL, number, width), _bundle))
     missing = [(path, content) for path, content in missing if not path.exists()]
