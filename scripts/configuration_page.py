@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from trader.amounts import format_amount, format_duration
 from trader.settings import BuyerSettings, SellerSettings
-from trader.settings.fields import SIZE_UNITS, Account, LocalPath, Seconds, Share, Size, Wei
+from trader.settings.fields import SIZE_UNITS, Account, Depth, LocalPath, Seconds, Share, Size, Wei
 from trader.settings.template import write_template
 
 INTRODUCTION = """\
@@ -62,6 +62,7 @@ KINDS = {
     Share: "0 to 1",
     LocalPath: "path",
     Account: "account",
+    Depth: 'number or `"finalized"`',
     str: "text",
 }
 KINDS |= {"list of texts": "list of texts", int: "number", float: "number", bool: "true or false"}

@@ -29,7 +29,7 @@ def test_an_answer_that_waits_is_not_evaluated_again(
     trade_id = trading.open()
     vault = trading.seller.vault(trade_id)
 
-    def wait_for_ever(*_arguments: object) -> None:
+    def wait_for_ever(*_arguments: object, **_options: object) -> None:
         raise ChainUnavailableError("not mined in time")
 
     with monkeypatch.context() as patched:

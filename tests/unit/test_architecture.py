@@ -115,7 +115,7 @@ trader.adapt: errors model
 trader.exchange: errors files signer
 trader.package: errors files model he tolerance exchange
 trader.delivery: errors
-trader.chain: errors files signer trade delivery
+trader.chain: errors files signer amounts trade delivery
 trader.certificates: errors model package
 trader.verify: errors model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify

@@ -5,23 +5,28 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, read_logs
 from trader.chain import development
+from trader.chain.calls import PlainCall, SendingMiddleware
+from trader.chain.fees import HIGHEST_FEE_WEI
+from trader.chain.flight import Route
 from trader.chain.provider import NodeProvider
 from trader.chain.receipts import REFUSALS, LogEvent, Receipt, TransactionCost, decode_logs, revert_data
-from trader.chain.transactions import Transactions, Ways
+from trader.chain.transactions import RAISE_AFTER_SECONDS, Transactions, Ways
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from web3.contract import Contract
     from web3.contract.contract import ContractFunction
@@ -35,6 +40,12 @@ SLOT_SECONDS = 12
 TIMEOUT_SECONDS = 120.0
 REQUEST_TIMEOUT_SECONDS = 30.0
 LOG_ATTEMPTS = 5
+FINALIZED: Final = "finalized"
+"""The tag of the newest block that validators vouch for with their stakes, two to three epochs old on Ethereum."""
+FINALITY_BLOCKS: Final = 96
+"""So far the finalized block lies behind the newest one on Ethereum, in three epochs of 32 slots, if all is well."""
+Confirmations: TypeAlias = "int | Literal['finalized'] | None"
+"""What counts on a chain: blocks with so many confirmations, finalized ones, or what suits the chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +90,9 @@ class Chain:
         web3: For the packages below, which bind contracts and read logs with it.
         name: For messages.
         chain_id: EIP-155 chain id, asked once: a node that changes its chain finds its transactions refused.
-        confirmations: Blocks that must stand, a transaction's own included, before it counts.
+        confirmations: Blocks that must stand, a transaction's own included, before it counts; where finalized blocks
+            count, how many that takes.
+        finalized: Whether it is the chain's own word that counts, its finalized block, and not a number.
     """
 
     def __init__(
@@ -90,23 +103,32 @@ class Chain:
         confirmations: int = 1,
         timeout_seconds: float | None = None,
         relay: Web3 | None = None,
+        finalized: bool = False,
+        journal: Path | None = None,
+        highest_fee_wei: int = HIGHEST_FEE_WEI,
     ) -> None:
         self.web3 = web3
         self.name = name
         self.confirmations = confirmations
+        self.finalized = finalized
         self._tester = development.tester_behind(web3)
         if timeout_seconds is None:
             timeout_seconds = TIMEOUT_SECONDS + 2 * SLOT_SECONDS * confirmations
         with self.reachable():
             self.chain_id = web3.eth.chain_id
-        self._transactions = Transactions(
+        wanted, raise_after = FINALIZED if finalized else str(confirmations), RAISE_AFTER_SECONDS
+        route = Route(
             web3,
             relay,
-            name=name,
-            chain_id=self.chain_id,
-            confirmations=confirmations,
-            timeout_seconds=timeout_seconds,
+            name,
+            self.chain_id,
+            self._confirmed_number,
+            wanted,
+            timeout_seconds,
+            highest_fee_wei,
+            raise_after,
         )
+        self._transactions = Transactions(route, journal)
 
     @classmethod
     def embedded(cls) -> Chain:
@@ -118,37 +140,51 @@ class Chain:
         cls,
         url: str,
         *,
-        confirmations: int | None = None,
+        confirmations: Confirmations = None,
         timeout_seconds: float | None = None,
         reveal_url: str | None = None,
+        journal: Path | None = None,
+        highest_fee_wei: int | None = None,
     ) -> Chain:
         """Connect to a node over JSON-RPC (HTTP).
 
         Args:
             url: http(s)://…
             confirmations: Blocks that must stand on the chain, its own included, before anything counts, and before
-                `send` returns: the newest blocks of a public chain may still be replaced. None takes one on a
-                development chain (by its chain id), and is refused on others.
+                `send` returns: the newest blocks of a public chain may still be replaced. "finalized" takes the chain's
+                own word. None takes one on a development chain (by its chain id), the chain's word on others, and is
+                refused where the chain has none.
             timeout_seconds: How long to wait for that; two minutes and two slots for each confirmation if None.
             reveal_url: A node that hands secrets to block producers alone (a private relay); they go through `url`
                 where there is none.
+            journal: Folder where transactions under way are remembered: what shares it may send from one account at
+                once, and goes on after it was killed. They are remembered by this object alone if None.
+            highest_fee_wei: Ceiling of what is offered for a unit of gas; `fees.HIGHEST_FEE_WEI` if None.
 
         Raises:
-            CallerError: It is no URL, or a public chain and no number of confirmations was given.
+            CallerError: It is no URL, or a chain without finalized blocks and no number of confirmations was given.
             ChainUnavailableError: Nobody answers there.
         """
         web3 = _over_http(url, timeout_seconds)
         relay = None if reveal_url is None else _over_http(reveal_url, timeout_seconds)
         name = f"the node at {url.split('@')[-1]}"  # credentials in the URL are not for error messages
-        chain = cls(web3, name, confirmations=confirmations or 1, timeout_seconds=timeout_seconds, relay=relay)
-        if confirmations is None and chain.chain_id not in development.DEVELOPMENT_CHAINS:
+        sending: dict[str, Any] = {"journal": journal, "highest_fee_wei": highest_fee_wei or HIGHEST_FEE_WEI}
+        ways = {"timeout_seconds": timeout_seconds, "relay": relay, **sending}
+        if isinstance(confirmations, int):
+            if confirmations < 1:
+                raise CallerError(f"{confirmations} confirmations: a block confirms itself, so 1 is the least")
+            return cls(web3, name, confirmations=confirmations, **ways)
+        hasty = cls(web3, name, **ways)
+        if confirmations is None and hasty.chain_id in development.DEVELOPMENT_CHAINS:
+            return hasty
+        depth = hasty.finality_blocks()
+        if depth is None:
             raise CallerError(
-                f"{name} is on chain {chain.chain_id}: say how many confirmations count there (--confirmations), since "
-                "its newest blocks may be replaced. 64 is final on Ethereum; 1 would let a seller lose its key."
+                f"{name} is on chain {hasty.chain_id}, and names no finalized block: say how many confirmations count "
+                "there (--confirmations), since its newest blocks may be replaced. 64 is final on Ethereum; 1 would "
+                "let a seller lose its key."
             )
-        if confirmations is not None and confirmations < 1:
-            raise CallerError(f"{confirmations} confirmations: a block confirms itself, so 1 is the least")
-        return chain
+        return cls(web3, name, confirmations=max(FINALITY_BLOCKS, depth), finalized=True, **ways)
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
@@ -174,6 +210,15 @@ class Chain:
             confirmed = newest if self.confirmations <= 1 else self.confirmed_block().time_seconds
         # The embedded chain has no time but that of its blocks.
         return ChainTime(confirmed, newest, newest if self._tester is not None else int(time.time()))
+
+    def finality_blocks(self) -> int | None:
+        """Return how far the finalized block lies behind the newest one, both included; None where there is none."""
+        with self.reachable():
+            try:
+                finalized = int(self.web3.eth.get_block(FINALIZED)["number"])
+            except (Web3RPCError, BlockNotFound):
+                return None
+            return max(0, self.web3.eth.block_number - finalized) + 1
 
     def confirmed_block(self) -> Block:
         """Return the newest block with as many confirmations as `send` waits for."""
@@ -231,21 +276,34 @@ class Chain:
             ContractsError: A deployment transaction failed, or the artifacts can't be read.
             ChainUnavailableError: The node does not answer.
         """
-        with self._signing(account), self.reachable():
+        with self.sending(account), self.reachable():
             return deploy(self.web3, account.address, salt)
 
     def deploy_directory(self, account: Signer) -> None:
         """Deploy the directory of endpoints where it is missing, signed and paid by `account`; raises as `deploy`."""
-        with self._signing(account), self.reachable():
+        with self.sending(account), self.reachable():
             deploy_directory(self.web3, account.address)
 
     @contextmanager
-    def _signing(self, account: Signer) -> Iterator[None]:
-        self.web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(account), "signing", layer=0)
+    def sending(self, account: Signer) -> Iterator[None]:
+        """In the block, what `contracts` hands to `web3` for this account is signed and sent as `send` does.
+
+        Raises:
+            TransactionRefusedError: The account can't pay.
+            ChainUnavailableError: The node does not answer, or a transaction was not mined in time.
+        """
+        ways = Ways(confirmed=False)
+
+        def send(call: PlainCall, value_wei: int) -> TxReceipt:
+            return self._transactions.send(call, account, value_wei, ways)
+
+        embedded, signing = self._tester is not None, SignAndSendRawMiddlewareBuilder.build(account)
+        middleware: Any = signing if embedded else partial(SendingMiddleware, address=account.address, send=send)
+        self.web3.middleware_onion.inject(middleware, "sending", layer=0)
         try:
             yield
         finally:
-            self.web3.middleware_onion.remove("signing")
+            self.web3.middleware_onion.remove("sending")
 
     def call(self, function: ContractFunction, *, newest: bool = False) -> Any:
         """Read from a contract, as it stands in the latest confirmed block, or in the newest.
@@ -286,6 +344,32 @@ class Chain:
         with self._refusals(), self.reachable():
             receipt = self._transactions.send(function, account, value_wei, ways)
         return self._succeeded(receipt, function)
+
+    def submit(
+        self,
+        function: ContractFunction,
+        account: Signer,
+        *,
+        value_wei: int = 0,
+        ways: Ways = Ways(),  # noqa: B008 - frozen
+    ) -> Callable[[], Receipt]:
+        """Sign a transaction and send it; return what waits for it, and raises as `send` does.
+
+        Several of one account may be under way. What is not waited for is not sent again.
+
+        Raises:
+            TransactionRefusedError: The contract refuses it, or the account can't pay for it.
+            ChainUnavailableError: The node does not answer.
+        """
+        with self._refusals(), self.reachable():
+            wait = self._transactions.submit(function, account, value_wei, ways)
+
+        def waited() -> Receipt:
+            with self._refusals(), self.reachable():
+                receipt = wait()
+            return self._succeeded(receipt, function)
+
+        return waited
 
     def resend(self, signed: bytes, function: ContractFunction) -> Receipt:
         """Send a kept transaction again and wait for it: whether it had arrived before or not, it takes effect once.
@@ -364,6 +448,8 @@ class Chain:
             return bytes(HexBytes(transaction["input"])) if transaction.get("to") == contract.address else None
 
     def _confirmed_number(self) -> BlockIdentifier:
+        if self.finalized:
+            return FINALIZED
         return "latest" if self.confirmations <= 1 else max(0, self.web3.eth.block_number - self.confirmations + 1)
 
     @contextmanager

@@ -1,33 +1,44 @@
-"""Sends transactions and waits until they stand: fees, gas, replacements, confirmations.
+"""Sends transactions and waits until they stand: what is in them, gas, and who takes which number.
 
 While a transaction waits, its fees are raised under the same number (nonce), so that one of its versions is mined and
-no more. One that was under way when the node failed is remembered: sent again, it keeps its number.
+no more (`flight.py`). Many may be under way for one account, from threads and processes that share a folder: numbers
+are given out by a journal there (`nonces.py`, `journal.py`), which remembers what was under way when a process was
+killed. Sent again, a transaction keeps its number, or takes another where a stranger has it.
 """
 
 from __future__ import annotations
 
-import contextlib
+import shutil
+import tempfile
 import time
-from dataclasses import dataclass, replace
+import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import BlockNotFound, Web3Exception
 
 from trader.chain.development import EMBEDDED_TRANSACTION_GAS, send_embedded, tester_behind
-from trader.chain.fees import Fees, UnderWay
-from trader.errors import ChainUnavailableError, SignerUnavailableError, TransactionRefusedError
+from trader.chain.fees import Bid, Fees
+from trader.chain.flight import Awaited, Flight, NumberTakenError, ReplacedError, Route, Ways, hash_of, replaced
+from trader.chain.journal import Entry, Journal
+from trader.chain.nonces import Nonces
+from trader.errors import ChainUnavailableError, TransactionRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eth_typing import ChecksumAddress
     from web3.contract.contract import ContractFunction
     from web3.types import TxParams, TxReceipt, Wei
 
+    from trader.chain.calls import Call
     from trader.signer import Signer
+
+__all__ = ["Transactions", "Ways"]
 
 TRANSACTION_GAS_CAP = 1 << 24
 """Most gas of one transaction (EIP-7825)."""
@@ -40,92 +51,69 @@ CREDITED_SLOTS = 2
 SECRET_GAS = 150_000
 """Limit of a transaction with a secret, whose gas no node is asked for: several times what `reveal` takes."""
 GAS_ATTEMPTS = 3
+NUMBER_ATTEMPTS = 8
+"""Numbers that are tried where strangers have them."""
 OUT_OF_GAS_SHARE = 31 / 32
 """Of the limit: a call keeps 1/64 back from what it calls in turn, so that some is left when that runs out."""
 RAISE_AFTER_SECONDS = 30.0
-FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 3.0
-TOLERATED_FAILURES = 8
-"""Calls of the node in a row that may fail while a transaction is waited for."""
-
-
-@dataclass(frozen=True)
-class Ways:
-    """How a transaction is to be sent.
-
-    Attributes:
-        before_sending: Called with each version of the signed transaction before it leaves; what it raises stops it.
-            A process may be killed after it, whether or not the transaction has left by then.
-        once_sent: Called when the node has taken the first version.
-        secret: Whether it goes to the relay alone.
-        goes_public: Whether it goes to the public node as well from now on, asked while a secret waits: a relay that
-            includes it nowhere would else see its deadline pass.
-        earlier: A signed version that a killed process may have sent: the next one takes its number, with more fees.
-        confirmed: Whether to wait for its confirmations; else for one block, and whoever sends it looks again whether
-            it stands. If it does not, and is sent again, it keeps its number.
-        only_next: Whether it must not wait behind another transaction of the account, as no secret does.
-        replaceable: Whether it may be sent in dearer versions; not if one is kept to be sent again, since another one
-            that was mined would not be known as the same.
-    """
-
-    before_sending: Callable[[bytes], None] = lambda _: None
-    once_sent: Callable[[], None] = lambda: None
-    secret: bool = False
-    goes_public: Callable[[], bool] = lambda: False
-    earlier: bytes = b""
-    confirmed: bool = True
-    only_next: bool = False
-    replaceable: bool = True
+GENESIS_BYTES = 4
 
 
 class Transactions:
     """Sends through one node; secrets through a relay, where there is one.
 
     Attributes:
-        raise_after_seconds: How long a version of a transaction waits before its fees are raised.
+        route: How they travel.
     """
 
-    def __init__(
-        self,
-        web3: Web3,
-        relay: Web3 | None,
-        *,
-        name: str,
-        chain_id: int,
-        confirmations: int,
-        timeout_seconds: float,
-    ) -> None:
-        self._web3 = web3
-        self._relay = relay
-        self._chain_id = chain_id
-        self._embedded = tester_behind(web3) is not None
-        self._name = name
-        self._confirmations = confirmations
-        self._timeout_seconds = timeout_seconds
-        self._under_way: dict[tuple[str, bytes], UnderWay] = {}
-        self.raise_after_seconds = RAISE_AFTER_SECONDS
+    def __init__(self, route: Route, folder: Path | None) -> None:
+        """Set up.
 
-    def send(
-        self,
-        function: ContractFunction,
-        account: Signer,
-        value_wei: int,
-        ways: Ways,
-    ) -> TxReceipt:
-        """Send and wait; one that ran out of gas is sent again with more.
+        Args:
+            route: How they travel.
+            folder: Where what is under way is remembered; a folder that ends with this process if None.
+        """
+        self.route = route
+        self._web3 = route.web3
+        self._embedded = tester_behind(route.web3) is not None
+        self._folder = folder
+        self._genesis: str | None = None
+        self._journals: dict[str, Journal] = {}
+
+    def send(self, function: Call, account: Signer, value_wei: int, ways: Ways) -> TxReceipt:
+        """Send and wait; what ran out of gas is sent again with more, what lost its number under another.
 
         Raises:
             TransactionRefusedError: It failed, or the account can't pay.
             ChainUnavailableError: It did not stand in time.
         """
-        self._check_funds(account, value_wei)
-        if ways.earlier:
-            self._recall(ways.earlier)
-        for attempt in range(GAS_ATTEMPTS):
-            transaction = self._fill(function, account, value_wei, ways, more_gas=attempt)
-            receipt = self._deliver(function, transaction, account, ways)
-            if receipt["status"] == 1 or receipt["gasUsed"] < transaction["gas"] * OUT_OF_GAS_SHARE:
-                break
-        return receipt
+        if self._embedded:
+            return self._send_embedded(function, account, value_wei, ways)()
+        more_gas = moved = 0
+        while True:
+            flight, gas = self._submit(function, account, value_wei, ways, more_gas)
+            try:
+                receipt = flight.wait()
+            except ReplacedError:
+                moved += 1
+                if ways.secret or not ways.replaceable or moved >= NUMBER_ATTEMPTS:
+                    raise
+                continue
+            more_gas += 1
+            ran_out = receipt["status"] != 1 and receipt["gasUsed"] >= gas * OUT_OF_GAS_SHARE
+            if not ran_out or more_gas >= GAS_ATTEMPTS:
+                return receipt
+
+    def submit(self, function: Call, account: Signer, value_wei: int, ways: Ways) -> Callable[[], TxReceipt]:
+        """Send; what comes back waits for it as `send` does, but that it sends nothing under another number.
+
+        Raises:
+            TransactionRefusedError: It would fail, or the account can't pay.
+            ChainUnavailableError: The node does not answer.
+        """
+        if self._embedded:
+            return self._send_embedded(function, account, value_wei, ways)
+        return self._submit(function, account, value_wei, ways, 0)[0].wait
 
     def resend(self, signed: bytes) -> TxReceipt:
         """Send a signed transaction, unless the node knows it, and wait.
@@ -134,11 +122,72 @@ class Transactions:
             TransactionRefusedError: Another transaction took its place.
             ChainUnavailableError: It did not stand in time.
         """
-        if not self._known(_hash(signed)):
-            if self._is_replaced(signed):
-                raise _replaced(signed)
-            self._broadcast(signed, secret=False)
-        return self._wait([signed], Ways())
+        address, entry = _entry_of(signed)
+        if not self.route.knows(hash_of(signed)):
+            if self.route.is_used(address, entry.nonce):
+                raise replaced(address, entry.nonce)
+            self.route.broadcast(signed)
+        if self._embedded:
+            return self._stand(hash_of(signed), Ways())
+        reservation = self._nonces(address).adopt(entry)
+        versions = entry.versions if reservation is None else reservation.entry.versions
+        waiting = Awaited(
+            self.route, address, entry.nonce, Ways(), reservation=reservation, signed=signed, versions=versions
+        )
+        return waiting.wait()
+
+    # ------------------------------------------------------------------------------------------------------- sending
+
+    def _submit(
+        self, function: Call, account: Signer, value_wei: int, ways: Ways, more_gas: int
+    ) -> tuple[Awaited, int]:
+        """Return what is under way, and its gas limit."""
+        self._check_funds(account, value_wei)
+        address = account.address
+        nonces, call = self._nonces(address), _call_of(function)
+        if not more_gas and (landed := nonces.landed(call)) is not None:
+            versions = landed.entry.versions
+            return Awaited(self.route, address, landed.nonce, ways, reservation=landed, versions=versions), 0
+        if ways.earlier:
+            nonces.recall(_entry_of(ways.earlier, secret=ways.secret)[1])
+        transaction = self._fill(function, account, value_wei, ways, more_gas=more_gas)
+        secret, above = ways.secret and self.route.relay is not None, 0
+        for _ in range(NUMBER_ATTEMPTS):
+            reservation = nonces.reserve(call, secret=secret, only_next=ways.secret or ways.only_next, above=above)
+            flight = Flight(self.route, account, nonces, reservation, transaction, ways)
+            try:
+                flight.leave()
+            except NumberTakenError as taken:
+                above = 0 if taken.mined else reservation.nonce + 1
+            else:
+                return flight, transaction["gas"]
+        raise ChainUnavailableError(
+            f"{self.route.name} refuses number after number of {address} as taken: somebody else sends from that "
+            "account. Wait until those are mined; give each machine an account of its own."
+        )
+
+    def _send_embedded(self, function: Call, account: Signer, value_wei: int, ways: Ways) -> Callable[[], TxReceipt]:
+        self._check_funds(account, value_wei)
+        transaction = self._fill(function, account, value_wei, ways, more_gas=0)
+        nonce = self._web3.eth.get_transaction_count(account.address, "latest")
+        signed = bytes(account.sign_transaction({**transaction, "nonce": nonce}).raw_transaction)
+        ways.before_sending(signed)
+        contract_function = cast("ContractFunction", function)  # plain calls are signed by web3 on the embedded chain
+        send_embedded(self._web3, signed, contract_function, transaction, ways.once_sent)
+        return lambda: self._stand(hash_of(signed), ways)
+
+    def _stand(self, version: bytes, ways: Ways) -> TxReceipt:
+        """Return the receipt of what the embedded chain has mined; it makes no block by itself.
+
+        Raises:
+            ChainUnavailableError: It has too few confirmations.
+        """
+        receipt = self._web3.eth.get_transaction_receipt(HexBytes(version))
+        if ways.confirmed and not self.route.is_confirmed(receipt["blockNumber"]):
+            raise ChainUnavailableError(
+                f"{self.route.name} gave 1 of {self.route.wanted} confirmations: mine more blocks."
+            )
+        return receipt
 
     # -------------------------------------------------------------------------------------------------------- making
 
@@ -149,214 +198,68 @@ class Transactions:
                 f"{account.address} has {balance} wei, the transaction needs {value_wei} and gas: send it more ether"
             )
 
-    def _fill(
-        self, function: ContractFunction, account: Signer, value_wei: int, ways: Ways, *, more_gas: int
-    ) -> TxParams:
-        """Make a transaction ready to be signed; a node's estimate refuses one that would fail, but for secrets.
+    def _fill(self, function: Call, account: Signer, value_wei: int, ways: Ways, *, more_gas: int) -> TxParams:
+        """Make a transaction ready for number and fees; a node's estimate refuses one that would fail, but for secrets.
 
         A node that estimates a secret's gas has the secret: before it was decided that it leaves, whatever the relay.
         """
         sender: TxParams = {"from": account.address, "value": cast("Wei", value_wei)}
         limit = SECRET_GAS if ways.secret else self._gas_limit(function, sender)
-        transaction = function.build_transaction(
-            {
-                **sender,
-                "gas": max(limit, min(limit << more_gas, TRANSACTION_GAS_CAP)),
-                "chainId": self._chain_id,
-                **self._market_fees().as_fields(),
-            }
-        )
-        nonce, fees = self._nonce_and_fees(_key(transaction))
-        if ways.secret or ways.only_next:
-            self._require_next(account.address, nonce)
-        return {**transaction, "nonce": cast("Any", nonce), **fees.as_fields()}
+        gas = max(limit, min(limit << more_gas, TRANSACTION_GAS_CAP))
+        fees = self.route.market_fees().as_fields()
+        return function.build_transaction({**sender, "gas": gas, "chainId": self.route.chain_id, **fees})
 
-    def _gas_limit(self, function: ContractFunction, sender: TxParams) -> int:
+    def _gas_limit(self, function: Call, sender: TxParams) -> int:
         if self._embedded:
             return EMBEDDED_TRANSACTION_GAS
         estimate = function.estimate_gas(sender)
         wanted = estimate * GAS_MARGIN_PERCENT // 100 + CREDITED_SLOTS * EMPTIED_SLOT_GAS
         return max(estimate, min(wanted, TRANSACTION_GAS_CAP))
 
-    def _require_next(self, address: str, nonce: int) -> None:
-        """Refuse to send a secret behind a transaction that is not mined: it would wait in public, whatever its fees.
+    # ------------------------------------------------------------------------------------------------------- numbers
 
-        Raises:
-            ChainUnavailableError: Something waits.
-        """
-        mined = self._web3.eth.get_transaction_count(Web3.to_checksum_address(address), "latest")
-        if not self._embedded and nonce > mined:
-            raise ChainUnavailableError(
-                f"{nonce - mined} transactions of {address} wait to be mined: a secret does not leave behind them. "
-                "Replace them from a wallet if they stay; it is tried again."
-            )
+    def _nonces(self, address: ChecksumAddress) -> Nonces:
+        route = self.route
+        journal = self._journal(address)
+        return Nonces(route.web3, address, journal, route.confirmed_block, route.raise_after_seconds)
 
-    def _recall(self, signed: bytes) -> None:
-        """Take a transaction for one that is under way; if its number was used meanwhile, nothing comes of that."""
-        fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
-        sender, nonce = _sender_and_nonce(signed)
-        fees = Fees.of(cast("TxParams", fields))
-        self._under_way.setdefault(_key(cast("TxParams", {**fields, "from": sender})), UnderWay(nonce, fees, fees))
+    def _journal(self, address: str) -> Journal:
+        if address not in self._journals:
+            name = f"{self.route.chain_id}-{self._genesis_digits()}-{address.lower()}"
+            self._journals[address] = Journal(self._root() / name)
+        return self._journals[address]
 
-    def _market_fees(self) -> Fees:
-        base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
-        tip = int(self._web3.eth.max_priority_fee)
-        return Fees(2 * base_fee + tip, tip)
+    def _root(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="modelseal-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
 
-    def _nonce_and_fees(self, key: tuple[str, bytes]) -> tuple[int, Fees]:
-        """Return the account's next number, or that of the same transaction under way, with fees to replace it."""
-        sender, market = Web3.to_checksum_address(key[0]), self._market_fees()
-        mined = self._web3.eth.get_transaction_count(sender, "latest")
-        if self._embedded:
-            return mined, market
-        under_way = self._under_way.get(key)
-        if under_way is None or under_way.nonce < mined:
-            self._under_way.pop(key, None)
-            return self._web3.eth.get_transaction_count(sender, "pending"), market
-        return under_way.nonce, under_way.raised(market) or under_way.fees
-
-    # ------------------------------------------------------------------------------------------------------- sending
-
-    def _deliver(
-        self,
-        function: ContractFunction,
-        transaction: TxParams,
-        account: Signer,
-        ways: Ways,
-    ) -> TxReceipt:
-        """Sign, send, and wait, raising the fees."""
-        key, nonce = _key(transaction), int(transaction["nonce"])
-
-        def sign(fees: Fees) -> bytes:
-            filled = cast("dict[str, Any]", {**transaction, **fees.as_fields()})
-            signed = bytes(account.sign_transaction(filled).raw_transaction)
-            before = self._under_way.get(key)  # changed once it is signed: a signer that is away must not raise fees
-            self._under_way[key] = UnderWay(nonce, fees if before is None else before.first, fees)
-            ways.before_sending(signed)
-            return signed
-
-        def sign_dearer() -> bytes | None:
-            fees = self._under_way[key].raised(self._market_fees()) if ways.replaceable else None
-            return None if fees is None else sign(fees)
-
-        signed = sign(Fees.of(transaction))
-        if self._embedded:
-            send_embedded(self._web3, signed, function, transaction, ways.once_sent)
-        else:
-            ways = replace(ways, secret=ways.secret and self._relay is not None and not ways.goes_public())
-            self._broadcast_first(signed, ways)
-        receipt = self._wait([signed], ways, sign_dearer)
-        if ways.confirmed:
-            self._under_way.pop(key, None)
-        return receipt
-
-    def _broadcast_first(self, signed: bytes, ways: Ways) -> None:
-        """Send it; a relay that is away, or says that it has it already, is tried again while it is waited for."""
-        try:
-            self._broadcast(signed, secret=ways.secret)
-        except (OSError, Web3Exception):
-            if not ways.secret:
-                raise
-        else:
-            ways.once_sent()
-
-    def _broadcast(self, signed: bytes, *, secret: bool) -> None:
-        """Hand it to the node, or a secret to the relay alone; that they know it already is no error."""
-        web3 = self._relay if secret and self._relay is not None else self._web3
-        try:
-            web3.eth.send_raw_transaction(HexBytes(signed))
-        except Web3RPCError:
-            if not self._known(_hash(signed)):
-                raise
-
-    # ------------------------------------------------------------------------------------------------------- waiting
-
-    def _wait(
-        self, versions: list[bytes], ways: Ways, sign_dearer: Callable[[], bytes | None] = lambda: None
-    ) -> TxReceipt:
-        """Wait until the version that was mined has its confirmations, and return its receipt.
-
-        What the chain has dropped meanwhile is sent again, and what waits for long in a dearer version.
-        """
-        secret, wanted = ways.secret, self._confirmations if ways.confirmed else 1
-        deadline, poll_seconds = time.monotonic() + self._timeout_seconds, FIRST_POLL_SECONDS
-        next_raise, failures, standing = time.monotonic() + self.raise_after_seconds, 0, 0
-        while True:
+    def _genesis_digits(self) -> str:
+        """Return digits that tell development chains of one id apart; zeros where a node has no first block."""
+        if self._genesis is None:
             try:
-                receipt = self._mined(versions)
-                standing = 0 if receipt is None else self._web3.eth.block_number - receipt["blockNumber"] + 1
-                if receipt is not None and standing >= wanted:
-                    return receipt
-                secret = secret and (receipt is not None or not ways.goes_public())
-                if receipt is None and self._is_dropped(versions[-1], secret=secret):
-                    self._broadcast_again(versions[-1], secret=secret)
-                if receipt is None and time.monotonic() > next_raise:
-                    if self._is_replaced(versions[-1]) and self._mined(versions) is None:
-                        raise _replaced(versions[-1])
-                    if (dearer := sign_dearer()) is not None:
-                        versions = [*versions, dearer]
-                    self._broadcast_again(versions[-1], secret=secret)
-                    next_raise = time.monotonic() + self.raise_after_seconds
-                failures = 0
-            except (OSError, Web3Exception, ChainUnavailableError, SignerUnavailableError):
-                failures += 1
-                if failures > TOLERATED_FAILURES:
-                    raise
-            if time.monotonic() > deadline:
-                raise ChainUnavailableError(
-                    f"{self._name} gave {standing} of {wanted} confirmations in "
-                    f"{self._timeout_seconds:.0f} seconds. Repeat: a transaction under way is not sent twice."
-                )
-            time.sleep(poll_seconds)
-            poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
-
-    def _is_dropped(self, signed: bytes, *, secret: bool) -> bool:
-        """Return whether the node has forgotten it, with its block perhaps; what the relay alone has it never knew."""
-        return not secret and not self._known(_hash(signed))
-
-    def _broadcast_again(self, signed: bytes, *, secret: bool) -> None:
-        """Send a transaction again. A node that refuses it has another version, or the block: the next look will tell.
-
-        Nor may a relay that is away end the wait: the public node takes the secret when its time has come.
-        """
-        with contextlib.suppress(*((OSError, Web3Exception) if secret else (Web3RPCError,))):
-            self._broadcast(signed, secret=secret)
-
-    def _mined(self, versions: list[bytes]) -> TxReceipt | None:
-        for signed in reversed(versions):
-            try:
-                return self._web3.eth.get_transaction_receipt(_hash(signed))
-            except TransactionNotFound:
-                continue
-        return None
-
-    def _known(self, transaction_hash: HexBytes) -> bool:
-        try:
-            self._web3.eth.get_transaction(transaction_hash)
-        except TransactionNotFound:
-            return False
-        return True
-
-    def _is_replaced(self, signed: bytes) -> bool:
-        """Return whether the chain holds a transaction of that number, perhaps this one."""
-        sender, nonce = _sender_and_nonce(signed)
-        return self._web3.eth.get_transaction_count(Web3.to_checksum_address(sender), "latest") > nonce
+                self._genesis = bytes(self._web3.eth.get_block(0)["hash"])[:GENESIS_BYTES].hex()
+            except (BlockNotFound, Web3Exception):
+                self._genesis = bytes(GENESIS_BYTES).hex()
+        return self._genesis
 
 
-def _replaced(signed: bytes) -> TransactionRefusedError:
-    sender, nonce = _sender_and_nonce(signed)
-    return TransactionRefusedError(f"another transaction of {sender} took number {nonce}: look at the trade again")
+def _entry_of(signed: bytes, *, secret: bool = False) -> tuple[ChecksumAddress, Entry]:
+    """Return whose a signed transaction is, and what a journal has of it."""
+    fields = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()
+    fees, nonce = Fees.of(cast("TxParams", fields)), int(cast("int", fields["nonce"]))
+    call = _digest(fields["to"], fields["data"])
+    entry = Entry(nonce, call, Bid(fees, fees), (hash_of(signed),), secret, int(time.time()))
+    return Web3.to_checksum_address(Account.recover_transaction(signed)), entry
 
 
-def _sender_and_nonce(signed: bytes) -> tuple[str, int]:
-    nonce = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["nonce"]
-    return str(Account.recover_transaction(signed)), int(cast("int", nonce))
+def _call_of(function: Call) -> bytes:
+    free: Any = {"gas": 1, "chainId": 1, "maxFeePerGas": 0, "maxPriorityFeePerGas": 0, "value": 0}
+    transaction = function.build_transaction(free)
+    return _digest(transaction["to"], transaction["data"])
 
 
-def _key(transaction: TxParams) -> tuple[str, bytes]:
-    """Return what makes two transactions versions of one: sender, recipient, calldata."""
-    return str(transaction["from"]), Web3.keccak(HexBytes(transaction["to"]) + HexBytes(transaction["data"]))
-
-
-def _hash(signed: bytes) -> HexBytes:
-    return HexBytes(Web3.keccak(signed))
+def _digest(to: Any, data: Any) -> bytes:
+    """Return what makes two transactions of an account versions of one: recipient and calldata."""
+    return bytes(Web3.keccak(HexBytes(to) + HexBytes(data)))

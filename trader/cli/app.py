@@ -147,6 +147,14 @@ def _audit() -> typer.Typer:
     return audit.app
 
 
+@app.command(name="chain", cls=Deferred)
+def _chain() -> typer.Typer:
+    """The contracts: where they stand, and bringing them to a chain."""  # noqa: D401 - what the commands are about
+    from trader.cli import chain
+
+    return chain.app
+
+
 @app.command(name="keys", cls=Deferred)
 def _keys() -> typer.Typer:
     """Accounts in encrypted keyfiles (Web3 Secret Storage v3)."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from trader.cli.options import CONFIRMATIONS, CONFIRMATIONS_HELP, read_confirmations
 from trader.variables import CONFIG_VARIABLE, PROFILE_VARIABLE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _CONFIG: dict[str, Any] = {
 _CONNECTION: dict[str, Any] = {
     "chain": Annotated[str | None, typer.Option(metavar="URL", help="JSON-RPC node. [env var: ETH_RPC_URL]")],
     "confirmations": Annotated[
-        int | None, typer.Option(min=1, help="Blocks that must stand before anything counts; needed on public chains.")
+        Any, typer.Option(parser=read_confirmations, metavar=CONFIRMATIONS, help=CONFIRMATIONS_HELP)
     ],
     "keyfile": Annotated[
         str | None,

@@ -23,6 +23,8 @@ from trader.trade_certificate.document import MAX_TRADE_CERTIFICATE_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trader.chain.node import Confirmations
+
 UNCHECKABLE = (
     "Steps off the chain are the word of whoever signed: a log proves order and integrity, not truth.",
     "What the encrypted test showed is not in the certificate: outputs stay with the buyer.",
@@ -34,7 +36,7 @@ _SIGNS = {"holds": "[green]✓[/]", "partly": "[yellow]~[/]", "not checked": "[y
 def verify_certificate_command(
     file: Path,
     chain: str | None,
-    confirmations: int | None,
+    confirmations: Confirmations,
     package: Path | None,
     model: Path | None,
     checkpoint: Path | None,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trader.chain import Chain
+from trader.chain.deployments import DEPLOYMENTS, recorded_first_block
 from trader.chain.directory import Directory
 from trader.chain.keystores import open_account
 from trader.chain.market import Market
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from trader.settings.buyer import ConnectionSettings
     from trader.signer import Signer
+
+
+TRANSACTIONS: Final = "transactions"
+"""What was sent and not seen to stand, in a party's folder (`trader.chain.journal`); it has no secrets."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,22 @@ class Connection:
         """
         if self.settings.chain is None:
             raise SettingsError("no chain is named: set `chain`, ETH_RPC_URL or --chain to the URL of a JSON-RPC node")
-        return Chain.connect(self.settings.chain, confirmations=self.settings.confirmations, reveal_url=self.reveal_url)
+        return Chain.connect(
+            self.settings.chain,
+            confirmations=self.settings.confirmations,
+            reveal_url=self.reveal_url,
+            journal=self.settings.folder / TRANSACTIONS,
+            highest_fee_wei=self.settings.max_gas_price,
+        )
 
     def open_market(self) -> Market:
-        """Connect anew, to the chain's published market; raises as `open_chain` and `Market.at`."""
-        return Market.at(self.open_chain(), self.settings.market, self.settings.first_block)
+        """Connect anew, to the chain's published market; raises as `open_chain` and `Market.at`.
+
+        Its events are looked for from the block that the settings name, else from that which `chain deploy` recorded.
+        """
+        chain = self.open_chain()
+        first_block = self.settings.first_block or recorded_first_block(self.settings.folder / DEPLOYMENTS, chain)
+        return Market.at(chain, self.settings.market, first_block)
 
     def deploy_market(self) -> None:
         """Bring the published market to the chain; where somebody did already, this costs nothing."""

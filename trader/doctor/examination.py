@@ -13,6 +13,7 @@ from trader.doctor.node import examine_node
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from trader.chain.node import Confirmations
     from trader.doctor.finding import Finding
 
 
@@ -29,7 +30,7 @@ class Surroundings:
     """
 
     chain_url: str | None = None
-    confirmations: int | None = None
+    confirmations: Confirmations = None
     keyfiles: Sequence[Path] = ()
     packages: Sequence[Path] = ()
     folders: Sequence[Path] = ()

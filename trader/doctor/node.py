@@ -12,12 +12,14 @@ import httpx
 from contracts import UnexpectedCodeError, published_deployment, verify_deployment
 from trader.chain import Chain
 from trader.chain.development import DEVELOPMENT_CHAINS
-from trader.chain.node import SLOT_SECONDS
+from trader.chain.node import FINALIZED, SLOT_SECONDS
 from trader.doctor.finding import Finding, bad, good, remark
 from trader.errors import TraderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trader.chain.node import Confirmations
 
 OLD_HEAD_SECONDS = 10 * SLOT_SECONDS
 SKEW_SECONDS = 15
@@ -26,13 +28,13 @@ TIMEOUT_SECONDS = 10.0
 SAFE_CONFIRMATIONS = 64
 
 
-def examine_node(url: str | None, confirmations: int | None) -> Iterator[Finding]:
+def examine_node(url: str | None, confirmations: Confirmations) -> Iterator[Finding]:
     """Ask the node at `url`; without one there is one finding alone."""
     if url is None:
         yield remark("node", "none is named", "Set ETH_RPC_URL, or give --chain, to trade on a chain.")
         return
     try:
-        chain = Chain.connect(url, confirmations=confirmations or 1, timeout_seconds=TIMEOUT_SECONDS)
+        chain = Chain.connect(url, confirmations=1, timeout_seconds=TIMEOUT_SECONDS)
         yield from _answers(chain, confirmations)
         yield _clock(chain, url)
         yield _market(chain)
@@ -40,7 +42,7 @@ def examine_node(url: str | None, confirmations: int | None) -> Iterator[Finding
         yield bad("node", str(error), "Start it, or correct ETH_RPC_URL or --chain.")
 
 
-def _answers(chain: Chain, confirmations: int | None) -> Iterator[Finding]:
+def _answers(chain: Chain, confirmations: Confirmations) -> Iterator[Finding]:
     with chain.reachable():
         syncing = chain.web3.eth.syncing
     where = f"{chain.name} is on chain {chain.chain_id}, block {chain.block_number}"
@@ -49,10 +51,14 @@ def _answers(chain: Chain, confirmations: int | None) -> Iterator[Finding]:
         yield bad("node", f"{where}, and still synchronising", "Wait: what it says is old until it is done.")
     else:
         yield good("node", where + (", for development" if development else ""))
-    if not development and confirmations is None:
-        step = f"Give --confirmations to every command: {SAFE_CONFIRMATIONS} are final on Ethereum."
-        yield remark("confirmations", "a public chain may replace its newest blocks", step)
-    elif not development and confirmations is not None and confirmations < SAFE_CONFIRMATIONS:
+    if confirmations == FINALIZED or (confirmations is None and not development):
+        depth = chain.finality_blocks()
+        if depth is None:
+            step = f"Give --confirmations to every command: {SAFE_CONFIRMATIONS} are final on Ethereum."
+            yield remark("confirmations", "the chain names no finalized block, and may replace its newest ones", step)
+        else:
+            yield good("confirmations", f"the chain's finalized block counts, {depth} blocks back")
+    elif not development and isinstance(confirmations, int) and confirmations < SAFE_CONFIRMATIONS:
         text = f"{confirmations} blocks; the newest {SAFE_CONFIRMATIONS} of Ethereum may be replaced"
         yield remark("confirmations", text, "Give as many as the chain's documentation calls final.")
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from trader.he import SecurityPolicy
-from trader.settings.fields import Account, LocalPath, Seconds, Settings, Share, Wei
+from trader.settings.fields import Account, Depth, LocalPath, Seconds, Settings, Share, Wei
 from trader.verify import BuyerPolicy
 
 
@@ -17,16 +17,20 @@ class ConnectionSettings(Settings):
 
     Attributes:
         chain: URL of a JSON-RPC node.
-        confirmations: Blocks that must stand before anything counts; needed on public chains.
+        confirmations: Blocks that must stand before anything counts, or `"finalized"` for what the chain calls final:
+            that is what counts on a public chain if nothing is said, where it has such blocks.
+        max_gas_price: Most that is offered for a unit of gas; 1000 gwei if not given.
         market: Address of the market, to be checked; it has the same on all chains.
-        first_block: The block of the market's deployment, or an earlier one.
+        first_block: The block of the market's deployment, or an earlier one; what `modelseal chain deploy` has written
+            down, if not given.
         keyfile: The account: a keyfile, the name or address of one in a keystore, or the URL of an external signer.
         password_file: Its first line is the password; otherwise MODELSEAL_PASSWORD, or a prompt.
         folder: The party's own.
     """
 
     chain: str | None = None
-    confirmations: int | None = Field(default=None, ge=1)
+    confirmations: Depth | None = None
+    max_gas_price: Wei | None = Field(default=None, gt=0)
     market: str | None = None
     first_block: int = Field(default=0, ge=0)
     keyfile: Account | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
@@ -58,6 +58,8 @@ Size = Annotated[int, BeforeValidator(partial(_quantity, partial(read_amount, un
 """Room on a disk: `"4 GiB"`; from programs, an integer of bytes."""
 Seconds = Annotated[int, BeforeValidator(partial(_quantity, read_duration)), Field(ge=0)]
 """A span of time: `"1h"`; from programs, an integer of seconds."""
+Depth = Annotated[Annotated[int, Field(ge=1)] | Literal["finalized"], Field(union_mode="left_to_right")]
+"""What counts on a chain: blocks with so many confirmations, or `"finalized"` ones."""
 LocalPath = Annotated[Path, BeforeValidator(_path)]
 """A path; a relative one is relative to the file that names it."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -19,8 +19,11 @@ _TEMPLATE = """\
 
 # JSON-RPC node; ETH_RPC_URL and --chain go before it.
 chain = {chain}
-# Blocks that must stand before anything counts. Needed on public chains: 64 is final on Ethereum.
+# Blocks that must stand before anything counts: "finalized" takes the chain's own word, which is what counts on a
+# public chain if you say nothing; where it has none, say a number.
 # confirmations = 64
+# Most that you offer for a unit of gas.
+# max_gas_price = "1000 gwei"
 # A private relay, which hands delivery keys to block producers alone.
 # reveal_url = "https://relay.example"
 

@@ -19,7 +19,7 @@ from hexbytes import HexBytes
 from contracts import ETH, MarketRevertedError, Terms, Windows, offer_digest
 from tests.simulators.proxy import Proxy
 from trader.chain import Chain, Ways
-from trader.chain.fees import Fees, UnderWay
+from trader.chain.fees import Bid, Fees, TooDearError
 from trader.chain.market import Market
 from trader.errors import CallerError, ChainUnavailableError, TransactionRefusedError
 
@@ -261,13 +261,50 @@ def test_a_search_that_a_node_refuses_block_by_block_is_an_error(anvil_url: str)
 
 
 @pytest.mark.anvil
-def test_a_public_chain_has_no_default_of_confirmations(anvil_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_chain_has_no_default_of_confirmations_but_its_own_word(
+    anvil_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("trader.chain.development.DEVELOPMENT_CHAINS", frozenset())
-    with pytest.raises(CallerError, match=r"is on chain 31337: say how many confirmations count .*--confirmations"):
-        Chain.connect(anvil_url)
+
+    class Unfinal(Proxy):
+        """A node of a chain on which nothing is ever final."""
+
+        def answer(self, body: bytes) -> bytes | None:
+            call = json.loads(body)
+            if "finalized" not in call["params"]:
+                return super().answer(body)
+            error = {"code": -32602, "message": "unknown block tag"}
+            return json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}).encode()
+
+    assert Chain.connect(anvil_url).finalized
+    with Unfinal(anvil_url).running() as url:
+        for confirmations in (None, "finalized"):
+            with pytest.raises(CallerError, match="is on chain 31337, and names no finalized block: say how many"):
+                Chain.connect(url, confirmations=confirmations)
     assert Chain.connect(anvil_url, confirmations=2).confirmations == 2
     with pytest.raises(CallerError, match="1 is the least"):
         Chain.connect(anvil_url, confirmations=0)
+
+
+@pytest.mark.anvil
+def test_what_is_not_finalized_does_not_count_yet(anvil_url: str) -> None:
+    """The node's word counts, not a number: anvil calls final what lies 64 blocks back."""
+    hasty, account = Chain.connect(anvil_url), Account.create()
+    hasty.fund(account.address, ETHER)
+    deployment = hasty.deploy(account, new_salt())
+    hasty.web3.manager.request_blocking("anvil_mine", [64])
+    careful = Market(Chain.connect(anvil_url, confirmations="finalized", timeout_seconds=1.0), deployment)
+    sent = hasty.web3.eth.get_transaction_count(account.address, "latest") + 1
+    assert (careful.chain.finalized, careful.chain.confirmations) == (True, 96)
+    with pytest.raises(ChainUnavailableError, match="1 of finalized confirmations"):
+        careful.list(account, TERMS)
+    with pytest.raises(CallerError):
+        careful.listing(1)
+    hasty.web3.manager.request_blocking("anvil_mine", [64])
+    assert careful.listing(1).seller == account.address
+    assert careful.chain.confirmed_block().number == hasty.block_number - 64
+    assert careful.list(account, TERMS).block_number == hasty.block_number - 64  # it had landed, and is not sent again
+    assert hasty.web3.eth.get_transaction_count(account.address, "latest") == sent
 
 
 # What waits
@@ -287,7 +324,7 @@ def test_fees_are_raised_while_a_transaction_waits_and_one_version_is_mined(mine
     market = Market(chain, chain.deploy(account, new_salt()))
     market.list(account, TERMS)
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
-    chain._transactions.raise_after_seconds = 0.3
+    chain._transactions.route.raise_after_seconds = 0.3
 
     def mine_at_last(signed: bytes) -> None:
         kept.append(signed)
@@ -315,7 +352,7 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
     market = Market(chain, chain.deploy(account, new_salt()))
     market.list(account, TERMS)
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
-    chain._transactions.raise_after_seconds = 0.2
+    chain._transactions.route.raise_after_seconds = 0.2
     threading.Timer(1.5, lambda: chain.web3.manager.request_blocking("evm_mine", [])).start()
     market.open_session(
         account, 1, offer_digest(account.address, TERMS), 16, b"d" * 32, 16 * TERMS.fee_wei, kept.append
@@ -324,13 +361,22 @@ def test_a_kept_transaction_has_one_version(mined_by_hand: Chain) -> None:
 
 
 def test_fees_are_raised_no_further_than_eightfold_unless_the_market_asks_more() -> None:
-    under_way = UnderWay(0, Fees(100, 10), Fees(100, 10))
+    bid = Bid(Fees(100, 10), Fees(100, 10))
     for _ in range(50):
-        if (fees := under_way.raised(Fees(50, 5))) is None:
+        if (fees := bid.raised(Fees(50, 5), 10**6)) is None:
             break
-        under_way = replace(under_way, fees=fees)
-    assert 700 < under_way.fees.most <= 800
-    assert under_way.raised(Fees(2000, 5)) == Fees(2000, under_way.fees.raised(Fees(0, 0)).tip)
+        bid = replace(bid, newest=fees)
+    assert 700 < bid.newest.most <= 800
+    assert bid.raised(Fees(2000, 5), 10**6) == Fees(2000, bid.newest.raised(Fees(0, 0)).tip)
+    assert bid.raised(Fees(2000, 5), 1999) is None
+
+
+def test_no_fee_is_above_the_ceiling_whatever_the_node_advises() -> None:
+    assert Fees.of_market(100, 3, 1000) == Fees(203, 3)
+    assert Fees.of_market(100, 10**18, 1000) == Fees(1000, 900)
+    assert Fees.of_market(600, 3, 1000) == Fees(1000, 3)
+    with pytest.raises(TooDearError, match="your ceiling is 1 gwei"):
+        Fees.of_market(2 * 10**9, 3, 10**9)
 
 
 @pytest.mark.anvil

@@ -157,10 +157,12 @@ def node_that_says(
     age_seconds: float = 1,
     skew_seconds: float | None = 0,
     syncing: object = False,
+    finality_blocks: int | None = None,
 ) -> None:
     """A node whose newest block, clock and state are these."""
     chain = Chain.embedded()
     monkeypatch.setattr(chain, "chain_id", chain_id)
+    monkeypatch.setattr(chain, "finality_blocks", lambda: finality_blocks)
     monkeypatch.setattr(type(chain.web3.eth), "syncing", property(lambda _: syncing))
     monkeypatch.setattr(node.time, "time", lambda: NOW)
     monkeypatch.setattr(chain, "time", lambda: SimpleNamespace(newest=NOW - age_seconds))
@@ -168,7 +170,7 @@ def node_that_says(
     monkeypatch.setattr(node, "_time_of_server", lambda _: None if skew_seconds is None else NOW + skew_seconds)
 
 
-def statuses(confirmations: int | None = 64) -> dict[str, Status]:
+def statuses(confirmations: int | str | None = 64) -> dict[str, Status]:
     found = list(node.examine_node("http://localhost", confirmations))
     for finding in found:
         judged(finding)
@@ -206,6 +208,9 @@ def test_confirmations_matter_on_public_chains(monkeypatch: pytest.MonkeyPatch) 
     assert statuses(None)["confirmations"] is REMARK
     assert statuses(63)["confirmations"] is REMARK
     assert "confirmations" not in statuses(64)
+    assert statuses("finalized")["confirmations"] is REMARK
+    node_that_says(monkeypatch, finality_blocks=72)
+    assert statuses(None)["confirmations"] is statuses("finalized")["confirmations"] is GOOD
     node_that_says(monkeypatch, chain_id=31337)
     assert "confirmations" not in statuses(None)
 

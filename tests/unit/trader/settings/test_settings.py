@@ -28,6 +28,10 @@ def test_flags_win_over_the_environment_and_that_over_the_profile_and_that_over_
     assert read_buyer_settings(path, "main", environment=own).chain == "own"
     last = read_buyer_settings(path, "main", {"chain": "flag"}, environment=own)
     assert (last.chain, last.confirmations) == ("flag", 3)
+    for text, confirmations in (("64", 64), ("finalized", "finalized")):
+        environment = {"MODELSEAL_CONFIRMATIONS": text, "MODELSEAL_MAX_GAS_PRICE": "50 gwei"}
+        named = read_buyer_settings(path, environment=environment)
+        assert (named.confirmations, named.max_gas_price) == (confirmations, 50 * 10**9)
 
 
 def test_the_environment_names_file_and_profile(tmp_path: Path) -> None:
@@ -81,6 +85,8 @@ def test_settings_are_found_above(tmp_path: Path) -> None:
     [
         ("chian = 'x'", "chian: nobody knows this key"),
         ("confirmations = 0", "confirmations"),
+        ('confirmations = "safe"', "confirmations"),
+        ('max_gas_price = "0 gwei"', "max_gas_price"),
         ("[policy]\nmax_price = 1.5", "policy.max_price"),
         ("[policy]\nmax_price = '1.5 either'", "policy.max_price"),
         ("[policy]\nmin_accuracy = 97", "policy.min_accuracy"),
