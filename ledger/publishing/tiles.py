@@ -22,7 +22,8 @@ from ledger.files import write_whole
 from ledger.log import AuditLog
 from ledger.notes.note import SignedNote
 from ledger.reading.merkle_proofs import check_is_ours
-from ledger.storage.sqlite import ENTRIES, NODES, select_entries
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import ENTRIES, NODES
 
 CHECKPOINT: Final = "checkpoint"
 HEIGHT: Final = 8
