@@ -36,11 +36,14 @@ MAXIMUM_ID: Final = 2**256 - 1
 MAXIMUM_TIME_SECONDS: Final = 253_402_300_799  # the end of the year 9999, the last that calendars print
 MAXIMUM_DETAILS: Final = 64
 MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short reasons, not for data or key material
+MAXIMUM_DETAILS_BYTES: Final = 60_000  # an entry has less than 2^16 bytes: standard logs have no room for more
+_DETAILS_THAT_FIT: Final = 48  # whatever is in them: at most 64 + 4 * 256 bytes each, and some signs between
 MAXIMUM_JSON_CHARACTERS: Final = 64 * 1024  # above what any entry takes, escapes and multi-byte characters included
 _DETAIL_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,77}")
+_IDENTITY: Final = re.compile(r"[!-~]{1,128}")
 
 Detail = str | int | bool
 PositionKey = tuple[str, str, int | None]
@@ -160,6 +163,8 @@ class Record:
         chain: Position on the chain; None for steps off the chain.
         details: Digests, counts, amounts, short reasons. **Never secrets, never data**: values are integers, booleans
             and strings of at most 256 characters; integers above 2^53 - 1 (amounts in wei) come as decimal strings.
+        identity: What tells a step off the chain from all others, if its writer can tell: appended again after a
+            crash, it is not logged twice. 1 to 128 printable ASCII characters, no spaces.
 
     Raises:
         InvalidRecordError: A field is out of shape or range. That a detail is no secret is *not* checked.
@@ -173,6 +178,7 @@ class Record:
     trade_id: int | None = None
     chain: ChainPosition | None = None
     details: Mapping[str, Detail] = field(default_factory=dict, hash=False)
+    identity: str | None = None
 
     def __post_init__(self) -> None:
         _set(self, "actor", _checked_hex(_ADDRESS, "actor", self.actor))
@@ -185,6 +191,23 @@ class Record:
         if self.chain is not None and self.kind not in ON_CHAIN:
             raise InvalidRecordError(f"{self.kind} is a step off the chain and has no position on it")
         _set(self, "details", MappingProxyType(_checked_details(self.details)))
+        if self.identity is not None:
+            _check_identity(self.identity, self.chain)
+
+
+@dataclass(frozen=True)
+class ClearValue:
+    """A detail that stands beside the log, and its salted hash in the entry (`ledger.redaction`): it can be removed.
+
+    Attributes:
+        name: Of the detail.
+        salt: 32 random bytes.
+        value: The text.
+    """
+
+    name: str
+    salt: bytes = field(repr=False)
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -193,13 +216,20 @@ class Entry:
 
     Attributes:
         sequence: Place in the log, from 0.
-        record: What happened.
+        record: What happened, as it was hashed: personal details are salted hashes.
         entry_hash: Hash of this entry and, through the hash before it, of all earlier ones; 32 bytes.
+        clear: Personal details that have not been removed.
     """
 
     sequence: int
     record: Record
     entry_hash: bytes
+    clear: tuple[ClearValue, ...] = ()
+
+    @property
+    def details(self) -> Mapping[str, Detail]:
+        """The record's details with the personal ones that have not been removed, for people."""
+        return {**self.record.details, **{value.name: value.value for value in self.clear}}
 
 
 def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
@@ -223,6 +253,7 @@ def to_fields(sequence: int, record: Record) -> dict[str, Any]:
         "role": record.role.value,
         "occurred_at_seconds": record.occurred_at_seconds,
         "details": dict(record.details),
+        "identity": record.identity,
     }
     if record.chain is not None:
         fields |= {name: getattr(record.chain, name) for name in CHAIN_FIELDS}
@@ -302,6 +333,13 @@ def _check_integer(name: str, value: object, maximum: int) -> None:
         raise InvalidRecordError(f"{name} must be an integer from 0 to {maximum}, got {value!r:.80}")
 
 
+def _check_identity(identity: object, chain: ChainPosition | None) -> None:
+    if chain is not None:
+        raise InvalidRecordError("what happened on the chain has its position for an identity")
+    if not isinstance(identity, str) or not _IDENTITY.fullmatch(identity):
+        raise InvalidRecordError(f"an identity has 1 to 128 printable ASCII characters, got {identity!r:.80}")
+
+
 def _checked_hex(pattern: re.Pattern[str], name: str, value: object) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
         raise InvalidRecordError(f"{name} must match {pattern.pattern}, got {value!r:.80}")
@@ -315,6 +353,8 @@ def _checked_details(details: object) -> dict[str, Detail]:
         if not isinstance(name, str) or not _DETAIL_NAME.fullmatch(name):
             raise InvalidRecordError(f"detail names are snake_case, at most 64 characters, got {name!r:.80}")
         _check_detail(name, value)
+    if len(details) > _DETAILS_THAT_FIT and len(rfc8785.dumps(dict(details))) > MAXIMUM_DETAILS_BYTES:
+        raise InvalidRecordError(f"details have at most {MAXIMUM_DETAILS_BYTES} bytes in all")
     return dict(details)
 
 

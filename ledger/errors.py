@@ -4,6 +4,7 @@
 
     LedgerError
     ├── InvalidRecordError        the caller's record can't be an entry (caller misuse)
+    │   └── RepeatedIdentityError the log has another record of that identity
     ├── UnknownTradeError         the log says nothing about that trade (caller misuse)
     ├── NotALedgerError           the file is not an audit log of a known schema (environment)
     │   └── OldSchemaError        it is one of an older schema: `modelseal audit migrate` (environment)
@@ -34,6 +35,10 @@ class LedgerError(Exception):
 
 class InvalidRecordError(LedgerError):
     """A record that must not be logged: wrong shape, wrong range, or material that is too long to be a digest."""
+
+
+class RepeatedIdentityError(InvalidRecordError):
+    """A record with the identity of one that says something else: two steps were given one identity."""
 
 
 class UnknownTradeError(LedgerError):

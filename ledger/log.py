@@ -6,27 +6,44 @@
 
 What `append` returned is durable: on disk before it returns, whatever happens to the process or the power. Seller and
 buyer may append to the same file from two processes; entries are never changed or deleted. Each contract event is
-logged once, however often it is reported (see `ledger.indexing.indexer`). Reading is in `ledger.reading.queries`.
+logged once, however often it is reported (see `ledger.indexing.indexer`), and so is a step off the chain to which its
+writer gave an identity: after a crash it is appended again, whether or not it was. Personal details are kept apart from
+what is hashed (`ledger.redaction`). Reading is in `ledger.reading.queries`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy import Connection
 
 from ledger.checkpoint import CHECKPOINT_ORIGIN, EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
+from ledger.entries import ChainPosition, ClearValue, Entry, PositionKey, Record, encode_entry, hash_entry
+from ledger.errors import EntryHashError, InvalidRecordError, RepeatedIdentityError, SequenceError
 from ledger.merkle import Frontier, Node, cover, hash_leaf
-from ledger.storage.rows import insert_entries, insert_nodes, select_entries, select_nodes
+from ledger.notes.names import check_key_name
+from ledger.redaction import conceal, repeats
+from ledger.storage.rows import (
+    delete_clear_values,
+    insert_entries,
+    insert_nodes,
+    insert_setting,
+    read_setting,
+    select_entries,
+    select_identified,
+    select_nodes,
+)
 from ledger.storage.store import Store, open_store
 from ledger.storage.tables import ENTRIES
+
+_ORIGIN: Final = "origin"
+_WRITTEN_AT_ONCE: Final = 5000
 
 
 class AuditLog:
@@ -64,12 +81,14 @@ class AuditLog:
         return self._store.path
 
     def append(self, record: Record) -> Entry:
-        """Append one record durably and return its entry; for what is logged at its position on the chain, that one.
+        """Append one record durably and return its entry; for what is logged already, the entry that it has.
 
-        Threads that append at the same time share one commit, so that the disk is waited for once.
+        Logged already is what happened at the same position on the chain, and a step with the same identity. Threads
+        that append at the same time share one commit, so that the disk is waited for once.
 
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
+            RepeatedIdentityError: Another record has the identity; this one was not appended.
         """
         waiting = _Waiting(record)
         self._queue.append(waiting)
@@ -79,28 +98,84 @@ class AuditLog:
                 self._commit_queue()
             finally:
                 self._committing.release()
-        return waiting.entry.result()
+        entry = waiting.entry.result()
+        _check_repeats(entry, record)
+        return entry
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
         """Append records in order, all or none, in one durable transaction; return those that were not there yet.
 
         Raises:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
+            RepeatedIdentityError: Another record has the identity of one of them; nothing was appended.
         """
         records = list(records)
         with self._store.writing() as connection:
-            _, added = self._append(connection, records)
+            entries, added = self._append(connection, records)
+            for entry, record in zip(entries, records, strict=True):
+                _check_repeats(entry, record)
         return added
+
+    def restore(self, entries: Iterable[Entry]) -> None:
+        """Append entries of another log as they are, all or none; they must be checked before (`ledger.reading.fsck`).
+
+        Raises:
+            SequenceError: They don't begin where this log ends.
+            EntryHashError: They don't follow from it.
+            LedgerUnavailableError: The file can't be locked or written; nothing was appended.
+        """
+        with self._store.writing() as connection:
+            ending = _Ending(connection, self._kept)
+            for entry in entries:
+                if entry.sequence != ending.head.entries:
+                    message = f"entry {ending.head.entries} should be next, got entry {entry.sequence}"
+                    raise SequenceError(message, sequence=ending.head.entries)
+                if ending.add(entry.record, entry.clear) != entry:
+                    raise EntryHashError(f"entry {entry.sequence} does not follow", sequence=entry.sequence)
+                if ending.head.entries % _WRITTEN_AT_ONCE == 0:
+                    ending.write(connection)
+            self._kept = ending.write(connection)
+
+    def redact(self, sequences: Collection[int]) -> int:
+        """Remove the personal details of some entries from the database, and return how many there were.
+
+        Entries, hashes and proofs stay as they are. Copies elsewhere, exports and backups, are *not* changed.
+        """
+        with self._store.writing() as connection:
+            removed = delete_clear_values(connection, sequences)
+        self._store.erase()
+        return removed
+
+    def origin(self) -> str:
+        """Return the name that the log was given, which its checkpoints begin with."""
+        with self._store.reading() as connection:
+            return read_setting(connection, _ORIGIN) or CHECKPOINT_ORIGIN
+
+    def give_origin(self, origin: str) -> None:
+        """Give the log its name, once and for all; like a URL without a scheme, such as `example.com/trades`.
+
+        Raises:
+            NoteError: It can't be a name.
+            InvalidRecordError: The log has another.
+        """
+        check_key_name(origin)
+        with self._store.writing() as connection:
+            given = read_setting(connection, _ORIGIN)
+            if given is None:
+                insert_setting(connection, _ORIGIN, origin)
+            elif given != origin:
+                raise InvalidRecordError(f"{self.name} is the log {given}, it can't become {origin}: use its own keys")
 
     def head(self) -> Head:
         """Return the current head of the hash chain."""
         with self._store.reading() as connection:
             return read_head(connection)
 
-    def checkpoint(self, origin: str = CHECKPOINT_ORIGIN) -> Checkpoint:
+    def checkpoint(self) -> Checkpoint:
         """Return size and root of the Merkle tree over the entries; `ledger.reading.merkle_proofs` lead to it."""
         with self._store.reading() as connection:
             entries = read_head(connection).entries
+            origin = read_setting(connection, _ORIGIN) or CHECKPOINT_ORIGIN
             return Checkpoint(entries, read_frontier(connection, entries).root(), origin)
 
     @contextmanager
@@ -128,35 +203,29 @@ class AuditLog:
     def _append(self, connection: Connection, records: Sequence[Record]) -> tuple[list[Entry], list[Entry]]:
         """Chain `records` to the head, but for those that are logged; the caller holds the write lock.
 
-        A record is logged if it repeats the newest entry at its position on the chain. The entries at one position
-        alternate between what happened and `Reorganised`: a dropped block may come back.
+        A record is logged if it repeats the newest entry at its position on the chain, or has the identity of an
+        entry; that it says the same is *not* checked. The entries at one position alternate between what happened and
+        `Reorganised`: a dropped block may come back.
 
         Returns:
             The entry of each record, and those of them that are new.
         """
-        head = read_head(connection)
-        kept_head, frontier = self._kept
-        if kept_head != head:  # somebody else has appended since; else the kept one fits, as it follows from its head
-            frontier = read_frontier(connection, head.entries)
+        ending = _Ending(connection, self._kept)
         newest = _read_newest(connection, [record.chain for record in records if record.chain is not None])
+        identified = select_identified(connection, {one.identity for one in records if one.identity is not None})
         entries: list[Entry] = []
         added: list[Entry] = []
-        nodes: dict[Node, bytes] = {}
         for record in records:
-            entry = newest.get(record.chain.key) if record.chain is not None else None
-            if entry is None or entry.record.kind is not record.kind:
-                encoded = encode_entry(head.entries, record)
-                entry = Entry(head.entries, record, hash_entry(head.entry_hash, encoded))
-                head = Head(head.entries + 1, entry.entry_hash)
-                frontier, completed = frontier.append(hash_leaf(encoded))
-                nodes.update(completed)
+            entry = newest.get(record.chain.key) if record.chain is not None else identified.get(record.identity or "")
+            if entry is None or (record.chain is not None and entry.record.kind is not record.kind):
+                entry = ending.add(*conceal(record))
                 added.append(entry)
                 if record.chain is not None:
                     newest[record.chain.key] = entry
+                elif record.identity is not None:
+                    identified[record.identity] = entry
             entries.append(entry)
-        insert_entries(connection, added)
-        insert_nodes(connection, nodes)
-        self._kept = (head, frontier)
+        self._kept = ending.write(connection)
         return entries, added
 
     def __enter__(self) -> Self:
@@ -166,6 +235,44 @@ class AuditLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Ending:
+    """Where the hash chain and the tree end, while entries are added to them."""
+
+    def __init__(self, connection: Connection, kept: tuple[Head, Frontier]):
+        self.head = read_head(connection)
+        kept_head, frontier = kept
+        if kept_head != self.head:  # somebody else has appended; else the kept one fits, as it follows from its head
+            frontier = read_frontier(connection, self.head.entries)
+        self._frontier = frontier
+        self._added: list[Entry] = []
+        self._nodes: dict[Node, bytes] = {}
+
+    def add(self, record: Record, clear: tuple[ClearValue, ...]) -> Entry:
+        """Return the next entry."""
+        encoded = encode_entry(self.head.entries, record)
+        entry = Entry(self.head.entries, record, hash_entry(self.head.entry_hash, encoded), clear)
+        self.head = Head(entry.sequence + 1, entry.entry_hash)
+        self._frontier, completed = self._frontier.append(hash_leaf(encoded))
+        self._nodes.update(completed)
+        self._added.append(entry)
+        return entry
+
+    def write(self, connection: Connection) -> tuple[Head, Frontier]:
+        """Write what was added, and return where it ends."""
+        insert_entries(connection, self._added)
+        insert_nodes(connection, self._nodes)
+        self._added, self._nodes = [], {}
+        return self.head, self._frontier
+
+
+def _check_repeats(entry: Entry, record: Record) -> None:
+    if record.identity is not None and not repeats(entry, record):
+        raise RepeatedIdentityError(
+            f"entry {entry.sequence} has the identity {record.identity!r} and says something else: two steps can't"
+            " share one"
+        )
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from ledger.checkpoint import Checkpoint
 from ledger.errors import InvalidRecordError, NoteError, SignatureError
+from ledger.notes.names import MAXIMUM_NAME_BYTES, check_key_name
 
 KEY_ID_BYTES: Final = 4
-MAXIMUM_NAME_BYTES: Final = 255  # what `cosigned_message` has room for
 MAXIMUM_TIMESTAMP: Final = 2**63 - 1
 _TIMESTAMP: Final = struct.Struct(">Q")
 _COSIGNED: Final = b"subtree/v1\n\x00"
@@ -156,17 +156,6 @@ def message_to_sign(kind: SignatureType, name: str, text: str, timestamp: int | 
     size = struct.pack(">QQ", 0, checkpoint.entries)  # a subtree that begins with the first entry: the tree
     parts = (_COSIGNED, _prefixed(cosigner), _TIMESTAMP.pack(timestamp), _prefixed(origin), size, checkpoint.root_hash)
     return b"".join(parts)
-
-
-def check_key_name(name: str) -> None:
-    """Check that a name can stand in a signature line.
-
-    Raises:
-        NoteError: It can't.
-    """
-    forbidden = not name.isprintable() or any(character.isspace() or character == "+" for character in name)
-    if forbidden or not 1 <= len(name.encode()) <= MAXIMUM_NAME_BYTES:
-        raise NoteError(f"a name has 1 to {MAXIMUM_NAME_BYTES} bytes, no spaces and no plus sign, got {name!r:.80}")
 
 
 def decode_base64(text: str) -> bytes:

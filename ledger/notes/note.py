@@ -16,7 +16,8 @@ from typing import Final, Self
 
 from ledger.checkpoint import Checkpoint
 from ledger.errors import InvalidRecordError, NoteError
-from ledger.notes.keys import KEY_ID_BYTES, VerifierKey, check_key_name, decode_base64
+from ledger.notes.keys import KEY_ID_BYTES, VerifierKey, decode_base64
+from ledger.notes.names import check_key_name
 
 MAXIMUM_SIGNATURES: Final = 64
 MAXIMUM_NOTE_BYTES: Final = 512 * 1024

@@ -33,12 +33,14 @@ def sign_checkpoint(log: AuditLog, keys: SigningKeys, key_file: Path, timestamp:
 
     Raises:
         ForkError: The log does not begin with what was signed last: it was cut, changed, or is another one.
+        InvalidRecordError: The log has another name than the keys.
         KeyFileError: What was signed last can't be read or written; nothing was signed.
         TreeError: The log's tree was damaged.
     """
     memory = key_file.with_name(key_file.name + SIGNED_SUFFIX)
     with _alone(memory):
-        checkpoint = log.checkpoint(keys.name)
+        log.give_origin(keys.name)
+        checkpoint = log.checkpoint()
         signed = _read(memory)
         if signed is not None:
             _check_extends(log, signed, checkpoint)
@@ -55,7 +57,7 @@ def _check_extends(log: AuditLog, signed: Checkpoint, checkpoint: Checkpoint) ->
     except ProofError as error:
         reason = str(error)
     raise ForkError(
-        f"{log.path} does not begin with the {signed.entries} entries that were signed before ({reason}). Nothing was"
+        f"{log.name} does not begin with the {signed.entries} entries that were signed before ({reason}). Nothing was"
         " signed: restore the newest copy of the log, or make new keys for a new log",
         expected=signed,
         actual=checkpoint,

@@ -9,7 +9,12 @@ It reads a log's database, or an export of it, on its own, and shares with the w
 (4) at the length of the head that the caller knows, the log has that head: nothing replaced from the start;
 (5) in a database, the nodes of the Merkle tree follow from the entries: proofs will hold;
 
-and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine.
+and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine. The
+same is checked of each checkpoint that the caller knows, whose signatures are `ledger.notes.policy`'s to check; of an
+entry that was replaced together with all hashes after it, the checkpoints around it tell where it is.
+
+Beside an entry may stand personal details, of which it has salted hashes: what is there must be what was hashed (10);
+what was removed is not missed (`ledger.redaction`).
 
 Of a database, what queries go through is checked too:
 
@@ -23,7 +28,7 @@ end off, unnoticed. What the caller must still check: contract events against th
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -31,10 +36,11 @@ from typing import Any, Final
 
 import rfc8785
 
-from ledger.checkpoint import EMPTY_HEAD, Head
-from ledger.entries import encode_entry, from_fields, hash_entry, parse_object
+from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
+from ledger.entries import ClearValue, as_line, encode_entry, from_fields, hash_entry, parse_object
 from ledger.errors import (
     EntryHashError,
+    ForkError,
     HeadError,
     InvalidRecordError,
     LedgerUnavailableError,
@@ -46,23 +52,25 @@ from ledger.errors import (
 )
 from ledger.merkle import Frontier, Node, hash_leaf
 from ledger.reading.fsck_server import open_rows
+from ledger.redaction import SUFFIX, check_clear
 from ledger.storage.location import is_server
 from ledger.storage.schema import APPLICATION_ID, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
 
 EXPORT_FORMAT: Final = "modelseal-ledger-export"
-EXPORT_VERSION: Final = 1
+EXPORT_VERSION: Final = 2
 MAXIMUM_ENTRY_BYTES: Final = 256 * 1024
 
 
 _Stored = tuple[int, bytes, bytes]  # sequence, canonical bytes, recorded hash
 
 
-def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
+def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints: Sequence[Checkpoint] = ()) -> Head:
     """Check a log's database, which may be in use, and return the head that it ends in.
 
     Args:
         path: The file, or the `postgresql://` URL of a database; of that, (7) and (8) are *not* checked.
         known_head: A head of this log that the caller got earlier from a source it trusts.
+        checkpoints: Checkpoints of this log that the caller trusts.
 
     Raises:
         TamperedError: The first fault, with what was expected and found.
@@ -71,8 +79,9 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
     """
     if is_server(path):
         with open_rows(str(path)) as stored:
-            tree = _verify_tree(stored.node, stored.count_nodes, _read_rows(stored.entries()))
-            return _verify_chain(tree, known_head)
+            rows = _read_rows(stored.entries(), stored.clear_values, stored.count_clear_values)
+            tree = _verify_tree(stored.node, stored.count_nodes, rows)
+            return _verify_chain(_verify_roots(tree, checkpoints), known_head)
     path = Path(path)
     if not path.is_file():
         raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
@@ -80,9 +89,9 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             _begin_reading(connection)
             _check_schema(connection)
-            rows = connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence")
-            node, count_nodes = partial(_read_node, connection), partial(_count_nodes, connection)
-            head = _verify_chain(_verify_tree(node, count_nodes, _read_rows(map(dict, rows))), known_head)
+            node, count_nodes = partial(_read_node, connection), partial(_count, connection, "nodes")
+            tree = _verify_tree(node, count_nodes, _read_file(connection))
+            head = _verify_chain(_verify_roots(tree, checkpoints), known_head)
             _check_storage(connection)
             return head
     except sqlite3.OperationalError as error:
@@ -91,13 +100,14 @@ def verify_log(path: Path | str, *, known_head: Head | None = None) -> Head:
         raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
 
 
-def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
+def verify_export(path: Path | str, *, known_head: Head | None = None, checkpoints: Sequence[Checkpoint] = ()) -> Head:
     """Check a JSON Lines export (`ledger.reading.export`), offline, and return the head that it ends in.
 
     Args:
         path: The export.
         known_head: A head of this log that the caller got earlier from a source it trusts; the one that the export
             itself states is checked too, but whoever changes the export can change that.
+        checkpoints: Checkpoints of this log that the caller trusts; see `read_export_note`.
 
     Raises:
         TamperedError: The first fault, with what was expected and found.
@@ -106,13 +116,58 @@ def verify_export(path: Path | str, *, known_head: Head | None = None) -> Head:
     """
     try:
         with Path(path).open("rb") as file:
-            stated_head = _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))
-            head = _verify_chain(_read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b"")), known_head)
+            stated_head, _ = _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))
+            lines = _read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b""))
+            head = _verify_chain(_verify_roots(lines, checkpoints), known_head)
     except OSError as error:
         raise LedgerUnavailableError(f"{path} can't be read: {error.strerror or error}") from error
     if head != stated_head:
         raise HeadError(f"{path} ends in {head}, its first line says {stated_head}", expected=stated_head, actual=head)
     return head
+
+
+def read_export_note(path: Path | str) -> str | None:
+    """Return the signed checkpoint in an export, as text, None if it has none; nothing is checked.
+
+    Raises:
+        NotALedgerError: The file is no export.
+        LedgerUnavailableError: The file can't be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))[1]
+    except OSError as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def read_stored(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Return sequence and canonical bytes of each entry of a database file or an export; nothing is checked of them.
+
+    Raises:
+        MalformedEntryError: An entry can't be read.
+        NotALedgerError: The file is neither.
+        LedgerUnavailableError: The file can't be read.
+    """
+    try:
+        if is_export(path):
+            with path.open("rb") as file:
+                _read_header(path, file.readline(MAXIMUM_ENTRY_BYTES))
+                lines = _read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b""))
+                yield from ((sequence, encoded) for sequence, encoded, _ in lines)
+        else:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+                _begin_reading(connection)
+                _check_schema(connection)
+                yield from ((sequence, encoded) for sequence, encoded, _ in _read_file(connection))
+    except (OSError, sqlite3.OperationalError) as error:
+        raise LedgerUnavailableError(f"{path} can't be read: {as_line(error)}") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
+
+
+def is_export(path: Path) -> bool:
+    """Whether the name of a file is an export's."""
+    return path.suffix == ".jsonl"
 
 
 def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
@@ -133,6 +188,36 @@ def _verify_chain(stored: Iterable[_Stored], known_head: Head | None) -> Head:
         message = f"the log was truncated: it ends after {head.entries} entries, {known_head.entries} are known"
         raise HeadError(message, expected=known_head, actual=head)
     return head
+
+
+def _verify_roots(stored: Iterable[_Stored], checkpoints: Sequence[Checkpoint]) -> Iterator[_Stored]:
+    """Hand on `stored`, and compare the root of its tree with each checkpoint; (4) and (6)."""
+    known = sorted(checkpoints, key=lambda checkpoint: checkpoint.entries)
+    frontier, good = Frontier(), 0
+    while known and known[0].entries == 0:
+        _check_root(known.pop(0), frontier, 0)
+    for sequence, encoded, entry_hash in stored:
+        yield sequence, encoded, entry_hash
+        if known:  # else there is nothing to compare with
+            frontier, _ = frontier.append(hash_leaf(encoded))
+        while known and known[0].entries == frontier.leaves:
+            good = _check_root(known.pop(0), frontier, good)
+    if known:
+        message = f"the log was truncated: it ends after {frontier.leaves} entries, {known[0].entries} are signed"
+        raise HeadError(message, sequence=frontier.leaves, expected=known[0], actual=frontier.leaves)
+
+
+def _check_root(checkpoint: Checkpoint, frontier: Frontier, good: int) -> int:
+    """Compare the tree with a checkpoint of its size, and return up to where it is now known to be good."""
+    root = frontier.root()
+    if root != checkpoint.root_hash:
+        which = f"entry {good}" if good + 1 == checkpoint.entries else f"one of the entries {good} to"
+        message = (
+            f"{which}{'' if good + 1 == checkpoint.entries else f' {checkpoint.entries - 1}'} is not what was signed:"
+            f" after {checkpoint.entries} entries the log has another root than its checkpoint"
+        )
+        raise ForkError(message, sequence=good, expected=checkpoint.root_hash, actual=root)
+    return checkpoint.entries
 
 
 def _verify_tree(
@@ -161,8 +246,20 @@ def _read_node(connection: sqlite3.Connection, node: Node) -> bytes | None:
     return None if row is None else row["hash"]
 
 
-def _count_nodes(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT count(*) FROM nodes").fetchone()[0])
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - names of our own
+
+
+def _read_clear(connection: sqlite3.Connection, sequence: int) -> list[tuple[object, object, object]]:
+    return list(
+        map(tuple, connection.execute("SELECT name, salt, value FROM clear_values WHERE sequence = ?", (sequence,)))
+    )
+
+
+def _read_file(connection: sqlite3.Connection) -> Iterator[_Stored]:
+    rows = connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence")
+    read_clear, count_clear = partial(_read_clear, connection), partial(_count, connection, "clear_values")
+    return _read_rows(map(dict, rows), read_clear, count_clear)
 
 
 def _begin_reading(connection: sqlite3.Connection) -> None:
@@ -200,33 +297,74 @@ def _check_storage(connection: sqlite3.Connection) -> None:
         )
 
 
-def _read_rows(rows: Iterable[dict[str, Any]]) -> Iterator[_Stored]:
+def _read_rows(
+    rows: Iterable[dict[str, Any]],
+    read_clear: Callable[[int], Sequence[tuple[Any, Any, Any]]],
+    count_clear: Callable[[], int],
+) -> Iterator[_Stored]:
+    expected_clear = 0
     for fields in rows:
         entry_hash, text = fields.pop("entry_hash", None), fields.get("details")
         fields["details"] = parse_object(text)
         if rfc8785.dumps(fields["details"]).decode() != text:  # (1)
             raise MalformedEntryError(f"entry {fields.get('sequence')}: details are not in canonical form")
-        yield _checked(fields, entry_hash)
+        sequence, encoded, entry_hash = _checked(fields, entry_hash)
+        if any(name.endswith(SUFFIX) for name in fields["details"]):
+            clear = read_clear(sequence)
+            _check_clear(sequence, fields["details"], clear)
+            expected_clear += len(clear)
+        yield sequence, encoded, entry_hash
+    if count_clear() != expected_clear:  # (10)
+        raise StorageError("the database has personal details of entries that have none: it was changed")
 
 
 def _read_lines(lines: Iterable[bytes]) -> Iterator[_Stored]:
     for number, line in enumerate(lines):
         content = _parse_line(line, f"entry {number}")
         entry_hash, fields = content.get("hash"), content.get("entry")
-        if set(content) != {"entry", "hash"} or not isinstance(fields, dict) or not isinstance(entry_hash, str):
+        clear = content.get("clear", {"": {}})
+        known = {"entry", "hash"} <= set(content) <= {"entry", "hash", "clear"} and isinstance(clear, dict) and clear
+        if not known or not isinstance(fields, dict) or not isinstance(entry_hash, str):
             raise MalformedEntryError(f"entry {number}: the line must hold an entry and its hash", sequence=number)
-        yield _checked(fields, _parse_hash(entry_hash))
+        stored = _checked(fields, _parse_hash(entry_hash))
+        if "clear" in content:
+            _check_clear(number, fields["details"], [parse_clear(number, *item) for item in clear.items()])
+        yield stored
 
 
-def _read_header(path: Path, line: bytes) -> Head:
+def parse_clear(sequence: int, name: str, fields: object) -> tuple[str, bytes, str]:
+    """Read a personal detail in an export: its name, salt and value.
+
+    Raises:
+        MalformedEntryError: It has another form.
+    """
+    match fields:
+        case {"salt": str(salt), "value": str(value), **rest} if not rest:
+            parsed = _parse_hash(salt)
+            if parsed is not None:
+                return name, parsed, value
+    raise MalformedEntryError(f"entry {sequence}: a personal detail has a salt and a value", sequence=sequence)
+
+
+def _check_clear(sequence: int, details: dict[str, Any], clear: Iterable[tuple[Any, Any, Any]]) -> None:
+    """Check what stands beside an entry; (10)."""
+    for name, salt, value in clear:
+        if not (isinstance(name, str) and isinstance(salt, bytes) and isinstance(value, str)):
+            raise MalformedEntryError(f"entry {sequence}: a personal detail can't be read", sequence=sequence)
+        check_clear(sequence, details, [ClearValue(name, salt, value)])
+
+
+def _read_header(path: Path, line: bytes) -> tuple[Head, str | None]:
+    """Return the head that an export says it ends in, and its signed checkpoint."""
     try:
         header = _parse_line(line, "the first line")
-        if (header["format"], header["version"]) != (EXPORT_FORMAT, EXPORT_VERSION):
-            raise NotALedgerError(f"{path} is no export of version {EXPORT_VERSION}: {line[:80]!r}")
-        head = Head.parse(header["head"])
-        if str(head) != header["head"] or len(header) != len(("format", "version", "head")):
+        if header["format"] != EXPORT_FORMAT or header["version"] not in (1, EXPORT_VERSION):
+            raise NotALedgerError(f"{path} is no export of version 1 to {EXPORT_VERSION}: {line[:80]!r}")
+        head, note = Head.parse(header["head"]), header.get("checkpoint")
+        keys = {"format", "version", "head"} | ({"checkpoint"} if note is not None else set())
+        if str(head) != header["head"] or set(header) != keys or not isinstance(note, str | None):
             raise MalformedEntryError("the first line is not in the form in which it is written")
-        return head
+        return head, note
     except (MalformedEntryError, InvalidRecordError, KeyError, AttributeError) as error:
         raise NotALedgerError(f"{path} is no export of an audit log: {error}") from error
 

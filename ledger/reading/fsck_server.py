@@ -31,6 +31,15 @@ class ServerRows:
         row = self._connection.execute(query, node).fetchone()
         return None if row is None else bytes(row[0])
 
+    def clear_values(self, sequence: int) -> list[tuple[str, bytes, str]]:
+        """Return names, salts and values of the personal details of an entry."""
+        query = "SELECT name, salt, value FROM clear_values WHERE sequence = %s"
+        return [(name, bytes(salt), value) for name, salt, value in self._connection.execute(query, (sequence,))]
+
+    def count_clear_values(self) -> int:
+        """Return how many personal details are stored."""
+        return int(self._connection.execute("SELECT count(*) FROM clear_values").fetchone()[0])
+
     def count_nodes(self) -> int:
         """Return how many nodes are stored."""
         return int(self._connection.execute("SELECT count(*) FROM nodes").fetchone()[0])

@@ -83,6 +83,11 @@ class PostgresStore(Store):
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))
                 yield connection
 
+    def erase(self) -> None:
+        """Write the table of personal details anew; the server's own logs and backups are *not* changed."""
+        with self._translated_errors(), self._engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM FULL clear_values"))
+
     def _prepare(self, *, migrate: bool) -> None:
         with self.reading() as connection:
             if self._is_current(connection):

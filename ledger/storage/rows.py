@@ -1,22 +1,33 @@
 """Rows to entries and back, the same for every store. Nothing here knows of hash chain and tree."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
 
-from ledger.entries import Entry, encode_details, from_fields, parse_object, to_fields
+from ledger.entries import ClearValue, Entry, encode_details, from_fields, parse_object, to_fields
 from ledger.errors import TreeError
 from ledger.merkle import Node
-from ledger.storage.tables import ENTRIES, NODES
+from ledger.redaction import SUFFIX
+from ledger.storage.tables import CLEAR_VALUES, ENTRIES, NODES, SETTINGS
 
 _NO_FIELDS: Final = dict.fromkeys(ENTRIES.columns.keys())
+_MOST_PARAMETERS: Final = 500
+"""Values in one query: databases have a limit."""
 
 
 def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Insert `entries`; that they continue the chain is *not* checked."""
     if entries:
         connection.execute(insert(ENTRIES), [_to_row(entry) for entry in entries])
+    rows = [
+        {"sequence": entry.sequence, "name": clear.name, "salt": clear.salt, "value": clear.value}
+        for entry in entries
+        for clear in entry.clear
+    ]
+    if rows:
+        connection.execute(insert(CLEAR_VALUES), rows)
 
 
 def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
@@ -53,7 +64,53 @@ def select_entries(
             `ledger.reading.fsck`'s.
     """
     order = ENTRIES.c.sequence.desc() if newest_first else ENTRIES.c.sequence
-    return [to_entry(row) for row in connection.execute(select(ENTRIES).where(*criteria).order_by(order).limit(limit))]
+    query = select(ENTRIES).where(*criteria).order_by(order).limit(limit)
+    return _with_clear_values(connection, [to_entry(row) for row in connection.execute(query)])
+
+
+def select_identified(connection: Connection, identities: Collection[str]) -> dict[str, Entry]:
+    """Return the entries that have one of these identities, by identity."""
+    entries = [
+        entry for some in _parts(list(identities)) for entry in select_entries(connection, ENTRIES.c.identity.in_(some))
+    ]
+    return {str(entry.record.identity): entry for entry in entries}
+
+
+def delete_clear_values(connection: Connection, sequences: Collection[int]) -> int:
+    """Remove the personal details of some entries, and return how many there were."""
+    return sum(
+        connection.execute(delete(CLEAR_VALUES).where(CLEAR_VALUES.c.sequence.in_(some))).rowcount
+        for some in _parts(list(sequences))
+    )
+
+
+def read_setting(connection: Connection, name: str) -> str | None:
+    """Return a setting of the log, None if it was never made."""
+    found: str | None = connection.scalar(select(SETTINGS.c.value).where(SETTINGS.c.name == name))
+    return found
+
+
+def insert_setting(connection: Connection, name: str, value: str) -> None:
+    """Make a setting that was not made before."""
+    connection.execute(insert(SETTINGS), {"name": name, "value": value})
+
+
+def _with_clear_values(connection: Connection, entries: list[Entry]) -> list[Entry]:
+    """Return the entries with the personal details that have not been removed."""
+    hashed = [entry.sequence for entry in entries if any(name.endswith(SUFFIX) for name in entry.record.details)]
+    clear: dict[int, list[ClearValue]] = {}
+    for some in _parts(hashed):
+        query = select(CLEAR_VALUES).where(CLEAR_VALUES.c.sequence.in_(some)).order_by(CLEAR_VALUES.c.name)
+        for sequence, name, salt, value in connection.execute(query):
+            clear.setdefault(sequence, []).append(ClearValue(name, bytes(salt), value))
+    if not clear:
+        return entries
+    return [replace(one, clear=tuple(clear[one.sequence])) if one.sequence in clear else one for one in entries]
+
+
+def _parts(values: list[Any]) -> Iterator[list[Any]]:
+    for first in range(0, len(values), _MOST_PARAMETERS):
+        yield values[first : first + _MOST_PARAMETERS]
 
 
 def to_entry(row: Row[Any]) -> Entry:

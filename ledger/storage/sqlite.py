@@ -65,6 +65,21 @@ class SqliteStore(Store):
             with connection.begin():
                 yield connection
 
+    def erase(self) -> None:
+        """Take what the write-ahead log still holds into the file, whose deleted cells are overwritten with zeros.
+
+        Raises:
+            LedgerUnavailableError: Somebody else reads the log for longer than the lock is waited for.
+        """
+        with self._translated_errors(), self._engine.connect() as connection:
+            connection.execution_options(begin=None)
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise LedgerUnavailableError(
+                f"the details are deleted, but the write-ahead log of {self.name} still holds them, because somebody"
+                " reads it: close other programs and repeat the command"
+            )
+
     def _prepare(self, *, migrate: bool) -> None:
         """Make the schema in an empty file, bring an old one up to date if asked to, then refuse every other one."""
         with self.reading() as connection:
@@ -146,7 +161,9 @@ def _create_engine(path: Path) -> Engine:
 
 def _configure_connection(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own: _begin_transaction does
-    for setting in ("synchronous = FULL", "trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+    for setting in ("synchronous = FULL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {setting}")
+    for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):  # the file may be another party's
         connection.execute(f"PRAGMA {setting}")
 
 

@@ -43,6 +43,10 @@ class Store(ABC):
     def writing(self) -> Iterator[Connection]:
         """Yield a transaction that no other writer shares; durable when the block ends, undone when it raises."""
 
+    @abstractmethod
+    def erase(self) -> None:
+        """Let nothing of what was deleted be left in files of the database, as far as that is up to it."""
+
     @property
     @abstractmethod
     def path(self) -> Path:

@@ -8,7 +8,9 @@ that the columns *are* the entry and any of them changed breaks its hash; `nodes
 under a key (`keys`, `postings`), the authenticated map of the keys (`map_nodes`), and what listings and trades have
 come to (`listings`, `trades`). It is brought up to date when somebody asks, so that appending doesn't wait for it.
 
-*Beside the log*: `manifests` holds texts whose digest a listing names; `scans` how far the indexer has read a market.
+*Beside the log*: `clear_values` holds personal details, of which the entries have salted hashes, and loses them on
+request (`ledger.redaction`); `settings` the name that the log was given; `manifests` texts whose digest a listing
+names; `scans` how far the indexer has read a market.
 """
 
 from typing import Final
@@ -63,6 +65,7 @@ ENTRIES: Final = _table(
     _number("log_index", nullable=True),
     _number("gas_used", nullable=True),
     _text("details"),
+    _text("identity", nullable=True),
     Column("entry_hash", LargeBinary, nullable=False),
 )
 NODES: Final = _table(
@@ -107,6 +110,14 @@ TRADES: Final = _table(
     _number("deadline_seconds", nullable=True),
     _text("phases"),
 )
+CLEAR_VALUES: Final = _table(
+    "clear_values",
+    _number_key("sequence"),
+    _key("name"),
+    Column("salt", LargeBinary, nullable=False),
+    _text("value"),
+)
+SETTINGS: Final = _table("settings", _key("name"), _text("value"))
 MANIFESTS: Final = _table("manifests", _key("manifest_hash"), _text("content"))
 SCANS: Final = _table(
     "scans",
@@ -138,6 +149,7 @@ _index("entries_by_kind", ENTRIES.c.kind)
 _index("entries_by_block", ENTRIES.c.block_number, ENTRIES.c.log_index, where=ENTRIES.c.block_number)
 _index("entries_by_time", ENTRIES.c.occurred_at_seconds)
 _index("entries_by_gas", ENTRIES.c.gas_used, where=ENTRIES.c.gas_used)
+_index("entries_by_identity", ENTRIES.c.identity, unique=True, where=ENTRIES.c.identity)
 _index("keys_by_value", KEYS.c.kind, KEYS.c.value, unique=True)
 _index("listings_by_seller", LISTINGS.c.seller)
 _index("listings_by_manifest", LISTINGS.c.manifest_hash, where=LISTINGS.c.manifest_hash)

@@ -43,4 +43,5 @@ def signed_log(path: Path, entries: int, *, origin: str = ORIGIN) -> SignedLog:
     """A log of so many entries, and its checkpoint; the log is left open."""
     log = AuditLog.open(path)
     log.append_all(records(range(log.head().entries, entries)))
-    return SignedLog(log, log_keys(origin).sign(str(log.checkpoint(origin)), NOW))
+    log.give_origin(origin)
+    return SignedLog(log, log_keys(origin).sign(str(log.checkpoint()), NOW))

@@ -79,11 +79,12 @@ ledger.errors:
 ledger.entries: errors
 ledger.merkle: errors
 ledger.checkpoint: errors entries merkle
-ledger.storage: errors entries merkle
+ledger.redaction: errors entries
+ledger.storage: errors entries merkle redaction
 ledger.files:
 ledger.notes: errors checkpoint files
-ledger.log: entries merkle checkpoint storage
-ledger.reading: errors entries merkle checkpoint storage log
+ledger.log: errors entries merkle checkpoint redaction storage notes
+ledger.reading: errors entries merkle checkpoint redaction storage files log
 ledger.indexing: errors entries storage log reading
 ledger.witness: errors merkle checkpoint notes
 ledger.publishing: errors entries checkpoint storage files notes log reading witness
@@ -219,7 +220,14 @@ def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
 
 
 def test_the_checker_shares_only_the_format_with_the_writer() -> None:
-    shared = {"ledger.checkpoint", "ledger.entries", "ledger.errors", "ledger.merkle", "ledger.storage.schema"}
+    shared = {
+        "ledger.checkpoint",
+        "ledger.entries",
+        "ledger.redaction",
+        "ledger.errors",
+        "ledger.merkle",
+        "ledger.storage.schema",
+    }
     shared |= {"ledger.storage.location", "ledger.reading.fsck_server"}  # rows from a server, and nothing of the writer
     assert {name for name in imports(Path("ledger/reading/fsck.py")) if name.startswith("ledger")} <= shared
 

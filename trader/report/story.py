@@ -163,7 +163,7 @@ def _rows(story: TradeStory) -> Iterator[dict[str, Any]]:
             "what": describe_entry(entry),
             "gas_used": chain.gas_used if chain is not None and first_of_transaction else None,
             "undone": entry.sequence in story.void_sequences,
-            "details": dict(record.details),
+            "details": dict(entry.details),
         }
         previous_seconds = latest_seconds
 
@@ -182,7 +182,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
 
 def describe_entry(entry: Entry) -> str:
     """Return what happened, in words; a detail that the entry lacks is told as `?`."""
-    return _WORDS[entry.record.kind].format_map(_Facts(entry.record.details))
+    return _WORDS[entry.record.kind].format_map(_Facts(entry.details))
 
 
 class _Facts(dict[str, Any]):

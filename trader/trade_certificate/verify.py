@@ -276,7 +276,7 @@ def _check_log(certificate: TradeCertificate, moves: Sequence[SignedMove], known
         entries = [_read_entry(one.entry, one.hashes, checkpoint) for one in certificate.log.entries]
     except LedgerError as error:
         raise CertificateLogError(f"(7) {error}") from error
-    if known is not None and known != checkpoint:
+    if known is not None and (known.entries, known.root_hash) != (checkpoint.entries, checkpoint.root_hash):
         raise CertificateLogError("(7) the certificate's checkpoint is another than the one that you know")
     sequences = [entry.sequence for entry in entries]
     if sequences != sorted(set(sequences)):

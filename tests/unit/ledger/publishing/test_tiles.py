@@ -119,7 +119,8 @@ def test_tiles_of_two_logs_are_not_mixed(tmp_path: Path) -> None:
     write_tiles(signed.log, signed.note, tmp_path / "tiles")
     with AuditLog.open(tmp_path / "other.sqlite") as other:
         other.append_all(step(number, trade_id=8) for number in range(30))
-        note = log_keys().sign(str(other.checkpoint(ORIGIN)), NOW)
+        other.give_origin(ORIGIN)
+        note = log_keys().sign(str(other.checkpoint()), NOW)
         with pytest.raises(NoteError, match="no earlier checkpoint"):
             write_tiles(other, note, tmp_path / "tiles")
         with pytest.raises(ProofError):

@@ -328,7 +328,7 @@ def restate_head(lines: list[bytes]) -> list[bytes]:
             EntryHashError,
         ),
         (lambda lines: lines[1:], NotALedgerError),
-        (lambda lines: [lines[0].replace(b'"version":1', b'"version":2'), *lines[1:]], NotALedgerError),
+        (lambda lines: [lines[0].replace(b'"version":2', b'"version":3'), *lines[1:]], NotALedgerError),
         (lambda lines: [b'{"head":5}\n', *lines[1:]], NotALedgerError),
         (lambda lines: [lines[0].replace(b'"head":"12', b'"head":"x'), *lines[1:]], NotALedgerError),
         (lambda lines: [lines[0][:-68] + lines[0][-68:].upper(), *lines[1:]], NotALedgerError),

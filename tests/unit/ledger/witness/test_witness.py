@@ -55,7 +55,8 @@ def other_log(tmp_path: Path, entries: int) -> SignedLog:
     """A second history under the same name and keys."""
     log = AuditLog.open(tmp_path / "other.sqlite")
     log.append_all(step(number, trade_id=8) for number in range(entries))
-    return SignedLog(log, log_keys().sign(str(log.checkpoint(ORIGIN)), NOW))
+    log.give_origin(ORIGIN)
+    return SignedLog(log, log_keys().sign(str(log.checkpoint()), NOW))
 
 
 def submit(client: httpx.Client, log: SignedLog, old: int) -> httpx.Response:
