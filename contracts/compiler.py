@@ -28,6 +28,7 @@ SOLC_VERSION = "0.8.37"
 _ROOT = Path(__file__).parent
 _NODE_MODULES = _ROOT / "node_modules"
 _NPM_WRAPPER = _ROOT / "solc-npm.js"
+_TYPES = "src/types/Types.sol"
 _IMPORT = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)
 
 # The verifier addresses memory by fixed numbers, assuming that the vka is the first thing allocated: that holds in the
@@ -45,6 +46,11 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
     "periphery": {
         "contracts": {
             "src/periphery/AuditAnchor.sol": "AuditAnchor",
+            "src/periphery/JobEvaluator.sol": "JobEvaluator",
+            "src/periphery/SettlementAttester.sol": "SettlementAttester",
+            "test/standins/StandInEAS.sol": "StandInEAS",
+            "test/standins/StandInJobs.sol": "StandInJobs",
+            "test/standins/StandInMarket.sol": "StandInMarket",
         },
         "viaIR": True,
         "runs": 1_000,
@@ -104,9 +110,10 @@ def compile_artifacts() -> str:
         artifacts["settings"][name] = {key: value for key, value in settings.items() if key != "outputSelection"}
         artifacts["sources"] |= {unit: hashlib.sha256(text.encode()).hexdigest() for unit, text in sources.items()}
         nodes = [node for unit in output["sources"].values() for node in _definitions(unit.get("ast", {}))]
+        types = _definitions(output["sources"].get(_TYPES, {}).get("ast", {}))
         artifacts["enums"] |= {
             node["name"]: [member["name"] for member in node["members"]]
-            for node in nodes
+            for node in types
             if node["nodeType"] == "EnumDefinition"
         }
         names = {str(node["id"]): node["name"] for node in nodes if node["nodeType"] == "VariableDeclaration"}
@@ -124,8 +131,8 @@ def _settings(job: Mapping[str, Any]) -> dict[str, Any]:
         # Code that does not depend on comments and paths: a codehash stands for what the contract does.
         "metadata": {"bytecodeHash": "none", "appendCBOR": False},
         "outputSelection": {
-            "src/types/Types.sol": {"": ["ast"]},
-            **{unit: {name: outputs, "": ["ast"]} for unit, name in job["contracts"].items()},
+            "*": {"": ["ast"]},
+            **{unit: {name: outputs} for unit, name in job["contracts"].items()},
         },
     }
 

@@ -19,6 +19,8 @@ class Periphery(StrEnum):
     """The contracts, by the names of their sources in `src/periphery`."""
 
     AUDIT_ANCHOR = "AuditAnchor"
+    JOB_EVALUATOR = "JobEvaluator"
+    SETTLEMENT_ATTESTER = "SettlementAttester"
 
 
 def periphery_address(contract: Periphery) -> ChecksumAddress:

@@ -7,12 +7,15 @@ from functools import cache
 from typing import Any
 
 import pytest
+from eth_abi.abi import decode
+from eth_account import Account
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
+from eth_utils.abi import get_abi_output_types
 from web3 import EthereumTesterProvider, Web3
 from web3.logs import DISCARD
 
-from contracts import MarketRevertedError, Periphery, bind_periphery, decode_revert, deploy_periphery
+from contracts import ETH, MarketRevertedError, Periphery, bind_periphery, decode_revert, deploy_periphery
 from contracts.published import read_artifacts
 
 GAS = 12_000_000
@@ -56,6 +59,17 @@ class Ground:
             raise decode_revert(_revert_data(error)) from None
         raise AssertionError(f"{function.abi_element_identifier} was reverted, and is no more")
 
+    def call(self, function: Any, sender: str | None = None) -> Any:
+        """What the function returns in the next block; raises what the contract says."""
+        try:
+            transaction = {"from": sender or self.deployer, "gas": GAS, "to": function.address, "data": _data(function)}
+            result = self.tester.call(transaction, "pending")
+        except TransactionFailed as error:
+            raise decode_revert(_revert_data(error)) from None
+        outputs = get_abi_output_types(function.abi)
+        values = decode(outputs, bytes.fromhex(result.removeprefix("0x")))
+        return values[0] if len(values) == 1 else values
+
     @property
     def now(self) -> int:
         return int(self.web3.eth.get_block("latest")["timestamp"])
@@ -81,6 +95,27 @@ class Ground:
         error = caught.value
         expected = {key: _as_read(value) for key, value in arguments.items()}
         assert (error.name, {key: error.arguments.get(key) for key in expected}) == (name, expected)
+
+    def key(self, account: str) -> Any:
+        """The account, with the key that eth-tester has for it."""
+        (key,) = [key for key in self.tester.backend.account_keys if key.public_key.to_checksum_address() == account]
+        return Account.from_key(key.to_bytes())
+
+
+def filled(contract: Any, function: str, **values: Any) -> tuple[Any, ...]:
+    """The last argument of a function, a struct: zeros but for the named fields, which may stand in structs inside."""
+    component = contract.get_function_by_name(function).abi["inputs"][-1]
+    given = dict(values)
+    struct = _filled(component, given)
+    assert not given, f"{component['internalType']} has no {list(given)}"
+    return tuple(struct)
+
+
+def _filled(component: dict[str, Any], values: dict[str, Any]) -> Any:
+    if component["type"] == "tuple":
+        return tuple(_filled(member, values) for member in component["components"])
+    zero = {"address": ETH, "bool": False, "bytes32": bytes(32)}.get(component["type"], 0)
+    return values.pop(component["name"], zero)
 
 
 @cache
