@@ -9,7 +9,7 @@ behind its name (`067.p/12`). A tile never changes once it is written; the check
 are there, so that whoever reads it finds them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +31,6 @@ WIDTH: Final = 1 << HEIGHT
 MAXIMUM_BUNDLED_BYTES: Final = 2**16 - 1
 ENTRIES_LEVEL: Final = "entries"
 PUBLIC_MODE: Final = 0o644
-
-Contents = Callable[[Connection, int, int, int], bytes]
-"""Reads a tile: its level, its number and its width are given."""
 
 
 def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
@@ -88,14 +85,18 @@ def write_tiles(log: AuditLog, note: SignedNote, folder: Path) -> int:
 
 
 def _write_missing(connection: Connection, folder: Path, level: int, number: int, width: int) -> int:
-    missing: list[tuple[Path, Contents]] = [(folder / tile_path(level, number, width), _hashes)]
-    if level == 0:
-        missing.append((folder / tile_path(ENTRIES_LEVEL, number, width), _bundle))
-    missing = [(path, content) for path, content in missing if not path.exists()]
-    for path, content in missing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content(connection, level, number, width), mode=PUBLIC_MODE)
-    return len(missing)
+    tile, bundle = folder / tile_path(level, number, width), folder / tile_path(ENTRIES_LEVEL, number, width)
+    missing_tile, missing_bundle = not tile.exists(), level == 0 and not bundle.exists()
+    if missing_tile:
+        _write(tile, _hashes(connection, level, number, width))
+    if missing_bundle:
+        _write(bundle, _bundle(connection, number, width))
+    return missing_tile + missing_bundle
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, content, mode=PUBLIC_MODE)
 
 
 def _hashes(connection: Connection, level: int, number: int, width: int) -> bytes:
@@ -107,7 +108,7 @@ def _hashes(connection: Connection, level: int, number: int, width: int) -> byte
     return b"".join(hashes)
 
 
-def _bundle(connection: Connection, _level: int, number: int, width: int) -> bytes:
+def _bundle(connection: Connection, number: int, width: int) -> bytes:
     first = number * WIDTH
     entries = select_entries(connection, ENTRIES.c.sequence.between(first, first + width - 1))
     return b"".join(_prefixed(encode_entry(entry.sequence, entry.record)) for entry in entries)

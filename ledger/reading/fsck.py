@@ -37,7 +37,7 @@ from typing import Any, Final
 import rfc8785
 
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ClearValue, as_line, encode_entry, from_fields, hash_entry, parse_object
+from ledger.entries import ClearValue, Record, as_line, encode_entry, from_fields, hash_entry, parse_object
 from ledger.errors import (
     EntryHashError,
     ForkError,
@@ -163,6 +163,19 @@ def read_stored(path: Path) -> Iterator[tuple[int, bytes]]:
         raise LedgerUnavailableError(f"{path} can't be read: {as_line(error)}") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise NotALedgerError(f"{path} is no audit log, or damaged: {error}") from error
+
+
+def read_raw(connection: sqlite3.Connection) -> Iterator[tuple[int, Record, bytes, tuple[ClearValue, ...]]]:
+    """Return the entries of a database by its table alone: number, record, hash, personal details.
+
+    Raises:
+        MalformedEntryError: An entry can't be read. Whether hashes fit is *not* checked.
+    """
+    _begin_reading(connection)
+    for sequence, encoded, entry_hash in _read_file(connection):
+        _, record = from_fields(parse_object(encoded.decode()))
+        clear = tuple(ClearValue(*row) for row in sorted(_read_clear(connection, sequence)))
+        yield sequence, record, entry_hash, clear
 
 
 def is_export(path: Path) -> bool:

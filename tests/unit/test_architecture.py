@@ -87,7 +87,7 @@ ledger.log: errors entries merkle checkpoint redaction storage notes
 ledger.reading: errors entries merkle checkpoint redaction storage files log
 ledger.indexing: errors entries storage log reading
 ledger.witness: errors merkle checkpoint notes
-ledger.publishing: errors entries checkpoint storage files notes log reading witness
+ledger.publishing: errors entries merkle checkpoint storage files notes log reading witness
 trader.errors:
 trader.files: errors
 trader.database: errors

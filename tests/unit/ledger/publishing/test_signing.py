@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger import AuditLog
-from ledger.errors import ForkError, KeyFileError
+from ledger.errors import ForkError, InvalidRecordError, KeyFileError
 from ledger.notes.policy import Policy
 from ledger.publishing.signing import sign_checkpoint
 from tests.simulators.ledger_records import step
@@ -42,7 +42,7 @@ def test_a_log_that_went_back_or_changed_is_not_signed(log: AuditLog, key_file: 
         other.append_all([*records(range(6)), step(99), step(100)])
         with pytest.raises(ForkError, match="Nothing was signed"):
             sign_checkpoint(other, log_keys(), key_file, NOW)
-    with pytest.raises(ForkError, match=ORIGIN):  # other keys beside the memory of these
+    with pytest.raises(InvalidRecordError, match=ORIGIN):
         sign_checkpoint(log, log_keys("example.com/else"), key_file, NOW)
     sign_checkpoint(log, log_keys(), key_file, NOW)
 
