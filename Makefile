@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 # Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast lint format typecheck docs site wheel bench contracts node lock clean chaos crowd
+.PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
@@ -18,6 +18,12 @@ test: $(INSTALLED) node
 
 test-fast: $(INSTALLED)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not anvil"
+
+# The contracts' portable tests on a node: anvil, or CHAIN=http://… of any development node.
+CHAIN ?= anvil
+ONLY ?=
+test-chain: $(INSTALLED) node
+	$(BIN)/pytest -n 0 tests/contracts --chain $(CHAIN) -k "$(ONLY)"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -39,8 +39,29 @@ LONGEST = ("tests/integration/test_killed_processes.py", "tests/unit/benchmarks/
 """Single tests here take a minute. Among the last ones they would run alone, with the other workers idle."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The chain that the contracts' tests run on."""
+    parser.addoption(
+        "--chain", metavar="anvil|URL", help="run the portable tests of the contracts on this chain, and no others"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the contracts' tests before they are collected."""
+    if config.getoption("--chain"):
+        from tests.contracts.backends import chosen
+
+        chosen.append(config.getoption("--chain"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; on another chain, leave out what does not run there."""
+    if config.getoption("--chain"):
+        from tests.contracts.backends import PORTABLE
+
+        left_out = [item for item in items if item.path.name not in PORTABLE]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.path.name in PORTABLE]
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # stable: the others stay where they are
 
 

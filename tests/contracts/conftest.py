@@ -1,18 +1,36 @@
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import pytest
 
+from tests.contracts.backends import is_shared, open_chain
 from tests.contracts.stage import FIRST, Delivery, Stage, model_of
 
 
 @cache
-def brought_to(state: str) -> Stage:
-    """One chain per state: proofs are slow to verify on it."""
+def kept_at(state: str) -> Stage:
     stage = Stage()
     stage.bring_to(state)
     return stage
+
+
+@contextmanager
+def brought_to(state: str) -> Iterator[Stage]:
+    """One chain per state: proofs are slow to verify on it. Where there is one chain for all, it is undone instead."""
+    if not is_shared():
+        stage = kept_at(state)
+        with stage.restored():
+            yield stage
+        return
+    tester, _ = open_chain()
+    snapshot = tester.take_snapshot()
+    try:
+        stage = Stage()
+        stage.bring_to(state)
+        yield stage
+    finally:
+        tester.revert_to_snapshot(snapshot)
 
 
 @pytest.fixture
@@ -21,26 +39,34 @@ def stage_at() -> Iterator[Callable[[str], Stage]]:
     with ExitStack() as undo:
 
         def bring(state: str) -> Stage:
-            stage = brought_to(state)
-            undo.enter_context(stage.restored())
-            return stage
+            return undo.enter_context(brought_to(state))
 
         yield bring
 
 
-@cache
 def honestly_revealed() -> Delivery:
     # Five chunks (3 + 1 + 1, extreme values among the parameters), so trees of eight leaves.
     columns = [[17 * i - 4000 for i in range(500)], [1 - 2**24, 2**24 - 1], list(range(240))]
     return Stage().reveal_model(model_of(FIRST, columns))
 
 
+kept_revealed = cache(honestly_revealed)
+
+
 @pytest.fixture
 def honest() -> Iterator[Delivery]:
     """A trade whose seller has done everything right, and a buyer who can still dispute."""
-    delivery = honestly_revealed()
-    with delivery.stage.restored():
-        yield delivery
+    if not is_shared():
+        delivery = kept_revealed()
+        with delivery.stage.restored():
+            yield delivery
+        return
+    tester, _ = open_chain()
+    snapshot = tester.take_snapshot()
+    try:
+        yield honestly_revealed()
+    finally:
+        tester.revert_to_snapshot(snapshot)
 
 
 @pytest.fixture

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
-from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
-from web3 import EthereumTesterProvider, Web3
 
 from contracts import (
     ETH,
@@ -37,6 +35,7 @@ from contracts import (
 )
 from contracts import register_vka as vka_registration
 from contracts.published import read_artifacts
+from tests.contracts.backends import new_salt, open_chain
 from tests.contracts.reference import Model, Tree, committed_outputs, delivered_tree
 from tests.simulators import remembered  # noqa: F401 - makes the chain below remember
 
@@ -144,16 +143,12 @@ class Stage:
     """One listing of `MODEL`, and trades that the tests drive. Moves send one transaction and return its receipt."""
 
     def __init__(self) -> None:
-        # Ahead of the wall clock, so that blocks are one second apart unless a test says otherwise.
-        overrides = {"gas_limit": 60_000_000, "timestamp": 4_000_000_000}
-        parameters = PyEVMBackend.generate_genesis_params(overrides=overrides)
-        self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+        self.tester, self.web3 = open_chain()
         self._refusing = False
         self._roots: dict[int, bytes] = {}
-        self.web3 = Web3(EthereumTesterProvider(self.tester))
         deployer, self.seller, self.buyer, self.stranger = self.web3.eth.accounts[:4]
         assert to_canonical_address(self.seller) == SELLER
-        self.deployment = deploy(self.web3, deployer)
+        self.deployment = deploy(self.web3, deployer, new_salt())
         self.market = bind_market(self.web3, self.deployment.market)
         self.verifier = bind_verifier(self.web3, self.deployment.verifier)
         for vka in ("vka", "foreign_vka"):

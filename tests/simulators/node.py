@@ -17,7 +17,8 @@ NODE_MODULES = Path(__file__).parents[2] / "contracts" / "node_modules"
 class Node:
     """A node that keeps its chain in a file: started again, it goes on where it was, on the same port."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._arguments = arguments
         self._state = folder / "state.json"
         self._output = folder / "output.txt"
         self._port = "0"
@@ -25,7 +26,16 @@ class Node:
 
     def start(self) -> str:
         """Start it and return its URL; skips the test where npm has not installed anvil."""
-        command = [anvil_binary(), "--host", "127.0.0.1", "--port", self._port, "--state", self._state]
+        command = [
+            anvil_binary(),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            self._port,
+            "--state",
+            self._state,
+            *self._arguments,
+        ]
         # Into a file: a pipe that nobody empties would stop the node once it is full.
         with self._output.open("w") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file)

@@ -53,20 +53,19 @@ def status(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
 @buyer_command()
 def deploy(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     """Bring the contracts that are missing to a chain, and write down since when the market stands; repeat at will."""
-    from trader.chain.deployments import DEPLOYMENTS, deploy_missing, find_contracts, record_deployment
+    from trader.chain.deployments import deploy_missing, find_contracts, record_deployment
 
     connection = open_connection(settings)
     chain = connection.open_chain()
     account = connection.account
     with messages.status("deploying"):
         deployed = deploy_missing(chain, account)
-        path = settings.folder / DEPLOYMENTS
-        first_block = record_deployment(path, chain)
+        first_block = record_deployment(connection.deployments, chain)
     figures: dict[str, Any] = {
         "chain_id": chain.chain_id,
         "deployed": [found.name for found in deployed],
         "first_block": first_block,
-        "record": str(path),
+        "record": str(connection.deployments),
     }
     _show(figures, find_contracts(chain), as_json=as_json)
 

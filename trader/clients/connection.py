@@ -15,6 +15,7 @@ from trader.settings.fields import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from trader.settings.buyer import ConnectionSettings
     from trader.signer import Signer
@@ -56,13 +57,18 @@ class Connection:
             highest_fee_wei=self.settings.max_gas_price,
         )
 
+    @property
+    def deployments(self) -> Path:
+        """The record of `chain deploy`."""
+        return self.settings.deployments or self.settings.folder / DEPLOYMENTS
+
     def open_market(self) -> Market:
         """Connect anew, to the chain's published market; raises as `open_chain` and `Market.at`.
 
         Its events are looked for from the block that the settings name, else from that which `chain deploy` recorded.
         """
         chain = self.open_chain()
-        first_block = self.settings.first_block or recorded_first_block(self.settings.folder / DEPLOYMENTS, chain)
+        first_block = self.settings.first_block or recorded_first_block(self.deployments, chain)
         return Market.at(chain, self.settings.market, first_block)
 
     def deploy_market(self) -> None:

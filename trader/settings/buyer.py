@@ -23,6 +23,8 @@ class ConnectionSettings(Settings):
         market: Address of the market, to be checked; it has the same on all chains.
         first_block: The block of the market's deployment, or an earlier one; what `modelseal chain deploy` has written
             down, if not given.
+        deployments: Where `modelseal chain deploy` writes down, for each chain, since when the market stands;
+            `deployments.json` in the folder, if not given.
         keyfile: The account: a keyfile, the name or address of one in a keystore, or the URL of an external signer.
         password_file: Its first line is the password; otherwise MODELSEAL_PASSWORD, or a prompt.
         folder: The party's own.
@@ -33,6 +35,7 @@ class ConnectionSettings(Settings):
     max_gas_price: Wei | None = Field(default=None, gt=0)
     market: str | None = None
     first_block: int = Field(default=0, ge=0)
+    deployments: LocalPath | None = None
     keyfile: Account | None = None
     password_file: LocalPath | None = None
     folder: LocalPath = Path("modelseal")

@@ -16,7 +16,9 @@ from tests.simulators.node import Node
 from trader.chain import Chain
 from trader.chain.deployments import deploy_missing, find_contracts, record_deployment, recorded_first_block
 from trader.chain.market import Market
+from trader.clients.connection import Connection
 from trader.errors import CallerError
+from trader.settings import read_buyer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,6 +187,12 @@ def test_commands(modelseal: Callable[..., Ran], tmp_path: Path, monkeypatch: py
         first, second = (json.loads(modelseal("chain", "deploy", "--json").out) for _ in range(2))
         assert (first["deployed"], second["deployed"]) == (NAMES, [])
         assert first["first_block"] == second["first_block"] > 0
+        (tmp_path / "elsewhere.toml").write_text(
+            f'chain = "{url}"\nfolder = "other"\ndeployments = "modelseal/deployments.json"\n'
+        )
+        for settings in ("modelseal.toml", "elsewhere.toml"):
+            connection = Connection(read_buyer_settings(tmp_path / settings), lambda _: "p")
+            assert connection.open_market().first_block == first["first_block"]
         after = json.loads(modelseal("chain", "status", "--json").out)
         assert [(row["contract"], row["address"]) for row in after["contracts"]] == [
             (row["contract"], row["address"]) for row in contracts

@@ -1,0 +1,164 @@
+"""The chain below `stage.py`: eth-tester, or with `pytest --chain` a node that stands in its place.
+
+`--chain anvil` starts nodes of the tests' own, `--chain URL` takes any development node whose time can be set and whose
+blocks can be undone (anvil, hardhat and what speaks like them). Accounts are eth-tester's, which sign here: sums are
+valid for one seller alone. Only tests that nothing of eth-tester's is in run there (`PORTABLE`).
+"""
+
+import atexit
+import secrets
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_keys import keys
+from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import TransactionFailed
+from web3 import EthereumTesterProvider, HTTPProvider, Web3
+from web3.exceptions import ContractLogicError, Web3RPCError
+from web3.middleware import SignAndSendRawMiddlewareBuilder
+from web3.middleware.base import Web3Middleware
+
+from contracts import PUBLISHED_SALT
+from contracts.create2 import SALT_BYTES
+from tests.simulators.node import Node
+
+GENESIS_SECONDS = 4_000_000_000
+"""Ahead of the wall clock, so that blocks are one second apart unless a test says otherwise."""
+BLOCK_GAS = 60_000_000
+ACCOUNTS = 10
+ANVIL = "anvil"
+PORTABLE = frozenset(
+    {
+        "test_market_accept.py",
+        "test_market_challenge.py",
+        "test_market_confirm.py",
+        "test_market_dispute_chunk.py",
+        "test_market_dispute_range.py",
+        "test_market_dispute_sum_step.py",
+        "test_market_endings.py",
+        "test_market_list.py",
+        "test_market_prove.py",
+        "test_market_purchase.py",
+        "test_market_respond.py",
+        "test_market_reveal.py",
+        "test_market_withdraw.py",
+    }
+)
+"""Files of tests that run on any development chain: the main path, each ending, each dispute."""
+chosen: list[str] = []
+"""What `--chain` says, if anything (`tests/conftest.py`)."""
+
+
+def is_shared() -> bool:
+    """Whether all stages are on one chain, so that none may be kept while another is played on."""
+    return bool(chosen) and chosen[0] != ANVIL
+
+
+def new_salt() -> bytes:
+    """The published market's, or that of a market of the stage's own where all are on one chain."""
+    return secrets.token_bytes(SALT_BYTES) if is_shared() else PUBLISHED_SALT
+
+
+def open_chain() -> tuple[Any, Web3]:
+    """What moves time and undoes blocks, and the chain."""
+    if not chosen:
+        parameters = PyEVMBackend.generate_genesis_params(
+            overrides={"gas_limit": BLOCK_GAS, "timestamp": GENESIS_SECONDS}
+        )
+        tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+        return tester, Web3(EthereumTesterProvider(tester))
+    url = _start_anvil() if chosen[0] == ANVIL else chosen[0]
+    web3 = Web3(HTTPProvider(url))
+    return NodeTester(web3), web3
+
+
+def _start_anvil() -> str:
+    node = Node(
+        Path(tempfile.mkdtemp(prefix="anvil-")),
+        *("--timestamp", str(GENESIS_SECONDS), "--gas-limit", str(BLOCK_GAS), "--disable-min-priority-fee"),
+    )
+    url = node.start()
+    atexit.register(node.stop)
+    return url
+
+
+class NodeTester:
+    """A node under the names that eth-tester has for it."""
+
+    def __init__(self, web3: Web3) -> None:
+        signers = [keys.PrivateKey(number.to_bytes(32, "big")) for number in range(1, ACCOUNTS + 1)]
+        self.backend = SimpleNamespace(account_keys=signers)
+        self._web3 = web3
+        self._next_seconds: int | None = None
+        accounts = [Account.from_key(key.to_bytes()) for key in signers]
+        addresses = [account.address for account in accounts]
+        for address in addresses:
+            self._request("anvil_setBalance", address, hex(10**24))
+        tester = self
+
+        class Standing(Web3Middleware):
+            """The accounts are eth-tester's; what is mined has the time that was set."""
+
+            def wrap_make_request(self, make_request: Any) -> Any:
+                def answer(method: Any, params: Any) -> Any:
+                    if method == "eth_accounts":
+                        return {"jsonrpc": "2.0", "id": 1, "result": addresses}
+                    if method == "eth_sendRawTransaction":
+                        tester.set_next_time()
+                    return make_request(method, params)
+
+                return answer
+
+        web3.middleware_onion.inject(SignAndSendRawMiddlewareBuilder.build(accounts), layer=0)
+        web3.middleware_onion.inject(Standing, layer=0)
+
+    def time_travel(self, timestamp: int) -> None:
+        """The next block is of this second."""
+        self._next_seconds = timestamp
+
+    def set_next_time(self) -> None:
+        """Before a block is made: a second after the last one, unless it was said otherwise."""
+        self._request("evm_setNextBlockTimestamp", self._next())
+        self._next_seconds = None
+
+    def mine_block(self) -> None:
+        """Make an empty block."""
+        self.set_next_time()
+        self._request("evm_mine")
+
+    def take_snapshot(self) -> Any:
+        """Remember where the chain stands."""
+        return self._request("evm_snapshot")
+
+    def revert_to_snapshot(self, snapshot: Any) -> None:
+        """Go back there."""
+        assert self._request("evm_revert", snapshot)
+        self._next_seconds = None
+
+    def call(self, transaction: dict[str, Any], _block: str = "pending") -> Any:
+        """Run a transaction as it would in the next block; raises what the contract returned, as eth-tester does."""
+        given = {name: hex(value) if isinstance(value, int) else value for name, value in transaction.items()}
+        try:
+            return self._request("eth_call", given, "latest", {}, {"time": hex(self._next())})
+        except ContractLogicError as error:
+            data = error.data if isinstance(error.data, str) else "0x"
+            raise TransactionFailed(repr(bytes.fromhex(data[2:]))) from None
+        except Web3RPCError as error:
+            data = ((error.rpc_response or {}).get("error") or {}).get("data")
+            raise TransactionFailed(repr(bytes.fromhex((data or "0x")[2:]))) from None
+
+    def _next(self) -> int:
+        now = int(self._web3.eth.get_block("latest")["timestamp"])
+        return now + 1 if self._next_seconds is None else self._next_seconds
+
+    def _request(self, method: str, *parameters: Any) -> Any:
+        try:
+            return self._web3.manager.request_blocking(method, list(parameters))  # type: ignore[arg-type]
+        except Web3RPCError as error:
+            if "evm_" in method or "anvil_" in method:
+                pytest.skip(f"the chain is no development chain: it does not know {method} ({error})")
+            raise
