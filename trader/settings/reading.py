@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 S = TypeVar("S", BuyerSettings, SellerSettings)
-_PATHS = ("keyfile", "password_file", "folder")
+_PATHS = ("keyfile", "password_file", "folder", "deployments")
 _TABLES = frozenset({"policy", "service", "jobs", "listings"})
 
 
