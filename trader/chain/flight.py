@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 3.0
 TOLERATED_FAILURES: Final = 8
 """Calls of the node in a row that may fail while a transaction is waited for."""
+MINED_TIMEOUT_SECONDS: Final = 120.0
+"""How long a block is waited for by who waits for no more: others wait behind. What nobody waits for gives its place to
+what is due (`nonces.py`)."""
 LOOKS: Final = 2
 """Times that a number must be found used by another transaction: behind one address nodes may differ by a block."""
 MOST_GAPS: Final = 16
@@ -211,7 +214,7 @@ class Awaited:
 
     def _await(self) -> TxReceipt:
         route, ways = self._route, self._ways
-        deadline, poll_seconds = time.monotonic() + route.timeout_seconds, FIRST_POLL_SECONDS
+        deadline, poll_seconds = time.monotonic() + self._timeout_seconds, FIRST_POLL_SECONDS
         next_push, failures, looks = time.monotonic() + route.raise_after_seconds, 0, 0
         receipt: TxReceipt | None = None
         while True:
@@ -239,6 +242,11 @@ class Awaited:
             time.sleep(poll_seconds)
             poll_seconds = min(1.3 * poll_seconds, LONGEST_POLL_SECONDS)
 
+    @property
+    def _timeout_seconds(self) -> float:
+        seconds = self._route.timeout_seconds
+        return seconds if self._ways.confirmed else min(seconds, MINED_TIMEOUT_SECONDS)
+
     def _late(self, receipt: TxReceipt | None) -> ChainUnavailableError:
         standing = 0
         with contextlib.suppress(OSError, Web3Exception):
@@ -246,7 +254,7 @@ class Awaited:
         wanted = self._route.wanted if self._ways.confirmed else 1
         return ChainUnavailableError(
             f"{self._route.name} gave {standing} of {wanted} confirmations in "
-            f"{self._route.timeout_seconds:.0f} seconds. Repeat: a transaction under way is not sent twice."
+            f"{self._timeout_seconds:.0f} seconds. Repeat: a transaction under way is not sent twice."
         )
 
     def _is_replaced(self) -> bool:

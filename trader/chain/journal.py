@@ -13,6 +13,7 @@ import os
 import weakref
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from trader.chain.fees import Bid, Fees
@@ -21,10 +22,11 @@ from trader.files import exclusive, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ENTRY_SUFFIX: Final = ".json"
 HOLD_SUFFIX: Final = ".lock"
+TRIAL: Final = "trial"
+"""Empty: written to see whether there is room."""
 FLOOR: Final = "floor"
 """How many transactions of the account were seen confirmed: a node that knows fewer is behind."""
 
@@ -160,10 +162,22 @@ class Journal:
             raise self._unusable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(descriptor)
-            return None
+            if isinstance(error, BlockingIOError):
+                return None
+            raise self._unusable(error) from error
         return Hold(descriptor)
+
+    def is_usable(self) -> bool:
+        """Return whether it can be read and written now."""
+        try:
+            with self.alone():
+                self.read()
+                write_file(self.folder / TRIAL, b"")
+        except EnvironmentFaultError:
+            return False
+        return True
 
     @property
     def floor(self) -> int:
@@ -183,3 +197,36 @@ class Journal:
 
     def _unusable(self, error: OSError) -> EnvironmentFaultError:
         return EnvironmentFaultError(f"{self.folder} can't be used: {error.strerror}. Choose another folder.")
+
+
+class Unwritten(Journal):
+    """A journal in memory: a key that is due must not wait for room on the disk."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__(Path(os.devnull))
+        self._entries: dict[int, Entry] = {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Run the block; nobody else has this journal."""
+        yield
+
+    def read(self) -> dict[int, Entry]:
+        """Return all entries by their numbers."""
+        return dict(self._entries)
+
+    def write(self, entry: Entry) -> None:
+        """Keep an entry."""
+        self._entries[entry.nonce] = entry
+
+    def forget(self, nonce: int) -> None:
+        """Let an entry go."""
+        self._entries.pop(nonce, None)
+
+    def hold(self, nonce: int) -> Hold | None:  # noqa: ARG002 - nobody else waits for it
+        """Take a number."""
+        return Hold(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+    def raise_floor(self, count: int) -> None:
+        """Remember nothing."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from web3.exceptions import TransactionNotFound
 
 from trader.chain.journal import Entry
-from trader.errors import ChainUnavailableError
+from trader.errors import ChainUnavailableError, EnvironmentFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,13 +70,17 @@ class Reservation:
         self._update(self.entry.signed(version, fees, int(time.time())))
 
     def finish(self, *, confirmed: bool) -> None:
-        """Say that it was mined. What is not confirmed may lose its block, and keeps its number then."""
+        """Say that it was mined. What is not confirmed may lose its block, and keeps its number then.
+
+        A disk that is full takes nothing back: the journal says then that nobody has looked.
+        """
         self.close()
-        if confirmed:
-            with self._journal.alone():
-                self._journal.forget(self.nonce)
-        else:
-            self._update(replace(self.entry, returned=True))
+        with suppress(EnvironmentFaultError):
+            if confirmed:
+                with self._journal.alone():
+                    self._journal.forget(self.nonce)
+            else:
+                self._update(replace(self.entry, returned=True))
 
     def cancel(self) -> None:
         """Give the number back: nothing has left. What the journal had of it before is as it was."""

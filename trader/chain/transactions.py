@@ -24,7 +24,7 @@ from web3.exceptions import BlockNotFound, Web3Exception
 from trader.chain.development import EMBEDDED_TRANSACTION_GAS, send_embedded, tester_behind
 from trader.chain.fees import Bid, Fees
 from trader.chain.flight import Awaited, Flight, NumberTakenError, ReplacedError, Route, Ways, hash_of, replaced
-from trader.chain.journal import Entry, Journal
+from trader.chain.journal import Entry, Journal, Unwritten
 from trader.chain.nonces import Nonces
 from trader.errors import ChainUnavailableError, TransactionRefusedError
 
@@ -79,6 +79,7 @@ class Transactions:
         self._folder = folder
         self._genesis: str | None = None
         self._journals: dict[str, Journal] = {}
+        self._unwritten: dict[str, Journal] = {}
 
     def send(self, function: Call, account: Signer, value_wei: int, ways: Ways) -> TxReceipt:
         """Send and wait; what ran out of gas is sent again with more, what lost its number under another.
@@ -144,7 +145,7 @@ class Transactions:
         """Return what is under way, and its gas limit."""
         self._check_funds(account, value_wei)
         address = account.address
-        nonces, call = self._nonces(address), _call_of(function)
+        nonces, call = self._nonces(address, secret=ways.secret), _call_of(function)
         if not more_gas and (landed := nonces.landed(call)) is not None:
             versions = landed.entry.versions
             return Awaited(self.route, address, landed.nonce, ways, reservation=landed, versions=versions), 0
@@ -218,9 +219,10 @@ class Transactions:
 
     # ------------------------------------------------------------------------------------------------------- numbers
 
-    def _nonces(self, address: ChecksumAddress) -> Nonces:
-        route = self.route
-        journal = self._journal(address)
+    def _nonces(self, address: ChecksumAddress, *, secret: bool = False) -> Nonces:
+        route, journal = self.route, self._journal(address)
+        if secret and not journal.is_usable():
+            journal = self._unwritten.setdefault(address, Unwritten())
         return Nonces(route.web3, address, journal, route.confirmed_block, route.raise_after_seconds)
 
     def _journal(self, address: str) -> Journal:

@@ -24,7 +24,7 @@ from tests.simulators.node import Node
 from tests.simulators.proxy import Proxy
 from trader.chain import Chain, Receipt, Ways
 from trader.chain.flight import ReplacedError, hash_of
-from trader.errors import ChainUnavailableError
+from trader.errors import ChainUnavailableError, EnvironmentFaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -509,5 +509,37 @@ def test_what_stops_before_it_leaves_gives_its_number_back(table: Table) -> None
     with suppress(ChainUnavailableError):
         sender.send(1, before_sending=refuse)
     wait = sender.submit(2)
+    table.mine()
+    assert table.nonce_of(wait()) == 0
+
+
+def test_a_full_disk_holds_back_no_secret_and_everything_else(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is due is lost with its deadline; another transaction waits for room, since it might be sent twice."""
+
+    def full(*_: object, **__: object) -> None:
+        raise EnvironmentFaultError("no space left")
+
+    monkeypatch.setattr("trader.chain.journal.write_file", full)
+    table.mine_every_second()
+    with pytest.raises(EnvironmentFaultError, match="no space left"):
+        table.sender().send(1)
+    kept: list[bytes] = []
+    sender = table.sender()
+    with pytest.raises(KilledError):
+        sender.send(2, secret=True, before_sending=kept.append, once_sent=die)
+    assert table.nonce_of(sender.send(2, secret=True, earlier=kept[0])) == 0
+    assert table.mined == 1
+
+
+def test_what_is_stuck_does_not_hold_up_a_secret_for_ever(table: Table) -> None:
+    """The seller has stopped waiting for its answer to one buyer, and the key of another trade is due."""
+    answer = table.sender().submit(1)
+    del answer
+    sender, left = table.sender(), list[bytes]()
+    with pytest.raises(ChainUnavailableError, match=r"1 transactions of .* wait to be mined: a secret does not l"):
+        sender.send(2, secret=True, before_sending=left.append)
+    assert left == []
+    time.sleep(1.1)
+    wait = sender.submit(2, secret=True)
     table.mine()
     assert table.nonce_of(wait()) == 0
