@@ -8,7 +8,7 @@ NODE_MODULES := contracts/node_modules/.package-lock.json
 # Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd
+.PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd coverage mutants fuzz
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
@@ -43,6 +43,18 @@ chaos: $(INSTALLED) node
 
 crowd: $(INSTALLED) node
 	BUYERS=$${BUYERS:-20} $(BIN)/pytest -n 0 -s tests/integration/test_many_buyers.py
+
+# Which branches of the contracts the tests take, and which small faults they notice (docs/reference/coverage.md,
+# mutation.md). The first takes minutes, the second an hour and more.
+coverage: $(INSTALLED) $(NODE_MODULES)
+	$(BIN)/python -m tests.contracts.quality.branches
+
+mutants: $(INSTALLED) $(NODE_MODULES)
+	$(BIN)/python -m tests.contracts.quality.mutation
+
+# The invariants at length: 100,000 runs of each fuzz test, and 1,000 walks of 500 moves.
+fuzz: $(INSTALLED) $(NODE_MODULES)
+	cd contracts && FOUNDRY_PROFILE=long node_modules/.bin/forge test
 
 docs: $(INSTALLED)
 	$(BIN)/python scripts/generate_docs.py

@@ -119,6 +119,7 @@ def test_no_deviation_pays_more_than_honesty() -> None:
             assert leaf.wei[side] + worth * leaf.goods <= honest.wei[side] + worth, leaf
 
 
+@pytest.mark.published
 def test_what_a_side_spends_is_bounded_by_the_honest_path() -> None:
     """Where the other one deviates, a buyer pays for one dispute more at most, a seller for one ending."""
     (honest,) = [leaf for leaf in leaves() if not leaf.deviating]
@@ -126,6 +127,7 @@ def test_what_a_side_spends_is_bounded_by_the_honest_path() -> None:
         assert max(leaf.gas[side] - honest.gas[side] for leaf in against_honest(side)) < 70_000
 
 
+@pytest.mark.published
 def test_the_documentation_shows_the_tree() -> None:
     assert PAGE_PATH.read_text() == page(leaves()), "run `python -m tests.contracts.game_page`"
 

@@ -149,7 +149,7 @@ def test_event_of_a_refund_with_zeroed_amount(stage_at: StageAt, state: str) -> 
 def test_verifier_chosen_by_the_prover(stage: Stage) -> None:
     """ZKaggle's `submitBounty` called the verifier that the hunter named.
 
-    Here anyone may register a circuit and prove in it, with a trapdoor of its own; a listing's proof is of its own one.
+    Here anyone may register a circuit with a trapdoor, and prove in it; a listing's proof is of the listed one.
     """
     foreign = Audit.of("foreign_srs", "foreign_vka")
     accepted, digest = stage.verifier.functions.verifyProof(foreign.proof, list(foreign.instances), foreign.vka).call()
