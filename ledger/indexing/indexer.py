@@ -18,7 +18,8 @@ from ledger.entries import Entry, EntryKind, Record, as_reason
 from ledger.errors import ChainMovedError, IndexingError, WrongMarketError
 from ledger.indexing.events import EventReader
 from ledger.log import AuditLog
-from ledger.reading.queries import find_void_sequences, read_blocks
+from ledger.catalogue.trades import find_void_sequences
+from ledger.reading.queries import read_blocks
 from ledger.storage.tables import ENTRIES
 
 if TYPE_CHECKING:
