@@ -222,6 +222,13 @@ class Record:
         if self.identity is not None:
             _check_identity(self.identity, self.chain)
 
+    @property
+    def market_name(self) -> str:
+        """The market as text, `1:0x…`; empty where the record names none."""
+        if self.chain is not None:
+            return f"{self.chain.chain_id}:{self.chain.contract}"
+        return "" if self.market is None else str(self.market)
+
 
 @dataclass(frozen=True)
 class ClearValue:
@@ -236,13 +243,6 @@ class ClearValue:
     name: str
     salt: bytes = field(repr=False)
     value: str = field(repr=False)
-
-    @property
-    def market_name(self) -> str:
-        """The market as text, `1:0x…`; empty where the record names none."""
-        if self.chain is not None:
-            return f"{self.chain.chain_id}:{self.chain.contract}"
-        return "" if self.market is None else str(self.market)
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ class AuditLog:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that no other writer shares, for `append_within` and for tables beside the entries."""
+        """Yield a transaction that no other writer shares, for `append_within` and for tables beside the entries."""
         with self._store.writing() as connection:
             yield connection
 

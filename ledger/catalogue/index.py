@@ -1,8 +1,8 @@
 """The authenticated index of a log: one root for what stands under each key. Pure: no IO.
 
-For each key (`ledger.catalogue.keys`) a Merkle tree over its entries in log order, with the same leaves as the log's own
-tree; and over all keys a map (`ledger.catalogue.merkle_map`) from a key to length and root of its tree. Whoever knows
-the root can be shown all entries of a key: a list with one left out, added, changed or moved has another root.
+For each key (`ledger.catalogue.keys`) a Merkle tree over its entries in log order, with the same leaves as the log's
+own tree; and over all keys a map (`ledger.catalogue.merkle_map`) from a key to length and root of its tree. Whoever
+knows the root can be shown all entries of a key: a list with one left out, added, changed or moved has another root.
 
 A log commits itself to the root by an entry, `IndexCommitted`, that states for how many entries it is. The root is no
 better than whoever wrote it; but it follows from the entries alone, so that anybody who has them (an export) finds a
@@ -31,7 +31,7 @@ def hash_key(key: Key) -> bytes:
 
 
 def hash_value(entries: int, root: bytes) -> bytes:
-    """What a key stands for: number of its entries and root of their tree; 32 bytes."""
+    """Hash of what a key stands for, the number of its entries and the root of their tree; 32 bytes."""
     return hashlib.sha256(VALUE_DOMAIN + entries.to_bytes(8, "big") + root).digest()
 
 

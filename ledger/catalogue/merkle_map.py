@@ -108,7 +108,8 @@ def _hash(node: bytes | None) -> bytes:
 
 def prove_key(nodes: Mapping[str, bytes], key_hash: bytes) -> MapProof:
     """Prove what a key stands for, or that it is not there."""
-    path, siblings = path_of(key_hash), []
+    path = path_of(key_hash)
+    siblings: list[bytes] = []
     for depth in range(DEEPEST + 1):
         node = nodes.get(path[:depth])
         if node is None:

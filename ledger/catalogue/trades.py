@@ -161,7 +161,8 @@ def fold_trade(market: str, trade_id: int, entries: Sequence[Entry], seller: str
             fields["samples"] = details.get("samples")
         if record.kind is EntryKind.PURCHASED:
             fields["price_wei"] = int(details.get("price", 0))
-    return TradeRow(market=market, trade_id=trade_id, seller=seller, phases=phases, **fields, **_gas(live))
+    fields |= _gas(live)
+    return TradeRow(market=market, trade_id=trade_id, seller=seller, phases=phases, **fields)
 
 
 def fold_listing(market: str, listing_id: int, entries: Sequence[Entry]) -> ListingRow | None:
@@ -202,11 +203,7 @@ def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
 def standing_entries(entries: Sequence[Entry]) -> list[Entry]:
     """Return those `entries` (in log order) that no reorganisation has undone; contract events in chain order."""
     void = find_void_sequences(entries)
-    return [
-        entry
-        for entry in entries
-        if entry.sequence not in void and entry.record.kind is not EntryKind.REORGANISED
-    ]
+    return [entry for entry in entries if entry.sequence not in void and entry.record.kind is not EntryKind.REORGANISED]
 
 
 def _gas(entries: Sequence[Entry]) -> dict[str, int]:

@@ -214,7 +214,7 @@ def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tupl
 
 def read_entries(connection: Connection, sequences: Sequence[int]) -> dict[int, Entry]:
     """Return entries by their place in the log."""
-    found = {}
+    found: dict[int, Entry] = {}
     for part in _chunks(sequences):
         found |= {entry.sequence: entry for entry in select_entries(connection, ENTRIES.c.sequence.in_(part))}
     return found
@@ -233,7 +233,8 @@ def _put_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, 
     if new:
         connection.execute(insert(table), new)
     if old:
-        others = {column.name: bindparam(f"b_{column.name}") for column in table.columns if column is not key}
+        names = [column.name for column in table.columns if column is not key]
+        others: dict[str, Any] = {name: bindparam(f"b_{name}") for name in names}
         connection.execute(update(table).where(key == bindparam(f"b_{key.name}")).values(others), old)
 
 

@@ -15,7 +15,13 @@ def other_account(number: int) -> str:
 
 
 def event(
-    kind: str, block: int, listing_id: int | None, trade_id: int | None, sender: str, contract: str = MARKET, **details: object
+    kind: str,
+    block: int,
+    listing_id: int | None,
+    trade_id: int | None,
+    sender: str,
+    contract: str = MARKET,
+    **details: object,
 ) -> Record:
     return Record(
         kind=EntryKind(kind),
@@ -43,7 +49,13 @@ def listing(number: int, seller: str, block: int, contract: str = MARKET) -> Rec
 
 
 def trade(
-    number: int, listing_id: int, seller: str, buyer: str, first_block: int, path: tuple[str, ...], contract: str = MARKET
+    number: int,
+    listing_id: int,
+    seller: str,
+    buyer: str,
+    first_block: int,
+    path: tuple[str, ...],
+    contract: str = MARKET,
 ) -> list[Record]:
     """The events of a trade, one block each, and a step off the chain after the first."""
     records = []

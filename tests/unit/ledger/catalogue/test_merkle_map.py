@@ -11,7 +11,9 @@ from ledger import ProofError
 from ledger.catalogue.merkle_map import EMPTY, MapProof, prove_key, root_of, update_map, verify_key
 
 # Keys that share long beginnings, so that leaves move down.
-hashes = st.builds(lambda head, tail: bytes([head]) * 2 + tail.to_bytes(30, "big"), st.integers(0, 3), st.integers(0, 7))
+hashes = st.builds(
+    lambda head, tail: bytes([head]) * 2 + tail.to_bytes(30, "big"), st.integers(0, 3), st.integers(0, 7)
+)
 values = st.integers(0, 255).map(lambda number: hashlib.sha256(bytes([number])).digest())
 maps = st.dictionaries(hashes, values, max_size=20)
 
