@@ -3,7 +3,7 @@
 An entry names a trade, a listing and an actor itself. Who sells and who buys in a trade was said earlier, by `Listed`
 and `SessionOpened`: `Parties` remembers it, entry by entry, and so do later entries of the trade stand under its seller
 and its buyer. The newest of two `Listed` of one number counts from then on, also where a reorganisation of the chain
-has undone it.
+has undone it. A step off the chain that names no market belongs to the last one that was named before it.
 """
 
 import re
@@ -66,15 +66,17 @@ class Parties:
 
     Attributes:
         find: Returns what the newest entry before all that were noted says: given kind, market and number.
+        market: The last market that was named; empty before any was.
     """
 
     find: Callable[[EntryKind, str, int], Record | None] = lambda *_: None
+    market: str = ""
     _listed: dict[tuple[str, int], str | None] = field(default_factory=dict)
     _opened: dict[tuple[str, int], tuple[int | None, str] | None] = field(default_factory=dict)
 
     def note(self, record: Record) -> None:
         """Take in the next entry of the log."""
-        market = record.market_name
+        market = self.market = record.market_name or self.market
         if record.kind is EntryKind.LISTED and record.listing_id is not None:
             self._listed[market, record.listing_id] = _party(record, "seller")
         if record.kind is EntryKind.SESSION_OPENED and record.trade_id is not None:
@@ -97,7 +99,7 @@ class Parties:
 
 def keys_of(record: Record, parties: Parties) -> list[Key]:
     """Return the keys of the next entry of the log, each once; `parties` must have noted it and all before it."""
-    market, listing_id, buyer = record.market_name, record.listing_id, None
+    market, listing_id, buyer = parties.market, record.listing_id, None
     keys = [Key(KeyKind.EVENT, record.kind.value), Key(KeyKind.ACTOR, record.actor)]
     if record.trade_id is not None:
         keys.append(Key(KeyKind.TRADE, f"{market}/{record.trade_id}"))

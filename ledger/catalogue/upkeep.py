@@ -67,13 +67,13 @@ def bring_up_to_date(connection: Connection) -> bytes:
     """Take all new entries into the catalogue, and return the root of the index; the caller holds the write lock."""
     nodes = StoredNodes(connection)
     while True:
-        entries, keys = _read_progress(connection)
+        entries, keys, market = _read_progress(connection)
         batch = select_entries(connection, ENTRIES.c.sequence.between(entries, entries + BATCH - 1))
         if not batch:
             return root_of(nodes)
-        keys = _take_in(connection, nodes, batch, keys)
+        keys, market = _take_in(connection, nodes, batch, keys, market)
         connection.execute(delete(CATALOGUED))
-        progress = {"part": 0, "entries": batch[-1].sequence + 1, "keys": keys}
+        progress = {"part": 0, "entries": batch[-1].sequence + 1, "keys": keys, "market": market}
         connection.execute(insert(CATALOGUED), progress)
 
 
@@ -90,14 +90,17 @@ def read_index_root(connection: Connection) -> bytes:
     return root_of(StoredNodes(connection))
 
 
-def _read_progress(connection: Connection) -> tuple[int, int]:
-    row = connection.execute(select(CATALOGUED.c.entries, CATALOGUED.c["keys"])).first()
-    return (0, 0) if row is None else (row[0], row[1])
+def _read_progress(connection: Connection) -> tuple[int, int, str]:
+    row = connection.execute(select(CATALOGUED.c.entries, CATALOGUED.c["keys"], CATALOGUED.c.market)).first()
+    return (0, 0, "") if row is None else (row[0], row[1], row[2])
 
 
-def _take_in(connection: Connection, nodes: "StoredNodes", batch: Sequence[Entry], keys: int) -> int:
-    """Put a batch under its keys, and return how many keys there are then."""
-    parties = Parties(lambda kind, market, number: _find_party(connection, kind, market, number, batch[0].sequence))
+def _take_in(
+    connection: Connection, nodes: "StoredNodes", batch: Sequence[Entry], keys: int, market: str
+) -> tuple[int, str]:
+    """Put a batch under its keys, and return how many keys there are then, and the last market named."""
+    first = batch[0].sequence
+    parties = Parties(lambda kind, place, number: _find_party(connection, kind, place, number, first), market)
     places: dict[Key, list[int]] = {}
     for entry in batch:
         parties.note(entry.record)
@@ -105,7 +108,7 @@ def _take_in(connection: Connection, nodes: "StoredNodes", batch: Sequence[Entry
             places.setdefault(key, []).append(entry.sequence)
     keys = _post(connection, nodes, places, _read_leaves(connection, batch), keys)
     _fold(connection, places, parties)
-    return keys
+    return keys, parties.market
 
 
 def _find_party(connection: Connection, kind: EntryKind, market: str, number: int, before: int) -> Record | None:

@@ -82,8 +82,8 @@ KEYS: Final = _table(
 )
 POSTINGS: Final = _table("postings", _number_key("key_id"), _number_key("sequence"))
 MAP_NODES: Final = _table("map_nodes", _key("path"), Column("hash", LargeBinary, nullable=False))
-CATALOGUED: Final = _table("catalogued", _number_key("part"), _number("entries"), _number("keys"))
-"""One row, part 0: how many entries are in the catalogue, and how many keys have been given a number."""
+CATALOGUED: Final = _table("catalogued", _number_key("part"), _number("entries"), _number("keys"), _text("market"))
+"""One row, part 0: how many entries are in the catalogue, how many keys have a number, and the last market named."""
 LISTINGS: Final = _table(
     "listings",
     _key("market"),
