@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ledger.checkpoint import Checkpoint, Head
-    from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, Record, as_reason
+    from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, MarketId, Record, as_reason
     from ledger.errors import (
         ChainMovedError,
         EntryHashError,
         HeadError,
         IndexingError,
+        IndexRootError,
         InvalidRecordError,
         LedgerError,
         LedgerUnavailableError,
@@ -59,11 +60,13 @@ __all__ = [
     "EntryProof",
     "Head",
     "HeadError",
+    "IndexRootError",
     "IndexingError",
     "InvalidRecordError",
     "LedgerError",
     "LedgerUnavailableError",
     "MalformedEntryError",
+    "MarketId",
     "NotALedgerError",
     "OldSchemaError",
     "ProofError",
@@ -94,6 +97,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "GENESIS_HASH": "ledger.entries",
     "ActorRole": "ledger.entries",
     "AuditLog": "ledger.log",
     "ChainMovedError": "ledger.errors",
@@ -103,14 +107,15 @@ _MODULES = {
     "EntryHashError": "ledger.errors",
     "EntryKind": "ledger.entries",
     "EntryProof": "ledger.reading.merkle_proofs",
-    "GENESIS_HASH": "ledger.entries",
     "Head": "ledger.checkpoint",
     "HeadError": "ledger.errors",
+    "IndexRootError": "ledger.errors",
     "IndexingError": "ledger.errors",
     "InvalidRecordError": "ledger.errors",
     "LedgerError": "ledger.errors",
     "LedgerUnavailableError": "ledger.errors",
     "MalformedEntryError": "ledger.errors",
+    "MarketId": "ledger.entries",
     "NotALedgerError": "ledger.errors",
     "OldSchemaError": "ledger.errors",
     "ProofError": "ledger.errors",

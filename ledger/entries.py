@@ -97,6 +97,10 @@ class EntryKind(StrEnum):
     REORGANISED = "Reorganised"
     """The chain dropped the block of an earlier entry: that entry, at the same position, no longer counts."""
 
+    # What the log says about itself.
+    INDEX_COMMITTED = "IndexCommitted"
+    """The root of the authenticated index over all entries before this one (`ledger.catalogue.index`)."""
+
 
 CONTRACT_EVENTS: Final = frozenset(EntryKind(event) for event in MarketEvent)
 ON_CHAIN: Final = CONTRACT_EVENTS | {EntryKind.TRANSACTION_FAILED, EntryKind.REORGANISED}
@@ -108,6 +112,26 @@ class ActorRole(StrEnum):
     SELLER = "Seller"
     BUYER = "Buyer"
     ANYONE = "Anyone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketId:
+    """Which market: a contract on a chain.
+
+    Attributes:
+        chain_id: EIP-155 chain id.
+        contract: Address of the market contract.
+    """
+
+    chain_id: int
+    contract: str
+
+    def __post_init__(self) -> None:
+        _set(self, "contract", _checked_hex(_ADDRESS, "contract", self.contract))
+        _check_integer("chain_id", self.chain_id, MAXIMUM_INTEGER)
+
+    def __str__(self) -> str:
+        return f"{self.chain_id}:{self.contract}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +185,7 @@ class Record:
         listing_id: The contract's listing id, if it concerns one.
         trade_id: The contract's trade id, if it concerns one.
         chain: Position on the chain; None for steps off the chain.
+        market: The market that a step off the chain belongs to, where it is known; `chain` names that of the others.
         details: Digests, counts, amounts, short reasons. **Never secrets, never data**: values are integers, booleans
             and strings of at most 256 characters; integers above 2^53 - 1 (amounts in wei) come as decimal strings.
         identity: What tells a step off the chain from all others, if its writer can tell: appended again after a
@@ -177,6 +202,7 @@ class Record:
     listing_id: int | None = None
     trade_id: int | None = None
     chain: ChainPosition | None = None
+    market: MarketId | None = None
     details: Mapping[str, Detail] = field(default_factory=dict, hash=False)
     identity: str | None = None
 
@@ -190,9 +216,18 @@ class Record:
             raise InvalidRecordError(f"{self.kind} is a contract event: give its position on the chain")
         if self.chain is not None and self.kind not in ON_CHAIN:
             raise InvalidRecordError(f"{self.kind} is a step off the chain and has no position on it")
+        if self.chain is not None and self.market is not None:
+            raise InvalidRecordError("a position on the chain names the market already")
         _set(self, "details", MappingProxyType(_checked_details(self.details)))
         if self.identity is not None:
             _check_identity(self.identity, self.chain)
+
+    @property
+    def market_name(self) -> str:
+        """The market as text, `1:0x…`; empty where the record names none."""
+        if self.chain is not None:
+            return f"{self.chain.chain_id}:{self.chain.contract}"
+        return "" if self.market is None else str(self.market)
 
 
 @dataclass(frozen=True)
@@ -257,6 +292,8 @@ def to_fields(sequence: int, record: Record) -> dict[str, Any]:
     }
     if record.chain is not None:
         fields |= {name: getattr(record.chain, name) for name in CHAIN_FIELDS}
+    elif record.market is not None:
+        fields |= {name: getattr(record.market, name) for name in MARKET_FIELDS}
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -277,8 +314,10 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
                 present[name] = _parse_id(name, present[name])
         present["kind"] = EntryKind(present.get("kind", ""))
         present["role"] = ActorRole(present.get("role", ""))
-        position = ChainPosition(**{"log_index": None, **chain}) if chain else None
-        record = Record(**present, chain=position)
+        if chain and chain.keys() <= set(MARKET_FIELDS):
+            record = Record(**present, market=MarketId(**chain))
+        else:
+            record = Record(**present, chain=ChainPosition(**{"log_index": None, **chain}) if chain else None)
         if to_fields(sequence, record) != given:
             raise InvalidRecordError("its fields are not in the form in which they are written")
         return sequence, record
@@ -322,6 +361,7 @@ def as_line(error: object) -> str:
 
 
 CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)
+MARKET_FIELDS: Final = tuple(MarketId.__dataclass_fields__)
 
 
 def _set(instance: object, name: str, value: object) -> None:

@@ -20,6 +20,7 @@
         ├── HeadError             the log does not end in the head that the caller knows
         ├── StorageError          the database has foreign parts, or indexes that don't hold what the entries say
         ├── TreeError             a stored node of the Merkle tree does not follow from the entries
+        ├── IndexRootError        the log states an index that does not follow from its entries
         ├── ProofError            a proof does not lead from what it is about to the root
         ├── NoteError             a text is no signed checkpoint, key or policy in the form that it must have
         ├── SignatureError        a signature is not on what it stands under, or too many are missing
@@ -111,6 +112,10 @@ class StorageError(TamperedError):
 
 class TreeError(TamperedError):
     """A stored node of the Merkle tree that does not follow from the entries: proofs made with it would fail."""
+
+
+class IndexRootError(TamperedError):
+    """An authenticated index, stated or stored, that does not follow from the entries: answers may lack some."""
 
 
 class ProofError(TamperedError):

@@ -184,6 +184,16 @@ class AuditLog:
         with self._store.reading() as connection:
             yield connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a transaction that no other writer shares, for `append_within` and for tables beside the entries."""
+        with self._store.writing() as connection:
+            yield connection
+
+    def append_within(self, connection: Connection, records: Iterable[Record]) -> list[Entry]:
+        """Append records as `append_all` does, as part of a transaction of `writing`."""
+        return self._append(connection, list(records))[1]
+
     def close(self) -> None:
         """Release the file. Closing twice does nothing."""
         self._store.close()

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import func, select
 from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
 
+from ledger.catalogue.trades import find_void_sequences
 from ledger.entries import Entry, EntryKind, Record, as_reason
 from ledger.errors import ChainMovedError, IndexingError, WrongMarketError
 from ledger.indexing.events import EventReader
 from ledger.log import AuditLog
-from ledger.reading.queries import find_void_sequences, read_blocks
+from ledger.reading.queries import read_blocks
 from ledger.storage.tables import ENTRIES
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """The integrity checker: is the log what was written?
 
 It reads a log's database, or an export of it, on its own, and shares with the writer only what the format is
-(`entries`, `checkpoint`, `merkle`), so that a fault of the writer's is not repeated here. For each entry, in order:
+(`entries`, `checkpoint`, `merkle`, `catalogue.index`), so that a fault of the writer's is not repeated here. For each
+entry, in order:
 
 (1) it can be read as an entry, in exactly the form in which the writer writes it;
 (2) its sequence number is the next one: nothing dropped, doubled or moved;
@@ -23,6 +24,9 @@ Of a database, what queries go through is checked too:
 (8) by SQLite's integrity check, every index holds all rows and nothing else, and no page is used twice: a query by an
     index shows what (1) to (5) have checked.
 
+(9) Each index that the log committed itself to (`ledger.catalogue.index`) follows from the entries before it: an answer
+that was proven complete with it is.
+
 Without a known head (4) and (6) can't be checked: whoever can write the file can then replace all of it, or cut its
 end off, unnoticed. What the caller must still check: contract events against the chain, by their positions.
 """
@@ -36,6 +40,7 @@ from typing import Any, Final
 
 import rfc8785
 
+from ledger.catalogue.index import Index
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
 from ledger.entries import ClearValue, Record, as_line, encode_entry, from_fields, hash_entry, parse_object
 from ledger.errors import (
@@ -81,7 +86,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints:
         with open_rows(str(path)) as stored:
             rows = _read_rows(stored.entries(), stored.clear_values, stored.count_clear_values)
             tree = _verify_tree(stored.node, stored.count_nodes, rows)
-            return _verify_chain(_verify_roots(tree, checkpoints), known_head)
+            return _verify_chain(_verify_index(_verify_roots(tree, checkpoints)), known_head)
     path = Path(path)
     if not path.is_file():
         raise LedgerUnavailableError(f"{path} is no file: give the path of an audit log")
@@ -91,7 +96,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints:
             _check_schema(connection)
             node, count_nodes = partial(_read_node, connection), partial(_count, connection, "nodes")
             tree = _verify_tree(node, count_nodes, _read_file(connection))
-            head = _verify_chain(_verify_roots(tree, checkpoints), known_head)
+            head = _verify_chain(_verify_index(_verify_roots(tree, checkpoints)), known_head)
             _check_storage(connection)
             return head
     except sqlite3.OperationalError as error:
@@ -118,7 +123,7 @@ def verify_export(path: Path | str, *, known_head: Head | None = None, checkpoin
         with Path(path).open("rb") as file:
             stated_head, _ = _read_header(Path(path), file.readline(MAXIMUM_ENTRY_BYTES))
             lines = _read_lines(iter(lambda: file.readline(MAXIMUM_ENTRY_BYTES), b""))
-            head = _verify_chain(_verify_roots(lines, checkpoints), known_head)
+            head = _verify_chain(_verify_index(_verify_roots(lines, checkpoints)), known_head)
     except OSError as error:
         raise LedgerUnavailableError(f"{path} can't be read: {error.strerror or error}") from error
     if head != stated_head:
@@ -252,6 +257,14 @@ def _verify_tree(
     if actual_nodes != expected_nodes:
         message = f"the tree has {actual_nodes} nodes, its entries make {expected_nodes}"
         raise TreeError(message, expected=expected_nodes, actual=actual_nodes)
+
+
+def _verify_index(stored: Iterable[_Stored]) -> Iterator[_Stored]:
+    """Hand on `stored`, and compare each index that the log commits itself to with its entries; (9)."""
+    index = Index()
+    for sequence, encoded, entry_hash in stored:
+        yield sequence, encoded, entry_hash
+        index.append(from_fields(parse_object(encoded.decode()))[1], hash_leaf(encoded))
 
 
 def _read_node(connection: sqlite3.Connection, node: Node) -> bytes | None:

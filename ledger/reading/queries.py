@@ -4,12 +4,13 @@ Every query is keyed by an index, so its cost grows with its answer and not with
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from ledger.entries import ActorRole, Entry, EntryKind, PositionKey
+from ledger.catalogue.trades import find_void_sequences
+from ledger.entries import ActorRole, Entry, EntryKind
 from ledger.errors import UnknownTradeError
 from ledger.log import AuditLog
 from ledger.storage.rows import select_entries
@@ -80,17 +81,3 @@ def count_by_kind(log: AuditLog) -> Mapping[EntryKind, int]:
     with log.reading() as connection:
         rows = connection.execute(select(ENTRIES.c.kind, func.count()).group_by(ENTRIES.c.kind))
         return {EntryKind(kind): count for kind, count in rows}
-
-
-def find_void_sequences(entries: Iterable[Entry]) -> frozenset[int]:
-    """Return the sequence numbers of those `entries` (in log order) that a later `Reorganised` has undone."""
-    live: dict[PositionKey, int] = {}
-    void: set[int] = set()
-    for entry in entries:
-        if entry.record.chain is None:
-            continue
-        if entry.record.kind is not EntryKind.REORGANISED:
-            live[entry.record.chain.key] = entry.sequence
-        elif entry.record.chain.key in live:
-            void.add(live.pop(entry.record.chain.key))
-    return frozenset(void)

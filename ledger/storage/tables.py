@@ -82,7 +82,8 @@ KEYS: Final = _table(
 )
 POSTINGS: Final = _table("postings", _number_key("key_id"), _number_key("sequence"))
 MAP_NODES: Final = _table("map_nodes", _key("path"), Column("hash", LargeBinary, nullable=False))
-CATALOGUED: Final = _table("catalogued", _number_key("part"), _number("entries"), _number("keys"))
+CATALOGUED: Final = _table("catalogued", _number_key("part"), _number("entries"), _number("keys"), _text("market"))
+"""One row, part 0: how many entries are in the catalogue, how many keys have a number, and the last market named."""
 LISTINGS: Final = _table(
     "listings",
     _key("market"),
@@ -105,6 +106,8 @@ TRADES: Final = _table(
     _text("price_wei", nullable=True),
     _number("samples", nullable=True),
     _number("gas_used"),
+    _number("gas_of_seller"),
+    _number("gas_of_buyer"),
     _number("opened_at_seconds"),
     _number("changed_at_seconds"),
     _number("deadline_seconds", nullable=True),

@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from ledger import ActorRole, ChainPosition, EntryKind, Record
-from ledger.entries import CONTRACT_EVENTS, ON_CHAIN
+from ledger.entries import CONTRACT_EVENTS, ON_CHAIN, MarketId
 
 SELLER = "0x" + "a1" * 20
 BUYER = "0x" + "b2" * 20
 MARKET = "0x" + "c3" * 20
-OFF_CHAIN = sorted(set(EntryKind) - ON_CHAIN)
+OFF_CHAIN = sorted(set(EntryKind) - ON_CHAIN - {EntryKind.INDEX_COMMITTED})  # that one is the log's own
 
 
 def hash_of(number: int) -> str:
@@ -84,6 +84,7 @@ _common = {
     "trade_id": st.none() | st.integers(0, 2**256 - 1),
     "details": _details,
 }
-any_record = st.builds(Record, kind=st.sampled_from(OFF_CHAIN), **_common) | st.builds(
+_markets = st.none() | st.builds(MarketId, chain_id=_integers, contract=_addresses)
+any_record = st.builds(Record, kind=st.sampled_from(OFF_CHAIN), market=_markets, **_common) | st.builds(
     Record, kind=st.sampled_from(sorted(CONTRACT_EVENTS)), chain=_positions, **_common
 )

@@ -84,8 +84,9 @@ ledger.storage: errors entries merkle redaction
 ledger.files:
 ledger.notes: errors checkpoint files
 ledger.log: errors entries merkle checkpoint redaction storage notes
-ledger.reading: errors entries merkle checkpoint redaction storage files log
-ledger.indexing: errors entries storage log reading
+ledger.catalogue: errors entries merkle storage log
+ledger.reading: errors entries merkle checkpoint redaction storage files log catalogue
+ledger.indexing: errors entries storage log catalogue reading
 ledger.witness: errors merkle checkpoint notes
 ledger.publishing: errors entries merkle checkpoint storage files notes log reading witness
 trader.errors:
@@ -228,6 +229,7 @@ def test_the_checker_shares_only_the_format_with_the_writer() -> None:
         "ledger.merkle",
         "ledger.storage.schema",
     }
+    shared |= {"ledger.catalogue.index"}
     shared |= {"ledger.storage.location", "ledger.reading.fsck_server"}  # rows from a server, and nothing of the writer
     assert {name for name in imports(Path("ledger/reading/fsck.py")) if name.startswith("ledger")} <= shared
 

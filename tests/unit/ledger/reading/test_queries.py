@@ -20,7 +20,7 @@ from ledger import (
     read_by_kind,
     read_trade,
 )
-from ledger.reading.queries import find_void_sequences
+from ledger.catalogue.trades import find_void_sequences
 from tests.simulators.ledger_records import BUYER, SELLER, contract_event, step
 
 

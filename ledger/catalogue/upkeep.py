@@ -1,0 +1,306 @@
+"""Keeps the catalogue's tables in step with the entries.
+
+    with log.writing() as connection:
+        root = bring_up_to_date(connection)       # root of the index over all entries
+
+Work is for what is new alone: each new entry is put under its keys, the keys' trees and the map above them are carried
+on, and the trades and listings that the entries are about are folded again. What is asked is brought up to date by the
+one who asks (`up_to_date`), so that appending does not wait for it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+
+from ledger.catalogue.index import hash_key, hash_value
+from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
+from ledger.catalogue.merkle_map import root_of, update_map
+from ledger.catalogue.trades import fold_listing, fold_trade
+from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
+from ledger.errors import TreeError
+from ledger.log import AuditLog
+from ledger.merkle import Frontier
+from ledger.storage.rows import select_entries
+from ledger.storage.tables import (
+    CATALOGUED,
+    ENTRIES,
+    KEYS,
+    LISTINGS,
+    MAP_NODES,
+    NODES,
+    POSTINGS,
+    TRADES,
+)
+
+BATCH: Final = 10_000
+_CHUNK: Final = 500  # values in one question: well below what any database takes
+_ABOUT_LISTINGS: Final = [EntryKind.LISTED.value, EntryKind.DELISTED.value, EntryKind.REORGANISED.value]
+_CATALOGUE: Final = (CATALOGUED, KEYS, POSTINGS, MAP_NODES, LISTINGS, TRADES)
+
+
+@contextmanager
+def up_to_date(log: AuditLog) -> Iterator[Connection]:
+    """Yield one state of the log in which all entries are in the catalogue.
+
+    Raises:
+        LedgerUnavailableError: The log can't be locked for bringing the catalogue up to date.
+    """
+    with log.reading() as connection:
+        if not count_missing(connection):
+            yield connection
+            return
+    with log.writing() as connection:
+        bring_up_to_date(connection)
+    with log.reading() as connection:  # what was appended since then is left for the next question
+        yield connection
+
+
+def count_missing(connection: Connection) -> int:
+    """Return how many entries are not in the catalogue yet."""
+    newest = connection.execute(select(func.max(ENTRIES.c.sequence))).scalar()
+    return (0 if newest is None else newest + 1) - _read_progress(connection)[0]
+
+
+def bring_up_to_date(connection: Connection) -> bytes:
+    """Take all new entries into the catalogue, and return the root of the index; the caller holds the write lock."""
+    nodes = StoredNodes(connection)
+    while True:
+        entries, keys, market = _read_progress(connection)
+        batch = select_entries(connection, ENTRIES.c.sequence.between(entries, entries + BATCH - 1))
+        if not batch:
+            return root_of(nodes)
+        keys, market = _take_in(connection, nodes, batch, keys, market)
+        connection.execute(delete(CATALOGUED))
+        progress = {"part": 0, "entries": batch[-1].sequence + 1, "keys": keys, "market": market}
+        connection.execute(insert(CATALOGUED), progress)
+
+
+def rebuild(log: AuditLog) -> bytes:
+    """Make the catalogue anew from the entries, and return the root of the index."""
+    with log.writing() as connection:
+        for table in _CATALOGUE:
+            connection.execute(delete(table))
+        return bring_up_to_date(connection)
+
+
+def read_index_root(connection: Connection) -> bytes:
+    """Return the root of the index over the entries in the catalogue."""
+    return root_of(StoredNodes(connection))
+
+
+def _read_progress(connection: Connection) -> tuple[int, int, str]:
+    row = connection.execute(select(CATALOGUED.c.entries, CATALOGUED.c["keys"], CATALOGUED.c.market)).first()
+    return (0, 0, "") if row is None else (row[0], row[1], row[2])
+
+
+def _take_in(
+    connection: Connection, nodes: "StoredNodes", batch: Sequence[Entry], keys: int, market: str
+) -> tuple[int, str]:
+    """Put a batch under its keys, and return how many keys there are then, and the last market named."""
+    first = batch[0].sequence
+    parties = Parties(lambda kind, place, number: _find_party(connection, kind, place, number, first), market)
+    places: dict[Key, list[int]] = {}
+    for entry in batch:
+        parties.note(entry.record)
+        for key in keys_of(entry.record, parties):
+            places.setdefault(key, []).append(entry.sequence)
+    keys = _post(connection, nodes, places, _read_leaves(connection, batch), keys)
+    _fold(connection, places, parties)
+    return keys, parties.market
+
+
+def _find_party(connection: Connection, kind: EntryKind, market: str, number: int, before: int) -> Record | None:
+    """Return the newest entry of a kind about a listing or a trade, of those before a place in the log."""
+    column = ENTRIES.c.listing_id if kind is EntryKind.LISTED else ENTRIES.c.trade_id
+    criteria = (column == str(number), ENTRIES.c.kind == kind.value, ENTRIES.c.sequence < before)
+    entries = select_entries(connection, *criteria, newest_first=True)
+    return next((entry.record for entry in entries if entry.record.market_name == market), None)
+
+
+def _read_leaves(connection: Connection, batch: Sequence[Entry]) -> dict[int, bytes]:
+    first, last = batch[0].sequence, batch[-1].sequence
+    query = select(NODES.c.position, NODES.c.hash).where(NODES.c.level == 0, NODES.c.position.between(first, last))
+    leaves = {position: bytes(leaf) for position, leaf in connection.execute(query)}
+    if len(leaves) != len(batch):
+        raise TreeError(f"the tree lacks {len(batch) - len(leaves)} leaves: the log was damaged or changed")
+    return leaves
+
+
+def _post(
+    connection: Connection,
+    nodes: "StoredNodes",
+    places: Mapping[Key, Sequence[int]],
+    leaves: Mapping[int, bytes],
+    keys: int,
+) -> int:
+    known = read_keys(connection, places)
+    rows: list[dict[str, Any]] = []
+    postings: list[dict[str, int]] = []
+    values: dict[bytes, bytes] = {}
+    for key, sequences in places.items():
+        key_id, frontier = known.get(key, (keys, Frontier()))
+        keys += key not in known
+        if key.kind in AUTHENTICATED:
+            for sequence in sequences:
+                frontier, _ = frontier.append(leaves[sequence])
+            values[hash_key(key)] = hash_value(frontier.leaves, frontier.root())
+        else:
+            frontier = Frontier(frontier.leaves + len(sequences))
+        rows.append(
+            {
+                "key_id": key_id,
+                "kind": key.kind.value,
+                "value": key.value,
+                "entries": frontier.leaves,
+                "frontier": b"".join(frontier.roots),
+            }
+        )
+        postings += ({"key_id": key_id, "sequence": sequence} for sequence in sequences)
+    _put_rows(connection, KEYS, rows, {key_id for key_id, _ in known.values()})
+    connection.execute(insert(POSTINGS), postings)
+    update_map(nodes, values)
+    nodes.save()
+    return keys
+
+
+def read_keys(connection: Connection, keys: Collection[Key]) -> dict[Key, tuple[int, Frontier]]:
+    """Return number and tree of those `keys` that entries stand under; of digests' trees the length alone."""
+    found = {}
+    by_kind: dict[KeyKind, list[str]] = {}
+    for key in keys:
+        by_kind.setdefault(key.kind, []).append(key.value)
+    for kind, values in by_kind.items():
+        for part in _chunks(values):
+            query = select(KEYS).where(KEYS.c.kind == kind.value, KEYS.c["value"].in_(part))
+            for key_id, _, value, entries, frontier in connection.execute(query):
+                found[Key(kind, value)] = key_id, Frontier(entries, _split(bytes(frontier)))
+    return found
+
+
+def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: Parties) -> None:
+    """Fold again the trades and listings that new entries are about."""
+    trades = [key for key in places if key.kind is KeyKind.TRADE]
+    listings = [key for key in places if key.kind is KeyKind.LISTING]
+    rows = []
+    for key, entries in _read_postings(connection, trades):
+        market, trade_id = _parse(key)
+        listing_id, _ = parties.opening(market, trade_id)
+        listing_id = entries[0].record.listing_id if listing_id is None else listing_id
+        seller = None if listing_id is None else parties.seller(market, listing_id)
+        rows.append(fold_trade(market, trade_id, entries, seller).to_columns())
+    _replace_rows(connection, TRADES, rows, trades)
+    listed = []
+    for key in listings:
+        market, listing_id = _parse(key)
+        criteria = ENTRIES.c.listing_id == str(listing_id), ENTRIES.c.kind.in_(_ABOUT_LISTINGS)
+        told = [entry for entry in select_entries(connection, *criteria) if entry.record.market_name == market]
+        row = fold_listing(market, listing_id, told)
+        if row is not None:
+            listed.append(row.to_columns())
+    _replace_rows(connection, LISTINGS, listed, listings)
+
+
+def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, list[Entry]]]:
+    """Return the entries of each key."""
+    numbers = {key_id: key for key, (key_id, _) in read_keys(connection, keys).items()}
+    for part in _chunks(list(numbers)):
+        query = select(POSTINGS).where(POSTINGS.c.key_id.in_(part))
+        sequences: dict[int, list[int]] = {}
+        for key_id, sequence in connection.execute(query):
+            sequences.setdefault(key_id, []).append(sequence)
+        entries = read_entries(connection, [sequence for some in sequences.values() for sequence in some])
+        for key_id, some in sequences.items():
+            yield numbers[key_id], [entries[sequence] for sequence in sorted(some)]
+
+
+def read_entries(connection: Connection, sequences: Sequence[int]) -> dict[int, Entry]:
+    """Return entries by their place in the log."""
+    found: dict[int, Entry] = {}
+    for part in _chunks(sequences):
+        found |= {entry.sequence: entry for entry in select_entries(connection, ENTRIES.c.sequence.in_(part))}
+    return found
+
+
+def _parse(key: Key) -> tuple[str, int]:
+    market, _, number = key.value.rpartition("/")
+    return market, int(number)
+
+
+def _put_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], known: Collection[Any]) -> None:
+    """Insert rows, or set all columns of those whose key is known."""
+    (key,) = table.primary_key.columns
+    new = [row for row in rows if row[key.name] not in known]
+    old = [{f"b_{name}": value for name, value in row.items()} for row in rows if row[key.name] in known]
+    if new:
+        connection.execute(insert(table), new)
+    if old:
+        names = [column.name for column in table.columns if column is not key]
+        others: dict[str, Any] = {name: bindparam(f"b_{name}") for name in names}
+        connection.execute(update(table).where(key == bindparam(f"b_{key.name}")).values(others), old)
+
+
+def _replace_rows(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], keys: Collection[Key]
+) -> None:
+    """Let exactly `rows` stand for the trades or listings of `keys`."""
+    market, number = table.primary_key.columns
+    if keys:
+        old = [dict(zip(("b_market", "b_number"), key.value.rpartition("/")[::2], strict=True)) for key in keys]
+        connection.execute(delete(table).where(market == bindparam("b_market"), number == bindparam("b_number")), old)
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+class StoredNodes(MutableMapping[str, bytes]):
+    """The nodes of the map as the database has them; what is set is written by `save`."""
+
+    def __init__(self, connection: Connection):
+        self._connection = connection
+        self._read: dict[str, bytes | None] = {}
+        self._known: set[str] = set()
+        self._changed: set[str] = set()
+
+    def __getitem__(self, path: str) -> bytes:
+        if path not in self._read:
+            node = self._connection.execute(_SELECT_NODE, {"path": path}).scalar()
+            self._read[path] = None if node is None else bytes(node)
+            if node is not None:
+                self._known.add(path)
+        found = self._read[path]
+        if found is None:
+            raise KeyError(path)
+        return found
+
+    def __setitem__(self, path: str, node: bytes) -> None:
+        self._read[path] = node
+        self._changed.add(path)
+
+    def save(self) -> None:
+        """Write what was set."""
+        rows = [{"path": path, "hash": self._read[path]} for path in self._changed]
+        _put_rows(self._connection, MAP_NODES, rows, self._known)
+        self._known |= self._changed
+        self._changed.clear()
+
+    def __delitem__(self, path: str) -> None:
+        raise TypeError("keys never leave the index")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._connection.execute(select(MAP_NODES.c.path)).scalars())
+
+    def __len__(self) -> int:
+        return int(self._connection.execute(select(func.count()).select_from(MAP_NODES)).scalar_one())
+
+
+_SELECT_NODE: Final = select(MAP_NODES.c.hash).where(MAP_NODES.c.path == bindparam("path"))
+
+
+def _split(roots: bytes) -> tuple[bytes, ...]:
+    return tuple(roots[start : start + HASH_BYTES] for start in range(0, len(roots), HASH_BYTES))
+
+
+def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
