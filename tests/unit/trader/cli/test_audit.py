@@ -8,9 +8,9 @@ from typer.testing import CliRunner, Result
 
 from ledger import AuditLog, EntryKind
 from ledger.errors import LedgerError
-from trader.cli.audit import app
 from tests.simulators.ledger_records import step
 from tests.simulators.signed_logs import ORIGIN, records
+from trader.cli.audit import app
 
 
 @pytest.fixture
