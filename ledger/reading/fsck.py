@@ -276,7 +276,7 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - names of our own
 
 
-def _read_clear(connection: sqlite3.Connection, sequence: int) -> list[tuple[object, object, object]]:
+def _read_clear(connection: sqlite3.Connection, sequence: int) -> list[tuple[Any, Any, Any]]:
     return list(
         map(tuple, connection.execute("SELECT name, salt, value FROM clear_values WHERE sequence = ?", (sequence,)))
     )

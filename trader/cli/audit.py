@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -15,11 +16,13 @@ from trader.cli.output import JsonFlag, print_json_line, results
 
 app = typer.Typer(help="What was promised, tested, proven, delivered and paid.", no_args_is_help=True)
 
-for _command in (audit_views.verify, audit_views.fsck, audit_views.diff, audit_views.watch, audit_views.redact):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *(audit_views.verify, audit_views.fsck, audit_views.diff, audit_views.watch, audit_views.redact),
+    *(audit_signing.keygen, audit_signing.sign, audit_signing.cosign, audit_signing.tiles),
+)
+for _command in _COMMANDS:
     app.command()(_command)
 app.command(name="import")(audit_views.import_command)
-for _command in (audit_signing.keygen, audit_signing.sign, audit_signing.cosign, audit_signing.tiles):
-    app.command()(_command)
 app.add_typer(audit_witness.app, name="witness")
 
 

@@ -29,8 +29,8 @@ from eth_utils.hexadecimal import decode_hex, encode_hex
 
 from contracts import layout_hash, published_deployment
 from ledger import Checkpoint, EntryProof, LedgerError, verify_entry
+from ledger.catalogue.trades import find_void_sequences
 from ledger.entries import CONTRACT_EVENTS, Entry
-from ledger.reading.queries import find_void_sequences
 from trader.chain.inclusion import read_mined
 from trader.chain.market import Market
 from trader.chain.offline import layout_of
