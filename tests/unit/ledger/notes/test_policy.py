@@ -117,6 +117,7 @@ def test_a_bad_signature_of_a_known_witness_spoils_the_note() -> None:
         "quorum none\nlog nonsense",
         "#" * (MAXIMUM_POLICY_CHARACTERS + 1),
     ],
+    ids=lambda _: "policy",  # the keys in the texts are drawn anew in each process
 )
 def test_what_is_no_policy_is_refused(text: str) -> None:
     with pytest.raises(NoteError):
