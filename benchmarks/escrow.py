@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.statement import CONTEXT
 from contracts import (
-    ETH,
+    MOST_PROOF_FEES,
+    Statement,
     Terms,
     answer_digest,
     bind_verifier,
     delivery_digest,
-    layout_hash,
     offer_digest,
     session_digest,
 )
@@ -33,8 +33,7 @@ from zk.binding.merkle import keccak256
 
 if TYPE_CHECKING:
     from benchmarks.disputes import Dispute
-    from benchmarks.statement import Statement
-    from contracts import Layout
+    from benchmarks.statement import Statement as Proven
 
 FUNDS_WEI = 1000 * WEI_PER_ETHER
 """For all trades of a run."""
@@ -50,7 +49,7 @@ class Escrow:
     Roots and digests that no move looks into are the hashes of their names.
     """
 
-    def __init__(self, statement: Statement) -> None:
+    def __init__(self, statement: Proven) -> None:
         self._statement, self._proof = statement, statement.prove().proof
         chain = Chain.embedded()
         self._seller, self._buyer = (funded_account(chain, FUNDS_WEI) for _ in range(2))
@@ -67,22 +66,22 @@ class Escrow:
 
     def trade(self) -> dict[str, int]:
         """Gas of each move of a trade that settles; the seller still has the fee in credit when it is paid."""
-        terms = self._terms(self._statement.layout, keccak256(b"weights"), keccak256(b"sums"))
-        trade, gas = self._reveal(terms, self._statement.layout, keccak256(b"ciphertext"))
+        terms = self._terms(self.listed, keccak256(b"weights"), keccak256(b"sums"))
+        trade, gas = self._reveal(terms, self.listed, keccak256(b"ciphertext"))
         delivery = self._market.trade(trade).digest
         gas["confirm"] = self._market.confirm(self._buyer, trade, delivery).gas_used
         return gas
 
     def dispute(self, dispute: Dispute) -> int:
         """Gas of a dispute that the buyer wins, with nothing in credit before: its payout takes a new storage slot."""
-        terms = self._terms(dispute.layout, dispute.weights_root, dispute.sums_root)
-        trade, _ = self._reveal(terms, dispute.layout, dispute.ciphertext_root)
+        terms = self._terms(dispute.statement, dispute.weights_root, dispute.sums_root)
+        trade, _ = self._reveal(terms, dispute.statement, dispute.ciphertext_root)
         function = self._market.contract.functions[dispute.function](trade, dispute.evidence.as_abi())
         gas = self._market.chain.send(function, self._buyer).gas_used
         self._market.withdraw(self._buyer)
         return gas
 
-    def _reveal(self, terms: Terms, layout: Layout, ciphertext_root: bytes) -> tuple[int, dict[str, int]]:
+    def _reveal(self, terms: Terms, statement: Statement, ciphertext_root: bytes) -> tuple[int, dict[str, int]]:
         """List and trade up to the revealed key: the trade's number, and the gas of each move."""
         market, seller, buyer = self._market, self._seller, self._buyer
         listed = market.list(seller, terms)
@@ -95,7 +94,7 @@ class Escrow:
         proof = self._statement.prove(market.proof_context(trade)).proof
         session = session_digest(buyer.address, offer, SAMPLES, request)
         answer, outputs = answer_digest(session, response), keccak256(b"outputs")
-        proven = ProofOffer(proof, self._statement.circuit, layout, answer, outputs, ciphertext_root, key_hash(KEY))
+        proven = ProofOffer(proof, self._statement.circuit, statement, answer, outputs, ciphertext_root, key_hash(KEY))
         receipts = {
             "list": listed,
             "openSession": opened,
@@ -107,7 +106,7 @@ class Escrow:
                 self._input_commitment,
                 outputs,
                 price_wei=PRICE_WEI,
-                highest_proof_fee_wei=PRICE_WEI,
+                highest_proof_fees=MOST_PROOF_FEES,
             ),
             "prove": market.prove(seller, trade, proven, BOND_WEI),
             "accept": market.accept(buyer, trade, delivery_digest(ciphertext_root, key_hash(KEY))),
@@ -120,18 +119,21 @@ class Escrow:
         circuit = self._statement.circuit
         return commitment_digest(self._proof.points(circuit)[: circuit.input_columns])
 
-    def _terms(self, layout: Layout, weights_root: bytes, sums_root: bytes) -> Terms:
+    @property
+    def listed(self) -> Statement:
+        """What is proven, as a listing has it."""
         circuit = self._statement.circuit
         first = circuit.input_columns
         points = self._proof.points(circuit)[first : first + circuit.parameter_columns]
+        return Statement(circuit.digest, commitment_digest(points), self._statement.layout)
+
+    def _terms(self, statement: Statement, weights_root: bytes, sums_root: bytes) -> Terms:
+        circuit = self._statement.circuit
         return Terms(
             manifest_hash=keccak256(b"manifest"),
-            circuit_digest=circuit.digest,
-            parameter_commitment=commitment_digest(points),
+            statement=statement.digest,
             weights_root=weights_root,
             sums_root=sums_root,
-            layout_hash=layout_hash(layout),
-            token=ETH,
             price_wei=PRICE_WEI,
             bond_wei=BOND_WEI,
             fee_wei=ANSWER_FEE_WEI,
@@ -139,6 +141,6 @@ class Escrow:
             proof_fee_wei=PROOF_FEE_WEI,
             buyer_quota=1 << 20,
             listing_quota=1 << 20,
-            tolerance=1 << layout.output_shift_bits,
+            tolerance=1 << statement.layout.output_shift_bits,
             windows=WINDOWS,
         )

@@ -40,13 +40,12 @@ MODEL_SIZES = (10**4, 10**5, 10**6)
 
 def rows(quick: bool = False) -> Iterator[Row]:  # noqa: ARG001 - every benchmark takes it; this one is always quick
     """Everything that `modelseal bench gas` prints."""
-    statement = Statement.demo(DATASET, AUDIT_SAMPLES)
-    escrow = Escrow(statement)
+    escrow = Escrow(Statement.demo(DATASET, AUDIT_SAMPLES))
     gas, verifier = escrow.trade(), escrow.verify()
     yield _against("gas.trade", trade_gas(gas, verifier), "FDE, published", FDE_TRADE_GAS, TRADE_BAR)
     ratio = gas["prove"] / verifier
     yield Row("gas.prove", gas["prove"], "gas", "bare verifier call", verifier, ratio, *at_most(ratio, PROVE_BAR))
-    yield from _disputes(escrow, statement)
+    yield from _disputes(escrow)
     for move, used in gas.items():
         yield Row(f"gas.{move}_move", used, "gas")
 
@@ -56,8 +55,8 @@ def trade_gas(gas: Mapping[str, int], verifier: int) -> int:
     return sum(gas[move] for move in TRADE_MOVES) - (verifier - TRANSACTION_GAS)
 
 
-def _disputes(escrow: Escrow, statement: Statement) -> Iterator[Row]:
-    used = dispute_gas(escrow, statement, PARAMETERS)
+def _disputes(escrow: Escrow) -> Iterator[Row]:
+    used = dispute_gas(escrow, PARAMETERS)
     step = used.pop("disputeSumStep")
     yield _against(
         "gas.chunk_dispute", max(used.values()), "FairSwap, published", FAIRSWAP_DISPUTE_GAS, CHUNK_DISPUTE_BAR
@@ -65,9 +64,9 @@ def _disputes(escrow: Escrow, statement: Statement) -> Iterator[Row]:
     yield Row("gas.sum_step", step, "gas")
 
 
-def dispute_gas(escrow: Escrow, statement: Statement, parameters: int) -> dict[str, int]:
+def dispute_gas(escrow: Escrow, parameters: int) -> dict[str, int]:
     """Gas of each kind of dispute on a model of so many parameters."""
-    found = disputes(parameters, statement.layout, KEY)
+    found = disputes(parameters, escrow.listed, KEY)
     return {dispute.function: escrow.dispute(dispute) for dispute in found}
 
 
@@ -103,8 +102,7 @@ def _outputs() -> Sweep:
 
 def _model_size() -> Sweep:
     """Disputes against the model's parameters."""
-    statement = Statement.demo(DATASET, AUDIT_SAMPLES)
-    escrow = Escrow(statement)
-    found = [dispute_gas(escrow, statement, size) for size in MODEL_SIZES]
+    escrow = Escrow(Statement.demo(DATASET, AUDIT_SAMPLES))
+    found = [dispute_gas(escrow, size) for size in MODEL_SIZES]
     series = tuple(Series(function, "gas", tuple(gas[function] for gas in found)) for function in found[0])
     return Sweep("gas.parameters", "parameters", MODEL_SIZES, series)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from contracts.agreements import Acceptance, Refund
     from contracts.errors import (
         ArtifactError,
         CompilerError,
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
     from contracts.reverts import decode_revert
     from contracts.types import (
         ETH,
+        MOST_PROOF_FEES,
+        NO_POLICY,
         ChunkEvidence,
         Layout,
         RangeEvidence,
+        Statement,
         SumStepEvidence,
         Terms,
         Windows,
@@ -50,7 +54,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ETH",
+    "MOST_PROOF_FEES",
+    "NO_POLICY",
     "PUBLISHED_SALT",
+    "Acceptance",
     "ArtifactError",
     "ChunkEvidence",
     "CompilerError",
@@ -62,6 +69,8 @@ __all__ = [
     "MarketRevertedError",
     "Periphery",
     "RangeEvidence",
+    "Refund",
+    "Statement",
     "SumStepEvidence",
     "Terms",
     "UnexpectedCodeError",
@@ -89,7 +98,10 @@ __all__ = [
 
 _MODULES = {
     "ETH": "contracts.types",
+    "MOST_PROOF_FEES": "contracts.types",
+    "NO_POLICY": "contracts.types",
     "PUBLISHED_SALT": "contracts.manager",
+    "Acceptance": "contracts.agreements",
     "ArtifactError": "contracts.errors",
     "ChunkEvidence": "contracts.types",
     "CompilerError": "contracts.errors",
@@ -101,6 +113,8 @@ _MODULES = {
     "MarketRevertedError": "contracts.errors",
     "Periphery": "contracts.periphery",
     "RangeEvidence": "contracts.types",
+    "Refund": "contracts.agreements",
+    "Statement": "contracts.types",
     "SumStepEvidence": "contracts.types",
     "Terms": "contracts.types",
     "UnexpectedCodeError": "contracts.errors",

@@ -38,7 +38,11 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
         "contracts": {
             "src/ModelMarket.sol": "ModelMarket",
             "src/Directory.sol": "Directory",
+            "test/FickleWallet.sol": "FickleWallet",
             "test/ReenteringReceiver.sol": "ReenteringReceiver",
+            "test/TestPolicy.sol": "TestPolicy",
+            "test/TestToken.sol": "TestToken",
+            "test/WritingPolicy.sol": "WritingPolicy",
         },
         "viaIR": True,
         "runs": 1_000,

@@ -19,6 +19,7 @@ from web3.contract.contract import ContractFunction
 from contracts.create2 import SALT_BYTES, create, create2_address
 from contracts.errors import UnexpectedCodeError
 from contracts.published import read_artifacts
+from contracts.types import ETH
 
 MARKET = "ModelMarket"
 VERIFIER = "Halo2VerifierReusable"
@@ -68,9 +69,10 @@ def _verifier_init_code() -> bytes:
 
 
 def _market_init_code() -> bytes:
-    """Return init code and arguments: the verifier's address, which names its code, and its codehash."""
-    verifier = create2_address(PUBLISHED_SALT, _verifier_init_code())
-    return read_artifacts().contracts[MARKET].bytecode + encode(["address", "bytes32"], [verifier, verifier_codehash()])
+    """Return init code and arguments: the verifier's address, which names its code, its codehash, no protocol fee."""
+    arguments = create2_address(PUBLISHED_SALT, _verifier_init_code()), verifier_codehash(), 0, ETH
+    encoded = encode(["address", "bytes32", "uint256", "address"], arguments)
+    return read_artifacts().contracts[MARKET].bytecode + encoded
 
 
 def deploy_directory(web3: Web3, sender: ChecksumAddress) -> ChecksumAddress:
@@ -135,7 +137,8 @@ def verify_deployment(web3: Web3, market: ChecksumAddress, salt: bytes = PUBLISH
     """Check that `market` is the published market: by its address (see `create2.py`), and that it was deployed.
 
     The address depends on the market's init code, and through the constructor's arguments on the verifier's address and
-    codehash; that the verifier stood there the market's constructor has checked.
+    codehash, and on the protocol fee, which is nothing; that the verifier stood there the market's constructor has
+    checked.
 
     Raises:
         UnexpectedCodeError: It is not.

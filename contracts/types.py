@@ -1,10 +1,11 @@
 """What the market is told, as Python values.
 
-A listing has `Terms` with `Windows` and the hash of a `Layout`; a dispute has
+A listing has `Terms` with `Windows` and the digest of a `Statement`, which a proof and each dispute show:
 `ChunkEvidence`, `SumStepEvidence` or `RangeEvidence`.
 
-Read `src/types/Types.sol` beside this file: fields stand in the same order, `as_abi` gives the tuples that web3
-encodes, and `from_abi` reads them back. Parity with the compiled ABI is tested.
+Read `src/types/Types.sol` beside this file: fields stand in the same order (but for the windows, which Solidity packs
+where they are needed), `as_abi` gives the tuples that web3 encodes, and `from_abi` reads them back. Parity with the
+compiled ABI is tested.
 """
 
 from collections.abc import Sequence
@@ -15,13 +16,16 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 ETH = "0x0000000000000000000000000000000000000000"
-"""The token field of terms in ETH, the only currency so far."""
+"""The token field of terms in ETH."""
+NO_POLICY = ETH
+"""The policy field of terms that have none."""
+MOST_PROOF_FEES = 2**16 - 1
+"""What a buyer names that would leave the whole price for a proof that it doesn't accept."""
 
 _WORD_BYTES = 32
-_WINDOWS_ABI = "(uint32,uint32,uint32,uint32,uint32,uint32)"
 _TERMS_ABI = (
-    "(bytes32,bytes32,bytes32,bytes32,bytes32,bytes32,address,uint96,uint128,uint128,uint128,uint16,uint128,uint32,uint32,"
-    f"{_WINDOWS_ABI})"
+    "(bytes32,bytes32,bytes32,bytes32,uint96,uint96,uint24,uint24,uint16,uint96,uint24,uint24,uint24,uint24,uint32,uint32,"
+    "uint96,uint128,uint32,address,address)"
 )
 _LAYOUT_ABI = "(uint32,uint32,uint32,uint32,uint32,uint8,uint8,uint32[])"
 
@@ -37,73 +41,98 @@ class Windows:
     reveal_seconds: int
     dispute_seconds: int
 
-    def as_abi(self) -> tuple[int, ...]:
-        """Return the Solidity struct `Windows`."""
-        return (
-            self.answer_seconds,
-            self.decision_seconds,
-            self.proof_seconds,
-            self.acceptance_seconds,
-            self.reveal_seconds,
-            self.dispute_seconds,
-        )
-
-    @classmethod
-    def from_abi(cls, values: Sequence[int]) -> Self:
-        """Read the tuple that a contract call or event returns."""
-        return cls(*values)
-
 
 @dataclass(frozen=True)
 class Terms:
-    """What a seller offers; fixed for the lifetime of the listing. Digests are 32 bytes, amounts are in wei."""
+    """What a seller offers; fixed for the lifetime of the listing.
+
+    Digests are 32 bytes, amounts in the smallest unit of the token: wei, if it is ETH.
+    """
 
     manifest_hash: bytes
-    circuit_digest: bytes
-    parameter_commitment: bytes
+    statement: bytes
+    """Digest of the `Statement` that is proven."""
     weights_root: bytes
     sums_root: bytes
-    layout_hash: bytes
-    token: str
-    fee_wei: int
-    """Of each answer of a buyer's first session; those of its n-th session cost n times as much."""
     price_wei: int
     bond_wei: int
-    tolerance: int
-    """Distance of a proven output from the one seen at which both count as the same, in units of the instances."""
     audit_samples: int
     proof_fee_wei: int
     """What a proof that isn't accepted costs its buyer; after n such proofs the next risks n + 1 times as much."""
+    listing_quota: int
+    fee_wei: int
+    """Of each answer of a buyer's first session; those of its n-th session cost n times as much."""
+    tolerance: int
+    """Distance of a proven output from the one seen at which both count as the same, in units of the instances."""
     buyer_quota: int
     """Answers: test samples and audit samples."""
-    listing_quota: int
     windows: Windows
+    supersedes: int = 0
+    """Number of the seller's listing that this one improves on; 0 if there is none."""
+    token: str = ETH
+    policy: str = NO_POLICY
+    """The contract that admits buyers and names their prices (`src/interfaces/IListingPolicy.sol`)."""
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `Terms`."""
         return (
             self.manifest_hash,
-            self.circuit_digest,
-            self.parameter_commitment,
+            self.statement,
             self.weights_root,
             self.sums_root,
-            self.layout_hash,
-            self.token,
-            self.fee_wei,
             self.price_wei,
             self.bond_wei,
-            self.tolerance,
+            self.windows.proof_seconds,
+            self.windows.acceptance_seconds,
             self.audit_samples,
             self.proof_fee_wei,
-            self.buyer_quota,
+            self.windows.answer_seconds,
+            self.windows.decision_seconds,
+            self.windows.reveal_seconds,
+            self.windows.dispute_seconds,
             self.listing_quota,
-            self.windows.as_abi(),
+            self.supersedes,
+            self.fee_wei,
+            self.tolerance,
+            self.buyer_quota,
+            self.token,
+            self.policy,
         )
 
     @classmethod
     def from_abi(cls, values: Sequence[Any]) -> Self:
         """Read the tuple that a contract call or event returns."""
-        return cls(*(*values[:-1], Windows.from_abi(values[-1])))
+        manifest_hash, statement, weights_root, sums_root, price, bond, proof, acceptance, audit_samples = values[:9]
+        proof_fee, answer, decision, reveal, dispute, listing_quota, supersedes = values[9:16]
+        fee, tolerance, buyer_quota, token, policy = values[16:]
+        return cls(
+            manifest_hash=manifest_hash,
+            statement=statement,
+            weights_root=weights_root,
+            sums_root=sums_root,
+            price_wei=price,
+            bond_wei=bond,
+            audit_samples=audit_samples,
+            proof_fee_wei=proof_fee,
+            listing_quota=listing_quota,
+            fee_wei=fee,
+            tolerance=tolerance,
+            buyer_quota=buyer_quota,
+            windows=Windows(answer, decision, proof, acceptance, reveal, dispute),
+            supersedes=supersedes,
+            token=token,
+            policy=policy,
+        )
+
+    def proof_fee_of(self, proof_fees: int) -> int:
+        """Return what a buyer leaves that doesn't accept a proof, given it in listed proof fees: the price at most."""
+        return min(self.proof_fee_wei * proof_fees, self.price_wei)
+
+    def proof_fees_in(self, amount_wei: int) -> int:
+        """Return how many listed proof fees a buyer names that would leave as much as `amount_wei`, and no more."""
+        if amount_wei >= self.price_wei or self.proof_fee_wei == 0:
+            return MOST_PROOF_FEES
+        return min(amount_wei // self.proof_fee_wei, MOST_PROOF_FEES)
 
 
 @dataclass(frozen=True)
@@ -135,6 +164,26 @@ class Layout:
             self.logrows,
             list(self.column_lengths),
         )
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a proof is about; a listing holds its digest alone."""
+
+    circuit_digest: bytes
+    """keccak256 of the verification key artifact (vka) of the audit circuit, 32 bytes."""
+    parameter_commitment: bytes
+    """keccak256 of the parameter columns' KZG commitments, 32 bytes."""
+    layout: Layout
+
+    @property
+    def digest(self) -> bytes:
+        """What `Terms.statement` holds: keccak256 of the two digests and the layout's, 32 bytes."""
+        return keccak(self.circuit_digest + self.parameter_commitment + layout_hash(self.layout))
+
+    def as_abi(self) -> tuple[Any, ...]:
+        """Return the Solidity struct `Statement`."""
+        return (self.circuit_digest, self.parameter_commitment, self.layout.as_abi())
 
 
 def offer_digest(seller: str, terms: Terms) -> bytes:
@@ -169,7 +218,7 @@ def delivery_digest(ciphertext_root: bytes, key_hash: bytes) -> bytes:
 
 
 def layout_hash(layout: Layout) -> bytes:
-    """Return the digest that `Terms.layout_hash` holds: keccak256(abi.encode(layout)), 32 bytes."""
+    """Return keccak256(abi.encode(layout)), 32 bytes: a part of a statement's digest."""
     return keccak(encode([_LAYOUT_ABI], [layout.as_abi()]))
 
 
@@ -185,14 +234,13 @@ class ChunkEvidence:
     ciphertext_path: Sequence[bytes]
     leaf: bytes
     path: Sequence[bytes]
-    layout: Layout
+    statement: Statement
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `ChunkEvidence`."""
         words = _words(self.ciphertext)
-        layout = self.layout.as_abi()
         paths = list(self.ciphertext_path), self.leaf, list(self.path)
-        return (self.ciphertext_root, self.key, self.index, words, *paths, layout)
+        return (self.ciphertext_root, self.key, self.index, words, *paths, self.statement.as_abi())
 
 
 @dataclass(frozen=True)
@@ -210,7 +258,7 @@ class SumStepEvidence:
     parameters: bytes
     """The 960 bytes of chunk j's parameters, padding included."""
     weights_path: Sequence[bytes]
-    layout: Layout
+    statement: Statement
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `SumStepEvidence`."""
@@ -224,7 +272,7 @@ class SumStepEvidence:
             list(self.sum_path),
             _words(self.parameters),
             list(self.weights_path),
-            self.layout.as_abi(),
+            self.statement.as_abi(),
         )
 
 
@@ -239,12 +287,12 @@ class RangeEvidence:
     parameters: bytes
     """The 960 bytes of chunk j's parameters, padding included."""
     weights_path: Sequence[bytes]
-    layout: Layout
+    statement: Statement
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `RangeEvidence`."""
         words, path = _words(self.parameters), list(self.weights_path)
-        return (self.index, self.position, self.salt, words, path, self.layout.as_abi())
+        return (self.index, self.position, self.salt, words, path, self.statement.as_abi())
 
 
 def _words(data: bytes) -> list[bytes]:

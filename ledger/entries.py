@@ -62,9 +62,11 @@ class EntryKind(StrEnum):
     ACCEPTED = MarketEvent.ACCEPTED
     REVEALED = MarketEvent.REVEALED
     CONFIRMED = MarketEvent.CONFIRMED
+    REFUNDED = MarketEvent.REFUNDED
     SETTLED = MarketEvent.SETTLED
     EXPIRED = MarketEvent.EXPIRED
     SLASHED = MarketEvent.SLASHED
+    DEPOSITED = MarketEvent.DEPOSITED
     WITHDRAWN = MarketEvent.WITHDRAWN
 
     # Steps off the chain, in the order of a trade.

@@ -1,64 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
+import {Agreements} from "./base/Agreements.sol";
+import {Balances} from "./base/Balances.sol";
+import {PinnedVerifier} from "./base/PinnedVerifier.sol";
+import {ProtocolFee} from "./base/ProtocolFee.sol";
+import {IListingPolicy} from "./interfaces/IListingPolicy.sol";
 import {IModelMarket} from "./interfaces/IModelMarket.sol";
-import {IVerifier} from "./interfaces/IVerifier.sol";
 import {AuditChecks} from "./libraries/AuditChecks.sol";
 import {Chunks} from "./libraries/Chunks.sol";
-import {ChunkTree} from "./libraries/ChunkTree.sol";
-import {Layouts} from "./libraries/Layouts.sol";
+import {Evidence} from "./libraries/Evidence.sol";
 import {RunningSums} from "./libraries/RunningSums.sol";
 import {
     AuditProof,
     Chunk,
     ChunkEvidence,
     Dispute,
-    Layout,
     Listing,
     RangeEvidence,
     State,
     SumStepEvidence,
     Terms,
     Trade,
-    Usage,
-    Windows
+    Usage
 } from "./types/Types.sol";
 
 /// @title Escrow of model trades
-/// @dev Each function keeps one rhythm: what it requires, what it writes, the event, the external call. Ether leaves in
-/// `withdraw` alone, and that is the only call that could come back: the verifier is called statically.
-contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
+/// @dev Each function keeps one rhythm: what it requires, what it writes, the event. The only calls are static ones, to the
+/// verifier and to policies; those that move money stand in `Balances`, signatures in `Agreements`.
+contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
     using AuditChecks for AuditProof;
-    using Layouts for Layout;
+    using Evidence for *;
     using RunningSums for SumStepEvidence;
     using SafeCast for uint256;
-
-    /// @inheritdoc IModelMarket
-    address public immutable VERIFIER;
-    /// @inheritdoc IModelMarket
-    bytes32 public immutable VERIFIER_CODEHASH;
 
     /// @inheritdoc IModelMarket
     uint256 public listingCount;
     /// @inheritdoc IModelMarket
     uint256 public tradeCount;
-    /// @inheritdoc IModelMarket
-    mapping(address account => mapping(address token => uint256)) public balanceOf;
 
     mapping(uint256 listingId => Listing) private _listings;
     mapping(uint256 listingId => mapping(address buyer => Usage)) private _usage;
     mapping(uint256 tradeId => Trade) private _trades;
 
-    /// @param verifierCodehash The published codehash of the verifier: a market for other code cannot be deployed.
-    constructor(address verifier, bytes32 verifierCodehash) {
-        VERIFIER = verifier;
-        VERIFIER_CODEHASH = verifierCodehash;
-        _requireVerifier(verifier, verifierCodehash);
-    }
+    /// @param protocolFeeBps Of each settled price, in basis points.
+    constructor(address verifier, bytes32 verifierCodehash, uint256 protocolFeeBps, address protocolFeeRecipient)
+        PinnedVerifier(verifier, verifierCodehash)
+        ProtocolFee(protocolFeeBps, protocolFeeRecipient)
+    {}
 
     // ------------------------------------------------------------------------------------------------------ views
 
@@ -68,8 +60,9 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IModelMarket
-    function trade(uint256 tradeId) external view returns (Trade memory) {
-        return _trades[tradeId];
+    function trade(uint256 tradeId) external view returns (Trade memory trade_) {
+        trade_ = _trades[tradeId];
+        trade_.price = _price(_trades[tradeId], _listings[trade_.listingId]);
     }
 
     /// @inheritdoc IModelMarket
@@ -89,24 +82,23 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     /// @inheritdoc IModelMarket
     function proofFee(uint256 listingId) public view returns (uint256) {
         Listing storage listing_ = _listings[listingId];
-        return Math.min(uint256(listing_.terms.proofFee) * (uint256(listing_.unaccepted) + 1), listing_.terms.price);
+        return Math.min(_nextProofFees(listing_) * listing_.terms.proofFee, listing_.terms.price);
     }
 
     // ---------------------------------------------------------------------------------------------------- listing
 
     /// @inheritdoc IModelMarket
     function list(Terms calldata terms) external returns (uint256 listingId) {
-        require(terms.token == address(0), UnsupportedToken(terms.token));
-        Windows calldata w = terms.windows;
-        require(
-            w.answer > 0 && w.decision > 0 && w.proof > 0 && w.acceptance > 0 && w.reveal > 0 && w.dispute > 0,
-            EmptyWindow()
-        );
+        require(terms.answerWindow > 0 && terms.decisionWindow > 0 && terms.proofWindow > 0, EmptyWindow());
+        require(terms.acceptanceWindow > 0 && terms.revealWindow > 0 && terms.disputeWindow > 0, EmptyWindow());
+        if (terms.supersedes != 0) _requireSeller(_listings[terms.supersedes]);
 
         listingId = ++listingCount;
         _listings[listingId] = Listing({
             seller: msg.sender,
             open: true,
+            inEther: terms.token == address(0),
+            hasPolicy: terms.policy != address(0),
             answers: 0,
             unaccepted: 0,
             offer: keccak256(abi.encode(msg.sender, terms)),
@@ -129,7 +121,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     // ---------------------------------------------------------------------------------------------------- testing
 
     /// @inheritdoc IModelMarket
-    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest)
+    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest, bytes calldata data)
         external
         payable
         returns (uint256 tradeId)
@@ -137,18 +129,19 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         Listing storage listing_ = _openListing(listingId, offer);
         require(samples > 0 && samples & (samples - 1) == 0, SamplesNotPowerOfTwo(samples));
         _requireQuota(listingId, msg.sender, uint256(samples) + listing_.terms.auditSamples);
-        uint128 fee = sessionFee(listingId, msg.sender, samples).toUint128();
-        _requirePayment(fee);
+        if (listing_.hasPolicy) _requireAdmitted(listingId, samples, data);
+        uint96 fee = sessionFee(listingId, msg.sender, samples).toUint96();
 
+        _pay(listing_, fee);
         _usage[listingId][msg.sender].sessions += 1;
         tradeId = ++tradeCount;
         Trade storage trade_ = _trades[tradeId];
         trade_.buyer = msg.sender;
-        trade_.listingId = listingId.toUint48();
-        trade_.stake = fee;
+        trade_.listingId = listingId.toUint32();
+        trade_.fee = fee;
         trade_.samples = samples;
         trade_.digest = keccak256(abi.encode(msg.sender, offer, samples, requestDigest));
-        uint40 deadline = _enter(trade_, State.Testing, listing_.terms.windows.answer);
+        uint40 deadline = _enter(trade_, State.Testing, listing_.terms.answerWindow);
 
         emit SessionOpened(tradeId, listingId, msg.sender, samples, requestDigest, fee, deadline);
     }
@@ -164,8 +157,8 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _usage[trade_.listingId][trade_.buyer].answers += answers;
         listing_.answers += answers;
         trade_.digest = keccak256(abi.encode(session, responseDigest));
-        _credit(listing_.seller, listing_.terms.token, trade_.stake);
-        uint40 deadline = _enter(trade_, State.Answered, listing_.terms.windows.decision);
+        _credit(listing_.seller, listing_, trade_.fee);
+        uint40 deadline = _enter(trade_, State.Answered, listing_.terms.decisionWindow);
 
         emit Answered(tradeId, responseDigest, deadline);
     }
@@ -178,20 +171,22 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         bytes32 answer,
         bytes32 inputCommitment,
         bytes32 outputsDigest,
-        uint128 highestProofFee
+        uint96 price,
+        uint16 highestProofFees,
+        bytes calldata data
     ) external payable {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Answered);
         _requireBuyer(trade_);
         _requireDigest(trade_, answer);
-        uint128 price = listing_.terms.price;
-        _requirePayment(price);
-        _requireProofFee(trade_.listingId, highestProofFee);
+        _requireProofFees(listing_, highestProofFees);
 
-        trade_.stake = highestProofFee;
+        _setPrice(tradeId, trade_, listing_, price, data);
+        _pay(listing_, price);
+        trade_.proofFees = highestProofFees;
         trade_.digest = keccak256(abi.encode(answer, inputCommitment, outputsDigest));
-        uint40 deadline = _enter(trade_, State.Purchased, listing_.terms.windows.proof);
+        uint40 deadline = _enter(trade_, State.Purchased, listing_.terms.proofWindow);
 
-        emit Purchased(tradeId, inputCommitment, outputsDigest, price, highestProofFee, deadline);
+        emit Purchased(tradeId, inputCommitment, outputsDigest, price, highestProofFees, deadline);
     }
 
     /// @inheritdoc IModelMarket
@@ -202,21 +197,20 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Purchased);
         Terms storage terms = listing_.terms;
         _requireSeller(listing_);
-        uint128 bond = terms.bond;
-        _requirePayment(bond);
-        uint128 stake = _requireProofFee(trade_.listingId, trade_.stake);
-        audit.requireCommitments(terms, trade_.digest);
-        audit.requireOutputs(terms);
-        bytes32 circuitDigest = terms.circuitDigest;
-        audit.requireChallenge(_proofContext(tradeId), circuitDigest);
-        _requireAccepted(audit, circuitDigest);
+        uint16 proofFees = _requireProofFees(listing_, trade_.proofFees);
+        audit.requireCommitments(terms.statement, trade_.digest);
+        audit.requireOutputs(terms.auditSamples);
+        audit.requireChallenge(_proofContext(tradeId));
+        _requireAccepted(audit);
+        uint96 bond = terms.bond;
 
+        _pay(listing_, bond);
         listing_.unaccepted += 1;
-        trade_.stake = stake;
+        trade_.proofFees = proofFees;
         trade_.digest = _delivery(ciphertextRoot, keyHash);
-        uint40 deadline = _enter(trade_, State.Proven, terms.windows.acceptance);
+        uint40 deadline = _enter(trade_, State.Proven, terms.acceptanceWindow);
 
-        emit Proven(tradeId, ciphertextRoot, keyHash, bond, stake, deadline);
+        emit Proven(tradeId, ciphertextRoot, keyHash, bond, proofFees, deadline);
     }
 
     /// @inheritdoc IModelMarket
@@ -226,18 +220,22 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requireDigest(trade_, delivery);
 
         listing_.unaccepted -= 1;
-        uint40 deadline = _enter(trade_, State.Accepted, listing_.terms.windows.reveal);
+        uint40 deadline = _enter(trade_, State.Accepted, listing_.terms.revealWindow);
 
         emit Accepted(tradeId, deadline);
     }
 
     /// @inheritdoc IModelMarket
-    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key) external {
-        (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Accepted);
+    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key, bytes calldata acceptance) external {
+        bool signed = acceptance.length > 0 && _trades[tradeId].state == State.Proven;
+        (Trade storage trade_, Listing storage listing_) =
+            _beforeDeadline(tradeId, signed ? State.Proven : State.Accepted);
         _requireSeller(listing_);
         _requireKey(trade_, ciphertextRoot, key);
+        if (signed) _requireAcceptance(trade_.buyer, tradeId, trade_.digest, acceptance);
 
-        uint40 deadline = _enter(trade_, State.Revealed, listing_.terms.windows.dispute);
+        if (signed) listing_.unaccepted -= 1;
+        uint40 deadline = _enter(trade_, State.Revealed, listing_.terms.disputeWindow);
 
         emit Revealed(tradeId, key, deadline);
     }
@@ -249,7 +247,20 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         _requireDigest(trade_, delivery);
 
         emit Confirmed(tradeId);
-        _settle(tradeId, trade_, listing_);
+        _settle(tradeId, trade_, listing_, 0);
+    }
+
+    /// @inheritdoc IModelMarket
+    function refund(uint256 tradeId, uint96 amount, bytes calldata sellerSignature) external {
+        (Trade storage trade_, Listing storage listing_) = _beforeDeadline(tradeId, State.Revealed);
+        _requireBuyer(trade_);
+        uint256 price = _price(trade_, listing_);
+        require(amount <= price, AbovePrice(amount, price));
+        _requireRefund(listing_.seller, tradeId, trade_.digest, amount, sellerSignature);
+
+        _credit(trade_.buyer, listing_, amount);
+        emit Refunded(tradeId, trade_.buyer, amount);
+        _settle(tradeId, trade_, listing_, amount);
     }
 
     // --------------------------------------------------------------------------------------------------- disputes
@@ -257,46 +268,42 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     /// @inheritdoc IModelMarket
     function disputeWeightsChunk(uint256 tradeId, ChunkEvidence calldata evidence) external {
         (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
-        Chunk memory chunk = _deliveredChunk(trade_, terms, evidence, terms.weightsRoot);
+        _requireKey(trade_, evidence.ciphertextRoot, evidence.key);
+        Chunk memory chunk = evidence.decrypt(terms.statement, terms.weightsRoot);
         bytes32 delivered = Chunks.weightsLeaf(chunk.salt, chunk.parameters);
         require(delivered != evidence.leaf, DisputeUnfounded(tradeId, evidence.index));
 
-        _slash(tradeId, trade_, terms, Dispute.WeightsChunk);
+        _slash(tradeId, trade_, Dispute.WeightsChunk);
     }
 
     /// @inheritdoc IModelMarket
     function disputeSumChunk(uint256 tradeId, ChunkEvidence calldata evidence) external {
         (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
-        Chunk memory chunk = _deliveredChunk(trade_, terms, evidence, terms.sumsRoot);
+        _requireKey(trade_, evidence.ciphertextRoot, evidence.key);
+        Chunk memory chunk = evidence.decrypt(terms.statement, terms.sumsRoot);
         bytes32 delivered = Chunks.sumsLeaf(evidence.index, chunk.sum, chunk.salt);
         require(delivered != evidence.leaf, DisputeUnfounded(tradeId, evidence.index));
 
-        _slash(tradeId, trade_, terms, Dispute.SumChunk);
+        _slash(tradeId, trade_, Dispute.SumChunk);
     }
 
     /// @inheritdoc IModelMarket
     function disputeSumStep(uint256 tradeId, SumStepEvidence calldata evidence) external {
         (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
-        _requireCommitted(terms, evidence);
+        evidence.requireCommitted(terms);
         address seller = _listings[trade_.listingId].seller;
-        require(!evidence.isStep(terms, seller), DisputeUnfounded(tradeId, evidence.index));
+        require(!evidence.isStep(terms.weightsRoot, seller), DisputeUnfounded(tradeId, evidence.index));
 
-        _slash(tradeId, trade_, terms, Dispute.SumStep);
+        _slash(tradeId, trade_, Dispute.SumStep);
     }
 
     /// @inheritdoc IModelMarket
     function disputeRange(uint256 tradeId, RangeEvidence calldata evidence) external {
         (Trade storage trade_, Terms storage terms) = _disputed(tradeId);
-        evidence.layout.requireHash(terms.layoutHash);
-        bytes32 leaf = Chunks.weightsLeaf(evidence.salt, evidence.parameters);
-        ChunkTree.requireLeaf(
-            terms.weightsRoot, evidence.layout.chunkCount(), evidence.index, leaf, evidence.weightsPath
-        );
-        require(
-            Chunks.isOutOfRange(evidence.parameters, evidence.position), DisputeUnfounded(tradeId, evidence.index)
-        );
+        evidence.requireCommitted(terms);
+        require(Chunks.isOutOfRange(evidence.parameters, evidence.position), DisputeUnfounded(tradeId, evidence.index));
 
-        _slash(tradeId, trade_, terms, Dispute.Range);
+        _slash(tradeId, trade_, Dispute.Range);
     }
 
     // ---------------------------------------------------------------------------------------------------- endings
@@ -307,7 +314,7 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         require(trade_.state == State.Revealed, UnexpectedState(tradeId, trade_.state, State.Revealed));
         _requireDeadlineReached(tradeId, trade_);
 
-        _settle(tradeId, trade_, _listings[trade_.listingId]);
+        _settle(tradeId, trade_, _listings[trade_.listingId], 0);
     }
 
     /// @inheritdoc IModelMarket
@@ -319,25 +326,12 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         Listing storage listing_ = _listings[trade_.listingId];
 
         _takeBackUnused(ended, trade_, listing_);
-        (uint256 toBuyer, uint256 toSeller) = _locked(ended, trade_, listing_.terms);
+        (uint256 toBuyer, uint256 toSeller) = _locked(ended, trade_, listing_);
         trade_.state = State.Expired;
-        _credit(trade_.buyer, listing_.terms.token, toBuyer);
-        _credit(listing_.seller, listing_.terms.token, toSeller);
+        _credit(trade_.buyer, listing_, toBuyer);
+        _credit(listing_.seller, listing_, toSeller);
 
         emit Expired(tradeId, ended, toBuyer, toSeller);
-    }
-
-    /// @inheritdoc IModelMarket
-    function withdraw(address token) external nonReentrant {
-        uint256 amount = balanceOf[msg.sender][token];
-        require(amount > 0, NothingToWithdraw(msg.sender, token));
-
-        balanceOf[msg.sender][token] = 0;
-
-        emit Withdrawn(msg.sender, token, amount);
-
-        (bool sent,) = msg.sender.call{value: amount}("");
-        require(sent, TransferFailed(msg.sender, amount));
     }
 
     // --------------------------------------------------------------------------------------------------- requires
@@ -385,19 +379,27 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         require(answers <= left, QuotaExceeded(listingId, answers, left));
     }
 
-    /// @dev What the next proof of a listing risks, if that is no more than its buyer agreed to.
-    function _requireProofFee(uint256 listingId, uint128 highest) private view returns (uint128 fee) {
-        fee = uint128(proofFee(listingId)); // the price at most
-        require(fee <= highest, ProofFeeTooHigh(fee, highest));
+    /// @dev The listing's policy lets the caller open this session.
+    function _requireAdmitted(uint256 listingId, uint32 samples, bytes calldata data) private view {
+        address policy = _listings[listingId].terms.policy;
+        bool admitted = IListingPolicy(policy).admit(listingId, msg.sender, samples, data);
+        require(admitted, NotAdmitted(policy, msg.sender));
+    }
+
+    /// @dev What the next proof of a listing risks, in listed proof fees, if that is no more than its buyer agreed to.
+    function _requireProofFees(Listing storage listing_, uint16 highest) private view returns (uint16 proofFees) {
+        proofFees = uint16(_nextProofFees(listing_));
+        require(proofFees <= highest, ProofFeeTooHigh(proofFees, highest));
+    }
+
+    /// @dev So many that no price is left to lose count as this many.
+    function _nextProofFees(Listing storage listing_) private view returns (uint256) {
+        return Math.min(uint256(listing_.unaccepted) + 1, type(uint16).max);
     }
 
     /// @dev The trade has committed to what the caller believes, also after a reorganisation that gave its number away.
     function _requireDigest(Trade storage trade_, bytes32 digest) private view {
         require(digest == trade_.digest, UnexpectedDigest(digest, trade_.digest));
-    }
-
-    function _requirePayment(uint256 due) private view {
-        require(msg.value == due, UnexpectedPayment(msg.value, due));
     }
 
     function _requireKey(Trade storage trade_, bytes32 ciphertextRoot, bytes32 key) private view {
@@ -408,61 +410,6 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         return keccak256(abi.encode(ciphertextRoot, keyHash));
     }
 
-    function _requireVerifier(address verifier, bytes32 expected) private view {
-        require(verifier.codehash == expected, UnexpectedVerifier(verifier, verifier.codehash, expected));
-    }
-
-    /// @dev What the challenge of a trade's proof depends on, beside the statement.
-    function _proofContext(uint256 tradeId) private view returns (bytes32) {
-        return keccak256(abi.encode(block.chainid, address(this), tradeId));
-    }
-
-    /// @dev The pinned verifier accepts the proof, for the listed circuit.
-    function _requireAccepted(AuditProof calldata audit, bytes32 expectedCircuit) private view {
-        _requireVerifier(VERIFIER, VERIFIER_CODEHASH);
-        try IVerifier(VERIFIER).verifyProof(audit.proof, audit.instances, audit.vka) returns (
-            bool accepted, bytes32 circuitDigest
-        ) {
-            require(circuitDigest == expectedCircuit, UnexpectedCircuit(circuitDigest, expectedCircuit));
-            require(accepted, ProofRejected());
-        } catch {
-            revert ProofRejected();
-        }
-    }
-
-    /// @dev Decrypts the delivered chunk of the evidence, if the chunk is in the ciphertext tree, the leaf in the
-    /// committed tree, both at the same index, and the key is the revealed one.
-    function _deliveredChunk(
-        Trade storage trade_,
-        Terms storage terms,
-        ChunkEvidence calldata evidence,
-        bytes32 committedRoot
-    ) private view returns (Chunk memory) {
-        _requireKey(trade_, evidence.ciphertextRoot, evidence.key);
-        evidence.layout.requireHash(terms.layoutHash);
-        uint256 index = evidence.index;
-        uint256 count = evidence.layout.chunkCount();
-        bytes32 ciphertextLeaf = Chunks.ciphertextLeaf(evidence.ciphertext);
-        ChunkTree.requireLeaf(evidence.ciphertextRoot, count, index, ciphertextLeaf, evidence.ciphertextPath);
-        ChunkTree.requireLeaf(committedRoot, count, index, evidence.leaf, evidence.path);
-        return Chunks.decrypt(evidence.key, index, evidence.ciphertext);
-    }
-
-    /// @dev The sums and parameters of the evidence are those of the committed trees. They concern the listing alone, so
-    /// neither key nor ciphertext is needed.
-    function _requireCommitted(Terms storage terms, SumStepEvidence calldata evidence) private view {
-        evidence.layout.requireHash(terms.layoutHash);
-        uint256 index = evidence.index;
-        uint256 count = evidence.layout.chunkCount();
-        bytes32 weightsLeaf = Chunks.weightsLeaf(evidence.salt, evidence.parameters);
-        ChunkTree.requireLeaf(terms.weightsRoot, count, index, weightsLeaf, evidence.weightsPath);
-        bytes32 sumsLeaf = Chunks.sumsLeaf(index, evidence.sum, evidence.salt);
-        ChunkTree.requireLeaf(terms.sumsRoot, count, index, sumsLeaf, evidence.sumPath);
-        if (index == 0) return;
-        bytes32 previousLeaf = Chunks.sumsLeaf(index - 1, evidence.previousSum, evidence.previousSalt);
-        ChunkTree.requireLeaf(terms.sumsRoot, count, index - 1, previousLeaf, evidence.previousPath);
-    }
-
     // ----------------------------------------------------------------------------------------------------- writes
 
     function _enter(Trade storage trade_, State state, uint32 windowSeconds) private returns (uint40 deadline) {
@@ -471,18 +418,40 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
         trade_.deadline = deadline;
     }
 
-    function _settle(uint256 tradeId, Trade storage trade_, Listing storage listing_) private {
-        uint256 amount = uint256(listing_.terms.price) + listing_.terms.bond;
-        trade_.state = State.Settled;
-        _credit(listing_.seller, listing_.terms.token, amount);
-
-        emit Settled(tradeId, listing_.seller, amount);
+    /// @dev The price is the buyer's to name, and must be the listing's, or what the listing's policy asks.
+    function _setPrice(
+        uint256 tradeId,
+        Trade storage trade_,
+        Listing storage listing_,
+        uint96 price,
+        bytes calldata data
+    ) private {
+        uint256 expected = listing_.terms.price;
+        if (listing_.hasPolicy) {
+            uint256 asked = IListingPolicy(listing_.terms.policy).priceFor(trade_.listingId, msg.sender, tradeId, data);
+            require(asked <= expected, AbovePrice(asked, expected));
+            expected = asked;
+            trade_.price = price;
+        }
+        require(price == expected, UnexpectedPrice(price, expected));
     }
 
-    function _slash(uint256 tradeId, Trade storage trade_, Terms storage terms, Dispute dispute) private {
-        uint256 amount = uint256(terms.price) + terms.bond;
+    function _settle(uint256 tradeId, Trade storage trade_, Listing storage listing_, uint256 refunded) private {
+        uint256 price = _price(trade_, listing_) - refunded;
+        uint256 protocolFee = _protocolFee(price);
+        uint256 amount = price - protocolFee + listing_.terms.bond;
+        trade_.state = State.Settled;
+        _credit(listing_.seller, listing_, amount);
+        _credit(PROTOCOL_FEE_RECIPIENT, listing_, protocolFee);
+
+        emit Settled(tradeId, listing_.seller, amount, protocolFee);
+    }
+
+    function _slash(uint256 tradeId, Trade storage trade_, Dispute dispute) private {
+        Listing storage listing_ = _listings[trade_.listingId];
+        uint256 amount = _price(trade_, listing_) + listing_.terms.bond;
         trade_.state = State.Slashed;
-        _credit(trade_.buyer, terms.token, amount);
+        _credit(trade_.buyer, listing_, amount);
 
         emit Slashed(tradeId, trade_.buyer, dispute, amount);
     }
@@ -500,24 +469,24 @@ contract ModelMarket is IModelMarket, ReentrancyGuardTransient {
     }
 
     /// @dev What is locked in a waiting state before the key is revealed, and whose it is. Whoever let the other's work go
-    /// to waste pays the stake: a buyer that did not accept the proof, a seller that did not reveal the key.
-    function _locked(State state, Trade storage trade_, Terms storage terms)
+    /// to waste pays proof fees: a buyer that did not accept the proof, a seller that did not reveal the key.
+    function _locked(State state, Trade storage trade_, Listing storage listing_)
         private
         view
         returns (uint256 toBuyer, uint256 toSeller)
     {
-        uint256 stake = trade_.stake;
-        if (state == State.Testing) return (stake, 0);
-        if (state >= State.Purchased) toBuyer = terms.price;
-        if (state >= State.Proven) toSeller = terms.bond;
+        if (state == State.Testing) return (trade_.fee, 0);
+        if (state >= State.Purchased) toBuyer = _price(trade_, listing_);
+        if (state < State.Proven) return (toBuyer, 0);
+        toSeller = listing_.terms.bond;
+        uint256 stake = Math.min(uint256(trade_.proofFees) * listing_.terms.proofFee, toBuyer);
         if (state == State.Proven) return (toBuyer - stake, toSeller + stake);
-        if (state == State.Accepted) {
-            stake = Math.min(stake, toSeller);
-            return (toBuyer + stake, toSeller - stake);
-        }
+        stake = Math.min(stake, toSeller);
+        return (toBuyer + stake, toSeller - stake);
     }
 
-    function _credit(address account, address token, uint256 amount) private {
-        if (amount > 0) balanceOf[account][token] += amount;
+    /// @dev What the buyer pays, from `purchase` on.
+    function _price(Trade storage trade_, Listing storage listing_) private view returns (uint96) {
+        return listing_.hasPolicy ? trade_.price : listing_.terms.price;
     }
 }

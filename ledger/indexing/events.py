@@ -38,6 +38,7 @@ _ROLES: Final = {
     EntryKind.ACCEPTED: ActorRole.BUYER,
     EntryKind.REVEALED: ActorRole.SELLER,
     EntryKind.CONFIRMED: ActorRole.BUYER,
+    EntryKind.REFUNDED: ActorRole.BUYER,
 }
 """Events that only one party can cause; for the others it depends on who sent the transaction."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from contracts import MarketRevertedError, layout_hash
+from contracts import MarketRevertedError
 from tests.contracts.stage import FIRST, KEY, Stage, terms_of
 from tests.vectors.make_commitments import TARGET, evidence_from_json
 from trader.delivery import encode_dispute
@@ -29,9 +29,8 @@ def reveal(stage: Stage, delivery: dict[str, str]) -> None:
         AUDIT,
         weights_root=roots["weights_root"],
         sums_root=roots["sums_root"],
-        layout_hash=layout_hash(AUDIT.layout),
     )
-    assert VECTORS["parameter_commitment"] == "0x" + terms.parameter_commitment.hex()
+    assert VECTORS["parameter_commitment"] == "0x" + AUDIT.parameter_commitment.hex()
     assert VECTORS["seller"] == stage.seller.lower()
     assert VECTORS["key"] == "0x" + KEY.hex()
     stage.offer(terms)
@@ -41,7 +40,7 @@ def reveal(stage: Stage, delivery: dict[str, str]) -> None:
 def outcome(stage: Stage, case: dict) -> str:
     """What the contract decides; nothing of it stays."""
     evidence = evidence_from_json(case["kind"], case["evidence"])
-    function, calldata = encode_dispute(KEY, evidence, AUDIT.layout)
+    function, calldata = encode_dispute(KEY, evidence, AUDIT.statement)
     with stage.restored():
         stage._refusing = True
         try:

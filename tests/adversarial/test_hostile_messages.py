@@ -195,7 +195,7 @@ def test_strangers_can_make_no_move(chain: Chain, trade_on: Callable[..., Tradin
     trading.seller.step(trade_id)
     with pytest.raises(TransactionRefusedError, match="NotBuyer"):
         trading.market.purchase(
-            seller, trade_id, bytes(32), bytes(32), bytes(32), price_wei=PRICE, highest_proof_fee_wei=PRICE
+            seller, trade_id, bytes(32), bytes(32), bytes(32), price_wei=PRICE, highest_proof_fees=1
         )
     trading.play_until(State.PROVEN)
     with pytest.raises(TransactionRefusedError, match="NotBuyer"):

@@ -8,8 +8,6 @@ from web3.exceptions import Web3Exception
 
 from contracts import ETH, MarketRevertedError, UnexpectedCodeError, bind_market, verify_deployment
 from contracts.create2 import DEPLOYER, create2_address
-from contracts.manager import MARKET, verifier_codehash
-from contracts.published import read_artifacts
 from tests.contracts.stage import FIRST as AUDIT
 from tests.contracts.stage import PRICE, Stage, terms_of
 
@@ -17,15 +15,9 @@ BALANCES_SLOT = 2
 """Of `balanceOf` in the market's storage."""
 
 
-def runtime_code(verifier: str) -> bytes:
-    """The published market's, with its immutables filled in."""
-    artifact = read_artifacts().contracts[MARKET]
-    values = {"VERIFIER": bytes.fromhex(verifier[2:]).rjust(32, b"\0"), "VERIFIER_CODEHASH": verifier_codehash()}
-    code = bytearray(artifact.runtime)
-    for name, value in values.items():
-        for offset in artifact.immutables[name]:
-            code[offset : offset + 32] = value
-    return bytes(code)
+def runtime_code(stage: Stage) -> bytes:
+    """The published market's, immutables and all: its own address is one of them, and used nowhere but there."""
+    return bytes(stage.web3.eth.get_code(stage.deployment.market))
 
 
 def word(value: int) -> bytes:
@@ -47,7 +39,7 @@ def preloading_init_code(runtime: bytes, thief: str, amount_wei: int) -> bytes:
 
 def verify_runtime_code(stage: Stage, market: str) -> None:
     """The unprotected twin of `verify_deployment`: compares code, as parties did once."""
-    if bytes(stage.web3.eth.get_code(market)) != runtime_code(stage.deployment.verifier):
+    if bytes(stage.web3.eth.get_code(market)) != runtime_code(stage):
         raise UnexpectedCodeError("not the published code")
 
 
@@ -59,7 +51,7 @@ def stage() -> Stage:
 @pytest.fixture
 def preloaded(stage: Stage) -> str:
     thief = stage.stranger
-    code = preloading_init_code(runtime_code(stage.deployment.verifier), thief, PRICE)
+    code = preloading_init_code(runtime_code(stage), thief, PRICE)
     sent = stage.web3.eth.send_transaction({"from": thief, "data": code, "gas": 12_000_000})
     receipt = stage.web3.eth.wait_for_transaction_receipt(sent)
     assert receipt["status"] == 1
@@ -94,7 +86,7 @@ def test_the_address_gives_a_preloaded_market_away(stage: Stage, preloaded: str)
 def test_a_preloaded_market_made_by_the_deployer_itself_is_elsewhere(stage: Stage) -> None:
     """Nobody else's init code reaches the published address, with any salt that they can try."""
     thief = stage.stranger
-    code = preloading_init_code(runtime_code(stage.deployment.verifier), thief, PRICE)
+    code = preloading_init_code(runtime_code(stage), thief, PRICE)
     transaction = {"from": thief, "to": DEPLOYER, "data": bytes(32) + code, "gas": 12_000_000}
     stage.web3.eth.wait_for_transaction_receipt(stage.web3.eth.send_transaction(transaction))
     forged = create2_address(bytes(32), code)

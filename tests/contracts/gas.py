@@ -2,7 +2,8 @@
 
 The trade is of the committed proof vector (8 samples of 2 outputs), the disputes are about a model of 10⁶ parameters,
 `verifier` is a bare call of the verifier with the same proof, and `trade_without_verifier` is purchase … confirm less
-that call and the calldata that it shares with `prove`.
+that call and the calldata that it shares with `prove`. The buyer accepts by signature: `accept`, the transaction that
+it needs where the seller leaves the signature unused, is measured beside the trade.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.disputes import Dispute, disputes
 from contracts.published import ARTIFACTS_PATH
-from tests.contracts.stage import FIRST, KEY, Stage, terms_of
+from tests.contracts.stage import FIRST, KEY, PRICE, Stage, terms_of
 
 GAS_PATH: Path = ARTIFACTS_PATH.with_name("gas.json")
 TRANSACTION = 21_000
@@ -22,23 +23,29 @@ def measure_trade() -> dict[str, int]:
     """Gas of each move of a trade that settles."""
     stage = Stage()
     receipts = {"list": stage.offer(terms_of(FIRST)), "openSession": stage.open_session()}
-    for name in ("respond", "purchase", "prove", "accept", "reveal", "confirm"):
+    for name in ("respond", "purchase", "prove"):
         receipts[name] = getattr(stage, name)()
+    with stage.restored():
+        receipts["accept"] = stage.accept()
+    receipts["reveal"] = stage.reveal(acceptance=stage.acceptance())
+    with stage.restored():
+        receipts["refund"] = stage.refund(PRICE // 2)
+    receipts["confirm"] = stage.confirm()
     receipts["withdraw"] = stage.withdraw(stage.seller)
     function = stage.verifier.functions.verifyProof(FIRST.proof, list(FIRST.instances), list(FIRST.vka))
     receipts["verifier"] = stage.send(function, stage.seller)
     gas = {name: int(receipt["gasUsed"]) for name, receipt in receipts.items()}
-    trade = sum(gas[name] for name in ("purchase", "prove", "accept", "reveal", "confirm"))
+    trade = sum(gas[name] for name in ("purchase", "prove", "reveal", "confirm"))
     return gas | {"trade_without_verifier": trade - (gas["verifier"] - TRANSACTION)}
 
 
 def measure_disputes() -> dict[str, int]:
     """Gas of each dispute that a buyer wins."""
-    return {dispute.function: measure_dispute(dispute) for dispute in disputes(PARAMETERS, FIRST.layout, KEY)}
+    return {dispute.function: measure_dispute(dispute) for dispute in disputes(PARAMETERS, FIRST.statement, KEY)}
 
 
 def measure_dispute(dispute: Dispute) -> int:
-    stage, audit = Stage(), replace(FIRST, layout=dispute.layout)
+    stage, audit = Stage(), replace(FIRST, layout=dispute.statement.layout)
     stage.offer(terms_of(audit, weights_root=dispute.weights_root, sums_root=dispute.sums_root))
     stage.bring_to("Revealed", listing=2, audit=audit, root=dispute.ciphertext_root)
     receipt = stage.dispute(dispute.function, dispute.evidence)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
+from eth_account import Account
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_canonical_address
@@ -19,9 +20,13 @@ from hexbytes import HexBytes
 
 from contracts import (
     ETH,
+    MOST_PROOF_FEES,
+    Acceptance,
     ChunkEvidence,
     Layout,
     MarketRevertedError,
+    Refund,
+    Statement,
     SumStepEvidence,
     Terms,
     Windows,
@@ -30,7 +35,6 @@ from contracts import (
     bind_verifier,
     decode_revert,
     deploy,
-    layout_hash,
     session_digest,
 )
 from contracts import register_vka as vka_registration
@@ -66,6 +70,10 @@ class Audit:
     outputs: Sequence[int]
     answer: bytes = b""
     """Empty for that of the trade that is proven."""
+    circuit: bytes = b""
+    """Digest of the circuit that the statement names; empty for that of the vka."""
+    parameters: bytes = b""
+    """Commitment to the parameters that the statement names; empty for that of the proof."""
 
     @classmethod
     def of(cls, statement: str, vka: str = "vka") -> "Audit":
@@ -84,11 +92,15 @@ class Audit:
 
     @property
     def parameter_commitment(self) -> bytes:
-        return keccak(self.proof[64:128])
+        return self.parameters or keccak(self.proof[64:128])
 
     @property
     def circuit_digest(self) -> bytes:
-        return keccak(b"".join(self.vka))
+        return self.circuit or keccak(b"".join(self.vka))
+
+    @property
+    def statement(self) -> Statement:
+        return Statement(self.circuit_digest, self.parameter_commitment, self.layout)
 
     @property
     def outputs_digest(self) -> bytes:
@@ -96,7 +108,7 @@ class Audit:
 
     def as_abi(self) -> tuple[Any, ...]:
         instances, vka = list(self.instances), list(self.vka)
-        return (self.proof, instances, vka, self.layout.as_abi(), self.answer, self.outputs_digest)
+        return (self.proof, instances, vka, self.statement.as_abi(), self.answer, self.outputs_digest)
 
 
 FIRST = Audit.of("first")
@@ -113,12 +125,9 @@ def terms_of(audit: Audit, model: Model = MODEL, sums: Sequence[int] | None = No
     """The listing of `model`, whose proof is `audit`."""
     terms = Terms(
         manifest_hash=keccak(b"manifest"),
-        circuit_digest=audit.circuit_digest,
-        parameter_commitment=audit.parameter_commitment,
+        statement=audit.statement.digest,
         weights_root=model.weights_tree.root,
         sums_root=model.sums_tree(sums).root,
-        layout_hash=layout_hash(audit.layout),
-        token=ETH,
         price_wei=PRICE,
         bond_wei=BOND,
         fee_wei=ANSWER_FEE,
@@ -155,6 +164,20 @@ class Stage:
             words = [bytes.fromhex(element) for element in VECTORS[vka]]
             self.send(vka_registration(self.web3, self.deployment.verifier, words), deployer)
         self.offer(terms_of(FIRST))
+
+    def create(self, name: str, *arguments: Any) -> Any:
+        """A contract for tests (`contracts/test`), fresh on the chain."""
+        artifact = read_artifacts().contracts[name]
+        contract = self.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+        address = self.send(contract.constructor(*arguments), self.stranger)["contractAddress"]
+        return self.web3.eth.contract(address=address, abi=artifact.abi)
+
+    def held(self, token: str = ETH) -> int:
+        """What the market has of a token."""
+        if token == ETH:
+            return int(self.web3.eth.get_balance(self.market.address))
+        abi = read_artifacts().contracts["TestToken"].abi
+        return int(self.web3.eth.contract(address=token, abi=abi).functions.balanceOf(self.market.address).call())
 
     # ---------------------------------------------------------------------------------------------- chain and clock
 
@@ -212,7 +235,7 @@ class Stage:
 
     def offered(self, listing: int = 1) -> bytes:
         """What a move on a listing names."""
-        return bytes(self.market.functions.listing(listing).call()[4])
+        return bytes(self.market.functions.listing(listing).call()[6])
 
     def open_session(
         self,
@@ -221,11 +244,12 @@ class Stage:
         value: int | None = None,
         sender: str | None = None,
         offer: bytes | None = None,
+        data: bytes = b"",
     ) -> Any:
         """Pays the session's fee, unless another value is given."""
         offer, sender = self.offered(listing) if offer is None else offer, sender or self.buyer
         value = self.session_fee(listing, samples, sender) if value is None else value
-        return self.send(self.market.functions.openSession(listing, offer, samples, REQUEST), sender, value)
+        return self.send(self.market.functions.openSession(listing, offer, samples, REQUEST, data), sender, value)
 
     def respond(self, trade: int = 1, sender: str | None = None, session: bytes | None = None) -> Any:
         session = self.trade(trade)["digest"] if session is None else session
@@ -238,11 +262,15 @@ class Stage:
         value: int = PRICE,
         sender: str | None = None,
         answer: bytes | None = None,
-        highest_proof_fee: int = PRICE,
+        highest_proof_fees: int = MOST_PROOF_FEES,
+        price: int | None = None,
+        data: bytes = b"",
     ) -> Any:
+        """Pays the price that it names: `value`, unless another is given."""
         answer = self.trade(trade)["digest"] if answer is None else answer
         committed = audit.input_commitment, audit.outputs_digest
-        function = self.market.functions.purchase(trade, answer, *committed, highest_proof_fee)
+        price = value if price is None else price
+        function = self.market.functions.purchase(trade, answer, *committed, price, highest_proof_fees, data)
         return self.send(function, sender or self.buyer, value)
 
     def prove(
@@ -263,13 +291,42 @@ class Stage:
         delivery = self.trade(trade)["digest"] if delivery is None else delivery
         return self.send(self.market.functions.accept(trade, delivery), sender or self.buyer)
 
-    def reveal(self, trade: int = 1, key: bytes = KEY, sender: str | None = None, root: bytes | None = None) -> Any:
+    def reveal(
+        self,
+        trade: int = 1,
+        key: bytes = KEY,
+        sender: str | None = None,
+        root: bytes | None = None,
+        acceptance: bytes = b"",
+    ) -> Any:
         root = self._roots.get(trade, self.ciphertext_tree.root) if root is None else root
-        return self.send(self.market.functions.reveal(trade, root, key), sender or self.seller)
+        return self.send(self.market.functions.reveal(trade, root, key, acceptance), sender or self.seller)
+
+    def sign(self, agreement: Acceptance | Refund, account: str | None = None, **domain: Any) -> bytes:
+        """The signature of the buyer, or another of eth-tester's accounts, for this market unless another is named."""
+        account = account or self.buyer
+        place = {"chain_id": self.web3.eth.chain_id, "market": self.market.address} | domain
+        (key,) = [key for key in self.tester.backend.account_keys if key.public_key.to_checksum_address() == account]
+        return bytes(Account.sign_typed_data(key.to_bytes(), *agreement.typed_data(**place)).signature)
+
+    def acceptance(
+        self, trade: int = 1, delivery: bytes | None = None, account: str | None = None, **domain: Any
+    ) -> bytes:
+        """The buyer's signature, instead of its `accept`."""
+        delivery = self.trade(trade)["digest"] if delivery is None else delivery
+        return self.sign(Acceptance(trade, delivery), account, **domain)
 
     def confirm(self, trade: int = 1, sender: str | None = None, delivery: bytes | None = None) -> Any:
         delivery = self.trade(trade)["digest"] if delivery is None else delivery
         return self.send(self.market.functions.confirm(trade, delivery), sender or self.buyer)
+
+    def refund(self, amount: int, trade: int = 1, signature: bytes | None = None, sender: str | None = None) -> Any:
+        """With the seller's signature, unless another is given."""
+        signature = self.refund_signature(amount, trade) if signature is None else signature
+        return self.send(self.market.functions.refund(trade, amount, signature), sender or self.buyer)
+
+    def refund_signature(self, amount: int, trade: int = 1, account: str | None = None) -> bytes:
+        return self.sign(Refund(trade, self.trade()["digest"], amount), account or self.seller)
 
     def settle(self, trade: int = 1, sender: str | None = None) -> Any:
         return self.send(self.market.functions.settle(trade), sender or self.stranger)
@@ -277,8 +334,8 @@ class Stage:
     def expire(self, trade: int = 1, sender: str | None = None) -> Any:
         return self.send(self.market.functions.expire(trade), sender or self.stranger)
 
-    def withdraw(self, sender: str) -> Any:
-        return self.send(self.market.functions.withdraw(ETH), sender)
+    def withdraw(self, sender: str, token: str = ETH) -> Any:
+        return self.send(self.market.functions.withdraw(token), sender)
 
     def dispute(self, name: str, evidence: Any, trade: int = 1, sender: str | None = None) -> Any:
         return self.send(self.market.functions[name](trade, evidence.as_abi()), sender or self.buyer)
@@ -333,7 +390,7 @@ class Stage:
         return delivered_tree(KEY, [MODEL.chunk(0)])[1]
 
     def trade(self, trade: int = 1) -> dict[str, Any]:
-        names = ("buyer", "deadline", "state", "listing_id", "stake", "samples", "digest")
+        names = ("buyer", "deadline", "state", "listing_id", "proof_fees", "fee", "samples", "price", "digest")
         return dict(zip(names, self.market.functions.trade(trade).call(), strict=True))
 
     def session_fee(self, listing: int = 1, samples: int = SAMPLES, account: str | None = None) -> int:
@@ -351,13 +408,14 @@ class Stage:
     def deadline(self, trade: int = 1) -> int:
         return int(self.trade(trade)["deadline"])
 
-    def credit(self, account: str) -> int:
-        return int(self.market.functions.balanceOf(account, ETH).call())
+    def credit(self, account: str, token: str = ETH) -> int:
+        return int(self.market.functions.balanceOf(account, token).call())
 
     def events(self, receipt: Any) -> list[tuple[str, dict[str, Any]]]:
-        """All events of the receipt, in order: name and arguments."""
+        """All events of the market in the receipt, in order: name and arguments."""
         kinds = {bytes(HexBytes(event().topic)): event for event in self.market.events}
-        logs = [kinds[bytes(log["topics"][0])]().process_log(log) for log in receipt["logs"]]
+        own = [log for log in receipt["logs"] if log["address"] == self.market.address]
+        logs = [kinds[bytes(log["topics"][0])]().process_log(log) for log in own]
         return [(log["event"], dict(log["args"])) for log in logs]
 
     def event(self, receipt: Any, name: str) -> dict[str, Any]:
@@ -377,6 +435,10 @@ class Delivery:
     ciphertext: Sequence[bytes]
     tree: Tree
 
+    @property
+    def statement(self) -> Statement:
+        return Statement(FIRST.circuit_digest, FIRST.parameter_commitment, self.layout)
+
     def chunk_evidence(self, kind: str, index: int) -> ChunkEvidence:
         committed = self.model.weights_tree if kind == "disputeWeightsChunk" else self.model.sums_tree(self.sums)
         return ChunkEvidence(
@@ -387,7 +449,7 @@ class Delivery:
             ciphertext_path=self.tree.path(index),
             leaf=committed.leaves[index],
             path=committed.path(index),
-            layout=self.layout,
+            statement=self.statement,
         )
 
     def step_evidence(self, index: int) -> SumStepEvidence:
@@ -402,7 +464,7 @@ class Delivery:
             sum_path=sums_tree.path(index),
             parameters=self.model.parameters(index),
             weights_path=self.model.weights_tree.path(index),
-            layout=self.layout,
+            statement=self.statement,
         )
 
 

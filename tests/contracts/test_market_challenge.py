@@ -131,7 +131,7 @@ def test_other_results_of_layers_give_another_challenge(staged):
 def test_a_layout_that_leaves_the_check_out_is_not_the_listed_one(staged):
     stage, audit = staged
     other = replace(audit, layout=replace(audit.layout, hidden_columns=0), instances=audit.instances[:-2])
-    with stage.refused("UnexpectedLayout"):
+    with stage.refused("UnexpectedStatement"):
         stage.prove(audit=other)
 
 

@@ -6,7 +6,7 @@ from tests.contracts.stage import BOND, FEE, PRICE, StageAt
 def test_confirming_pays_the_seller_at_once(stage_at: StageAt) -> None:
     stage = stage_at("Revealed")
     receipt = stage.confirm()
-    settled = {"tradeId": 1, "seller": stage.seller, "amount": PRICE + BOND}
+    settled = {"tradeId": 1, "seller": stage.seller, "amount": PRICE + BOND, "protocolFee": 0}
     assert stage.events(receipt) == [("Confirmed", {"tradeId": 1}), ("Settled", settled)]
     assert (stage.state(), stage.credit(stage.seller)) == ("Settled", FEE + PRICE + BOND)
 

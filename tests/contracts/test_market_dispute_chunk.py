@@ -124,8 +124,10 @@ def test_another_key_does_not_convict(honest: Delivery, kind: str) -> None:
 def test_another_layout_does_not_convict(honest: Delivery, kind: str) -> None:
     """One of fewer chunks would make inner nodes pass for leaves."""
     layout = replace(honest.layout, column_lengths=(720,))
-    with honest.stage.refused("UnexpectedLayout", layoutHash=layout_hash(layout), expected=layout_hash(honest.layout)):
-        honest.stage.dispute(kind, replace(honest.chunk_evidence(kind, 0), layout=layout))
+    other = replace(honest.statement, layout=layout)
+    hashes = {"layoutHash": layout_hash(layout), "expected": honest.statement.digest}
+    with honest.stage.refused("UnexpectedStatement", **hashes):
+        honest.stage.dispute(kind, replace(honest.chunk_evidence(kind, 0), statement=other))
 
 
 def test_only_the_buyer_disputes_and_only_in_time(stage: Stage, honest: Delivery) -> None:
@@ -149,6 +151,6 @@ def test_only_the_buyer_disputes_and_only_in_time(stage: Stage, honest: Delivery
 def test_a_model_of_one_chunk_has_paths_of_length_zero(stage_at: StageAt) -> None:
     stage = stage_at("Revealed")
     ciphertext, tree = delivered_tree(KEY, [MODEL.chunk(0)])
-    evidence = ChunkEvidence(tree.root, KEY, 0, ciphertext[0], [], MODEL.weights_tree.leaves[0], [], FIRST.layout)
+    evidence = ChunkEvidence(tree.root, KEY, 0, ciphertext[0], [], MODEL.weights_tree.leaves[0], [], FIRST.statement)
     with stage.refused("DisputeUnfounded", index=0):
         stage.dispute("disputeWeightsChunk", evidence)

@@ -15,7 +15,7 @@ CHUNK = 240
 def evidence(delivery: Delivery, index: int, position: int) -> RangeEvidence:
     model = delivery.model
     path = model.weights_tree.path(index)
-    return RangeEvidence(index, position, model.salt(index), model.parameters(index), path, delivery.layout)
+    return RangeEvidence(index, position, model.salt(index), model.parameters(index), path, delivery.statement)
 
 
 def with_parameter(stage: Stage, honest: Delivery, row: int, value: int) -> Delivery:
@@ -63,8 +63,9 @@ def test_evidence_that_is_not_of_the_committed_tree_does_not_convict(stage: Stag
         stage.dispute(DISPUTE, replace(true, weights_path=true.weights_path[1:]))
     with stage.refused("ChunkOutOfRange"):
         stage.dispute(DISPUTE, replace(true, index=5))
-    with stage.refused("UnexpectedLayout"):
-        stage.dispute(DISPUTE, replace(true, layout=replace(true.layout, outputs=3)))
+    with stage.refused("UnexpectedStatement"):
+        other = replace(true.statement, layout=replace(delivery.layout, outputs=3))
+        stage.dispute(DISPUTE, replace(true, statement=other))
     with stage.refused("Panic", code=0x32):
         stage.dispute(DISPUTE, replace(true, position=CHUNK))
     with stage.refused("NotBuyer"):

@@ -126,9 +126,16 @@ def test_padding_is_no_chunk(honest: Delivery, index: int) -> None:
 @pytest.mark.parametrize("change", [{"logrows": 11}, {"column_lengths": (502, 240)}, {"column_lengths": (500, 240, 2)}])
 def test_another_layout_does_not_convict(honest: Delivery, change: dict[str, Any]) -> None:
     evidence = honest.step_evidence(0)
-    layout = replace(evidence.layout, **change)
-    with honest.stage.refused("UnexpectedLayout", layoutHash=layout_hash(layout)):
-        honest.stage.dispute(DISPUTE, replace(evidence, layout=layout))
+    layout = replace(honest.layout, **change)
+    with honest.stage.refused("UnexpectedStatement", layoutHash=layout_hash(layout)):
+        honest.stage.dispute(DISPUTE, replace(evidence, statement=replace(honest.statement, layout=layout)))
+
+
+def test_another_commitment_does_not_convict(honest: Delivery) -> None:
+    """It would move the point at which the sums are taken."""
+    other = replace(honest.statement, parameter_commitment=keccak(b"other parameters"))
+    with honest.stage.refused("UnexpectedStatement", parameterCommitment=other.parameter_commitment):
+        honest.stage.dispute(DISPUTE, replace(honest.step_evidence(0), statement=other))
 
 
 def test_a_tree_of_other_leaves_does_not_convict(honest: Delivery) -> None:

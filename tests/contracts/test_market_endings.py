@@ -110,7 +110,7 @@ def test_a_seller_loses_no_more_than_its_bond_for_a_key_that_it_does_not_reveal(
 
 
 def test_a_buyer_loses_no_more_than_the_price_for_a_proof_that_it_does_not_accept(stage: Stage) -> None:
-    stage.offer(terms_of(FIRST, proof_fee_wei=2**128 - 1))
+    stage.offer(terms_of(FIRST, proof_fee_wei=2**96 - 1))
     assert stage.market.functions.proofFee(2).call() == PRICE
     stage.open_session(listing=2)
     stage.respond()

@@ -18,8 +18,8 @@ def test_gas_is_as_pinned() -> None:
         assert gas == pytest.approx(PINNED[name], rel=0.02), name
 
 
-def test_a_trade_costs_at_most_265_000_beside_the_verifier() -> None:
-    assert PINNED["trade_without_verifier"] <= 265_000
+def test_a_trade_costs_at_most_200_000_beside_the_verifier() -> None:
+    assert PINNED["trade_without_verifier"] <= 200_000
 
 
 def test_proving_costs_at_most_12_percent_more_than_the_bare_verifier() -> None:

@@ -2,24 +2,38 @@ from dataclasses import replace
 
 import pytest
 
-from contracts import Terms, offer_digest
+from contracts import ETH, Terms, Windows, offer_digest
 from tests.contracts.stage import FIRST, WINDOWS, Stage, terms_of
 
 
 def test_the_listing_holds_the_terms_as_they_were_given(stage: Stage) -> None:
-    terms = terms_of(FIRST, price_wei=2**128 - 1, fee_wei=7, tolerance=2**128 - 1, listing_quota=2**32 - 1)
+    stage.offer(terms_of(FIRST))
+    terms = terms_of(
+        FIRST,
+        price_wei=2**96 - 1,
+        fee_wei=7,
+        tolerance=2**128 - 1,
+        listing_quota=2**32 - 1,
+        supersedes=2,
+        token=stage.stranger,
+        policy=stage.buyer,
+        windows=Windows(1, 2, 3, 4, 5, 2**24 - 1),
+    )
     listed = stage.event(stage.offer(terms), "Listed")
-    assert (listed["listingId"], listed["seller"]) == (2, stage.seller)
+    assert (listed["listingId"], listed["seller"]) == (3, stage.seller)
     assert listed["manifestHash"] == terms.manifest_hash
-    seller, is_open, answers, unaccepted, offer, stored = stage.market.functions.listing(2).call()
-    assert (seller, is_open, answers, unaccepted) == (stage.seller, True, 0, 0)
+    seller, *facts, answers, unaccepted, offer, stored = stage.market.functions.listing(3).call()
+    assert (seller, facts, answers, unaccepted) == (stage.seller, [True, False, True], 0, 0)
     assert (Terms.from_abi(stored), offer) == (terms, offer_digest(stage.seller, terms))
-    assert stage.market.functions.listingCount().call() == 2
+    assert stage.market.functions.listingCount().call() == 3
 
 
-def test_only_ether_is_supported(stage: Stage) -> None:
-    with stage.refused("UnsupportedToken", token=stage.stranger.lower()):
-        stage.offer(terms_of(FIRST, token=stage.stranger))
+def test_a_listing_supersedes_one_of_its_own_seller(stage: Stage) -> None:
+    with stage.refused("NotSeller", caller=stage.buyer.lower(), seller=stage.seller.lower()):
+        stage.offer(terms_of(FIRST, supersedes=1), sender=stage.buyer)
+    with stage.refused("NotSeller", caller=stage.seller.lower(), seller=ETH):
+        stage.offer(terms_of(FIRST, supersedes=2))
+    stage.offer(terms_of(FIRST, supersedes=1))
 
 
 @pytest.mark.parametrize("window", WINDOWS.__dataclass_fields__)

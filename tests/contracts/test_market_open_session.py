@@ -19,7 +19,7 @@ def test_a_session_locks_its_fee(stage: Stage) -> None:
         "deadline": stage.now + WINDOWS.answer_seconds,
     }
     trade = stage.trade()
-    assert (trade["buyer"], trade["listing_id"], trade["stake"], trade["samples"]) == (stage.buyer, 1, FEE, 16)
+    assert (trade["buyer"], trade["listing_id"], trade["fee"], trade["samples"]) == (stage.buyer, 1, FEE, 16)
     assert (stage.state(), trade["deadline"]) == ("Testing", opened["deadline"])
     assert stage.web3.eth.get_balance(stage.deployment.market) == FEE
 
@@ -115,6 +115,8 @@ def _changed(terms: Terms) -> list[Terms]:
             changed.append(replace(terms, **{field.name: keccak(value)}))
         elif isinstance(value, int):
             changed.append(replace(terms, **{field.name: value + 1}))
+        elif isinstance(value, str):
+            changed.append(replace(terms, **{field.name: "0x" + "11" * 20}))
     windows = [replace(terms.windows, **{field.name: 1}) for field in fields(terms.windows)]
     return [*changed, *(replace(terms, windows=window) for window in windows)]
 
@@ -136,11 +138,13 @@ def test_an_unknown_listing_has_no_sessions(stage: Stage) -> None:
 
 
 def test_the_largest_fee_and_none_at_all(stage: Stage) -> None:
-    """What a session costs has 128 bits; a dearer one can't be opened, as nobody has so much."""
+    """What a session costs has 96 bits; a dearer one can't be opened, as nobody has so much."""
     stage.offer(terms_of(FIRST, fee_wei=2**96 - 1, buyer_quota=2**32 - 1, listing_quota=2**32 - 1))
     assert stage.session_fee(2, samples=2**31) == 2**31 * (2**96 - 1)
-    with stage.refused("UnexpectedPayment", paid=0, due=2**31 * (2**96 - 1)):
-        stage.open_session(listing=2, samples=2**31, value=0)
+    with stage.refused("SafeCastOverflowedUintDowncast", bits=96, value=2 * (2**96 - 1)):
+        stage.open_session(listing=2, samples=2, value=0)
+    with stage.refused("UnexpectedPayment", paid=0, due=2**96 - 1):
+        stage.open_session(listing=2, samples=1, value=0)
     stage.offer(terms_of(FIRST, fee_wei=0))
     stage.open_session(listing=3, value=0)
     stage.open_session(listing=3, value=0)

@@ -8,11 +8,12 @@ import pytest
 
 from tests.contracts.gas import GAS_PATH
 from tests.contracts.stage import BOND, FEE, PRICE, PROOF_FEE, Delivery, Stage
-from trader.trade import TRANSITIONS, Confirmed, Expired, Role, Settled, Slashed
+from trader.trade import TRANSITIONS, Confirmed, Expired, Refunded, Role, Settled, Slashed
 from trader.trade import payoffs as game
 from trader.trade.payoffs import PAYOFFS, Ending, payoff_rows, worst_wei
 
-AMOUNTS = {game.FEE: FEE, game.PRICE: PRICE, game.BOND: BOND, game.PROOF_FEE: PROOF_FEE}
+BACK = PRICE // 3
+AMOUNTS = {game.FEE: FEE, game.PRICE: PRICE, game.BOND: BOND, game.PROOF_FEE: PROOF_FEE, game.REFUND: BACK}
 PATHS = [path for path in PAYOFFS if path[1] is not Slashed]
 
 
@@ -37,6 +38,8 @@ def test_every_path_ends_as_the_table_says(stage_at: Callable[[str], Stage], pat
     }
     if event is Confirmed:
         stage.confirm()
+    elif event is Refunded:
+        stage.refund(BACK)
     else:
         stage.at(stage.deadline())
         stage.settle() if event is Settled else stage.expire()
@@ -62,7 +65,7 @@ def test_the_table_has_every_way_in_which_a_trade_ends() -> None:
         if target.name in ("SETTLED", "EXPIRED", "SLASHED")
     }
     assert endings == set(PAYOFFS)
-    assert {event for _, event in PATHS} == {Confirmed, Expired, Settled}
+    assert {event for _, event in PATHS} == {Confirmed, Expired, Refunded, Settled}
 
 
 def test_the_worst_case_of_each_side_is_one_sentence() -> None:

@@ -7,7 +7,7 @@ from eth_utils.crypto import keccak
 
 from contracts import delivery_digest, layout_hash
 from tests.contracts.reference import MODULUS
-from tests.contracts.stage import BOND, FIRST, KEY, PROOF_FEE, WINDOWS, Audit, Stage, StageAt, terms_of
+from tests.contracts.stage import BOND, FIRST, KEY, WINDOWS, Audit, Stage, StageAt, terms_of
 
 SECOND, OTHER_MODEL, FOREIGN = Audit.of("second"), Audit.of("other_model"), Audit.of("foreign_srs", "foreign_vka")
 SHIFT = FIRST.layout.output_shift_bits
@@ -24,7 +24,7 @@ def test_a_proof_locks_the_bond_and_commits_to_the_delivery(purchased: Stage) ->
     proven = purchased.event(purchased.prove(), "Proven")
     root, deadline = purchased.ciphertext_tree.root, purchased.now + WINDOWS.acceptance_seconds
     expected = {"tradeId": 1, "ciphertextRoot": root, "keyHash": keccak(KEY), "bond": BOND, "deadline": deadline}
-    assert proven == expected | {"proofFee": PROOF_FEE}
+    assert proven == expected | {"proofFees": 1}
     trade = purchased.trade()
     assert (trade["digest"], trade["deadline"]) == (delivery_digest(root, keccak(KEY)), deadline)
     assert purchased.web3.eth.get_balance(purchased.deployment.market) == before + BOND
@@ -73,23 +73,25 @@ def test_a_truncated_proof(purchased: Stage) -> None:
 
 def test_foreign_vka(stage: Stage) -> None:
     """Valid under keys made with another SRS, whose author may know its trapdoor; all else is as listed."""
-    listed = terms_of(FOREIGN, circuit_digest=FIRST.circuit_digest)
-    stage.offer(listed)
+    foreign = replace(FOREIGN, circuit=FIRST.circuit_digest)
+    stage.offer(terms_of(foreign))
     stage.open_session(listing=2)
     stage.respond()
-    stage.purchase(audit=FOREIGN)
+    stage.purchase(audit=foreign)
     with stage.refused("UnexpectedCircuit", circuitDigest=FOREIGN.circuit_digest, expected=FIRST.circuit_digest):
-        stage.prove(audit=FOREIGN)
+        stage.prove(audit=foreign)
 
 
 def test_a_proof_under_another_circuits_vka(purchased: Stage) -> None:
     with purchased.refused("ProofRejected"):
+        purchased.prove(audit=replace(FIRST, vka=FOREIGN.vka, circuit=FIRST.circuit_digest))
+    with purchased.refused("UnexpectedStatement", circuitDigest=FOREIGN.circuit_digest):
         purchased.prove(audit=replace(FIRST, vka=FOREIGN.vka))
 
 
 def test_an_unregistered_vka(purchased: Stage) -> None:
     with purchased.refused("ProofRejected"):
-        purchased.prove(audit=replace(FIRST, vka=[*FIRST.vka, bytes(32)]))
+        purchased.prove(audit=replace(FIRST, vka=[*FIRST.vka, bytes(32)], circuit=FIRST.circuit_digest))
 
 
 # ------------------------------------------------------------------------------------------------------ the statement
@@ -99,9 +101,12 @@ def test_another_model_than_the_listed_one(stage_at: StageAt) -> None:
     """The proof is valid for what the buyer saw, but not of the committed parameters."""
     stage = stage_at("Answered")
     stage.purchase(audit=OTHER_MODEL)
+    other = {"parameterCommitment": OTHER_MODEL.parameter_commitment, "expected": FIRST.statement.digest}
+    with stage.refused("UnexpectedStatement", **other):
+        stage.prove(audit=OTHER_MODEL)
     commitments = {"commitment": OTHER_MODEL.parameter_commitment, "expected": FIRST.parameter_commitment}
     with stage.refused("UnexpectedParameterCommitment", **commitments):
-        stage.prove(audit=OTHER_MODEL)
+        stage.prove(audit=replace(OTHER_MODEL, parameters=FIRST.parameter_commitment))
 
 
 def test_replay_in_another_trade(stage_at: StageAt) -> None:
@@ -126,8 +131,8 @@ def test_another_purchase_than_the_buyers(purchased: Stage) -> None:
 
 def test_another_layout(purchased: Stage) -> None:
     layout = replace(FIRST.layout, output_shift_bits=SHIFT + 1)
-    hashes = {"layoutHash": layout_hash(layout), "expected": layout_hash(FIRST.layout)}
-    with purchased.refused("UnexpectedLayout", **hashes):
+    hashes = {"layoutHash": layout_hash(layout), "expected": FIRST.statement.digest}
+    with purchased.refused("UnexpectedStatement", **hashes):
         purchased.prove(audit=replace(FIRST, layout=layout))
 
 

@@ -1,7 +1,7 @@
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from contracts import answer_digest, outputs_digest, session_digest
+from contracts import MOST_PROOF_FEES, answer_digest, outputs_digest, session_digest
 from tests.contracts.stage import (
     FIRST,
     PRICE,
@@ -28,7 +28,7 @@ def test_a_purchase_locks_the_price_and_shows_no_more_than_a_digest_of_what_the_
         "inputCommitment": FIRST.input_commitment,
         "outputsDigest": outputs_digest(SALT, FIRST.outputs),
         "price": PRICE,
-        "highestProofFee": PRICE,
+        "highestProofFees": MOST_PROOF_FEES,
         "deadline": deadline,
     }
     assert (stage.state(), stage.deadline()) == ("Purchased", deadline)
@@ -41,7 +41,14 @@ def test_the_price_must_be_exact(stage_at: StageAt) -> None:
     stage = stage_at("Answered")
     for paid in (0, PRICE - 1, PRICE + 1):
         with stage.refused("UnexpectedPayment", paid=paid, due=PRICE):
-            stage.purchase(value=paid)
+            stage.purchase(value=paid, price=PRICE)
+
+
+def test_a_buyer_names_the_price_that_it_means_to_pay(stage_at: StageAt) -> None:
+    stage = stage_at("Answered")
+    for price in (0, PRICE - 1, PRICE + 1):
+        with stage.refused("UnexpectedPrice", price=price, expected=PRICE):
+            stage.purchase(value=PRICE, price=price)
 
 
 def test_a_purchase_follows_the_response_that_was_seen(stage_at: StageAt) -> None:
@@ -63,20 +70,23 @@ def test_a_proof_costs_more_the_more_were_not_accepted(stage_at: StageAt) -> Non
     stage = stage_at("Purchased")
     assert proof_fee(stage) == PROOF_FEE
     stage.prove()
-    assert (proof_fee(stage), stage.trade()["stake"]) == (2 * PROOF_FEE, PROOF_FEE)
+    assert (proof_fee(stage), stage.trade()["proof_fees"]) == (2 * PROOF_FEE, 1)
     stage.open_session()
     stage.respond(2)
-    with stage.refused("ProofFeeTooHigh", proofFee=2 * PROOF_FEE, highest=2 * PROOF_FEE - 1):
-        stage.purchase(2, highest_proof_fee=2 * PROOF_FEE - 1)
-    stage.purchase(2, highest_proof_fee=2 * PROOF_FEE)
+    with stage.refused("ProofFeeTooHigh", proofFees=2, highest=1):
+        stage.purchase(2, highest_proof_fees=1)
+    stage.purchase(2, highest_proof_fees=2)
     stage.prove(2)
-    assert stage.trade(2)["stake"] == 2 * PROOF_FEE
+    assert stage.trade(2)["proof_fees"] == 2
 
 
 def test_a_proof_that_is_accepted_makes_none_dearer(stage_at: StageAt) -> None:
     stage = stage_at("Proven")
     assert proof_fee(stage) == 2 * PROOF_FEE
-    stage.accept()
+    with stage.restored():
+        stage.accept()
+        assert proof_fee(stage) == PROOF_FEE
+    stage.reveal(acceptance=stage.acceptance())
     assert proof_fee(stage) == PROOF_FEE
 
 
@@ -96,16 +106,16 @@ def test_purchases_that_are_not_proven_make_nothing_dearer(stage_at: StageAt) ->
 def test_no_proof_costs_its_buyer_more_than_it_agreed_to(stage_at: StageAt) -> None:
     """Two purchased at the fee of a first proof; the second is not taken until the first was accepted."""
     stage = stage_at("Answered")
-    stage.purchase(highest_proof_fee=PROOF_FEE)
+    stage.purchase(highest_proof_fees=1)
     stage.open_session()
     stage.respond(2)
-    stage.purchase(2, highest_proof_fee=PROOF_FEE)
+    stage.purchase(2, highest_proof_fees=1)
     stage.prove()
-    with stage.refused("ProofFeeTooHigh", proofFee=2 * PROOF_FEE, highest=PROOF_FEE):
+    with stage.refused("ProofFeeTooHigh", proofFees=2, highest=1):
         stage.prove(2)
     stage.accept()
     stage.prove(2)
-    assert stage.trade(2)["stake"] == PROOF_FEE
+    assert stage.trade(2)["proof_fees"] == 1
 
 
 def test_only_the_buyer_purchases(stage_at: StageAt) -> None:

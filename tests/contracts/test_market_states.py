@@ -9,9 +9,9 @@ from eth_utils.crypto import keccak
 from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from tests.contracts.stage import FIRST, KEY, MODEL, STATES, Stage, StageAt
 
-CHUNK = ChunkEvidence(bytes(32), KEY, 0, bytes(1024), [], bytes(32), [], FIRST.layout)
-STEP = SumStepEvidence(0, 0, bytes(32), [], 0, MODEL.salt(0), [], MODEL.parameters(0), [], FIRST.layout)
-RANGE = RangeEvidence(0, 0, MODEL.salt(0), MODEL.parameters(0), [], FIRST.layout)
+CHUNK = ChunkEvidence(bytes(32), KEY, 0, bytes(1024), [], bytes(32), [], FIRST.statement)
+STEP = SumStepEvidence(0, 0, bytes(32), [], 0, MODEL.salt(0), [], MODEL.parameters(0), [], FIRST.statement)
+RANGE = RangeEvidence(0, 0, MODEL.salt(0), MODEL.parameters(0), [], FIRST.statement)
 DELIVERY = keccak(b"delivery")
 
 # Move: the state that it is made from.

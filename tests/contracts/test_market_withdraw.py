@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from contracts import ETH
-from contracts.published import read_artifacts
 from tests.contracts.stage import FEE, FIRST, Stage, StageAt, terms_of
 
 
@@ -36,10 +35,7 @@ def test_the_market_takes_no_stray_ether(stage: Stage) -> None:
 @pytest.fixture
 def hostile(stage: Stage) -> Any:
     """A seller that is a contract, owed three fees, while the market also holds a third party's."""
-    artifact = read_artifacts().contracts["ReenteringReceiver"]
-    contract = stage.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-    address = stage.send(contract.constructor(stage.deployment.market), stage.stranger)["contractAddress"]
-    receiver = stage.web3.eth.contract(address=address, abi=artifact.abi)
+    receiver = stage.create("ReenteringReceiver", stage.deployment.market)
     forward(stage, receiver, stage.market.functions.list(terms_of(FIRST).as_abi()))
     for trade, fee in ((1, FEE), (2, 2 * FEE)):
         stage.open_session(listing=2, value=fee)

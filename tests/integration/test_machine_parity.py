@@ -18,6 +18,7 @@ from trader.trade import (
     Position,
     Proven,
     Purchased,
+    Refunded,
     Revealed,
     Role,
     SessionOpened,
@@ -33,6 +34,7 @@ MOVES: dict[type[Event], tuple[Callable[..., Any], Callable[[int], Event]]] = {
     Accepted: (Stage.accept, Accepted),
     Revealed: (Stage.reveal, lambda at: Revealed(at, bytes(32))),
     Confirmed: (Stage.confirm, Confirmed),
+    Refunded: (lambda stage: stage.refund(1), lambda at: Refunded(at, 1)),
     Settled: (Stage.settle, Settled),
     Expired: (Stage.expire, Expired),
 }
@@ -52,7 +54,7 @@ class Both:
     def __init__(self) -> None:
         self.stage = Stage()
         self.accounts = {Role.SELLER: self.stage.seller, Role.BUYER: self.stage.buyer}
-        windows = Terms.from_abi(self.stage.market.functions.listing(1).call()[5]).windows
+        windows = Terms.from_abi(self.stage.market.functions.listing(1).call()[-1]).windows
         self.stage.open_session()
         opened = SessionOpened(self.stage.now, 1, 16, bytes(32), 0)
         self.machines = {role: TradeMachine(role, windows) for role in Role}

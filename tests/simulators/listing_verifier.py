@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import rfc8785
 from eth_utils.crypto import keccak
 
 from tests.simulators.trading import OFFER, POLICY, SELLER
+from trader.model import ManifestError, parse_manifest
+from trader.package import statement_of
 from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
 
 if TYPE_CHECKING:
@@ -49,4 +52,6 @@ class Verifier:
             part[name] = value
         data = rfc8785.dumps(manifest)
         listed = replace(self.terms, manifest_hash=keccak(data), **(terms or {}))
+        with suppress(ManifestError):
+            listed = replace(listed, statement=statement_of(parse_manifest(data)).digest)
         return self(replace(self.public, manifest=data), listed, policy)

@@ -20,6 +20,7 @@ from trader.trade import (
     Expired,
     Proven,
     Purchased,
+    Refunded,
     Revealed,
     SessionOpened,
     Settled,
@@ -58,10 +59,10 @@ class History:
         self._session_blocks: dict[int, int] = {}
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
-        """Return what has happened to a trade, in order, without the `Settled` that goes with a `Confirmed`."""
+        """Return what has happened to a trade, in order, without the `Settled` of a `Confirmed` or `Refunded`."""
         logs = self.trade_logs(trade_id)
-        confirmed = any(log.name == MarketEvent.CONFIRMED for log in logs)
-        kept = [log for log in logs if not (confirmed and log.name == MarketEvent.SETTLED)]
+        told = any(log.name in (MarketEvent.CONFIRMED, MarketEvent.REFUNDED) for log in logs)
+        kept = [log for log in logs if not (told and log.name == MarketEvent.SETTLED)]
         return tuple(_EVENTS[log.name](self.chain.time_of_block(log.block_number), log.arguments) for log in kept)
 
     def event(self, trade_id: int, kind: type[E]) -> E:
@@ -200,12 +201,13 @@ _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {
     ),
     MarketEvent.ANSWERED: lambda at, a: Answered(at, a["responseDigest"]),
     MarketEvent.PURCHASED: lambda at, a: Purchased(
-        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFee"]
+        at, a["inputCommitment"], a["outputsDigest"], a["price"], a["highestProofFees"]
     ),
-    MarketEvent.PROVEN: lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFee"]),
+    MarketEvent.PROVEN: lambda at, a: Proven(at, a["ciphertextRoot"], a["keyHash"], a["bond"], a["proofFees"]),
     MarketEvent.ACCEPTED: lambda at, _: Accepted(at),
     MarketEvent.REVEALED: lambda at, a: Revealed(at, a["key"]),
     MarketEvent.CONFIRMED: lambda at, _: Confirmed(at),
+    MarketEvent.REFUNDED: lambda at, a: Refunded(at, a["amount"]),
     MarketEvent.SLASHED: lambda at, _: Slashed(at),
     MarketEvent.SETTLED: lambda at, _: Settled(at),
     MarketEvent.EXPIRED: lambda at, _: Expired(at),

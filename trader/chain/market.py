@@ -14,6 +14,7 @@ from eth_utils.address import is_address, to_checksum_address
 
 from contracts import (
     ETH,
+    MOST_PROOF_FEES,
     PUBLISHED_SALT,
     Deployment,
     MarketEvent,
@@ -37,7 +38,7 @@ from zk.field import to_signed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from contracts import Layout
+    from contracts import Statement
     from trader.chain.node import Chain
     from trader.chain.receipts import LogEvent, Receipt
     from trader.delivery import Claim
@@ -102,7 +103,7 @@ class Market(History):
         Raises:
             CallerError: There is none of that number.
         """
-        seller, is_open, _, _, _, terms = self._read("listing", listing_id)
+        seller, is_open, *_, terms = self._read("listing", listing_id)
         if int(seller, 16) == 0:
             raise CallerError(f"there is no listing {listing_id} in the market at {self.deployment.market}")
         return Listing(listing_id, seller, is_open, Terms.from_abi(terms))
@@ -113,11 +114,11 @@ class Market(History):
         Raises:
             CallerError: There is none of that number.
         """
-        buyer, deadline, state, listing_id, stake, samples, digest = self._read("trade", trade_id)
+        buyer, deadline, state, listing_id, proof_fees, fee, samples, price, digest = self._read("trade", trade_id)
         if state == State.NONE:
             raise CallerError(f"there is no trade {trade_id} in the market at {self.deployment.market}")
         position = self.seen[trade_id] = Position.read(state, deadline)
-        return Trade(trade_id, listing_id, buyer, samples, stake, position, digest)
+        return Trade(trade_id, listing_id, buyer, samples, fee, price, proof_fees, position, digest)
 
     def moved_on(self, trade: Trade) -> bool:
         """Return whether unconfirmed blocks already hold a move of the trade, for which the next one has to wait."""
@@ -169,6 +170,11 @@ class Market(History):
     def proof_fee(self, listing_id: int) -> int:
         """Return what the next proof leaves to the seller if it isn't accepted, in wei, by the newest block."""
         return self._read_newest("proofFee", listing_id)
+
+    def proof_fees(self, listing_id: int) -> int:
+        """Return what the next proof leaves to the seller if it isn't accepted, in listed proof fees, as above."""
+        _, _, _, _, _, unaccepted, *_ = self.chain.call(self.contract.functions.listing(listing_id), newest=True)
+        return min(unaccepted + 1, MOST_PROOF_FEES)
 
     def credit(self, address: str, *, newest: bool = False) -> int:
         """Return what `withdraw` would pay out, in wei."""
@@ -238,13 +244,13 @@ class Market(History):
         before_sending: Callable[[bytes], None],
     ) -> Receipt:
         """Pay for an encrypted test of what is offered; the `SessionOpened` event has the trade's number."""
-        function = self.contract.functions.openSession(listing_id, offer, samples, request_digest)
+        function = self.contract.functions.openSession(listing_id, offer, samples, request_digest, b"")
         ways = Ways(before_sending=before_sending, replaceable=False)
         return self.chain.send(function, account, value_wei=fee_wei, ways=ways)
 
     def resend_session(self, signed: bytes) -> Receipt:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
-        return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32)))
+        return self.chain.resend(signed, self.contract.functions.openSession(0, bytes(32), 0, bytes(32), b""))
 
     def respond(
         self, account: Signer, trade_id: int, session: bytes, response_digest: bytes, *, confirmed: bool = True
@@ -263,7 +269,7 @@ class Market(History):
         outputs_digest: bytes,
         *,
         price_wei: int,
-        highest_proof_fee_wei: int,
+        highest_proof_fees: int,
     ) -> Receipt:
         """Lock the price for an answer (`contracts.answer_digest`), and commit to the audit samples.
 
@@ -274,10 +280,11 @@ class Market(History):
             input_commitment: Of the k samples.
             outputs_digest: Of what was seen for them (`contracts.outputs_digest`).
             price_wei: The listing's.
-            highest_proof_fee_wei: The most that the buyer leaves to the seller if it doesn't accept the proof.
+            highest_proof_fees: The most that the buyer leaves to the seller if it doesn't accept the proof, in listed
+                proof fees.
         """
-        committed = input_commitment, outputs_digest, highest_proof_fee_wei
-        return self._send(account, price_wei, "purchase", trade_id, answer, *committed)
+        committed = answer, input_commitment, outputs_digest
+        return self._send(account, price_wei, "purchase", trade_id, *committed, price_wei, highest_proof_fees, b"")
 
     def proof_context(self, trade_id: int) -> bytes:
         """Return what the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
@@ -294,7 +301,7 @@ class Market(History):
             offer.proof.data,
             list(offer.proof.public_instances(offer.circuit, self.proof_context(trade_id))),
             list(offer.circuit.vka),
-            offer.layout.as_abi(),
+            offer.statement.as_abi(),
             offer.answer,
             offer.outputs_digest,
         )
@@ -311,6 +318,7 @@ class Market(History):
         trade_id: int,
         ciphertext_root: bytes,
         key: bytes,
+        acceptance: bytes = b"",
         before_sending: Callable[[bytes], None] = lambda _: None,
         once_sent: Callable[[], None] = lambda: None,
         goes_public: Callable[[], bool] = lambda: False,
@@ -318,8 +326,21 @@ class Market(History):
         *,
         confirmed: bool = True,
     ) -> Receipt:
-        """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`)."""
-        function = self.contract.functions.reveal(trade_id, ciphertext_root, key)
+        """Publish the key; it leaves through the chain's private relay, if there is one (`trader.chain.Ways`).
+
+        Args:
+            account: The seller's.
+            trade_id: Its trade.
+            ciphertext_root: Of the delivery.
+            key: 32 bytes.
+            acceptance: The buyer's signature (`contracts.Acceptance`), where it has not accepted by a transaction.
+            before_sending: Of the signed transaction (`trader.chain.Ways`), as are the next three.
+            once_sent: When a node has taken it.
+            goes_public: Whether the public node gets it too.
+            earlier: The newest that was signed before.
+            confirmed: Whether to wait for its confirmations.
+        """
+        function = self.contract.functions.reveal(trade_id, ciphertext_root, key, acceptance)
         ways = Ways(
             before_sending, once_sent, secret=True, goes_public=goes_public, earlier=earlier, confirmed=confirmed
         )
@@ -329,13 +350,13 @@ class Market(History):
         """Say that the delivered model is right; pays the seller."""
         return self._send(account, 0, "confirm", trade_id, delivery)
 
-    def dispute(self, account: Signer, trade_id: int, key: bytes, claim: Claim, layout: Layout) -> Receipt:
+    def dispute(self, account: Signer, trade_id: int, key: bytes, claim: Claim, statement: Statement) -> Receipt:
         """Show that the delivered model is wrong; slashes the seller.
 
         Raises:
             TransactionRefusedError: The evidence does not convict.
         """
-        function, shown = encode_dispute(key, claim, layout)
+        function, shown = encode_dispute(key, claim, statement)
         return self._send(account, 0, function, trade_id, shown.as_abi())
 
     def settle(self, account: Signer, trade_id: int, *, confirmed: bool = True) -> Receipt:

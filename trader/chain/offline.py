@@ -10,7 +10,7 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.datastructures import AttributeDict
 
-from contracts import Layout, Terms, bind_market
+from contracts import Layout, Statement, Terms, bind_market
 from ledger.indexing.events import Happened, decode_event
 from trader.chain.inclusion import InclusionError
 
@@ -68,12 +68,12 @@ class OfflineMarket:
 
 def terms_of(arguments: dict[str, Any]) -> Terms:
     """Return the terms in the decoded arguments of `list`."""
-    *values, windows = arguments["terms"].values()
-    return Terms.from_abi([*values, tuple(windows.values())])
+    return Terms.from_abi(tuple(arguments["terms"].values()))
 
 
-def layout_of(audit: dict[str, Any]) -> Layout:
-    """Return the layout in the decoded arguments of `prove`."""
-    *numbers, lengths = audit["layout"].values()
+def statement_of(audit: dict[str, Any]) -> Statement:
+    """Return what is proven by the decoded arguments of `prove`."""
+    circuit_digest, parameter_commitment, layout = audit["statement"].values()
+    *numbers, lengths = layout.values()
     values: Any = [*numbers, tuple(lengths)]
-    return Layout(*values)
+    return Statement(circuit_digest, parameter_commitment, Layout(*values))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contracts import Layout, Terms
+    from contracts import Statement, Terms
     from trader.trade import Position
     from zk import AuditCircuit, Proof
 
@@ -37,8 +37,10 @@ class Trade:
         listing_id: What is traded.
         buyer: Address of its buyer.
         samples: Test samples that the session is charged, a power of two.
-        stake_wei: Fee of the session, until it is answered; the most that the buyer risks for a proof (Purchased); from
-            Proven on, what letting it go to waste costs.
+        fee_wei: What the session was paid with.
+        price_wei: The listing's; what its policy named, if it has one, from Purchased on.
+        proof_fees: What letting the proof go to waste costs, in listed proof fees: at most (Purchased), exactly (from
+            Proven on).
         position: State and deadline.
         digest: What it has committed to so far: `contracts.session_digest` (Testing), `contracts.answer_digest`
             (Answered), that and the purchase (Purchased), `contracts.delivery_digest` (from Proven on).
@@ -48,7 +50,9 @@ class Trade:
     listing_id: int
     buyer: str
     samples: int
-    stake_wei: int
+    fee_wei: int
+    price_wei: int
+    proof_fees: int
     position: Position
     digest: bytes
 
@@ -73,7 +77,7 @@ class ProofOffer:
     Attributes:
         proof: The audit proof.
         circuit: Its circuit, for challenge and verification key artifact.
-        layout: The listing's layout.
+        statement: What is proven, as the listing has it.
         answer: What was purchased (`contracts.answer_digest`).
         outputs_digest: The digest that the buyer gave with it.
         ciphertext_root: Root of the tree over the ciphertext chunks.
@@ -82,7 +86,7 @@ class ProofOffer:
 
     proof: Proof
     circuit: AuditCircuit
-    layout: Layout
+    statement: Statement
     answer: bytes
     outputs_digest: bytes
     ciphertext_root: bytes

@@ -8,18 +8,18 @@ from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from trader.delivery.claims import Claim, RangeClaim, SumLeaf, SumStepClaim, WeightsChunkClaim
 
 if TYPE_CHECKING:
-    from contracts import Layout
+    from contracts import Statement
 
 DisputeEvidence: TypeAlias = ChunkEvidence | SumStepEvidence | RangeEvidence
 
 
-def encode_dispute(key: bytes, claim: Claim, layout: Layout) -> tuple[str, DisputeEvidence]:
+def encode_dispute(key: bytes, claim: Claim, statement: Statement) -> tuple[str, DisputeEvidence]:
     """Return the name of the contract's function for a claim, and what it takes.
 
     Args:
         key: The delivery key as revealed, 32 bytes.
         claim: What is wrong with the delivery, and what shows it.
-        layout: The listing's.
+        statement: What is proven, as the listing has it.
     """
     if isinstance(claim, RangeClaim):
         return "disputeRange", RangeEvidence(
@@ -28,7 +28,7 @@ def encode_dispute(key: bytes, claim: Claim, layout: Layout) -> tuple[str, Dispu
             salt=claim.salt,
             parameters=claim.parameters,
             weights_path=claim.weights_path,
-            layout=layout,
+            statement=statement,
         )
     if isinstance(claim, SumStepClaim):
         previous = claim.previous or SumLeaf(0, bytes(32), ())
@@ -42,7 +42,7 @@ def encode_dispute(key: bytes, claim: Claim, layout: Layout) -> tuple[str, Dispu
             sum_path=claim.current.path,
             parameters=claim.parameters,
             weights_path=claim.weights_path,
-            layout=layout,
+            statement=statement,
         )
     name = "disputeWeightsChunk" if isinstance(claim, WeightsChunkClaim) else "disputeSumChunk"
     return name, ChunkEvidence(
@@ -53,5 +53,5 @@ def encode_dispute(key: bytes, claim: Claim, layout: Layout) -> tuple[str, Dispu
         ciphertext_path=claim.ciphertext.path,
         leaf=claim.leaf,
         path=claim.path,
-        layout=layout,
+        statement=statement,
     )

@@ -13,6 +13,7 @@ from trader.package.planning import PlanningData, planning_data
 from trader.package.prepare import BUYERS_PER_LISTING, DEFAULT_AUDIT_SAMPLES, PrepareOptions, prepare
 from trader.package.public import PUBLIC, PublicPackage
 from trader.package.seller import SellerPackage, proof_budget, read_canonical
+from trader.package.statement import layout_of, statement_of
 from trader.package.verification import CheckedPart, verify_package
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "SellerPackage",
     "check_deliverable",
     "check_published",
+    "layout_of",
     "open_circuit",
     "parameter_bits",
     "planning_data",
@@ -40,5 +42,6 @@ __all__ = [
     "read_canonical",
     "read_package_srs",
     "safe_quota",
+    "statement_of",
     "verify_package",
 ]

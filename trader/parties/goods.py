@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from contracts import Layout
 from trader import he
-from trader.package import open_circuit
+from trader.package import open_circuit, statement_of
 from trader.parties.filenames import DEVELOPMENT_SRS
 from trader.parties.vault import Vault
 from zk import AuditCircuit, Srs, ceremony_srs, read_srs
@@ -17,6 +16,7 @@ from zk.binding import ColumnLayout
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from contracts import Layout, Statement
     from trader.he import HePlan
     from trader.model import Manifest
     from trader.package import PublicPackage, SellerPackage
@@ -55,20 +55,20 @@ class Goods:
         """The audit circuit, rebuilt or found in the cache."""
         return open_circuit(self.package.public, self.srs)
 
+    @cached_property
+    def statement(self) -> Statement:
+        """What is proven, as the listing has it."""
+        return statement_of(self.manifest)
+
     @property
     def layout(self) -> Layout:
-        """The layout whose hash is listed."""
-        return layout_of(self.manifest)
+        """The layout of the circuit's proofs."""
+        return self.statement.layout
 
     @property
     def columns(self) -> ColumnLayout:
         """How the parameters are cut into columns, and these into chunks."""
         return ColumnLayout(self.layout.logrows, self.layout.column_lengths)
-
-
-def layout_of(manifest: Manifest) -> Layout:
-    """Return the manifest's layout as the contract takes it: the fields are the same."""
-    return Layout(**manifest.circuit.layout.model_dump())
 
 
 def open_srs(package: PublicPackage, logrows: int, vault: Vault, ceremony: SrsProvider = ceremony_srs) -> Srs:

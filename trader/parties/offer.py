@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from eth_utils.hexadecimal import decode_hex
 
-from contracts import ETH, Terms, Windows, layout_hash
-from trader.parties.goods import layout_of
+from contracts import Terms, Windows
+from trader.package import statement_of
 
 if TYPE_CHECKING:
     from trader.model import Manifest
@@ -35,12 +35,9 @@ class Offer:
         """Return what a listing of the manifest's model promises."""
         return Terms(
             manifest_hash=manifest.manifest_hash(),
-            circuit_digest=decode_hex(manifest.circuit.circuit_digest),
-            parameter_commitment=decode_hex(manifest.parameter_commitment),
+            statement=statement_of(manifest).digest,
             weights_root=decode_hex(manifest.weights_root),
             sums_root=decode_hex(manifest.sums_root),
-            layout_hash=layout_hash(layout_of(manifest)),
-            token=ETH,
             price_wei=self.price_wei,
             bond_wei=self.bond_wei,
             fee_wei=int(manifest.quota.fee_wei, 16),

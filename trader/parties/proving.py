@@ -117,12 +117,12 @@ class Proving:
         Raises:
             NotYetError: The buyer has not agreed to so much; proofs that are accepted make it less again.
         """
-        due_wei = self._market.proof_fee(trade.listing_id)
-        if due_wei > trade.stake_wei:
+        due = self._market.proof_fees(trade.listing_id)
+        if due > trade.proof_fees:
             raise NotYetError(
-                f"the buyer of trade {trade.trade_id} leaves {trade.stake_wei} wei for a proof that it doesn't accept, "
-                f"{due_wei} are due while so many proofs wait to be accepted or were not: not proven for now. If that "
-                "doesn't change, the deadline returns the price."
+                f"the buyer of trade {trade.trade_id} leaves {trade.proof_fees} proof fees for a proof that it doesn't "
+                f"accept, {due} are due while so many proofs wait to be accepted or were not: not proven for now. If "
+                "that doesn't change, the deadline returns the price."
             )
 
     def _require_listed_package(self, trade: Trade) -> None:
@@ -206,7 +206,7 @@ class Proving:
         made = {"bytes": len(proof.data), "samples": goods.circuit.audit_samples}
         self._actor.note(EntryKind.PROOF_MADE, trade_id=trade_id, details=made)
         answer = self._market.answer(trade_id)
-        return ProofOffer(proof, goods.circuit, goods.layout, answer, purchase.outputs_digest, root, key_hash(key))
+        return ProofOffer(proof, goods.circuit, goods.statement, answer, purchase.outputs_digest, root, key_hash(key))
 
     def _delivery_key(self, trade_id: int, vault: Vault) -> bytes:
         """Return the trade's delivery key, made and kept once: a repeated `prove` delivers the same ciphertext.

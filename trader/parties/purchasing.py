@@ -78,7 +78,8 @@ class Purchasing:
         if not self._vault.has(PURCHASE):
             self._check_test(trade)
             self._commit(trade_id)
-        purchase, price_wei = self.kept_purchase(), self._listing.verify().terms.price_wei
+        purchase, terms = self.kept_purchase(), self._listing.verify().terms
+        price_wei = terms.price_wei
         self._require_proof_fee(price_wei)
         self._actor.note(
             EntryKind.OUTPUTS_COMMITTED,
@@ -95,7 +96,7 @@ class Purchasing:
                 purchase.input_commitment,
                 purchase.outputs_digest,
                 price_wei=price_wei,
-                highest_proof_fee_wei=self._policy.highest_proof_fee(price_wei),
+                highest_proof_fees=terms.proof_fees_in(self._policy.highest_proof_fee(price_wei)),
             ),
         )
         self.send_order(trade_id)

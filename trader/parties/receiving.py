@@ -133,8 +133,8 @@ class Receiving:
     def _dispute(self, trade_id: int, key: bytes, fault: DeliveryFaultError) -> None:
         self._actor.note(EntryKind.DELIVERY_REFUSED, trade_id=trade_id, details={"reason": as_reason(fault)})
         self._actor.require_legal(Slashed, trade_id)
-        account, layout = self._actor.account, self._listing.verify().layout
-        self._actor.transact("dispute", lambda: self._market.dispute(account, trade_id, key, fault.evidence, layout))
+        account, statement = self._actor.account, self._listing.verify().statement
+        self._actor.transact("dispute", lambda: self._market.dispute(account, trade_id, key, fault.evidence, statement))
 
     # --------------------------------------------------------------------------------------------- what was bought
 

@@ -31,29 +31,29 @@ class Answered:
 class Purchased:
     """The buyer locked the price and committed to k inputs and the outputs that it saw for them.
 
-    `outputs_digest` is salted (`contracts.outputs_digest`); `highest_proof_fee_wei` is the most that the buyer leaves
-    to the seller if it does not accept the proof.
+    `outputs_digest` is salted (`contracts.outputs_digest`); `highest_proof_fees` is the most that the buyer leaves
+    to the seller if it does not accept the proof, in listed proof fees.
     """
 
     at_seconds: int
     input_commitment: bytes
     outputs_digest: bytes
     price_wei: int
-    highest_proof_fee_wei: int
+    highest_proof_fees: int
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
     """The seller proved the audit samples, locked its bond and offered the ciphertext under a root and a key hash.
 
-    `proof_fee_wei` is what the buyer leaves to it if it does not accept.
+    `proof_fees` is what the buyer leaves to it if it does not accept, in listed proof fees; at most the price.
     """
 
     at_seconds: int
     ciphertext_root: bytes
     key_hash: bytes
     bond_wei: int
-    proof_fee_wei: int
+    proof_fees: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,14 @@ class Confirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Refunded:
+    """The buyer got a part of the price back, as both sides agreed; the rest is the seller's."""
+
+    at_seconds: int
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class Slashed:
     """The buyer won a dispute; price and bond are its own."""
 
@@ -100,5 +108,15 @@ class Expired:
 
 
 Event: TypeAlias = (
-    SessionOpened | Answered | Purchased | Proven | Accepted | Revealed | Confirmed | Slashed | Settled | Expired
+    SessionOpened
+    | Answered
+    | Purchased
+    | Proven
+    | Accepted
+    | Revealed
+    | Confirmed
+    | Refunded
+    | Slashed
+    | Settled
+    | Expired
 )

@@ -6,7 +6,7 @@ side is on move and the other waits:
     NONE       buyer opens a session, paying the fee     TESTING    seller answers and earns the fee
     ANSWERED   buyer tests, decides, locks the price     PURCHASED  seller proves, locks its bond, offers the ciphertext
     PROVEN     buyer downloads and accepts               ACCEPTED   seller reveals the key
-    REVEALED   buyer checks, confirms or wins a dispute
+    REVEALED   buyer checks; confirms, takes an agreed refund, or wins a dispute
 
 Whoever is on move has until the state's deadline: a move is legal iff `at_seconds < deadline_seconds`. From the
 deadline on nobody can move any more; instead anybody may end the trade: `Expired` before the key is known, `Settled`
@@ -29,6 +29,7 @@ from trader.trade.events import (
     Expired,
     Proven,
     Purchased,
+    Refunded,
     Revealed,
     SessionOpened,
     Settled,
@@ -59,7 +60,12 @@ TRANSITIONS: Table = MappingProxyType(
             State.PURCHASED: {Expired: State.EXPIRED},
             State.PROVEN: {Accepted: State.ACCEPTED, Expired: State.EXPIRED},
             State.ACCEPTED: {Expired: State.EXPIRED},
-            State.REVEALED: {Confirmed: State.SETTLED, Slashed: State.SLASHED, Settled: State.SETTLED},
+            State.REVEALED: {
+                Confirmed: State.SETTLED,
+                Refunded: State.SETTLED,
+                Slashed: State.SLASHED,
+                Settled: State.SETTLED,
+            },
             State.SETTLED: {},
             State.EXPIRED: {},
             State.SLASHED: {},

@@ -1,6 +1,7 @@
 """What each side has gained or lost when a trade ends, gas left out: the game that the escrow makes of it.
 
-Amounts are those of the listing: the fee of the session, the price, the bond, and the fee of the proof. What
+Amounts are those of the listing: the fee of the session, the price, the bond, and the fee of the proof; and the refund
+that both sides may agree on, a part of the price. What
 is locked comes back; the table says what doesn't, and to whom it goes. A test plays every path against the contract.
 """
 
@@ -17,6 +18,7 @@ from trader.trade.events import (
     Expired,
     Proven,
     Purchased,
+    Refunded,
     Revealed,
     SessionOpened,
     Settled,
@@ -25,7 +27,7 @@ from trader.trade.events import (
 from trader.trade.machine import TRANSITIONS
 from trader.trade.states import Role, State
 
-FEE, PRICE, BOND, PROOF_FEE = "fee", "price", "bond", "proof fee"
+FEE, PRICE, BOND, PROOF_FEE, REFUND = "fee", "price", "bond", "proof fee", "refund"
 Ending: TypeAlias = tuple[State, type[Event]]
 
 
@@ -59,6 +61,7 @@ PAYOFFS: Mapping[Ending, Payoff] = MappingProxyType(
         ),
         (State.ACCEPTED, Expired): Payoff({FEE: 1, PROOF_FEE: -1}, False, "the seller did not reveal the key"),
         (State.REVEALED, Confirmed): Payoff({FEE: 1, PRICE: 1}, True, "everybody did what was agreed on"),
+        (State.REVEALED, Refunded): Payoff({FEE: 1, PRICE: 1, REFUND: -1}, True, "both sides agreed on less"),
         (State.REVEALED, Settled): Payoff({FEE: 1, PRICE: 1}, True, "the buyer said nothing"),
         (State.REVEALED, Slashed): Payoff({FEE: 1, BOND: -1}, False, "the seller delivered something else"),
     }
@@ -82,7 +85,7 @@ def payoff_rows(gas: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
         for role, name in _moves_before(state):
             spent[role] += gas[name]
         if event is not Settled and event is not Expired:
-            spent[Role.BUYER] += gas["confirm" if event is Confirmed else "disputeWeightsChunk"]
+            spent[Role.BUYER] += gas[_ENDINGS[event]]
         yield (
             f"{state.name} → {event.__name__}",
             payoff.reason,
@@ -92,6 +95,11 @@ def payoff_rows(gas: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
             f"{spent[Role.SELLER]:,}",
         )
 
+
+_ENDINGS: Mapping[type[Event], str] = MappingProxyType(
+    {Confirmed: "confirm", Refunded: "refund", Slashed: "disputeWeightsChunk"}
+)
+"""The contract's function that causes each of the buyer's endings; of the disputes the one that is most likely."""
 
 _FUNCTIONS: Mapping[type[Event], str] = MappingProxyType(
     {

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trader.trade_certificate.document import TradeCertificate, TransactionSection
 
 
+_SETTLING = (EntryKind.CONFIRMED, EntryKind.REFUNDED)
 _AMOUNTS = ("amount", "to_buyer", "to_seller")
 _FUNCTIONS = {
     EntryKind.SESSION_OPENED: ("openSession",),
@@ -40,6 +41,7 @@ _FUNCTIONS = {
     EntryKind.ACCEPTED: ("accept",),
     EntryKind.REVEALED: ("reveal",),
     EntryKind.CONFIRMED: ("confirm",),
+    EntryKind.REFUNDED: ("refund",),
     EntryKind.SLASHED: ("disputeWeightsChunk", "disputeSumChunk", "disputeSumStep", "disputeRange"),
 }
 """What causes an event; timeouts may come through another contract."""
@@ -201,8 +203,8 @@ def _walk(moves: Sequence[SignedMove], parties: Mapping[Role, str], trade_id: in
     position, last = Position(), None
     for move in moves:
         for event in _own_events(move, trade_id):
-            if last is not None and (last.kind, event.kind) == (EntryKind.CONFIRMED, EntryKind.SETTLED):
-                last = event  # of one transaction: the amount that goes with the confirmation
+            if last is not None and last.kind in _SETTLING and event.kind is EntryKind.SETTLED:
+                last = event  # of one transaction: the amount that goes with the confirmation or refund
                 continue
             position = _next_position(position, event, move, parties)
             last = event
@@ -251,7 +253,8 @@ def _check_digests(
             case "respond":
                 expected["answer"] = answer_digest(expected["session"], given["responseDigest"])
             case "purchase":
-                _require("the price", move.value_wei, terms.price_wei)
+                _require("the price", given["price"], terms.price_wei)
+                _require("the ether of the purchase", move.value_wei, terms.price_wei)
                 purchase = {name: given[name] for name in ("answer", "inputCommitment", "outputsDigest")}
             case "prove":
                 _require("the bond", move.value_wei, terms.bond_wei)

@@ -27,13 +27,13 @@ import rfc8785
 from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
-from contracts import layout_hash, published_deployment
+from contracts import published_deployment
 from ledger import Checkpoint, EntryProof, LedgerError, verify_entry
 from ledger.catalogue.trades import find_void_sequences
 from ledger.entries import CONTRACT_EVENTS, Entry
 from trader.chain.inclusion import read_mined
 from trader.chain.market import Market
-from trader.chain.offline import layout_of
+from trader.chain.offline import statement_of
 from trader.errors import ListingError
 from trader.package import open_circuit
 from trader.trade_certificate.document import parse_trade_certificate
@@ -229,15 +229,16 @@ def _check_proof(
 def _check_statement(story: Story) -> Proof:
     """Check what the proof is about, as the market does (`AuditChecks.sol`)."""
     audit, terms = story.audit or {}, story.terms
-    layout, data = layout_of(dict(audit)), bytes(audit["proof"])
+    statement, data = statement_of(dict(audit)), bytes(audit["proof"])
+    layout = statement.layout
     inputs_end = POINT_BYTES * layout.input_columns
     parameters_end = inputs_end + POINT_BYTES * layout.parameter_columns
     count = terms.audit_samples * layout.outputs
     for what, found, expected in (
-        ("circuit", keccak(b"".join(audit["vka"])), terms.circuit_digest),
-        ("layout", layout_hash(layout), terms.layout_hash),
+        ("statement", statement.digest, terms.statement),
+        ("circuit", keccak(b"".join(audit["vka"])), statement.circuit_digest),
         ("proof's length", len(data), layout.proof_bytes),
-        ("parameters", keccak(data[inputs_end:parameters_end]), terms.parameter_commitment),
+        ("parameters", keccak(data[inputs_end:parameters_end]), statement.parameter_commitment),
         ("inputs", keccak(data[:inputs_end]), story.purchase.get("inputCommitment")),
         ("answer", audit["answer"], story.purchase.get("answer")),
         ("outputs seen", audit["outputsDigest"], story.purchase.get("outputsDigest")),

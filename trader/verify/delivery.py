@@ -74,7 +74,7 @@ def verify_delivery(
     terms = DeliveryTerms(
         listing.columns,
         shapes,
-        listing.terms.parameter_commitment,
+        listing.statement.parameter_commitment,
         listing.commitments,
         to_canonical_address(listing.seller),
     )

@@ -30,7 +30,7 @@ from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
-from contracts import Layout, Terms, UnexpectedCodeError, layout_hash
+from contracts import Layout, Statement, Terms, UnexpectedCodeError, layout_hash
 from trader.he import HePlan, PlanError, SecurityError, parse_plan
 from trader.model import (
     ArchitectureError,
@@ -42,6 +42,7 @@ from trader.model import (
     parse_architecture,
     parse_manifest,
 )
+from trader.package import layout_of, statement_of
 from trader.verify.answers import audit_distance
 from trader.verify.errors import (
     ListingBindingError,
@@ -107,6 +108,11 @@ class VerifiedListing:
     plan: HePlan
 
     @property
+    def statement(self) -> Statement:
+        """What is proven, as the listing has it."""
+        return statement_of(self.manifest)
+
+    @property
     def audit_distance(self) -> float:
         """Largest distance of a proven output from the decrypted one that an audit lets pass, real units."""
         return audit_distance(self.terms.tolerance, self.circuit.output_scale_bits, self.layout.output_shift_bits)
@@ -144,7 +150,7 @@ def verify_listing(
     # (4) and (5) The circuit is the architecture's, and reads every committed column.
     graph = _check_architecture(package.architecture, manifest)
     circuit = _rebuild_circuit(graph, package.settings, manifest, terms, srs)
-    layout = _check_layout(circuit, manifest, terms)
+    layout = _check_layout(circuit, manifest)
     # (6) What is proven is bound to what would be delivered.
     commitments = _check_binding(package.leaves, circuit, manifest, terms, srs)
     # (7) The test data will be safe under the plan.
@@ -176,8 +182,7 @@ def check_manifest(data: bytes, terms: Terms, seller: str) -> Manifest:
         raise ListingManifestError(f"{error}. Choose another listing.") from error
     promised: dict[str, tuple[bytes | int, bytes | int]] = {
         "seller": (decode_hex(manifest.seller), to_canonical_address(seller)),
-        "circuit digest": (decode_hex(manifest.circuit.circuit_digest), terms.circuit_digest),
-        "parameter commitment": (decode_hex(manifest.parameter_commitment), terms.parameter_commitment),
+        "proven statement (circuit, parameters, layout)": (statement_of(manifest).digest, terms.statement),
         "weights root": (decode_hex(manifest.weights_root), terms.weights_root),
         "sums root": (decode_hex(manifest.sums_root), terms.sums_root),
         "number of audit samples": (manifest.circuit.audit_samples, terms.audit_samples),
@@ -247,7 +252,7 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
             audit_samples=terms.audit_samples,
             scale_bits=manifest.scale_bits,
             srs=srs,
-            expected_digest=terms.circuit_digest,
+            expected_digest=decode_hex(manifest.circuit.circuit_digest),  # the listed one: see (1)
         )
     except UnlinkedColumnError as error:
         raise ListingColumnError(f"{error}. Choose another listing.") from error
@@ -256,7 +261,7 @@ def _rebuild_circuit(graph: Graph, settings: bytes, manifest: Manifest, terms: T
     return circuit
 
 
-def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> Layout:
+def _check_layout(circuit: AuditCircuit, manifest: Manifest) -> Layout:
     if manifest.circuit.commit_scale_bits > circuit.output_scale_bits:
         raise ListingCircuitError(
             f"outputs are to be committed to at scale 2^{manifest.circuit.commit_scale_bits}, the circuit's have only "
@@ -272,9 +277,10 @@ def _check_layout(circuit: AuditCircuit, manifest: Manifest, terms: Terms) -> La
         logrows=circuit.logrows,
         column_lengths=circuit.column_lengths,
     )
-    if layout_hash(layout) != terms.layout_hash:
+    listed = layout_of(manifest)  # the listed one: see (1)
+    if layout != listed:
         raise ListingCircuitError(
-            _differs("the circuit's layout", terms.layout_hash, layout_hash(layout), "the listed layout")
+            _differs("the circuit's layout", layout_hash(listed), layout_hash(layout), "the listed layout")
         )
     return layout
 

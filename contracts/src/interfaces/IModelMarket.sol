@@ -19,7 +19,10 @@ import {
 /// A trade moves `Testing → Answered → Purchased → Proven → Accepted → Revealed → Settled`. Every waiting state has a
 /// deadline: a party's move is valid iff `block.timestamp < deadline`, `expire` (or `settle`, once revealed) iff
 /// `block.timestamp >= deadline`, so that at every second exactly one of the two is. Money is credited to balances and
-/// leaves the contract through `withdraw` alone.
+/// leaves the contract through `withdraw` alone. Money of a token enters through `deposit` alone: what a move of a token
+/// listing costs comes from the caller's balance, what one of an ETH listing costs comes with the call.
+///
+/// `accept` need not be a transaction: a buyer may sign it (EIP-712) instead, and the seller shows the signature in `reveal`.
 ///
 /// @dev Ids are sequential, so a chain reorganisation may give one to another listing or trade. So every move names what it
 /// answers, and fails where that is no longer there: `openSession` and `delist` the offer, `respond` the session, `purchase`
@@ -36,50 +39,61 @@ interface IModelMarket {
         address indexed buyer,
         uint32 samples,
         bytes32 requestDigest,
-        uint128 fee,
+        uint96 fee,
         uint40 deadline
     );
     event Answered(uint256 indexed tradeId, bytes32 responseDigest, uint40 deadline);
-    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof.
+    /// @param highestProofFees The most that the buyer leaves to the seller if it doesn't accept the proof, in listed proof
+    /// fees.
     event Purchased(
         uint256 indexed tradeId,
         bytes32 inputCommitment,
         bytes32 outputsDigest,
-        uint128 price,
-        uint128 highestProofFee,
+        uint96 price,
+        uint16 highestProofFees,
         uint40 deadline
     );
-    /// @param proofFee What the buyer leaves to the seller if it doesn't accept.
+    /// @param proofFees What the buyer leaves to the seller if it doesn't accept, in listed proof fees; the price at most.
     event Proven(
-        uint256 indexed tradeId,
-        bytes32 ciphertextRoot,
-        bytes32 keyHash,
-        uint128 bond,
-        uint128 proofFee,
-        uint40 deadline
+        uint256 indexed tradeId, bytes32 ciphertextRoot, bytes32 keyHash, uint96 bond, uint16 proofFees, uint40 deadline
     );
+    /// @notice The buyer accepted by a transaction. Where it signed instead, `Revealed` follows `Proven`.
     event Accepted(uint256 indexed tradeId, uint40 deadline);
     event Revealed(uint256 indexed tradeId, bytes32 key, uint40 deadline);
     /// @notice The buyer found the delivery right; the Settled of the same transaction follows.
     event Confirmed(uint256 indexed tradeId);
-    event Settled(uint256 indexed tradeId, address indexed seller, uint256 amount);
+    /// @notice The buyer got a part of the price back, as agreed; the Settled of the same transaction follows.
+    event Refunded(uint256 indexed tradeId, address indexed buyer, uint256 amount);
+    /// @param amount What the seller got: price and bond, less refund and protocol fee.
+    event Settled(uint256 indexed tradeId, address indexed seller, uint256 amount, uint256 protocolFee);
     /// @param ended The waiting state whose deadline passed.
     event Expired(uint256 indexed tradeId, State ended, uint256 toBuyer, uint256 toSeller);
     event Slashed(uint256 indexed tradeId, address indexed buyer, Dispute dispute, uint256 amount);
+    /// @param amount What arrived: less than was sent, of a token that takes a fee.
+    event Deposited(address indexed account, address indexed token, uint256 amount);
     event Withdrawn(address indexed account, address indexed token, uint256 amount);
 
     // ---------------------------------------------------------------------------------------------------- errors
 
     /// @notice The verifier's code is not the one that the market was deployed for.
     error UnexpectedVerifier(address verifier, bytes32 codehash, bytes32 expected);
-    /// @notice Only ETH (the zero address) is supported.
-    error UnsupportedToken(address token);
+    error ProtocolFeeTooHigh(uint256 basisPoints, uint256 highest);
+    /// @notice ETH is not deposited: it comes with the move that it pays for.
+    error NotAToken(address token);
     /// @notice A window of zero seconds would leave a state no time to be left.
     error EmptyWindow();
     /// @notice The listing does not exist, or its seller has delisted it.
     error ListingNotOpen(uint256 listingId);
     error NotSeller(address caller, address seller);
     error NotBuyer(address caller, address buyer);
+    /// @notice The signature is not the account's, or one of something else.
+    error NotSignedBy(address account);
+    /// @notice The listing's policy does not let the buyer open this session.
+    error NotAdmitted(address policy, address buyer);
+    /// @notice The buyer named another price than the listing, or its policy, asks.
+    error UnexpectedPrice(uint256 price, uint256 expected);
+    /// @notice A price that a policy names, or a refund, is at most what was to be paid.
+    error AbovePrice(uint256 amount, uint256 price);
     /// @notice Sessions are charged as powers of two, since a response shows as many answers.
     error SamplesNotPowerOfTwo(uint256 samples);
     /// @notice A session takes its samples and those of the audit.
@@ -89,14 +103,17 @@ interface IModelMarket {
     /// @notice The trade has committed to something else than the caller believes.
     error UnexpectedDigest(bytes32 digest, bytes32 expected);
     /// @notice Others have not accepted their proofs: the fee of the next one has grown beyond what its buyer agreed to.
-    error ProofFeeTooHigh(uint256 proofFee, uint256 highest);
+    error ProofFeeTooHigh(uint256 proofFees, uint256 highest);
     error UnexpectedPayment(uint256 paid, uint256 due);
+    /// @notice What a move of a token listing costs comes from the caller's balance: see `deposit`.
+    error InsufficientBalance(address account, address token, uint256 balance, uint256 due);
     error UnexpectedState(uint256 tradeId, State current, State expected);
     /// @notice The trade is in no state that expires (see `settle` for a revealed one).
     error NothingToExpire(uint256 tradeId, State current);
     error DeadlinePassed(uint256 tradeId, uint256 deadline);
     error DeadlineNotReached(uint256 tradeId, uint256 deadline);
-    error UnexpectedLayout(bytes32 layoutHash, bytes32 expected);
+    /// @notice Circuit, parameters or layout are not the listed ones: keccak256 of the three words differs.
+    error UnexpectedStatement(bytes32 circuitDigest, bytes32 parameterCommitment, bytes32 layoutHash, bytes32 expected);
     error UnexpectedProofLength(uint256 length, uint256 expected);
     error UnexpectedInstanceCount(uint256 count, uint256 expected);
     /// @notice The proof is about other parameters than the listed ones.
@@ -126,6 +143,10 @@ interface IModelMarket {
     function VERIFIER() external view returns (address);
     function VERIFIER_CODEHASH() external view returns (bytes32);
 
+    /// @notice Share of the price that goes to the recipient when a trade settles, in basis points; rounded down.
+    function PROTOCOL_FEE_BPS() external view returns (uint256);
+    function PROTOCOL_FEE_RECIPIENT() external view returns (address);
+
     /// @notice Ids run from 1 to these counts.
     function listingCount() external view returns (uint256);
     function tradeCount() external view returns (uint256);
@@ -149,12 +170,22 @@ interface IModelMarket {
 
     // --------------------------------------------------------------------------------------------------- listing
 
-    /// @notice Offers a model. The caller is the seller.
+    /// @notice Offers a model. The caller is the seller, also of the listing that this one supersedes, if it does.
+    /// @dev Warning: a token whose balances change by themselves (rebasing) can't be seen here, and one that takes balances
+    /// back leaves the market short of it. A policy decides who buys, and no more. Buyers accept tokens and policies by name.
     function list(Terms calldata terms) external returns (uint256 listingId);
 
     /// @notice Takes a listing off the market: no new sessions. Trades that are open go on.
     /// @param offer keccak256(abi.encode(seller, terms)).
     function delist(uint256 listingId, bytes32 offer) external;
+
+    // ----------------------------------------------------------------------------------------------------- money
+
+    /// @notice Takes tokens from the caller and credits the account with as many as arrive.
+    function deposit(address token, address account, uint256 amount) external;
+
+    /// @notice Pays the caller its whole balance.
+    function withdraw(address token) external;
 
     // ----------------------------------------------------------------------------------------------------- trade
 
@@ -162,7 +193,8 @@ interface IModelMarket {
     /// @param offer keccak256(abi.encode(seller, terms)): what the buyer believes that it pays for.
     /// @param samples What counts in the quotas, a power of two: the request says how many samples there are really.
     /// @param requestDigest keccak256 of the encrypted request, which travels off-chain.
-    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest)
+    /// @param data For the listing's policy, if it has one.
+    function openSession(uint256 listingId, bytes32 offer, uint32 samples, bytes32 requestDigest, bytes calldata data)
         external
         payable
         returns (uint256 tradeId);
@@ -179,14 +211,18 @@ interface IModelMarket {
     /// @param outputsDigest keccak256(abi.encode(bytes32 salt, int64[] outputs)) of the outputs of the k samples, row by row.
     /// @dev Warning: the outputs themselves must not be shown. They come from decryption, and a seller that chose its
     /// response would read the buyer's secret key from them. Opened to an auditor, the digest shows who was right.
-    /// @param highestProofFee The most that the buyer leaves to the seller if it doesn't accept the proof: none is taken
-    /// that would cost it more (see `proofFee`).
+    /// @param price What the buyer means to pay: the listing's price, or what its policy asks.
+    /// @param highestProofFees The most that the buyer leaves to the seller if it doesn't accept the proof, in listed proof
+    /// fees: no proof is taken that would cost it more (see `proofFee`).
+    /// @param data For the listing's policy, if it has one.
     function purchase(
         uint256 tradeId,
         bytes32 answer,
         bytes32 inputCommitment,
         bytes32 outputsDigest,
-        uint128 highestProofFee
+        uint96 price,
+        uint16 highestProofFees,
+        bytes calldata data
     ) external payable;
 
     /// @notice Proves what the listed parameters give on the committed inputs, and locks the bond.
@@ -201,16 +237,27 @@ interface IModelMarket {
     function prove(uint256 tradeId, AuditProof calldata audit, bytes32 ciphertextRoot, bytes32 keyHash) external payable;
 
     /// @notice The buyer found the proven outputs to be what it saw, holds the ciphertext with the proven root, and asks for
-    /// the key.
+    /// the key. For a buyer that can't sign, or whose signature the seller leaves unused: without this move it would pay
+    /// for the proof that it had accepted.
     /// @param delivery keccak256(abi.encode(ciphertextRoot, keyHash)).
     function accept(uint256 tradeId, bytes32 delivery) external;
 
     /// @notice Publishes the key. One that does not hash to the proven `keyHash` is refused.
-    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key) external;
+    /// @param acceptance The buyer's signature of `Acceptance(uint256 tradeId,bytes32 delivery)`, 65 bytes (EIP-712, domain
+    /// "ModelSeal", version "1", chain and market), in `Proven`; nothing in `Accepted`, where it is not looked at, since the
+    /// buyer may have accepted while this was on its way.
+    /// @dev Signatures of ERC-1271 are not taken here. A contract can take its word back at any time, in the block of this
+    /// call too, and a key in a call that fails is public. Contracts call `accept`.
+    function reveal(uint256 tradeId, bytes32 ciphertextRoot, bytes32 key, bytes calldata acceptance) external;
 
     /// @notice The buyer is content: pays the seller at once.
     /// @param delivery keccak256(abi.encode(ciphertextRoot, keyHash)).
     function confirm(uint256 tradeId, bytes32 delivery) external;
+
+    /// @notice Buyer and seller agree on less: the buyer gets a part of the price back, the seller the rest and its bond.
+    /// @param amount What goes back to the buyer, the price at most.
+    /// @param sellerSignature Of `Refund(uint256 tradeId,bytes32 delivery,uint256 amount)` (EIP-712 as above, or ERC-1271).
+    function refund(uint256 tradeId, uint96 amount, bytes calldata sellerSignature) external;
 
     // -------------------------------------------------------------------------------------------------- disputes
 
@@ -236,7 +283,4 @@ interface IModelMarket {
     /// bond to the seller; but the proof fee goes to the seller whose proof was not accepted, and from the bond of a seller
     /// that did not reveal to the buyer. Anyone may call.
     function expire(uint256 tradeId) external;
-
-    /// @notice Pays the caller its whole balance.
-    function withdraw(address token) external;
 }

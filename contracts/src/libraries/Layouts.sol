@@ -2,17 +2,19 @@
 pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../interfaces/IModelMarket.sol";
-import {Layout} from "../types/Types.sol";
+import {Layout, Statement} from "../types/Types.sol";
 
 /// @title Where parameters lie: columns of the circuit, and chunks of the delivery
 /// @dev Chunks are numbered through the columns in order. A column starts a new chunk, so a chunk lies in one column.
 library Layouts {
     uint256 internal constant PARAMETERS_PER_CHUNK = 240;
 
-    /// @notice Reverts unless the layout is the listed one.
-    function requireHash(Layout calldata layout, bytes32 expected) internal pure {
-        bytes32 actual = keccak256(abi.encode(layout));
-        require(actual == expected, IModelMarket.UnexpectedLayout(actual, expected));
+    /// @notice Reverts unless the statement is the listed one: circuit, parameters and layout.
+    function requireListed(Statement calldata statement, bytes32 expected) internal pure {
+        (bytes32 circuit, bytes32 parameters) = (statement.circuitDigest, statement.parameterCommitment);
+        bytes32 layoutHash = keccak256(abi.encode(statement.layout));
+        bytes32 actual = keccak256(abi.encode(circuit, parameters, layoutHash));
+        require(actual == expected, IModelMarket.UnexpectedStatement(circuit, parameters, layoutHash, expected));
     }
 
     /// @notice Number of chunks of the whole model.

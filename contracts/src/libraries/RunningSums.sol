@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
-import {Layout, SumStepEvidence, Terms} from "../types/Types.sol";
+import {Layout, SumStepEvidence} from "../types/Types.sol";
 import {Chunks} from "./Chunks.sol";
 import {Field} from "./Field.sol";
 import {Layouts} from "./Layouts.sol";
@@ -18,17 +18,18 @@ library RunningSums {
     /// @notice Whether S_j = S_{j-1} + the contribution of chunk j's parameters, S_j being canonical.
     /// @dev Fractions are added over a common denominator and the equation is multiplied by it: no inversion. It would
     /// vanish only if the hash r hit one of the 2^logrows powers of ω.
-    /// Warning: the evidence's index must be in range, its layout the listed one, its leaves in the trees.
+    /// Warning: the evidence's index must be in range, its statement the listed one, its leaves in the trees.
+    /// @param weightsRoot Of the listing.
     /// @param seller Of the listing: sums and opening are valid for this account alone.
-    function isStep(SumStepEvidence calldata evidence, Terms storage terms, address seller)
+    function isStep(SumStepEvidence calldata evidence, bytes32 weightsRoot, address seller)
         internal
         view
         returns (bool)
     {
         if (evidence.sum >= Field.MODULUS) return false;
-        (uint256 numerator, uint256 denominator) = _contribution(
-            evidence, _challenge("modelseal/r", terms, seller), _challenge("modelseal/gamma", terms, seller)
-        );
+        bytes memory bound = abi.encodePacked(weightsRoot, evidence.statement.parameterCommitment, seller);
+        (uint256 numerator, uint256 denominator) =
+            _contribution(evidence, _challenge("modelseal/r", bound), _challenge("modelseal/gamma", bound));
         uint256 previous = evidence.index == 0 ? 0 : evidence.previousSum % Field.MODULUS;
         return Field.mul(Field.sub(evidence.sum, previous), denominator) == numerator;
     }
@@ -38,8 +39,8 @@ library RunningSums {
         view
         returns (uint256 numerator, uint256 denominator)
     {
-        (uint256 column, uint256 firstRow, uint256 length) = evidence.layout.locate(evidence.index);
-        uint256 omega = _rootOfUnity(evidence.layout.logrows);
+        (uint256 column, uint256 firstRow, uint256 length) = evidence.statement.layout.locate(evidence.index);
+        uint256 omega = _rootOfUnity(evidence.statement.layout.logrows);
         uint256 power = Math.modExp(omega, firstRow, Field.MODULUS);
         denominator = 1;
         for (uint256 t = 0; t < length; ++t) {
@@ -60,8 +61,7 @@ library RunningSums {
         }
     }
 
-    function _challenge(string memory domain, Terms storage terms, address seller) private view returns (uint256) {
-        bytes memory transcript = abi.encodePacked(domain, terms.weightsRoot, terms.parameterCommitment, seller);
-        return uint256(keccak256(transcript)) % Field.MODULUS;
+    function _challenge(string memory domain, bytes memory bound) private pure returns (uint256) {
+        return uint256(keccak256(abi.encodePacked(domain, bound))) % Field.MODULUS;
     }
 }

@@ -38,57 +38,54 @@ enum Dispute {
     Range
 }
 
-/// @dev How long each waiting state may last, in seconds.
-struct Windows {
-    /// Testing: the seller answers.
-    uint32 answer;
-    /// Answered: the buyer purchases.
-    uint32 decision;
-    /// Purchased: the seller proves.
-    uint32 proof;
-    /// Proven: the buyer accepts.
-    uint32 acceptance;
-    /// Accepted: the seller reveals.
-    uint32 reveal;
-    /// Revealed: the buyer confirms or disputes.
-    uint32 dispute;
-}
-
-/// @dev What a seller offers. Fixed for the lifetime of the listing.
+/// @dev What a seller offers. Fixed for the lifetime of the listing. Amounts are in the smallest unit of the token, windows
+/// in seconds. The order packs into one word what each move of a plain trade reads.
 struct Terms {
     /// keccak256 of the canonical manifest.
     bytes32 manifestHash;
-    /// keccak256 of the verification key artifact (vka) of the audit circuit.
-    bytes32 circuitDigest;
-    /// keccak256 of the parameter columns' KZG commitments.
-    bytes32 parameterCommitment;
+    /// What is proven: keccak256(abi.encode(circuitDigest, parameterCommitment, layoutHash)), see `Statement`.
+    bytes32 statement;
     /// Root of the tree of the chunks' parameters.
     bytes32 weightsRoot;
     /// Root of the tree of the chunks' running sums.
     bytes32 sumsRoot;
-    /// keccak256(abi.encode(layout)).
-    bytes32 layoutHash;
-    /// Currency of price, bond and fee; zero is ETH, the only one so far.
-    address token;
-    /// Fee of each answer of a buyer's first session; those of its n-th session cost n times as much.
-    uint96 fee;
-    /// What the buyer locks at `purchase`.
-    uint128 price;
+    /// What the buyer locks at `purchase`, unless the policy asks less of it.
+    uint96 price;
     /// What the seller locks at `prove`.
-    uint128 bond;
-    /// Largest distance between an output that a buyer saw and the proven one at which both count as the same, in units of
-    /// the instances. What was seen stays with the buyer, so that it is the buyer who compares, before it accepts.
-    uint128 tolerance;
+    uint96 bond;
+    /// Purchased: the seller proves.
+    uint24 proofWindow;
+    /// Proven: the buyer accepts.
+    uint24 acceptanceWindow;
     /// Samples in an audit proof (k).
     uint16 auditSamples;
     /// What a buyer leaves to the seller if it doesn't accept a proof. After n proofs that were not accepted the next one
     /// risks n + 1 times as much, up to the price.
-    uint128 proofFee;
-    /// Answers that one buyer may have: test samples and audit samples.
-    uint32 buyerQuota;
+    uint96 proofFee;
+    /// Testing: the seller answers.
+    uint24 answerWindow;
+    /// Answered: the buyer purchases.
+    uint24 decisionWindow;
+    /// Accepted: the seller reveals.
+    uint24 revealWindow;
+    /// Revealed: the buyer confirms or disputes.
+    uint24 disputeWindow;
     /// Answers that all buyers together may have.
     uint32 listingQuota;
-    Windows windows;
+    /// An earlier listing of the same seller that this one improves on; zero if there is none. What its owners pay for this
+    /// one is a policy's matter.
+    uint32 supersedes;
+    /// Fee of each answer of a buyer's first session; those of its n-th session cost n times as much.
+    uint96 fee;
+    /// Largest distance between an output that a buyer saw and the proven one at which both count as the same, in units of
+    /// the instances. What was seen stays with the buyer, so that it is the buyer who compares, before it accepts.
+    uint128 tolerance;
+    /// Answers that one buyer may have: test samples and audit samples.
+    uint32 buyerQuota;
+    /// Currency of all amounts: an ERC-20 token, or zero for ETH.
+    address token;
+    /// Says who may test and what it pays (`IListingPolicy`), or zero: anybody, the price.
+    address policy;
 }
 
 /// @dev How the audit circuit's commitments, proof, outputs and parameters are laid out.
@@ -111,11 +108,23 @@ struct Layout {
     uint32[] columnLengths;
 }
 
+/// @dev What a proof is about. A listing holds its digest alone: moves that need a part of it show the whole.
+struct Statement {
+    /// keccak256 of the verification key artifact (vka) of the audit circuit.
+    bytes32 circuitDigest;
+    /// keccak256 of the parameter columns' KZG commitments.
+    bytes32 parameterCommitment;
+    Layout layout;
+}
+
 /// @dev A listing as stored.
 struct Listing {
     address seller;
     /// False once the seller has delisted; trades that were open go on.
     bool open;
+    /// Whether `terms.token` is zero, and `terms.policy` isn't: kept here, so that a plain trade reads neither.
+    bool inEther;
+    bool hasPolicy;
     /// Answers granted to all buyers.
     uint32 answers;
     /// Proofs that were not accepted, or not yet.
@@ -139,15 +148,18 @@ struct Trade {
     /// Moves of the current state are valid before, `expire` or `settle` from this second on.
     uint40 deadline;
     State state;
-    uint48 listingId;
-    /// Fee of the session (Testing, Answered); the most that the buyer risks for a proof (Purchased); what whoever lets it
-    /// go to waste pays (from Proven on).
-    uint128 stake;
+    uint32 listingId;
+    /// What whoever lets the proof go to waste pays, in listed proof fees: at most (Purchased), exactly (from Proven on).
+    uint16 proofFees;
+    /// What the session was paid with: the buyer's again if the seller doesn't answer.
+    uint96 fee;
     /// Test samples that the session is charged, a power of two.
     uint32 samples;
+    /// What the buyer has locked (from Purchased on). Stored where a policy named it, elsewhere it is the listing's.
+    uint96 price;
     /// What the trade has committed to so far, each keccak256 of abi.encode of what stands here:
     /// session = (buyer, offer, samples, requestDigest) (Testing), answer = (session, responseDigest) (Answered),
-    /// (answer, inputCommitment, outputsDigest) (Purchased), (ciphertextRoot, keyHash) (from Proven on).
+    /// (answer, inputCommitment, outputsDigest) (Purchased), delivery = (ciphertextRoot, keyHash) (from Proven on).
     bytes32 digest;
 }
 
@@ -159,7 +171,7 @@ struct AuditProof {
     uint256[] instances;
     /// Verification key artifact of the audit circuit.
     bytes32[] vka;
-    Layout layout;
+    Statement statement;
     /// What the trade had committed to when it was purchased: the answer.
     bytes32 answer;
     /// The digest that the buyer gave at `purchase`.
@@ -192,7 +204,7 @@ struct ChunkEvidence {
     bytes32 leaf;
     /// Siblings from that leaf up to the committed root.
     bytes32[] path;
-    Layout layout;
+    Statement statement;
 }
 
 /// @dev Evidence that a committed running sum is not its predecessor plus the contribution of the chunk's parameters.
@@ -210,7 +222,7 @@ struct SumStepEvidence {
     /// The parameters of chunk j: eight big-endian int32 in each word.
     bytes32[30] parameters;
     bytes32[] weightsPath;
-    Layout layout;
+    Statement statement;
 }
 
 /// @dev Evidence that a committed parameter is out of range.
@@ -223,5 +235,5 @@ struct RangeEvidence {
     /// The parameters of chunk j: eight big-endian int32 in each word.
     bytes32[30] parameters;
     bytes32[] weightsPath;
-    Layout layout;
+    Statement statement;
 }

@@ -6,12 +6,12 @@ import pytest
 
 from benchmarks.disputes import Dispute, disputes
 from benchmarks.gas import trade_gas
-from contracts import Layout
+from contracts import Layout, Statement
 from zk.binding import ColumnLayout, verify_path
 from zk.binding.chunks import sum_salt, sums_leaf
 from zk.binding.merkle import keccak256
 
-AUDITED = Layout(1, 1, 0, 5000, 10, 26, 10, (32,))
+AUDITED = Statement(bytes(32), bytes(32), Layout(1, 1, 0, 5000, 10, 26, 10, (32,)))
 KEY = bytes(range(32))
 
 
@@ -23,17 +23,17 @@ def dispute_of(function: str, parameters: int) -> Dispute:
 @pytest.mark.parametrize(("parameters", "columns", "chunks"), [(10**4, 1, 42), (10**5, 4, 419), (10**6, 31, 4182)])
 def test_the_layout_holds_the_model(parameters: int, columns: int, chunks: int) -> None:
     for dispute in disputes(parameters, AUDITED, KEY):
-        layout = dispute.layout
+        layout = dispute.statement.layout
         assert (sum(layout.column_lengths), len(layout.column_lengths)) == (parameters, columns)
         assert ColumnLayout(layout.logrows, layout.column_lengths).chunk_count == chunks
-        assert layout.proof_bytes == AUDITED.proof_bytes
+        assert layout.proof_bytes == AUDITED.layout.proof_bytes
 
 
 @pytest.mark.parametrize("function", ["disputeWeightsChunk", "disputeSumChunk"])
 @pytest.mark.parametrize("parameters", [10**4, 10**5, 10**6])
 def test_chunk_evidence_leads_to_the_roots(function: str, parameters: int) -> None:
     dispute = dispute_of(function, parameters)
-    evidence, layout = dispute.evidence, dispute.layout
+    evidence, layout = dispute.evidence, dispute.statement.layout
     count = ColumnLayout(layout.logrows, layout.column_lengths).chunk_count
     root = dispute.weights_root if function == "disputeWeightsChunk" else dispute.sums_root
     verify_path(root, evidence.leaf, evidence.index, evidence.path, count)
@@ -44,7 +44,7 @@ def test_chunk_evidence_leads_to_the_roots(function: str, parameters: int) -> No
 @pytest.mark.parametrize("parameters", [10**4, 10**5, 10**6])
 def test_step_evidence_leads_to_the_roots(parameters: int) -> None:
     dispute = dispute_of("disputeSumStep", parameters)
-    evidence, layout = dispute.evidence, dispute.layout
+    evidence, layout = dispute.evidence, dispute.statement.layout
     count = ColumnLayout(layout.logrows, layout.column_lengths).chunk_count
     verify_path(
         dispute.weights_root,

@@ -8,6 +8,7 @@ from rlp import encode as encode_rlp
 from web3 import EthereumTesterProvider, Web3
 
 from contracts import (
+    ETH,
     ContractsError,
     Deployment,
     DeploymentError,
@@ -96,9 +97,18 @@ def test_a_salt_has_32_bytes() -> None:
 def test_a_market_cannot_be_deployed_for_other_verifier_code(web3: Web3, deployment: Deployment) -> None:
     artifact = read_artifacts().contracts[MARKET]
     contract = web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-    constructor = contract.constructor(deployment.verifier, keccak(b"other code"))
+    constructor = contract.constructor(deployment.verifier, keccak(b"other code"), 0, ETH)
     transaction = constructor.transact({"from": web3.eth.accounts[0], "gas": 8_000_000})
     assert web3.eth.wait_for_transaction_receipt(transaction)["status"] == 0
+
+
+def test_a_protocol_fee_of_more_than_a_tenth_cannot_be_deployed(web3: Web3, deployment: Deployment) -> None:
+    artifact = read_artifacts().contracts[MARKET]
+    contract = web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+    for basis_points, status in ((1_000, 1), (1_001, 0)):
+        constructor = contract.constructor(deployment.verifier, verifier_codehash(), basis_points, ETH)
+        transaction = constructor.transact({"from": web3.eth.accounts[0], "gas": 8_000_000})
+        assert web3.eth.wait_for_transaction_receipt(transaction)["status"] == status
 
 
 def test_a_vka_can_be_registered_twice(web3: Web3, deployment: Deployment) -> None:

@@ -38,7 +38,7 @@ def listing_checks(listing: VerifiedListing) -> Iterator[Check]:
     findings = {
         1: f"0x{terms.manifest_hash.hex()}",
         3: f"2^{srs.logrows} rows, {source}",
-        4: f"0x{terms.circuit_digest.hex()}",
+        4: f"0x{listing.circuit.digest.hex()}",
         6: f"{listing.manifest.chunk_count} chunks",
         8: f"{terms.audit_samples} audit samples, {'exact' if listing.circuit.is_exact else 'rounded'} proofs",
     }

@@ -244,7 +244,7 @@ def _open_points(listing: VerifiedListing, comparison: Comparison | None, delive
 def _money_of(buyer: Buyer, trade: Trade, listing: VerifiedListing) -> Money:
     events = buyer.market.events(trade.trade_id)
     fee_wei = sum(event.fee_wei for event in events if isinstance(event, SessionOpened))
-    proof_fees = [event.proof_fee_wei for event in events if isinstance(event, Proven)]
+    proof_fees = [listing.terms.proof_fee_of(event.proof_fees) for event in events if isinstance(event, Proven)]
     transactions = tuple(_transactions_of(buyer, trade.trade_id))
     price_wei, state = listing.terms.price_wei, trade.position.state
     locked_wei = price_wei if state in _HOLDS_PRICE else fee_wei if state is State.TESTING else 0

@@ -74,7 +74,7 @@ def test_listing_is_told_with_all_its_terms(stage: Stage, log: AuditLog) -> None
     assert details["terms_price"] == str(PRICE)
     assert details["terms_bond"] == str(BOND)
     assert details["manifest_hash"] == details["terms_manifest_hash"] == "0x" + keccak(b"manifest").hex()
-    assert details["terms_windows_answer"] == 600
+    assert details["terms_answer_window"] == 600
 
 
 def test_later_runs_continue_and_know_listing_and_roles(stage: Stage, log: AuditLog) -> None:
@@ -108,7 +108,7 @@ def test_a_purchase_is_told_by_digests_and_amounts(stage: Stage, log: AuditLog) 
     index_events(log, stage.market)
     purchased = read_trade(log, 1).entries[-1].record
     assert purchased.kind is EntryKind.PURCHASED
-    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "highest_proof_fee", "deadline"}
+    assert set(purchased.details) == {"input_commitment", "outputs_digest", "price", "highest_proof_fees", "deadline"}
 
 
 def test_settling_by_confirmation_is_the_buyers_and_its_gas_counts_once(stage: Stage, log: AuditLog) -> None:

@@ -16,7 +16,7 @@ from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
-from contracts import ETH, MarketRevertedError, Terms, Windows, offer_digest
+from contracts import MarketRevertedError, Terms, Windows, offer_digest
 from tests.simulators.proxy import Proxy
 from trader.chain import Chain, Ways
 from trader.chain.fees import Bid, Fees, TooDearError
@@ -26,12 +26,9 @@ from trader.errors import CallerError, ChainUnavailableError, TransactionRefused
 ETHER = 10**18
 TERMS = Terms(
     manifest_hash=b"m" * 32,
-    circuit_digest=b"c" * 32,
-    parameter_commitment=b"p" * 32,
+    statement=b"c" * 32,
     weights_root=b"w" * 32,
     sums_root=b"s" * 32,
-    layout_hash=b"l" * 32,
-    token=ETH,
     price_wei=ETHER,
     bond_wei=ETHER // 5,
     fee_wei=1000,

@@ -13,7 +13,7 @@ from trader.parties.buyer import Buyer
 from trader.parties.conduct import Conduct
 from trader.parties.party import Party
 from trader.parties.seller import Seller
-from trader.trade import TIMEOUTS, TRANSITIONS, WINDOWS, Position, Role, SessionOpened, Slashed, State
+from trader.trade import TIMEOUTS, TRANSITIONS, WINDOWS, Position, Refunded, Role, SessionOpened, Slashed, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,10 @@ def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
     return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder, vault_key=None)  # type: ignore[arg-type]
 
 
+BESIDE: set[type[Event]] = {Slashed, Refunded}
+"""A dispute is what becomes of a confirmation; a refund is what people agree on."""
+
+
 class Recording(Party):
     """A party that notes its moves and the messages that it sees to."""
 
@@ -41,7 +45,7 @@ class Recording(Party):
         self.made: list[type[Event]] = []
         self.sent: list[type[Event]] = []
         events = {event for after in TRANSITIONS[role].values() for event in after}
-        self.moves = {event: lambda _, event=event: self.made.append(event) for event in events - {Slashed}}
+        self.moves = {event: lambda _, event=event: self.made.append(event) for event in events - BESIDE}
         self.messages = {event: lambda _, event=event: self.sent.append(event) or True for event in events - TIMEOUTS}
 
     def advance(self, position: Position) -> bool:
@@ -58,7 +62,7 @@ class Idle(Conduct):
 @pytest.mark.parametrize("late", [False, True])
 def test_a_driver_does_what_the_table_has_for_its_side(state: State, role: Role, late: bool, tmp_path: Path) -> None:
     party = Recording(role, equipment(tmp_path, DEADLINE - 1 + late), Conduct())
-    legal = {event for event in TRANSITIONS[role][state] if (event in TIMEOUTS) is late} - {Slashed}
+    legal = {event for event in TRANSITIONS[role][state] if (event in TIMEOUTS) is late} - BESIDE
     assert party.advance(Position(state, DEADLINE))
     assert set(party.made) == legal
     # Before the deadline, the side that waits has made the move that led here, and keeps its message in place.
@@ -82,6 +86,6 @@ def test_both_drivers_cause_every_event_that_the_table_has_for_them(tmp_path: Pa
     buyer = Buyer(1, SimpleNamespace(), equipment(tmp_path / "buyer"))  # type: ignore[arg-type]
     for party in (seller, buyer):
         events = {event for after in TRANSITIONS[party.role].values() for event in after}
-        # A session is opened before there is a trade; a dispute is what becomes of a confirmation.
-        assert set(party.moves) == events - {SessionOpened, Slashed}
+        # A session is opened before there is a trade.
+        assert set(party.moves) == events - BESIDE - {SessionOpened}
         assert set(party.messages) <= events

@@ -22,6 +22,7 @@ from trader.trade import (
     Position,
     Proven,
     Purchased,
+    Refunded,
     Revealed,
     Role,
     SessionOpened,
@@ -43,6 +44,7 @@ EVENTS = {
     Accepted: Accepted,
     Revealed: lambda at: Revealed(at, bytes(32)),
     Confirmed: Confirmed,
+    Refunded: lambda at: Refunded(at, 40),
     Slashed: Slashed,
     Settled: Settled,
     Expired: Expired,
@@ -178,7 +180,7 @@ def test_states_are_those_of_the_contract():
 
 
 def test_events_are_those_of_the_contract():
-    of_listings = {"Listed", "Delisted", "Withdrawn"}
+    of_listings = {"Listed", "Delisted", "Deposited", "Withdrawn"}
     assert {event.__name__ for event in EVENTS} == {event.value for event in MarketEvent} - of_listings
 
 

@@ -40,7 +40,8 @@ def test_an_honest_listing_passes_and_gives_what_the_trade_needs(verify: Verifie
     assert (verified.listing_id, verified.seller, verified.terms) == (7, SELLER.address, verify.terms)
     assert verified.manifest == package.manifest
     assert verified.graph == package.canonical.graph
-    assert verified.circuit.digest == verify.terms.circuit_digest
+    assert verified.statement.digest == verify.terms.statement
+    assert (verified.statement.circuit_digest, verified.statement.layout) == (verified.circuit.digest, verified.layout)
     assert verified.commitments.weights.root == verify.terms.weights_root
     assert verified.columns.chunk_count * 1024 == len(package.artifact)
 
@@ -71,8 +72,7 @@ def test_1_a_listed_manifest_that_is_none_is_refused(data: bytes, verify: Verifi
 @pytest.mark.parametrize(
     ("term", "value"),
     [
-        ("circuit_digest", bytes(32)),
-        ("parameter_commitment", bytes(32)),
+        ("statement", bytes(32)),
         ("weights_root", bytes(32)),
         ("sums_root", bytes(32)),
         ("audit_samples", 7),
@@ -155,12 +155,12 @@ def test_4_other_settings_are_refused(verify: Verifier) -> None:
 def test_4_a_circuit_that_the_architecture_does_not_give_is_refused(verify: Verifier) -> None:
     digest = bytes(31) + b"\1"
     with pytest.raises(ListingCircuitError, match="Choose another listing"):
-        verify.listed(terms={"circuit_digest": digest}, circuit__circuit_digest=f"0x{digest.hex()}")
+        verify.listed(circuit__circuit_digest=f"0x{digest.hex()}")
 
 
 def test_4_another_layout_is_refused(verify: Verifier) -> None:
     with pytest.raises(ListingCircuitError, match="layout"):
-        verify(terms=replace(verify.terms, layout_hash=bytes(32)))
+        verify.listed(circuit__layout__proof_bytes=verify().layout.proof_bytes + 32)
 
 
 def test_4_another_output_scale_is_refused(verify: Verifier, package: SellerPackage) -> None:
@@ -208,7 +208,6 @@ def test_6_commitments_in_another_order_are_refused(verify: Verifier, package: S
     digest = keccak(b"".join(bytes.fromhex(point[2:]) for point in swapped))
     with pytest.raises(ListingBindingError):
         verify.listed(
-            terms={"parameter_commitment": digest},
             parameter_commitments=swapped,
             parameter_commitment=f"0x{digest.hex()}",
         )
@@ -280,8 +279,7 @@ def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
 
 
 TERMS_AT_THE_EDGE = Terms(
-    *[bytes(32)] * 6,
-    token="0x" + "00" * 20,
+    *[bytes(32)] * 4,
     price_wei=999,
     bond_wei=0,
     fee_wei=0,

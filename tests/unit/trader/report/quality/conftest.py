@@ -36,10 +36,8 @@ class Desk:
             listing_id=7,
             seller="0x" + "a1" * 20,
             plan=self.plan,
-            terms=SimpleNamespace(
-                manifest_hash=bytes(32), circuit_digest=bytes(32), tolerance=1 << 30, audit_samples=8, price_wei=10**18
-            ),
-            circuit=SimpleNamespace(output_scale_bits=39, is_exact=True),
+            terms=SimpleNamespace(manifest_hash=bytes(32), tolerance=1 << 30, audit_samples=8, price_wei=10**18),
+            circuit=SimpleNamespace(digest=bytes(32), output_scale_bits=39, is_exact=True),
             manifest=SimpleNamespace(
                 card=SimpleNamespace(**words),
                 output=SimpleNamespace(post_processing=post_processing),
