@@ -238,8 +238,8 @@ class Actor:
 
     def _identity(self, kind: EntryKind, trade_id: int | None, details: Mapping[str, str | int]) -> str:
         """Return what tells a step of this account in this market from all others."""
-        step = [kind.value, self.place, self.address.lower(), str(trade_id), dict(details)]
-        return hashlib.sha256(rfc8785.dumps(step)).hexdigest()[:_IDENTITY_DIGITS]
+        step = {"kind": kind.value, "place": self.place, "account": self.address.lower(), "trade": str(trade_id)}
+        return hashlib.sha256(rfc8785.dumps({**step, "details": dict(details)})).hexdigest()[:_IDENTITY_DIGITS]
 
     def wait(self, error: NotDeliveredError, trade_id: int | None) -> None:
         """Say what message is waited for, or why what lies there was skipped."""
