@@ -9,9 +9,8 @@
 
 Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come
 from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and `merkle_proofs` (proofs of single
-entries, with `merkle` and `checkpoint`). What a
-log's keeper signs, and what others check of it, stands in `notes`, `publishing` and `witness`; `redaction` says what can
-be taken out of a log.
+entries, with `merkle` and `checkpoint`). What a log's keeper signs, and what others check of it, stands in `notes`,
+`publishing` and `witness`; `redaction` says what can be taken out of a log.
 """
 
 from importlib import import_module
