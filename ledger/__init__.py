@@ -9,7 +9,8 @@
 
 Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come
 from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and `merkle_proofs` (proofs of single
-entries, with `merkle` and `checkpoint`).
+entries, with `merkle` and `checkpoint`). What a log's keeper signs, and what others check of it, stands in `notes`,
+`publishing` and `witness`; `redaction` says what can be taken out of a log.
 """
 
 from importlib import import_module
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
     from ledger.errors import (
         ChainMovedError,
         EntryHashError,
+        ForkError,
         HeadError,
         IndexingError,
         IndexRootError,
         InvalidRecordError,
+        KeyFileError,
         LedgerError,
         LedgerUnavailableError,
         MalformedEntryError,
         NotALedgerError,
+        NoteError,
         OldSchemaError,
         ProofError,
+        RepeatedIdentityError,
         SequenceError,
+        SignatureError,
         StorageError,
         TamperedError,
         TreeError,
@@ -40,7 +46,10 @@ if TYPE_CHECKING:
     )
     from ledger.indexing.indexer import index_events
     from ledger.log import AuditLog
-    from ledger.reading.export import export_log
+    from ledger.notes.note import SignedNote
+    from ledger.notes.policy import Policy, parse_policy
+    from ledger.publishing.views import compare_views, verify_view
+    from ledger.reading.export import export_log, import_log
     from ledger.reading.fsck import verify_export, verify_log
     from ledger.reading.merkle_proofs import EntryProof, prove_entry, prove_growth, verify_entry, verify_growth
     from ledger.reading.queries import TradeStory, count_by_kind, read_blocks, read_by_actor, read_by_kind, read_trade
@@ -58,20 +67,27 @@ __all__ = [
     "EntryHashError",
     "EntryKind",
     "EntryProof",
+    "ForkError",
     "Head",
     "HeadError",
     "IndexRootError",
     "IndexingError",
     "InvalidRecordError",
+    "KeyFileError",
     "LedgerError",
     "LedgerUnavailableError",
     "MalformedEntryError",
     "MarketId",
     "NotALedgerError",
+    "NoteError",
     "OldSchemaError",
+    "Policy",
     "ProofError",
     "Record",
+    "RepeatedIdentityError",
     "SequenceError",
+    "SignatureError",
+    "SignedNote",
     "StorageError",
     "TamperedError",
     "TradeStory",
@@ -79,11 +95,14 @@ __all__ = [
     "UnknownTradeError",
     "WrongMarketError",
     "as_reason",
+    "compare_views",
     "count_by_kind",
     "export_log",
+    "import_log",
     "index_events",
     "is_server",
     "migrate_log",
+    "parse_policy",
     "prove_entry",
     "prove_growth",
     "read_blocks",
@@ -94,6 +113,7 @@ __all__ = [
     "verify_export",
     "verify_growth",
     "verify_log",
+    "verify_view",
 ]
 
 _MODULES = {
@@ -107,20 +127,27 @@ _MODULES = {
     "EntryHashError": "ledger.errors",
     "EntryKind": "ledger.entries",
     "EntryProof": "ledger.reading.merkle_proofs",
+    "ForkError": "ledger.errors",
     "Head": "ledger.checkpoint",
     "HeadError": "ledger.errors",
     "IndexRootError": "ledger.errors",
     "IndexingError": "ledger.errors",
     "InvalidRecordError": "ledger.errors",
+    "KeyFileError": "ledger.errors",
     "LedgerError": "ledger.errors",
     "LedgerUnavailableError": "ledger.errors",
     "MalformedEntryError": "ledger.errors",
     "MarketId": "ledger.entries",
     "NotALedgerError": "ledger.errors",
+    "NoteError": "ledger.errors",
     "OldSchemaError": "ledger.errors",
+    "Policy": "ledger.notes.policy",
     "ProofError": "ledger.errors",
     "Record": "ledger.entries",
+    "RepeatedIdentityError": "ledger.errors",
     "SequenceError": "ledger.errors",
+    "SignatureError": "ledger.errors",
+    "SignedNote": "ledger.notes.note",
     "StorageError": "ledger.errors",
     "TamperedError": "ledger.errors",
     "TradeStory": "ledger.reading.queries",
@@ -128,11 +155,14 @@ _MODULES = {
     "UnknownTradeError": "ledger.errors",
     "WrongMarketError": "ledger.errors",
     "as_reason": "ledger.entries",
+    "compare_views": "ledger.publishing.views",
     "count_by_kind": "ledger.reading.queries",
     "export_log": "ledger.reading.export",
+    "import_log": "ledger.reading.export",
     "index_events": "ledger.indexing.indexer",
     "is_server": "ledger.storage.location",
     "migrate_log": "ledger.storage.migration",
+    "parse_policy": "ledger.notes.policy",
     "prove_entry": "ledger.reading.merkle_proofs",
     "prove_growth": "ledger.reading.merkle_proofs",
     "read_blocks": "ledger.reading.queries",
@@ -143,6 +173,7 @@ _MODULES = {
     "verify_export": "ledger.reading.fsck",
     "verify_growth": "ledger.reading.merkle_proofs",
     "verify_log": "ledger.reading.fsck",
+    "verify_view": "ledger.publishing.views",
 }
 """Where each public name lives; it is imported when first used: who reads a log does not pay for web3."""
 

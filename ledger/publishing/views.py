@@ -37,7 +37,12 @@ class Verdict:
 
 
 def verify_view(
-    location: str, *, policy: Policy | None = None, notes: Sequence[SignedNote] = (), known_head: Head | None = None
+    location: str,
+    *,
+    policy: Policy | None = None,
+    notes: Sequence[SignedNote] = (),
+    anchors: Sequence[Checkpoint] = (),
+    known_head: Head | None = None,
 ) -> Verdict:
     """Check a view of a log: that it is whole, and what its keeper and its witnesses have signed.
 
@@ -45,6 +50,7 @@ def verify_view(
         location: The view, or the URL of a database.
         policy: Whose signatures count; None if none are asked for.
         notes: Signed checkpoints from elsewhere; that of an export or of tiles counts as well.
+        anchors: Checkpoints that count without a signature: those that the keeper has anchored on a chain.
         known_head: A head that the caller wrote down.
 
     Raises:
@@ -56,7 +62,7 @@ def verify_view(
     checked = [] if policy is None else [policy.verify(note) for note in (*notes, *([] if shown is None else [shown]))]
     if policy is not None and not checked:
         raise SignatureError(f"{location} has no signed checkpoint: ask for one, and give it with --checkpoint")
-    checkpoints = [checkpoint for checkpoint, _ in checked]
+    checkpoints = [*anchors, *(checkpoint for checkpoint, _ in checked)]
     signed, signers = max(checked, key=lambda one: one[0].entries, default=(None, {}))
     if not is_server(location) and Path(location).is_dir():
         entries = _verify_tiles(TileReader.of_folder(Path(location)), shown, checkpoints)

@@ -277,9 +277,8 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
 
 
 def _read_clear(connection: sqlite3.Connection, sequence: int) -> list[tuple[Any, Any, Any]]:
-    return list(
-        map(tuple, connection.execute("SELECT name, salt, value FROM clear_values WHERE sequence = ?", (sequence,)))
-    )
+    rows = connection.execute("SELECT name, salt, value FROM clear_values WHERE sequence = ?", (sequence,))
+    return [(row["name"], row["salt"], row["value"]) for row in rows]
 
 
 def _read_file(connection: sqlite3.Connection) -> Iterator[_Stored]:

@@ -69,12 +69,12 @@ def test_the_test_check_refuses_before_anything_is_paid(chain: Chain, trade_on: 
     assert not trading.buyer.vault.has(PURCHASE)
     assert trading.play() is State.EXPIRED
     assert trading.gains() == {Role.SELLER: FEE, Role.BUYER: -FEE}
-    told = [entry.record for entry in read_trade(trading.log, trade_id).entries]
-    (refusal,) = (record for record in told if record.kind is EntryKind.TEST_REFUSED)
+    told = read_trade(trading.log, trade_id).entries
+    (refusal,) = (entry for entry in told if entry.record.kind is EntryKind.TEST_REFUSED)
     # What was decrypted stays out of the log, which may be shown.
     assert refusal.details["reason"] == UncertainTestError.finding
     assert "142 of 142" in trading.buyer.read_refusal()
-    assert EntryKind.PURCHASED not in {record.kind for record in told}
+    assert EntryKind.PURCHASED not in {entry.record.kind for entry in told}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ app = typer.Typer(help="What was promised, tested, proven, delivered and paid.",
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(audit_views.verify, audit_views.fsck, audit_views.diff, audit_views.watch, audit_views.redact),
-    *(audit_signing.keygen, audit_signing.sign, audit_signing.cosign, audit_signing.tiles),
+    *(audit_signing.keygen, audit_signing.sign, audit_signing.cosign, audit_signing.tiles, audit_signing.anchor),
 )
 for _command in _COMMANDS:
     app.command()(_command)

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from trader.cli.audit_options import DEFAULT_LOG, KeysFile, LogFile, PolicyFile, open_log, read_notes, read_policy
+from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, print_json_line, results
 from trader.cli.passwords import PasswordFile, ask_password
 from trader.errors import CallerError
@@ -101,6 +102,32 @@ def cosign(
         results.print("the quorum is met" if enough else "the quorum is not met", highlight=False)
     if not enough:
         raise LedgerUnavailableError("too few witnesses have signed: repeat the command later")
+
+
+def anchor(
+    file: NoteFile,
+    account: Annotated[str, typer.Option("--account", metavar="ACCOUNT", help="Keeps the log, and pays: a keyfile.")],
+    chain: Annotated[str, typer.Option(metavar="URL", help="JSON-RPC node.", envvar="ETH_RPC_URL")],
+    confirmations: ConfirmationsOption = None,
+    password_file: PasswordFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the checkpoint in FILE to a chain, where it can't be taken back (`audit verify --anchored-by`)."""
+    from trader.chain import Chain
+    from trader.chain.anchors import Anchors
+    from trader.chain.keystores import open_account
+
+    (note,) = read_notes([file])
+    signer = open_account(account, lambda purpose: ask_password(password_file, purpose))
+    checkpoint = note.checkpoint()
+    receipt = Anchors(Chain.connect(chain, confirmations=confirmations)).anchor(signer, checkpoint)
+    transaction = None if receipt is None else receipt.transaction_hash
+    if as_json:
+        gas = None if receipt is None else receipt.gas_used
+        print_json_line({"entries": checkpoint.entries, "transaction": transaction, "gas_used": gas})
+        return
+    done = "is anchored already" if transaction is None else f"anchored in transaction {transaction}"
+    results.print(f"{checkpoint.entries} entries of {escape(checkpoint.origin)}: {done}", highlight=False)
 
 
 def tiles(

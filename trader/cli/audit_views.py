@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from ledger.errors import SignatureError
 from trader.cli.audit_options import (
     DEFAULT_LOG,
     CheckpointFiles,
@@ -22,10 +23,13 @@ from trader.cli.audit_options import (
     read_notes,
     read_policy,
 )
+from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, messages, print_figures, print_json_line, results
 from trader.errors import CallerError
 
 if TYPE_CHECKING:
+    from ledger import Checkpoint
+    from ledger.notes.policy import Policy
     from ledger.publishing.views import Verdict
 
 View = Annotated[Path, typer.Argument(metavar="VIEW", help="An audit log, an export (.jsonl), or a folder of tiles.")]
@@ -42,6 +46,15 @@ def verify(
     key: PublicKey = None,
     policy: PolicyFile = None,
     checkpoint: CheckpointFiles = None,
+    anchored_by: Annotated[
+        str | None,
+        typer.Option("--anchored-by", metavar="ADDRESS", help="The account that anchors the log on a chain."),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="JSON-RPC node, for the anchors.", envvar="ETH_RPC_URL"),
+    ] = None,
+    confirmations: ConfirmationsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Check that no entry was changed, dropped, moved or added, and what was signed; offline. Names the first fault."""
@@ -53,14 +66,18 @@ def verify(
     trusted, notes = read_policy(policy, key), read_notes(checkpoint or [])
     if notes and trusted is None:
         raise CallerError("a checkpoint counts by its signatures: name the log's keys with --key or --policy")
-    verdict = verify_view(file, policy=trusted, notes=notes, known_head=known)
+    anchors = [] if anchored_by is None else _read_anchors(anchored_by, trusted, chain, confirmations)
+    verdict = verify_view(file, policy=trusted, notes=notes, anchors=anchors, known_head=known)
     if as_json:
-        print_json_line(_verdict_row(verdict))
+        print_json_line({**_verdict_row(verdict), "anchored": [anchor.entries for anchor in anchors]})
     elif verdict.signed is None:
         found = "" if verdict.head is None else f"; head {verdict.head}"
         results.print(f"{verdict.entries} entries, unbroken{found}", soft_wrap=True)
     else:
-        print_figures(_verdict_words(verdict), as_json=False)
+        words = _verdict_words(verdict)
+        if anchors:
+            words["anchored"] = f"{anchors[-1].entries} entries by {anchored_by}"
+        print_figures(words, as_json=False)
 
 
 def fsck(
@@ -193,6 +210,22 @@ def redact(
         print_json_line({"entries": found, "removed": removed})
     else:
         results.print(f"{removed} texts removed; exports and backups made earlier still hold them", highlight=False)
+
+
+def _read_anchors(
+    account: str, trusted: Policy | None, chain: str | None, confirmations: int | None
+) -> list[Checkpoint]:
+    from eth_utils.address import is_address
+
+    from trader.chain import Chain
+    from trader.chain.anchors import Anchors
+
+    if trusted is None or chain is None or not is_address(account):
+        raise CallerError("an anchor is of an account and a log's name: give --anchored-by, --key and --chain")
+    anchored = Anchors(Chain.connect(chain, confirmations=confirmations)).anchored(account, trusted.logs[0].name)
+    if not anchored:
+        raise SignatureError(f"{account} has anchored nothing of {trusted.logs[0].name} on this chain")
+    return [anchor.checkpoint for anchor in anchored]
 
 
 def _verdict_row(verdict: Verdict) -> dict[str, Any]:

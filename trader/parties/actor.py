@@ -6,15 +6,18 @@ to an observer as it happens (`Step`). What the two sides do is in `trader.parti
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import rfc8785
 from eth_utils.hexadecimal import decode_hex
 
 import ledger
 from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
+from ledger.redaction import PERSONAL_DETAILS
 from trader.errors import IllegalMoveError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Context, Kind, Label, NotDeliveredError, SkippedMessageError
 from trader.parties.filenames import VAULT_KEY, delivered_mark
@@ -86,6 +89,8 @@ class Equipment:
     vault_key: VaultKey | None = field(repr=False, kw_only=True)
 
 
+_RECURRING = {EntryKind.MESSAGE_REPEATED, EntryKind.MESSAGE_SKIPPED, EntryKind.TRANSACTION_FAILED}
+_IDENTITY_DIGITS = 32
 WAITING = "Waiting"
 MOST_REMARKS = 8
 """Remarks of one kind that a process makes about one trade: strangers must not fill the log."""
@@ -211,7 +216,13 @@ class Actor:
         listing_id: int | None = None,
         details: Mapping[str, str | int] | None = None,
     ) -> None:
-        """Log a step off the chain."""
+        """Log a step off the chain.
+
+        Of a trade each is logged once, as a crash may let it be done again; but for what goes wrong, which may happen
+        again, and what is told in words.
+        """
+        told = details or {}
+        once = trade_id is not None and kind not in _RECURRING and not PERSONAL_DETAILS & told.keys()
         self.log.append(
             Record(
                 kind=kind,
@@ -220,9 +231,15 @@ class Actor:
                 occurred_at_seconds=int(time.time()),
                 listing_id=listing_id,
                 trade_id=trade_id,
-                details=details or {},
+                details=told,
+                identity=self._identity(kind, trade_id, told) if once else None,
             )
         )
+
+    def _identity(self, kind: EntryKind, trade_id: int | None, details: Mapping[str, str | int]) -> str:
+        """Return what tells a step of this account in this market from all others."""
+        step = {"kind": kind.value, "place": self.place, "account": self.address.lower(), "trade": str(trade_id)}
+        return hashlib.sha256(rfc8785.dumps({**step, "details": dict(details)})).hexdigest()[:_IDENTITY_DIGITS]
 
     def wait(self, error: NotDeliveredError, trade_id: int | None) -> None:
         """Say what message is waited for, or why what lies there was skipped."""

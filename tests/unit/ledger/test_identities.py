@@ -114,3 +114,22 @@ def test_two_hundred_kills_lose_nothing_that_was_acknowledged_and_double_nothing
     assert identities == [f"step-{number}" for number in range(head.entries)]
     assert acknowledged <= head.entries <= acknowledged + 1
     assert acknowledged > KILLS / 2
+
+
+def test_the_same_wherever_the_log_is_kept(location: Path | str) -> None:
+    """Two writers append the same steps, and a text is taken out."""
+    text = step(3, identity="c", details={"reason": "text of Jane's"})
+    with AuditLog.open(location) as one, AuditLog.open(location) as other:
+        first = one.append(step(1, identity="a"))
+        assert other.append(step(1, identity="a")) == first
+        with pytest.raises(RepeatedIdentityError):
+            other.append(step(2, identity="a"))
+        one.give_origin("example.com/trades")
+        assert other.checkpoint().origin == "example.com/trades"
+        entry = one.append(text)
+        assert other.append(text).details["reason"] == "text of Jane's"
+        assert verify_log(location).entries == 2
+        assert other.redact([entry.sequence]) == 1
+        assert other.redact([entry.sequence]) == 0
+        assert other.append(text) == one.append(text)
+    assert verify_log(location).entries == 2
