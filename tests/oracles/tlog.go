@@ -8,12 +8,10 @@
 package main
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,32 +31,13 @@ func check(err error) {
 	}
 }
 
-// The two functions that follow are copied from note/note_cosigv1.go of github.com/transparency-dev/formats (0b850f1,
-// 2026-07-20). Copyright 2023 The Go Authors, BSD-style license.
-
+// timestampSize is the length of the time in front of a cosignature's bytes.
 const timestampSize = 8
 
-// verifyEd25519CosigV1 returns a verify function based on key.
-func verifyEd25519CosigV1(key []byte) func(msg, sig []byte) bool {
-	return func(msg, sig []byte) bool {
-		if len(sig) != timestampSize+ed25519.SignatureSize {
-			return false
-		}
-		t := binary.BigEndian.Uint64(sig)
-		sig = sig[timestampSize:]
-		m, err := formatEd25519CosignatureV1(t, msg)
-		if err != nil {
-			return false
-		}
-		return ed25519.Verify(key, m, sig)
-	}
-}
-
-func formatEd25519CosignatureV1(t uint64, msg []byte) ([]byte, error) {
-	if lines := bytes.Split(msg, []byte("\n")); len(lines) < 3 {
-		return nil, errors.New("cosigned note format invalid")
-	}
-	return []byte(fmt.Sprintf("cosignature/v1\ntime %d\n%s", t, msg)), nil
+// cosignedText is what an Ed25519 witness signs (c2sp.org/tlog-cosignature, "Format"): the note's text after two lines,
+// of which the second has the time in seconds.
+func cosignedText(seconds uint64, text []byte) []byte {
+	return append([]byte(fmt.Sprintf("cosignature/v1\ntime %d\n", seconds)), text...)
 }
 
 // cosigner lets x/mod's note package check cosignatures.
@@ -68,9 +47,17 @@ type cosigner struct {
 	key  []byte
 }
 
-func (c cosigner) Name() string                { return c.name }
-func (c cosigner) KeyHash() uint32             { return c.hash }
-func (c cosigner) Verify(msg, sig []byte) bool { return verifyEd25519CosigV1(c.key)(msg, sig) }
+func (c cosigner) Name() string    { return c.name }
+func (c cosigner) KeyHash() uint32 { return c.hash }
+
+// Verify says whether the bytes of a note's line are a time and the key's signature of text and time.
+func (c cosigner) Verify(text, signed []byte) bool {
+	if len(signed) != timestampSize+ed25519.SignatureSize {
+		return false
+	}
+	seconds := binary.BigEndian.Uint64(signed[:timestampSize])
+	return ed25519.Verify(c.key, cosignedText(seconds, text), signed[timestampSize:])
+}
 
 func verifier(vkey string) note.Verifier {
 	parts := strings.SplitN(vkey, "+", 3)
