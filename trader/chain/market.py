@@ -174,7 +174,7 @@ class Market(History):
     def proof_fees(self, listing_id: int) -> int:
         """Return what the next proof leaves to the seller if it isn't accepted, in listed proof fees, as above."""
         _, _, _, _, _, unaccepted, *_ = self.chain.call(self.contract.functions.listing(listing_id), newest=True)
-        return min(unaccepted + 1, MOST_PROOF_FEES)
+        return min(int(unaccepted) + 1, MOST_PROOF_FEES)
 
     def credit(self, address: str, *, newest: bool = False) -> int:
         """Return what `withdraw` would pay out, in wei."""
