@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
-import {AuditProof, ChunkEvidence, Layout, Terms, Trade, Windows} from "../src/types/Types.sol";
+import {AuditProof, ChunkEvidence, Layout, Statement, Terms, Trade} from "../src/types/Types.sol";
 import {VM} from "./Vm.sol";
 
 interface IVkaRegistry {
@@ -26,7 +26,8 @@ abstract contract Fixture {
         string memory vectors = VM.readFile("../tests/vectors/audit_proofs.json");
         address verifier = create(VM.parseJsonBytes(artifacts, ".contracts.Halo2VerifierReusable.bytecode"));
         bytes memory marketCode = VM.parseJsonBytes(artifacts, ".contracts.ModelMarket.bytecode");
-        market = IModelMarket(create(abi.encodePacked(marketCode, abi.encode(verifier, verifier.codehash))));
+        bytes memory arguments = abi.encode(verifier, verifier.codehash, 0, address(0));
+        market = IModelMarket(create(abi.encodePacked(marketCode, arguments)));
         readAudit(vectors);
         IVkaRegistry(verifier).registerVka(audit.vka);
     }
@@ -46,7 +47,9 @@ abstract contract Fixture {
             audit.vka.push(bytes32(VM.parseBytes(words[i])));
         }
         uint256[] memory lengths = VM.parseJsonUintArray(vectors, ".column_lengths");
-        audit.layout = Layout({
+        audit.statement.circuitDigest = keccak256(abi.encodePacked(audit.vka));
+        audit.statement.parameterCommitment = keccak256(slice(audit.proof, 64, 128));
+        audit.statement.layout = Layout({
             inputColumns: 1,
             parameterColumns: 1,
             hiddenColumns: 0,
@@ -57,7 +60,7 @@ abstract contract Fixture {
             columnLengths: new uint32[](0)
         });
         for (uint256 i = 0; i < lengths.length; ++i) {
-            audit.layout.columnLengths.push(uint32(lengths[i]));
+            audit.statement.layout.columnLengths.push(uint32(lengths[i]));
         }
         audit.outputsDigest = OUTPUTS;
     }
@@ -67,16 +70,17 @@ abstract contract Fixture {
     }
 
     /// @dev A listing whose trees have one leaf, which is not that of the (all-zero) delivered chunk: every dispute wins.
-    function terms(uint128 price, uint128 bond, uint96 fee) internal view returns (Terms memory listed) {
-        listed.circuitDigest = keccak256(abi.encodePacked(audit.vka));
-        listed.parameterCommitment = keccak256(slice(audit.proof, 64, 128));
+    function terms(uint96 price, uint96 bond, uint96 fee) internal view returns (Terms memory listed) {
+        Statement memory statement = audit.statement;
+        bytes32 layoutHash = keccak256(abi.encode(statement.layout));
+        listed.statement = keccak256(abi.encode(statement.circuitDigest, statement.parameterCommitment, layoutHash));
         listed.weightsRoot = WEIGHTS_LEAF;
         listed.sumsRoot = WEIGHTS_LEAF;
-        listed.layoutHash = keccak256(abi.encode(audit.layout));
         (listed.price, listed.bond, listed.fee, listed.proofFee) = (price, bond, fee, fee * 16);
         (listed.buyerQuota, listed.listingQuota, listed.auditSamples) = (1000, 1500, 8);
-        listed.tolerance = uint128(1) << audit.layout.outputShiftBits;
-        listed.windows = Windows(600, 700, 800, 900, 1000, 1100);
+        listed.tolerance = uint128(1) << statement.layout.outputShiftBits;
+        (listed.answerWindow, listed.decisionWindow, listed.proofWindow) = (600, 700, 800);
+        (listed.acceptanceWindow, listed.revealWindow, listed.disputeWindow) = (900, 1000, 1100);
     }
 
     function ciphertextRoot() internal view returns (bytes32) {
@@ -106,7 +110,7 @@ abstract contract Fixture {
         found.key = KEY;
         found.ciphertext = ciphertext;
         found.leaf = WEIGHTS_LEAF;
-        found.layout = audit.layout;
+        found.statement = audit.statement;
     }
 
     function slice(bytes memory data, uint256 start, uint256 end) private pure returns (bytes memory part) {

@@ -32,8 +32,8 @@ contract Parties is Fixture {
 
     // --------------------------------------------------------------------------------------------------- actions
 
-    function list(uint256 who, uint128 price, uint128 bond, uint128 fee) public {
-        attempt(who, 0, abi.encodeCall(market.list, (terms(price % 1e20, bond % 1e20, uint96(fee % 1e18)))));
+    function list(uint256 who, uint96 price, uint96 bond, uint96 fee) public {
+        attempt(who, 0, abi.encodeCall(market.list, (terms(price % 1e20, bond % 1e20, fee % 1e18))));
     }
 
     function delist(uint256 who, uint256 listing) external {
@@ -49,7 +49,7 @@ contract Parties is Fixture {
         // Mostly powers of two; others are refused.
         uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
         uint256 fee = market.sessionFee(listingId, address(account(who)), asked);
-        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, market.listing(listingId).offer, asked, REQUEST)));
+        attempt(who, fee, abi.encodeCall(market.openSession, (listingId, market.listing(listingId).offer, asked, REQUEST, "")));
     }
 
     /// @dev The move that is due, by the party whose turn it is: without it, random moves would seldom get far.
@@ -68,7 +68,7 @@ contract Parties is Fixture {
         } else if (current.state == State.Proven) {
             attemptAs(current.buyer, 0, abi.encodeCall(market.accept, (tradeId, delivery())));
         } else if (current.state == State.Accepted) {
-            attemptAs(listing.seller, 0, abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY)));
+            attemptAs(listing.seller, 0, abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY, "")));
         }
     }
 
@@ -104,7 +104,7 @@ contract Parties is Fixture {
             abi.encodeCall(market.respond, (tradeId, session(tradeId), RESPONSE)),
             purchaseCall(tradeId),
             abi.encodeCall(market.accept, (tradeId, delivery())),
-            abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY)),
+            abi.encodeCall(market.reveal, (tradeId, ciphertextRoot(), KEY, "")),
             abi.encodeCall(market.prove, (tradeId, auditOf(tradeId), ciphertextRoot(), keccak256(abi.encode(KEY))))
         ];
         attempt(who, value % 1e20, calls[move % calls.length]);
@@ -132,7 +132,10 @@ contract Parties is Fixture {
     // ------------------------------------------------------------------------------------------------------ means
 
     function purchaseCall(uint256 tradeId) private view returns (bytes memory) {
-        return abi.encodeCall(market.purchase, (tradeId, answer(tradeId), inputCommitment(), OUTPUTS, type(uint128).max));
+        uint96 price = market.listing(market.trade(tradeId).listingId).terms.price;
+        return abi.encodeCall(
+            market.purchase, (tradeId, answer(tradeId), inputCommitment(), OUTPUTS, price, type(uint16).max, "")
+        );
     }
 
     /// @notice Answers that a trade has taken from the quotas.
@@ -255,8 +258,8 @@ contract MarketInvariants {
     function locked(uint256 tradeId) private view returns (uint256 amount) {
         Trade memory trade = market.trade(tradeId);
         Listing memory listing = market.listing(trade.listingId);
-        if (trade.state == State.Testing) amount += trade.stake;
-        if (trade.state >= State.Purchased && trade.state <= State.Revealed) amount += listing.terms.price;
+        if (trade.state == State.Testing) amount += trade.fee;
+        if (trade.state >= State.Purchased && trade.state <= State.Revealed) amount += trade.price;
         if (trade.state >= State.Proven && trade.state <= State.Revealed) amount += listing.terms.bond;
     }
 }

@@ -109,12 +109,12 @@ def evidence(position: Position, dispute: str) -> Any:
     model, (total,) = listed_model(position.listing), listed_sums(position.listing)
     salt, parameters = model.salt(0), model.parameters(0)
     if dispute == "disputeRange":
-        return RangeEvidence(0, 0, salt, parameters, [], FIRST.layout)
+        return RangeEvidence(0, 0, salt, parameters, [], FIRST.statement)
     if dispute == "disputeSumStep":
-        return SumStepEvidence(0, 0, bytes(32), [], total, salt, [], parameters, [], FIRST.layout)
+        return SumStepEvidence(0, 0, bytes(32), [], total, salt, [], parameters, [], FIRST.statement)
     ciphertext, tree = delivered(position.listing, position.delivery)
     committed = model.weights_tree if dispute == "disputeWeightsChunk" else model.sums_tree([total])
-    return ChunkEvidence(tree.root, KEY, 0, ciphertext, [], committed.root, [], FIRST.layout)
+    return ChunkEvidence(tree.root, KEY, 0, ciphertext, [], committed.root, [], FIRST.statement)
 
 
 # ---------------------------------------------------------------------------------------------------------- the game
@@ -196,8 +196,20 @@ def _purchased(position: Position) -> Iterator[Move]:
 def _proven(position: Position) -> Iterator[Move]:
     unseen = position.delivery == UNSEEN
     conduct = Conduct.CARELESS if unseen else Conduct.HONEST
-    yield _move(BUYER, conduct, "accepts", Stage.accept, replace(position, state="Accepted"))
+    root = delivered(position.listing, position.delivery)[1].root
+    send = partial(_reveal_signed, root=root)
+    yield Move(BUYER, conduct, "signs, the key is revealed", send, replace(position, state="Revealed"), SELLER)
+    accepted = replace(position, state="Accepted")
+    if unseen:
+        yield _move(BUYER, Conduct.CARELESS, "accepts", Stage.accept, accepted)
+    else:
+        name = "leaves the buyer's signature unused, which then accepts by a transaction"
+        yield Move(SELLER, Conduct.ABORT, name, Stage.accept, accepted, BUYER)
     yield _abort(BUYER, "does not accept", position, Conduct.HONEST if unseen else Conduct.ABORT)
+
+
+def _reveal_signed(stage: Stage, root: bytes) -> Any:
+    return stage.reveal(root=root, acceptance=stage.acceptance())
 
 
 def _accepted(position: Position) -> Iterator[Move]:

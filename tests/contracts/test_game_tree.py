@@ -150,6 +150,8 @@ MOVES: dict[str, Callable[..., Any]] = {
     "accept": Stage.accept,
     "reveal": Stage.reveal,
     "confirm": Stage.confirm,
+    "reveal, signed": lambda stage, sender: stage.reveal(sender=sender, acceptance=stage.acceptance()),
+    "refund": lambda stage, sender: stage.refund(1, sender=sender),
     "settle": Stage.settle,
     "expire": Stage.expire,
 }
@@ -159,9 +161,9 @@ IN_TIME: dict[str, dict[str, set[str]]] = {
     "Testing": {"respond": {"seller"}},
     "Answered": {"purchase": {"buyer"}},
     "Purchased": {"prove": {"seller"}},
-    "Proven": {"accept": {"buyer"}},
-    "Accepted": {"reveal": {"seller"}},
-    "Revealed": {"confirm": {"buyer"}},
+    "Proven": {"accept": {"buyer"}, "reveal, signed": {"seller"}},
+    "Accepted": {"reveal": {"seller"}, "reveal, signed": {"seller"}},
+    "Revealed": {"confirm": {"buyer"}, "refund": {"buyer"}},
 }
 """Who may make which moves before the deadline; at it, anybody may end the trade."""
 

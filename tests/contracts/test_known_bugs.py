@@ -130,7 +130,7 @@ def test_event_with_zeroed_amount(stage_at: StageAt) -> None:
     """An event after the write reads the balance that was just set to zero: books kept from events are wrong."""
     stage = stage_at("Revealed")
     settled = stage.event(stage.confirm(), "Settled")
-    assert settled == {"tradeId": 1, "seller": stage.seller, "amount": PRICE + BOND}
+    assert settled == {"tradeId": 1, "seller": stage.seller, "amount": PRICE + BOND, "protocolFee": 0}
     withdrawn = stage.event(stage.withdraw(stage.seller), "Withdrawn")
     assert withdrawn == {"account": stage.seller, "token": ETH, "amount": FEE + PRICE + BOND}
 
@@ -154,12 +154,13 @@ def test_verifier_chosen_by_the_prover(stage: Stage) -> None:
     foreign = Audit.of("foreign_srs", "foreign_vka")
     accepted, digest = stage.verifier.functions.verifyProof(foreign.proof, list(foreign.instances), foreign.vka).call()
     assert (accepted, digest) == (True, foreign.circuit_digest)
-    stage.offer(terms_of(FIRST, parameter_commitment=foreign.parameter_commitment))
+    claimed = replace(foreign, circuit=FIRST.circuit_digest)
+    stage.offer(terms_of(claimed))
     stage.open_session(listing=2)
     stage.respond()
-    stage.purchase(audit=foreign)
+    stage.purchase(audit=claimed)
     with stage.refused("UnexpectedCircuit", circuitDigest=foreign.circuit_digest, expected=FIRST.circuit_digest):
-        stage.prove(audit=foreign)
+        stage.prove(audit=claimed)
 
 
 def test_public_shared_key(stage: Stage) -> None:

@@ -143,7 +143,7 @@ def test_a_token_that_lies_credits_nothing(stage: Stage, token: Any) -> None:
 
 
 def test_what_is_no_token_is_refused(stage: Stage) -> None:
-    with stage.refused("Unknown"):
+    with stage.refused("ERC20InsufficientBalance"):
         stage.send(stage.market.functions.deposit(stage.seller, stage.buyer, 1), stage.buyer)
 
 
@@ -176,7 +176,7 @@ def test_a_token_that_is_taken_back_hurts_its_own_creditors_alone(stage: Stage, 
     deposit(stage, other, 10)
     stage.send(token.functions.burn(stage.market.address, 10), stage.stranger)
     stage.withdraw(stage.buyer, token.address)
-    with stage.refused("Unknown"):
+    with stage.refused("ERC20InsufficientBalance"):
         stage.withdraw(stage.seller, token.address)
     assert stage.credit(stage.seller, token.address) == 10
     stage.withdraw(stage.buyer, other.address)

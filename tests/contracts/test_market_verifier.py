@@ -9,7 +9,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from web3.utils.address import get_create_address
 
-from contracts import MarketRevertedError, bind_market
+from contracts import ETH, MarketRevertedError, bind_market
 from contracts.published import read_artifacts
 from tests.contracts.stage import FIRST, Stage, terms_of
 
@@ -21,7 +21,8 @@ REFUSING = b"\x7f" + FIRST.circuit_digest + bytes.fromhex("60205260406000f3")
 
 def market_code(verifier: str, codehash: bytes) -> bytes:
     """Init code of a market with this verifier."""
-    return read_artifacts().contracts["ModelMarket"].bytecode + encode(["address", "bytes32"], [verifier, codehash])
+    arguments = encode(["address", "bytes32", "uint256", "address"], [verifier, codehash, 0, ETH])
+    return read_artifacts().contracts["ModelMarket"].bytecode + arguments
 
 
 def put(stage: Stage, code: bytes) -> str:
