@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from eth_utils.crypto import keccak
 
-from contracts import Layout, MarketRevertedError
+from contracts import Layout, MarketRevertedError, Statement
 from tests.contracts.reference import MODULUS
 from tests.contracts.stage import Delivery
 
@@ -52,7 +52,7 @@ def _path(chance: random.Random, value: list[bytes], others: list[list[bytes]]) 
     return path
 
 
-def _layout(chance: random.Random, value: Layout, _others: list[Layout]) -> Layout:
+def _layout(chance: random.Random, value: Layout) -> Layout:
     """Another number of rows, other columns, another order of them."""
     lengths = [*value.column_lengths]
     chance.shuffle(lengths)
@@ -60,7 +60,18 @@ def _layout(chance: random.Random, value: Layout, _others: list[Layout]) -> Layo
     return replace(value, column_lengths=tuple(lengths), logrows=chance.choice([value.logrows, 9, 11, 16]))
 
 
-MUTATIONS: dict[type, Mutation] = {int: _integer, bytes: _bytes, list: _path, Layout: _layout}
+def _statement(chance: random.Random, value: Statement, _others: list[Statement]) -> Statement:
+    """About another circuit, about other parameters, or with another layout."""
+    match chance.randrange(3):
+        case 0:
+            return replace(value, circuit_digest=_bytes(chance, value.circuit_digest, [value.parameter_commitment]))
+        case 1:
+            return replace(value, parameter_commitment=_bytes(chance, value.parameter_commitment, []))
+        case _:
+            return replace(value, layout=_layout(chance, value.layout))
+
+
+MUTATIONS: dict[type, Mutation] = {int: _integer, bytes: _bytes, list: _path, Statement: _statement}
 
 
 def _forge(chance: random.Random, evidence: Any, others: list[Any]) -> Any:

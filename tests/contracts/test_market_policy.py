@@ -122,7 +122,7 @@ def test_a_policy_that_reverts_keeps_buyers_away_and_no_money(stage: Stage, poli
 
 def test_a_policy_without_code_sells_nothing(stage: Stage) -> None:
     stage.offer(terms_of(FIRST, policy=stage.stranger))
-    with stage.refused("NotToday"):
+    with stage.refused("Unknown"):
         stage.open_session(2)
 
 
@@ -130,5 +130,5 @@ def test_a_policy_changes_nothing(stage: Stage) -> None:
     """It calls the market back as the seller of its own listing would; a static call makes that fail."""
     policy = stage.create("WritingPolicy")
     stage.offer(terms_of(FIRST, policy=policy.address))
-    with stage.refused("NotToday"):
+    with stage.refused("Unknown"):
         stage.open_session(2, data=encode(["bytes32"], [stage.offered(2)]))
