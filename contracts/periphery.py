@@ -20,6 +20,7 @@ class Periphery(StrEnum):
 
     AUDIT_ANCHOR = "AuditAnchor"
     JOB_EVALUATOR = "JobEvaluator"
+    LISTING_POLICY = "ListingPolicy"
     SETTLEMENT_ATTESTER = "SettlementAttester"
 
 
