@@ -50,12 +50,15 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
     "periphery": {
         "contracts": {
             "src/periphery/AuditAnchor.sol": "AuditAnchor",
+            "src/periphery/Deposits.sol": "Deposits",
             "src/periphery/JobEvaluator.sol": "JobEvaluator",
             "src/periphery/ListingPolicy.sol": "ListingPolicy",
             "src/periphery/SettlementAttester.sol": "SettlementAttester",
             "test/standins/StandInEAS.sol": "StandInEAS",
             "test/standins/StandInJobs.sol": "StandInJobs",
             "test/standins/StandInMarket.sol": "StandInMarket",
+            "test/standins/StandInToken.sol": "StandInToken",
+            "test/standins/StandInVault.sol": "StandInVault",
             "test/standins/StandInWallet.sol": "StandInWallet",
         },
         "viaIR": True,

@@ -19,6 +19,7 @@ class Periphery(StrEnum):
     """The contracts, by the names of their sources in `src/periphery`."""
 
     AUDIT_ANCHOR = "AuditAnchor"
+    DEPOSITS = "Deposits"
     JOB_EVALUATOR = "JobEvaluator"
     LISTING_POLICY = "ListingPolicy"
     SETTLEMENT_ATTESTER = "SettlementAttester"
