@@ -53,6 +53,7 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
             "src/periphery/Deposits.sol": "Deposits",
             "src/periphery/JobEvaluator.sol": "JobEvaluator",
             "src/periphery/ListingPolicy.sol": "ListingPolicy",
+            "src/periphery/ModelRequests.sol": "ModelRequests",
             "src/periphery/SettlementAttester.sol": "SettlementAttester",
             "test/standins/StandInEAS.sol": "StandInEAS",
             "test/standins/StandInJobs.sol": "StandInJobs",

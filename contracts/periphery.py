@@ -22,6 +22,7 @@ class Periphery(StrEnum):
     DEPOSITS = "Deposits"
     JOB_EVALUATOR = "JobEvaluator"
     LISTING_POLICY = "ListingPolicy"
+    MODEL_REQUESTS = "ModelRequests"
     SETTLEMENT_ATTESTER = "SettlementAttester"
 
 

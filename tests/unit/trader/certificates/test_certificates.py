@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import rfc8785
+from eth_utils.crypto import keccak
 
 import zk
+from contracts.requests import matching_classes
 from tests.simulators.classifier import CLASSES, FEATURES, write_classifier, write_dense
 from tests.simulators.dense_model import CONTEXT, dense_architecture, random_inputs, random_parameters
 from trader.certificates import (
@@ -30,12 +32,16 @@ from trader.certificates import (
     CertificationError,
     Dataset,
     PublicModel,
+    accepted_circuit,
     certify,
+    class_indices,
     parse_certificate,
+    public_test_set,
     verify_certificate,
 )
 from trader.certificates.batches import batch_context
 from trader.certificates.certificate import BatchProof
+from trader.certificates.certify import prove_rows
 from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
 from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, QuotaError, open_circuit, prepare
@@ -123,6 +129,51 @@ def test_a_verifier_needs_nothing_of_the_seller_but_public_files(certified: Cert
     """The circuit is rebuilt from public parts; the data set is read from its source."""
     copy = Dataset("another name", certified.dataset.samples.copy(), certified.dataset.labels.astype(np.int64))
     verify_certificate(certified.certificate.to_bytes(), certified.model, copy)
+
+
+# ------------------------------------------------------------------------------------------------------------ bounties
+
+
+def test_a_bounty_counts_what_a_certificate_counts(certified: Certified) -> None:
+    """A claim's proofs begin with what the buyer computed, and give the certificate's count (`ModelRequests.sol`)."""
+    model, dataset = certified.model, certified.dataset
+    circuit = accepted_circuit(model, dataset)
+    proofs = [batch.decode() for batch in certified.certificate.proofs]
+    columns = 64 * model.circuit.input_columns
+    assert circuit.input_commitments == tuple(keccak(proof.data[:columns]) for proof in proofs)
+    assert (circuit.circuit_digest, circuit.audit_samples) == (model.circuit.digest, AUDIT_SAMPLES)
+    labels = class_indices(model, dataset)
+    outputs = [output for proof in proofs for output in proof.outputs][: SAMPLES * CLASSES]
+    assert matching_classes(outputs, labels) == certified.certificate.correct
+    test_set = public_test_set(model, dataset, [circuit])
+    assert [len(test_set.labels(circuit, index)) for index in range(3)] == [2 * AUDIT_SAMPLES] * 3
+    with pytest.raises(KeyError):
+        test_set.path(replace(circuit, circuit_digest=bytes(32)), 0)
+
+
+def test_a_claims_proof_is_kept_for_its_place(certified: Certified, tmp_path: Path) -> None:
+    """A claim that was interrupted goes on with the same proofs: another proof of the same would tell more."""
+    batch = replace(
+        certified.dataset,
+        samples=certified.dataset.samples[:AUDIT_SAMPLES],
+        labels=certified.dataset.labels[:AUDIT_SAMPLES],
+    )
+    budget = ProofBudget(tmp_path / "proven", proofs=2)
+    budget.create()
+    places = (CONTEXT, CONTEXT, certified.model.circuit.digest)
+    first, again, elsewhere = (
+        prove_rows(certified.model, certified.canonical, batch, budget, lambda _, at=place: at, insist=True)
+        for place in places
+    )
+    assert first == again != elsewhere
+    assert budget.published == 2
+
+
+def test_labels_that_the_model_does_not_know_are_no_bounty(certified: Certified) -> None:
+    labels = certified.dataset.labels.copy()
+    labels[0] = CLASSES
+    with pytest.raises(CertificationError, match=f"no class {CLASSES}"):
+        class_indices(certified.model, replace(certified.dataset, labels=labels))
 
 
 # ----------------------------------------------------------------------------------------------- attacks on the claim
