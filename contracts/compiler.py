@@ -60,6 +60,7 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
             "test/standins/StandInMarket.sol": "StandInMarket",
             "test/standins/StandInToken.sol": "StandInToken",
             "test/standins/StandInVault.sol": "StandInVault",
+            "test/standins/StandInVkaStore.sol": "StandInVkaStore",
             "test/standins/StandInWallet.sol": "StandInWallet",
         },
         "viaIR": True,
