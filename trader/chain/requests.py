@@ -6,7 +6,7 @@ Money that comes back is credited, and `withdraw` takes it out. Who may do what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from contracts import ETH, Periphery, bind_periphery, offer_digest
 from contracts.published import read_artifacts
@@ -17,9 +17,12 @@ from trader.errors import CallerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from contracts import Statement
+    from contracts.requests import AcceptedCircuit, PublicTestSet
     from trader.chain.market import Market
     from trader.chain.receipts import Receipt
     from trader.signer import Signer
+    from zk import AuditCircuit, Proof
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,36 @@ class ProvenBatch:
     input_commitment: bytes
     labels: bytes
     path: Sequence[bytes]
+
+    @classmethod
+    def of(
+        cls,
+        proof: Proof,
+        circuit: AuditCircuit,
+        statement: Statement,
+        context: bytes,
+        test_set: PublicTestSet,
+        accepted: AcceptedCircuit,
+        index: int,
+    ) -> Self:
+        """Return what `prove` takes for a batch.
+
+        Args:
+            proof: Made for this context.
+            circuit: The listing's.
+            statement: The listing's.
+            context: `ModelRequests.proof_context`.
+            test_set: As the buyer has it.
+            accepted: The circuit, among those that the buyer takes.
+            index: Of the batch.
+
+        Raises:
+            KeyError: The buyer doesn't take the circuit.
+        """
+        instances = list(proof.public_instances(circuit, context))
+        audit = (proof.data, instances, list(circuit.vka), statement.as_abi(), bytes(32), bytes(32))
+        labels, path = test_set.labels(accepted, index), test_set.path(accepted, index)
+        return cls(audit, accepted.input_commitments[index], labels, path)
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `Batch`."""

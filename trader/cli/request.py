@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from trader.chain.requests import ModelRequest
     from trader.settings.buyer import BuyerSettings
     from trader.settings.seller import SellerSettings
-    from zk import Proof
 
 app = typer.Typer(help="Bounties for models of a proven accuracy.", no_args_is_help=True)
 
@@ -153,8 +152,12 @@ def claim(
         canonical = read_canonical(package)
         proofs = prove_rows(model, canonical, tested.dataset, budget, context, update, insist=insist)
     done, _ = requests.progress(request, listing)
+    if not done:  # whether the verifier knows the circuit already can't be asked, and twice changes nothing
+        connection.market.register_vka(connection.account, model.circuit.vka)
     for index in range(done, len(proofs)):
-        batch = _batch(model, proofs[index], context(index), tested.test_set, circuit, index)
+        batch = ProvenBatch.of(
+            proofs[index], model.circuit, statement_of(model.manifest), context(index), tested.test_set, circuit, index
+        )
         requests.prove(connection.account, request, listing, batch)
         if requests.request(request).status != "open":
             break
@@ -194,17 +197,6 @@ def release(settings: SellerSettings, request: RequestNumber, as_json: JsonFlag 
     requests = ModelRequests(connection.market)
     requests.release(connection.account, request)
     _take_out(requests, connection, request, as_json)
-
-
-def _batch(
-    model: PublicModel, proof: Proof, context: bytes, test_set: PublicTestSet, circuit: AcceptedCircuit, index: int
-) -> ProvenBatch:
-    instances = list(proof.public_instances(model.circuit, context))
-    statement = statement_of(model.manifest).as_abi()
-    audit = (proof.data, instances, list(model.circuit.vka), statement, bytes(32), bytes(32))
-    return ProvenBatch(
-        audit, circuit.input_commitments[index], test_set.labels(circuit, index), test_set.path(circuit, index)
-    )
 
 
 def _take_out(requests: ModelRequests, connection: Any, request: int, as_json: bool) -> None:

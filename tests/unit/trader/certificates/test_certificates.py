@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import rfc8785
+from eth_account import Account
 from eth_utils.crypto import keccak
 
 import zk
-from contracts.requests import matching_classes
+from contracts import ETH, Windows
+from contracts.requests import Task, Wanted, matching_classes
 from tests.simulators.classifier import CLASSES, FEATURES, write_classifier, write_dense
 from tests.simulators.dense_model import CONTEXT, dense_architecture, random_inputs, random_parameters
 from trader.certificates import (
@@ -42,13 +44,27 @@ from trader.certificates import (
 from trader.certificates.batches import batch_context
 from trader.certificates.certificate import BatchProof
 from trader.certificates.certify import prove_rows
+from trader.chain.market import Market
+from trader.chain.requests import ModelRequests, ProvenBatch
+from trader.errors import CallerError, TransactionRefusedError
 from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
-from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, QuotaError, open_circuit, prepare
+from trader.package import (
+    PrepareOptions,
+    ProofBudget,
+    ProofBudgetError,
+    QuotaError,
+    open_circuit,
+    prepare,
+    statement_of,
+)
+from trader.parties.offer import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from trader.chain import Chain
 
 AUDIT_SAMPLES = 4
 SAMPLES = 10  # two full batches, and one with two rows of padding
@@ -167,6 +183,46 @@ def test_a_claims_proof_is_kept_for_its_place(certified: Certified, tmp_path: Pa
     )
     assert first == again != elsewhere
     assert budget.published == 2
+
+
+def test_a_claim_is_paid_by_the_chain(certified: Certified, chain: Chain, tmp_path: Path) -> None:
+    """A real listing, a real proof, and nobody who looks at them but the contract."""
+    seller, buyer = Account.create(), Account.create()
+    for account in (seller, buyer):
+        chain.fund(account.address, 10**19)
+    market = Market(chain, chain.deploy(seller))
+    market.register_vka(seller, certified.model.circuit.vka)
+    market.list(seller, Offer(10**18, 10**17, Windows(*[600] * 6)).terms(certified.model.manifest))
+    rows = Dataset("four rows", certified.dataset.samples[:AUDIT_SAMPLES], certified.dataset.labels[:AUDIT_SAMPLES])
+    circuit = accepted_circuit(certified.model, rows)
+    test_set = public_test_set(certified.model, rows, [circuit])
+    requests, now = ModelRequests(market), chain.time().latest
+    place, limits = (market.deployment.market, now + 1000, 50), (ETH, 10**18, 10**17)
+    wanted = Wanted(*place, ETH, 10**16, *limits, samples=4, minimum_correct=3, test_root=test_set.root)
+    requests.post(buyer, wanted, Task(bytes(32), bytes(32), "four rows"))
+    assert [found.wanted for found in requests.open_requests()] == [wanted]
+    assert requests.task(1).description == "four rows"
+    budget = ProofBudget(tmp_path / "proven", proofs=1)
+    budget.create()
+    context = partial(requests.proof_context, 1, 1)
+    (proof,) = prove_rows(certified.model, certified.canonical, rows, budget, context, insist=True)
+    statement = statement_of(certified.model.manifest)
+    batch = ProvenBatch.of(proof, certified.model.circuit, statement, context(0), test_set, circuit, 0)
+    requests.prove(seller, 1, 1, batch)
+    assert (requests.request(1).status, requests.progress(1, 1), requests.open_requests()) == ("claimed", (1, 3), [])
+    chain.advance_time(50)
+    requests.release(buyer, 1)
+    assert requests.credit(seller.address) == 10**16
+    requests.withdraw(seller)
+    assert (requests.request(1).status, requests.credit(seller.address)) == ("ended", 0)
+    requests.post(buyer, replace(wanted, deadline=chain.time().latest + 50), Task(bytes(32), bytes(32), ""))
+    with pytest.raises(TransactionRefusedError, match="UnexpectedStatus"):
+        requests.reclaim(buyer, 2, 1)
+    chain.advance_time(60)
+    requests.close(buyer, 2)
+    assert requests.credit(buyer.address) == 10**16
+    with pytest.raises(CallerError, match="no request 3"):
+        requests.request(3)
 
 
 def test_labels_that_the_model_does_not_know_are_no_bounty(certified: Certified) -> None:
