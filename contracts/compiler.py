@@ -28,7 +28,7 @@ SOLC_VERSION = "0.8.37"
 _ROOT = Path(__file__).parent
 _NODE_MODULES = _ROOT / "node_modules"
 _NPM_WRAPPER = _ROOT / "solc-npm.js"
-_TYPES = "src/types/Types.sol"
+_TYPES = "src/types/"
 _IMPORT = re.compile(r'^\s*(?:import|\})[^;"]*"([^"]+)"\s*;', re.MULTILINE)
 
 # The verifier addresses memory by fixed numbers, assuming that the vka is the first thing allocated: that holds in the
@@ -50,11 +50,18 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
     "periphery": {
         "contracts": {
             "src/periphery/AuditAnchor.sol": "AuditAnchor",
+            "src/periphery/Deposits.sol": "Deposits",
             "src/periphery/JobEvaluator.sol": "JobEvaluator",
+            "src/periphery/ListingPolicy.sol": "ListingPolicy",
+            "src/periphery/ModelRequests.sol": "ModelRequests",
             "src/periphery/SettlementAttester.sol": "SettlementAttester",
             "test/standins/StandInEAS.sol": "StandInEAS",
             "test/standins/StandInJobs.sol": "StandInJobs",
             "test/standins/StandInMarket.sol": "StandInMarket",
+            "test/standins/StandInToken.sol": "StandInToken",
+            "test/standins/StandInVault.sol": "StandInVault",
+            "test/standins/StandInVkaStore.sol": "StandInVkaStore",
+            "test/standins/StandInWallet.sol": "StandInWallet",
         },
         "viaIR": True,
         "runs": 1_000,
@@ -114,10 +121,11 @@ def compile_artifacts() -> str:
         artifacts["settings"][name] = {key: value for key, value in settings.items() if key != "outputSelection"}
         artifacts["sources"] |= {unit: hashlib.sha256(text.encode()).hexdigest() for unit, text in sources.items()}
         nodes = [node for unit in output["sources"].values() for node in _definitions(unit.get("ast", {}))]
-        types = _definitions(output["sources"].get(_TYPES, {}).get("ast", {}))
         artifacts["enums"] |= {
             node["name"]: [member["name"] for member in node["members"]]
-            for node in types
+            for unit, source in output["sources"].items()
+            if unit.startswith(_TYPES)
+            for node in _definitions(source["ast"])
             if node["nodeType"] == "EnumDefinition"
         }
         names = {str(node["id"]): node["name"] for node in nodes if node["nodeType"] == "VariableDeclaration"}

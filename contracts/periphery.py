@@ -19,7 +19,10 @@ class Periphery(StrEnum):
     """The contracts, by the names of their sources in `src/periphery`."""
 
     AUDIT_ANCHOR = "AuditAnchor"
+    DEPOSITS = "Deposits"
     JOB_EVALUATOR = "JobEvaluator"
+    LISTING_POLICY = "ListingPolicy"
+    MODEL_REQUESTS = "ModelRequests"
     SETTLEMENT_ATTESTER = "SettlementAttester"
 
 

@@ -16,6 +16,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     ├── PeerFaultError               the other side's: do not pay, do not deliver, do not trust
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
     │   ├── AnswerError                answers of a test, or proven ones, fail a numbered check (trader.verify.answers)
+    │   ├── OfferError                 a price that a seller offered does not hold, or not for this buyer
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
     │   └── RequestError               a request that the seller refuses before it parses it
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
@@ -88,6 +89,10 @@ class AnswerError(PeerFaultError):
     """
 
     finding = "the proven outputs can't be read"
+
+
+class OfferError(PeerFaultError):
+    """An offer or admission for one buyer is malformed, has expired, was cancelled, or is for somebody else."""
 
 
 class DeliveryCheckError(PeerFaultError):

@@ -36,11 +36,11 @@ class Ground:
         deploy_periphery(self.web3, self.deployer, contract)
         return bind_periphery(self.web3, contract)
 
-    def create(self, name: str, *arguments: Any) -> Any:
+    def create(self, name: str, *arguments: Any, sender: str | None = None) -> Any:
         """A new instance of a compiled contract, such as a stand-in of the tests."""
         artifact = read_artifacts().contracts[name]
         constructor = self.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode).constructor(*arguments)
-        receipt = self.web3.eth.wait_for_transaction_receipt(constructor.transact({"from": self.deployer}))
+        receipt = self.web3.eth.wait_for_transaction_receipt(constructor.transact({"from": sender or self.deployer}))
         return self.web3.eth.contract(address=receipt["contractAddress"], abi=artifact.abi)
 
     def send(self, function: Any, sender: str, value: int = 0) -> Any:
@@ -97,9 +97,14 @@ class Ground:
         assert (error.name, {key: error.arguments.get(key) for key in expected}) == (name, expected)
 
     def key(self, account: str) -> Any:
-        """The account, with the key that eth-tester has for it."""
-        (key,) = [key for key in self.tester.backend.account_keys if key.public_key.to_checksum_address() == account]
-        return Account.from_key(key.to_bytes())
+        """The account, with its key."""
+        return key_of(self.tester, account)
+
+
+def key_of(tester: EthereumTester, account: str) -> Any:
+    """An account, with the key that eth-tester has for it."""
+    (key,) = [key for key in tester.backend.account_keys if key.public_key.to_checksum_address() == account]
+    return Account.from_key(key.to_bytes())
 
 
 def filled(contract: Any, function: str, **values: Any) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ way round, and why it takes all rows, stands in `docs/decisions`.
 """
 
 from trader.certificates.batches import PublicModel
+from trader.certificates.bounty import accepted_circuit, class_indices, public_test_set
 from trader.certificates.certificate import MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
 from trader.certificates.certify import certify
 from trader.certificates.claims import MAX_CLAIMS_BYTES, Claim, claims_of, parse_claims
@@ -39,10 +40,13 @@ __all__ = [
     "Claim",
     "Dataset",
     "PublicModel",
+    "accepted_circuit",
     "certify",
     "claims_of",
+    "class_indices",
     "parse_certificate",
     "parse_claims",
+    "public_test_set",
     "published_certificates",
     "published_proofs",
     "verify_certificate",

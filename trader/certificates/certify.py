@@ -59,17 +59,41 @@ def certify(
         DataError: A value is out of the model's input range.
         ZkError: A proof can't be made.
     """
+    context = partial(batch_context, dataset, model)
+    return _certificate(model, dataset, prove_rows(model, canonical, dataset, budget, context, on_batch, insist=insist))
+
+
+def prove_rows(
+    model: PublicModel,
+    canonical: CanonicalModel,
+    dataset: Dataset,
+    budget: ProofBudget,
+    context: Callable[[int], bytes],
+    on_batch: OnBatch = lambda _done, _all: None,
+    *,
+    insist: bool = False,
+) -> list[Proof]:
+    """Prove the model's outputs on all rows of a data set, a proof for each batch; arguments and errors as `certify`.
+
+    Args:
+        model: The public half of a package.
+        canonical: The package's secret parameters.
+        dataset: Public.
+        budget: The package's.
+        context: What the challenge of a batch's proof depends on, beside the statement, by the batch's index: 32 bytes.
+        on_batch: Called with the progress.
+        insist: Publish exact outputs from which the model could be rebuilt.
+    """
     check_exact(model)
     check_labels(dataset, model)
-    batches = _batches(dataset, model)
+    batches = _batches(dataset, model, context)
     statements = [batch.statement for batch in batches]
     budget.require(statements)
     new = set(budget.unproven(statements))
     if new and not insist:
         rows = [batch.inputs for batch in batches if batch.statement in new]
         _check_leakage(canonical, np.concatenate(rows), budget.published * model.circuit.audit_samples)
-    proofs = _prove_batches(model, canonical, batches, budget, on_batch)
-    return _certificate(model, dataset, proofs)
+    return _prove_batches(model, canonical, batches, budget, on_batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +111,11 @@ class _Batch:
     statement: bytes
 
 
-def _batches(dataset: Dataset, model: PublicModel) -> list[_Batch]:
+def _batches(dataset: Dataset, model: PublicModel, context_of: Callable[[int], bytes]) -> list[_Batch]:
     about_model = model.circuit.digest + model.manifest.parameter_commitment.encode()
     batches = []
     for index, inputs in enumerate(batches_of(dataset, model)):
-        context = batch_context(dataset, model, index)
+        context = context_of(index)
         batches.append(_Batch(inputs, context, keccak(about_model + context + inputs.tobytes())))
     return batches
 

@@ -14,7 +14,7 @@ from web3 import Web3
 from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
-from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, read_logs
+from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, deploy_periphery, read_logs
 from trader.chain import development
 from trader.chain.calls import PlainCall, SendingMiddleware
 from trader.chain.fees import HIGHEST_FEE_WEI
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from web3.contract.contract import ContractFunction
     from web3.types import BlockData, BlockIdentifier, TxReceipt
 
-    from contracts import Deployment
+    from contracts import Deployment, Periphery
     from trader.signer import Signer
 
 SLOT_SECONDS = 12
@@ -283,6 +283,11 @@ class Chain:
         """Deploy the directory of endpoints where it is missing, signed and paid by `account`; raises as `deploy`."""
         with self.sending(account), self.reachable():
             deploy_directory(self.web3, account.address)
+
+    def deploy_periphery(self, account: Signer, contract: Periphery) -> None:
+        """Deploy a contract around the market where it is missing, signed and paid by `account`; raises as `deploy`."""
+        with self.sending(account), self.reachable():
+            deploy_periphery(self.web3, account.address, contract)
 
     @contextmanager
     def sending(self, account: Signer) -> Iterator[None]:

@@ -123,6 +123,14 @@ def _certificate() -> typer.Typer:
     return certificate.app
 
 
+@app.command(name="request", cls=Deferred)
+def _request() -> typer.Typer:
+    """Bounties for models of a proven accuracy."""
+    from trader.cli import request
+
+    return request.app
+
+
 @app.command(name="proofs", cls=Deferred)
 def _proofs() -> typer.Typer:
     """The queue of proofs that this machine makes."""  # noqa: D401 - what the commands are about

@@ -117,6 +117,38 @@ def _import() -> Callable[..., None]:
     return import_command
 
 
+@app.command(name="offer", cls=Deferred)
+def _offer() -> Callable[..., None]:
+    """Sign a price for one BUYER, at most the listing's; it also admits to a test. Nothing is sent to the chain."""
+    from trader.cli.seller_policy import offer
+
+    return offer
+
+
+@app.command(name="admit", cls=Deferred)
+def _admit() -> Callable[..., None]:
+    """Sign that one BUYER may test a listing whose `rules` name your account. Nothing is sent to the chain."""
+    from trader.cli.seller_policy import admit
+
+    return admit
+
+
+@app.command(name="cancel-offer", cls=Deferred)
+def _cancel_offer() -> Callable[..., None]:
+    """Take back all offers and admissions of yours with a NONCE; a buyer may be faster."""
+    from trader.cli.seller_policy import cancel_offer
+
+    return cancel_offer
+
+
+@app.command(name="rules", cls=Deferred)
+def _rules() -> Callable[..., None]:
+    """Set who may test a listing that has the policy, and its upgrade price; what was set before is replaced."""
+    from trader.cli.seller_policy import rules
+
+    return rules
+
+
 @app.command(name="list")
 @seller_command()
 def list_models(settings: SellerSettings, as_json: JsonFlag = False) -> None:

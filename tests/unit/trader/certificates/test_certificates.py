@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import rfc8785
+from eth_account import Account
+from eth_utils.crypto import keccak
 
 import zk
+from contracts import ETH, Windows
+from contracts.requests import Task, Wanted, matching_classes
 from tests.simulators.classifier import CLASSES, FEATURES, write_classifier, write_dense
 from tests.simulators.dense_model import CONTEXT, dense_architecture, random_inputs, random_parameters
 from trader.certificates import (
@@ -30,19 +34,37 @@ from trader.certificates import (
     CertificationError,
     Dataset,
     PublicModel,
+    accepted_circuit,
     certify,
+    class_indices,
     parse_certificate,
+    public_test_set,
     verify_certificate,
 )
 from trader.certificates.batches import batch_context
 from trader.certificates.certificate import BatchProof
+from trader.certificates.certify import prove_rows
+from trader.chain.market import Market
+from trader.chain.requests import ModelRequests, ProvenBatch
+from trader.errors import CallerError, TransactionRefusedError
 from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
-from trader.package import PrepareOptions, ProofBudget, ProofBudgetError, QuotaError, open_circuit, prepare
+from trader.package import (
+    PrepareOptions,
+    ProofBudget,
+    ProofBudgetError,
+    QuotaError,
+    open_circuit,
+    prepare,
+    statement_of,
+)
+from trader.parties.offer import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from trader.chain import Chain
 
 AUDIT_SAMPLES = 4
 SAMPLES = 10  # two full batches, and one with two rows of padding
@@ -123,6 +145,91 @@ def test_a_verifier_needs_nothing_of_the_seller_but_public_files(certified: Cert
     """The circuit is rebuilt from public parts; the data set is read from its source."""
     copy = Dataset("another name", certified.dataset.samples.copy(), certified.dataset.labels.astype(np.int64))
     verify_certificate(certified.certificate.to_bytes(), certified.model, copy)
+
+
+# ------------------------------------------------------------------------------------------------------------ bounties
+
+
+def test_a_bounty_counts_what_a_certificate_counts(certified: Certified) -> None:
+    """A claim's proofs begin with what the buyer computed, and give the certificate's count (`ModelRequests.sol`)."""
+    model, dataset = certified.model, certified.dataset
+    circuit = accepted_circuit(model, dataset)
+    proofs = [batch.decode() for batch in certified.certificate.proofs]
+    columns = 64 * model.circuit.input_columns
+    assert circuit.input_commitments == tuple(keccak(proof.data[:columns]) for proof in proofs)
+    assert (circuit.circuit_digest, circuit.audit_samples) == (model.circuit.digest, AUDIT_SAMPLES)
+    labels = class_indices(model, dataset)
+    outputs = [output for proof in proofs for output in proof.outputs][: SAMPLES * CLASSES]
+    assert matching_classes(outputs, labels) == certified.certificate.correct
+    test_set = public_test_set(model, dataset, [circuit])
+    assert [len(test_set.labels(circuit, index)) for index in range(3)] == [2 * AUDIT_SAMPLES] * 3
+    with pytest.raises(KeyError):
+        test_set.path(replace(circuit, circuit_digest=bytes(32)), 0)
+
+
+def test_a_claims_proof_is_kept_for_its_place(certified: Certified, tmp_path: Path) -> None:
+    """A claim that was interrupted goes on with the same proofs: another proof of the same would tell more."""
+    batch = replace(
+        certified.dataset,
+        samples=certified.dataset.samples[:AUDIT_SAMPLES],
+        labels=certified.dataset.labels[:AUDIT_SAMPLES],
+    )
+    budget = ProofBudget(tmp_path / "proven", proofs=2)
+    budget.create()
+    places = (CONTEXT, CONTEXT, certified.model.circuit.digest)
+    first, again, elsewhere = (
+        prove_rows(certified.model, certified.canonical, batch, budget, lambda _, at=place: at, insist=True)
+        for place in places
+    )
+    assert first == again != elsewhere
+    assert budget.published == 2
+
+
+def test_a_claim_is_paid_by_the_chain(certified: Certified, chain: Chain, tmp_path: Path) -> None:
+    """A real listing, a real proof, and nobody who looks at them but the contract."""
+    seller, buyer = Account.create(), Account.create()
+    for account in (seller, buyer):
+        chain.fund(account.address, 10**19)
+    market = Market(chain, chain.deploy(seller))
+    market.register_vka(seller, certified.model.circuit.vka)
+    market.list(seller, Offer(10**18, 10**17, Windows(*[600] * 6)).terms(certified.model.manifest))
+    rows = Dataset("four rows", certified.dataset.samples[:AUDIT_SAMPLES], certified.dataset.labels[:AUDIT_SAMPLES])
+    circuit = accepted_circuit(certified.model, rows)
+    test_set = public_test_set(certified.model, rows, [circuit])
+    requests, now = ModelRequests(market), chain.time().latest
+    place, limits = (market.deployment.market, now + 1000, 50), (ETH, 10**18, 10**17)
+    wanted = Wanted(*place, ETH, 10**16, *limits, samples=4, minimum_correct=3, test_root=test_set.root)
+    requests.post(buyer, wanted, Task(bytes(32), bytes(32), "four rows"))
+    assert [found.wanted for found in requests.open_requests()] == [wanted]
+    assert requests.task(1).description == "four rows"
+    budget = ProofBudget(tmp_path / "proven", proofs=1)
+    budget.create()
+    context = partial(requests.proof_context, 1, 1)
+    (proof,) = prove_rows(certified.model, certified.canonical, rows, budget, context, insist=True)
+    statement = statement_of(certified.model.manifest)
+    batch = ProvenBatch.of(proof, certified.model.circuit, statement, context(0), test_set, circuit, 0)
+    requests.prove(seller, 1, 1, batch)
+    assert (requests.request(1).status, requests.progress(1, 1), requests.open_requests()) == ("claimed", (1, 3), [])
+    chain.advance_time(50)
+    requests.release(buyer, 1)
+    assert requests.credit(seller.address) == 10**16
+    requests.withdraw(seller)
+    assert (requests.request(1).status, requests.credit(seller.address)) == ("ended", 0)
+    requests.post(buyer, replace(wanted, deadline=chain.time().latest + 50), Task(bytes(32), bytes(32), ""))
+    with pytest.raises(TransactionRefusedError, match="UnexpectedStatus"):
+        requests.reclaim(buyer, 2, 1)
+    chain.advance_time(60)
+    requests.close(buyer, 2)
+    assert requests.credit(buyer.address) == 10**16
+    with pytest.raises(CallerError, match="no request 3"):
+        requests.request(3)
+
+
+def test_labels_that_the_model_does_not_know_are_no_bounty(certified: Certified) -> None:
+    labels = certified.dataset.labels.copy()
+    labels[0] = CLASSES
+    with pytest.raises(CertificationError, match=f"no class {CLASSES}"):
+        class_indices(certified.model, replace(certified.dataset, labels=labels))
 
 
 # ----------------------------------------------------------------------------------------------- attacks on the claim
