@@ -41,14 +41,21 @@ PORTABLE = frozenset(
         "test_market_dispute_sum_step.py",
         "test_market_endings.py",
         "test_market_list.py",
+        "test_market_open_session.py",
+        "test_market_protocol_fee.py",
         "test_market_prove.py",
         "test_market_purchase.py",
+        "test_market_refund.py",
         "test_market_respond.py",
         "test_market_reveal.py",
+        "test_market_states.py",
         "test_market_withdraw.py",
     }
 )
-"""Files of tests that run on any development chain: the main path, each ending, each dispute."""
+"""Files of tests that run on any development chain: the main path, each ending, each dispute.
+
+Others look into eth-tester, or at how it words a revert that is none of the market's.
+"""
 chosen: list[str] = []
 """What `--chain` says, if anything (`tests/conftest.py`)."""
 
