@@ -278,7 +278,7 @@ class _Ending:
 
 
 def _check_repeats(entry: Entry, record: Record) -> None:
-    if record.identity is not None and not repeats(entry, record):
+    if record.identity is not None and entry.record is not record and not repeats(entry, record):
         raise RepeatedIdentityError(
             f"entry {entry.sequence} has the identity {record.identity!r} and says something else: two steps can't"
             " share one"

@@ -2,7 +2,9 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+import rfc8785
 from hypothesis import given
+from hypothesis import strategies as st
 
 import ledger
 from contracts import MarketEvent
@@ -11,6 +13,7 @@ from ledger.checkpoint import EMPTY_HEAD
 from ledger.entries import (
     CONTRACT_EVENTS,
     GENESIS_HASH,
+    encode_details,
     encode_entry,
     from_fields,
     hash_entry,
@@ -168,3 +171,10 @@ def test_roles_and_positions_are_plain_values() -> None:
     assert ActorRole("Seller") is ActorRole.SELLER
     assert isinstance(contract_event().chain, ChainPosition)
     assert hash(position()) == hash(position())
+
+
+@given(any_record, st.text(st.characters(exclude_categories=("C", "Z")), max_size=256))
+def test_encoding_is_that_of_rfc_8785_whatever_the_record(record: Record, text: str) -> None:
+    told = replace(record, details={**record.details, "text": text, "quote": '"\\/é€😀'})
+    assert encode_entry(7, told) == rfc8785.dumps(to_fields(7, told))
+    assert encode_details(told) == rfc8785.dumps(dict(told.details)).decode()
