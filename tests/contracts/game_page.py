@@ -33,7 +33,7 @@ def as_amounts(wei: int) -> str:
 
 def page(leaves: list[Leaf]) -> str:
     """Return the page of the documentation."""
-    (honest,) = [leaf for leaf in leaves if not leaf.deviating]
+    honest = honest_path(leaves)
     parts = [_HEAD.format(leaves=len(leaves))]
     for title, deviating in _GROUPS.items():
         rows = "\n".join(_row(leaf, honest) for leaf in leaves if leaf.deviating == deviating)
@@ -43,6 +43,12 @@ def page(leaves: list[Leaf]) -> str:
     )
     parts.append(f"{_REFUSED_HEAD}\n\n| state | cheat | error |\n|---|---|---|\n{refused}\n")
     return "\n".join(parts)
+
+
+def honest_path(leaves: list[Leaf]) -> Leaf:
+    """Return the one path on which everybody does what is due."""
+    (honest,) = (leaf for leaf in leaves if not leaf.deviating and not leaf.agreed)
+    return honest
 
 
 def _row(leaf: Leaf, honest: Leaf) -> str:
@@ -87,7 +93,7 @@ _HEAD = """<!-- Made by `python -m tests.contracts.game_page`; do not edit. -->
 # Game tree
 
 One trade, and all that two sides may make of it: at each position the side whose turn it is does what was agreed on, lets its
-deadline pass, or cheats; a buyer may also be careless, and not look. All {leaves} ways to the end were played on the embedded chain,
+deadline pass, or cheats; a buyer may also be careless, and not look, or take a part of the price back with the seller's signature. All {leaves} ways to the end were played on the embedded chain,
 by `tests/contracts/game_tree.py`; two ways to a position that the contract can't tell apart go on as one. Amounts are those of the listing; what was locked and came back is not shown. Gas is
 what a side pays for its transactions, whatever else it wins or loses; `list`, which serves many trades, and `withdraw` are left
 out, and who is waiting pays for `expire` or `settle`. A row tells the moves that were not honest, and the last one.
@@ -97,6 +103,8 @@ What `tests/contracts/test_game_tree.py` finds in it:
 - An honest side gets back whatever it has locked, and is paid for its work: a seller the fee for its answer and the proof fee for
   its proof, a buyer the bond for a wrong delivery and the proof fee for a key that never came.
 - No buyer has the model without having paid for it to an honest seller.
+- A seller that keeps a signed acceptance to itself earns no proof fee by it: the buyer accepts by itself, and is where it would
+  be without a signature.
 - A cheat gains nothing, but for two that no contract can see: an answer of no use earns the fee; a proof whose ciphertext was
   withheld, or that isn't of the outputs that were seen, earns the proof fee. Either is less than honesty earns from there on, and no
   more than the buyer's policy lets it risk ([known limits](../security.md#known-limits)).

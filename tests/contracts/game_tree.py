@@ -4,7 +4,8 @@ Start at `walk`. `game_page.py` writes what each path pays to the documentation;
 may lose or gain.
 
 A position is what the next moves depend on: where the trade stands, and what the seller has done so far that the
-contract can't see. A move is honest, an abort (the deadline passes), a cheat, or careless (a buyer that doesn't look).
+contract can't see. A move is honest, an abort (the deadline passes), a cheat, careless (a buyer that doesn't look), or
+what both sides have agreed on.
 Cheats that the contract refuses lead nowhere: they stand in `game_refusals.py`.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 
 from contracts import ChunkEvidence, RangeEvidence, SumStepEvidence
 from tests.contracts.reference import Model, Tree, delivered_tree, word
-from tests.contracts.stage import FIRST, KEY, MODEL, Stage, model_of, terms_of
+from tests.contracts.stage import FIRST, KEY, MODEL, PRICE, Stage, model_of, terms_of
 from trader.trade import Role
 
 BUYER, SELLER = Role.BUYER, Role.SELLER
@@ -26,6 +27,7 @@ class Conduct(Enum):
     """How a move is meant."""
 
     HONEST = "honest"
+    AGREED = "agreed"
     ABORT = "abort"
     CHEAT = "cheat"
     CARELESS = "careless"
@@ -58,12 +60,16 @@ class Position:
         listing: What the seller has listed, one of `LISTINGS`.
         useless: Whether the answer was made by no model.
         delivery: What the seller has proven and sent, one of `DELIVERIES`.
+        signed: Whether the seller has the buyer's signed acceptance.
+        kept: Whether it does nothing with it.
     """
 
     state: str = "None"
     listing: str = HONEST
     useless: bool = False
     delivery: str = HONEST
+    signed: bool = False
+    kept: bool = False
 
     @property
     def number(self) -> int:
@@ -128,7 +134,7 @@ class Move:
         side: Who decides.
         conduct: How it is meant.
         name: For readers.
-        send: Sends the transaction; for an abort, the other side's after the deadline.
+        send: Sends the transaction, if there is one; for an abort, the other side's after the deadline.
         sender: Who pays its gas.
         after: The position that it leads to.
     """
@@ -194,27 +200,35 @@ def _purchased(position: Position) -> Iterator[Move]:
 
 
 def _proven(position: Position) -> Iterator[Move]:
+    if position.signed and not position.kept:
+        yield from _holding_the_acceptance(position)
+        return
     unseen = position.delivery == UNSEEN
     conduct = Conduct.CARELESS if unseen else Conduct.HONEST
-    root = delivered(position.listing, position.delivery)[1].root
-    send = partial(_reveal_signed, root=root)
-    yield Move(BUYER, conduct, "signs, the key is revealed", send, replace(position, state="Revealed"), SELLER)
-    accepted = replace(position, state="Accepted")
-    if unseen:
-        yield _move(BUYER, Conduct.CARELESS, "accepts", Stage.accept, accepted)
-    else:
-        name = "leaves the buyer's signature unused, which then accepts by a transaction"
-        yield Move(SELLER, Conduct.ABORT, name, Stage.accept, accepted, BUYER)
+    if not position.signed:
+        yield _move(BUYER, conduct, "signs its acceptance", _nothing, replace(position, signed=True))
+    yield _move(BUYER, conduct, "accepts", Stage.accept, replace(position, state="Accepted", signed=False))
     yield _abort(BUYER, "does not accept", position, Conduct.HONEST if unseen else Conduct.ABORT)
 
 
-def _reveal_signed(stage: Stage, root: bytes) -> Any:
-    return stage.reveal(root=root, acceptance=stage.acceptance())
+def _holding_the_acceptance(position: Position) -> Iterator[Move]:
+    root = delivered(position.listing, position.delivery)[1].root
+    revealed = replace(position, state="Revealed", signed=False)
+
+    def reveal(stage: Stage) -> Any:
+        return stage.reveal(root=root, acceptance=stage.acceptance())
+
+    yield _move(SELLER, Conduct.HONEST, "reveals the key", reveal, revealed)
+    yield _move(SELLER, Conduct.CHEAT, "keeps the acceptance", _nothing, replace(position, kept=True))
+
+
+def _nothing(stage: Stage) -> None:
+    """What happens off the chain costs no gas."""
 
 
 def _accepted(position: Position) -> Iterator[Move]:
     send = partial(Stage.reveal, root=delivered(position.listing, position.delivery)[1].root)
-    yield _move(SELLER, Conduct.HONEST, "reveals the key", send, replace(position, state="Revealed"))
+    yield _move(SELLER, Conduct.HONEST, "reveals the key", send, replace(position, state="Revealed", kept=False))
     yield _abort(SELLER, "does not reveal", position)
 
 
@@ -226,6 +240,12 @@ def _revealed(position: Position) -> Iterator[Move]:
     content = Conduct.HONEST if position.has_model else Conduct.CARELESS
     yield _move(BUYER, content, "confirms", Stage.confirm, replace(position, state="Settled"))
     yield _abort(BUYER, "says nothing", position, Conduct.ABORT if position.has_model else Conduct.CARELESS)
+    settled = replace(position, state="Settled")
+    yield _move(BUYER, Conduct.AGREED, "`refund` of the price, signed by the seller", _refund, settled)
+
+
+def _refund(stage: Stage) -> Any:
+    return stage.refund(PRICE)
 
 
 _MOVES: dict[str, Callable[[Position], Iterator[Move]]] = {
@@ -268,8 +288,14 @@ class Leaf:
     @property
     def deviating(self) -> set[Role]:
         """Who did not play honestly; a listing that is a fraud is the seller's."""
-        sides = {move.side for move in self.path if move.conduct is not Conduct.HONEST}
+        honest = (Conduct.HONEST, Conduct.AGREED)
+        sides = {move.side for move in self.path if move.conduct not in honest}
         return sides if self.end.listing == HONEST else sides | {SELLER}
+
+    @property
+    def agreed(self) -> bool:
+        """Whether both sides have signed how it ended."""
+        return self.path[-1].conduct is Conduct.AGREED
 
     @property
     def cheats(self) -> list[str]:
@@ -321,6 +347,8 @@ def _walk(
 def _leaf(stage: Stage, end: Position, path: dict[Move, Any], owned: dict[Role, int]) -> Leaf:
     gas, fees_wei = dict.fromkeys(Role, 0), dict.fromkeys(Role, 0)
     for move, receipt in path.items():
+        if receipt is None:
+            continue
         gas[move.sender] += receipt["gasUsed"]
         fees_wei[move.sender] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
     owed = {role: stage.credit(_account(stage, role)) for role in Role}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts import MarketRevertedError
-from tests.contracts.game_page import PAGE_PATH, page
+from tests.contracts.game_page import PAGE_PATH, honest_path, page
 from tests.contracts.game_refusals import REFUSED, Refusal
 from tests.contracts.game_tree import (
     BUYER,
@@ -33,8 +33,9 @@ def leaves() -> list[Leaf]:
 
 
 def against_honest(side: Role) -> list[Leaf]:
-    """The paths on which this side was honest, and the other one was not."""
-    return [leaf for leaf in leaves() if leaf.deviating == {SELLER if side is BUYER else BUYER}]
+    """The paths on which this side was honest, the other one was not, and they agreed on no refund."""
+    other = SELLER if side is BUYER else BUYER
+    return [leaf for leaf in leaves() if leaf.deviating == {other} and not leaf.agreed]
 
 
 def answered(leaf: Leaf) -> bool:
@@ -54,7 +55,7 @@ def earned_honestly(leaf: Leaf, side: Role) -> int:
 
 def test_the_tree_has_every_kind_of_path() -> None:
     assert {leaf.end.state for leaf in leaves()} == {"Settled", "Expired", "Slashed"}
-    assert [leaf.path[-1].name for leaf in leaves() if not leaf.deviating] == ["confirms"]
+    assert honest_path(leaves()).path[-1].name == "confirms"
     assert {leaf.end.listing for leaf in leaves()} == set(LISTINGS)
     assert {leaf.end.delivery for leaf in leaves()} == set(DELIVERIES)
     assert {move.conduct for leaf in leaves() for move in leaf.path} == set(Conduct)
@@ -102,7 +103,7 @@ def test_no_cheat_has_a_positive_payoff_but_those_that_no_contract_sees() -> Non
     gaining = {}
     for side in Role:
         for leaf in against_honest(BUYER if side is SELLER else SELLER):
-            gain = leaf.wei[side] + (PRICE if leaf.goods and side is BUYER else 0) - earned_honestly(leaf, side)
+            gain = leaf.wei[side] + PRICE * (leaf.goods and side is BUYER) - earned_honestly(leaf, side)
             if leaf.cheats and gain > 0:
                 gaining[leaf.cheats[-1]] = gain
     assert gaining == {
@@ -111,8 +112,21 @@ def test_no_cheat_has_a_positive_payoff_but_those_that_no_contract_sees() -> Non
     }
 
 
+def test_a_refund_gives_back_what_both_have_signed() -> None:
+    agreed = [leaf for leaf in leaves() if leaf.agreed]
+    assert agreed
+    assert all(leaf.wei == {BUYER: -FEE, SELLER: FEE} for leaf in agreed)
+
+
+def test_an_acceptance_that_is_kept_back_earns_nothing() -> None:
+    """A buyer that accepts by itself, then, is where it would be without a signature."""
+    kept = [leaf for leaf in against_honest(BUYER) if leaf.passed("keeps the acceptance")]
+    assert {leaf.path[-1].name for leaf in kept} == {"does not reveal"}
+    assert all(leaf.wei[SELLER] == FEE - PROOF_FEE for leaf in kept)
+
+
 def test_no_deviation_pays_more_than_honesty() -> None:
-    (honest,) = [leaf for leaf in leaves() if not leaf.deviating]
+    honest = honest_path(leaves())
     for side in Role:
         for leaf in against_honest(BUYER if side is SELLER else SELLER):
             worth = PRICE * (side is BUYER)  # what the model is worth to a buyer that pays its price, at least
@@ -122,7 +136,7 @@ def test_no_deviation_pays_more_than_honesty() -> None:
 @pytest.mark.published
 def test_what_a_side_spends_is_bounded_by_the_honest_path() -> None:
     """Where the other one deviates, a buyer pays for one dispute more at most, a seller for one ending."""
-    (honest,) = [leaf for leaf in leaves() if not leaf.deviating]
+    honest = honest_path(leaves())
     for side in Role:
         assert max(leaf.gas[side] - honest.gas[side] for leaf in against_honest(side)) < 70_000
 

@@ -154,13 +154,13 @@ def test_verifier_chosen_by_the_prover(stage: Stage) -> None:
     foreign = Audit.of("foreign_srs", "foreign_vka")
     accepted, digest = stage.verifier.functions.verifyProof(foreign.proof, list(foreign.instances), foreign.vka).call()
     assert (accepted, digest) == (True, foreign.circuit_digest)
-    claimed = replace(foreign, circuit=FIRST.circuit_digest)
-    stage.offer(terms_of(claimed))
+    listed = replace(foreign, circuit=FIRST.circuit_digest)
+    stage.offer(terms_of(listed))
     stage.open_session(listing=2)
     stage.respond()
-    stage.purchase(audit=claimed)
+    stage.purchase(audit=listed)
     with stage.refused("UnexpectedCircuit", circuitDigest=foreign.circuit_digest, expected=FIRST.circuit_digest):
-        stage.prove(audit=claimed)
+        stage.prove(audit=listed)
 
 
 def test_public_shared_key(stage: Stage) -> None:
