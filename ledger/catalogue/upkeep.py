@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 from ledger.catalogue.index import hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
 from ledger.catalogue.merkle_map import root_of, update_map
-from ledger.catalogue.trades import fold_listing, fold_trade
+from ledger.catalogue.trades import TradeRow, fold_listing, fold_trade, token_of
 from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
 from ledger.errors import TreeError
 from ledger.log import AuditLog
@@ -214,10 +214,7 @@ def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: 
     rows = []
     for key, entries in _read_postings(connection, trades):
         market, trade_id = _parse(key)
-        listing_id, _ = parties.opening(market, trade_id)
-        listing_id = entries[0].record.listing_id if listing_id is None else listing_id
-        seller = None if listing_id is None else parties.seller(market, listing_id)
-        rows.append(fold_trade(market, trade_id, entries, seller).to_columns())
+        rows.append(fold_trade_of(market, trade_id, entries, parties).to_columns())
     _replace_rows(connection, TRADES, rows, trades)
     listed = []
     for key in listings:
@@ -228,6 +225,15 @@ def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: 
         if row is not None:
             listed.append(row.to_columns())
     _replace_rows(connection, LISTINGS, listed, listings)
+
+
+def fold_trade_of(market: str, trade_id: int, entries: Sequence[Entry], parties: Parties) -> TradeRow:
+    """Return what a trade has come to, with what its listing says."""
+    listing_id, _ = parties.opening(market, trade_id)
+    listing_id = entries[0].record.listing_id if listing_id is None else listing_id
+    listed = None if listing_id is None else parties.listed(market, listing_id)
+    seller = None if listing_id is None else parties.seller(market, listing_id)
+    return fold_trade(market, trade_id, entries, seller, None if listed is None else token_of(listed))
 
 
 def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, list[Entry]]]:

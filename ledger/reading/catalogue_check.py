@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 
 from ledger.catalogue.index import Index
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
-from ledger.catalogue.trades import fold_listing, fold_trade
-from ledger.catalogue.upkeep import read_index_root, read_map_size, read_size, up_to_date
+from ledger.catalogue.trades import fold_listing
+from ledger.catalogue.upkeep import fold_trade_of, read_index_root, read_map_size, read_size, up_to_date
 from ledger.entries import Entry, encode_entry
 from ledger.errors import IndexRootError
 from ledger.log import AuditLog
@@ -75,10 +75,7 @@ def _check_rows(connection: Connection, places: Mapping[Key, list[Entry]], parti
     for key, entries in places.items():
         market, _, number = key.value.rpartition("/")
         if key.kind is KeyKind.TRADE:
-            listing_id, _ = parties.opening(market, int(number))
-            listing_id = entries[0].record.listing_id if listing_id is None else listing_id
-            seller = None if listing_id is None else parties.seller(market, listing_id)
-            trades[market, number] = fold_trade(market, int(number), entries, seller).to_columns()
+            trades[market, number] = fold_trade_of(market, int(number), entries, parties).to_columns()
         elif key.kind is KeyKind.LISTING:
             row = fold_listing(market, int(number), entries)
             if row is not None:

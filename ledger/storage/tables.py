@@ -96,6 +96,7 @@ LISTINGS: Final = _table(
     _number("open"),
     _text("manifest_hash", nullable=True),
     _text("price_wei", nullable=True),
+    _text("token", nullable=True),
     _number("listed_at_seconds"),
 )
 TRADES: Final = _table(
@@ -108,6 +109,8 @@ TRADES: Final = _table(
     _text("state"),
     _text("ended_from", nullable=True),
     _text("price_wei", nullable=True),
+    _text("refunded_wei", nullable=True),
+    _text("token", nullable=True),
     _number("samples", nullable=True),
     _number("gas_used"),
     _number("gas_of_seller"),
