@@ -71,22 +71,26 @@ class Parties:
 
     find: Callable[[EntryKind, str, int], Record | None] = lambda *_: None
     market: str = ""
-    _listed: dict[tuple[str, int], str | None] = field(default_factory=dict)
+    _listed: dict[tuple[str, int], Record | None] = field(default_factory=dict)
     _opened: dict[tuple[str, int], tuple[int | None, str] | None] = field(default_factory=dict)
 
     def note(self, record: Record) -> None:
         """Take in the next entry of the log."""
         market = self.market = record.market_name or self.market
         if record.kind is EntryKind.LISTED and record.listing_id is not None:
-            self._listed[market, record.listing_id] = _party(record, "seller")
+            self._listed[market, record.listing_id] = record
         if record.kind is EntryKind.SESSION_OPENED and record.trade_id is not None:
             self._opened[market, record.trade_id] = record.listing_id, _party(record, "buyer")
 
     def seller(self, market: str, listing_id: int) -> str | None:
         """Return the seller of a listing."""
+        listed = self.listed(market, listing_id)
+        return None if listed is None else _party(listed, "seller")
+
+    def listed(self, market: str, listing_id: int) -> Record | None:
+        """Return the newest `Listed` of a number."""
         if (market, listing_id) not in self._listed:
-            found = self.find(EntryKind.LISTED, market, listing_id)
-            self._listed[market, listing_id] = None if found is None else _party(found, "seller")
+            self._listed[market, listing_id] = self.find(EntryKind.LISTED, market, listing_id)
         return self._listed[market, listing_id]
 
     def opening(self, market: str, trade_id: int) -> tuple[int | None, str | None]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.entries import ActorRole, Entry, EntryKind, PositionKey
+from ledger.entries import ActorRole, Detail, Entry, EntryKind, PositionKey, Record
 from ledger.storage.tables import WEI_DIGITS
 
 STATES: Final = {
@@ -22,6 +22,8 @@ STATES: Final = {
 }
 """The state that each event of the contract brings a trade into, by the names of both."""
 WAITING: Final = ("Testing", "Answered", "Purchased", "Proven", "Accepted", "Revealed")
+ETH: Final = "0x" + "00" * 20
+"""What stands for ETH where a token could."""
 FINAL: Final = ("Settled", "Expired", "Slashed")
 
 
@@ -37,7 +39,9 @@ class TradeRow:
         buyer: Who buys.
         state: Where it stands, by the contract's name; `Unknown` if the log has only steps off the chain.
         ended_from: The state that it ended from, None while it is open.
-        price_wei: What was paid for the model, None before that.
+        price_wei: What was paid for the model, in wei or the token's smallest unit; None before that.
+        refunded_wei: What the buyer got back of it by agreement, None if nothing.
+        token: The token that is paid in, None for ETH.
         samples: Test samples.
         gas_used: Gas of all its transactions, each counted once.
         gas_of_seller: The seller's share of it.
@@ -56,6 +60,8 @@ class TradeRow:
     state: str
     ended_from: str | None
     price_wei: int | None
+    refunded_wei: int | None
+    token: str | None
     samples: int | None
     gas_used: int
     gas_of_seller: int
@@ -71,6 +77,7 @@ class TradeRow:
             "trade_id": str(self.trade_id),
             "listing_id": None if self.listing_id is None else str(self.listing_id),
             "price_wei": pad_wei(self.price_wei),
+            "refunded_wei": pad_wei(self.refunded_wei),
             "phases": json.dumps(self.phases, sort_keys=True),
         }
 
@@ -83,6 +90,7 @@ class TradeRow:
                 "trade_id": int(columns["trade_id"]),
                 "listing_id": None if columns["listing_id"] is None else int(columns["listing_id"]),
                 "price_wei": None if columns["price_wei"] is None else int(columns["price_wei"]),
+                "refunded_wei": None if columns["refunded_wei"] is None else int(columns["refunded_wei"]),
                 "phases": json.loads(columns["phases"]),
             }
         )
@@ -98,7 +106,8 @@ class ListingRow:
         seller: Who sells.
         open: Whether new sessions can be opened.
         manifest_hash: Digest of its manifest.
-        price_wei: Its price.
+        price_wei: Its price, in wei or the token's smallest unit.
+        token: The token that it asks for, None for ETH.
         listed_at_seconds: Since when.
     """
 
@@ -108,6 +117,7 @@ class ListingRow:
     open: bool
     manifest_hash: str | None
     price_wei: int | None
+    token: str | None
     listed_at_seconds: int
 
     def to_columns(self) -> dict[str, Any]:
@@ -129,16 +139,24 @@ class ListingRow:
         )
 
 
+def token_of(record: Record) -> str | None:
+    """Return the token that a `Listed` asks for, None for ETH."""
+    token = str(record.details.get("terms_token", ETH)).lower()
+    return None if token == ETH else token
+
+
 def pad_wei(amount_wei: int | None) -> str | None:
     """Return an amount as text that sorts as the number does."""
     return None if amount_wei is None else f"{amount_wei:0{WEI_DIGITS}d}"
 
 
-def fold_trade(market: str, trade_id: int, entries: Sequence[Entry], seller: str | None) -> TradeRow:
-    """Return what a trade has come to, from all its entries in log order; `seller` is its listing's."""
+def fold_trade(
+    market: str, trade_id: int, entries: Sequence[Entry], seller: str | None, token: str | None = None
+) -> TradeRow:
+    """Return what a trade has come to, from all its entries in log order; `seller` and `token` are its listing's."""
     live = standing_entries(entries)
     fields: dict[str, Any] = {"state": "Unknown", "ended_from": None, "deadline_seconds": None, "listing_id": None}
-    fields |= {"buyer": None, "price_wei": None, "samples": None}
+    fields |= {"buyer": None, "price_wei": None, "refunded_wei": None, "token": token, "samples": None}
     opened = live[0] if live else entries[0]
     fields |= dict.fromkeys(("opened_at_seconds", "changed_at_seconds"), opened.record.occurred_at_seconds)
     phases: dict[str, int] = {}
@@ -158,9 +176,11 @@ def fold_trade(market: str, trade_id: int, entries: Sequence[Entry], seller: str
         fields["state"] = state
         if record.kind is EntryKind.SESSION_OPENED:
             fields["buyer"] = str(details.get("buyer", record.actor)).lower()
-            fields["samples"] = details.get("samples")
+            fields["samples"] = _number(details.get("samples"))
         if record.kind is EntryKind.PURCHASED:
-            fields["price_wei"] = int(details.get("price", 0))
+            fields["price_wei"] = _number(details.get("price"))
+        if record.kind.value == "Refunded":
+            fields["refunded_wei"] = _number(details.get("amount"))
     fields |= _gas(live)
     return TradeRow(market=market, trade_id=trade_id, seller=seller, phases=phases, **fields)
 
@@ -171,14 +191,15 @@ def fold_listing(market: str, listing_id: int, entries: Sequence[Entry]) -> List
     for entry in standing_entries(entries):
         record, details = entry.record, entry.record.details
         if record.kind is EntryKind.LISTED:
-            price, manifest = details.get("terms_price"), details.get("manifest_hash")
+            manifest = details.get("manifest_hash")
             row = ListingRow(
                 market=market,
                 listing_id=listing_id,
                 seller=str(details.get("seller", record.actor)).lower(),
                 open=True,
                 manifest_hash=None if manifest is None else str(manifest),
-                price_wei=None if price is None else int(price),
+                price_wei=_number(details.get("terms_price")),
+                token=token_of(record),
                 listed_at_seconds=record.occurred_at_seconds,
             )
         elif record.kind is EntryKind.DELISTED and row is not None:
@@ -204,6 +225,15 @@ def standing_entries(entries: Sequence[Entry]) -> list[Entry]:
     """Return those `entries` (in log order) that no reorganisation has undone; contract events in chain order."""
     void = find_void_sequences(entries)
     return [entry for entry in entries if entry.sequence not in void and entry.record.kind is not EntryKind.REORGANISED]
+
+
+def _number(detail: Detail | None) -> int | None:
+    """Return a detail as the number that the contract gave, None where a log has something else there."""
+    if type(detail) is int:
+        return detail if detail >= 0 else None
+    if not isinstance(detail, str) or not (detail.isascii() and detail.isdecimal() and len(detail) <= WEI_DIGITS):
+        return None
+    return int(detail)
 
 
 def _gas(entries: Sequence[Entry]) -> dict[str, int]:

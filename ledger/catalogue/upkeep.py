@@ -1,11 +1,13 @@
 """Keeps the catalogue's tables in step with the entries.
 
+    with up_to_date(log) as connection: …         # for questions
     with log.writing() as connection:
-        root = bring_up_to_date(connection)       # root of the index over all entries
+        root = carry_map(connection)              # root of the index over all entries, for a commitment
 
-Work is for what is new alone: each new entry is put under its keys, the keys' trees and the map above them are carried
-on, and the trades and listings that the entries are about are folded again. What is asked is brought up to date by the
-one who asks (`up_to_date`), so that appending does not wait for it.
+Work is for what is new alone: each new entry is put under its keys, the keys' trees are carried on, and the trades and
+listings that the entries are about are folded again. What is asked is brought up to date by the one who asks, so that
+appending does not wait for it. The map above the keys is carried on when the log commits itself to it, and not in
+between: so answers can be proven for a checkpoint that was signed, however many entries came since.
 """
 
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
@@ -17,7 +19,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 from ledger.catalogue.index import hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
 from ledger.catalogue.merkle_map import root_of, update_map
-from ledger.catalogue.trades import fold_listing, fold_trade
+from ledger.catalogue.trades import TradeRow, fold_listing, fold_trade, token_of
 from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
 from ledger.errors import TreeError
 from ledger.log import AuditLog
@@ -25,6 +27,7 @@ from ledger.merkle import Frontier
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import (
     CATALOGUED,
+    CHANGED_KEYS,
     ENTRIES,
     KEYS,
     LISTINGS,
@@ -37,7 +40,9 @@ from ledger.storage.tables import (
 BATCH: Final = 10_000
 _CHUNK: Final = 500  # values in one question: well below what any database takes
 _ABOUT_LISTINGS: Final = [EntryKind.LISTED.value, EntryKind.DELISTED.value, EntryKind.REORGANISED.value]
-_CATALOGUE: Final = (CATALOGUED, KEYS, POSTINGS, MAP_NODES, LISTINGS, TRADES)
+_CATALOGUE: Final = (CATALOGUED, KEYS, CHANGED_KEYS, POSTINGS, MAP_NODES, LISTINGS, TRADES)
+_ENTRIES_IN, _ENTRIES_IN_MAP = 0, 1
+"""The rows of `CATALOGUED`."""
 
 
 @contextmanager
@@ -60,21 +65,44 @@ def up_to_date(log: AuditLog) -> Iterator[Connection]:
 def count_missing(connection: Connection) -> int:
     """Return how many entries are not in the catalogue yet."""
     newest = connection.execute(select(func.max(ENTRIES.c.sequence))).scalar()
-    return (0 if newest is None else newest + 1) - _read_progress(connection)[0]
+    return (0 if newest is None else newest + 1) - read_size(connection)
 
 
-def bring_up_to_date(connection: Connection) -> bytes:
-    """Take all new entries into the catalogue, and return the root of the index; the caller holds the write lock."""
-    nodes = StoredNodes(connection)
+def bring_up_to_date(connection: Connection) -> int:
+    """Take all new entries into the catalogue, and return how many it has; the caller holds the write lock."""
     while True:
         entries, keys, market = _read_progress(connection)
         batch = select_entries(connection, ENTRIES.c.sequence.between(entries, entries + BATCH - 1))
         if not batch:
-            return root_of(nodes)
-        keys, market = _take_in(connection, nodes, batch, keys, market)
-        connection.execute(delete(CATALOGUED))
-        progress = {"part": 0, "entries": batch[-1].sequence + 1, "keys": keys, "market": market}
-        connection.execute(insert(CATALOGUED), progress)
+            return entries
+        keys, market = _take_in(connection, batch, keys, market)
+        _note_progress(connection, _ENTRIES_IN, batch[-1].sequence + 1, keys, market)
+
+
+def carry_map(connection: Connection) -> bytes:
+    """Carry the map on to all entries, and return its root; the caller holds the write lock."""
+    entries = bring_up_to_date(connection)
+    nodes = StoredNodes(connection)
+    query = select(KEYS).join(CHANGED_KEYS, CHANGED_KEYS.c.key_id == KEYS.c.key_id)
+    values = {}
+    for _, kind, value, count, frontier in connection.execute(query):
+        tree = Frontier(count, _split(bytes(frontier)))
+        values[hash_key(Key(KeyKind(kind), value))] = hash_value(count, tree.root())
+    root = update_map(nodes, values)
+    nodes.save()
+    connection.execute(delete(CHANGED_KEYS))
+    _note_progress(connection, _ENTRIES_IN_MAP, entries, 0, "")
+    return root
+
+
+def read_size(connection: Connection) -> int:
+    """Return how many entries are in the catalogue."""
+    return _read_progress(connection)[0]
+
+
+def read_map_size(connection: Connection) -> int:
+    """Return for how many entries the map is."""
+    return connection.execute(select(CATALOGUED.c.entries).where(CATALOGUED.c.part == _ENTRIES_IN_MAP)).scalar() or 0
 
 
 def rebuild(log: AuditLog) -> bytes:
@@ -82,22 +110,26 @@ def rebuild(log: AuditLog) -> bytes:
     with log.writing() as connection:
         for table in _CATALOGUE:
             connection.execute(delete(table))
-        return bring_up_to_date(connection)
+        return carry_map(connection)
 
 
 def read_index_root(connection: Connection) -> bytes:
-    """Return the root of the index over the entries in the catalogue."""
+    """Return the root of the map, over the first `read_map_size` entries."""
     return root_of(StoredNodes(connection))
 
 
 def _read_progress(connection: Connection) -> tuple[int, int, str]:
-    row = connection.execute(select(CATALOGUED.c.entries, CATALOGUED.c["keys"], CATALOGUED.c.market)).first()
-    return (0, 0, "") if row is None else (row[0], row[1], row[2])
+    row = connection.execute(select(CATALOGUED).where(CATALOGUED.c.part == _ENTRIES_IN)).first()
+    return (0, 0, "") if row is None else (row[1], row[2], row[3])
 
 
-def _take_in(
-    connection: Connection, nodes: "StoredNodes", batch: Sequence[Entry], keys: int, market: str
-) -> tuple[int, str]:
+def _note_progress(connection: Connection, part: int, entries: int, keys: int, market: str) -> None:
+    connection.execute(delete(CATALOGUED).where(CATALOGUED.c.part == part))
+    row = {"part": part, "entries": entries, "keys": keys, "market": market}
+    connection.execute(insert(CATALOGUED), row)
+
+
+def _take_in(connection: Connection, batch: Sequence[Entry], keys: int, market: str) -> tuple[int, str]:
     """Put a batch under its keys, and return how many keys there are then, and the last market named."""
     first = batch[0].sequence
     parties = Parties(lambda kind, place, number: _find_party(connection, kind, place, number, first), market)
@@ -106,7 +138,7 @@ def _take_in(
         parties.note(entry.record)
         for key in keys_of(entry.record, parties):
             places.setdefault(key, []).append(entry.sequence)
-    keys = _post(connection, nodes, places, _read_leaves(connection, batch), keys)
+    keys = _post(connection, places, _read_leaves(connection, batch), keys)
     _fold(connection, places, parties)
     return keys, parties.market
 
@@ -128,24 +160,19 @@ def _read_leaves(connection: Connection, batch: Sequence[Entry]) -> dict[int, by
     return leaves
 
 
-def _post(
-    connection: Connection,
-    nodes: "StoredNodes",
-    places: Mapping[Key, Sequence[int]],
-    leaves: Mapping[int, bytes],
-    keys: int,
-) -> int:
+def _post(connection: Connection, places: Mapping[Key, Sequence[int]], leaves: Mapping[int, bytes], keys: int) -> int:
+    """Put entries under their keys, and return how many keys there are then."""
     known = read_keys(connection, places)
     rows: list[dict[str, Any]] = []
     postings: list[dict[str, int]] = []
-    values: dict[bytes, bytes] = {}
+    changed: set[int] = set()
     for key, sequences in places.items():
         key_id, frontier = known.get(key, (keys, Frontier()))
         keys += key not in known
         if key.kind in AUTHENTICATED:
             for sequence in sequences:
                 frontier, _ = frontier.append(leaves[sequence])
-            values[hash_key(key)] = hash_value(frontier.leaves, frontier.root())
+            changed.add(key_id)
         else:
             frontier = Frontier(frontier.leaves + len(sequences))
         rows.append(
@@ -160,8 +187,9 @@ def _post(
         postings += ({"key_id": key_id, "sequence": sequence} for sequence in sequences)
     _put_rows(connection, KEYS, rows, {key_id for key_id, _ in known.values()})
     connection.execute(insert(POSTINGS), postings)
-    update_map(nodes, values)
-    nodes.save()
+    noted = set(connection.execute(select(CHANGED_KEYS.c.key_id)).scalars())
+    if changed - noted:
+        connection.execute(insert(CHANGED_KEYS), [{"key_id": key_id} for key_id in sorted(changed - noted)])
     return keys
 
 
@@ -186,10 +214,7 @@ def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: 
     rows = []
     for key, entries in _read_postings(connection, trades):
         market, trade_id = _parse(key)
-        listing_id, _ = parties.opening(market, trade_id)
-        listing_id = entries[0].record.listing_id if listing_id is None else listing_id
-        seller = None if listing_id is None else parties.seller(market, listing_id)
-        rows.append(fold_trade(market, trade_id, entries, seller).to_columns())
+        rows.append(fold_trade_of(market, trade_id, entries, parties).to_columns())
     _replace_rows(connection, TRADES, rows, trades)
     listed = []
     for key in listings:
@@ -200,6 +225,15 @@ def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: 
         if row is not None:
             listed.append(row.to_columns())
     _replace_rows(connection, LISTINGS, listed, listings)
+
+
+def fold_trade_of(market: str, trade_id: int, entries: Sequence[Entry], parties: Parties) -> TradeRow:
+    """Return what a trade has come to, with what its listing says."""
+    listing_id, _ = parties.opening(market, trade_id)
+    listing_id = entries[0].record.listing_id if listing_id is None else listing_id
+    listed = None if listing_id is None else parties.listed(market, listing_id)
+    seller = None if listing_id is None else parties.seller(market, listing_id)
+    return fold_trade(market, trade_id, entries, seller, None if listed is None else token_of(listed))
 
 
 def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, list[Entry]]]:

@@ -30,14 +30,14 @@ from sqlalchemy import Connection, select
 from ledger.catalogue.index import Commitment, hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind
 from ledger.catalogue.merkle_map import MapProof, prove_key, verify_key
-from ledger.catalogue.upkeep import StoredNodes, bring_up_to_date, read_entries, read_keys
+from ledger.catalogue.upkeep import StoredNodes, carry_map, read_entries, read_keys, read_map_size
 from ledger.checkpoint import Checkpoint
 from ledger.entries import Entry, EntryKind, Record, encode_entry, from_fields, parse_object
 from ledger.errors import MalformedEntryError, ProofError
 from ledger.log import AuditLog, read_frontier, read_head
 from ledger.merkle import Frontier, Node, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion
 from ledger.storage.rows import select_entries, select_nodes
-from ledger.storage.tables import POSTINGS
+from ledger.storage.tables import ENTRIES, POSTINGS
 
 ANSWER_FORMAT: Final = "modelseal-audit-answer"
 ANSWER_VERSION: Final = 1
@@ -142,21 +142,28 @@ class VerifiedAnswer:
     of_entries: int
 
 
-def prove_answer(log: AuditLog, *keys: Key) -> list[Answer]:
-    """Return all entries of each key, with proofs up to the log's present end; appends a commitment if one is due.
+def prove_answer(log: AuditLog, *keys: Key, checkpoint: Checkpoint | None = None) -> list[Answer]:
+    """Return all entries of each key with proofs.
+
+    Args:
+        log: The log.
+        keys: What is asked.
+        checkpoint: Of this log, signed after its last commitment: the answer is for it. Without one, the log commits
+            itself to what is new, and the answer is for the log's present end.
 
     Raises:
-        ProofError: A key's kind is not in the authenticated index.
+        ProofError: A key's kind is not in the authenticated index, or the checkpoint is not this log's or before its
+            last commitment.
         LedgerUnavailableError: The log can't be locked.
     """
     for key in keys:
         if key.kind not in AUTHENTICATED:
             raise ProofError(f"answers by {key.kind} can't be proven complete: the index has no such keys")
     with log.writing() as connection:  # nobody appends in between: index, entries and checkpoint are of one moment
-        commitment = _commit(log, connection)
-        entries = read_head(connection).entries
-        checkpoint = Checkpoint(entries, read_frontier(connection, entries).root())
-        return [_prove(connection, checkpoint, commitment, key) for key in keys]
+        commitment = _commit(log, connection) if checkpoint is None else _find_commitment(connection, checkpoint)
+        entries = read_head(connection).entries if checkpoint is None else checkpoint.entries
+        proven_for = Checkpoint(entries, read_frontier(connection, entries).root())
+        return [_prove(connection, proven_for, commitment, key) for key in keys]
 
 
 def commit_index(log: AuditLog) -> Entry:
@@ -167,18 +174,36 @@ def commit_index(log: AuditLog) -> Entry:
 
 def _commit(log: AuditLog, connection: Connection) -> Entry:
     newest = select_entries(connection, newest_first=True, limit=1)
-    if newest and newest[0].record.kind is EntryKind.INDEX_COMMITTED:
+    committed = newest and newest[0].record.kind is EntryKind.INDEX_COMMITTED
+    if committed and read_map_size(connection) == newest[0].sequence:
         return newest[0]
-    root = bring_up_to_date(connection)
+    root = carry_map(connection)
     commitment = Commitment(newest[0].sequence + 1 if newest else 0, root)
     return log.append_within(connection, [commitment.to_record(int(time.time()))])[0]
+
+
+def _find_commitment(connection: Connection, checkpoint: Checkpoint) -> Entry:
+    """Return the entry that commits the log to the map as it is, if it is in the checkpoint."""
+    place = read_map_size(connection)
+    if not place < checkpoint.entries <= read_head(connection).entries:
+        raise ProofError(
+            f"the log's last commitment is entry {place}, the checkpoint is for {checkpoint.entries} entries: sign the"
+            " log as it is now, and prove the answer for that"
+        )
+    if read_frontier(connection, checkpoint.entries).root() != checkpoint.root_hash:
+        raise ProofError(f"after {checkpoint.entries} entries the log had another root: the checkpoint is another's")
+    (commitment,) = select_entries(connection, ENTRIES.c.sequence == place)
+    if commitment.record.kind is not EntryKind.INDEX_COMMITTED:
+        raise ProofError("the log has not committed itself to its index yet: sign it as it is now")
+    return commitment
 
 
 def _prove(connection: Connection, checkpoint: Checkpoint, commitment: Entry, key: Key) -> Answer:
     found = read_keys(connection, [key]).get(key)
     entries: list[Entry] = []
     if found is not None:
-        query = select(POSTINGS.c.sequence).where(POSTINGS.c.key_id == found[0]).order_by(POSTINGS.c.sequence)
+        of_key = POSTINGS.c.key_id == found[0], POSTINGS.c.sequence < commitment.sequence
+        query = select(POSTINGS.c.sequence).where(*of_key)
         by_place = read_entries(connection, list(connection.execute(query).scalars()))
         entries = [by_place[sequence] for sequence in sorted(by_place)]
     proven = _prove_entries(connection, checkpoint, [commitment, *entries])

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, func, select
 
 from ledger.catalogue.index import Index
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
-from ledger.catalogue.trades import fold_listing, fold_trade
-from ledger.catalogue.upkeep import read_index_root, up_to_date
+from ledger.catalogue.trades import fold_listing
+from ledger.catalogue.upkeep import fold_trade_of, read_index_root, read_map_size, read_size, up_to_date
 from ledger.entries import Entry, encode_entry
 from ledger.errors import IndexRootError
 from ledger.log import AuditLog
 from ledger.merkle import hash_leaf
 from ledger.storage.rows import select_entries
-from ledger.storage.tables import CATALOGUED, ENTRIES, KEYS, LISTINGS, POSTINGS, TRADES
+from ledger.storage.tables import ENTRIES, KEYS, LISTINGS, POSTINGS, TRADES
 
 _BATCH = 5000
 
@@ -30,14 +30,18 @@ def verify_catalogue(log: AuditLog) -> int:
             makes it anew.
     """
     with up_to_date(log) as connection:
-        count = connection.execute(select(CATALOGUED.c.entries)).scalar() or 0
+        count = read_size(connection)
         index, parties, places = Index(), Parties(), dict[Key, list[Entry]]()
+        size, root = read_map_size(connection), read_index_root(connection)
         for entry in _read(connection, count):
+            if entry.sequence == size:
+                _compare("the root of the index", index.root(), root)
             index.append(entry.record, hash_leaf(encode_entry(entry.sequence, entry.record)))
             parties.note(entry.record)
             for key in keys_of(entry.record, parties):
                 places.setdefault(key, []).append(entry)
-        _compare("the root of the index", index.root(), read_index_root(connection))
+        if size == count:
+            _compare("the root of the index", index.root(), root)
         _check_keys(connection, index, places)
         _check_rows(connection, places, parties)
     return len(places)
@@ -71,10 +75,7 @@ def _check_rows(connection: Connection, places: Mapping[Key, list[Entry]], parti
     for key, entries in places.items():
         market, _, number = key.value.rpartition("/")
         if key.kind is KeyKind.TRADE:
-            listing_id, _ = parties.opening(market, int(number))
-            listing_id = entries[0].record.listing_id if listing_id is None else listing_id
-            seller = None if listing_id is None else parties.seller(market, listing_id)
-            trades[market, number] = fold_trade(market, int(number), entries, seller).to_columns()
+            trades[market, number] = fold_trade_of(market, int(number), entries, parties).to_columns()
         elif key.kind is KeyKind.LISTING:
             row = fold_listing(market, int(number), entries)
             if row is not None:

@@ -83,6 +83,7 @@ class SellerSummary:
         trades: How many were opened.
         answered: Tests that it answered.
         settled: Paid for.
+        refunded: Of these, with a part of the price given back by agreement.
         slashed: Disputes that it lost.
         not_answered: Ended with a test that was never answered.
         not_bought: Ended with an answered test.
@@ -90,7 +91,7 @@ class SellerSummary:
         proof_refused: Ended with a proof that the buyer did not accept.
         key_withheld: Ended with the ciphertext accepted and no key.
         open: Under way.
-        earned_wei: Prices of settled trades.
+        earned_wei: Prices of settled trades in ETH, less what was given back; trades in tokens are not added up.
         seconds_to_answer: Median from the test's opening to its answer, None without one.
         seconds_to_prove: Median from the purchase to the proof.
         seconds_to_reveal: Median from the acceptance to the key.
@@ -103,6 +104,7 @@ class SellerSummary:
     trades: int
     answered: int
     settled: int
+    refunded: int
     slashed: int
     not_answered: int
     not_bought: int
@@ -365,9 +367,14 @@ def summarize_trades(seller: str, listings: int, trades: Sequence[TradeRow]) -> 
         trades=len(trades),
         answered=sum("Answered" in trade.phases for trade in trades),
         settled=sum(trade.state == "Settled" for trade in trades),
+        refunded=sum(trade.refunded_wei is not None for trade in trades),
         slashed=sum(trade.state == "Slashed" for trade in trades),
         open=sum(trade.state in WAITING for trade in trades),
-        earned_wei=sum(trade.price_wei or 0 for trade in trades if trade.state == "Settled"),
+        earned_wei=sum(
+            (trade.price_wei or 0) - (trade.refunded_wei or 0)
+            for trade in trades
+            if trade.state == "Settled" and trade.token is None
+        ),
         seconds_to_answer=_median(trades, "Testing", "Answered"),
         seconds_to_prove=_median(trades, "Purchased", "Proven"),
         seconds_to_reveal=_median(trades, "Accepted", "Revealed"),

@@ -5,8 +5,9 @@ that the columns *are* the entry and any of them changed breaks its hash; `nodes
 (`ledger.merkle`). Neither is ever changed or deleted: triggers refuse it.
 
 *The catalogue* follows from the entries and is made of them again at any time (`ledger.catalogue`): which entries stand
-under a key (`keys`, `postings`), the authenticated map of the keys (`map_nodes`), and what listings and trades have
-come to (`listings`, `trades`). It is brought up to date when somebody asks, so that appending doesn't wait for it.
+under a key (`keys`, `postings`), the authenticated map of the keys (`map_nodes`, as of the log's last commitment), and
+what listings and trades have come to (`listings`, `trades`). It is brought up to date when somebody asks, so that
+appending doesn't wait for it.
 
 *Beside the log*: `clear_values` holds personal details, of which the entries have salted hashes, and loses them on
 request (`ledger.redaction`); `settings` the name that the log was given; `manifests` texts whose digest a listing
@@ -83,7 +84,10 @@ KEYS: Final = _table(
 POSTINGS: Final = _table("postings", _number_key("key_id"), _number_key("sequence"))
 MAP_NODES: Final = _table("map_nodes", _key("path"), Column("hash", LargeBinary, nullable=False))
 CATALOGUED: Final = _table("catalogued", _number_key("part"), _number("entries"), _number("keys"), _text("market"))
-"""One row, part 0: how many entries are in the catalogue, how many keys have a number, and the last market named."""
+"""Row 0: how many entries are in the catalogue, how many keys have a number, the last market named. Row 1: how many
+entries the map is for."""
+CHANGED_KEYS: Final = _table("changed_keys", _number_key("key_id"))
+"""Keys that got entries since the map was last carried on."""
 LISTINGS: Final = _table(
     "listings",
     _key("market"),
@@ -92,6 +96,7 @@ LISTINGS: Final = _table(
     _number("open"),
     _text("manifest_hash", nullable=True),
     _text("price_wei", nullable=True),
+    _text("token", nullable=True),
     _number("listed_at_seconds"),
 )
 TRADES: Final = _table(
@@ -104,6 +109,8 @@ TRADES: Final = _table(
     _text("state"),
     _text("ended_from", nullable=True),
     _text("price_wei", nullable=True),
+    _text("refunded_wei", nullable=True),
+    _text("token", nullable=True),
     _number("samples", nullable=True),
     _number("gas_used"),
     _number("gas_of_seller"),

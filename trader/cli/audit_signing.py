@@ -52,9 +52,11 @@ def sign(
     from ledger.files import write_whole
     from ledger.notes.keyfile import read_keys
     from ledger.publishing.signing import sign_checkpoint
+    from ledger.reading.answers import commit_index
 
     opened = read_keys(keys, ask_password(password_file, str(keys)))
     with open_log(log_file) as log:
+        commit_index(log)  # so that answers are proven complete up to this checkpoint
         note = sign_checkpoint(log, opened, keys, int(time.time()))
     try:
         write_whole(file, str(note).encode(), mode=0o644)

@@ -60,6 +60,7 @@ _WORDS: Final[Mapping[EntryKind, str]] = {
     EntryKind.MESSAGE_SKIPPED: "skipped a message: {reason}",
     EntryKind.MESSAGE_REPEATED: "repeated a message: {reason}",
     EntryKind.TRANSACTION_FAILED: "failed to {move}: {reason}",
+    EntryKind.INDEX_COMMITTED: "committed the log to the index of its first {entries} entries",
     EntryKind.REORGANISED: "lost {undone_kind} (entry {undone_sequence}): the chain dropped its block",
 }
 _FOLLOWS: Final[Mapping[EntryKind, EntryKind]] = {

@@ -22,7 +22,7 @@ from ledger import (
 )
 from ledger.catalogue.index import Commitment
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind
-from ledger.catalogue.upkeep import read_index_root, rebuild, up_to_date
+from ledger.catalogue.upkeep import carry_map, rebuild, up_to_date
 from ledger.checkpoint import Checkpoint
 from ledger.reading.answers import Answer, commit_index, prove_answer, verify_answer
 from ledger.reading.catalogue_check import verify_catalogue
@@ -62,6 +62,28 @@ def test_an_answer_holds_all_entries_of_its_key(log: AuditLog) -> None:
     assert {record.trade_id for record in sold.values()} == {1, 3, 5}
 
 
+def root_now(log: AuditLog) -> bytes:
+    with log.writing() as connection:
+        return carry_map(connection)
+
+
+def test_an_answer_is_proven_for_a_signed_checkpoint_whatever_came_since(log: AuditLog) -> None:
+    commit_index(log)
+    checkpoint = log.checkpoint()
+    before = verify_answer(prove_answer(log, TRADES, checkpoint=checkpoint)[0], checkpoint).records
+    log.append_all(trades(3, first=20))
+    with up_to_date(log):
+        pass
+    assert verify_answer(prove_answer(log, TRADES, checkpoint=checkpoint)[0], checkpoint).records == before
+    newer = log.checkpoint()
+    assert verify_answer(prove_answer(log, TRADES, checkpoint=newer)[0], newer).records == before
+    commit_index(log)
+    for refused in (checkpoint, replace(checkpoint, root_hash=bytes(32)), replace(newer, entries=10**6)):
+        with pytest.raises(ProofError):
+            prove_answer(log, TRADES, checkpoint=refused)
+    assert len(verify_answer(prove_answer(log, TRADES)[0], log.checkpoint()).records) == len(before) + 1
+
+
 def test_nothing_is_an_answer_too(log: AuditLog) -> None:
     key = Key(KeyKind.SELLER_TRADES, other_account(99))
     answer = prove_answer(log, key)[0]
@@ -87,8 +109,7 @@ def test_a_log_commits_itself_once_for_what_is_new(log: AuditLog, location: Path
 
 
 def test_index_and_catalogue_follow_from_the_entries_however_they_were_made(log: AuditLog) -> None:
-    with up_to_date(log) as connection:
-        one_batch = read_index_root(connection)
+    one_batch = root_now(log)
     verify_catalogue(log)
     assert rebuild(log) == one_batch
     for record in trades(3, first=20):
@@ -96,8 +117,7 @@ def test_index_and_catalogue_follow_from_the_entries_however_they_were_made(log:
         with up_to_date(log):
             pass
     verify_catalogue(log)
-    with up_to_date(log) as connection:
-        one_by_one = read_index_root(connection)
+    one_by_one = root_now(log)
     assert rebuild(log) == one_by_one
 
 
@@ -182,8 +202,7 @@ def test_a_commitment_that_leaves_an_entry_out_is_found_by_whoever_has_the_entri
         log.append_all(trades(3))
         commit_index(log)
         hidden = contract_event(500, trade_id=77, kind=EntryKind.SLASHED)
-        with up_to_date(log) as connection:
-            root = read_index_root(connection)
+        root = root_now(log)
         log.append(hidden)
         entries = log.head().entries
         log.append(Commitment(entries, root).to_record(1_700_000_000))
@@ -221,8 +240,7 @@ CATALOGUE_LIES = {
 def test_a_catalogue_that_lies_is_found_and_made_anew(tmp_path: Path, statement: str) -> None:
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
         log.append_all(trades(3))
-        with up_to_date(log) as connection:
-            root = read_index_root(connection)
+        root = root_now(log)
         with log.writing() as connection:
             connection.exec_driver_sql(statement)
         with pytest.raises(IndexRootError):

@@ -145,6 +145,22 @@ def test_sums_of_each_seller(log: AuditLog) -> None:
     assert [one.trades for one in summarize_sellers(log, Filter(seller=SELLER, state="Slashed"))] == [1]
 
 
+def test_a_refund_by_agreement_and_another_currency_are_told_apart(log: AuditLog) -> None:
+    token = "0x" + "77" * 20
+    asked = listing(30, SELLER, 7000)
+    log.append(replace(asked, details={**asked.details, "terms_token": token}))
+    path = ("SessionOpened", "Answered", "Purchased", "Proven", "Revealed", "Settled")  # accepted by signature
+    log.append_all(trade(30, 30, SELLER, BUYER, 7100, path))
+    log.append_all(trade(31, 1, SELLER, BUYER, 7101, path[:-1]))
+    log.append(market_event("Refunded", 7200, 1, 31, BUYER, buyer=BUYER, amount=str(WEI)))
+    log.append(market_event("Settled", 7201, 1, 31, BUYER, seller=SELLER, amount="5"))
+    in_token, refunded = (find_trades(log, Filter(trade=number))[0] for number in (30, 31))
+    assert (in_token.token, in_token.state, in_token.ended_from) == (token, "Settled", "Revealed")
+    assert (refunded.refunded_wei, refunded.state, refunded.ended_from) == (WEI, "Settled", "Revealed")
+    summary = next(one for one in summarize_sellers(log) if one.seller == SELLER)
+    assert (summary.settled, summary.refunded, summary.earned_wei) == (3, 1, 31 * WEI)
+
+
 def test_what_is_owed_and_by_whom(log: AuditLog) -> None:
     owed = find_obligations(log, now_seconds=START)
     assert [(one.trade.trade_id, one.role, one.what, one.overdue) for one in owed] == [

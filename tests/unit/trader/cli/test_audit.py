@@ -39,18 +39,19 @@ def told(result: Result) -> dict[str, object]:
 
 def test_from_the_keepers_key_to_the_auditors_verdict(run) -> None:
     run("keygen", "log.key", "--name", ORIGIN)
-    assert told(run("sign", "checkpoint", "--keys", "log.key", "--json"))["entries"] == 10
+    # Ten, and the one by which the log commits itself to its index.
+    assert told(run("sign", "checkpoint", "--keys", "log.key", "--json"))["entries"] == 11
     run("export", "log.jsonl", "--checkpoint", "checkpoint")
     assert told(run("tiles", "site", "--checkpoint", "checkpoint", "--json"))["files"] == 3
     for view in ("log.jsonl", "site", "audit.sqlite"):
         verdict = told(run("verify", view, "--key", "log.key.pub", "--checkpoint", "checkpoint", "--json"))
-        assert (verdict["verified"], verdict["origin"], verdict["signed_entries"]) == (True, ORIGIN, 10)
+        assert (verdict["verified"], verdict["origin"], verdict["signed_entries"]) == (True, ORIGIN, 11)
     shown = run("verify", "log.jsonl", "--key", "log.key.pub").stdout
     assert max(map(len, shown.splitlines())) <= 80
-    assert "10 entries" in shown
+    assert "11 entries" in shown
     assert told(run("checkpoint", "--json"))["origin"] == ORIGIN
     Path("policy").write_text(f"log {Path('log.key.pub').read_text().split()[0]}\nquorum none\n")
-    assert told(run("watch", "site", "--policy", "policy", "--once", "--json"))["entries"] == 10
+    assert told(run("watch", "site", "--policy", "policy", "--once", "--json"))["entries"] == 11
 
 
 def test_a_text_is_redacted_and_everything_holds(run) -> None:
