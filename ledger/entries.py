@@ -85,6 +85,8 @@ class EntryKind(StrEnum):
     PROOF_REFUSED = "ProofRefused"
     DELIVERY_OFFERED = "DeliveryOffered"
     DELIVERY_DOWNLOADED = "DeliveryDownloaded"
+    ACCEPTANCE_SENT = "AcceptanceSent"
+    ACCEPTANCE_RECEIVED = "AcceptanceReceived"
     KEY_RECEIVED = "KeyReceived"
     DELIVERY_VERIFIED = "DeliveryVerified"
     DELIVERY_REFUSED = "DeliveryRefused"

@@ -262,7 +262,7 @@ def test_no_call_shows_the_key_to_the_public_node(
         trading.seller.vault(trade_id).read(DELIVERY_KEY),
         trading.market.event(trade_id, Proven).ciphertext_root,
     )
-    calldata = HexBytes(trading.market.contract.encode_abi("reveal", [trade_id, root, key]))
+    calldata = HexBytes(trading.market.contract.encode_abi("reveal", [trade_id, root, key, b""]))
     if not protected:
         fill = Transactions._fill
 

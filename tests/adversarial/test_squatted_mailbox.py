@@ -244,7 +244,7 @@ def test_a_full_disk_at_each_message_ends_no_party(
         steps = [trading.buyer.step, lambda: trading.seller.step(trading.buyer.find_trade())]
         if trading.market.trade(trading.buyer.find_trade()).position.final:
             break
-    assert full == ["request", "response", "audit", "model"]
+    assert full == ["request", "response", "audit", "model", "acceptance"]
     assert trading.play() is State.SETTLED
     assert trading.gains() == SOLD
 

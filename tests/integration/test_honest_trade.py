@@ -15,7 +15,7 @@ from trader.model import evaluate_exact, quantise_inputs
 from trader.parties.filenames import DELIVERY_KEY, ENCRYPTION_KEY, INPUTS, OUTPUTS, SESSION
 from trader.trade import Role, State
 
-TRANSACTIONS = {"registerVka", "list", "openSession", "respond", "purchase", "prove", "accept", "reveal", "confirm"}
+TRANSACTIONS = {"registerVka", "list", "openSession", "respond", "purchase", "prove", "reveal", "confirm"}
 STORY = [
     EntryKind.SESSION_OPENED,
     EntryKind.REQUEST_SENT,
@@ -31,7 +31,8 @@ STORY = [
     EntryKind.PROVEN,
     EntryKind.DELIVERY_OFFERED,
     EntryKind.DELIVERY_DOWNLOADED,
-    EntryKind.ACCEPTED,
+    EntryKind.ACCEPTANCE_SENT,
+    EntryKind.ACCEPTANCE_RECEIVED,
     EntryKind.REVEALED,
     EntryKind.KEY_RECEIVED,
     EntryKind.DELIVERY_VERIFIED,
@@ -77,7 +78,8 @@ def test_honest_trade_on_the_embedded_chain(
     """Before the key is revealed and at the end, no secret stands anywhere: searched for by `planted`."""
     trading = trade_on(chain)
     with caplog.at_level(logging.DEBUG):
-        trade_id = trading.play_until(State.ACCEPTED)
+        trade_id = trading.play_until(State.PROVEN)
+        assert trading.buyer.step()  # signs
         secrets = secrets_of(trading, trade_id)
         assert find_secrets(secrets, seen_of(trading, capfd, caplog)) == []
         assert trading.play() is State.SETTLED

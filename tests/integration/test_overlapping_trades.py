@@ -9,7 +9,7 @@ import pytest
 from eth_account import Account
 
 from contracts import MarketEvent
-from tests.simulators.trading import ETHER, FEE, POLICY, PRICE, Trading
+from tests.simulators.trading import BY_TRANSACTION, ETHER, FEE, PRICE, Trading
 from trader.chain import Chain
 from trader.chain.market import Market
 from trader.exchange import Kind
@@ -61,7 +61,7 @@ def another_buyer(trading: Trading) -> Buyer:
     trading.chain.fund(account.address, 10 * ETHER)
     equipment = replace(trading.equipment(Role.BUYER), account=account, folder=trading.folder / "second")
     verified = trading.buyer.verify_listing()
-    return Buyer(trading.listing_id, POLICY, equipment, verified=verified)
+    return Buyer(trading.listing_id, BY_TRANSACTION, equipment, verified=verified)
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_two_buyers_are_served_at_once_and_nothing_leaves_early(
 ) -> None:
     """Counted in blocks: both trades take as many as one of them, but for the few that hold the other's moves."""
     hasty = Chain.connect(anvil_url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     market, buyers = trading.market, [trading.buyer, another_buyer(trading)]
     careful = Chain.connect(anvil_url, confirmations=CONFIRMATIONS, timeout_seconds=1.0)
     trading.market = Market(careful, market.deployment, market.first_block)
@@ -111,7 +111,7 @@ def test_an_answer_that_is_not_confirmed_takes_up_a_proof_all_the_same(
     anvil_url: str, trade_on: Callable[..., Trading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty = Chain.connect(anvil_url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     market, buyers = trading.market, [trading.buyer, another_buyer(trading)]
     trading.market = Market(Chain.connect(anvil_url, confirmations=2), market.deployment, market.first_block)
     trading.seller = trading.new_seller()

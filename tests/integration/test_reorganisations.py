@@ -14,7 +14,7 @@ from eth_account import Account
 from contracts import offer_digest
 from ledger import EntryKind, read_by_kind, verify_log
 from tests.simulators.node import Node
-from tests.simulators.trading import ETHER, FEE, OFFER, POLICY, PRICE, Trading
+from tests.simulators.trading import BY_TRANSACTION, ETHER, FEE, OFFER, POLICY, PRICE, Trading
 from trader.chain import Chain
 from trader.errors import ChainUnavailableError
 from trader.exchange import Kind
@@ -131,7 +131,7 @@ def trade_to_the_end(trading: Trading) -> None:
 @pytest.mark.anvil
 def test_every_move_is_dropped_once_and_the_trade_ends_as_ever(url: str, trade_on: Callable[..., Trading]) -> None:
     hasty = Chain.connect(url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     careful = Chain.connect(url, confirmations=CONFIRMATIONS)
     trading.wait_for(careful)
     depths = watch_key(trading.seller)
@@ -156,7 +156,7 @@ def test_every_move_is_dropped_once_and_the_trade_ends_as_ever(url: str, trade_o
 def test_a_move_whose_block_never_comes_back_is_no_loss(url: str, trade_on: Callable[..., Trading]) -> None:
     """Nobody makes blocks any more: the move is not taken for done."""
     hasty = Chain.connect(url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     hasty.advance_time(1)
     hasty.advance_time(1)
     trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
@@ -174,7 +174,7 @@ def test_a_number_that_goes_to_another_session_brings_it_no_state_of_the_first(
     chain: Chain, trade_on: Callable[..., Trading]
 ) -> None:
     """A key that the first buyer may have seen would open the second's delivery; another ciphertext would double it."""
-    trading = trade_on(chain)
+    trading = trade_on(chain, policy=BY_TRANSACTION)
     trading.seller.publish()
     snapshot = chain._tester.take_snapshot()
     first = trading.play_until(State.REVEALED)
@@ -202,7 +202,7 @@ def test_a_number_that_goes_to_another_session_brings_it_no_state_of_the_first(
 
 def test_a_copied_request_is_another_buyers_session(chain: Chain, trade_on: Callable[..., Trading]) -> None:
     """Whoever copies a request, and is given its number after a reorganisation, gets none of its state."""
-    trading = trade_on(chain)
+    trading = trade_on(chain, policy=BY_TRANSACTION)
     trading.seller.publish()
     snapshot = chain._tester.take_snapshot()
     first = trading.open()
@@ -225,7 +225,7 @@ def test_a_copied_request_is_another_buyers_session(chain: Chain, trade_on: Call
 def test_a_seller_waits_for_no_confirmations_of_what_ends_a_trade(url: str, trade_on: Callable[..., Trading]) -> None:
     """The key of another trade may be due meanwhile. It looks again, and does once more what the chain has dropped."""
     hasty = Chain.connect(url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     trade_id = trading.play_until(State.ANSWERED)
     hasty.advance_time(trading.market.trade(trade_id).position.deadline_seconds - hasty.time().newest)
     hasty.advance_time(1)
@@ -261,7 +261,7 @@ def test_a_seller_waits_for_no_confirmations_of_what_ends_a_trade(url: str, trad
 @pytest.mark.anvil
 def test_one_that_waits_for_them_holds_everything_up(url: str, trade_on: Callable[..., Trading]) -> None:
     hasty = Chain.connect(url)
-    trading = trade_on(hasty)
+    trading = trade_on(hasty, policy=BY_TRANSACTION)
     trading.play_until(State.ANSWERED)
     hasty.advance_time(1)
     hasty.advance_time(1)

@@ -63,6 +63,8 @@ AUDIT_SAMPLES = 4
 FEE = 256 * ANSWER_FEE
 """Of the session that tests the whole test set, of 142 samples: it is charged as 256."""
 POLICY = BuyerPolicy(maximum_price_wei=PRICE, development=True)
+BY_TRANSACTION = replace(POLICY, reveal_patience_percent=0)
+"""A buyer that signs nothing: it accepts on the chain, as a contract would."""
 SELLER: LocalAccount = Account.from_key(keccak(b"the seller of the tests' package"))
 """A package is one account's."""
 OFFER = Offer(PRICE, BOND, WINDOWS, PROOF_FEE)
@@ -176,10 +178,18 @@ class Trading:
             position = self.market.trade(trade_id).position
             if position.final:
                 return position.state
-            self.chain.advance_time(max(0, position.deadline_seconds - self.chain.time().newest))
+            self.chain.advance_time(max(0, self.buyer.waits_until() - self.chain.time().newest))
 
     def play_until(self, state: State) -> int:
-        """Step both parties until the trade is in a state; returns its number."""
+        """Step both parties until the trade is in a state; returns its number.
+
+        A buyer accepts by a transaction only if it must: in ACCEPTED it was made to.
+        """
+        if state is State.ACCEPTED:
+            trade_id = self.play_until(State.PROVEN)
+            while self.market.trade(trade_id).position.state is not state:
+                self.buyer.accept()
+            return trade_id
         trade_id = self.open()
         while self.market.trade(trade_id).position.state is not state:
             assert (

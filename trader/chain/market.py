@@ -124,10 +124,14 @@ class Market(History):
         """Return whether unconfirmed blocks already hold a move of the trade, for which the next one has to wait."""
         if self.chain.confirmations <= 1:
             return False
-        _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade.trade_id), newest=True)
-        moved = Position.read(state, deadline) != trade.position
+        moved = self.newest_position(trade.trade_id) != trade.position
         (self.moving.add if moved else self.moving.discard)(trade.trade_id)
         return moved
+
+    def newest_position(self, trade_id: int) -> Position:
+        """Return where a trade stands by the newest block, confirmed or not."""
+        _, deadline, state, *_ = self.chain.call(self.contract.functions.trade(trade_id), newest=True)
+        return Position.read(state, deadline)
 
     def session(self, trade_id: int) -> Session:
         """Return what a trade was opened for.

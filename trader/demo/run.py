@@ -190,7 +190,7 @@ def _trade(
     market, trade_id = buyer.market, buyer.find_trade()
     while not market.trade(trade_id).position.final:
         if not _play_round(seller, buyer, trade_id, timeline, disturb):
-            _wait_for_deadline(market, trade_id, timeline)
+            _wait(buyer, trade_id, timeline)
     while _play_round(seller, buyer, trade_id, timeline, disturb):
         pass
     return market.trade(trade_id).position.state
@@ -216,10 +216,13 @@ def _attempt(move: Callable[[], bool], timeline: Timeline) -> bool:
         return False
 
 
-def _wait_for_deadline(market: Market, trade_id: int, timeline: Timeline) -> None:
+def _wait(buyer: Buyer, trade_id: int, timeline: Timeline) -> None:
+    """Let time pass to the deadline, or to where the buyer accepts what it had signed."""
+    market, until = buyer.market, buyer.waits_until()
     position = market.trade(trade_id).position
-    timeline.say(f"nobody moves: time passes to the deadline of {position.state.name.lower()}")
-    market.chain.advance_time(max(0, position.deadline_seconds - market.chain.time().newest))
+    what = "the deadline of" if until == position.deadline_seconds else "the end of the buyer's patience in"
+    timeline.say(f"nobody moves: time passes to {what} {position.state.name.lower()}")
+    market.chain.advance_time(max(0, until - market.chain.time().newest))
 
 
 def _write_delivered(buyer: Buyer, out: Path) -> Path | None:

@@ -50,6 +50,7 @@ class Kind(Enum):
     RESPONSE = "response"
     AUDIT_INPUTS = "audit-inputs"
     MODEL = "model"
+    ACCEPTANCE = "acceptance"
 
 
 PUBLIC_KINDS = frozenset({Kind.PACKAGE, Kind.CLAIMS, Kind.CERTIFICATE})
@@ -74,7 +75,8 @@ class Label:
         trade_id: The trade; 0 for a listing's messages and the request, which exist before their trade has a number.
         anchor: 32 bytes that the chain holds for it: of a package and the claims about it the manifest hash, of a
             request and a response their digests, of audit inputs the input commitment, of a model the root of its
-            ciphertext. Of a certificate its keccak256, which the claims hold.
+            ciphertext, of an acceptance the digest of the delivery. Of a certificate its keccak256, which the claims
+            hold.
     """
 
     kind: Kind

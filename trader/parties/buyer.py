@@ -97,10 +97,10 @@ class Buyer(Party):
         self._listing = ListingCheck(listing_id, self.actor, policy, self.vault, srs, verified)
         self.testing = EncryptedTesting(self.actor, self._listing, policy, conduct, self.vault, labels)
         self.purchasing = Purchasing(self.actor, self._listing, policy, conduct, self.vault, self.testing)
-        self.receiving = Receiving(self.actor, self._listing, self.vault, self.purchasing)
+        self.receiving = Receiving(self.actor, self._listing, policy, self.vault, self.purchasing)
         self.moves = {
             Purchased: self.purchasing.purchase,
-            Accepted: self.receiving.accept,
+            Accepted: self.receiving.ask_for_key,
             Confirmed: self.receiving.check_and_confirm,  # or `Slashed`, where the model is not right
             Expired: self.expire,
             Settled: self.settle,
@@ -155,12 +155,19 @@ class Buyer(Party):
         return self.purchasing.compare_proven(self.find_trade())
 
     def accept(self) -> None:
-        """Check proof and encrypted model, and ask for the key (`Receiving.accept`)."""
+        """Check proof and encrypted model, and accept by a transaction (`Receiving.accept`)."""
         self.receiving.accept(self.find_trade())
 
     def check_and_confirm(self) -> bool:
         """Check the model; confirm it, or win the dispute (`Receiving.check_and_confirm`)."""
         return self.receiving.check_and_confirm(self.find_trade())
+
+    def waits_until(self) -> int:
+        """Return the Unix time at which a trade that nobody moves goes on: the buyer's patience, or the deadline."""
+        trade, now = self.market.trade(self.find_trade()), self.market.chain.time()
+        if trade.position.state is State.PROVEN and now.latest < (accepts_at := self.receiving.accepts_at(trade)):
+            return accepts_at
+        return trade.position.deadline_seconds
 
     # -------------------------------------------------------------------------------------------------------- step
 

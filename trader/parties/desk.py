@@ -150,6 +150,7 @@ def serve(
             sleep(desk.pause_seconds)
 
 
-def _urgency(position: Position) -> tuple[bool, int]:
-    """Return a key to sort by, the most urgent first: keys that are due, then the others by deadline."""
-    return position.state is not State.ACCEPTED, position.deadline_seconds
+def _urgency(position: Position) -> tuple[int, int]:
+    """Return a key to sort by, the most urgent first: keys that are due, then those that may be, then by deadline."""
+    keys = {State.ACCEPTED: 0, State.PROVEN: 1}
+    return keys.get(position.state, 2), position.deadline_seconds

@@ -59,6 +59,8 @@ PROOF_REFUSED: Final = EntryKind.PROOF_REFUSED.value
 """Why the proof is not accepted; when that was logged."""
 CIPHERTEXT: Final = "ciphertext.bin"
 """The encrypted model with the proven root; before it is accepted."""
+ACCEPTANCE: Final = Kind.ACCEPTANCE.value
+"""The buyer's signature of the delivery; before it is sent. A seller keeps its copy: the key leaves with it."""
 DELIVERED: Final = "delivered.npz"
 """The model's tensors, once they have passed every check."""
 
@@ -83,7 +85,7 @@ REFUSED: Final = "refused"
 """Why the seller does not go on with the trade; when that was logged."""
 
 
-PLAIN: Final = frozenset({REQUEST, RESPONSE, ORDER, MODEL, DEVELOPMENT_SRS})
+PLAIN: Final = frozenset({REQUEST, RESPONSE, ORDER, MODEL, ACCEPTANCE, DEVELOPMENT_SRS})
 """Kept as they are: messages, which are ciphertexts and are mapped into memory as they go out, and what is public.
 
 The encrypted model that a buyer accepted (`CIPHERTEXT`) is not one of them: its key becomes public.

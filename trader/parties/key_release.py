@@ -10,9 +10,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from trader.errors import EnvironmentFaultError, TooLateError
-from trader.parties.filenames import DELIVERY_KEY, KEY_LEAVING, KEY_SENT
-from trader.trade import Proven, Revealed
+from contracts import Acceptance
+from contracts.agreements import SIGNATURE_BYTES
+from ledger import EntryKind
+from trader.errors import EnvironmentFaultError, NotYetError, TooLateError
+from trader.exchange import Kind
+from trader.exchange.errors import MessageError
+from trader.parties.filenames import ACCEPTANCE, DELIVERY_KEY, KEY_LEAVING, KEY_SENT
+from trader.trade import Proven, Revealed, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +50,63 @@ class KeyRelease:
         self._conduct = conduct
         self._vault = vault
         self._marks: set[tuple[Path, str]] = set()
+        self._acceptances: dict[int, bytes] = {}
+
+    def take_acceptance(self, trade_id: int) -> None:
+        """Take the buyer's signed acceptance, unless it is here, or the buyer has accepted by a transaction.
+
+        It is kept before the key leaves: with a key that is public, and no acceptance to show, the price would be lost.
+
+        Raises:
+            NotDeliveredError: It has not arrived.
+        """
+        trade = self._market.trade(trade_id)
+        if trade.position.state is not State.PROVEN or self._acceptance(trade):
+            return
+        label = self._actor.label(Kind.ACCEPTANCE, trade.digest, trade_id)
+        acceptance = self._actor.mailbox.take(
+            label, trade.buyer, SIGNATURE_BYTES, lambda message: self._read_acceptance(trade, message.read())
+        )
+        self._acceptances[trade_id] = acceptance
+        with suppress(EnvironmentFaultError):  # as below: a full disk holds back no key
+            self._vault(trade_id).write(ACCEPTANCE, acceptance)
+        self._actor.note(EntryKind.ACCEPTANCE_RECEIVED, trade_id=trade_id)
+
+    def _read_acceptance(self, trade: Trade, signature: bytes) -> bytes:
+        """Return a signature that the market takes.
+
+        A contract's (ERC-1271) is none, whatever it says now: it could say something else once the key is public.
+
+        Raises:
+            MessageError: It is another one.
+        """
+        if not self._is_signed(trade, signature):
+            raise MessageError(f"the acceptance of trade {trade.trade_id} is not signed by its buyer for this delivery")
+        return signature
+
+    def _is_signed(self, trade: Trade, signature: bytes) -> bool:
+        place = self._market.chain.chain_id, self._market.deployment.market
+        return Acceptance(trade.trade_id, trade.digest).is_signed_by(trade.buyer, signature, *place)
+
+    def _acceptance(self, trade: Trade) -> bytes:
+        """Return the kept acceptance of the delivery; empty if there is none."""
+        vault, kept = self._vault(trade.trade_id), self._acceptances.get(trade.trade_id, b"")
+        if not kept and vault.has(ACCEPTANCE):
+            kept = vault.read(ACCEPTANCE)
+        return kept if self._is_signed(trade, kept) else b""
 
     def reveal(self, trade_id: int) -> None:
         """Publish the key of the delivered model; a later step looks again whether the chain has kept it.
 
         Raises:
-            IllegalMoveError: The buyer has not accepted, or the deadline has passed.
+            IllegalMoveError: The seller has not proven, or the deadline has passed.
+            NotYetError: The buyer has not accepted.
             TooLateError: Too little time is left for the key to be mined; it stays here.
         """
         trade = self._actor.require_legal(Revealed, trade_id)
+        acceptance = self._acceptance(trade) if trade.position.state is State.PROVEN else b""
+        if trade.position.state is State.PROVEN and not acceptance:
+            raise NotYetError(f"the buyer has not accepted the delivery of trade {trade_id} yet: the key stays here.")
         self._require_time(trade)
         root = self._market.event(trade_id, Proven).ciphertext_root
         key = self._conduct.revealed_key(self._vault(trade_id).read(DELIVERY_KEY))
@@ -64,6 +117,7 @@ class KeyRelease:
                 trade_id,
                 root,
                 key,
+                acceptance,
                 before_sending=lambda signed: self.let_go(trade, signed),
                 once_sent=lambda: self._remember(trade_id, KEY_SENT),
                 goes_public=lambda: self._goes_public(trade),
@@ -137,7 +191,17 @@ class KeyRelease:
             )
 
     def _seconds_left(self, trade: Trade) -> int:
-        return trade.position.deadline_seconds - self._market.chain.time().latest
+        """Return the time that is left at least: a buyer that accepts meanwhile ends one window and begins another.
+
+        It could do so just before a key that it waits for is mined, where the time to reveal is the shorter one.
+        """
+        now, deadline = self._market.chain.time().latest, trade.position.deadline_seconds
+        if trade.position.state is not State.PROVEN:
+            return deadline - now
+        reveal_seconds = self._market.listing(trade.listing_id).terms.windows.reveal_seconds
+        newest = self._market.newest_position(trade.trade_id)
+        accepted = newest.deadline_seconds if newest.state is State.ACCEPTED else now + reveal_seconds
+        return min(deadline, accepted) - now
 
     # ------------------------------------------------------------------------------------------------------- marks
 

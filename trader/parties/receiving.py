@@ -8,44 +8,73 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts import delivery_digest
+from contracts import Acceptance, delivery_digest
 from ledger import EntryKind, as_reason
 from trader.delivery import CiphertextError, DeliveryFaultError, ciphertext_tree, key_hash, verify_ciphertext
-from trader.errors import PartyFolderError
+from trader.errors import NotYetError, PartyFolderError
 from trader.exchange import EncryptionKey, Incoming, Kind, Purpose
 from trader.model import CanonicalModel, delivered_model_bytes
-from trader.parties.filenames import CIPHERTEXT, DELIVERED, ENCRYPTION_KEY
+from trader.parties.filenames import ACCEPTANCE, CIPHERTEXT, DELIVERED, ENCRYPTION_KEY
 from trader.parties.messages import delivery_bytes
 from trader.trade import Accepted, Confirmed, Proven, Revealed, Slashed
 from trader.verify import verify_delivery
 
 if TYPE_CHECKING:
+    from trader.chain.market import Trade
     from trader.parties.actor import Actor
     from trader.parties.listing_check import ListingCheck
     from trader.parties.purchasing import Purchasing
     from trader.parties.vault import Vault
+    from trader.verify import BuyerPolicy
 
 
 class Receiving:
     """The delivery of one purchase."""
 
-    def __init__(self, actor: Actor, listing: ListingCheck, vault: Vault, purchasing: Purchasing) -> None:
+    def __init__(
+        self, actor: Actor, listing: ListingCheck, policy: BuyerPolicy, vault: Vault, purchasing: Purchasing
+    ) -> None:
         """Set up one delivery.
 
         Args:
             actor: The buyer's account at work.
             listing: The listing.
+            policy: How long a signed acceptance waits for its key.
             vault: The buyer's folder.
             purchasing: What it has committed to.
         """
         self._actor = actor
         self._market = actor.market
         self._listing = listing
+        self._policy = policy
         self._vault = vault
         self._purchasing = purchasing
 
+    def ask_for_key(self, trade_id: int) -> None:
+        """Accept the delivery: by signature, and by a transaction if the seller leaves that unused (or none is made).
+
+        Raises:
+            NotYetError: The seller has the signature, and time to use it.
+            IllegalMoveError, AnswerError, NotDeliveredError: As `accept`.
+        """
+        trade = self._actor.require_legal(Accepted, trade_id)
+        accepts_at = self.accepts_at(trade)
+        if self._market.chain.time().latest >= accepts_at:
+            self.accept(trade_id)
+            return
+        if not self._has_signed(trade):
+            self._check_and_download(trade)
+            typed_data = self._acceptance(trade).typed_data(*self._place)
+            self._vault.write(ACCEPTANCE, bytes(self._actor.account.sign_typed_data(*typed_data).signature))
+        label = self._actor.label(Kind.ACCEPTANCE, trade.digest, trade_id)
+        if not self._actor.deliver(label, self._vault, EntryKind.ACCEPTANCE_SENT, trade_id):
+            raise NotYetError(
+                f"the seller can reveal the key of trade {trade_id} by the signed acceptance that it was sent; if it "
+                f"doesn't, the buyer accepts by a transaction at {accepts_at} (Unix time)."
+            )
+
     def accept(self, trade_id: int) -> None:
-        """Check the proven outputs, download the encrypted model, check it against the proven root, ask for its key.
+        """Check proof and encrypted model, unless that was signed, and accept the delivery by a transaction.
 
         Raises:
             IllegalMoveError: The seller has not proven, or the deadline has passed.
@@ -54,14 +83,37 @@ class Receiving:
             NotDeliveredError: The model has not arrived; what lies there is another's, or not what the seller proved.
         """
         trade = self._actor.require_legal(Accepted, trade_id)
+        if not self._has_signed(trade):
+            self._check_and_download(trade)
+        self._actor.transact("accept", lambda: self._market.accept(self._actor.account, trade_id, trade.digest))
+
+    def accepts_at(self, trade: Trade) -> int:
+        """Return the Unix time from which the buyer accepts a proven trade by a transaction."""
+        window_seconds = self._listing.verify().terms.windows.acceptance_seconds
+        return self._policy.accepts_at(trade.position.deadline_seconds, window_seconds)
+
+    def _check_and_download(self, trade: Trade) -> None:
+        """Check the proven outputs, download the encrypted model and check it against the proven root."""
         self._purchasing.check_proven(trade)
-        proven = self._market.event(trade_id, Proven)
+        proven = self._market.event(trade.trade_id, Proven)
         with self._actor.working("download"):
-            ciphertext = self._receive_model(trade_id, proven.ciphertext_root)
+            ciphertext = self._receive_model(trade.trade_id, proven.ciphertext_root)
         self._vault.write(CIPHERTEXT, ciphertext)
-        self._actor.note(EntryKind.DELIVERY_DOWNLOADED, trade_id=trade_id, details={"bytes": len(ciphertext)})
-        delivery = delivery_digest(proven.ciphertext_root, proven.key_hash)
-        self._actor.transact("accept", lambda: self._market.accept(self._actor.account, trade_id, delivery))
+        downloaded = {"bytes": len(ciphertext)}
+        self._actor.note(EntryKind.DELIVERY_DOWNLOADED, trade_id=trade.trade_id, details=downloaded)
+
+    def _acceptance(self, trade: Trade) -> Acceptance:
+        """Return what is signed: after a reorganisation the delivery may be another one, and is checked anew."""
+        return Acceptance(trade.trade_id, trade.digest)
+
+    def _has_signed(self, trade: Trade) -> bool:
+        kept = self._vault.read(ACCEPTANCE) if self._vault.has(ACCEPTANCE) else b""
+        return self._acceptance(trade).is_signed_by(self._actor.address, kept, *self._place)
+
+    @property
+    def _place(self) -> tuple[int, str]:
+        """Chain and market that a signature is for."""
+        return self._market.chain.chain_id, self._market.deployment.market
 
     def _receive_model(self, trade_id: int, root: bytes) -> bytes:
         """Take the encrypted model, once it is the one with the proven root."""

@@ -146,7 +146,17 @@ class Seller(Party):
         self.proving.prove(trade_id)
 
     def reveal(self, trade_id: int) -> None:
-        """Publish the key of the delivered model (`KeyRelease.reveal`)."""
+        """Publish the key of the delivered model (`KeyRelease.reveal`), once the buyer has accepted it.
+
+        Raises:
+            NotDeliveredError: It has neither signed nor accepted by a transaction; what it waits for lies there.
+        """
+        try:
+            self.key_release.take_acceptance(trade_id)
+        except NotDeliveredError:
+            if self.proving.send_model(trade_id):
+                return
+            raise
         self.proving.restore_key(trade_id)
         self.key_release.reveal(trade_id)
 

@@ -53,6 +53,8 @@ _WORDS: Final[Mapping[EntryKind, str]] = {
     EntryKind.PROOF_REFUSED: "refused the proven outputs: {reason}",
     EntryKind.DELIVERY_OFFERED: "offered the encrypted model, {bytes}",
     EntryKind.DELIVERY_DOWNLOADED: "downloaded the encrypted model, {bytes}",
+    EntryKind.ACCEPTANCE_SENT: "signed that it accepts the delivery",
+    EntryKind.ACCEPTANCE_RECEIVED: "received the signed acceptance",
     EntryKind.KEY_RECEIVED: "received the key",
     EntryKind.DELIVERY_VERIFIED: "decrypted the model and verified it",
     EntryKind.DELIVERY_REFUSED: "refused the delivery: {reason}",
@@ -78,7 +80,13 @@ _FOLLOWS: Final[Mapping[EntryKind, EntryKind]] = {
             EntryKind.OUTPUTS_COMMITTED,
         ),
         EntryKind.PURCHASED: (EntryKind.AUDIT_INPUTS_SENT, EntryKind.AUDIT_INPUTS_RECEIVED, EntryKind.PROOF_MADE),
-        EntryKind.PROVEN: (EntryKind.DELIVERY_OFFERED, EntryKind.DELIVERY_DOWNLOADED, EntryKind.PROOF_REFUSED),
+        EntryKind.PROVEN: (
+            EntryKind.DELIVERY_OFFERED,
+            EntryKind.DELIVERY_DOWNLOADED,
+            EntryKind.PROOF_REFUSED,
+            EntryKind.ACCEPTANCE_SENT,
+            EntryKind.ACCEPTANCE_RECEIVED,
+        ),
         EntryKind.REVEALED: (
             EntryKind.KEY_RECEIVED,
             EntryKind.DELIVERY_VERIFIED,

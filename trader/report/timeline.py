@@ -32,6 +32,7 @@ _WORK = {
     "ResponseSent": "sends the encrypted answer",
     "AuditInputsSent": "sends the audit samples, sealed",
     "DeliveryOffered": "sends the encrypted model, sealed",
+    "AcceptanceSent": "accepts the delivery by signature",
     "RequestRefused": "goes no further: the audit log says why",
     "TooLate": "keeps what would come too late",
     "MessageSkipped": "skips what is not the other side's message",

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from contracts.agreements import SIGNATURE_BYTES
 from trader.errors import ChainUnavailableError
 from trader.exchange import Kind
 from trader.parties.messages import order_limit_bytes, request_limit_bytes
@@ -141,6 +142,8 @@ class ChainTradeBook:
             return 0
         if kind is Kind.REQUEST:
             return request_limit_bytes(limits.plan, session.samples)
+        if kind is Kind.ACCEPTANCE:
+            return SIGNATURE_BYTES
         return order_limit_bytes(limits.circuit) if kind is Kind.AUDIT_INPUTS else 0
 
     def _refresh(self) -> None:

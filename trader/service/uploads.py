@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from trader.service.settings import ServiceSettings
     from trader.service.store import StoreMailbox
 
-MOST_AUDIT_INPUTS: Final = 8
-"""As many messages with audit inputs may a trade have: one per purchase that its buyer has begun."""
+MOST_OF_A_KIND: Final = 8
+"""As many messages with audit inputs may a trade have, one per purchase that its buyer has begun; and as many with an
+acceptance, one per delivery."""
 _UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -186,15 +187,16 @@ class Uploads:
         self, connection: Connection, announced: Announcement, account: str, session: OpenedSession
     ) -> None:
         settings, size = self._settings, announced.size_bytes
-        if announced.label.kind is Kind.AUDIT_INPUTS:
-            pattern = f"{Kind.AUDIT_INPUTS.value}-%"
+        kind = announced.label.kind
+        if kind is not Kind.REQUEST:
+            pattern = f"{kind.value}-%"
             count = sum(
                 connection.execute(
                     select(func.count()).where(table.c.trade_id == session.trade_id, table.c.name.like(pattern))
                 ).scalar_one()
                 for table in (MESSAGES, UPLOADS)
             )
-            if count >= MOST_AUDIT_INPUTS:
+            if count >= MOST_OF_A_KIND:
                 raise RefusedError(
                     413, "too many messages", f"Trade {session.trade_id} has {count} of this kind already."
                 )

@@ -1,11 +1,12 @@
 """The transition table of a trade, and what each side may do by it. Pure: no IO, no clock of its own.
 
 A trade starts when the buyer opens a session, and ends in one of three final states. In between, at any moment, one
-side is on move and the other waits:
+side is on move and the other waits (but for PROVEN: what the buyer signs off the chain is the seller's to show):
 
     NONE       buyer opens a session, paying the fee     TESTING    seller answers and earns the fee
     ANSWERED   buyer tests, decides, locks the price     PURCHASED  seller proves, locks its bond, offers the ciphertext
-    PROVEN     buyer downloads and accepts               ACCEPTED   seller reveals the key
+    PROVEN     buyer downloads and signs, and the seller reveals the key; or buyer accepts by a transaction
+    ACCEPTED   seller reveals the key
     REVEALED   buyer checks; confirms, takes an agreed refund, or wins a dispute
 
 Whoever is on move has until the state's deadline: a move is legal iff `at_seconds < deadline_seconds`. From the
@@ -46,7 +47,7 @@ TRANSITIONS: Table = MappingProxyType(
             State.TESTING: {Answered: State.ANSWERED, Expired: State.EXPIRED},
             State.ANSWERED: {Expired: State.EXPIRED},
             State.PURCHASED: {Proven: State.PROVEN, Expired: State.EXPIRED},
-            State.PROVEN: {Expired: State.EXPIRED},
+            State.PROVEN: {Revealed: State.REVEALED, Expired: State.EXPIRED},
             State.ACCEPTED: {Revealed: State.REVEALED, Expired: State.EXPIRED},
             State.REVEALED: {Settled: State.SETTLED},
             State.SETTLED: {},

@@ -115,11 +115,15 @@ _FUNCTIONS: Mapping[type[Event], str] = MappingProxyType(
 
 
 def _moves_before(state: State) -> Iterator[tuple[Role, str]]:
-    """Yield who sent what until the trade was in a state."""
-    for role, states in TRANSITIONS.items():
-        for events in states.values():
-            reached = (event for event, target in events.items() if target <= state)
-            yield from ((role, _FUNCTIONS[event]) for event in reached if event in _FUNCTIONS)
+    """Yield who sent what until the trade was in a state; the buyer accepts by signature unless the state says else."""
+    found = {
+        event: role
+        for role, states in TRANSITIONS.items()
+        for events in states.values()
+        for event, target in events.items()
+        if target <= state and event in _FUNCTIONS and (event is not Accepted or state is State.ACCEPTED)
+    }
+    yield from ((role, _FUNCTIONS[event]) for event, role in found.items())
 
 
 def _text(payoff: Payoff, sign: int) -> str:

@@ -44,6 +44,8 @@ class BuyerPolicy:
         maximum_stated_error: Largest error of a model, against the one that its seller trained, that the seller may
             state: of 99 % of its rows, relative to the outputs' range.
         minimum_stated_classes: Least share of rows that keep their class, as above.
+        reveal_patience_percent: How much of the time to accept the seller has to show a signed acceptance, before the
+            buyer accepts by a transaction; 0 for no signature at all, which an account that is a contract needs.
         encryption: What is asked of the encryption plan.
         rounded_circuits: Accept proofs of rounded computations: at each rounding the prover chooses floor or ceiling,
             and large weights behind it amplify the choice (see docs/decisions/0013).
@@ -69,6 +71,7 @@ class BuyerPolicy:
     maximum_changed_answers: int = 0
     maximum_stated_error: float = 0.01
     minimum_stated_classes: float = 0.995
+    reveal_patience_percent: int = 50
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
     rounded_circuits: bool = False
     development: bool = False
@@ -229,6 +232,16 @@ class BuyerPolicy:
     def highest_proof_fee(self, price_wei: int) -> int:
         """Return the most that it leaves to the seller if it doesn't accept a proof, in wei."""
         return price_wei * self.maximum_proof_fee_percent // 100
+
+    def accepts_at(self, deadline_seconds: int, acceptance_seconds: int) -> int:
+        """Return the Unix time from which the buyer accepts by a transaction, if its signature was not used.
+
+        Args:
+            deadline_seconds: By when the delivery must be accepted.
+            acceptance_seconds: The listing's time to accept.
+        """
+        patience_seconds = acceptance_seconds * self.reveal_patience_percent // 100
+        return deadline_seconds - acceptance_seconds + patience_seconds
 
     def check_proof_fee(self, proof_fee_wei: int, price_wei: int) -> None:
         """Check what the next purchase leaves to the seller if its proof isn't accepted: it grows with each purchase.

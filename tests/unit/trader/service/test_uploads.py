@@ -389,7 +389,7 @@ def test_a_store_that_is_away_leaves_the_upload_whole_for_later(seller, buyer, m
 
 
 def test_a_trade_has_few_audit_inputs(buyer):
-    for number in range(module.MOST_AUDIT_INPUTS):
+    for number in range(module.MOST_OF_A_KIND):
         named = label(Kind.AUDIT_INPUTS, 1, bytes([number]) * 32)
         assert buyer.announce(b"x", named=named).status_code == 201
         if number % 2:

@@ -136,9 +136,15 @@ def test_at_every_second_either_moves_or_timeouts_are_legal(state: State):
 
 
 def test_before_a_deadline_only_one_side_is_on_move():
+    """But for a proven trade: the buyer accepts, by a transaction or by a signature that the seller shows."""
     for state in WINDOWS:
         on_move = [role for role in Role if legal_events(role, advanced_to(state).position, 1009)]
-        assert len(on_move) == 1
+        assert len(on_move) == (2 if state is State.PROVEN else 1)
+
+
+def test_a_key_is_revealed_with_either_kind_of_acceptance():
+    for state in (State.PROVEN, State.ACCEPTED):
+        assert advanced_to(state).perform(Role.SELLER, EVENTS[Revealed](1009)).state is State.REVEALED
 
 
 def test_each_state_was_reached_by_the_move_of_one_side():
