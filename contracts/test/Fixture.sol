@@ -15,19 +15,25 @@ abstract contract Fixture {
     bytes32 internal constant RESPONSE = keccak256("response");
     bytes32 internal constant OUTPUTS = keccak256("outputs");
     bytes32 internal constant KEY = keccak256("delivery key");
+    uint256 internal constant PROTOCOL_FEE_BPS = 250;
+    address internal constant PROTOCOL_FEE_RECIPIENT = address(0xFEE);
     bytes32 internal constant WEIGHTS_LEAF = keccak256("leaf of another chunk than the delivered one");
 
     IModelMarket public market;
     AuditProof internal audit;
     bytes32[32] internal ciphertext;
+    bytes32 internal ciphertextRoot;
+    bytes32 internal delivery;
 
     function deployMarket() internal {
         string memory artifacts = VM.readFile("artifacts/contracts.json");
         string memory vectors = VM.readFile("../tests/vectors/audit_proofs.json");
         address verifier = create(VM.parseJsonBytes(artifacts, ".contracts.Halo2VerifierReusable.bytecode"));
         bytes memory marketCode = VM.parseJsonBytes(artifacts, ".contracts.ModelMarket.bytecode");
-        bytes memory arguments = abi.encode(verifier, verifier.codehash, 0, address(0));
+        bytes memory arguments = abi.encode(verifier, verifier.codehash, PROTOCOL_FEE_BPS, PROTOCOL_FEE_RECIPIENT);
         market = IModelMarket(create(abi.encodePacked(marketCode, arguments)));
+        ciphertextRoot = keccak256(abi.encode(ciphertext));
+        delivery = keccak256(abi.encode(ciphertextRoot, keccak256(abi.encode(KEY))));
         readAudit(vectors);
         IVkaRegistry(verifier).registerVka(audit.vka);
     }
@@ -83,14 +89,6 @@ abstract contract Fixture {
         (listed.acceptanceWindow, listed.revealWindow, listed.disputeWindow) = (900, 1000, 1100);
     }
 
-    function ciphertextRoot() internal view returns (bytes32) {
-        return keccak256(abi.encode(ciphertext));
-    }
-
-    function delivery() internal view returns (bytes32) {
-        return keccak256(abi.encode(ciphertextRoot(), keccak256(abi.encode(KEY))));
-    }
-
     function session(uint256 tradeId) internal view returns (bytes32) {
         Trade memory trade = market.trade(tradeId);
         return keccak256(abi.encode(trade.buyer, market.listing(trade.listingId).offer, trade.samples, REQUEST));
@@ -106,11 +104,31 @@ abstract contract Fixture {
     }
 
     function evidence() internal view returns (ChunkEvidence memory found) {
-        found.ciphertextRoot = ciphertextRoot();
+        found.ciphertextRoot = ciphertextRoot;
         found.key = KEY;
         found.ciphertext = ciphertext;
         found.leaf = WEIGHTS_LEAF;
         found.statement = audit.statement;
+    }
+
+    /// @dev What a buyer signs instead of calling `accept`.
+    function acceptance(uint256 tradeId) internal view returns (bytes32) {
+        bytes32 typehash = keccak256("Acceptance(uint256 tradeId,bytes32 delivery)");
+        return typed(keccak256(abi.encode(typehash, tradeId, delivery)));
+    }
+
+    /// @dev What a seller signs to give a part of the price back.
+    function agreedRefund(uint256 tradeId, uint96 amount) internal view returns (bytes32) {
+        bytes32 typehash = keccak256("Refund(uint256 tradeId,bytes32 delivery,uint256 amount)");
+        return typed(keccak256(abi.encode(typehash, tradeId, delivery, amount)));
+    }
+
+    function typed(bytes32 structHash) private view returns (bytes32) {
+        bytes32 typehash =
+            keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+        bytes32 domain =
+            keccak256(abi.encode(typehash, keccak256("ModelSeal"), keccak256("1"), block.chainid, address(market)));
+        return keccak256(abi.encodePacked(hex"1901", domain, structHash));
     }
 
     function slice(bytes memory data, uint256 start, uint256 end) private pure returns (bytes memory part) {
