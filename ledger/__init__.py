@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         EntryHashError,
         ForkError,
         HeadError,
+        IncompleteLogsError,
         IndexingError,
         IndexRootError,
         InvalidRecordError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         WrongMarketError,
     )
     from ledger.indexing.indexer import index_events
+    from ledger.indexing.markets import Indexer, Source
     from ledger.log import AuditLog
     from ledger.notes.note import SignedNote
     from ledger.notes.policy import Policy, parse_policy
@@ -70,7 +72,9 @@ __all__ = [
     "ForkError",
     "Head",
     "HeadError",
+    "IncompleteLogsError",
     "IndexRootError",
+    "Indexer",
     "IndexingError",
     "InvalidRecordError",
     "KeyFileError",
@@ -88,6 +92,7 @@ __all__ = [
     "SequenceError",
     "SignatureError",
     "SignedNote",
+    "Source",
     "StorageError",
     "TamperedError",
     "TradeStory",
@@ -130,7 +135,9 @@ _MODULES = {
     "ForkError": "ledger.errors",
     "Head": "ledger.checkpoint",
     "HeadError": "ledger.errors",
+    "IncompleteLogsError": "ledger.errors",
     "IndexRootError": "ledger.errors",
+    "Indexer": "ledger.indexing.markets",
     "IndexingError": "ledger.errors",
     "InvalidRecordError": "ledger.errors",
     "KeyFileError": "ledger.errors",
@@ -148,6 +155,7 @@ _MODULES = {
     "SequenceError": "ledger.errors",
     "SignatureError": "ledger.errors",
     "SignedNote": "ledger.notes.note",
+    "Source": "ledger.indexing.markets",
     "StorageError": "ledger.errors",
     "TamperedError": "ledger.errors",
     "TradeStory": "ledger.reading.queries",

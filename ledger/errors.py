@@ -12,6 +12,7 @@
     ├── KeyFileError              a file of signing keys can't be read: another password, another file (environment)
     ├── IndexingError             the chain could not be read into the log (environment)
     │   ├── ChainMovedError       blocks were replaced while they were read: run again
+    │   ├── IncompleteLogsError   a node, or two of them, contradict themselves about what happened
     │   └── WrongMarketError      the log belongs to another market or chain
     └── TamperedError             the log is not what was written (somebody's fault)
         ├── MalformedEntryError   an entry can't be read as one
@@ -68,6 +69,10 @@ class IndexingError(LedgerError):
 
 class ChainMovedError(IndexingError):
     """Blocks were replaced while they were being read, again and again."""
+
+
+class IncompleteLogsError(IndexingError):
+    """What a node gives as events is not what its receipts, its headers, another node or the market's rules say."""
 
 
 class WrongMarketError(IndexingError):

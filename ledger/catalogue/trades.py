@@ -155,17 +155,16 @@ def fold_trade(
 ) -> TradeRow:
     """Return what a trade has come to, from all its entries in log order; `seller` and `token` are its listing's."""
     live = standing_entries(entries)
-    fields: dict[str, Any] = {"state": "Unknown", "ended_from": None, "deadline_seconds": None, "listing_id": None}
+    fields: dict[str, Any] = {"state": "Unknown", "ended_from": None, "deadline_seconds": None}
     fields |= {"buyer": None, "price_wei": None, "refunded_wei": None, "token": token, "samples": None}
     opened = live[0] if live else entries[0]
+    fields["listing_id"] = next((one.record.listing_id for one in live if one.record.listing_id is not None), None)
     fields |= dict.fromkeys(("opened_at_seconds", "changed_at_seconds"), opened.record.occurred_at_seconds)
     phases: dict[str, int] = {}
-    for entry in live:
+    for entry in in_chain_order(live):
         record, details = entry.record, entry.record.details
-        if fields["listing_id"] is None:
-            fields["listing_id"] = record.listing_id
         state = STATES.get(record.kind.value)
-        if state is None or record.chain is None:
+        if state is None:
             continue
         phases[state] = record.occurred_at_seconds
         fields["changed_at_seconds"] = record.occurred_at_seconds
@@ -225,6 +224,13 @@ def standing_entries(entries: Sequence[Entry]) -> list[Entry]:
     """Return those `entries` (in log order) that no reorganisation has undone; contract events in chain order."""
     void = find_void_sequences(entries)
     return [entry for entry in entries if entry.sequence not in void and entry.record.kind is not EntryKind.REORGANISED]
+
+
+def in_chain_order(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that have a place on the chain, in its order: one may have been found and logged late."""
+    placed = [(entry.record.chain, entry) for entry in entries if entry.record.chain is not None]
+    placed.sort(key=lambda one: (one[0].block_number, -1 if one[0].log_index is None else one[0].log_index))
+    return [entry for _, entry in placed]
 
 
 def _number(detail: Detail | None) -> int | None:

@@ -86,7 +86,7 @@ class EventReader:
     def __init__(self, log: AuditLog, contract: "Contract"):
         self._contract = contract
         self._chain_id = contract.w3.eth.chain_id
-        self._parties = _Parties(log)
+        self._parties = _Parties(log, self._chain_id, contract.address.lower())
         self._blocks: dict[bytes, BlockData] = {}
         self._receipts: dict[bytes, TxReceipt] = {}
 
@@ -97,13 +97,25 @@ class EventReader:
             IndexingError: The contract emitted what this version doesn't know.
             Web3Exception, OSError: The node can't be read.
         """
-        for event_log in read_logs(self._contract.w3, {"address": self._contract.address}, first_block, last_block):
+        yield from self.to_records(
+            read_logs(self._contract.w3, {"address": self._contract.address}, first_block, last_block)
+        )
+
+    def to_records(self, event_logs: Iterable["LogReceipt"]) -> Iterator[Record]:
+        """Return the records of events that were read, in chain order; raises as `read` does."""
+        for event_log in event_logs:
             yield self._to_record(event_log)
+
+    def receipt(self, transaction_hash: bytes) -> "TxReceipt":
+        """Return the receipt of a transaction; raises as `read` does."""
+        if transaction_hash not in self._receipts:
+            self._receipts[transaction_hash] = self._contract.w3.eth.get_transaction_receipt(HexBytes(transaction_hash))
+        return self._receipts[transaction_hash]
 
     def _to_record(self, event_log: "LogReceipt") -> Record:
         happened = decode_event(self._contract, event_log)
         kind, listing_id, trade_id = happened.kind, happened.listing_id, happened.trade_id
-        receipt = self._receipt(event_log["transactionHash"])
+        receipt = self.receipt(event_log["transactionHash"])
         sender = receipt["from"].lower()
         if listing_id is None and trade_id is not None:
             listing_id = self._parties.listing_of(trade_id)
@@ -136,17 +148,13 @@ class EventReader:
             self._blocks[block_hash] = self._contract.w3.eth.get_block(HexBytes(block_hash))
         return self._blocks[block_hash]
 
-    def _receipt(self, transaction_hash: bytes) -> "TxReceipt":
-        if transaction_hash not in self._receipts:
-            self._receipts[transaction_hash] = self._contract.w3.eth.get_transaction_receipt(HexBytes(transaction_hash))
-        return self._receipts[transaction_hash]
-
 
 class _Parties:
     """Who sells a listing and who buys in a trade, from what is logged or was read in this run."""
 
-    def __init__(self, log: AuditLog):
+    def __init__(self, log: AuditLog, chain_id: int, contract: str):
         self._log = log
+        self._in_market = ENTRIES.c.chain_id == chain_id, ENTRIES.c.contract == contract
         self._listed: dict[int, Record | None] = {}
         self._opened: dict[int, Record | None] = {}
         self._last: dict[str, Record | None] = {}
@@ -187,7 +195,7 @@ class _Parties:
 
     def _newest(self, *criteria: ColumnElement[bool]) -> Record | None:
         with self._log.reading() as connection:
-            entries = select_entries(connection, *criteria, newest_first=True, limit=1)
+            entries = select_entries(connection, *criteria, *self._in_market, newest_first=True, limit=1)
         return entries[0].record if entries else None
 
 

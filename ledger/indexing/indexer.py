@@ -5,22 +5,22 @@ the chain, newest first, (3) reads the events from the last one that still stand
 that the newest block is still there, else it starts again, (5) appends everything in one transaction. There is no state
 but the log itself: after a crash the next run finds out what is missing.
 
-How an event becomes a record is in `ledger.indexing.events`. Events are trusted as far as the node is.
+This is a party's own indexing, of the one market that it trades in; `ledger.indexing.markets` follows any number of
+them, and does not take a node's word for what it left out. How an event becomes a record is in
+`ledger.indexing.events`.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import func, select
 from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
 
-from ledger.catalogue.trades import find_void_sequences
-from ledger.entries import Entry, EntryKind, Record, as_reason
+from ledger.entries import Entry, Record, as_reason
 from ledger.errors import ChainMovedError, IndexingError, WrongMarketError
 from ledger.indexing.events import EventReader
+from ledger.indexing.reorganisations import find_undone, newest_logged_block, undo
 from ledger.log import AuditLog
 from ledger.reading.queries import read_blocks
-from ledger.storage.tables import ENTRIES
 
 if TYPE_CHECKING:
     from web3.contract import Contract
@@ -55,7 +55,7 @@ def index_events(log: AuditLog, contract: "Contract", *, first_block: int = 0) -
 
 
 def _check_market(log: AuditLog, chain_id: int, address: str) -> None:
-    newest = _newest_logged_block(log)
+    newest = newest_logged_block(log)
     for entry in [] if newest is None else read_blocks(log, newest, newest):
         chain = entry.record.chain
         if chain is not None and (chain.chain_id, chain.contract) != (chain_id, address.lower()):
@@ -70,66 +70,10 @@ def _read_records(log: AuditLog, contract: "Contract", first_block: int) -> list
     eth = contract.w3.eth
     try:
         newest = eth.get_block("latest")  # (1)
-        undone, last_standing_block = _find_undone(log, contract)  # (2)
-        records = [_undo(entry, newest["timestamp"]) for entry in undone]
+        undone, last_standing_block = find_undone(log, contract)  # (2)
+        records = [undo(entry, newest["timestamp"]) for entry in undone]
         start = first_block if last_standing_block is None else last_standing_block
         records += EventReader(log, contract).read(start, newest["number"])  # (3)
         return records if eth.get_block(newest["number"])["hash"] == newest["hash"] else None  # (4)
     except (BlockNotFound, TransactionNotFound):
         return None
-
-
-def _find_undone(log: AuditLog, contract: "Contract") -> tuple[list[Entry], int | None]:
-    """Return the entries whose blocks left the chain, newest first, and the newest logged block that is still in it."""
-    undone: list[Entry] = []
-    block_number = _newest_logged_block(log)
-    while block_number is not None:
-        canonical_hash = _canonical_hash(contract, block_number)
-        standing, fallen = _divide(read_blocks(log, block_number, block_number), canonical_hash)
-        undone += reversed(fallen)
-        if standing:  # and so does every block below it
-            return undone, block_number
-        block_number = _newest_logged_block(log, below=block_number)
-    return undone, None
-
-
-def _divide(entries: Sequence[Entry], canonical_hash: str | None) -> tuple[list[Entry], list[Entry]]:
-    """Divide the entries at one height, the void ones left out, into those in the canonical block and the others."""
-    void = find_void_sequences(entries)
-    standing: list[Entry] = []
-    fallen: list[Entry] = []
-    for entry in entries:
-        chain = entry.record.chain
-        if chain is not None and entry.record.kind is not EntryKind.REORGANISED and entry.sequence not in void:
-            (standing if chain.block_hash == canonical_hash else fallen).append(entry)
-    return standing, fallen
-
-
-def _newest_logged_block(log: AuditLog, *, below: int | None = None) -> int | None:
-    query = select(func.max(ENTRIES.c.block_number))
-    if below is not None:
-        query = query.where(ENTRIES.c.block_number < below)
-    with log.reading() as connection:
-        number: int | None = connection.execute(query).scalar_one()
-    return number
-
-
-def _canonical_hash(contract: "Contract", block_number: int) -> str | None:
-    try:
-        return contract.w3.eth.get_block(block_number)["hash"].to_0x_hex()
-    except BlockNotFound:
-        return None
-
-
-def _undo(entry: Entry, occurred_at_seconds: int) -> Record:
-    record = entry.record
-    return Record(
-        kind=EntryKind.REORGANISED,
-        actor=record.actor,
-        role=record.role,
-        occurred_at_seconds=occurred_at_seconds,
-        listing_id=record.listing_id,
-        trade_id=record.trade_id,
-        chain=record.chain,
-        details={"undone_kind": record.kind.value, "undone_sequence": entry.sequence},
-    )

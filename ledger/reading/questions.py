@@ -25,7 +25,7 @@ from ledger.entries import Entry, EntryKind
 from ledger.errors import InvalidRecordError
 from ledger.log import AuditLog
 from ledger.storage.rows import select_entries
-from ledger.storage.tables import ENTRIES, KEYS, LISTINGS, POSTINGS, TRADES
+from ledger.storage.tables import ENTRIES, KEYS, LISTINGS, POSTINGS, SCANS, TRADES
 
 LIMIT: Final = 1000
 
@@ -182,6 +182,12 @@ def keys_in(wanted: Filter, market: str | None) -> list[Key]:
     )
     exact = (KeyKind.EVENT,)
     return [Key(kind, value if kind in exact else value.lower()) for kind, value in named if value is not None]
+
+
+def read_final_blocks(connection: Connection) -> dict[str, int]:
+    """Return the last block of each market that the chain called final when it was read."""
+    query = select(SCANS.c.chain_id, SCANS.c.contract, SCANS.c.final_block).where(SCANS.c.final_block.is_not(None))
+    return {f"{chain_id}:{contract}": block for chain_id, contract, block in connection.execute(query)}
 
 
 def only_market(connection: Connection) -> str | None:

@@ -34,7 +34,9 @@ ENTRY_COLUMNS: Final = (
     "role",
     "occurred_at_seconds",
     "block_number",
+    "block_hash",
     "transaction_hash",
+    "final",
     "gas_used",
     "details",
     "entry_hash",
@@ -50,8 +52,13 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
 """Columns of the rows of each question, which a file without rows has too."""
 
 
-def entry_row(entry: Entry) -> Row:
-    """Return an entry as a row, with the details as JSON."""
+def entry_row(entry: Entry, final: int | None = None) -> Row:
+    """Return an entry as a row, with the details as JSON.
+
+    Args:
+        entry: The entry.
+        final: The last block of its market that the chain calls final, as far as the log's indexer knows.
+    """
     record, chain = entry.record, entry.record.chain
     values = (
         entry.sequence,
@@ -63,7 +70,9 @@ def entry_row(entry: Entry) -> Row:
         record.role.value,
         record.occurred_at_seconds,
         None if chain is None else chain.block_number,
+        None if chain is None else chain.block_hash,
         None if chain is None else chain.transaction_hash,
+        None if chain is None or final is None else chain.block_number <= final,
         None if chain is None else chain.gas_used,
         json.dumps(dict(entry.details), sort_keys=True),
         f"0x{entry.entry_hash.hex()}",

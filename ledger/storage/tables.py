@@ -136,6 +136,7 @@ SCANS: Final = _table(
     _number("first_block"),
     _number("block_number"),
     _text("block_hash"),
+    _number("final_block", nullable=True),
 )
 VERSION: Final = Table(
     "alembic_version",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from trader.cli import audit_query, audit_signing, audit_views, audit_witness
+from trader.cli import audit_index, audit_query, audit_signing, audit_views, audit_witness
 from trader.cli.audit_options import DEFAULT_LOG, LogFile, check_is_there, open_log, read_notes
 from trader.cli.options import ConfirmationsOption  # noqa: TC001 - typer reads the annotations
 from trader.cli.output import JsonFlag, print_json_line, results
@@ -18,7 +18,7 @@ app = typer.Typer(help="What was promised, tested, proven, delivered and paid.",
 
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(audit_views.verify, audit_views.fsck, audit_views.diff, audit_views.watch, audit_views.redact),
-    *(audit_query.query, audit_query.search, audit_query.catalogue),
+    *(audit_index.index, audit_query.query, audit_query.search, audit_query.catalogue),
     *(audit_signing.keygen, audit_signing.sign, audit_signing.cosign, audit_signing.tiles, audit_signing.anchor),
 )
 for _command in _COMMANDS:

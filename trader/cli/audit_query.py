@@ -277,7 +277,10 @@ def _ask(log: AuditLog, what: What, wanted: Filter, limit: int) -> list[dict[str
     from ledger.reading import questions, tabular
 
     if what is What.ENTRIES:
-        return [tabular.entry_row(entry) for entry in questions.find_entries(log, wanted, limit=limit)]
+        entries = questions.find_entries(log, wanted, limit=limit)
+        with log.reading() as connection:
+            final = questions.read_final_blocks(connection)
+        return [tabular.entry_row(entry, final.get(entry.record.market_name)) for entry in entries]
     if what is What.TRADES:
         return [tabular.trade_row(trade) for trade in questions.find_trades(log, wanted, limit=limit)]
     if what is What.LISTINGS:

@@ -1,0 +1,284 @@
+"""Reads the events of any number of markets, on any number of chains, into one log; and goes on where it was.
+
+    indexer = Indexer(log, [Source(contract, first_block)])
+    indexer.catch_up()                              # everything up to the newest blocks
+    indexer.follow(heads, stop)                     # and on, as blocks come
+
+For each market, in ranges of blocks that grow while they are quick and shrink when they are slow or refused:
+
+(1) the newest block is asked of the node that gives the logs, so that no range ends where its index does not reach;
+(2) if the block up to which was read has left the chain, the entries above the fork are retracted, newest first, in the
+    transaction that also sets the place back;
+(3) the logs of the range are read, and compared with what else is known (`ledger.indexing.checking`): where something
+    is missing, they are read again, from the gap on where it lies further back;
+(4) the last block of the range must be the one that it was before, else the range is read again;
+(5) events and the new place (`SCANS`: block, hash, how far the chain is final) are written in one transaction: whatever
+    crashes, the next run goes on from there.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from sqlalchemy import Connection, delete, insert, select
+from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
+
+from contracts import read_logs
+from ledger.catalogue.upkeep import bring_up_to_date
+from ledger.entries import Entry, MarketId, as_reason
+from ledger.errors import ChainMovedError, IncompleteLogsError, IndexingError
+from ledger.indexing.checking import check_logs, check_with, find_gap
+from ledger.indexing.events import EventReader
+from ledger.indexing.reorganisations import canonical_hash_of, find_undone, undo
+from ledger.log import AuditLog
+from ledger.storage.tables import SCANS
+
+if TYPE_CHECKING:
+    from web3 import Web3
+    from web3.contract import Contract
+
+ATTEMPTS: Final = 8
+FIRST_RANGE_BLOCKS: Final = 2_000
+LARGEST_RANGE_BLOCKS: Final = 1_000_000
+QUICK_SECONDS, SLOW_SECONDS = 2.0, 10.0
+LAG_SECONDS: Final = 0.5
+"""How long a node that is behind what was read is waited for, before the chain is taken for a shorter one."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A market to read.
+
+    Attributes:
+        contract: It, bound to a node (`contracts.bind_market`).
+        first_block: Block of its deployment, or before.
+        whole: Whether that is so; else it isn't found out from gaps that the node leaves events out.
+        second: Another node of the chain, to compare with.
+    """
+
+    contract: "Contract"
+    first_block: int = 0
+    whole: bool = True
+    second: "Web3 | None" = None
+
+    @property
+    def market(self) -> MarketId:
+        """Which market it is."""
+        return MarketId(chain_id=self.contract.w3.eth.chain_id, contract=self.contract.address)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How far a market has been read.
+
+    Attributes:
+        block_number: The last block that was read.
+        block_hash: Its hash then.
+        final_block: The last block that the chain called final then, None if it has no word for it.
+    """
+
+    block_number: int
+    block_hash: str
+    final_block: int | None
+
+
+class Heads(Protocol):
+    """Tells when a chain may have a new block; see `ledger.indexing.heads`."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when there may be one, and after `seconds` at the latest."""
+
+
+class Indexer:
+    """Reads markets into a log."""
+
+    def __init__(self, log: AuditLog, sources: Sequence[Source], *, on_progress: Progress | None = None):
+        """Nothing is read yet.
+
+        Args:
+            log: The log.
+            sources: The markets.
+            on_progress: Told after each range how many of the blocks to read now have been read.
+        """
+        self._log = log
+        self._sources = sources
+        self._on_progress = on_progress or (lambda _done, _total: None)
+        self._range_blocks = FIRST_RANGE_BLOCKS
+
+    def catch_up(self) -> list[Entry]:
+        """Read all markets up to their newest blocks, and return what was appended.
+
+        Raises:
+            ChainMovedError: A chain was reorganised during each of several attempts.
+            IncompleteLogsError: A node, or two of them, contradict themselves again and again.
+            IndexingError: A node can't be read, or a market emits what this version doesn't know.
+        """
+        return [entry for source in self._sources for entry in self._catch_up(source)]
+
+    def follow(self, heads: Heads, stop: Callable[[], bool], seconds: float = 12.0) -> None:
+        """Catch up again and again until `stop` says so; what a node can't do now is tried again at the next block.
+
+        Args:
+            heads: Tells when there may be a new block.
+            stop: Asked after each time.
+            seconds: Longest wait for a block.
+
+        Raises:
+            IndexingError: A node could not be read, or contradicted itself, several times on end.
+        """
+        failures = 0
+        while True:
+            try:
+                self.catch_up()
+                failures = 0
+            except IndexingError:
+                failures += 1
+                if failures >= ATTEMPTS:
+                    raise
+            if stop():
+                return
+            heads.wait(seconds)
+
+    def _catch_up(self, source: Source) -> list[Entry]:
+        added: list[Entry] = []
+        failure: IndexingError | None = None
+        attempts = 0
+        while attempts < ATTEMPTS:
+            before = len(added)
+            try:
+                self._read_to_head(source, added)
+                return added
+            except IncompleteLogsError as error:
+                failure = error
+            except (BlockNotFound, TransactionNotFound, _MovedError):
+                failure = ChainMovedError(
+                    f"the chain was reorganised during each of {ATTEMPTS} attempts: wait, and try again"
+                )
+            except (Web3Exception, OSError) as error:
+                failure = IndexingError(f"the chain can't be read ({as_reason(error)}): check that the node runs")
+                failure.__cause__ = error
+            self._range_blocks = max(1, self._range_blocks // 2)
+            attempts = 1 if len(added) > before else attempts + 1  # whoever gets on has not failed for good
+        assert failure is not None  # noqa: S101 - each attempt that did not return has set it
+        raise failure
+
+    def _read_to_head(self, source: Source, added: list[Entry]) -> None:
+        newest = self._newest_block(source)  # (1)
+        start = self._take_back(source, newest, added)  # (2)
+        first = start
+        gap: int | None = None
+        while start <= newest["number"]:
+            stop = min(start + self._range_blocks - 1, newest["number"])
+            begin = time.monotonic()
+            gap = self._take(source, start if gap is None else min(gap, start), stop, added)
+            if gap is not None:
+                continue  # the same range again, from further back
+            self._adapt(time.monotonic() - begin)
+            start = stop + 1
+            self._on_progress(start - first, newest["number"] + 1 - first)
+
+    def _newest_block(self, source: Source) -> Any:
+        """Return the newest block; a node that is behind what was read before is waited for a little."""
+        eth, scan = source.contract.w3.eth, read_scan(self._log, source.market)
+        newest = eth.get_block("latest")
+        for _ in range(ATTEMPTS // 2):
+            if scan is None or newest["number"] >= scan.block_number:
+                break
+            time.sleep(LAG_SECONDS)
+            newest = eth.get_block("latest")
+        return newest
+
+    def _take_back(self, source: Source, newest: Any, added: list[Entry]) -> int:
+        """Retract what has left the chain, and return the block from which on to read."""
+        scan = read_scan(self._log, source.market)
+        if scan is None:
+            return source.first_block
+        if canonical_hash_of(source.contract, scan.block_number) == scan.block_hash:
+            return scan.block_number + 1
+        undone, standing = find_undone(self._log, source.contract, source.market)
+        start = source.first_block if standing is None else standing
+        place = max(0, min(start - 1, newest["number"]))
+        place_hash = canonical_hash_of(source.contract, place)
+        if place_hash is None:
+            raise _MovedError
+        with self._log.writing() as connection:
+            records = [undo(entry, newest["timestamp"]) for entry in undone]
+            added += self._log.append_within(connection, records)
+            _write_scan(connection, source, Scan(place, place_hash, scan.final_block))
+        return start
+
+    def _take(self, source: Source, start: int, stop: int, added: list[Entry]) -> int | None:
+        """Read a range into the log; return the block of a gap further back, of which nothing was written then."""
+        contract, eth = source.contract, source.contract.w3.eth
+        last = eth.get_block(stop)
+        reader = EventReader(self._log, contract)
+        logs = list(read_logs(contract.w3, {"address": contract.address}, start, stop))  # (3)
+        check_logs(contract, reader, logs, range(start, stop + 1))
+        if source.second is not None:
+            check_with(source.second, contract, logs, range(start, stop + 1))
+        records = list(reader.to_records(logs))
+        if eth.get_block(stop)["hash"] != last["hash"]:  # (4)
+            raise _MovedError
+        scan = Scan(stop, last["hash"].to_0x_hex(), _final_block(source))
+        try:
+            with self._log.writing() as connection:  # (5)
+                found = self._log.append_within(connection, records)
+                _write_scan(connection, source, scan)
+                bring_up_to_date(connection)
+                gap = find_gap(connection, found) if source.whole else None
+                if gap is not None:
+                    raise _GapError(gap)
+        except _GapError as error:
+            if error.block < start:
+                return error.block
+            raise IncompleteLogsError(
+                f"the node leaves events out: what it tells of blocks {error.block} to {stop} can't follow on what is"
+                " logged"
+            ) from None
+        added += found
+        return None
+
+    def _adapt(self, seconds: float) -> None:
+        if seconds < QUICK_SECONDS:
+            self._range_blocks = min(2 * self._range_blocks, LARGEST_RANGE_BLOCKS)
+        elif seconds > SLOW_SECONDS:
+            self._range_blocks = max(1, self._range_blocks // 2)
+
+
+def read_scan(log: AuditLog, market: MarketId) -> Scan | None:
+    """Return how far a market has been read, None if never."""
+    with log.reading() as connection:
+        columns = SCANS.c.block_number, SCANS.c.block_hash, SCANS.c.final_block
+        place = SCANS.c.chain_id == market.chain_id, SCANS.c.contract == market.contract
+        row = connection.execute(select(*columns).where(*place)).first()
+    return None if row is None else Scan(*row)
+
+
+def _write_scan(connection: Connection, source: Source, scan: Scan) -> None:
+    market = source.market
+    place = SCANS.c.chain_id == market.chain_id, SCANS.c.contract == market.contract
+    connection.execute(delete(SCANS).where(*place))
+    row = {"chain_id": market.chain_id, "contract": market.contract, "first_block": source.first_block}
+    connection.execute(insert(SCANS), row | vars(scan))
+
+
+def _final_block(source: Source) -> int | None:
+    try:
+        return int(source.contract.w3.eth.get_block("finalized")["number"])
+    except (BlockNotFound, Web3Exception, ValueError, NotImplementedError):
+        return None
+
+
+class _MovedError(Exception):
+    """Blocks were replaced while they were read."""
+
+
+class _GapError(Exception):
+    """Something that must have happened before is not in the log; nothing is written."""
+
+    def __init__(self, block: int):
+        super().__init__(block)
+        self.block = block
