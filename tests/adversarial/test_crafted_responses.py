@@ -178,8 +178,8 @@ def test_what_a_purchase_shows_has_nothing_of_the_key(attack: Attack) -> None:
     market = Web3().eth.contract(abi=read_artifacts().contracts["ModelMarket"].abi)
     outputs = attack.committed.ravel().tolist()
     digests = [outputs_digest(secrets.token_bytes(32), outputs) for _ in range(2)]
-    calls = [bytes.fromhex(market.encode_abi("purchase", [1, bytes(32), bytes(32), d, 0])[2:]) for d in digests]
-    assert [len(call) for call in calls] == [4 + 5 * 32] * 2
+    calls = [bytes.fromhex(market.encode_abi("purchase", [1, bytes(32), bytes(32), d, 0, 0, b""])[2:]) for d in digests]
+    assert [len(call) for call in calls] == [4 + 8 * 32] * 2
     assert digests[0] != digests[1]
     assert not any(find_key(attack, call) for call in calls)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from contracts import ETH, NO_POLICY
 from trader.errors import PolicyError
 from trader.he import SecurityPolicy
 from trader.tolerance import commit_scale_bits, needed_tolerance
@@ -86,6 +87,11 @@ class BuyerPolicy:
         Raises:
             PolicyError: Names the first term that falls short, with what is offered and what is asked for.
         """
+        if terms.token != ETH or terms.policy != NO_POLICY:
+            raise PolicyError(
+                f"the listing asks for the token {terms.token}, or a contract of the seller's, {terms.policy}, decides on "
+                "buyers and prices: this version's buyers pay listed prices in ether. Choose another listing."
+            )
         windows = terms.windows
         seen_and_sent = confirmations * self.block_seconds + self.margin_seconds
         for name, seconds, least in (

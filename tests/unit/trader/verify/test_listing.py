@@ -278,6 +278,12 @@ def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
             BuyerPolicy().check_terms(replace(terms, windows=replace(terms.windows, **short)))
 
 
+@pytest.mark.parametrize("field", ["token", "policy"])
+def test_8_other_money_and_a_sellers_own_contract_are_refused(field: str) -> None:
+    with pytest.raises(PolicyError, match="pay listed prices in ether"):
+        BuyerPolicy(minimum_bond_percent=0).check_terms(replace(TERMS_AT_THE_EDGE, **{field: "0x" + "11" * 20}))
+
+
 TERMS_AT_THE_EDGE = Terms(
     *[bytes(32)] * 4,
     price_wei=999,
