@@ -89,8 +89,8 @@ class BuyerPolicy:
         """
         if terms.token != ETH or terms.policy != NO_POLICY:
             raise PolicyError(
-                f"the listing asks for the token {terms.token}, or a contract of the seller's, {terms.policy}, decides on "
-                "buyers and prices: this version's buyers pay listed prices in ether. Choose another listing."
+                f"the listing asks for the token {terms.token}, or a contract of the seller's, {terms.policy}, decides "
+                "on buyers and prices: this version's buyers pay listed prices in ether. Choose another listing."
             )
         windows = terms.windows
         seen_and_sent = confirmations * self.block_seconds + self.margin_seconds
