@@ -276,9 +276,39 @@ def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
     return hashlib.sha256(ENTRY_DOMAIN + previous_hash + encoded).digest()
 
 
-def encode_entry(sequence: int, record: Record) -> bytes:
-    """Return the canonical bytes of an entry (RFC 8785)."""
-    return _CANONICAL.encode(to_fields(sequence, record)).encode()
+def encode_entry(sequence: int, record: Record, details: str | None = None) -> bytes:
+    """Return the canonical bytes of an entry (RFC 8785): `to_fields` as JSON, its names in order.
+
+    Written out by hand, as a log is as fast as this is: all values but details and identity are of shapes that JSON has
+    no escapes for. A test compares it with the RFC's own encoder.
+
+    Args:
+        sequence: Place in the log.
+        record: What happened.
+        details: `encode_details` of it, if the caller has it.
+    """
+    chain, place = record.chain, record.chain or record.market
+    text = f'{{"actor":"{record.actor}"'
+    if chain is not None:
+        text += f',"block_hash":"{chain.block_hash}","block_number":{chain.block_number}'
+    if place is not None:
+        text += f',"chain_id":{place.chain_id},"contract":"{place.contract}"'
+    text += f',"details":{encode_details(record) if details is None else details}'
+    if chain is not None:
+        text += f',"gas_used":{chain.gas_used}'
+    if record.identity is not None:
+        text += f',"identity":{_CANONICAL.encode(record.identity)}'
+    text += f',"kind":"{record.kind}"'
+    if record.listing_id is not None:
+        text += f',"listing_id":"{record.listing_id}"'
+    if chain is not None and chain.log_index is not None:
+        text += f',"log_index":{chain.log_index}'
+    text += f',"occurred_at_seconds":{record.occurred_at_seconds},"role":"{record.role}","sequence":{sequence}'
+    if record.trade_id is not None:
+        text += f',"trade_id":"{record.trade_id}"'
+    if chain is not None:
+        text += f',"transaction_hash":"{chain.transaction_hash}"'
+    return f"{text}}}".encode()
 
 
 def to_fields(sequence: int, record: Record) -> dict[str, Any]:

@@ -24,7 +24,16 @@ from typing import Final, Self
 from sqlalchemy import Connection
 
 from ledger.checkpoint import CHECKPOINT_ORIGIN, EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ChainPosition, ClearValue, Entry, PositionKey, Record, encode_entry, hash_entry
+from ledger.entries import (
+    ChainPosition,
+    ClearValue,
+    Entry,
+    PositionKey,
+    Record,
+    encode_details,
+    encode_entry,
+    hash_entry,
+)
 from ledger.errors import EntryHashError, InvalidRecordError, RepeatedIdentityError, SequenceError
 from ledger.merkle import Frontier, Node, cover, hash_leaf
 from ledger.notes.names import check_key_name
@@ -257,23 +266,26 @@ class _Ending:
             frontier = read_frontier(connection, self.head.entries)
         self._frontier = frontier
         self._added: list[Entry] = []
+        self._details: list[str] = []
         self._nodes: dict[Node, bytes] = {}
 
     def add(self, record: Record, clear: tuple[ClearValue, ...]) -> Entry:
         """Return the next entry."""
-        encoded = encode_entry(self.head.entries, record)
+        details = encode_details(record)
+        encoded = encode_entry(self.head.entries, record, details)
         entry = Entry(self.head.entries, record, hash_entry(self.head.entry_hash, encoded), clear)
         self.head = Head(entry.sequence + 1, entry.entry_hash)
         self._frontier, completed = self._frontier.append(hash_leaf(encoded))
         self._nodes.update(completed)
         self._added.append(entry)
+        self._details.append(details)
         return entry
 
     def write(self, connection: Connection) -> tuple[Head, Frontier]:
         """Write what was added, and return where it ends."""
-        insert_entries(connection, self._added)
+        insert_entries(connection, self._added, self._details)
         insert_nodes(connection, self._nodes)
-        self._added, self._nodes = [], {}
+        self._added, self._details, self._nodes = [], [], {}
         return self.head, self._frontier
 
 

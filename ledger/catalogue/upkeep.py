@@ -24,6 +24,7 @@ from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
 from ledger.errors import TreeError
 from ledger.log import AuditLog
 from ledger.merkle import Frontier
+from ledger.storage.bulk import Values, insert_rows
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import (
     CATALOGUED,
@@ -164,7 +165,7 @@ def _post(connection: Connection, places: Mapping[Key, Sequence[int]], leaves: M
     """Put entries under their keys, and return how many keys there are then."""
     known = read_keys(connection, places)
     rows: list[dict[str, Any]] = []
-    postings: list[dict[str, int]] = []
+    postings: list[Values] = []
     changed: set[int] = set()
     for key, sequences in places.items():
         key_id, frontier = known.get(key, (keys, Frontier()))
@@ -184,12 +185,12 @@ def _post(connection: Connection, places: Mapping[Key, Sequence[int]], leaves: M
                 "frontier": b"".join(frontier.roots),
             }
         )
-        postings += ({"key_id": key_id, "sequence": sequence} for sequence in sequences)
+        postings += ((key_id, sequence) for sequence in sequences)
     _put_rows(connection, KEYS, rows, {key_id for key_id, _ in known.values()})
-    connection.execute(insert(POSTINGS), postings)
+    insert_rows(connection, POSTINGS, postings)
     noted = set(connection.execute(select(CHANGED_KEYS.c.key_id)).scalars())
     if changed - noted:
-        connection.execute(insert(CHANGED_KEYS), [{"key_id": key_id} for key_id in sorted(changed - noted)])
+        insert_rows(connection, CHANGED_KEYS, [(key_id,) for key_id in sorted(changed - noted)])
     return keys
 
 
@@ -267,8 +268,7 @@ def _put_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, 
     (key,) = table.primary_key.columns
     new = [row for row in rows if row[key.name] not in known]
     old = [{f"b_{name}": value for name, value in row.items()} for row in rows if row[key.name] in known]
-    if new:
-        connection.execute(insert(table), new)
+    insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in new])
     if old:
         names = [column.name for column in table.columns if column is not key]
         others: dict[str, Any] = {name: bindparam(f"b_{name}") for name in names}
@@ -283,8 +283,7 @@ def _replace_rows(
     if keys:
         old = [dict(zip(("b_market", "b_number"), key.value.rpartition("/")[::2], strict=True)) for key in keys]
         connection.execute(delete(table).where(market == bindparam("b_market"), number == bindparam("b_number")), old)
-    if rows:
-        connection.execute(insert(table), rows)
+    insert_rows(connection, table, [tuple(row[column.name] for column in table.columns) for row in rows])
 
 
 class StoredNodes(MutableMapping[str, bytes]):

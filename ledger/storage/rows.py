@@ -2,25 +2,27 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
 
-from ledger.entries import ClearValue, Entry, encode_details, from_fields, parse_object, to_fields
+from ledger.entries import CHAIN_FIELDS, ClearValue, Entry, from_fields, parse_object
 from ledger.errors import TreeError
 from ledger.merkle import Node
 from ledger.redaction import SUFFIX
+from ledger.storage.bulk import Values, insert_rows
 from ledger.storage.tables import CLEAR_VALUES, ENTRIES, NODES, SETTINGS
 
-_NO_FIELDS: Final = dict.fromkeys(ENTRIES.columns.keys())
+_READ_CHAIN: Final = attrgetter(*CHAIN_FIELDS)
+_OFF_CHAIN: Final = (None,) * len(CHAIN_FIELDS)
 _MOST_PARAMETERS: Final = 500
 """Values in one query: databases have a limit."""
 
 
-def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Insert `entries`; that they continue the chain is *not* checked."""
-    if entries:
-        connection.execute(insert(ENTRIES), [_to_row(entry) for entry in entries])
+def insert_entries(connection: Connection, entries: Sequence[Entry], details: Sequence[str]) -> None:
+    """Insert `entries`, with their `encode_details`; that they continue the chain is *not* checked."""
+    insert_rows(connection, ENTRIES, [_to_row(entry, text) for entry, text in zip(entries, details, strict=True)])
     rows = [
         {"sequence": entry.sequence, "name": clear.name, "salt": clear.salt, "value": clear.value}
         for entry in entries
@@ -32,9 +34,7 @@ def insert_entries(connection: Connection, entries: Sequence[Entry]) -> None:
 
 def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
     """Insert nodes of the Merkle tree; that they follow from the entries is *not* checked."""
-    if nodes:
-        rows = [{"level": level, "position": place, "hash": node_hash} for (level, place), node_hash in nodes.items()]
-        connection.execute(insert(NODES), rows)
+    insert_rows(connection, NODES, [(level, place, node_hash) for (level, place), node_hash in nodes.items()])
 
 
 def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, bytes]:
@@ -122,6 +122,24 @@ def to_entry(row: Row[Any]) -> Entry:
     return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
 
 
-def _to_row(entry: Entry) -> dict[str, Any]:
-    fields = to_fields(entry.sequence, entry.record)
-    return _NO_FIELDS | fields | {"details": encode_details(entry.record), "entry_hash": entry.entry_hash}
+def _to_row(entry: Entry, details: str) -> Values:
+    """Return the columns of `ENTRIES`, as `ledger.entries.to_fields` has them; a test compares the two."""
+    record = entry.record
+    if record.chain is not None:
+        chain = _READ_CHAIN(record.chain)
+    else:
+        market = record.market
+        chain = _OFF_CHAIN if market is None else (market.chain_id, market.contract, *_OFF_CHAIN[2:])
+    return (
+        entry.sequence,
+        str(record.kind),
+        None if record.listing_id is None else str(record.listing_id),
+        None if record.trade_id is None else str(record.trade_id),
+        record.actor,
+        str(record.role),
+        record.occurred_at_seconds,
+        *chain,
+        details,
+        record.identity,
+        entry.entry_hash,
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ledger import AuditLog, Checkpoint
     from ledger.catalogue.keys import Key
+    from ledger.reading.answers import VerifiedAnswer
     from ledger.reading.questions import Filter
 
 
@@ -179,15 +180,10 @@ def verify_answer(
     as_json: JsonFlag = False,
 ) -> None:
     """Check offline that an answer lacks no entry, up to the log's commitment, and print its entries."""
-    from ledger.reading.answers import Answer
-    from ledger.reading.answers import verify_answer as verify
+    from ledger.catalogue.keys import KeyKind
+    from ledger.reading.tabular import seller_row
 
-    known = _read_checkpoint(checkpoint, policy, key)
-    try:
-        answer = Answer.from_json(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallerError(f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
-    found = verify(answer, known, None if expect is None else _parse_key(expect))
+    found = read_answer(file, checkpoint, policy=policy, key=key, expect=expect)
     rows = [
         {
             "sequence": sequence,
@@ -199,9 +195,14 @@ def verify_answer(
         }
         for sequence, record in found.records.items()
     ]
+    record = None
+    if found.key.kind is KeyKind.SELLER:
+        from ledger.reading.records import derive_record
+
+        record = seller_row(derive_record(found))
     if as_json:
         complete = {"complete_up_to": found.complete_up_to, "of_entries": found.of_entries}
-        print_json_line({"verified": True, "key": str(found.key), **complete, "rows": rows})
+        print_json_line({"verified": True, "key": str(found.key), **complete, "record": record, "rows": rows})
         return
     results.print(
         f"{len(rows)} entries of {found.key}, and no others among the first {found.complete_up_to} of"
@@ -209,6 +210,8 @@ def verify_answer(
         soft_wrap=True,
     )
     print_rows([{name: _readable(name, value) for name, value in row.items()} for row in rows])
+    if record is not None:
+        print_rows([{name: _readable(name, record[name]) for name in _FOR_PEOPLE[What.SELLERS]}])
 
 
 def catalogue(
@@ -228,6 +231,26 @@ def catalogue(
         print_json_line({"verified": True, "keys": keys, "rebuilt": rebuild})
     else:
         results.print(f"{keys} keys, as the entries have them")
+
+
+def read_answer(
+    file: Path, checkpoint: Path, *, policy: Path | None = None, key: Path | None = None, expect: str | None = None
+) -> VerifiedAnswer:
+    """Return an answer that was checked against a log's checkpoint, and that as it is asked for.
+
+    Raises:
+        CallerError: A file can't be read.
+        TamperedError: The answer lacks or adds something, or a signature is missing.
+    """
+    from ledger.reading.answers import Answer
+    from ledger.reading.answers import verify_answer as verify
+
+    known = _read_checkpoint(checkpoint, policy, key)
+    try:
+        answer = Answer.from_json(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallerError(f"{file} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+    return verify(answer, known, None if expect is None else _parse_key(expect))
 
 
 def _filter(

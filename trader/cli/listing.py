@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -23,6 +23,9 @@ from trader.package import PublicPackage, read_package_srs
 from trader.verify import LISTING_CHECKS, BuyerPolicy, Sources, VerifiedListing, verify_listing
 from trader.verify.detection import detection_probability
 from zk import Srs, ceremony_srs
+
+if TYPE_CHECKING:
+    from ledger.reading.questions import SellerSummary
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
@@ -51,17 +54,71 @@ def verify(
         Path | None, typer.Option(help="The data set that the certificate names, from its source.")
     ] = None,
     certificate_labels: Annotated[Path | None, typer.Option(help="Its true classes.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The seller's record: `audit query sellers --seller 0x… --prove FILE`."),
+    ] = None,
+    record_checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Checkpoint of the log that the record is from.")
+    ] = None,
+    record_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Public keys (.pub) of that log: each must have signed.")
+    ] = None,
+    min_sold: Annotated[int, typer.Option(min=0, help="Least number of models that the seller has sold.")] = 0,
+    max_lost_disputes: Annotated[
+        int | None, typer.Option(min=0, help="Most disputes that the seller has lost.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the eight numbered checks of a LISTING; the first that fails is named."""
     claim = _read_claim(certificate, certificate_data, certificate_labels)
-    policy = BuyerPolicy(rounded_circuits=rounded_circuits, development=development)
+    policy = BuyerPolicy(
+        rounded_circuits=rounded_circuits,
+        development=development,
+        minimum_sold=min_sold,
+        maximum_lost_disputes=max_lost_disputes,
+    )
+    proven_record = _read_record(record, record_checkpoint, record_key, policy)
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain, confirmations=confirmations), market, policy)
+    if proven_record is not None:
+        _hold_record(proven_record, verified, policy, as_json=as_json)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
     print_verified(verified, as_json, proven)
     if not as_json:
         _print_certificates(proven, package)
+
+
+def _read_record(
+    file: Path | None, checkpoint: Path | None, key: Path | None, policy: BuyerPolicy
+) -> SellerSummary | None:
+    """Return the seller's record from a proven answer, None if none was given and none is asked for."""
+    if file is None or checkpoint is None:
+        if file is not None or checkpoint is not None or policy.asks_for_a_record:
+            raise CallerError(
+                "a seller's record is derived from a log's complete answer: give --record and --record-checkpoint"
+                " together (`modelseal audit query sellers --seller 0x… --prove FILE`)."
+            )
+        return None
+    from ledger.reading.records import derive_record
+    from trader.cli.audit_query import read_answer
+
+    return derive_record(read_answer(file, checkpoint, key=key))
+
+
+def _hold_record(record: SellerSummary, verified: VerifiedListing, policy: BuyerPolicy, *, as_json: bool) -> None:
+    """Print the record of the listing's seller, and hold it against the policy."""
+    if record.seller != verified.seller.lower():
+        raise CallerError(f"the record is {record.seller}'s, the listing {verified.seller}'s: ask for the right one")
+    if not as_json:
+        answered = "-" if record.seconds_to_answer is None else f"{record.seconds_to_answer:.0f} s"
+        results.print(
+            f"[green]✓[/] the seller's record, complete: {record.trades} trades, {record.settled} settled,"
+            f" {record.slashed} disputes lost, {record.proof_refused} proofs refused, {record.not_proven} not proven;"
+            f" answers in {answered} (median)",
+            highlight=False,
+        )
+    policy.check_record(record.settled, record.slashed)
 
 
 def print_verified(verified: VerifiedListing, as_json: bool, proven: Certificate | None = None) -> None:

@@ -62,6 +62,8 @@ _POLICY: dict[str, Any] = {
     "min_security": Annotated[int | None, typer.Option(help="Least bits of the encryption.")],
     "min_bond": Annotated[int | None, typer.Option(help="Least bond, in percent of the price.")],
     "min_k": Annotated[int | None, typer.Option(help="Least number of audit samples.")],
+    "min_sold": Annotated[int | None, typer.Option(help="Least number of models that the seller has sold before.")],
+    "max_lost_disputes": Annotated[int | None, typer.Option(help="Most disputes that the seller has lost.")],
     "max_flips": Annotated[int | None, typer.Option(help="Most audit samples whose proven class may differ.")],
     "rounded_circuits": Annotated[
         bool | None, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations.")

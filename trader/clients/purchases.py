@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ledger import AuditLog
 from trader.chain.development import DEVELOPMENT_CHAINS
+from trader.clients.records import read_records
 from trader.errors import CallerError
 from trader.exchange import open_mailbox
 from trader.parties.actor import Equipment
@@ -205,6 +206,8 @@ class Purchases:
     def _open(self, listing_id: int, folder: Path, decide: Callable[[TestResult], bool]) -> Iterator[Purchase]:
         connection = self.connection
         mailbox = open_mailbox(self._endpoint(listing_id), connection.account, folder=folder / DOWNLOADS)
+        if not folder.exists():
+            self._check_record(listing_id)
         folder.mkdir(parents=True, exist_ok=True)
         with AuditLog.open(folder / AUDIT_LOG) as log:
             equipment = Equipment(
@@ -219,6 +222,16 @@ class Purchases:
             )
             buyer = Buyer(listing_id, self.settings.policy.policy(), equipment, decide=decide)
             yield Purchase(folder, listing_id, buyer, log)
+
+    def _check_record(self, listing_id: int) -> None:
+        """Hold the record of a listing's seller against the policy, if that asks for one, before anything is begun."""
+        policy = self.settings.policy.policy()
+        if not policy.asks_for_a_record:
+            return
+        seller = self.connection.market.listing(listing_id).seller
+        sellers = {number: one for number, one in self.connection.market.listed().items() if one == seller}
+        record = read_records(self.connection, sellers)[seller]
+        policy.check_record(record.sold, record.cheated)
 
     def _endpoint(self, listing_id: int) -> str:
         """Return where the seller of a listing is reached: what the settings say, else its own announcement.

@@ -55,6 +55,8 @@ class PolicySettings(Settings):
         max_flips: Most audit samples whose proven class may be another than the one seen.
         max_changeable: Largest share of test samples whose class could be another one within the tolerance.
         max_proof_fee: Most that is left to the seller for a proof that isn't accepted, in percent of the price.
+        min_sold: Least number of models that the seller has sold before.
+        max_lost_disputes: Most disputes that the seller has lost; a new account has lost none.
         reveal_patience: How much of the time to accept the seller has to use a signed acceptance, in percent; then the
             buyer accepts by a transaction. 0 for no signature at all.
         min_decision: Least time to decide: `"10m"`.
@@ -74,6 +76,8 @@ class PolicySettings(Settings):
     max_flips: int | None = Field(default=None, ge=0)
     max_changeable: Share | None = None
     max_proof_fee: int | None = Field(default=None, ge=0, le=100)
+    min_sold: int | None = Field(default=None, ge=0)
+    max_lost_disputes: int | None = Field(default=None, ge=0)
     reveal_patience: int | None = Field(default=None, ge=0, le=80)
     min_decision: Seconds | None = None
     min_acceptance: Seconds | None = None
@@ -91,6 +95,8 @@ class PolicySettings(Settings):
             "maximum_changed_answers": self.max_flips,
             "maximum_changeable_share": self.max_changeable,
             "maximum_proof_fee_percent": self.max_proof_fee,
+            "minimum_sold": self.min_sold,
+            "maximum_lost_disputes": self.max_lost_disputes,
             "reveal_patience_percent": self.reveal_patience,
             "minimum_window_seconds": self.min_decision,
             "minimum_acceptance_seconds": self.min_acceptance,

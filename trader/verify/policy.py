@@ -45,6 +45,9 @@ class BuyerPolicy:
         maximum_stated_error: Largest error of a model, against the one that its seller trained, that the seller may
             state: of 99 % of its rows, relative to the outputs' range.
         minimum_stated_classes: Least share of rows that keep their class, as above.
+        minimum_sold: Least number of models that the seller has sold: trades that were settled.
+        maximum_lost_disputes: Most disputes that it has lost; None for any number. Who starts anew under another
+            account has lost none: ask for sales too.
         reveal_patience_percent: How much of the time to accept the seller has to show a signed acceptance, before the
             buyer accepts by a transaction; 0 for no signature at all, which an account that is a contract needs.
         encryption: What is asked of the encryption plan.
@@ -72,6 +75,8 @@ class BuyerPolicy:
     maximum_changed_answers: int = 0
     maximum_stated_error: float = 0.01
     minimum_stated_classes: float = 0.995
+    minimum_sold: int = 0
+    maximum_lost_disputes: int | None = None
     reveal_patience_percent: int = 50
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
     rounded_circuits: bool = False
@@ -120,6 +125,24 @@ class BuyerPolicy:
         self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
         self.check_proof_fee(terms.proof_fee_wei, terms.price_wei)
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
+
+    @property
+    def asks_for_a_record(self) -> bool:
+        """Whether `check_record` could refuse a seller."""
+        return self.minimum_sold > 0 or self.maximum_lost_disputes is not None
+
+    def check_record(self, sold: int, lost_disputes: int) -> None:
+        """Hold the record of a seller against the policy; silent on success.
+
+        Args:
+            sold: Trades of its listings that were settled.
+            lost_disputes: Trades that ended with a dispute that its buyer won.
+
+        Raises:
+            PolicyError: It has sold too little, or lost too often.
+        """
+        self._require("seller has sold models", sold, at_least=self.minimum_sold)
+        self._require("seller has lost disputes", lost_disputes, at_most=self.maximum_lost_disputes)
 
     def check_audit(self, terms: Terms, layout: Layout, output_scale_bits: int, plan: HePlan) -> None:
         """Check (8), as far as it concerns what an audit compares; silent on success.

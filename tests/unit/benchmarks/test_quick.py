@@ -21,7 +21,7 @@ PROMISED = {
     },
     "zk": {"zk.per_sample"},
     "gas": {"gas.trade", "gas.chunk_dispute", "gas.sum_step", "gas.prove"},
-    "ledger": {"ledger.append", "ledger.query"},
+    "ledger": {"ledger.append", "ledger.batch", "ledger.query", "ledger.complete", "ledger.postgresql.append"},
 }
 
 

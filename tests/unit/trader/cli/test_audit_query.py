@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -14,9 +15,11 @@ from typer.testing import CliRunner
 from ledger import AuditLog
 from ledger.reading.answers import Answer
 from tests.simulators.ledger_records import SELLER
-from tests.simulators.ledger_trades import WEI, listing, trades
+from tests.simulators.ledger_trades import WEI, listing, other_account, trades
 from trader.cli.audit import app
-from trader.errors import CallerError
+from trader.cli.listing import _hold_record, _read_record
+from trader.errors import CallerError, PolicyError
+from trader.verify import BuyerPolicy
 
 Ask = Callable[..., dict[str, Any]]
 
@@ -95,6 +98,26 @@ def test_an_answer_with_its_proof_is_checked_offline(ask: Ask, tmp_path: Path, l
     whole = Answer.from_json(answer.read_text())
     answer.write_text(replace(whole, entries=whole.entries[1:]).to_json())
     assert "not all entries" in str(check().exception)
+
+
+def test_a_listing_is_held_against_its_sellers_proven_record(ask: Ask, tmp_path: Path, log_file: Path) -> None:
+    record, checkpoint = tmp_path / "record.json", tmp_path / "checkpoint"
+    ask("query", "sellers", "--seller", SELLER, "--prove", record)
+    with AuditLog.open(log_file) as log:
+        checkpoint.write_text(str(log.checkpoint()))
+
+    def hold(seller: str, policy: BuyerPolicy) -> None:
+        proven = _read_record(record, checkpoint, None, policy)
+        _hold_record(proven, SimpleNamespace(seller=seller), policy, as_json=False)
+
+    hold(SELLER, BuyerPolicy(minimum_sold=1, maximum_lost_disputes=1))
+    with pytest.raises(PolicyError, match="lost disputes"):
+        hold(SELLER, BuyerPolicy(maximum_lost_disputes=0))
+    with pytest.raises(CallerError, match="ask for the right one"):
+        hold(other_account(2), BuyerPolicy())
+    with pytest.raises(CallerError, match="--record"):
+        _read_record(None, None, None, BuyerPolicy(minimum_sold=1))
+    assert _read_record(None, None, None, BuyerPolicy()) is None
 
 
 def test_manifests_are_kept_and_found(ask: Ask, tmp_path: Path, log_file: Path) -> None:
