@@ -16,7 +16,8 @@
 - `ledger.postgresql.*`: the same on a PostgreSQL server: that of MODELSEAL_BENCH_POSTGRESQL, or one from the
   developers' wheel; left out where there is neither.
 
-The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs nothing."""
+The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs nothing.
+"""
 
 from __future__ import annotations
 

@@ -45,14 +45,25 @@ class TradeStory:
         return gas_used
 
 
-def read_trade(log: AuditLog, trade_id: int) -> TradeStory:
+def read_trade(log: AuditLog, trade_id: int, market: str | None = None) -> TradeStory:
     """Return the story of a trade.
 
+    Args:
+        log: The log.
+        trade_id: The contract's trade id.
+        market: Chain and contract, `1:0x…`; needed if the log has trades of that number in several markets. Steps that
+            name no market are told in each.
+
     Raises:
-        UnknownTradeError: The log says nothing about it.
+        UnknownTradeError: The log says nothing about it, or about several and it is not said which.
     """
     with log.reading() as connection:
         entries = select_entries(connection, ENTRIES.c.trade_id == str(trade_id))
+    markets = {entry.record.market_name for entry in entries} - {""}
+    if market is not None:
+        entries = [entry for entry in entries if entry.record.market_name in ("", market.lower())]
+    elif len(markets) > 1:
+        raise UnknownTradeError(f"{log.name} has a trade {trade_id} in each of {', '.join(sorted(markets))}: say which")
     if not entries:
         raise UnknownTradeError(f"{log.name} says nothing about trade {trade_id}: is it the log of the right market?")
     return TradeStory(trade_id=trade_id, entries=tuple(entries), void_sequences=find_void_sequences(entries))

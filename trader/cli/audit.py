@@ -43,6 +43,9 @@ def migrate(log_file: LogFile = DEFAULT_LOG) -> None:
 @app.command()
 def show(
     trade: Annotated[int, typer.Argument(help="The trade's id.", min=1)],
+    market: Annotated[
+        str | None, typer.Option(metavar="ID:0x…", help="Chain id and contract, if the log holds several markets.")
+    ] = None,
     log_file: LogFile = DEFAULT_LOG,
     as_json: JsonFlag = False,
 ) -> None:
@@ -51,7 +54,7 @@ def show(
     from trader.report.story import print_story, story_rows
 
     with open_log(log_file) as log:
-        story = read_trade(log, trade)
+        story = read_trade(log, trade, market)
     if as_json:
         print_json_line({"trade": trade, "entries": story_rows(story)})
     else:

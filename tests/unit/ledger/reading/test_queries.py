@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ def test_unknown_trade_is_an_error(log: AuditLog) -> None:
     for trade_id in (99, -1, 2**300):
         with pytest.raises(UnknownTradeError, match="says nothing about trade"):
             read_trade(log, trade_id)
+
+
+def test_trades_of_one_number_in_two_markets_are_told_apart(log: AuditLog) -> None:
+    here = contract_event(30, trade_id=2)
+    log.append(replace(here, chain=replace(here.chain, contract="0x" + "d4" * 20)))
+    with pytest.raises(UnknownTradeError, match="say which"):
+        read_trade(log, 2)
+    assert sequences(read_trade(log, 2, here.market_name).entries) == [4, 5]
+    assert sequences(read_trade(log, 2, f"1:0x{'D4' * 20}").entries) == [4, 10]
 
 
 def test_gas_counts_each_transaction_once_and_undone_ones_not(log: AuditLog) -> None:
