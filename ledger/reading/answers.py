@@ -36,20 +36,13 @@ from ledger.entries import Entry, EntryKind, Record, encode_entry, from_fields, 
 from ledger.errors import MalformedEntryError, ProofError
 from ledger.log import AuditLog, read_frontier, read_head
 from ledger.merkle import Frontier, Node, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion
+from ledger.reading.merkle_proofs import EntryProof
 from ledger.storage.rows import select_entries, select_nodes
 from ledger.storage.tables import ENTRIES, POSTINGS
 
 ANSWER_FORMAT: Final = "modelseal-audit-answer"
 ANSWER_VERSION: Final = 1
 LARGEST_ANSWER: Final = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Proven:
-    """An entry's bytes, and the hashes that lead from it to the root of the log's tree."""
-
-    encoded: bytes
-    hashes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
@@ -66,8 +59,8 @@ class Answer:
 
     key: Key
     checkpoint: Checkpoint
-    commitment: Proven
-    entries: tuple[Proven, ...]
+    commitment: EntryProof
+    entries: tuple[EntryProof, ...]
     proof: MapProof
 
     def to_json(self) -> str:
@@ -77,7 +70,7 @@ class Answer:
         def places(hashes: Sequence[bytes]) -> list[int]:
             return [table.setdefault(one, len(table)) for one in hashes]
 
-        def proven(one: Proven) -> dict[str, Any]:
+        def proven(one: EntryProof) -> dict[str, Any]:
             return {"entry": json.loads(one.encoded), "proof": places(one.hashes)}
 
         content: dict[str, Any] = {
@@ -107,8 +100,8 @@ class Answer:
             def hashes(places: Sequence[int]) -> tuple[bytes, ...]:
                 return tuple(table[place] for place in places if place >= 0 or _refuse())
 
-            def proven(one: Mapping[str, Any]) -> Proven:
-                return Proven(rfc8785.dumps(one["entry"]), hashes(one["proof"]))
+            def proven(one: Mapping[str, Any]) -> EntryProof:
+                return EntryProof(rfc8785.dumps(one["entry"]), hashes(one["proof"]))
 
             other = content.get("other")
             answer = cls(
@@ -210,7 +203,7 @@ def _prove(connection: Connection, checkpoint: Checkpoint, commitment: Entry, ke
     return Answer(key, checkpoint, proven[0], tuple(proven[1:]), prove_key(StoredNodes(connection), hash_key(key)))
 
 
-def _prove_entries(connection: Connection, checkpoint: Checkpoint, entries: Sequence[Entry]) -> list[Proven]:
+def _prove_entries(connection: Connection, checkpoint: Checkpoint, entries: Sequence[Entry]) -> list[EntryProof]:
     """Return the entries with their proofs; nodes that several need are read once."""
     ranges = {entry.sequence: inclusion_ranges(entry.sequence, checkpoint.entries) for entry in entries}
     nodes = {node for some in ranges.values() for leaves in some for node in cover(leaves)}
@@ -219,7 +212,7 @@ def _prove_entries(connection: Connection, checkpoint: Checkpoint, entries: Sequ
     for start in range(0, len(ordered), 200):
         hashes |= select_nodes(connection, ordered[start : start + 200])
     return [
-        Proven(
+        EntryProof(
             encode_entry(entry.sequence, entry.record),
             tuple(fold([hashes[node] for node in cover(leaves)]) for leaves in ranges[entry.sequence]),
         )
@@ -273,7 +266,7 @@ def verify_answer(answer: Answer, checkpoint: Checkpoint, key: Key | None = None
     return VerifiedAnswer(answer.key, records, commitment.entries, checkpoint.entries)
 
 
-def _verify_entry(proven: Proven, checkpoint: Checkpoint) -> tuple[int, Record, bytes]:
+def _verify_entry(proven: EntryProof, checkpoint: Checkpoint) -> tuple[int, Record, bytes]:
     sequence, record = from_fields(parse_object(proven.encoded.decode(errors="replace")))
     leaf_hash = hash_leaf(proven.encoded)
     verify_inclusion(leaf_hash, sequence, checkpoint.entries, proven.hashes, checkpoint.root_hash)

@@ -5,9 +5,12 @@ blocks can be undone (anvil, hardhat and what speaks like them). Accounts are et
 valid for one seller alone. Only tests that nothing of eth-tester's is in run there (`PORTABLE`).
 """
 
+import ast
 import atexit
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -91,6 +94,42 @@ def _start_anvil() -> str:
     url = node.start()
     atexit.register(node.stop)
     return url
+
+
+class DrivenChain:
+    """A chain whose time the tests set, and whose blocks they undo."""
+
+    tester: Any
+    web3: Web3
+
+    @property
+    def now(self) -> int:
+        return int(self.web3.eth.get_block("latest")["timestamp"])
+
+    def at(self, timestamp: int) -> None:
+        """The next transaction is mined at exactly this second."""
+        self.tester.time_travel(timestamp)
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Everything inside is undone afterwards."""
+        snapshot = self.tester.take_snapshot()
+        try:
+            yield
+        finally:
+            self.tester.revert_to_snapshot(snapshot)
+
+
+def key_of(tester: Any, account: str) -> Any:
+    """An account, with the key that eth-tester has for it."""
+    (key,) = [key for key in tester.backend.account_keys if key.public_key.to_checksum_address() == account]
+    return Account.from_key(key.to_bytes())
+
+
+def revert_data(error: TransactionFailed) -> bytes:
+    """eth-tester gives the return data as the text of a bytes literal."""
+    text = str(error.args[0])
+    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()
 
 
 class NodeTester:

@@ -1,6 +1,5 @@
 """A chain with contracts of the periphery on it: what their tests share with `stage.py`, without a market."""
 
-import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import decode
-from eth_account import Account
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.abi import get_abi_output_types
@@ -17,11 +15,12 @@ from web3.logs import DISCARD
 
 from contracts import ETH, MarketRevertedError, Periphery, bind_periphery, decode_revert, deploy_periphery
 from contracts.published import read_artifacts
+from tests.contracts.backends import DrivenChain, key_of, revert_data
 
 GAS = 12_000_000
 
 
-class Ground:
+class Ground(DrivenChain):
     """The chain; `send` mines one transaction and returns its receipt, or raises what the contract says."""
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class Ground:
         try:
             sent = function.transact({"from": sender, "value": value, "gas": GAS})
         except TransactionFailed as error:
-            raise decode_revert(_revert_data(error)) from None
+            raise decode_revert(revert_data(error)) from None
         receipt = self.web3.eth.wait_for_transaction_receipt(sent)
         if receipt["status"] == 1:
             return receipt
@@ -56,7 +55,7 @@ class Ground:
                 {"from": sender, "value": value, "gas": GAS, "to": function.address, "data": _data(function)}
             )
         except TransactionFailed as error:
-            raise decode_revert(_revert_data(error)) from None
+            raise decode_revert(revert_data(error)) from None
         raise AssertionError(f"{function.abi_element_identifier} was reverted, and is no more")
 
     def call(self, function: Any, sender: str | None = None) -> Any:
@@ -65,27 +64,10 @@ class Ground:
             transaction = {"from": sender or self.deployer, "gas": GAS, "to": function.address, "data": _data(function)}
             result = self.tester.call(transaction, "pending")
         except TransactionFailed as error:
-            raise decode_revert(_revert_data(error)) from None
+            raise decode_revert(revert_data(error)) from None
         outputs = get_abi_output_types(function.abi)
         values = decode(outputs, bytes.fromhex(result.removeprefix("0x")))
         return values[0] if len(values) == 1 else values
-
-    @property
-    def now(self) -> int:
-        return int(self.web3.eth.get_block("latest")["timestamp"])
-
-    def at(self, timestamp: int) -> None:
-        """The next transaction is mined at exactly this second."""
-        self.tester.time_travel(timestamp)
-
-    @contextmanager
-    def restored(self) -> Iterator[None]:
-        """Everything inside is undone afterwards."""
-        snapshot = self.tester.take_snapshot()
-        try:
-            yield
-        finally:
-            self.tester.revert_to_snapshot(snapshot)
 
     @contextmanager
     def refused(self, name: str, **arguments: Any) -> Iterator[None]:
@@ -99,12 +81,6 @@ class Ground:
     def key(self, account: str) -> Any:
         """The account, with its key."""
         return key_of(self.tester, account)
-
-
-def key_of(tester: EthereumTester, account: str) -> Any:
-    """An account, with the key that eth-tester has for it."""
-    (key,) = [key for key in tester.backend.account_keys if key.public_key.to_checksum_address() == account]
-    return Account.from_key(key.to_bytes())
 
 
 def filled(contract: Any, function: str, **values: Any) -> tuple[Any, ...]:
@@ -144,9 +120,3 @@ def _as_read(value: Any) -> Any:
 
 def _data(function: Any) -> str:
     return str(function._encode_transaction_data())
-
-
-def _revert_data(error: TransactionFailed) -> bytes:
-    """eth-tester gives the return data as the text of a bytes literal."""
-    text = str(error.args[0])
-    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()

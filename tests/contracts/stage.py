@@ -1,6 +1,5 @@
 """A chain with the market on it, two parties, a clock, and the real proofs of `tests/vectors/audit_proofs.json`."""
 
-import ast
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import pytest
 from eth_abi.abi import encode
-from eth_account import Account
 from eth_tester.exceptions import TransactionFailed
 from eth_utils.abi import get_abi_input_types
 from eth_utils.address import to_canonical_address
@@ -39,7 +37,7 @@ from contracts import (
 )
 from contracts import register_vka as vka_registration
 from contracts.published import read_artifacts
-from tests.contracts.backends import new_salt, open_chain
+from tests.contracts.backends import DrivenChain, key_of, new_salt, open_chain, revert_data
 from tests.contracts.reference import Model, Tree, committed_outputs, delivered_tree
 from tests.simulators import remembered  # noqa: F401 - makes the chain below remember
 
@@ -148,7 +146,7 @@ def _calldata(function: Any) -> str:
     return str(function.selector + encode(get_abi_input_types(function.abi), function.arguments).hex())
 
 
-class Stage:
+class Stage(DrivenChain):
     """One listing of `MODEL`, and trades that the tests drive. Moves send one transaction and return its receipt."""
 
     def __init__(self) -> None:
@@ -191,24 +189,7 @@ class Stage:
         try:
             return self.tester.call({**transaction, "to": function.address, "data": _calldata(function)}, "pending")
         except TransactionFailed as error:
-            raise decode_revert(_revert_data(error)) from None
-
-    @property
-    def now(self) -> int:
-        return self.web3.eth.get_block("latest")["timestamp"]
-
-    def at(self, timestamp: int) -> None:
-        """The next transaction is mined at exactly this second."""
-        self.tester.time_travel(timestamp)
-
-    @contextmanager
-    def restored(self) -> Iterator[None]:
-        """Everything inside is undone afterwards."""
-        snapshot = self.tester.take_snapshot()
-        try:
-            yield
-        finally:
-            self.tester.revert_to_snapshot(snapshot)
+            raise decode_revert(revert_data(error)) from None
 
     @contextmanager
     def tried(self) -> Iterator[None]:
@@ -306,8 +287,7 @@ class Stage:
         """The signature of the buyer, or another of eth-tester's accounts, for this market unless another is named."""
         account = account or self.buyer
         place = {"chain_id": self.web3.eth.chain_id, "market": self.market.address} | domain
-        (key,) = [key for key in self.tester.backend.account_keys if key.public_key.to_checksum_address() == account]
-        return bytes(Account.sign_typed_data(key.to_bytes(), *agreement.typed_data(**place)).signature)
+        return bytes(key_of(self.tester, account).sign_typed_data(*agreement.typed_data(**place)).signature)
 
     def acceptance(
         self, trade: int = 1, delivery: bytes | None = None, account: str | None = None, **domain: Any
@@ -470,9 +450,3 @@ class Delivery:
 
 StageAt = Callable[[str], Stage]
 """The market with a trade in the named state: what the fixture `stage_at` gives."""
-
-
-def _revert_data(error: TransactionFailed) -> bytes:
-    """eth-tester gives the return data as the text of a bytes literal."""
-    text = str(error.args[0])
-    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()

@@ -6,7 +6,7 @@ import pytest
 
 from contracts import Periphery, bind_periphery, deploy_periphery
 from contracts.policy import Admission, Offer, Rules, upgrade_evidence
-from tests.contracts.periphery import key_of
+from tests.contracts.backends import key_of
 from tests.contracts.stage import BOND, FEE, FIRST, PRICE, Stage, terms_of
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from trader.certificates import CertificateError
-from trader.chain.development import DEVELOPMENT_CHAINS
-from trader.clients.purchases import is_reachable_by_all
+from trader.clients.purchases import is_followed
 from trader.clients.records import SellerRecord, read_records
 from trader.exchange import Kind, Label, TransferError, open_mailbox
 from trader.parties.claims import read_claims
@@ -83,30 +81,23 @@ def ask_claims(
         seconds: When to stop waiting.
     """
     market = connection.market
-    local = market.chain.chain_id in DEVELOPMENT_CHAINS
-    answers: SimpleQueue[tuple[int, tuple[Claim, ...]]] = SimpleQueue()
+    answers: dict[int, tuple[Claim, ...]] = {}
 
     def ask(listing: FoundListing, endpoint: str) -> None:
         label = Label(Kind.CLAIMS, market.chain.chain_id, market.deployment.market, 0, listing.terms.manifest_hash)
         try:
-            answers.put((listing.listing_id, read_claims(open_mailbox(endpoint), label, listing.seller)))
+            answers[listing.listing_id] = read_claims(open_mailbox(endpoint), label, listing.seller)
         except (TransferError, CertificateError):
             return
 
     asked = [
         Thread(target=ask, args=(listing, listing.endpoint), daemon=True)
         for listing in listings
-        if listing.endpoint is not None and (local or is_reachable_by_all(listing.endpoint))
+        if listing.endpoint is not None and is_followed(listing.endpoint, market.chain.chain_id)
     ]
     for thread in asked:
         thread.start()
     end = monotonic() + seconds
     for thread in asked:
         thread.join(max(0.0, end - monotonic()))
-    found: dict[int, tuple[Claim, ...]] = {}
-    try:
-        while True:
-            listing_id, claims = answers.get_nowait()
-            found[listing_id] = claims
-    except Empty:
-        return [replace(listing, claims=found.get(listing.listing_id)) for listing in listings]
+    return [replace(listing, claims=answers.get(listing.listing_id)) for listing in listings]

@@ -248,12 +248,17 @@ class Purchases:
                 f"the seller of listing {listing_id} does not say on the chain where it is reached: ask it for a URL, "
                 "and give it as `exchange` or --exchange"
             )
-        if not is_reachable_by_all(endpoint) and self.connection.market.chain.chain_id not in DEVELOPMENT_CHAINS:
+        if not is_followed(endpoint, self.connection.market.chain.chain_id):
             raise SettingsError(
                 f"the seller of listing {listing_id} says that it is reached at {endpoint!r}, which is no place that "
                 "others reach: if you know better, give it as `exchange` or --exchange"
             )
         return endpoint
+
+
+def is_followed(endpoint: str, chain_id: int) -> bool:
+    """Return whether a seller is asked at what it announces: on public chains only where all can reach it."""
+    return chain_id in DEVELOPMENT_CHAINS or is_reachable_by_all(endpoint)
 
 
 def is_reachable_by_all(endpoint: str) -> bool:

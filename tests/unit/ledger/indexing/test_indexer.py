@@ -25,17 +25,6 @@ from tests.contracts.stage import BOND, FEE, PRICE, Stage
 from tests.simulators.ledger_records import step
 
 
-@pytest.fixture(scope="module")
-def shared_stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
-def stage(shared_stage: Stage) -> Iterator[Stage]:
-    with shared_stage.restored():
-        yield shared_stage
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AuditLog]:
     with AuditLog.open(tmp_path / "audit.sqlite") as log:

@@ -31,17 +31,6 @@ if TYPE_CHECKING:
     from web3.contract import Contract
 
 
-@pytest.fixture(scope="module")
-def shared_stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
-def stage(shared_stage: Stage) -> Iterator[Stage]:
-    with shared_stage.restored():
-        yield shared_stage
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AuditLog]:
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
