@@ -42,9 +42,9 @@ def offer(
     price: Annotated[str, typer.Option(metavar="AMOUNT", help='For this buyer: "0.8 ether".')],
     lasting: Lasting = "7d",
     nonce: Nonce = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="For the buyer: `buyer buy --offer FILE`.")] = Path(
-        "offer.json"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="For the buyer, whose own program shows it: `buyer` does not yet.")
+    ] = Path("offer.json"),
     as_json: JsonFlag = False,
 ) -> None:
     """Sign a price for one BUYER, at most the listing's; it also admits to a test. Nothing is sent to the chain."""
@@ -65,9 +65,9 @@ def admit(
     buyer: Buyer,
     lasting: Lasting = "7d",
     nonce: Nonce = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="For the buyer: `buyer buy --offer FILE`.")] = Path(
-        "admission.json"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="For the buyer, whose own program shows it: `buyer` does not yet.")
+    ] = Path("admission.json"),
     as_json: JsonFlag = False,
 ) -> None:
     """Sign that one BUYER may test a listing whose `rules` name your account. Nothing is sent to the chain."""
