@@ -536,10 +536,13 @@ def test_what_is_stuck_does_not_hold_up_a_secret_for_ever(table: Table) -> None:
     answer = table.sender().submit(1)
     del answer
     sender, left = table.sender(), list[bytes]()
+    route = sender.chain._transactions.route
+    route.raise_after_seconds, soon = 600, route.raise_after_seconds
     with pytest.raises(ChainUnavailableError, match=r"1 transactions of .* wait to be mined: a secret does not l"):
         sender.send(2, secret=True, before_sending=left.append)
     assert left == []
-    time.sleep(1.1)
+    time.sleep(1.1)  # longer than `raise_after_seconds`, in whole seconds
+    route.raise_after_seconds = soon
     wait = sender.submit(2, secret=True)
     table.mine()
     assert table.nonce_of(wait()) == 0
