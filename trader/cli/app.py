@@ -14,10 +14,11 @@ Exit codes:
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.markup import escape
@@ -26,7 +27,7 @@ from contracts.errors import ContractsError
 from ledger.entries import as_line
 from ledger.errors import LedgerError
 from trader.cli.deferred import MARKUP, Deferred
-from trader.cli.exit_codes import INTERRUPTED, exit_code_of
+from trader.cli.exit_codes import ENVIRONMENT_FAULT, INTERRUPTED, exit_code_of
 from trader.cli.output import messages
 from trader.errors import TraderError
 from zk.errors import ZkError
@@ -34,6 +35,7 @@ from zk.errors import ZkError
 Command = Callable[..., None]
 MAXIMUM_ERROR_CHARACTERS: Final = 2000
 """Of an error on the terminal: ours end with the next step, and are shorter; a stranger's text has an end."""
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 app = typer.Typer(
     name="modelseal",
@@ -249,8 +251,19 @@ def main() -> None:
     except (TraderError, ZkError, ContractsError, LedgerError) as error:
         # Parts of it may come from the other party: no markup, no escape sequences, one line.
         said = as_line(error)[:MAXIMUM_ERROR_CHARACTERS]
-        messages.print("[bold red]error:[/]", escape(said), highlight=False, soft_wrap=True)
-        sys.exit(exit_code_of(error))
+        _end(exit_code_of(error), f"[bold red]error:[/] {escape(said)}")
     except KeyboardInterrupt:
-        messages.print("interrupted", style="yellow")
-        sys.exit(INTERRUPTED)
+        _end(INTERRUPTED, "[yellow]interrupted[/]")
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _end(ENVIRONMENT_FAULT, f"[bold red]error:[/] nothing can be written: {escape(as_line(error))}")
+
+
+def _end(code: int, said: str) -> NoReturn:
+    """Say it and exit; where standard error lies on a full disk, the code alone says it."""
+    try:
+        messages.print(said, highlight=False, soft_wrap=True)
+    except OSError:
+        sys.stderr = None  # what it could not write would be tried again at the exit, and change the code
+    sys.exit(code)

@@ -1,5 +1,10 @@
 """Exit codes say whose fault an error is, for errors of every room."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import trader.cli.app as app_module
@@ -45,3 +50,24 @@ def test_an_error_is_shown_to_its_end_where_the_next_step_is(
     said = capsys.readouterr().err
     assert said.count("what happened") == 60
     assert said.endswith("?[2J: do this\n")
+
+
+def without_room(*arguments: object, cwd: Path) -> int:
+    """The exit code of a command whose output lies on the full disk that it writes to (EFBIG, for ENOSPC)."""
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); from trader.cli.app import main; main()"
+    )
+    with (cwd / "output.txt").open("w") as output:
+        command = [sys.executable, "-c", limited, *map(str, arguments)]
+        environment = {**os.environ, "MODELSEAL_PASSWORD": "correct horse", "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(command, cwd=cwd, stdout=output, stderr=output, env=environment).returncode
+
+
+@pytest.mark.parametrize(
+    "command", [("keys", "new", "account.json"), ("keys", "list", "--json"), ("seller", "init", "a.toml")]
+)
+def test_a_full_disk_is_the_environments_fault_even_if_it_can_not_be_said(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert without_room(*command, cwd=tmp_path) == ENVIRONMENT_FAULT
+    assert (tmp_path / "output.txt").read_text() == ""
