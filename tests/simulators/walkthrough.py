@@ -83,14 +83,24 @@ class Reader:
     def follow(self, page: Path) -> None:
         """Type every command of a page; each must end well and print what the page shows."""
         for step in read_page(page):
-            if isinstance(step, File):
-                (self._home("seller") / step.name).write_text(step.text)
-            elif exported := re.fullmatch(r"export (\w+)=(\S+)", step.line):
-                self.exported.setdefault(step.terminal, {})[exported[1]] = self._here(exported[2])
-            elif step.line.startswith(LONG_RUNNING):
-                self._start(step)
-            else:
-                self._run(step)
+            self.take(step)
+
+    def take(self, step: Command | File) -> None:
+        """Type one command, or write one file."""
+        if isinstance(step, File):
+            (self.home("seller") / step.name).write_text(step.text)
+        elif exported := re.fullmatch(r"export (\w+)=(\S+)", step.line):
+            self.exported.setdefault(step.terminal, {})[exported[1]] = self._here(exported[2])
+        elif step.line.startswith(LONG_RUNNING):
+            self._start(step)
+        else:
+            self._run(step)
+
+    def home(self, terminal: str) -> Path:
+        """Return the folder of a terminal."""
+        home = self.folder / terminal
+        home.mkdir(exist_ok=True)
+        return home
 
     def stop(self) -> None:
         """Interrupt what runs, the newest first; each must end well."""
@@ -101,7 +111,7 @@ class Reader:
     def _run(self, command: Command) -> None:
         ran = subprocess.run(
             ["bash", "-ec", self._here(command.line)],
-            cwd=self._home(command.terminal),
+            cwd=self.home(command.terminal),
             env=self._environment(command.terminal),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -120,7 +130,7 @@ class Reader:
         with output.open("wb") as file:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {line}"],
-                cwd=self._home(command.terminal),
+                cwd=self.home(command.terminal),
                 env=self._environment(command.terminal),
                 stdout=file,
                 stderr=file,
@@ -149,11 +159,6 @@ class Reader:
     def _pattern(self, line: str) -> str:
         words = re.split(r"(…|\d+\.\d+(?!\.)|\s+)", self._here(line).strip())
         return "".join(map(_pattern_of, words))
-
-    def _home(self, terminal: str) -> Path:
-        home = self.folder / terminal
-        home.mkdir(exist_ok=True)
-        return home
 
     def _environment(self, terminal: str) -> dict[str, str]:
         path = os.pathsep.join([*map(str, self.path), os.environ["PATH"]])

@@ -44,7 +44,7 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     with messages.status("reading the market"):
         found = find(connection)
     with messages.status("asking the sellers"):
-        found = ask_claims(connection, found)
+        found = ask_claims(connection, found, settings.exchange)
     if as_json:
         for listing in found:
             print_json_line(

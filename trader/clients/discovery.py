@@ -68,16 +68,20 @@ def discover(connection: Connection) -> list[FoundListing]:
 
 
 def ask_claims(
-    connection: Connection, listings: Sequence[FoundListing], seconds: float = ASKING_SECONDS
+    connection: Connection,
+    listings: Sequence[FoundListing],
+    exchange: str | None = None,
+    seconds: float = ASKING_SECONDS,
 ) -> list[FoundListing]:
     """Ask the sellers what they claim to have proven on public data; return the listings with what they answered.
 
     All are asked at once, each in a thread that is left behind if its seller takes too long. Nothing is believed, and
-    on public chains no place that others don't reach is asked.
+    on public chains no place that others don't reach is asked, but for the one that the caller names.
 
     Args:
         connection: Chain and market.
         listings: As `discover` finds them.
+        exchange: Where all sellers are asked, as for a purchase; None for where each says that it is reached.
         seconds: When to stop waiting.
     """
     market = connection.market
@@ -86,15 +90,16 @@ def ask_claims(
     def ask(listing: FoundListing, endpoint: str) -> None:
         label = Label(Kind.CLAIMS, market.chain.chain_id, market.deployment.market, 0, listing.terms.manifest_hash)
         try:
-            answers[listing.listing_id] = read_claims(open_mailbox(endpoint), label, listing.seller)
+            with open_mailbox(endpoint) as mailbox:
+                answers[listing.listing_id] = read_claims(mailbox, label, listing.seller)
         except (TransferError, CertificateError):
             return
 
-    asked = [
-        Thread(target=ask, args=(listing, listing.endpoint), daemon=True)
-        for listing in listings
-        if listing.endpoint is not None and is_followed(listing.endpoint, market.chain.chain_id)
-    ]
+    def place(listing: FoundListing) -> str | None:
+        followed = listing.endpoint is not None and is_followed(listing.endpoint, market.chain.chain_id)
+        return exchange or (listing.endpoint if followed else None)
+
+    asked = [Thread(target=ask, args=(one, place(one)), daemon=True) for one in listings if place(one) is not None]
     for thread in asked:
         thread.start()
     end = monotonic() + seconds

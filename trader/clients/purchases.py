@@ -205,11 +205,14 @@ class Purchases:
     @contextmanager
     def _open(self, listing_id: int, folder: Path, decide: Callable[[TestResult], bool]) -> Iterator[Purchase]:
         connection = self.connection
-        mailbox = open_mailbox(self._endpoint(listing_id), connection.account, folder=folder / DOWNLOADS)
+        endpoint = self._endpoint(listing_id)
         if not folder.exists():
             self._check_record(listing_id)
         folder.mkdir(parents=True, exist_ok=True)
-        with AuditLog.open(folder / AUDIT_LOG) as log:
+        with (
+            open_mailbox(endpoint, connection.account, folder=folder / DOWNLOADS) as mailbox,
+            AuditLog.open(folder / AUDIT_LOG) as log,
+        ):
             equipment = Equipment(
                 connection.market,
                 connection.account,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 
 from Crypto.Hash import keccak
@@ -64,7 +64,7 @@ class Incoming:
 
 
 class Mailbox(ABC):
-    """Where a party leaves messages for its counterparties, and takes theirs."""
+    """Where a party leaves messages for its counterparties, and takes theirs; as a context, closed at its end."""
 
     @property
     @abstractmethod
@@ -123,6 +123,17 @@ class Mailbox(ABC):
     def get(self, label: Label, sender: str, limit_bytes: int) -> bytes:
         """Take a message that has arrived; as `take` with all of its bytes."""
         return self.take(label, sender, limit_bytes, lambda message: message.read())
+
+    # ------------------------------------------------------------------------------------------------------ closing
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go
+        """Let connections go, where there are any."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def open_mailbox(

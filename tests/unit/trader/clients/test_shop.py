@@ -111,6 +111,10 @@ def test_an_accuracy_is_claimed_verified_and_remembered(
     found = {listing.listing_id: listing for listing in ask_claims(buying, discover(buying))}[listing_id]
     (claim,) = found.claims
     assert (claim.dataset.name, claim.dataset.samples) == ("tumours", AUDIT_SAMPLES)
+    # Where the buyer says that sellers are reached, it asks them there, as it buys there.
+    lost = replace(found, endpoint=None, claims=None)
+    assert [listing.claims for listing in ask_claims(buying, [lost])] == [None]
+    assert ask_claims(buying, [lost], companies.exchange)[0].claims == found.claims
     proven, manifest_hash = Proven(companies.folder / "other"), found.terms.manifest_hash
     assert not proven.has(manifest_hash, claim)
 
