@@ -19,7 +19,7 @@ test: $(INSTALLED) node
 test-fast: $(INSTALLED)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow and not anvil"
 
-# The contracts' portable tests on a node: anvil, or CHAIN=http://… of any development node.
+# The contracts' tests on a node: anvil, or CHAIN=http://… of any development node.
 CHAIN ?= anvil
 ONLY ?=
 test-chain: $(INSTALLED) node

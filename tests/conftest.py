@@ -41,9 +41,7 @@ LONGEST = ("tests/integration/test_killed_processes.py", "tests/unit/benchmarks/
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The chain that the contracts' tests run on."""
-    parser.addoption(
-        "--chain", metavar="anvil|URL", help="run the portable tests of the contracts on this chain, and no others"
-    )
+    parser.addoption("--chain", metavar="anvil|URL", help="run the contracts' tests on this chain, and no others")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,11 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest; on another chain, leave out what does not run there."""
     if config.getoption("--chain"):
-        from tests.contracts.backends import PORTABLE
+        from tests.contracts.backends import runs_on_a_node
 
-        left_out = [item for item in items if item.path.name not in PORTABLE]
+        left_out = [item for item in items if not runs_on_a_node(item.path)]
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item.path.name in PORTABLE]
+        items[:] = [item for item in items if runs_on_a_node(item.path)]
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # stable: the others stay where they are
 
 

@@ -2,7 +2,7 @@
 
 `--chain anvil` starts nodes of the tests' own, `--chain URL` takes any development node whose time can be set and whose
 blocks can be undone (anvil, hardhat and what speaks like them). Accounts are eth-tester's, which sign here: sums are
-valid for one seller alone. Only tests that nothing of eth-tester's is in run there (`PORTABLE`).
+valid for one seller alone. All tests of the contracts run there but those of `EMBEDDED_ONLY`.
 """
 
 import ast
@@ -16,10 +16,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_keys import keys
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
+from eth_utils.abi import function_signature_to_4byte_selector
+from eth_utils.hexadecimal import encode_hex
+from hexbytes import HexBytes
 from web3 import EthereumTesterProvider, HTTPProvider, Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.middleware import SignAndSendRawMiddlewareBuilder
@@ -34,33 +38,24 @@ GENESIS_SECONDS = 4_000_000_000
 BLOCK_GAS = 60_000_000
 ACCOUNTS = 10
 ANVIL = "anvil"
-PORTABLE = frozenset(
+REVERTED = "execution reverted: "
+EMBEDDED_ONLY = frozenset(
     {
-        "test_market_accept.py",
-        "test_market_challenge.py",
-        "test_market_confirm.py",
-        "test_market_dispute_chunk.py",
-        "test_market_dispute_range.py",
-        "test_market_dispute_sum_step.py",
-        "test_market_endings.py",
-        "test_market_list.py",
-        "test_market_open_session.py",
-        "test_market_protocol_fee.py",
-        "test_market_prove.py",
-        "test_market_purchase.py",
-        "test_market_refund.py",
-        "test_market_respond.py",
-        "test_market_reveal.py",
-        "test_market_states.py",
-        "test_market_withdraw.py",
+        "test_game_tree.py",
+        "test_market_dispute_fuzz.py",
+        "test_market_gas.py",
+        "test_market_invariants.py",
     }
 )
-"""Files of tests that run on any development chain: the main path, each ending, each dispute.
-
-Others look into eth-tester, or at how it words a revert that is none of the market's.
-"""
+"""Files of tests that look into eth-tester: its gas, its blocks, thousands of moves in a row."""
+CONTRACTS = Path(__file__).parent
 chosen: list[str] = []
 """What `--chain` says, if anything (`tests/conftest.py`)."""
+
+
+def runs_on_a_node(path: Path) -> bool:
+    """Whether the tests of a file run on any development chain."""
+    return path.parent == CONTRACTS and path.name not in EMBEDDED_ONLY
 
 
 def is_shared() -> bool:
@@ -110,6 +105,13 @@ class DrivenChain:
         """The next transaction is mined at exactly this second."""
         self.tester.time_travel(timestamp)
 
+    def set_code(self, account: str, code: bytes) -> None:
+        """Give an account code, as a delegation does (EIP-7702)."""
+        if isinstance(self.tester, NodeTester):
+            self.tester.set_code(account, code)
+        else:
+            self.tester.backend.chain.get_vm().state.set_code(bytes(HexBytes(account)), code)
+
     @contextmanager
     def restored(self) -> Iterator[None]:
         """Everything inside is undone afterwards."""
@@ -127,9 +129,11 @@ def key_of(tester: Any, account: str) -> Any:
 
 
 def revert_data(error: TransactionFailed) -> bytes:
-    """eth-tester gives the return data as the text of a bytes literal."""
+    """eth-tester gives the return data as the text of a bytes literal, or the message alone of `Error(string)`."""
     text = str(error.args[0])
-    return bytes(ast.literal_eval(text)) if text.startswith("b") else text.encode()
+    if text.startswith("b"):
+        return bytes(ast.literal_eval(text))
+    return function_signature_to_4byte_selector("Error(string)") + encode(["string"], [text.removeprefix(REVERTED)])
 
 
 class NodeTester:
@@ -170,6 +174,10 @@ class NodeTester:
         """Before a block is made: a second after the last one, unless it was said otherwise."""
         self._request("evm_setNextBlockTimestamp", self._next())
         self._next_seconds = None
+
+    def set_code(self, account: str, code: bytes) -> None:
+        """Give an account code."""
+        self._request("anvil_setCode", account, encode_hex(code))
 
     def mine_block(self) -> None:
         """Make an empty block."""

@@ -130,5 +130,5 @@ def test_a_policy_changes_nothing(stage: Stage) -> None:
     """It calls the market back as the seller of its own listing would; a static call makes that fail."""
     policy = stage.create("WritingPolicy")
     stage.offer(terms_of(FIRST, policy=policy.address))
-    with stage.refused("Unknown"):
+    with stage.refused("Error", message="not done"):
         stage.open_session(2, data=encode(["bytes32"], [stage.offered(2)]))

@@ -71,8 +71,7 @@ def test_a_buyers_code_can_not_take_its_signature_back(stage_at: StageAt) -> Non
     acceptance = stage.acceptance()
     wallet = stage.create("FickleWallet")
     stage.send(wallet.functions.setAgrees(False), stage.stranger)
-    place = bytes(HexBytes(stage.buyer))
-    stage.tester.backend.chain.get_vm().state.set_code(place, b"\xef\x01\x00" + bytes(HexBytes(wallet.address)))
+    stage.set_code(stage.buyer, b"\xef\x01\x00" + bytes(HexBytes(wallet.address)))
     stage.reveal(acceptance=acceptance)
 
 

@@ -62,7 +62,7 @@ def train_on_bins(reader: Reader, command: Command) -> None:
     home = reader.home(command.terminal)
     samples = np.loadtxt(home / "snapped.csv", delimiter=",").astype(np.float32)
     labels = (samples[:, 0] + samples[:, 1] > samples[:, 2]).astype(int)
-    trees = GradientBoostingClassifier(n_estimators=5, max_depth=2, random_state=0).fit(samples, labels)
+    trees = GradientBoostingClassifier(n_estimators=30, max_depth=4, random_state=0).fit(samples, labels)
     onnx = to_onnx(trees, samples[:1], options={"zipmap": False}, target_opset={"": 17, "ai.onnx.ml": 3})
     (home / "trees.onnx").write_bytes(onnx.SerializeToString())
 
