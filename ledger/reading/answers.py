@@ -34,9 +34,10 @@ from ledger.catalogue.upkeep import StoredNodes, carry_map, read_entries, read_k
 from ledger.checkpoint import Checkpoint
 from ledger.entries import Entry, EntryKind, Record, encode_entry, from_fields, parse_object
 from ledger.errors import MalformedEntryError, ProofError
-from ledger.log import AuditLog, read_frontier, read_head
+from ledger.log import AuditLog
 from ledger.merkle import Frontier, Node, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion
 from ledger.reading.merkle_proofs import EntryProof
+from ledger.settling import read_frontier, read_head
 from ledger.storage.rows import select_entries, select_nodes
 from ledger.storage.tables import ENTRIES, POSTINGS
 
