@@ -27,7 +27,8 @@ _FIRST_SEGMENT: Final = select(func.min(SEGMENTS.c.sequence))
 _NEWEST_SEGMENT: Final = (
     select(
         _FIRST_SEGMENT.scalar_subquery(),
-        SEGMENTS.c.sequence + func.length(SEGMENTS.c.hashes) // HASH_BYTES,
+        SEGMENTS.c.sequence,
+        func.length(SEGMENTS.c.hashes),
         func.substr(SEGMENTS.c.hashes, func.length(SEGMENTS.c.hashes) - HASH_BYTES + 1, HASH_BYTES),
     )
     .order_by(SEGMENTS.c.sequence.desc())
@@ -65,7 +66,7 @@ def read_settled_end(connection: Connection) -> End:
 def read_end(connection: Connection) -> End:
     """Return where the log ends, segments included."""
     row = connection.execute(_NEWEST_SEGMENT).first()
-    return read_settled_end(connection) if row is None else End(row[0], int(row[1]), bytes(row[2]))
+    return read_settled_end(connection) if row is None else End(row[0], row[1] + row[2] // HASH_BYTES, bytes(row[3]))
 
 
 def insert_segments(connection: Connection, first: int, encoded: Sequence[bytes], hashes: Sequence[bytes]) -> None:
