@@ -118,7 +118,7 @@ class ActorRole(StrEnum):
     ANYONE = "Anyone"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MarketId:
     """Which market: a contract on a chain.
 
@@ -138,7 +138,7 @@ class MarketId:
         return f"{self.chain_id}:{self.contract}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChainPosition:
     """Where on the chain something happened.
 
@@ -175,7 +175,7 @@ class ChainPosition:
             _check_integer("log_index", self.log_index, MAXIMUM_INTEGER)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """What a writer reports: one step of a trade, before it has a place in the log.
 
@@ -234,7 +234,7 @@ class Record:
         return "" if self.market is None else str(self.market)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClearValue:
     """A detail that stands beside the log, and its salted hash in the entry (`ledger.redaction`): it can be removed.
 
@@ -249,7 +249,7 @@ class ClearValue:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A record at its place in the log.
 
