@@ -87,6 +87,15 @@ def test_what_is_in_a_segment_is_not_logged_twice(location: Path | str) -> None:
     assert verify_log(location).entries == 3 * MANY + 3
 
 
+def test_what_is_in_any_of_several_segments_is_not_logged_twice(location: Path | str) -> None:
+    with AuditLog.open(location) as log:
+        for first in (0, MANY, 2 * MANY):
+            log.append_all(some(first))
+        assert in_segments(log) == 3 * MANY
+        assert log.append_all(some(0)) == []
+        assert told(log) == [f"s{number}" for number in range(3 * MANY)]
+
+
 def test_what_was_undone_in_the_database_is_undone_in_memory(location: Path | str) -> None:
     with AuditLog.open(location) as log:
         with pytest.raises(RepeatedIdentityError):
