@@ -147,7 +147,7 @@ def _take_in(connection: Connection, batch: Sequence[Entry], keys: int, market: 
         for key in keys_of(entry.record, parties):
             places.setdefault(key, []).append(entry.sequence)
     keys = _post(connection, places, _read_leaves(connection, batch), keys)
-    _fold(connection, places, parties)
+    _fold(connection, places, parties, {entry.sequence: entry for entry in batch})
     return keys, parties.market
 
 
@@ -215,12 +215,14 @@ def read_keys(connection: Connection, keys: Collection[Key]) -> dict[Key, tuple[
     return found
 
 
-def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: Parties) -> None:
-    """Fold again the trades and listings that new entries are about."""
+def _fold(
+    connection: Connection, places: Mapping[Key, Sequence[int]], parties: Parties, batch: Mapping[int, Entry]
+) -> None:
+    """Fold again the trades and listings that new entries, which are in `batch`, are about."""
     trades = [key for key in places if key.kind is KeyKind.TRADE]
     listings = [key for key in places if key.kind is KeyKind.LISTING]
     rows = []
-    for key, entries in _read_postings(connection, trades):
+    for key, entries in _read_postings(connection, trades, batch):
         market, trade_id = _parse(key)
         rows.append(fold_trade_of(market, trade_id, entries, parties).to_columns())
     _replace_rows(connection, TRADES, rows, trades)
@@ -244,15 +246,18 @@ def fold_trade_of(market: str, trade_id: int, entries: Sequence[Entry], parties:
     return fold_trade(market, trade_id, entries, seller, None if listed is None else token_of(listed))
 
 
-def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, list[Entry]]]:
-    """Return the entries of each key."""
+def _read_postings(
+    connection: Connection, keys: Sequence[Key], batch: Mapping[int, Entry]
+) -> Iterator[tuple[Key, list[Entry]]]:
+    """Return the entries of each key; those of `batch` are not read again."""
     numbers = {key_id: key for key, (key_id, _) in read_keys(connection, keys).items()}
     for part in _chunks(list(numbers)):
         query = select(POSTINGS).where(POSTINGS.c.key_id.in_(part))
         sequences: dict[int, list[int]] = {}
         for key_id, sequence in connection.execute(query):
             sequences.setdefault(key_id, []).append(sequence)
-        entries = read_entries(connection, [sequence for some in sequences.values() for sequence in some])
+        older = [sequence for some in sequences.values() for sequence in some if sequence not in batch]
+        entries = {**batch, **read_entries(connection, older)}
         for key_id, some in sequences.items():
             yield numbers[key_id], [entries[sequence] for sequence in sorted(some)]
 
