@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from json.encoder import encode_basestring as _quote  # as RFC 8785 quotes what an entry can hold: printable text
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -37,8 +38,7 @@ MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short re
 MAXIMUM_DETAILS_BYTES: Final = 60_000  # an entry has less than 2^16 bytes: standard logs have no room for more
 _DETAILS_THAT_FIT: Final = 48  # whatever is in them: at most 64 + 4 * 256 bytes each, and some signs between
 MAXIMUM_JSON_CHARACTERS: Final = 64 * 1024  # above what any entry takes, escapes and multi-byte characters included
-_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-"""Gives RFC 8785 of what an entry can hold, in a tenth of the time: no floats, names of ASCII, printable texts."""
+_LITERALS: Final = ("false", "true")
 _DETAIL_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
@@ -118,7 +118,7 @@ class ActorRole(StrEnum):
     ANYONE = "Anyone"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MarketId:
     """Which market: a contract on a chain.
 
@@ -138,7 +138,7 @@ class MarketId:
         return f"{self.chain_id}:{self.contract}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChainPosition:
     """Where on the chain something happened.
 
@@ -175,7 +175,7 @@ class ChainPosition:
             _check_integer("log_index", self.log_index, MAXIMUM_INTEGER)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """What a writer reports: one step of a trade, before it has a place in the log.
 
@@ -234,7 +234,7 @@ class Record:
         return "" if self.market is None else str(self.market)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClearValue:
     """A detail that stands beside the log, and its salted hash in the entry (`ledger.redaction`): it can be removed.
 
@@ -249,7 +249,7 @@ class ClearValue:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A record at its place in the log.
 
@@ -276,7 +276,7 @@ def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
     return hashlib.sha256(ENTRY_DOMAIN + previous_hash + encoded).digest()
 
 
-def encode_entry(sequence: int, record: Record, details: str | None = None) -> bytes:
+def encode_entry(sequence: int, record: Record) -> bytes:
     """Return the canonical bytes of an entry (RFC 8785): `to_fields` as JSON, its names in order.
 
     Written out by hand, as a log is as fast as this is: all values but details and identity are of shapes that JSON has
@@ -285,30 +285,24 @@ def encode_entry(sequence: int, record: Record, details: str | None = None) -> b
     Args:
         sequence: Place in the log.
         record: What happened.
-        details: `encode_details` of it, if the caller has it.
     """
     chain, place = record.chain, record.chain or record.market
-    text = f'{{"actor":"{record.actor}"'
+    before = after = gas = index = ""
     if chain is not None:
-        text += f',"block_hash":"{chain.block_hash}","block_number":{chain.block_number}'
+        before = f',"block_hash":"{chain.block_hash}","block_number":{chain.block_number}'
+        gas = f',"gas_used":{chain.gas_used}'
+        index = "" if chain.log_index is None else f',"log_index":{chain.log_index}'
+        after = f',"transaction_hash":"{chain.transaction_hash}"'
     if place is not None:
-        text += f',"chain_id":{place.chain_id},"contract":"{place.contract}"'
-    text += f',"details":{encode_details(record) if details is None else details}'
-    if chain is not None:
-        text += f',"gas_used":{chain.gas_used}'
-    if record.identity is not None:
-        text += f',"identity":{_CANONICAL.encode(record.identity)}'
-    text += f',"kind":"{record.kind}"'
-    if record.listing_id is not None:
-        text += f',"listing_id":"{record.listing_id}"'
-    if chain is not None and chain.log_index is not None:
-        text += f',"log_index":{chain.log_index}'
-    text += f',"occurred_at_seconds":{record.occurred_at_seconds},"role":"{record.role}","sequence":{sequence}'
-    if record.trade_id is not None:
-        text += f',"trade_id":"{record.trade_id}"'
-    if chain is not None:
-        text += f',"transaction_hash":"{chain.transaction_hash}"'
-    return f"{text}}}".encode()
+        before += f',"chain_id":{place.chain_id},"contract":"{place.contract}"'
+    identity = "" if record.identity is None else f',"identity":{_quote(record.identity)}'
+    listing = "" if record.listing_id is None else f',"listing_id":"{record.listing_id}"'
+    trade = "" if record.trade_id is None else f',"trade_id":"{record.trade_id}"'
+    return (
+        f'{{"actor":"{record.actor}"{before},"details":{encode_details(record.details)}{gas}{identity}'
+        f',"kind":"{record.kind._value_}"{listing}{index},"occurred_at_seconds":{record.occurred_at_seconds}'
+        f',"role":"{record.role._value_}","sequence":{sequence}{trade}{after}}}'
+    ).encode()
 
 
 def to_fields(sequence: int, record: Record) -> dict[str, Any]:
@@ -361,9 +355,13 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
         raise MalformedEntryError(message, sequence=number if isinstance(number, int) else None) from error
 
 
-def encode_details(record: Record) -> str:
-    """Return the details alone as canonical JSON, the form in which the database holds them."""
-    return _CANONICAL.encode(dict(record.details))
+def encode_details(details: Mapping[str, Detail]) -> str:
+    """Return details alone as canonical JSON, the form in which the database holds them."""
+    told = [
+        f'"{name}":{_quote(value) if isinstance(value, str) else value if type(value) is int else _LITERALS[value]}'
+        for name, value in sorted(details.items())
+    ]
+    return f"{{{','.join(told)}}}"
 
 
 def parse_object(text: object) -> dict[str, Any]:
@@ -427,7 +425,7 @@ def _checked_details(details: object) -> dict[str, Detail]:
         if not isinstance(name, str) or not _DETAIL_NAME.fullmatch(name):
             raise InvalidRecordError(f"detail names are snake_case, at most 64 characters, got {name!r:.80}")
         _check_detail(name, value)
-    if len(details) > _DETAILS_THAT_FIT and len(_CANONICAL.encode(dict(details)).encode()) > MAXIMUM_DETAILS_BYTES:
+    if len(details) > _DETAILS_THAT_FIT and len(encode_details(details).encode()) > MAXIMUM_DETAILS_BYTES:
         raise InvalidRecordError(f"details have at most {MAXIMUM_DETAILS_BYTES} bytes in all")
     return dict(details)
 

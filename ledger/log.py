@@ -11,11 +11,8 @@ writer gave an identity: after a crash it is appended again, whether or not it w
 what is hashed (`ledger.redaction`). Reading is in `ledger.reading.queries`.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -23,33 +20,17 @@ from typing import Final, Self
 
 from sqlalchemy import Connection
 
-from ledger.checkpoint import CHECKPOINT_ORIGIN, EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import (
-    ChainPosition,
-    ClearValue,
-    Entry,
-    PositionKey,
-    Record,
-    encode_details,
-    encode_entry,
-    hash_entry,
-)
+from ledger.appending import Appended, KnownSegments, append
+from ledger.checkpoint import CHECKPOINT_ORIGIN, Checkpoint, Head
+from ledger.entries import Entry, Record, encode_entry, hash_entry
 from ledger.errors import EntryHashError, InvalidRecordError, RepeatedIdentityError, SequenceError
-from ledger.merkle import Frontier, Node, cover, hash_leaf
+from ledger.group_commit import GroupCommit
 from ledger.notes.names import check_key_name
-from ledger.redaction import conceal, repeats
-from ledger.storage.rows import (
-    delete_clear_values,
-    insert_entries,
-    insert_nodes,
-    insert_setting,
-    read_setting,
-    select_entries,
-    select_identified,
-    select_nodes,
-)
+from ledger.redaction import repeats
+from ledger.settling import insert_settled, read_frontier, read_head, settle
+from ledger.storage.rows import delete_clear_values, insert_setting, read_setting
+from ledger.storage.segments import has_segments, read_end
 from ledger.storage.store import Store, open_store
-from ledger.storage.tables import ENTRIES
 
 _ORIGIN: Final = "origin"
 _WRITTEN_AT_ONCE: Final = 5000
@@ -60,9 +41,9 @@ class AuditLog:
 
     def __init__(self, store: Store):
         self._store = store
-        self._kept = (EMPTY_HEAD, Frontier())
-        self._queue: deque[_Waiting] = deque()
-        self._committing = Lock()
+        self._segments = KnownSegments()
+        self._appending = Lock()
+        self._groups = GroupCommit[Record, Entry](lambda records: self._commit(records).entries)
 
     @classmethod
     def open(cls, location: Path | str) -> Self:
@@ -99,15 +80,7 @@ class AuditLog:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
             RepeatedIdentityError: Another record has the identity; this one was not appended.
         """
-        waiting = _Waiting(record)
-        self._queue.append(waiting)
-        # Whoever finds nobody committing does it for all; it looks again after it is done, so nobody is forgotten.
-        while self._queue and self._committing.acquire(blocking=False):
-            try:
-                self._commit_queue()
-            finally:
-                self._committing.release()
-        entry = waiting.entry.result()
+        entry = self._groups.submit(record)
         _check_repeats(entry, record)
         return entry
 
@@ -118,12 +91,7 @@ class AuditLog:
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
             RepeatedIdentityError: Another record has the identity of one of them; nothing was appended.
         """
-        records = list(records)
-        with self._store.writing() as connection:
-            entries, added = self._append(connection, records)
-            for entry, record in zip(entries, records, strict=True):
-                _check_repeats(entry, record)
-        return added
+        return self._commit(list(records), whole=True).added
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Append entries of another log as they are, all or none; they must be checked before (`ledger.reading.fsck`).
@@ -133,17 +101,20 @@ class AuditLog:
             EntryHashError: They don't follow from it.
             LedgerUnavailableError: The file can't be locked or written; nothing was appended.
         """
-        with self._store.writing() as connection:
-            ending = _Ending(connection, self._kept)
+        with self.writing() as connection:
+            head, added = read_head(connection), list[Entry]()
             for entry in entries:
-                if entry.sequence != ending.head.entries:
-                    message = f"entry {ending.head.entries} should be next, got entry {entry.sequence}"
-                    raise SequenceError(message, sequence=ending.head.entries)
-                if ending.add(entry.record, entry.clear) != entry:
+                if entry.sequence != head.entries:
+                    message = f"entry {head.entries} should be next, got entry {entry.sequence}"
+                    raise SequenceError(message, sequence=head.entries)
+                if entry.entry_hash != hash_entry(head.entry_hash, encode_entry(entry.sequence, entry.record)):
                     raise EntryHashError(f"entry {entry.sequence} does not follow", sequence=entry.sequence)
-                if ending.head.entries % _WRITTEN_AT_ONCE == 0:
-                    ending.write(connection)
-            self._kept = ending.write(connection)
+                head = Head(entry.sequence + 1, entry.entry_hash)
+                added.append(entry)
+                if len(added) == _WRITTEN_AT_ONCE:
+                    insert_settled(connection, added)
+                    added.clear()
+            insert_settled(connection, added)
 
     def redact(self, sequences: Collection[int]) -> int:
         """Remove the personal details of some entries from the database, and return how many there were.
@@ -178,18 +149,28 @@ class AuditLog:
     def head(self) -> Head:
         """Return the current head of the hash chain."""
         with self._store.reading() as connection:
-            return read_head(connection)
+            end = read_end(connection)
+            return Head(end.entries, end.entry_hash)
 
     def checkpoint(self) -> Checkpoint:
         """Return size and root of the Merkle tree over the entries; `ledger.reading.merkle_proofs` lead to it."""
-        with self._store.reading() as connection:
+        with self.reading() as connection:
             entries = read_head(connection).entries
             origin = read_setting(connection, _ORIGIN) or CHECKPOINT_ORIGIN
             return Checkpoint(entries, read_frontier(connection, entries).root(), origin)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent state of the log, for `ledger.storage.rows.select_entries`."""
+        """One consistent state of the log, for `ledger.storage.rows.select_entries`.
+
+        Every entry that was acknowledged before is in the tables: if one was not, it is moved there first.
+        """
+        with self._store.reading() as connection:
+            if not has_segments(connection):
+                yield connection
+                return
+        with self.writing():
+            pass
         with self._store.reading() as connection:
             yield connection
 
@@ -197,55 +178,26 @@ class AuditLog:
     def writing(self) -> Iterator[Connection]:
         """Yield a transaction that no other writer shares, for `append_within` and for tables beside the entries."""
         with self._store.writing() as connection:
+            settle(connection)
             yield connection
 
     def append_within(self, connection: Connection, records: Iterable[Record]) -> list[Entry]:
         """Append records as `append_all` does, as part of a transaction of `writing`."""
-        return self._append(connection, list(records))[1]
+        return append(connection, list(records), None).added
 
     def close(self) -> None:
         """Release the file. Closing twice does nothing."""
         self._store.close()
 
-    def _commit_queue(self) -> None:
-        batch = [self._queue.popleft() for _ in range(len(self._queue))]
-        try:
+    def _commit(self, records: Sequence[Record], *, whole: bool = False) -> Appended:
+        """Append records in a transaction of their own; if `whole`, fail if one of them repeats an identity."""
+        with self._appending:
             with self._store.writing() as connection:
-                entries, _ = self._append(connection, [waiting.record for waiting in batch])
-        except BaseException as error:  # whatever it is, no thread may wait for ever
-            for waiting in batch:
-                waiting.entry.set_exception(error)
-            return
-        for waiting, entry in zip(batch, entries, strict=True):
-            waiting.entry.set_result(entry)
-
-    def _append(self, connection: Connection, records: Sequence[Record]) -> tuple[list[Entry], list[Entry]]:
-        """Chain `records` to the head, but for those that are logged; the caller holds the write lock.
-
-        A record is logged if it repeats the newest entry at its position on the chain, or has the identity of an
-        entry; that it says the same is *not* checked. The entries at one position alternate between what happened and
-        `Reorganised`: a dropped block may come back.
-
-        Returns:
-            The entry of each record, and those of them that are new.
-        """
-        ending = _Ending(connection, self._kept)
-        newest = _read_newest(connection, [record.chain for record in records if record.chain is not None])
-        identified = select_identified(connection, {one.identity for one in records if one.identity is not None})
-        entries: list[Entry] = []
-        added: list[Entry] = []
-        for record in records:
-            entry = newest.get(record.chain.key) if record.chain is not None else identified.get(record.identity or "")
-            if entry is None or (record.chain is not None and entry.record.kind is not record.kind):
-                entry = ending.add(*conceal(record))
-                added.append(entry)
-                if record.chain is not None:
-                    newest[record.chain.key] = entry
-                elif record.identity is not None:
-                    identified[record.identity] = entry
-            entries.append(entry)
-        self._kept = ending.write(connection)
-        return entries, added
+                appended = append(connection, records, self._segments)
+                for entry, record in zip(appended.entries, records, strict=True) if whole else ():
+                    _check_repeats(entry, record)
+            self._segments.note(appended)
+        return appended
 
     def __enter__(self) -> Self:
         return self
@@ -256,76 +208,9 @@ class AuditLog:
         self.close()
 
 
-class _Ending:
-    """Where the hash chain and the tree end, while entries are added to them."""
-
-    def __init__(self, connection: Connection, kept: tuple[Head, Frontier]):
-        self.head = read_head(connection)
-        kept_head, frontier = kept
-        if kept_head != self.head:  # somebody else has appended; else the kept one fits, as it follows from its head
-            frontier = read_frontier(connection, self.head.entries)
-        self._frontier = frontier
-        self._added: list[Entry] = []
-        self._details: list[str] = []
-        self._nodes: dict[Node, bytes] = {}
-
-    def add(self, record: Record, clear: tuple[ClearValue, ...]) -> Entry:
-        """Return the next entry."""
-        details = encode_details(record)
-        encoded = encode_entry(self.head.entries, record, details)
-        entry = Entry(self.head.entries, record, hash_entry(self.head.entry_hash, encoded), clear)
-        self.head = Head(entry.sequence + 1, entry.entry_hash)
-        self._frontier, completed = self._frontier.append(hash_leaf(encoded))
-        self._nodes.update(completed)
-        self._added.append(entry)
-        self._details.append(details)
-        return entry
-
-    def write(self, connection: Connection) -> tuple[Head, Frontier]:
-        """Write what was added, and return where it ends."""
-        insert_entries(connection, self._added, self._details)
-        insert_nodes(connection, self._nodes)
-        self._added, self._details, self._nodes = [], [], {}
-        return self.head, self._frontier
-
-
 def _check_repeats(entry: Entry, record: Record) -> None:
     if record.identity is not None and entry.record is not record and not repeats(entry, record):
         raise RepeatedIdentityError(
             f"entry {entry.sequence} has the identity {record.identity!r} and says something else: two steps can't"
             " share one"
         )
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A record that a thread wants appended, and the entry that it will be."""
-
-    record: Record
-    entry: "Future[Entry]" = field(default_factory=Future)
-
-
-def _read_newest(connection: Connection, positions: Sequence[ChainPosition]) -> dict[PositionKey, Entry]:
-    """Return the newest entry at each logged position in the blocks of `positions`, in one query."""
-    if not positions:
-        return {}
-    numbers = [position.block_number for position in positions]
-    entries = select_entries(connection, ENTRIES.c.block_number.between(min(numbers), max(numbers)))
-    return {entry.record.chain.key: entry for entry in entries if entry.record.chain is not None}
-
-
-def read_head(connection: Connection) -> Head:
-    """Return the current head; nothing is *checked*: that is `ledger.reading.fsck`'s."""
-    newest = select_entries(connection, newest_first=True, limit=1)
-    return Head(newest[0].sequence + 1, newest[0].entry_hash) if newest else EMPTY_HEAD
-
-
-def read_frontier(connection: Connection, entries: int) -> Frontier:
-    """Return the frontier of the tree over the first `entries` entries.
-
-    Raises:
-        TreeError: A node is missing.
-    """
-    nodes = cover(range(entries))
-    hashes = select_nodes(connection, nodes)
-    return Frontier(entries, tuple(hashes[node] for node in nodes))

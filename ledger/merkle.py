@@ -11,6 +11,7 @@ and never changes once it is complete. A *range* of leaves, as proofs name them,
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from typing import Final
 
 from ledger.errors import ProofError
@@ -52,6 +53,29 @@ class Frontier:
             node = (len(completed), position)
             completed.append((node, hash_children(roots.pop(), completed[-1][1])))
         return Frontier(self.leaves + 1, (*roots, completed[-1][1])), completed
+
+    def extend(self, leaf_hashes: Sequence[bytes]) -> tuple["Frontier", list[tuple[int, int, bytes]]]:
+        """Return the frontier with many leaves more, and level, position and hash of the nodes that they complete.
+
+        The same as `append` one by one, level by level: there is no work but hashing.
+        """
+        leaves, level, hashes = self.leaves + len(leaf_hashes), 0, list(leaf_hashes)
+        older = {level: root for (level, _), root in zip(cover(range(self.leaves)), self.roots, strict=True)}
+        roots: list[bytes] = []
+        completed: list[tuple[int, int, bytes]] = []
+        while leaves >> level:
+            first = self.leaves >> level
+            completed += zip(repeat(level), count(first), hashes)
+            if first & 1:
+                hashes.insert(0, older[level])
+            if len(hashes) & 1:
+                roots.insert(0, hashes[-1])
+            hashes = [
+                hashlib.sha256(b"\x01" + left + right).digest()
+                for left, right in zip(hashes[::2], hashes[1::2], strict=False)
+            ]
+            level += 1
+        return Frontier(leaves, tuple(roots)), completed
 
     def root(self) -> bytes:
         """Return the root of the whole tree (RFC 6962 §2.1, MTH)."""

@@ -29,9 +29,9 @@ _DOMAIN: Final = b"modelseal/ledger/clear-value/v1\x00"
 
 def conceal(record: Record) -> tuple[Record, tuple[ClearValue, ...]]:
     """Return the record with salted hashes in place of its personal details, and those details."""
-    personal = PERSONAL_DETAILS & record.details.keys()
-    if not personal:
+    if PERSONAL_DETAILS.isdisjoint(record.details):
         return record, ()
+    personal = PERSONAL_DETAILS & record.details.keys()
     clear = tuple(
         ClearValue(name, secrets.token_bytes(SALT_BYTES), str(record.details[name])) for name in sorted(personal)
     )

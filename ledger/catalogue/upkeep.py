@@ -18,13 +18,13 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 
 from ledger.catalogue.index import hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
-from ledger.catalogue.merkle_map import root_of, update_map
+from ledger.catalogue.merkle_map import path_of, root_of, update_map
 from ledger.catalogue.trades import TradeRow, fold_listing, fold_trade, token_of
 from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
 from ledger.errors import TreeError
 from ledger.log import AuditLog
 from ledger.merkle import Frontier
-from ledger.storage.bulk import Values, insert_rows
+from ledger.storage.bulk import Listed, Values, insert_rows, select_listed
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import (
     CATALOGUED,
@@ -40,6 +40,9 @@ from ledger.storage.tables import (
 
 BATCH: Final = 10_000
 _CHUNK: Final = 500  # values in one question: well below what any database takes
+_KEYS_AT_ONCE: Final = 5000
+_DEEPER: Final = 8
+"""So much longer than log₂ of the keys is the path of hardly any key."""
 _ABOUT_LISTINGS: Final = [EntryKind.LISTED.value, EntryKind.DELISTED.value, EntryKind.REORGANISED.value]
 _CATALOGUE: Final = (CATALOGUED, KEYS, CHANGED_KEYS, POSTINGS, MAP_NODES, LISTINGS, TRADES)
 _ENTRIES_IN, _ENTRIES_IN_MAP = 0, 1
@@ -89,8 +92,12 @@ def carry_map(connection: Connection) -> bytes:
     for _, kind, value, count, frontier in connection.execute(query):
         tree = Frontier(count, _split(bytes(frontier)))
         values[hash_key(Key(KeyKind(kind), value))] = hash_value(count, tree.root())
-    root = update_map(nodes, values)
-    nodes.save()
+    root = root_of(nodes)
+    ordered = sorted(values)  # so that those of a part share their paths' beginnings
+    for part in _chunks(ordered, _KEYS_AT_ONCE):
+        nodes.load(part)
+        root = update_map(nodes, {key_hash: values[key_hash] for key_hash in part})
+        nodes.save()
     connection.execute(delete(CHANGED_KEYS))
     _note_progress(connection, _ENTRIES_IN_MAP, entries, 0, "")
     return root
@@ -140,7 +147,7 @@ def _take_in(connection: Connection, batch: Sequence[Entry], keys: int, market: 
         for key in keys_of(entry.record, parties):
             places.setdefault(key, []).append(entry.sequence)
     keys = _post(connection, places, _read_leaves(connection, batch), keys)
-    _fold(connection, places, parties)
+    _fold(connection, places, parties, {entry.sequence: entry for entry in batch})
     return keys, parties.market
 
 
@@ -208,12 +215,14 @@ def read_keys(connection: Connection, keys: Collection[Key]) -> dict[Key, tuple[
     return found
 
 
-def _fold(connection: Connection, places: Mapping[Key, Sequence[int]], parties: Parties) -> None:
-    """Fold again the trades and listings that new entries are about."""
+def _fold(
+    connection: Connection, places: Mapping[Key, Sequence[int]], parties: Parties, batch: Mapping[int, Entry]
+) -> None:
+    """Fold again the trades and listings that new entries, which are in `batch`, are about."""
     trades = [key for key in places if key.kind is KeyKind.TRADE]
     listings = [key for key in places if key.kind is KeyKind.LISTING]
     rows = []
-    for key, entries in _read_postings(connection, trades):
+    for key, entries in _read_postings(connection, trades, batch):
         market, trade_id = _parse(key)
         rows.append(fold_trade_of(market, trade_id, entries, parties).to_columns())
     _replace_rows(connection, TRADES, rows, trades)
@@ -237,15 +246,18 @@ def fold_trade_of(market: str, trade_id: int, entries: Sequence[Entry], parties:
     return fold_trade(market, trade_id, entries, seller, None if listed is None else token_of(listed))
 
 
-def _read_postings(connection: Connection, keys: Sequence[Key]) -> Iterator[tuple[Key, list[Entry]]]:
-    """Return the entries of each key."""
+def _read_postings(
+    connection: Connection, keys: Sequence[Key], batch: Mapping[int, Entry]
+) -> Iterator[tuple[Key, list[Entry]]]:
+    """Return the entries of each key; those of `batch` are not read again."""
     numbers = {key_id: key for key, (key_id, _) in read_keys(connection, keys).items()}
     for part in _chunks(list(numbers)):
         query = select(POSTINGS).where(POSTINGS.c.key_id.in_(part))
         sequences: dict[int, list[int]] = {}
         for key_id, sequence in connection.execute(query):
             sequences.setdefault(key_id, []).append(sequence)
-        entries = read_entries(connection, [sequence for some in sequences.values() for sequence in some])
+        older = [sequence for some in sequences.values() for sequence in some if sequence not in batch]
+        entries = {**batch, **read_entries(connection, older)}
         for key_id, some in sequences.items():
             yield numbers[key_id], [entries[sequence] for sequence in sorted(some)]
 
@@ -295,6 +307,16 @@ class StoredNodes(MutableMapping[str, bytes]):
         self._known: set[str] = set()
         self._changed: set[str] = set()
 
+    def load(self, key_hashes: Sequence[bytes]) -> None:
+        """Read what leads to keys at once, as deep as most of them are, and nothing of other keys is remembered."""
+        keys = self._connection.execute(_COUNT_KEYS).scalar() or 0
+        deep = range(keys.bit_length() + _DEEPER)
+        paths = sorted({path[:length] for path in map(path_of, key_hashes) for length in deep})
+        self._read = dict.fromkeys(paths)
+        for path, node in select_listed(self._connection, _NODES_LISTED, [paths]):
+            self._read[path] = bytes(node)
+        self._known = {path for path, node in self._read.items() if node is not None}
+
     def __getitem__(self, path: str) -> bytes:
         if path not in self._read:
             node = self._connection.execute(_SELECT_NODE, {"path": path}).scalar()
@@ -327,6 +349,8 @@ class StoredNodes(MutableMapping[str, bytes]):
         return int(self._connection.execute(select(func.count()).select_from(MAP_NODES)).scalar_one())
 
 
+_COUNT_KEYS: Final = select(CATALOGUED.c["keys"]).where(CATALOGUED.c.part == _ENTRIES_IN)
+_NODES_LISTED: Final = Listed("SELECT path, hash FROM {} CROSS JOIN map_nodes WHERE path = listed.a", ("text",))
 _SELECT_NODE: Final = select(MAP_NODES.c.hash).where(MAP_NODES.c.path == bindparam("path"))
 
 
@@ -334,6 +358,6 @@ def _split(roots: bytes) -> tuple[bytes, ...]:
     return tuple(roots[start : start + HASH_BYTES] for start in range(0, len(roots), HASH_BYTES))
 
 
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
+def _chunks(values: Sequence[Any], size: int = _CHUNK) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -34,9 +34,10 @@ from ledger.catalogue.upkeep import StoredNodes, carry_map, read_entries, read_k
 from ledger.checkpoint import Checkpoint
 from ledger.entries import Entry, EntryKind, Record, encode_entry, from_fields, parse_object
 from ledger.errors import MalformedEntryError, ProofError
-from ledger.log import AuditLog, read_frontier, read_head
-from ledger.merkle import Frontier, Node, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion
+from ledger.log import AuditLog
+from ledger.merkle import Frontier, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion
 from ledger.reading.merkle_proofs import EntryProof
+from ledger.settling import read_frontier, read_head
 from ledger.storage.rows import select_entries, select_nodes
 from ledger.storage.tables import ENTRIES, POSTINGS
 
@@ -200,17 +201,16 @@ def _prove(connection: Connection, checkpoint: Checkpoint, commitment: Entry, ke
         by_place = read_entries(connection, list(connection.execute(query).scalars()))
         entries = [by_place[sequence] for sequence in sorted(by_place)]
     proven = _prove_entries(connection, checkpoint, [commitment, *entries])
-    return Answer(key, checkpoint, proven[0], tuple(proven[1:]), prove_key(StoredNodes(connection), hash_key(key)))
+    nodes = StoredNodes(connection)
+    nodes.load([hash_key(key)])
+    return Answer(key, checkpoint, proven[0], tuple(proven[1:]), prove_key(nodes, hash_key(key)))
 
 
 def _prove_entries(connection: Connection, checkpoint: Checkpoint, entries: Sequence[Entry]) -> list[EntryProof]:
     """Return the entries with their proofs; nodes that several need are read once."""
     ranges = {entry.sequence: inclusion_ranges(entry.sequence, checkpoint.entries) for entry in entries}
     nodes = {node for some in ranges.values() for leaves in some for node in cover(leaves)}
-    ordered = list(nodes)
-    hashes: dict[Node, bytes] = {}
-    for start in range(0, len(ordered), 200):
-        hashes |= select_nodes(connection, ordered[start : start + 200])
+    hashes = select_nodes(connection, nodes)
     return [
         EntryProof(
             encode_entry(entry.sequence, entry.record),

@@ -17,9 +17,10 @@ from ledger.checkpoint import Head
 from ledger.entries import ClearValue, Entry, from_fields, to_fields
 from ledger.errors import HeadError, LedgerUnavailableError, NotALedgerError
 from ledger.files import writing_whole
-from ledger.log import AuditLog, read_head
+from ledger.log import AuditLog
 from ledger.reading.fsck import EXPORT_FORMAT, EXPORT_VERSION, parse_clear, verify_export
 from ledger.redaction import check_clear
+from ledger.settling import read_head
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import ENTRIES
 

@@ -8,7 +8,7 @@ entry, in order:
 (2) its sequence number is the next one: nothing dropped, doubled or moved;
 (3) it hashes to the hash recorded beside it: nothing changed, nothing before it replaced;
 (4) at the length of the head that the caller knows, the log has that head: nothing replaced from the start;
-(5) in a database, the nodes of the Merkle tree follow from the entries: proofs will hold;
+(5) in a database, the nodes of the Merkle tree follow from the entries that are in the tables: proofs will hold;
 
 and (6) at the end, the log is at least as long as the known head: nothing truncated. A log that has grown is fine. The
 same is checked of each checkpoint that the caller knows, whose signatures are `ledger.notes.policy`'s to check; of an
@@ -35,6 +35,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ from ledger.errors import (
     TreeError,
 )
 from ledger.merkle import Frontier, Node, hash_leaf
+from ledger.reading.fsck_segments import LARGEST_SEGMENT_BYTES, SELECT_SEGMENTS, SELECT_SETTLED, read_segment_rows
 from ledger.reading.fsck_server import open_rows
 from ledger.redaction import SUFFIX, check_clear
 from ledger.storage.location import is_server
@@ -84,8 +86,9 @@ def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints:
     """
     if is_server(path):
         with open_rows(str(path)) as stored:
-            rows = _read_rows(stored.entries(), stored.clear_values, stored.count_clear_values)
-            tree = _verify_tree(stored.node, stored.count_nodes, rows)
+            entries = chain(stored.entries(), read_segment_rows(stored.segments()))
+            rows = _read_rows(entries, stored.clear_values, stored.count_clear_values)
+            tree = _verify_tree(stored.node, stored.count_nodes, rows, stored.settled())
             return _verify_chain(_verify_index(_verify_roots(tree, checkpoints)), known_head)
     path = Path(path)
     if not path.is_file():
@@ -95,7 +98,8 @@ def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints:
             _begin_reading(connection)
             _check_schema(connection)
             node, count_nodes = partial(_read_node, connection), partial(_count, connection, "nodes")
-            tree = _verify_tree(node, count_nodes, _read_file(connection))
+            settled = connection.execute(SELECT_SETTLED).fetchone()[0]
+            tree = _verify_tree(node, count_nodes, _read_file(connection), settled)
             head = _verify_chain(_verify_index(_verify_roots(tree, checkpoints)), known_head)
             _check_storage(connection)
             return head
@@ -239,13 +243,21 @@ def _check_root(checkpoint: Checkpoint, frontier: Frontier, good: int) -> int:
 
 
 def _verify_tree(
-    read_node: Callable[[Node], bytes | None], count_nodes: Callable[[], int], stored: Iterable[_Stored]
+    read_node: Callable[[Node], bytes | None],
+    count_nodes: Callable[[], int],
+    stored: Iterable[_Stored],
+    settled: int | None,
 ) -> Iterator[_Stored]:
-    """Hand on `stored`, and compare the tree over what was accepted with the stored nodes; (5)."""
+    """Hand on `stored`, and compare the tree over what was accepted with the stored nodes; (5).
+
+    Entries from `settled` on, if there are, are in segments, and have no nodes yet.
+    """
     frontier = Frontier()
     expected_nodes = 0
     for sequence, encoded, entry_hash in stored:
         yield sequence, encoded, entry_hash
+        if settled is not None and sequence >= settled:
+            continue
         frontier, completed = frontier.append(hash_leaf(encoded))
         expected_nodes += len(completed)
         for node, computed in completed:
@@ -282,13 +294,14 @@ def _read_clear(connection: sqlite3.Connection, sequence: int) -> list[tuple[Any
 
 
 def _read_file(connection: sqlite3.Connection) -> Iterator[_Stored]:
-    rows = connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence")
+    rows = map(dict, connection.execute("SELECT * FROM entries NOT INDEXED ORDER BY sequence"))
+    segments = read_segment_rows(map(tuple, connection.execute(SELECT_SEGMENTS)))
     read_clear, count_clear = partial(_read_clear, connection), partial(_count, connection, "clear_values")
-    return _read_rows(map(dict, rows), read_clear, count_clear)
+    return _read_rows(chain(rows, segments), read_clear, count_clear)
 
 
 def _begin_reading(connection: sqlite3.Connection) -> None:
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAXIMUM_ENTRY_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_SEGMENT_BYTES)
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
         connection.execute(f"PRAGMA {setting}")
     connection.execute("BEGIN")  # one state of the log throughout, whatever is appended meanwhile

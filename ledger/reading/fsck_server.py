@@ -9,6 +9,7 @@ from typing import Any
 
 from ledger.errors import LedgerUnavailableError, NotALedgerError
 from ledger.merkle import Node
+from ledger.reading.fsck_segments import SELECT_SEGMENTS, SELECT_SETTLED
 
 
 class ServerRows:
@@ -24,6 +25,16 @@ class ServerRows:
         with self._connection.cursor("entries", row_factory=dict_row) as cursor:
             cursor.itersize = 5000
             yield from cursor.execute("SELECT * FROM entries ORDER BY sequence")
+
+    def segments(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Return the rows of `segments` in order, one at a time."""
+        with self._connection.cursor("segments") as cursor:
+            cursor.itersize = 1
+            yield from cursor.execute(SELECT_SEGMENTS)
+
+    def settled(self) -> int | None:
+        """Return the number of the first entry in a segment, None if there is none."""
+        return self._connection.execute(SELECT_SETTLED).fetchone()[0]  # type: ignore[no-any-return]
 
     def node(self, node: Node) -> bytes | None:
         """Return the hash of a stored node of the tree, None if there is none."""

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from ledger.checkpoint import Checkpoint
 from ledger.entries import Record, encode_entry, from_fields, parse_object
 from ledger.errors import MalformedEntryError, ProofError
-from ledger.log import AuditLog, read_frontier, read_head
+from ledger.log import AuditLog
 from ledger.merkle import (
     consistency_ranges,
     cover,
@@ -30,6 +30,7 @@ from ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from ledger.settling import read_frontier, read_head
 from ledger.storage.rows import select_entries, select_nodes
 from ledger.storage.tables import ENTRIES
 

@@ -13,7 +13,7 @@ from ledger.storage.tables import REVISION, VERSION
 def upgrade(connection: Connection, revision: str) -> None:
     """Bring the tables from `revision` to `REVISION`."""
     if VERSION.name not in inspect(connection).get_table_names():  # version 1 had none
-        from ledger.storage.schema import SCHEMA
+        from ledger.storage.migrations.versions.r0002_catalogue import SCHEMA
 
         connection.exec_driver_sql(SCHEMA[VERSION.name])
     connection.execute(delete(VERSION))
@@ -27,8 +27,9 @@ def upgrade(connection: Connection, revision: str) -> None:
 def schemas() -> dict[int, list[str]]:
     """Return the statements that made a SQLite file of each older schema version: no other file is migrated."""
     from ledger.storage.migrations.versions.r0001_entries_and_nodes import STATEMENTS
+    from ledger.storage.migrations.versions.r0002_catalogue import SCHEMA
 
-    return {1: STATEMENTS}
+    return {1: STATEMENTS, 2: list(SCHEMA.values())}
 
 
 def migrate_log(location: Path | str) -> None:

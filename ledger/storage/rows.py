@@ -1,40 +1,55 @@
 """Rows to entries and back, the same for every store. Nothing here knows of hash chain and tree."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
-from ledger.entries import CHAIN_FIELDS, ClearValue, Entry, from_fields, parse_object
-from ledger.errors import TreeError
+from ledger.entries import CHAIN_FIELDS, ClearValue, Entry, encode_details, from_fields, parse_object
+from ledger.errors import MalformedEntryError, TreeError
 from ledger.merkle import Node
 from ledger.redaction import SUFFIX
-from ledger.storage.bulk import Values, insert_rows
+from ledger.storage.bulk import Listed, Values, insert_rows, select_listed
 from ledger.storage.tables import CLEAR_VALUES, ENTRIES, NODES, SETTINGS
 
 _READ_CHAIN: Final = attrgetter(*CHAIN_FIELDS)
+_FIELDS: Final = [column.name for column in ENTRIES.columns][:-1]
 _OFF_CHAIN: Final = (None,) * len(CHAIN_FIELDS)
 _MOST_PARAMETERS: Final = 500
 """Values in one query: databases have a limit."""
+_NODES_LISTED: Final = Listed(
+    "SELECT nodes.level, nodes.position, hash FROM {} CROSS JOIN nodes"
+    " WHERE nodes.level = listed.a AND nodes.position = listed.b",
+    ("bigint", "bigint"),
+)
+_IDENTITIES_LISTED: Final = Listed("SELECT sequence FROM {} CROSS JOIN entries WHERE identity = listed.a", ("text",))
 
 
-def insert_entries(connection: Connection, entries: Sequence[Entry], details: Sequence[str]) -> None:
-    """Insert `entries`, with their `encode_details`; that they continue the chain is *not* checked."""
-    insert_rows(connection, ENTRIES, [_to_row(entry, text) for entry, text in zip(entries, details, strict=True)])
-    rows = [
-        {"sequence": entry.sequence, "name": clear.name, "salt": clear.salt, "value": clear.value}
-        for entry in entries
-        for clear in entry.clear
-    ]
-    if rows:
-        connection.execute(insert(CLEAR_VALUES), rows)
+def insert_entries(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Insert entries into their table; that they continue the chain is *not* checked."""
+    insert_rows(connection, ENTRIES, [_to_row(entry) for entry in entries])
 
 
-def insert_nodes(connection: Connection, nodes: Mapping[Node, bytes]) -> None:
-    """Insert nodes of the Merkle tree; that they follow from the entries is *not* checked."""
-    insert_rows(connection, NODES, [(level, place, node_hash) for (level, place), node_hash in nodes.items()])
+def insert_encoded(connection: Connection, encoded: Iterable[bytes], hashes: Iterable[bytes]) -> None:
+    """Insert entries into their table by their canonical bytes and hashes.
+
+    Raises:
+        MalformedEntryError: What is no JSON object, or has no details. Whether it is an entry is *not* checked.
+    """
+    insert_rows(connection, ENTRIES, [_parse_row(*one) for one in zip(encoded, hashes, strict=True)])
+
+
+def insert_clear_values(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Insert the personal details of entries."""
+    rows = [(entry.sequence, clear.name, clear.salt, clear.value) for entry in entries for clear in entry.clear]
+    insert_rows(connection, CLEAR_VALUES, rows)
+
+
+def insert_nodes(connection: Connection, nodes: Sequence[tuple[int, int, bytes]]) -> None:
+    """Insert level, position and hash of nodes of the tree; that they follow from the entries is *not* checked."""
+    insert_rows(connection, NODES, nodes)
 
 
 def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, bytes]:
@@ -45,10 +60,9 @@ def select_nodes(connection: Connection, nodes: Collection[Node]) -> dict[Node, 
     """
     if not nodes:
         return {}
-    # Not `(level, position) IN (…)`: SQLite reads the whole table for that.
-    one_of = [and_(NODES.c.level == level, NODES.c.position == position) for level, position in nodes]
-    query = select(NODES).where(or_(*one_of))
-    found = {(level, position): node_hash for level, position, node_hash in connection.execute(query)}
+    levels, positions = zip(*nodes, strict=True)
+    rows = select_listed(connection, _NODES_LISTED, [list(levels), list(positions)])
+    found = {(level, position): bytes(node_hash) for level, position, node_hash in rows}
     if len(found) != len(set(nodes)):
         raise TreeError(f"the tree lacks {len(set(nodes)) - len(found)} nodes: the log was damaged or changed")
     return found
@@ -70,9 +84,10 @@ def select_entries(
 
 def select_identified(connection: Connection, identities: Collection[str]) -> dict[str, Entry]:
     """Return the entries that have one of these identities, by identity."""
-    entries = [
-        entry for some in _parts(list(identities)) for entry in select_entries(connection, ENTRIES.c.identity.in_(some))
-    ]
+    if not identities:
+        return {}
+    found = [row[0] for row in select_listed(connection, _IDENTITIES_LISTED, [sorted(identities)])]
+    entries = [entry for some in _parts(found) for entry in select_entries(connection, ENTRIES.c.sequence.in_(some))]
     return {str(entry.record.identity): entry for entry in entries}
 
 
@@ -122,7 +137,7 @@ def to_entry(row: Row[Any]) -> Entry:
     return Entry(sequence=sequence, record=record, entry_hash=entry_hash)
 
 
-def _to_row(entry: Entry, details: str) -> Values:
+def _to_row(entry: Entry) -> Values:
     """Return the columns of `ENTRIES`, as `ledger.entries.to_fields` has them; a test compares the two."""
     record = entry.record
     if record.chain is not None:
@@ -139,7 +154,17 @@ def _to_row(entry: Entry, details: str) -> Values:
         str(record.role),
         record.occurred_at_seconds,
         *chain,
-        details,
+        encode_details(record.details),
         record.identity,
         entry.entry_hash,
     )
+
+
+def _parse_row(encoded: bytes, entry_hash: bytes) -> Values:
+    """Return the columns of `ENTRIES` of an entry's canonical bytes."""
+    fields = parse_object(encoded.decode(errors="replace"))
+    try:
+        fields["details"] = encode_details(fields["details"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MalformedEntryError(f"an entry can't be read: {error!r}; the log was damaged or changed") from error
+    return *map(fields.get, _FIELDS), entry_hash

@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 from ledger.storage.tables import METADATA
 
 APPLICATION_ID: Final = 0x4D534C31  # "MSL1", in the file's header
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 NEVER_CHANGED: Final = ("entries", "nodes")
 _VERBS: Final = (("UPDATE", "changed"), ("DELETE", "deleted"))
 

@@ -23,6 +23,8 @@ from ledger.storage.store import Store
 from ledger.storage.tables import REVISION, VERSION
 
 LOCK_TIMEOUT_SECONDS: Final = 60
+_CACHE_KIB: Final = 64 * 1024
+"""What a connection keeps of the file, if it reads so much: indexes are written out of order, and grow with the log."""
 
 
 class SqliteStore(Store):
@@ -161,7 +163,7 @@ def _create_engine(path: Path) -> Engine:
 
 def _configure_connection(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own: _begin_transaction does
-    for setting in ("synchronous = FULL", "secure_delete = ON"):
+    for setting in ("synchronous = FULL", "secure_delete = ON", f"cache_size = -{_CACHE_KIB}"):
         connection.execute(f"PRAGMA {setting}")
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):  # the file may be another party's
         connection.execute(f"PRAGMA {setting}")

@@ -2,7 +2,8 @@
 
 *The log* is `entries` and `nodes`: each column of `entries` is a field of the entry (`ledger.entries.to_fields`), so
 that the columns *are* the entry and any of them changed breaks its hash; `nodes` holds the Merkle tree over the entries
-(`ledger.merkle`). Neither is ever changed or deleted: triggers refuse it.
+(`ledger.merkle`). Neither is ever changed or deleted: triggers refuse it. Many entries that were appended at once lie
+in `segments` first, and are moved into the two tables before anybody reads the log (`ledger.storage.segments`).
 
 *The catalogue* follows from the entries and is made of them again at any time (`ledger.catalogue`): which entries stand
 under a key (`keys`, `postings`), the authenticated map of the keys (`map_nodes`, as of the log's last commitment), and
@@ -18,7 +19,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest revision in `ledger/storage/migrations/versions`: that of `METADATA`."""
 WEI_DIGITS: Final = 78
 """Amounts are decimal strings of this length, so that they sort as numbers in any database."""
@@ -71,6 +72,13 @@ ENTRIES: Final = _table(
 )
 NODES: Final = _table(
     "nodes", _number_key("level"), _number_key("position"), Column("hash", LargeBinary, nullable=False)
+)
+
+SEGMENTS: Final = _table(
+    "segments",
+    _number_key("sequence"),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 KEYS: Final = _table(

@@ -83,9 +83,12 @@ ledger.redaction: errors entries
 ledger.storage: errors entries merkle redaction
 ledger.files:
 ledger.notes: errors checkpoint files
-ledger.log: errors entries merkle checkpoint redaction storage notes
+ledger.group_commit:
+ledger.settling: entries merkle checkpoint storage
+ledger.appending: entries redaction settling storage
+ledger.log: errors entries checkpoint redaction storage notes group_commit settling appending
 ledger.catalogue: errors entries merkle storage log
-ledger.reading: errors entries merkle checkpoint redaction storage files log catalogue
+ledger.reading: errors entries merkle checkpoint redaction storage files settling log catalogue
 ledger.indexing: errors entries storage log catalogue reading
 ledger.witness: errors merkle checkpoint notes
 ledger.publishing: errors entries merkle checkpoint storage files notes log reading witness
@@ -230,6 +233,7 @@ def test_the_checker_shares_only_the_format_with_the_writer() -> None:
         "ledger.storage.schema",
     }
     shared |= {"ledger.catalogue.index"}
+    shared |= {"ledger.reading.fsck_segments"}
     shared |= {"ledger.storage.location", "ledger.reading.fsck_server"}  # rows from a server, and nothing of the writer
     assert {name for name in imports(Path("ledger/reading/fsck.py")) if name.startswith("ledger")} <= shared
 

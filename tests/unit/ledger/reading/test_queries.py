@@ -108,7 +108,7 @@ def test_no_query_reads_the_whole_log(log: AuditLog, use: Callable[[AuditLog], o
     assert selects
     with log.reading() as connection:
         for statement, values in selects:
-            if re.search(r"FROM entries ORDER BY entries.sequence DESC\s+LIMIT", statement):
+            if re.search(r"FROM (entries|segments) ORDER BY \1.sequence DESC\s+LIMIT", statement):
                 continue  # the newest entry: the first that SQLite finds
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
-            assert not [line for line in plan if line.startswith("SCAN")], (statement, plan)
+            assert not [line for line in plan if line.startswith("SCAN") and "json_each" not in line], (statement, plan)

@@ -7,24 +7,26 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import op
 
 from ledger import AuditLog, LedgerUnavailableError, NotALedgerError, OldSchemaError, migrate_log, verify_log
-from ledger.storage.migrations.versions.r0001_entries_and_nodes import STATEMENTS
+from ledger.storage.migration import schemas
 from ledger.storage.rows import select_entries
 from ledger.storage.schema import APPLICATION_ID, SCHEMA, SELECT_SCHEMA
 from tests.simulators.ledger_records import contract_event, step
 from tests.simulators.postgres import Server
 
 
-@pytest.fixture
-def old_file(tmp_path: Path) -> Path:
-    """A log as version 1 wrote it."""
+@pytest.fixture(params=schemas())
+def old_file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A log as an older version wrote it."""
     with AuditLog.open(tmp_path / "new.sqlite") as log:
         log.append_all(step(i) if i % 2 else contract_event(i) for i in range(11))
     path = tmp_path / "old.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for statement in (*STATEMENTS, f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 1"):
+        for statement in (*schemas()[request.param], f"PRAGMA application_id = {APPLICATION_ID}"):
             connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {request.param}")
         connection.execute("ATTACH ? AS new", (str(tmp_path / "new.sqlite"),))
         for table in ("entries", "nodes"):
             columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
@@ -54,7 +56,8 @@ def test_a_migrated_log_is_like_a_new_one_and_holds_the_same(old_file: Path) -> 
 
 def test_a_migration_that_fails_leaves_the_old_log(old_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setitem(SCHEMA, "trades", "CREATE TABLE entries (x)")
+        execute = op.execute
+        patch.setattr(op, "execute", lambda made: [execute(made) for _ in range(2 if "segments" in made else 1)])
         with pytest.raises(LedgerUnavailableError, match="already exists"):
             migrate_log(old_file)
     with pytest.raises(OldSchemaError):
@@ -72,7 +75,7 @@ def test_an_old_log_that_was_changed_is_not_migrated_into_a_good_one(old_file: P
 
 def test_the_schema_has_not_changed_unnoticed() -> None:
     """A change needs a new revision: a file's schema is compared as text. SQLAlchemy writes that text."""
-    assert hashlib.sha256("\n".join(SCHEMA.values()).encode()).hexdigest()[:16] == "b36fdaab0f7a6a38"
+    assert hashlib.sha256("\n".join(SCHEMA.values()).encode()).hexdigest()[:16] == "18d43d9845e1a8a6"
 
 
 # ------------------------------------------------------------------------------------------------- PostgreSQL
@@ -142,3 +145,18 @@ def test_a_writer_that_waits_too_long_says_so(postgres: Server, monkeypatch: pyt
         with other._store.writing(), pytest.raises(LedgerUnavailableError, match="lock"):
             log.append(step())
         assert log.append(step()).sequence == 0
+
+
+def test_a_log_on_a_server_is_migrated(postgres: Server) -> None:
+    location = postgres.new_location()
+    with AuditLog.open(location) as log:
+        log.append_all(step(number) for number in range(5))
+    with psycopg.connect(location, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        connection.execute("DROP TABLE segments")
+    with pytest.raises(OldSchemaError):
+        AuditLog.open(location)
+    migrate_log(location)
+    with AuditLog.open(location) as log:
+        log.append_all(step(number) for number in range(200))
+    assert verify_log(location).entries == 205
