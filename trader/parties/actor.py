@@ -16,7 +16,7 @@ import rfc8785
 from eth_utils.hexadecimal import decode_hex
 
 import ledger
-from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
+from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason
 from ledger.redaction import PERSONAL_DETAILS
 from trader.errors import IllegalMoveError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Context, Kind, Label, NotDeliveredError, SkippedMessageError
@@ -92,6 +92,7 @@ class Equipment:
 _RECURRING = {EntryKind.MESSAGE_REPEATED, EntryKind.MESSAGE_SKIPPED, EntryKind.TRANSACTION_FAILED}
 _IDENTITY_DIGITS = 32
 WAITING = "Waiting"
+READING = "read the market's events"
 MOST_REMARKS = 8
 """Remarks of one kind that a process makes about one trade: strangers must not fill the log."""
 
@@ -134,6 +135,7 @@ class Actor:
             raise PartyFolderError(f"{self.folder} is encrypted: unlock it with the account's password (unlock_vault).")
         self.vault = Vault(self.folder, equipment.vault_key)
         self._unread: LedgerError | None = None
+        self._events = self.market.read_through(self.log, lambda done, total: self.progress(READING, done, total))
 
     @property
     def address(self) -> str:
@@ -189,7 +191,7 @@ class Actor:
         """Read the market's events into the log. What was mined has happened, whether or not they can be read now."""
         begin = time.perf_counter()
         try:
-            index_events(self.log, self.market.contract, first_block=self.market.first_block)
+            self._events.catch_up()
             self._unread = None
         except LedgerError as error:
             if self._unread is None or as_reason(error) != as_reason(self._unread):
