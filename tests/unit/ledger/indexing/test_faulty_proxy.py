@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from contracts import bind_market, deploy, offer_digest
-from ledger import AuditLog, Indexer, IndexingError, Source, verify_log
+from ledger import AuditLog, EntryKind, Indexer, IndexingError, Source, read_by_kind, verify_log
 from ledger.indexing import indexer
+from ledger.indexing.heads import Subscription
 from ledger.indexing.indexer import read_scan
 from ledger.reading.catalogue_check import verify_catalogue
 from tests.simulators.proxy import Faults, LyingProxy
@@ -98,3 +100,24 @@ def test_a_rescan_is_the_incremental_index_behind_a_proxy_that_lies_and_fails(
         verify_catalogue(log)
     verify_log(path)
     assert sum(proxy.told.values()) > 3
+
+
+@pytest.mark.anvil
+def test_a_node_tells_of_its_new_blocks(anvil_url: str, tmp_path: Path) -> None:
+    """The live tail on a real node: each block that comes is read when the node tells of it, long before the clock."""
+    played = Played(Chain.connect(anvil_url).web3)
+    source = Source(played.market, played.first_block)
+    rounds = iter(range(4))
+    with AuditLog.open(tmp_path / "audit.sqlite") as log, Subscription(anvil_url.replace("http", "ws")) as heads:
+
+        def stop() -> bool:
+            number = next(rounds)
+            if number == 0:
+                heads.wait(0.2)  # the subscription stands
+            played.open_session()
+            return number == 3
+
+        begin = time.monotonic()
+        Indexer(log, [source]).follow(heads, stop, seconds=60)
+        assert time.monotonic() - begin < 60
+        assert [entry.record.trade_id for entry in read_by_kind(log, EntryKind.SESSION_OPENED)] == [3, 2, 1]
