@@ -16,7 +16,7 @@ from web3 import Web3
 
 from contracts import PUBLISHED_SALT, Terms, Windows, bind_market, deploy
 from ledger import AuditLog
-from ledger.indexing.markets import Indexer, Source
+from ledger.indexing.indexer import Indexer, Source
 from zk.storage import cache_folder, scratch_folder
 
 if TYPE_CHECKING:

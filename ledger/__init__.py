@@ -2,7 +2,7 @@
 
     with AuditLog.open("trades.sqlite") as log:
         log.append(Record(kind=EntryKind.REQUEST_SENT, …))   # a step off the chain
-        index_events(log, market_contract)                   # whatever the contract emitted since
+        Indexer(log, [Source(contract)]).catch_up()          # whatever the market emitted since
         story = read_trade(log, trade_id)
         head = export_log(log, "trades.jsonl")
     verify_export("trades.jsonl", known_head=head)
@@ -45,8 +45,7 @@ if TYPE_CHECKING:
         UnknownTradeError,
         WrongMarketError,
     )
-    from ledger.indexing.indexer import index_events
-    from ledger.indexing.markets import Indexer, Source
+    from ledger.indexing.indexer import Indexer, Source
     from ledger.log import AuditLog
     from ledger.notes.note import SignedNote
     from ledger.notes.policy import Policy, parse_policy
@@ -104,7 +103,6 @@ __all__ = [
     "count_by_kind",
     "export_log",
     "import_log",
-    "index_events",
     "is_server",
     "migrate_log",
     "parse_policy",
@@ -137,7 +135,7 @@ _MODULES = {
     "HeadError": "ledger.errors",
     "IncompleteLogsError": "ledger.errors",
     "IndexRootError": "ledger.errors",
-    "Indexer": "ledger.indexing.markets",
+    "Indexer": "ledger.indexing.indexer",
     "IndexingError": "ledger.errors",
     "InvalidRecordError": "ledger.errors",
     "KeyFileError": "ledger.errors",
@@ -155,7 +153,7 @@ _MODULES = {
     "SequenceError": "ledger.errors",
     "SignatureError": "ledger.errors",
     "SignedNote": "ledger.notes.note",
-    "Source": "ledger.indexing.markets",
+    "Source": "ledger.indexing.indexer",
     "StorageError": "ledger.errors",
     "TamperedError": "ledger.errors",
     "TradeStory": "ledger.reading.queries",
@@ -167,7 +165,6 @@ _MODULES = {
     "count_by_kind": "ledger.reading.queries",
     "export_log": "ledger.reading.export",
     "import_log": "ledger.reading.export",
-    "index_events": "ledger.indexing.indexer",
     "is_server": "ledger.storage.location",
     "migrate_log": "ledger.storage.migration",
     "parse_policy": "ledger.notes.policy",

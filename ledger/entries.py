@@ -72,6 +72,10 @@ class EntryKind(StrEnum):
     # Steps off the chain, in the order of a trade.
     LISTING_VERIFIED = "ListingVerified"
     LISTING_REFUSED = "ListingRefused"
+    ACCURACY_CLAIMED = "AccuracyClaimed"
+    """A seller has published a certificate of the accuracy of a listed model on public data."""
+    ACCURACY_VERIFIED = "AccuracyVerified"
+    """Somebody has verified such a certificate, on the data set as it took it from its source."""
     REQUEST_SENT = "RequestSent"
     REQUEST_RECEIVED = "RequestReceived"
     REQUEST_REFUSED = "RequestRefused"

@@ -1,1 +1,1 @@
-"""From the chain into the log: `events` makes entries of contract events, `indexer` appends what is new."""
+"""From the chain into the log, and out of it: `indexer` appends what is new, `standing` finds what has happened."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from eth_abi.exceptions import DecodingError
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
+from eth_utils.hexadecimal import decode_hex
 from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
-from web3.exceptions import LogTopicError
+from web3.exceptions import LogTopicError, Web3Exception
 
 from contracts import read_logs
 from ledger.entries import HASH_BYTES, ActorRole, ChainPosition, Detail, EntryKind, Record
@@ -78,6 +80,21 @@ def decode_event(contract: "Contract", event_log: "LogReceipt") -> Happened:
     listing_id, trade_id = arguments.pop("listingId", None), arguments.pop("tradeId", None)
     items = [item for item in event.abi["inputs"] if item["name"] in arguments]
     return Happened(EntryKind(event.name), dict(_spread(items, arguments)), listing_id, trade_id)
+
+
+def read_arguments(contract: "Contract", record: Record) -> dict[str, Any]:
+    """Return the arguments of the event that a record was made of, as web3 decodes them: what `decode_event` undoes.
+
+    Raises:
+        IndexingError: This version doesn't know the event, or the record lacks an argument.
+    """
+    ids = {"listingId": record.listing_id, "tradeId": record.trade_id}
+    try:
+        items = contract.events[record.kind.value]().abi["inputs"]
+        own = {item["name"]: ids[item["name"]] for item in items if item["name"] in ids}
+        return own | dict(_gather([item for item in items if item["name"] not in ids], record.details))
+    except (KeyError, ValueError, Web3Exception) as error:
+        raise IndexingError(f"a record of {record.kind} lacks an argument of the event: {error}") from error
 
 
 class EventReader:
@@ -207,6 +224,24 @@ def _spread(items: Iterable[Any], values: Mapping[str, Any], prefix: str = "") -
             yield from _spread(item["components"], value, f"{name}_")
         else:
             yield name, _to_detail(item["type"], value)
+
+
+def _gather(items: Iterable[Any], details: Mapping[str, Detail], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Undo `_spread`."""
+    for item in items:
+        name = prefix + _snake_case(item["name"])
+        if item["type"] == "tuple":
+            yield item["name"], dict(_gather(item["components"], details, f"{name}_"))
+        else:
+            yield item["name"], _from_detail(item["type"], details[name])
+
+
+def _from_detail(abi_type: str, detail: Detail) -> Any:
+    if abi_type.startswith("bytes"):
+        return decode_hex(str(detail))
+    if abi_type == "address":
+        return to_checksum_address(str(detail))
+    return int(detail) if abi_type.startswith(("uint", "int")) else detail
 
 
 def _to_detail(abi_type: str, value: Any) -> Detail:

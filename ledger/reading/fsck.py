@@ -20,9 +20,9 @@ what was removed is not missed (`ledger.redaction`).
 Of a database, what queries go through is checked too:
 
 (7) its schema is `ledger.storage.schema.SCHEMA`, row by row, before anything is read through it: no view in a table's
-    place, no foreign index, trigger or statistics;
-(8) by SQLite's integrity check, every index holds all rows and nothing else, and no page is used twice: a query by an
-    index shows what (1) to (5) have checked.
+    place, no foreign index, trigger or statistics; on a server, no rule or policy on our tables either;
+(8) by SQLite's integrity check, every index holds all rows and nothing else, and no page is used twice; on a server,
+    what is read through each index is what is read without: a query by an index shows what (1) to (5) have checked.
 
 (9) Each index that the log committed itself to (`ledger.catalogue.index`) follows from the entries before it: an answer
 that was proven complete with it is.
@@ -75,7 +75,7 @@ def verify_log(path: Path | str, *, known_head: Head | None = None, checkpoints:
     """Check a log's database, which may be in use, and return the head that it ends in.
 
     Args:
-        path: The file, or the `postgresql://` URL of a database; of that, (7) and (8) are *not* checked.
+        path: The file, or the `postgresql://` URL of a database.
         known_head: A head of this log that the caller got earlier from a source it trusts.
         checkpoints: Checkpoints of this log that the caller trusts.
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import EntryKind, IndexingError, read_by_kind
+from ledger import EntryKind, Indexer, IndexingError, read_by_kind
 from tests.simulators.proxy import Proxy
 from tests.simulators.trading import FEE, PRICE, Trading
 from trader.chain import Chain
 from trader.chain.transactions import GAS_MARGIN_PERCENT
-from trader.parties import actor
 from trader.parties.desk import serve
 from trader.parties.driving import buy
 from trader.trade import Role, State
@@ -83,7 +82,7 @@ def test_events_that_cannot_be_read_fail_no_move_and_are_read_later(
         raise IndexingError("the node searches no blocks today")
 
     with monkeypatch.context() as patch:
-        patch.setattr(actor, "index_events", fail)
+        patch.setattr(Indexer, "catch_up", fail)
         trade_id = trading.open()
     assert trading.market.trade(trade_id).position.state is State.TESTING
     assert len(list(read_by_kind(trading.log, EntryKind.SESSION_OPENED))) == before

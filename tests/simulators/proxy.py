@@ -193,6 +193,51 @@ class Proxy:
         return int(query["toBlock"], 16) - int(query["fromBlock"], 16) >= self.most_blocks
 
 
+class LyingProxy(Proxy):
+    """A proxy whose node searches badly: it leaves events out, gives some twice or in another order, and lags behind.
+
+    Attributes:
+        told: How often it did what.
+    """
+
+    def __init__(self, url: str, random: random.Random, share: float = 0.4, *, faults: Faults | None = None) -> None:
+        """Say how bad it is.
+
+        Args:
+            url: The node's.
+            random: Draws.
+            share: Of the searches that are answered badly.
+            faults: What goes wrong with any call.
+        """
+        super().__init__(url, faults=faults)
+        self._random = random
+        self._share = share
+        self.told: Counter[str] = Counter()
+
+    def answer(self, body: bytes) -> bytes | None:
+        answer, call = super().answer(body), json.loads(body)
+        if answer is None or self._random.random() >= self._share:
+            return answer
+        told = json.loads(answer)
+        if call["method"] == "eth_getLogs" and told.get("result"):
+            told["result"] = self._search_badly(told["result"])
+        elif call["method"] == "eth_getBlockByNumber" and call["params"][0] == "latest" and told.get("result"):
+            behind = int(told["result"]["number"], 16) - self._random.randrange(1, 3)
+            self.told["lagged"] += 1
+            return super().answer(json.dumps({**call, "params": [hex(max(0, behind)), False]}).encode())
+        return json.dumps(told).encode()
+
+    def _search_badly(self, logs: list[Any]) -> list[Any]:
+        how = self._random.choice(["left out", "left one out", "doubled", "turned round"])
+        self.told[how] += 1
+        if how == "left out":
+            return [log for log in logs if self._random.random() < 0.5]
+        if how == "left one out":
+            gone = self._random.randrange(len(logs))
+            return logs[:gone] + logs[gone + 1 :]
+        return logs * 2 if how == "doubled" else logs[::-1]
+
+
 class HttpProxy:
     """Passes requests on to a service that may be away: it answers 502 then, as such proxies do.
 

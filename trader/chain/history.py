@@ -1,16 +1,19 @@
 """What has happened in a market, by the events that its contract emitted.
 
-Each search is kept (`trader.chain.scan.LogScan`): asked again, it reads the new blocks alone.
+A market that was told of an audit log (`History.read_through`) finds its events there: the log is kept up with the
+chain, and each search costs what it finds. Without one, and while the log can't be kept up, the chain is searched; each
+search is kept (`trader.chain.scan.LogScan`): asked again, it reads the new blocks alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from eth_utils.hexadecimal import decode_hex, encode_hex
-
 from contracts import Deployment, MarketEvent, bind_market
+from ledger import LedgerError, TamperedError
+from trader.chain.event_index import EventIndex
 from trader.chain.scan import LogScan
+from trader.chain.searching import EventSearch
 from trader.errors import CallerError
 from trader.trade import (
     Accepted,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from web3.contract import Contract
 
+    from ledger import AuditLog
     from trader.chain.node import Chain
     from trader.chain.receipts import LogEvent
 
@@ -47,6 +51,7 @@ class History:
         contract: The bound contract, for the audit log's indexer.
         first_block: Where events are looked for from, unless it is known better.
         opened: Listing and buyer of each trade that was found.
+        index: Where events are found, if there is a log.
     """
 
     def __init__(self, chain: Chain, deployment: Deployment, first_block: int = 0) -> None:
@@ -54,9 +59,23 @@ class History:
         self.deployment = deployment
         self.first_block = first_block
         self.contract: Contract = bind_market(chain.web3, deployment.market)
-        self._scans: dict[tuple[str | None, ...], LogScan] = {}
+        self.index: EventIndex | None = None
+        self._scans: dict[tuple[EventSearch, int], LogScan] = {}
         self.opened: dict[int, tuple[int, str]] = {}
         self._session_blocks: dict[int, int] = {}
+
+    def read_through(
+        self, log: AuditLog, progress: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> EventIndex:
+        """Find events in a log from now on, which is kept up with the chain; the first search may have all to read.
+
+        Args:
+            log: It must hold no other market's events, and stay open.
+            progress: Told of blocks read and to read, where they are many.
+        """
+        if self.index is None or self.index.log is not log:
+            self.index = EventIndex(self.chain, self.contract, log, self.first_block, progress)
+        return self.index
 
     def events(self, trade_id: int) -> tuple[Event, ...]:
         """Return what has happened to a trade, in order, without the `Settled` of a `Confirmed` or `Refunded`."""
@@ -89,8 +108,8 @@ class History:
 
     def find_listings(self, seller: str, manifest_hash: bytes) -> tuple[int, ...]:
         """Find the listings of a seller's manifest, open or not, oldest first."""
-        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller), encode_hex(manifest_hash))
-        return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
+        wanted = EventSearch(MarketEvent.LISTED, seller=seller, manifest_hash=manifest_hash)
+        return tuple(int(log.arguments["listingId"]) for log in self._find(wanted))
 
     def listed(self) -> dict[int, str]:
         """Return the seller of every listing, open or not, by its number."""
@@ -100,24 +119,18 @@ class History:
 
     def listings_of(self, seller: str) -> tuple[int, ...]:
         """Find the listings of a seller, open or not, oldest first."""
-        topics = (self._topic(MarketEvent.LISTED), None, _address_topic(seller))
-        return tuple(int(log.arguments["listingId"]) for log in self._logs(topics, self.first_block))
+        wanted = EventSearch(MarketEvent.LISTED, seller=seller)
+        return tuple(int(log.arguments["listingId"]) for log in self._find(wanted))
 
-    def find_session(self, buyer: str, request_digest: bytes, opening: bytes | None = None) -> int | None:
+    def find_session(self, buyer: str, request_digest: bytes) -> int | None:
         """Find the trade that a buyer opened with a request, if there is one.
 
         Args:
             buyer: Its account.
             request_digest: Digest of the request.
-            opening: The signed transaction that opened it, if it is known: the search starts at its block.
         """
-        topics = (self._topic(MarketEvent.SESSION_OPENED), None, None, _address_topic(buyer))
-        opened_in = None if opening is None else self.chain.block_of(opening)
-        for first_block in (self.first_block,) if opened_in is None else (opened_in, self.first_block):
-            for log in self._logs(topics, first_block):
-                if log.arguments["requestDigest"] == request_digest:
-                    return self._opened_trade(log)
-        return None
+        found = self._find(EventSearch(MarketEvent.SESSION_OPENED, buyer=buyer, request_digest=request_digest))
+        return self._opened_trade(found[0]) if found else None
 
     def find_trades(self, listing_id: int) -> tuple[int, ...]:
         """Find all trades of a listing, oldest first."""
@@ -125,13 +138,13 @@ class History:
 
     def find_sessions(self, listing_id: int) -> Sequence[LogEvent]:
         """Return the events that opened the sessions of a listing, oldest first."""
-        topics = (self._topic(MarketEvent.SESSION_OPENED), None, _number_topic(listing_id))
-        return self._logs(topics, self.first_block)
+        return self._find(EventSearch(MarketEvent.SESSION_OPENED, listing_id=listing_id))
 
     def find_trades_of(self, buyer: str) -> tuple[int, ...]:
         """Find all trades that an account has opened, oldest first."""
-        topics = (self._topic(MarketEvent.SESSION_OPENED), None, None, _address_topic(buyer))
-        return tuple(self._opened_trade(log) for log in self._logs(topics, self.first_block))
+        return tuple(
+            self._opened_trade(log) for log in self._find(EventSearch(MarketEvent.SESSION_OPENED, buyer=buyer))
+        )
 
     def find_trades_about(self, seller: str, manifest_hash: bytes) -> set[int]:
         """Find all trades of a seller's manifest, of all its listings."""
@@ -147,10 +160,10 @@ class History:
         return {trade: commitments[trade] for trade in sorted(proven)}
 
     def trade_logs(self, trade_id: int) -> Sequence[LogEvent]:
-        """Return all events of a trade, from the block of its session on where that is known and still holds it."""
-        topics = (None, _number_topic(trade_id))
+        """Return all events of a trade; the chain is searched from its session on, where that is known and stands."""
+        wanted = EventSearch(trade_id=trade_id)
         for first_block in (self._session_blocks.get(trade_id, self.first_block), self.first_block):
-            logs = [log for log in self._logs(topics, first_block) if "tradeId" in log.arguments]
+            logs = self._find(wanted, first_block)
             if logs and logs[0].name == MarketEvent.SESSION_OPENED:
                 break
         return logs
@@ -161,7 +174,7 @@ class History:
         Raises:
             CallerError: There is no such listing.
         """
-        logs = self._logs((self._topic(MarketEvent.LISTED), _number_topic(listing_id)), self.first_block)
+        logs = self._find(EventSearch(MarketEvent.LISTED, listing_id=listing_id))
         if not logs:
             raise CallerError(f"there is no listing {listing_id} in the market at {self.deployment.market}")
         return logs[0]
@@ -175,24 +188,29 @@ class History:
 
     def all_events(self, kind: MarketEvent) -> Sequence[LogEvent]:
         """Return all events of a kind, of the whole market."""
-        return self._logs((self._topic(kind),), self.first_block)
+        return self._find(EventSearch(kind))
 
-    def _logs(self, topics: tuple[str | None, ...], first_block: int) -> Sequence[LogEvent]:
-        key = (str(first_block), *topics)
-        if key not in self._scans:
-            self._scans[key] = LogScan(self.chain, self.contract, topics, first_block)
-        return self._scans[key].read()
+    def _find(self, wanted: EventSearch, first_block: int | None = None) -> Sequence[LogEvent]:
+        """Return the confirmed events that are looked for, in order.
+
+        Args:
+            wanted: What is looked for.
+            first_block: Where a search of the chain begins; what is known of the market if None.
+        """
+        if self.index is not None:
+            try:
+                return self.index.find(wanted)
+            except TamperedError:
+                raise
+            except LedgerError:
+                pass  # its keeper says so; a trade goes on all the same
+        start = self.first_block if first_block is None else first_block
+        if (wanted, start) not in self._scans:
+            self._scans[wanted, start] = LogScan(self.chain, self.contract, wanted.topics(self.contract), start)
+        return [log for log in self._scans[wanted, start].read() if wanted.meets(log.name, log.arguments)]
 
     def _topic(self, kind: MarketEvent) -> str:
         return str(self.contract.events[kind.value]().topic)
-
-
-def _number_topic(number: int) -> str:
-    return encode_hex(number.to_bytes(32, "big"))
-
-
-def _address_topic(address: str) -> str:
-    return encode_hex(bytes(12) + decode_hex(address))
 
 
 _EVENTS: dict[str, Callable[[int, dict[str, Any]], Event]] = {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
+from web3.exceptions import BlockNotFound, ContractLogicError, Web3Exception, Web3RPCError
 from web3.middleware import SignAndSendRawMiddlewareBuilder
 
 from contracts import PUBLISHED_SALT, decode_revert, deploy, deploy_directory, deploy_periphery, read_logs
@@ -420,14 +420,6 @@ class Chain:
         first_block, newest = self.confirmed_block().number + 1, self.block_number
         with self.reachable():
             return decode_logs(contract, list(read_logs(self.web3, query, first_block, newest)))
-
-    def block_of(self, signed: bytes) -> int | None:
-        """Return the number of the block that holds a signed transaction; None if it was not mined."""
-        with self.reachable():
-            try:
-                return int(self.web3.eth.get_transaction_receipt(HexBytes(Web3.keccak(signed)))["blockNumber"])
-            except TransactionNotFound:
-                return None
 
     def transaction_cost(self, transaction_hash: str) -> TransactionCost:
         """Return what a mined transaction cost.

@@ -25,7 +25,10 @@ from trader.verify.detection import detection_probability
 from zk import Srs, ceremony_srs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ledger.reading.questions import SellerSummary
+    from ledger.reading.records import Accuracy
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
@@ -82,7 +85,7 @@ def verify(
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain, confirmations=confirmations), market, policy)
     if proven_record is not None:
-        _hold_record(proven_record, verified, policy, as_json=as_json)
+        _hold_record(*proven_record, verified, policy, as_json=as_json)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
     print_verified(verified, as_json, proven)
     if not as_json:
@@ -91,8 +94,8 @@ def verify(
 
 def _read_record(
     file: Path | None, checkpoint: Path | None, key: Path | None, policy: BuyerPolicy
-) -> SellerSummary | None:
-    """Return the seller's record from a proven answer, None if none was given and none is asked for."""
+) -> tuple[SellerSummary, tuple[Accuracy, ...]] | None:
+    """Return the seller's record and accuracies from a proven answer, None if none was given and none is asked for."""
     if file is None or checkpoint is None:
         if file is not None or checkpoint is not None or policy.asks_for_a_record:
             raise CallerError(
@@ -100,13 +103,21 @@ def _read_record(
                 " together (`modelseal audit query sellers --seller 0x… --prove FILE`)."
             )
         return None
-    from ledger.reading.records import derive_record
+    from ledger.reading.records import derive_accuracies, derive_record
     from trader.cli.audit_query import read_answer
 
-    return derive_record(read_answer(file, checkpoint, key=key))
+    answer = read_answer(file, checkpoint, key=key)
+    return derive_record(answer), derive_accuracies(answer)
 
 
-def _hold_record(record: SellerSummary, verified: VerifiedListing, policy: BuyerPolicy, *, as_json: bool) -> None:
+def _hold_record(
+    record: SellerSummary,
+    accuracies: Sequence[Accuracy],
+    verified: VerifiedListing,
+    policy: BuyerPolicy,
+    *,
+    as_json: bool,
+) -> None:
     """Print the record of the listing's seller, and hold it against the policy."""
     if record.seller != verified.seller.lower():
         raise CallerError(f"the record is {record.seller}'s, the listing {verified.seller}'s: ask for the right one")
@@ -118,7 +129,20 @@ def _hold_record(record: SellerSummary, verified: VerifiedListing, policy: Buyer
             f" answers in {answered} (median)",
             highlight=False,
         )
+        for accuracy in accuracies:
+            by = [*(["the seller claims it"] if accuracy.claimed else ()), *_said_by(accuracy)]
+            results.print(
+                f"  {accuracy.correct / accuracy.samples:.2%} ({accuracy.correct} of {accuracy.samples}) on"
+                f" {accuracy.data_digest}: {', '.join(by)}; certificate {accuracy.certificate}",
+                highlight=False,
+                soft_wrap=True,
+            )
     policy.check_record(record.settled, record.slashed)
+
+
+def _said_by(accuracy: Accuracy) -> list[str]:
+    count = len(accuracy.verified_by)
+    return [f"{count} {'account says' if count == 1 else 'accounts say'} to have verified it"] if count else []
 
 
 def print_verified(verified: VerifiedListing, as_json: bool, proven: Certificate | None = None) -> None:

@@ -224,7 +224,10 @@ class Purchases:
                 vault_key=unlock_vault(folder, connection.password),
             )
             buyer = Buyer(listing_id, self.settings.policy.policy(), equipment, decide=decide)
-            yield Purchase(folder, listing_id, buyer, log)
+            try:
+                yield Purchase(folder, listing_id, buyer, log)
+            finally:
+                connection.market.index = None  # its log is closed
 
     def _check_record(self, listing_id: int) -> None:
         """Hold the record of a listing's seller against the policy, if that asks for one, before anything is begun."""

@@ -97,9 +97,9 @@ class SellerService:
             self.status = SellerStatus(self.desk, self.shop, self.workers)
             if self.settings.service is not None:
                 http = self.settings.service
-                app = make_app(
-                    http, self.shop, self.desk, self.status, patiently(market, self._connection.open_market, self.say)
-                )
+                own_market = patiently(market, self._connection.open_market, self.say)
+                own_market.read_through(log)
+                app = make_app(http, self.shop, self.desk, self.status, own_market)
                 listening = Listening(http.host, http.port, http.certificate, http.certificate_key)
                 stack.enter_context(serving(app, listening))
                 self.say(f"buyers reach this seller at {http.url} (listening at {http.host}:{http.port})")

@@ -161,6 +161,7 @@ class Shop:
 
         Raises:
             MailboxFaultError: Index or store can't be written.
+            ChainUnavailableError: The node does not answer.
         """
         for seller in self._sellers.values():
             publish_claims(seller.actor, seller.goods)

@@ -16,7 +16,7 @@ import rfc8785
 from eth_utils.hexadecimal import decode_hex
 
 import ledger
-from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason, index_events
+from ledger import EntryKind, LedgerError, Record, WrongMarketError, as_reason
 from ledger.redaction import PERSONAL_DETAILS
 from trader.errors import IllegalMoveError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Context, Kind, Label, NotDeliveredError, SkippedMessageError
@@ -90,8 +90,10 @@ class Equipment:
 
 
 _RECURRING = {EntryKind.MESSAGE_REPEATED, EntryKind.MESSAGE_SKIPPED, EntryKind.TRANSACTION_FAILED}
+_ACCURACIES = {EntryKind.ACCURACY_CLAIMED, EntryKind.ACCURACY_VERIFIED}
 _IDENTITY_DIGITS = 32
 WAITING = "Waiting"
+READING = "read the market's events"
 MOST_REMARKS = 8
 """Remarks of one kind that a process makes about one trade: strangers must not fill the log."""
 
@@ -134,6 +136,7 @@ class Actor:
             raise PartyFolderError(f"{self.folder} is encrypted: unlock it with the account's password (unlock_vault).")
         self.vault = Vault(self.folder, equipment.vault_key)
         self._unread: LedgerError | None = None
+        self._events = self.market.read_through(self.log, lambda done, total: self.progress(READING, done, total))
 
     @property
     def address(self) -> str:
@@ -189,7 +192,7 @@ class Actor:
         """Read the market's events into the log. What was mined has happened, whether or not they can be read now."""
         begin = time.perf_counter()
         try:
-            index_events(self.log, self.market.contract, first_block=self.market.first_block)
+            self._events.catch_up()
             self._unread = None
         except LedgerError as error:
             if self._unread is None or as_reason(error) != as_reason(self._unread):
@@ -219,10 +222,11 @@ class Actor:
         """Log a step off the chain.
 
         Of a trade each is logged once, as a crash may let it be done again; but for what goes wrong, which may happen
-        again, and what is told in words.
+        again, and what is told in words. So is what is said of an accuracy.
         """
         told = details or {}
-        once = trade_id is not None and kind not in _RECURRING and not PERSONAL_DETAILS & told.keys()
+        lasting = trade_id is not None or kind in _ACCURACIES
+        once = lasting and kind not in _RECURRING and not PERSONAL_DETAILS & told.keys()
         self.log.append(
             Record(
                 kind=kind,
@@ -232,13 +236,16 @@ class Actor:
                 listing_id=listing_id,
                 trade_id=trade_id,
                 details=told,
-                identity=self._identity(kind, trade_id, told) if once else None,
+                identity=self._identity(kind, trade_id, listing_id, told) if once else None,
             )
         )
 
-    def _identity(self, kind: EntryKind, trade_id: int | None, details: Mapping[str, str | int]) -> str:
+    def _identity(
+        self, kind: EntryKind, trade_id: int | None, listing_id: int | None, details: Mapping[str, str | int]
+    ) -> str:
         """Return what tells a step of this account in this market from all others."""
-        step = {"kind": kind.value, "place": self.place, "account": self.address.lower(), "trade": str(trade_id)}
+        step = {"kind": kind.value, "place": self.place, "account": self.address.lower()}
+        step |= {"listing": str(listing_id)} if trade_id is None else {"trade": str(trade_id)}
         return hashlib.sha256(rfc8785.dumps({**step, "details": dict(details)})).hexdigest()[:_IDENTITY_DIGITS]
 
     def wait(self, error: NotDeliveredError, trade_id: int | None) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
+from ledger import EntryKind
+from ledger.reading.records import ACCURACY_FIELDS
 from trader.certificates import (
     MAX_CERTIFICATE_BYTES,
     MAX_CLAIMS_BYTES,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trader.exchange import Mailbox
+    from trader.model import Manifest
     from trader.parties.actor import Actor
     from trader.parties.goods import Goods
     from trader.verify import VerifiedListing
@@ -40,8 +43,11 @@ if TYPE_CHECKING:
 def publish_claims(actor: Actor, goods: Goods) -> None:
     """Put the certificates of a package into the mailbox, and what they claim; what lies there is left.
 
+    What is claimed of a listed model is logged.
+
     Raises:
         MailboxFaultError: The mailbox can't be written.
+        ChainUnavailableError: The node does not answer.
     """
     manifest = goods.manifest
     certificates = published_certificates(goods.package.folder / PUBLIC, manifest)
@@ -50,7 +56,11 @@ def publish_claims(actor: Actor, goods: Goods) -> None:
         return
     for certificate in certificates:  # first: a claim is no more than the way to its certificate
         actor.mailbox.put(actor.label(Kind.CERTIFICATE, certificate.digest), certificate.to_bytes(), actor.account)
-    actor.mailbox.put(label, claims_of(certificates).to_bytes(), actor.account)
+    claims = claims_of(certificates)
+    actor.mailbox.put(label, claims.to_bytes(), actor.account)
+    for listing_id in actor.market.find_listings(actor.address, manifest.manifest_hash()) if certificates else ():
+        for claim in claims.claims:
+            _note(actor, EntryKind.ACCURACY_CLAIMED, listing_id, manifest, claim)
 
 
 def read_claims(mailbox: Mailbox, label: Label, seller: str) -> tuple[Claim, ...]:
@@ -78,7 +88,7 @@ def verify_claim(
     labels: Path,
     on_batch: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Certificate:
-    """Fetch the certificate about a public data set from a listing's seller, and verify it on that set.
+    """Fetch the certificate about a public data set from a listing's seller, verify it on that set, and log it.
 
     Args:
         actor: The buyer's account at work.
@@ -105,7 +115,17 @@ def verify_claim(
         raise MessageError("the certificate is another than the seller claims to have. Don't rely on it.")
     model = PublicModel(manifest, verified.graph, verified.circuit, verified.srs)
     named = Dataset(claim.dataset.name, dataset.samples, dataset.labels)
-    return verify_certificate(content, model, named, on_batch)
+    certificate = verify_certificate(content, model, named, on_batch)
+    _note(actor, EntryKind.ACCURACY_VERIFIED, verified.listing_id, manifest, *claims_of([certificate]).claims)
+    return certificate
+
+
+def _note(actor: Actor, kind: EntryKind, listing_id: int, manifest: Manifest, claim: Claim) -> None:
+    """Log what is said of an accuracy (`ledger.reading.records`)."""
+    dataset = claim.dataset
+    about = encode_hex(manifest.manifest_hash()), dataset.data_digest, dataset.labels_digest
+    told: tuple[str | int, ...] = (*about, dataset.samples, claim.correct, claim.certificate)
+    actor.note(kind, listing_id=listing_id, details=dict(zip(ACCURACY_FIELDS, told, strict=True)))
 
 
 def _about(claims: tuple[Claim, ...], dataset: Dataset) -> Claim:

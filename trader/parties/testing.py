@@ -220,9 +220,9 @@ class EncryptedTesting:
         Returns:
             Digest of the request that was paid for, and the trade's number; None where no session was opened.
         """
-        paid_for, opening = self._opening() if self._vault.has(OPENING) else (None, None)
+        paid_for = self._opening()[0] if self._vault.has(OPENING) else None
         for digest in dict.fromkeys((paid_for, self._kept_request())):
-            trade_id = None if digest is None else self._market.find_session(self._actor.address, digest, opening)
+            trade_id = None if digest is None else self._market.find_session(self._actor.address, digest)
             if digest is not None and trade_id is not None:
                 return digest, trade_id
         return None

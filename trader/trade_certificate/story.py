@@ -2,6 +2,10 @@
 
 Each move names what it answers (`contracts.types`): openSession the offer, respond the session, purchase the answer,
 prove the purchase, accept and confirm the delivery. So from the listing on everything hangs on one chain of digests.
+
+No event of the trade can be left out: each state but one is left by one way on alone. From Proven there are two ways to
+Revealed, and two to Expired, with `accept` or without. But a key that is revealed without `accept` comes with the
+buyer's signature, which is checked here as the market does, and `Expired` says in which state the trade was.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
 import trader.trade as trade_room
-from contracts import answer_digest, delivery_digest, offer_digest, session_digest
+from contracts import Acceptance, answer_digest, delivery_digest, offer_digest, session_digest
 from ledger import EntryKind, IndexingError
 from ledger.entries import CONTRACT_EVENTS
 from trader.chain.inclusion import InclusionError, parse_call, parse_header, parse_receipt, recover_sender, verify_path
@@ -229,6 +233,8 @@ def _next_position(position: Position, event: Happened, move: SignedMove, partie
         raise CertificateStoryError(f"(5) {event.kind} is the {roles[0].value}'s move, {move.sender} made it")
     if kind not in TIMEOUTS and move.function not in _FUNCTIONS[event.kind]:
         raise CertificateStoryError(f"(5) {event.kind} does not come of a call of {move.function or 'nothing'}")
+    if event.kind is EntryKind.EXPIRED:
+        _require("the state that the trade ended in", State(int(event.details["ended"])).name, position.state.name)
     at_seconds = move.time_seconds
     if at_seconds is not None and kind not in legal_events(roles[0], position, at_seconds):
         raise CertificateStoryError(f"(5) {event.kind} came at {at_seconds}, on the wrong side of its deadline")
@@ -263,7 +269,22 @@ def _check_digests(
                 expected["keyHash"] = given["keyHash"]
             case "reveal":
                 _require("the key's hash", keccak(given["key"]), expected["keyHash"])
+                _require_accepted(given["acceptance"], moves, expected["delivery"], buyer, certificate)
     return purchase
+
+
+def _require_accepted(
+    signature: bytes, moves: Sequence[SignedMove], delivery: bytes, buyer: str, certificate: TradeCertificate
+) -> None:
+    """Check that the buyer has accepted the delivery whose key was revealed, by a transaction or by signature."""
+    if any(move.function == "accept" for move in moves):
+        return
+    accepted = Acceptance(int(certificate.trade), delivery)
+    if not accepted.is_signed_by(buyer, signature, certificate.chain_id, certificate.market):
+        raise CertificateStoryError(
+            "(5) the key was revealed without the buyer's signature, so the buyer had accepted by a transaction: it is"
+            " left out"
+        )
 
 
 def _check_events_say_it(move: SignedMove) -> None:

@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 from eth_utils.crypto import keccak
+from web3.contract import Contract
 from web3.exceptions import Web3RPCError
 
-from contracts import deploy
 from ledger import (
     ActorRole,
     AuditLog,
     ChainMovedError,
     EntryKind,
+    Indexer,
     IndexingError,
-    WrongMarketError,
-    index_events,
+    Source,
     read_trade,
     verify_log,
 )
+from ledger.entries import Entry, MarketId
+from ledger.errors import WrongMarketError
+from ledger.indexing import indexer
+from ledger.indexing.indexer import require_only_market
 from ledger.storage.rows import select_entries
 from tests.contracts.stage import BOND, FEE, PRICE, Stage
 from tests.simulators.ledger_records import step
@@ -30,6 +34,10 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
     with AuditLog.open(tmp_path / "audit.sqlite") as log:
         yield log
     verify_log(log.path)
+
+
+def index_events(log: AuditLog, contract: Contract, *, first_block: int = 0, whole: bool = True) -> list[Entry]:
+    return Indexer(log, [Source(contract, first_block, whole=whole)]).catch_up()
 
 
 def kinds(log: AuditLog) -> list[str]:
@@ -146,17 +154,68 @@ def test_steps_off_the_chain_between_events_stay(stage: Stage, log: AuditLog) ->
     assert kinds(log) == ["Listed", "RequestSent", "SessionOpened"]
 
 
-def test_second_market_needs_a_second_log(stage: Stage, log: AuditLog) -> None:
+def test_a_log_of_steps_without_a_market_is_for_one_market(stage: Stage, log: AuditLog) -> None:
+    market = Source(stage.market).market
+    require_only_market(log, market)
     index_events(log, stage.market)
-    other = deploy(stage.web3, stage.stranger, b"other".rjust(32))
+    require_only_market(log, market)
     with pytest.raises(WrongMarketError, match="use another file"):
-        index_events(log, type(stage.market)(other.market))
+        require_only_market(log, MarketId(chain_id=market.chain_id, contract=stage.stranger))
+
+
+def test_a_log_without_a_place_takes_back_what_has_left_the_chain(stage: Stage, log: AuditLog, tmp_path: Path) -> None:
+    """As one that was made of an export, in which no place stands."""
+    with stage.restored():
+        stage.open_session()
+        index_events(log, stage.market)
+    with AuditLog.open(tmp_path / "copy.sqlite") as copy, log.reading() as connection:
+        copy.restore(select_entries(connection))
+        assert [entry.record.kind for entry in index_events(copy, stage.market)] == [EntryKind.REORGANISED]
+        assert index_events(copy, stage.market) == []
+
+
+def test_of_two_that_read_one_market_none_writes_what_the_other_found_undone(
+    stage: Stage, log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slow one has read a block; before it writes, the chain has another, and the fast one has read that."""
+    index_events(log, stage.market)
+    fork = stage.tester.take_snapshot()
+    stage.open_session()
+    read, first = indexer.check_logs, [True]
+
+    def overtake(*arguments: object) -> None:
+        read(*arguments)
+        if first:
+            first.clear()
+            stage.tester.revert_to_snapshot(fork)
+            stage.at(stage.now + 100)
+            stage.open_session()
+            index_events(log, stage.market)
+
+    monkeypatch.setattr(indexer, "check_logs", overtake)
+    monkeypatch.setattr(stage.web3.eth, "get_block", _blind(stage.web3.eth.get_block))
+    assert index_events(log, stage.market) == []
+    assert kinds(log) == ["Listed", "SessionOpened"]
+    assert read_trade(log, 1).entries[-1].record.occurred_at_seconds == stage.now
+
+
+def _blind(get_block):
+    """A slow client's view: the block that it has read still stands, for it."""
+    seen = {}
+
+    def get(which):
+        if which == "latest" or not isinstance(which, int):
+            return get_block(which)
+        return seen.setdefault(which, get_block(which))
+
+    return get
 
 
 def test_blocks_before_the_first_are_not_read(stage: Stage, log: AuditLog) -> None:
     first = stage.web3.eth.block_number + 1
     stage.open_session()
-    assert [e.record.kind for e in index_events(log, stage.market, first_block=first)] == [EntryKind.SESSION_OPENED]
+    entries = index_events(log, stage.market, first_block=first, whole=False)
+    assert [entry.record.kind for entry in entries] == [EntryKind.SESSION_OPENED]
 
 
 def test_dead_node_is_an_error_and_leaves_the_log_alone(
@@ -166,7 +225,7 @@ def test_dead_node_is_an_error_and_leaves_the_log_alone(
         raise Web3RPCError("limit\nexceeded")
 
     monkeypatch.setattr(stage.web3.eth, "get_logs", refuse)
-    with pytest.raises(IndexingError, match=r"limit exceeded.*try again") as caught:
+    with pytest.raises(IndexingError, match=r"limit exceeded.*node runs") as caught:
         index_events(log, stage.market)
     assert "\n" not in str(caught.value)
     assert log.head().entries == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ledger import AuditLog
+from ledger import AuditLog, EntryKind, read_by_kind
 from tests.simulators.companies import PASSWORD, Companies
 from tests.simulators.trading import AUDIT_SAMPLES
 from trader.chain import Chain
@@ -127,6 +127,11 @@ def test_an_accuracy_is_claimed_verified_and_remembered(
             verify_claim(actor, verified, companies.folder / "test.csv", companies.folder / "labels.csv")
         certificate = verify_claim(actor, verified, tmp_path / "public.npy", tmp_path / "public.csv")
         assert (certificate.correct, certificate.digest.hex()) == (claim.correct, claim.certificate[2:])
+        (told,) = read_by_kind(purchase.log, EntryKind.ACCURACY_VERIFIED)
+        shop.publish_claims()  # again
+        (claimed,) = read_by_kind(log, EntryKind.ACCURACY_CLAIMED)
+        assert told.record.details == claimed.record.details
+        assert (told.record.listing_id, claimed.record.listing_id) == (listing_id, listing_id)
         proven.remember(manifest_hash, certificate)
         assert proven.has(manifest_hash, claim)
         assert not proven.has(bytes(32), claim)  # another seller may claim to have the same certificate

@@ -21,7 +21,9 @@ def log(tmp_path: Path) -> AuditLog:
 def actor(log: AuditLog, folder: Path, market: str = "11") -> Actor:
     folder.mkdir(exist_ok=True)
     place: Any = SimpleNamespace(
-        chain=SimpleNamespace(chain_id=1), deployment=SimpleNamespace(market="0x" + market * 20), contract=None
+        chain=SimpleNamespace(chain_id=1),
+        deployment=SimpleNamespace(market="0x" + market * 20),
+        read_through=lambda *_: None,
     )
     equipment = Equipment(place, Account.create(), SimpleNamespace(), log, folder, vault_key=None)  # type: ignore[arg-type]
     return Actor(Role.BUYER, equipment, Conduct())

@@ -28,6 +28,7 @@ def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
     market: Any = SimpleNamespace(
         chain=SimpleNamespace(chain_id=1, time=lambda: SimpleNamespace(confirmed=now_seconds)),
         deployment=SimpleNamespace(market="0x" + "11" * 20),
+        read_through=lambda *_: None,
     )
     return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder, vault_key=None)  # type: ignore[arg-type]
 

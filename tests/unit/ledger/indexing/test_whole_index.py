@@ -15,9 +15,9 @@ from websockets.sync.server import ServerConnection, serve
 from contracts import deploy
 from ledger import AuditLog, EntryKind, IncompleteLogsError, IndexingError, LedgerError, verify_log
 from ledger.catalogue.trades import standing_entries
-from ledger.indexing import markets
+from ledger.indexing import indexer as markets
 from ledger.indexing.heads import Polling, Subscription
-from ledger.indexing.markets import Indexer, Source, read_scan
+from ledger.indexing.indexer import Indexer, Source, read_scan
 from ledger.reading.catalogue_check import verify_catalogue
 from ledger.reading.questions import Filter, find_trades, read_final_blocks
 from ledger.storage.rows import select_entries
