@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.simulators.node import Node
 
@@ -33,6 +34,10 @@ def share_cores() -> None:
 
 
 share_cores()  # before a test imports what reads them
+
+# How long a drawn example takes says nothing on a machine that is shared.
+settings.register_profile("shared", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 LONGEST = ("tests/integration/test_killed_processes.py", "tests/unit/benchmarks/test_quick.py")
