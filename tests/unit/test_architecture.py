@@ -98,6 +98,7 @@ trader.database: errors
 trader.signer:
 trader.variables:
 trader.amounts: errors
+trader.currencies: errors amounts
 trader.artifacts: errors files
 trader.trade:
 trader.model: errors
@@ -122,7 +123,7 @@ trader.package: errors files model he tolerance exchange
 trader.delivery: errors
 trader.chain: errors files signer amounts trade delivery
 trader.certificates: errors model package
-trader.verify: errors model he tolerance package delivery
+trader.verify: errors currencies model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
 trader.doctor: errors exchange package chain parties
 trader.jobs: errors files database model he package parties
