@@ -67,6 +67,35 @@ class Currency:
         return format_amount(amount, self.units)
 
 
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in a currency by its name: what a token's address is, the chain decides.
+
+    Attributes:
+        amount: In the smallest unit.
+        symbol: Of the currency.
+    """
+
+    amount: int
+    symbol: str = ETHER_SYMBOL
+
+
+def read_money(text: str, decimals: Mapping[str, int]) -> Money:
+    """Return an amount in ether or in one of the tokens that are named.
+
+    Args:
+        text: Such as `200 USDC`.
+        decimals: Of each token, by its symbol.
+
+    Raises:
+        QuantityError: As `read_amount`.
+    """
+    tokens = {symbol: 10**number for symbol, number in decimals.items()}
+    amount = read_amount(text, {**ETHER_UNITS, **tokens})
+    unit = text.strip(" ").lstrip("0123456789. ")
+    return Money(amount, unit if unit in tokens else ETHER_SYMBOL)
+
+
 ETHER: Final = Currency(ETH, ETHER_SYMBOL, ETHER_UNITS)
 
 
