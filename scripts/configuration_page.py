@@ -170,9 +170,9 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
         return ("table",)
     if origin is tuple:
         return ("list of texts",)
-    if origin in (typing.Union, types.UnionType, typing.Literal):
-        return typing.get_args(annotation)
-    return (annotation,)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(part for each in typing.get_args(annotation) for part in _parts(each))
+    return typing.get_args(annotation) if origin is typing.Literal else (annotation,)
 
 
 def _default(kind: type[BaseModel], key: str, field: FieldInfo) -> str:

@@ -65,10 +65,14 @@ def test_a_trade_in_a_token_and_the_next_model_at_an_owners_price(
     owner = buyer_of(trading, second, policy_in(coin))
     trade_id = answered(trading, owner)
     assert owner.purchasing.asking().price == PRICE * 3 // 4
-    owner.read_test()
-    owner.purchasing.agree()
-    discount(trading, rules, offer, PRICE // 8)  # now it costs more than what the buyer has agreed to
     before = coin.of(buyer)
+
+    def say_yes(_: object) -> bool:
+        """While the buyer thinks, the price rises above what it was shown."""
+        discount(trading, rules, offer, PRICE // 8)
+        return True
+
+    owner.decide = say_yes
     for _ in range(2):
         with pytest.raises(PriceRaisedError, match=r"costs 0\.875 USDX now, and you have agreed to 0\.75 USDX"):
             owner.step()

@@ -217,7 +217,8 @@ def _sign(owner: Signer, domain: dict[str, Any], kind: str, message: dict[str, A
     """Sign typed data of a token; return v, r and s."""
     members = [{"name": name, "type": _TYPES.get((kind, name), _TYPES.get(name, "uint256"))} for name in message]
     signature = bytes(owner.sign_typed_data(domain, {kind: members}, message).signature)
-    return signature[64], signature[:32], signature[32:64]
+    v = signature[64]
+    return v + 27 if v < 27 else v, signature[:32], signature[32:64]  # some signers give the parity alone
 
 
 _TYPES: dict[str | tuple[str, str], str] = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from trader.certificates import Certificate
     from trader.chain.market import Trade
+    from trader.parties.entitlement import Asking
     from trader.parties.testing import TestResult
     from trader.settings.buyer import BuyerSettings
 
@@ -167,7 +168,7 @@ def _decide(purchase: Purchase, result: TestResult, settings: BuyerSettings, tim
     if yes:
         return True
     with timeline.paused():
-        return typer.confirm(f"Buy the model for {_price(purchase)}?", err=True)
+        return typer.confirm(f"Buy the model for {_price(purchase, purchase.buyer.purchasing.proposed)}?", err=True)
 
 
 def keep_offer(purchase: Purchase, file: Path | None) -> None:
@@ -193,10 +194,10 @@ def price_line(purchase: Purchase) -> str:
     return f"price: {_price(purchase)}"
 
 
-def _price(purchase: Purchase) -> str:
-    """Return what is asked now, and why, if it is not the listing's price."""
+def _price(purchase: Purchase, proposed: Asking | None = None) -> str:
+    """Return what was proposed, or is asked now, and why, if it is not the listing's price."""
     buyer = purchase.buyer
-    asking, token = buyer.purchasing.asking(), buyer.verify_listing().terms.token
+    asking, token = proposed or buyer.purchasing.asking(), buyer.verify_listing().terms.token
     price = purchase.currencies.of(token).format(asking.price)
     return f"{price} ({asking.reason})" if asking.reason else price
 

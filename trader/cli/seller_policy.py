@@ -53,7 +53,7 @@ def offer(
 ) -> None:
     """Sign a price for one BUYER, at most the listing's; it also admits to a test. Nothing is sent to the chain."""
     connection = open_connection(settings)
-    terms = _with_policy(connection, listing).terms
+    terms = _own(connection, listing).terms
     currency = connection.currencies.of(terms.token)
     price_wei = currency.read(price)
     if price_wei > terms.price_wei:
@@ -125,7 +125,7 @@ def rules(
 ) -> None:
     """Set who may test a listing that has the policy, and its upgrade price; what was set before is replaced."""
     connection = open_connection(settings)
-    listed = _with_policy(connection, listing)
+    listed = _own(connection, listing)
     currency = connection.currencies.of(listed.terms.token)
     admitted = AdmittedBuyers.of(_read_accounts(buyers)) if buyers is not None else None
     new = Rules(
@@ -167,6 +167,18 @@ def _with_policy(connection: Connection, listing: int) -> Listing:
             f"listing {listing} does not name the published policy, which reads rules and offers: list the model with "
             '`policy = "rules"` in [[listings]] (`seller update`)'
         )
+    return listed
+
+
+def _own(connection: Connection, listing: int) -> Listing:
+    """Return a listing of the account's that names the published policy.
+
+    Raises:
+        CallerError: It is another account's, or as `_with_policy`: what is said here would bind nobody.
+    """
+    listed = _with_policy(connection, listing)
+    if listed.seller != connection.account.address:
+        raise CallerError(f"listing {listing} is the account {listed.seller}'s, you are another")
     return listed
 
 

@@ -239,8 +239,11 @@ class Buyer(Party):
             return True
         if self.vault.has(DECLINED):
             return False
-        if self.purchasing.is_agreed() or self.decide(self.read_test()):
-            self.purchasing.require_agreed()
+        if self.purchasing.is_agreed():
+            return True
+        proposed = self.purchasing.propose()
+        if self.decide(self.read_test()):
+            self.purchasing.agree(proposed)
             return True
         self.vault.write(DECLINED, b"")
         return False

@@ -48,7 +48,11 @@ if TYPE_CHECKING:
 
 
 class Purchasing:
-    """The payment of one purchase, and what was committed to with it."""
+    """The payment of one purchase, and what was committed to with it.
+
+    Attributes:
+        proposed: What the buyer was asked for when it had to decide; None before.
+    """
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Purchasing:
         self._vault = vault
         self._testing = testing
         self._entitlement = entitlement
+        self.proposed: Asking | None = None
         self._funding = Funding(actor)
 
     def purchase(self, trade_id: int) -> None:
@@ -163,10 +168,15 @@ class Purchasing:
         """Return whether the buyer has said yes to a price."""
         return self._vault.has(AGREEMENT)
 
-    def agree(self) -> None:
-        """Keep that the buyer says yes to what is asked now: it pays no more than that, in no other currency."""
-        terms, price = self._listing.verify().terms, self.asking().price
-        self._vault.write(AGREEMENT, json.dumps({"token": terms.token, "price": price}).encode())
+    def propose(self) -> Asking:
+        """Look what is asked, once, before the buyer decides: what it is shown is what it agrees to (`proposed`)."""
+        self.proposed = self.asking()
+        return self.proposed
+
+    def agree(self, asking: Asking) -> None:
+        """Keep that the buyer has said yes to a price: it pays no more than that, in no other currency."""
+        token = self._listing.verify().terms.token
+        self._vault.write(AGREEMENT, json.dumps({"token": token, "price": asking.price}).encode())
 
     def require_agreed(self) -> Asking:
         """Return what is asked, if the buyer has agreed to so much; who has agreed to nothing does so now.
@@ -175,7 +185,7 @@ class Purchasing:
             PriceRaisedError: It has agreed to less, or to another currency.
         """
         if not self.is_agreed():
-            self.agree()
+            self.agree(self.asking())
         kept, terms, asking = json.loads(self._vault.read(AGREEMENT)), self._listing.verify().terms, self.asking()
         if kept["token"] != terms.token or asking.price > kept["price"]:
             currencies = self._policy.currencies

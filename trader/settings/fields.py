@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from trader.amounts import MAX_DECIMALS, read_amount, read_duration
@@ -76,8 +76,9 @@ def _one_of_each(prices: tuple[Money, ...]) -> tuple[Money, ...]:
 
 
 def _address(value: object) -> object:
-    if not isinstance(value, str) or not is_address(value):
-        raise ValueError("it is no address: 0x and 40 hex digits")
+    written = isinstance(value, str) and value.startswith("0x") and is_hex_address(value)
+    if not isinstance(value, str) or not written or (value != value.lower() and not is_checksum_address(value)):
+        raise ValueError("it is no address, or has a typing error: 0x and 40 hex digits")
     return str(to_checksum_address(value))
 
 
