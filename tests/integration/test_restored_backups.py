@@ -11,6 +11,7 @@ import pytest
 from contracts import ETH
 from tests.simulators.trading import BOND, FEE, PRICE, PROOF_FEE, Trading
 from trader.clients.ending import end_trade, open_trades
+from trader.currencies import Currencies
 from trader.demo.setup import MAILBOX
 from trader.errors import IllegalMoveError, PartyFolderError
 from trader.exchange import FolderMailbox, Kind
@@ -41,7 +42,8 @@ def empty_mailbox(trading: Trading) -> None:
 
 def connection_of(trading: Trading, role: Role) -> Connection:
     """An account and its market, without a folder."""
-    return cast("Connection", SimpleNamespace(market=trading.market, account=trading.accounts[role]))
+    parts = {"market": trading.market, "account": trading.accounts[role], "currencies": Currencies()}
+    return cast("Connection", SimpleNamespace(**parts))
 
 
 @pytest.mark.slow

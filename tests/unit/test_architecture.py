@@ -129,15 +129,16 @@ trader.doctor: errors exchange package chain parties
 trader.jobs: errors files database model he package parties
 trader.rehearsal: errors model he chain
 trader.service: errors database signer artifacts he exchange chain parties
-trader.settings: errors files variables amounts he verify parties
-trader.clients: errors files signer artifacts trade exchange package chain certificates parties jobs service settings
+trader.settings: errors files variables amounts currencies he verify parties
+trader.clients: errors files signer currencies artifacts trade exchange package chain certificates verify parties jobs \
+service settings
 trader.trade_certificate: errors signer trade model package chain verify parties
-trader.report: errors trade model he chain verify parties
+trader.report: errors currencies trade model he chain verify parties
 trader.publishing: errors files model trade_certificate
 trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
 verify parties trade_certificate report
-trader.cli: errors files signer variables amounts trade model he adapt exchange package delivery chain certificates \
-verify parties doctor rehearsal service settings clients trade_certificate report publishing demo
+trader.cli: errors files signer variables amounts currencies trade model he adapt exchange package delivery chain \
+certificates verify parties doctor rehearsal service settings clients trade_certificate report publishing demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {
