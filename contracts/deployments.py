@@ -13,6 +13,7 @@ from eth_typing import ChecksumAddress
 from web3 import Web3
 
 from contracts.create2 import create2_address
+from contracts.errors import UnexpectedCodeError
 from contracts.manager import (
     DIRECTORY,
     MARKET,
@@ -87,6 +88,20 @@ def is_code_of(artifact: Artifact, code: bytes) -> bool:
         for offset in offsets:
             masked[offset : offset + WORD] = bytes(WORD)
     return bytes(masked) == artifact.runtime
+
+
+def verify_periphery(web3: Web3, contract: Periphery) -> None:
+    """Check that a contract around the market stands at its address, with the published code.
+
+    Raises:
+        UnexpectedCodeError: It does not.
+    """
+    address = periphery_address(contract)
+    code = bytes(web3.eth.get_code(address))
+    if not code:
+        raise UnexpectedCodeError(f"the published {contract} {address} was not deployed on this chain yet")
+    if not is_code_of(read_artifacts().contracts[contract], code):
+        raise UnexpectedCodeError(f"what stands at {address} is not the published {contract}")
 
 
 def _bringer(kind: Periphery) -> Callable[[Web3, ChecksumAddress], object]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from eth_abi.abi import encode
 
 from contracts.periphery import Periphery, periphery_address
-from contracts.standard_tree import StandardTree
+from contracts.standard_tree import StandardTree, root_of
 from contracts.types import ETH
 
 
@@ -35,6 +35,11 @@ class Rules:
     admitter: str = ETH
     """The account that signs admissions; zero for nobody."""
     upgrade_discount_wei: int = 0
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether a buyer that shows nothing is refused."""
+        return self.admitted_root != bytes(32) or self.admitter != ETH
 
     def as_abi(self) -> tuple[Any, ...]:
         """Return the Solidity struct `Rules`."""
@@ -122,12 +127,26 @@ class AdmittedBuyers:
         return self._tree.root
 
     def evidence(self, buyer: str) -> bytes:
-        """Return what a buyer of the list shows in `openSession`.
+        """Return what a buyer of the list shows in `openSession`; raises as `path`."""
+        return member_evidence(self.path(buyer))
+
+    def path(self, buyer: str) -> tuple[bytes, ...]:
+        """Return the siblings from a buyer's leaf up to the root, 32 bytes each.
 
         Raises:
             KeyError: It is not on the list.
         """
-        return bytes([Evidence.MEMBER]) + encode(["bytes32[]"], [self._tree.path(encode(["address"], [buyer]))])
+        return tuple(self._tree.path(encode(["address"], [buyer])))
+
+
+def member_evidence(path: Sequence[bytes]) -> bytes:
+    """Return what a buyer shows in `openSession` whose leaf has this path in the tree of those admitted."""
+    return bytes([Evidence.MEMBER]) + encode(["bytes32[]"], [list(path)])
+
+
+def is_admitted(root: bytes, buyer: str, path: Sequence[bytes]) -> bool:
+    """Return whether a path leads from a buyer's leaf to a root."""
+    return root_of(encode(["address"], [buyer]), path) == root
 
 
 def upgrade_evidence(trade_id: int) -> bytes:

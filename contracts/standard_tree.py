@@ -48,5 +48,13 @@ def standard_leaf(data: bytes) -> bytes:
     return keccak(keccak(data))
 
 
+def root_of(data: bytes, path: Iterable[bytes]) -> bytes:
+    """Return the root of the tree in which a path leads from the leaf of `data` up, as the contracts compute it."""
+    node = standard_leaf(data)
+    for sibling in path:
+        node = _hash_pair(node, sibling)
+    return node
+
+
 def _hash_pair(left: bytes, right: bytes) -> bytes:
     return keccak(min(left, right) + max(left, right))

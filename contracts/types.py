@@ -124,13 +124,23 @@ class Terms:
             policy=policy,
         )
 
+    def ether_of(self, amount_wei: int) -> int:
+        """Return how much ether is sent along with a move that costs an amount: all of it, or nothing for a token."""
+        return amount_wei if self.token == ETH else 0
+
     def proof_fee_of(self, proof_fees: int) -> int:
         """Return what a buyer leaves that doesn't accept a proof, given it in listed proof fees: the price at most."""
         return min(self.proof_fee_wei * proof_fees, self.price_wei)
 
-    def proof_fees_in(self, amount_wei: int) -> int:
-        """Return how many listed proof fees a buyer names that would leave as much as `amount_wei`, and no more."""
-        if amount_wei >= self.price_wei or self.proof_fee_wei == 0:
+    def proof_fees_in(self, amount_wei: int, price_wei: int | None = None) -> int:
+        """Return how many listed proof fees a buyer names that would leave as much as `amount_wei`, and no more.
+
+        Args:
+            amount_wei: The most that it would leave.
+            price_wei: What it pays, if that is not the listed price: more is never lost.
+        """
+        price_wei = self.price_wei if price_wei is None else price_wei
+        if amount_wei >= price_wei or self.proof_fee_wei == 0:
             return MOST_PROOF_FEES
         return min(amount_wei // self.proof_fee_wei, MOST_PROOF_FEES)
 

@@ -13,8 +13,21 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from trader.amounts import format_amount, format_duration
+from trader.currencies import Money
 from trader.settings import BuyerSettings, SellerSettings
-from trader.settings.fields import SIZE_UNITS, Account, Depth, LocalPath, Seconds, Share, Size, Wei
+from trader.settings.fields import (
+    SIZE_UNITS,
+    Account,
+    Address,
+    Amount,
+    Depth,
+    LocalPath,
+    Prices,
+    Seconds,
+    Share,
+    Size,
+    Wei,
+)
 from trader.settings.template import write_template
 
 INTRODUCTION = """\
@@ -30,7 +43,7 @@ Settings are written down once, in TOML. Each of these goes before those above i
 
 Relative paths start at the file that names them. A key that nobody knows is refused. Passwords stand in no settings:
 they come from `password_file`, from `MODELSEAL_PASSWORD`, or from a prompt. Amounts have a unit (`"1.5 ether"`,
-`"20 gwei"`), and so have spans of time (`"90s"`, `"1h"`, `"2d"`).
+`"20 gwei"`, or a token of `[tokens]`: `"200 USDC"`), and so have spans of time (`"90s"`, `"1h"`, `"2d"`).
 """
 BUYER = """\
 ## The buyer's file
@@ -48,7 +61,15 @@ policy.max_price = "2 ether"
 [profiles.mainnet]
 chain = "https://node.example"
 confirmations = 64
+policy.max_price = ["2 ether", "200 USDC"]
+
+[tokens.USDC]
+decimals = 6
+addresses = { 1 = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48" }
 ```
+
+A token is what its address says. What it is called and how many decimals it has is your word: its contract may claim
+anything, and one that says other decimals than you is refused.
 """
 SELLER = """\
 ## The seller's file
@@ -57,6 +78,9 @@ SELLER = """\
 """
 KINDS = {
     Wei: "amount",
+    Amount: "amount",
+    Prices: "amount, or a list of them",
+    Address: "address",
     Seconds: "time",
     Size: "size",
     Share: "0 to 1",
@@ -65,7 +89,13 @@ KINDS = {
     Depth: 'number or `"finalized"`',
     str: "text",
 }
-KINDS |= {"list of texts": "list of texts", int: "number", float: "number", bool: "true or false"}
+KINDS |= {
+    "list of texts": "list of texts",
+    "table": "addresses by chain id",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+}
 
 
 def configuration_page(folder: Path) -> str:
@@ -98,7 +128,8 @@ def _tables(kind: type[BaseModel], whose: str, name: str = "") -> Iterator[str]:
         if table is None:
             rows.append(f"| `{key}` | {_kind(kind, key)} | {_default(kind, key, field)} | {described[key]} |")
         else:
-            below.append((f"{name}{key}", table))
+            named = ".SYMBOL" if typing.get_origin(field.annotation) is dict else ""
+            below.append((f"{name}{key}{named}", table))
     title = f"Keys of `[{name.rstrip('.')}]`" if name else "Keys at the top"
     title = title.replace("[listings]", "[[listings]]")
     yield (f"### {title} ({whose})\n\n| key | kind | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
@@ -135,11 +166,13 @@ def _kind(kind: type[BaseModel], key: str) -> str:
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
     origin = typing.get_origin(annotation)
+    if origin is dict:
+        return ("table",)
     if origin is tuple:
         return ("list of texts",)
-    if origin in (typing.Union, types.UnionType, typing.Literal):
-        return typing.get_args(annotation)
-    return (annotation,)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(part for each in typing.get_args(annotation) for part in _parts(each))
+    return typing.get_args(annotation) if origin is typing.Literal else (annotation,)
 
 
 def _default(kind: type[BaseModel], key: str, field: FieldInfo) -> str:
@@ -154,7 +187,7 @@ def _default(kind: type[BaseModel], key: str, field: FieldInfo) -> str:
         name, size = next((name, size) for name, size in SIZE_UNITS.items() if value % size == 0)
         return f'`"{value // size} {name}"`'
     if unit == "amount":
-        return f'`"{format_amount(value)}"`'
+        return f'`"{format_amount(value.amount if isinstance(value, Money) else value)}"`'
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value}`" if isinstance(value, int | float) else f'`"{value}"`'

@@ -10,6 +10,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   │   └── NotYetError              what other trades take up now is missing, and may come back
     │   ├── QuantityError              a text or a number is no exact amount of money, or no span of time
     │   ├── PolicyError                the listing is honest, but not what the buyer asked for
+    │   │   └── PriceRaisedError         its price has risen since the buyer agreed to it
     │   ├── PartyFolderError           the party's folder is missing something, or belongs to another trade
     │   │   └── FolderTakenError       another process works in it
     │   └── TransactionRefusedError    the escrow refused the transaction; nothing has changed
@@ -17,6 +18,7 @@ Catch `TraderError` once, at the edge. Three kinds of blame say what to do next:
     │   ├── ListingError               a listing fails a numbered check (trader.verify.listing)
     │   ├── AnswerError                answers of a test, or proven ones, fail a numbered check (trader.verify.answers)
     │   ├── OfferError                 a price that a seller offered does not hold, or not for this buyer
+    │   ├── TokenError                 a token is not what it should be to be paid in
     │   ├── DeliveryCheckError         a delivery fails a numbered check (trader.verify.delivery)
     │   └── RequestError               a request that the seller refuses before it parses it
     ├── EnvironmentFaultError        neither's: node, disk, time, memory
@@ -61,6 +63,10 @@ class PolicyError(CallerError):
     """The listing does not meet the buyer's own policy; relax the policy or choose another listing."""
 
 
+class PriceRaisedError(PolicyError):
+    """A model costs more than what the buyer has agreed to; nothing was paid for it."""
+
+
 class PartyFolderError(CallerError):
     """The folder with a party's secrets is missing something, or belongs to another trade."""
 
@@ -93,6 +99,10 @@ class AnswerError(PeerFaultError):
 
 class OfferError(PeerFaultError):
     """An offer or admission for one buyer is malformed, has expired, was cancelled, or is for somebody else."""
+
+
+class TokenError(PeerFaultError):
+    """A token keeps a part of what it moves, or says other things of itself than its user's settings."""
 
 
 class DeliveryCheckError(PeerFaultError):

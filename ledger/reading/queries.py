@@ -4,12 +4,12 @@ Every query is keyed by an index, so its cost grows with its answer and not with
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
-from ledger.catalogue.trades import find_void_sequences
+from ledger.catalogue.trades import find_void_sequences, standing_entries, token_of
 from ledger.entries import ActorRole, Entry, EntryKind
 from ledger.errors import UnknownTradeError
 from ledger.log import AuditLog
@@ -25,11 +25,13 @@ class TradeStory:
         trade_id: The contract's trade id.
         entries: The entries of the trade, in log order, the `Reorganised` ones too.
         void_sequences: Sequence numbers of the entries that a reorganisation of the chain has undone.
+        token: What it is paid in, None for ETH.
     """
 
     trade_id: int
     entries: tuple[Entry, ...]
     void_sequences: frozenset[int]
+    token: str | None = None
 
     def gas_used_by_role(self) -> Mapping[ActorRole, int]:
         """Return the gas of the trade's transactions by role, each transaction counted once, undone ones left out."""
@@ -66,7 +68,21 @@ def read_trade(log: AuditLog, trade_id: int, market: str | None = None) -> Trade
         raise UnknownTradeError(f"{log.name} has a trade {trade_id} in each of {', '.join(sorted(markets))}: say which")
     if not entries:
         raise UnknownTradeError(f"{log.name} says nothing about trade {trade_id}: is it the log of the right market?")
-    return TradeStory(trade_id=trade_id, entries=tuple(entries), void_sequences=find_void_sequences(entries))
+    void = find_void_sequences(entries)
+    token = _token_of(log, [entry for entry in entries if entry.sequence not in void])
+    return TradeStory(trade_id=trade_id, entries=tuple(entries), void_sequences=void, token=token)
+
+
+def _token_of(log: AuditLog, entries: Sequence[Entry]) -> str | None:
+    """Return the token of the listing that a trade's entries name, None for ETH and for a log without the listing."""
+    named = [one.record for one in entries if one.record.listing_id is not None and one.record.market_name]
+    if not named:
+        return None
+    listing = and_(ENTRIES.c.listing_id == str(named[0].listing_id), ENTRIES.c.kind == EntryKind.LISTED.value)
+    with log.reading() as connection:
+        listed = standing_entries(select_entries(connection, listing))
+    found = [one.record for one in listed if one.record.market_name == named[0].market_name]
+    return token_of(found[-1]) if found else None
 
 
 def read_by_actor(log: AuditLog, actor: str, *, limit: int = 1000) -> list[Entry]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
 from ledger.catalogue.keys import Key, KeyKind
 from ledger.catalogue.trades import WAITING, ListingRow, TradeRow, pad_wei
@@ -48,7 +48,7 @@ class Filter:
         until_seconds: At the latest.
         first_block: Block of an entry, at the least.
         last_block: At the most.
-        least_wei: Price that was paid in the trade, at the least.
+        least_wei: Price that was paid in the trade, at the least, in ETH: what is paid in tokens meets no price.
         most_wei: At the most.
         least_gas: Gas of an entry's transaction, or of all the trade's, at the least.
         most_gas: At the most.
@@ -267,6 +267,11 @@ def _entry_criteria(wanted: Filter) -> list[ColumnElement[bool]]:
     return _within(bounds)
 
 
+def _in_ether(token: Column[Any], wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return that a row is in ETH, where a price is asked for: amounts of tokens are no less and no more than it."""
+    return [token.is_(None)] if (wanted.least_wei, wanted.most_wei) != (None, None) else []
+
+
 def _within(bounds: Iterable[tuple[Any, Any, Any]]) -> list[ColumnElement[bool]]:
     criteria: list[ColumnElement[bool]] = []
     for column, least, most in bounds:
@@ -303,7 +308,8 @@ def _trade_criteria(wanted: Filter) -> list[ColumnElement[bool]]:
         (TRADES.c.price_wei, pad_wei(wanted.least_wei), pad_wei(wanted.most_wei)),
         (TRADES.c.gas_used, wanted.least_gas, wanted.most_gas),
     )
-    return [column == value for column, value in equal if value is not None] + _within(bounds)
+    criteria = [column == value for column, value in equal if value is not None] + _within(bounds)
+    return criteria + _in_ether(TRADES.c.token, wanted)
 
 
 def find_trades(log: AuditLog, wanted: Filter, *, limit: int | None = LIMIT) -> list[TradeRow]:
@@ -346,6 +352,7 @@ def find_listings(log: AuditLog, wanted: Filter, *, limit: int | None = LIMIT) -
         (LISTINGS.c.price_wei, pad_wei(wanted.least_wei), pad_wei(wanted.most_wei)),
     )
     criteria = [column == value for column, value in equal if value is not None] + _within(bounds)
+    criteria += _in_ether(LISTINGS.c.token, wanted)
     with up_to_date(log) as connection:
         query = select(LISTINGS).where(*criteria).order_by(LISTINGS.c.listed_at_seconds, LISTINGS.c.listing_id)
         return [ListingRow.from_columns(dict(row._mapping)) for row in connection.execute(query.limit(limit))]

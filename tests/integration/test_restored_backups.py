@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from contracts import ETH
 from tests.simulators.trading import BOND, FEE, PRICE, PROOF_FEE, Trading
 from trader.clients.ending import end_trade, open_trades
+from trader.currencies import Currencies
 from trader.demo.setup import MAILBOX
 from trader.errors import IllegalMoveError, PartyFolderError
 from trader.exchange import FolderMailbox, Kind
@@ -40,7 +42,8 @@ def empty_mailbox(trading: Trading) -> None:
 
 def connection_of(trading: Trading, role: Role) -> Connection:
     """An account and its market, without a folder."""
-    return cast("Connection", SimpleNamespace(market=trading.market, account=trading.accounts[role]))
+    parts = {"market": trading.market, "account": trading.accounts[role], "currencies": Currencies()}
+    return cast("Connection", SimpleNamespace(**parts))
 
 
 @pytest.mark.slow
@@ -107,8 +110,8 @@ def test_money_is_saved_without_folders(chain: Chain, trade_on: Callable[..., Tr
         end_trade(buyer, trade_id, Role.BUYER)
     chain.advance_time(max(0, left.position.deadline_seconds - chain.time().newest))
     ended = end_trade(buyer, trade_id, Role.BUYER)
-    assert (ended.state, ended.withdrawn_wei) == ("expired", PRICE - PROOF_FEE)
-    assert end_trade(seller, trade_id, Role.SELLER).withdrawn_wei == BOND + PROOF_FEE + FEE
+    assert (ended.state, ended.withdrawn) == ("expired", {ETH: PRICE - PROOF_FEE})
+    assert end_trade(seller, trade_id, Role.SELLER).withdrawn == {ETH: BOND + PROOF_FEE + FEE}
     assert open_trades(buyer) == []
     gains: dict[Any, int] = trading.gains()
     assert gains == {Role.SELLER: FEE + PROOF_FEE, Role.BUYER: -FEE - PROOF_FEE}

@@ -105,6 +105,7 @@ class Trading:
     seller_account: LocalAccount = SELLER
     seller_policy: SellerPolicy = SellerPolicy()  # noqa: RUF009 - frozen
     policy: BuyerPolicy = POLICY
+    offer: Offer = OFFER
     stranger_type: type[Squatter] | None = None
     mailbox_type: type[FolderMailbox] = FolderMailbox
     steps: list[Step] = field(default_factory=list)
@@ -127,7 +128,7 @@ class Trading:
         self.before = {role: self.chain.balance(account.address) for role, account in self.accounts.items()}
         self.first_block = self.chain.web3.eth.block_number + 1
         self.seller = self.new_seller()
-        self.listing_id = self.seller.list_model(OFFER)
+        self.listing_id = self.seller.list_model(self.offer)
         self.buyer = self.new_buyer()
         self.stranger = self.stranger_type and self.stranger_type(self.market, self.mailbox)
 

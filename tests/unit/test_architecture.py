@@ -98,6 +98,7 @@ trader.database: errors
 trader.signer:
 trader.variables:
 trader.amounts: errors
+trader.currencies: errors amounts
 trader.artifacts: errors files
 trader.trade:
 trader.model: errors
@@ -122,21 +123,22 @@ trader.package: errors files model he tolerance exchange
 trader.delivery: errors
 trader.chain: errors files signer amounts trade delivery
 trader.certificates: errors model package
-trader.verify: errors model he tolerance package delivery
+trader.verify: errors currencies model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
 trader.doctor: errors exchange package chain parties
 trader.jobs: errors files database model he package parties
 trader.rehearsal: errors model he chain
 trader.service: errors database signer artifacts he exchange chain parties
-trader.settings: errors files variables amounts he verify parties
-trader.clients: errors files signer artifacts trade exchange package chain certificates parties jobs service settings
+trader.settings: errors files variables amounts currencies he verify parties
+trader.clients: errors files signer currencies artifacts trade exchange package chain certificates verify parties jobs \
+service settings
 trader.trade_certificate: errors signer trade model package chain verify parties
-trader.report: errors trade model he chain verify parties
+trader.report: errors currencies trade model he chain verify parties
 trader.publishing: errors files model trade_certificate
 trader.demo: errors files signer trade model he.planning he.request he tolerance exchange package delivery chain \
 verify parties trade_certificate report
-trader.cli: errors files signer variables amounts trade model he adapt exchange package delivery chain certificates \
-verify parties doctor rehearsal service settings clients trade_certificate report publishing demo
+trader.cli: errors files signer variables amounts currencies trade model he adapt exchange package delivery chain \
+certificates verify parties doctor rehearsal service settings clients trade_certificate report publishing demo
 """
 """Each room, and the other rooms of its package that it imports. They stand in an order in which imports point up."""
 ROOMS: dict[str, set[str]] = {

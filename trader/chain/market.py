@@ -15,17 +15,21 @@ from eth_utils.address import is_address, to_checksum_address
 from contracts import (
     ETH,
     MOST_PROOF_FEES,
+    NO_POLICY,
     PUBLISHED_SALT,
     Deployment,
     MarketEvent,
+    Periphery,
     Terms,
     answer_digest,
     offer_digest,
+    periphery_address,
     published_deployment,
     register_vka,
     session_digest,
     verify_deployment,
 )
+from contracts.deployments import verify_periphery
 from trader.chain.history import History
 from trader.chain.records import Listing, ProofOffer, Session, Trade
 from trader.chain.transactions import Ways
@@ -87,8 +91,12 @@ class Market(History):
 
     # ------------------------------------------------------------------------------------------------------- reads
 
-    def verify_code(self) -> None:
+    def verify_code(self, policy: str = NO_POLICY) -> None:
         """Check that market and verifier are the published ones.
+
+        Args:
+            policy: A listing's; where it is the published one's address, that is checked too. Of others nothing is
+                known.
 
         Raises:
             UnexpectedCodeError: One of them is not.
@@ -96,6 +104,8 @@ class Market(History):
         """
         with self.chain.reachable():
             verify_deployment(self.chain.web3, self.deployment.market, self.deployment.salt)
+            if policy == periphery_address(Periphery.LISTING_POLICY):
+                verify_periphery(self.chain.web3, Periphery.LISTING_POLICY)
 
     def listing(self, listing_id: int) -> Listing:
         """Read a listing.
@@ -161,7 +171,7 @@ class Market(History):
         return answer_digest(self.session(trade_id).digest, self.event(trade_id, Answered).response_digest)
 
     def session_fee(self, listing_id: int, buyer: str, samples: int) -> int:
-        """Return what the buyer's next session of `samples` samples costs, in wei, by the newest block."""
+        """Return what the buyer's next session of `samples` samples costs, by the newest block; unit as the terms'."""
         return self._read_newest("sessionFee", listing_id, buyer, samples)
 
     def answers_left(self, listing_id: int, buyer: str) -> int:
@@ -172,7 +182,7 @@ class Market(History):
         return self._read_newest("answersLeft", listing_id, buyer)
 
     def proof_fee(self, listing_id: int) -> int:
-        """Return what the next proof leaves to the seller if it isn't accepted, in wei, by the newest block."""
+        """Return what the next proof leaves to the seller if it isn't accepted, by the newest block; as the terms'."""
         return self._read_newest("proofFee", listing_id)
 
     def proof_fees(self, listing_id: int) -> int:
@@ -180,9 +190,9 @@ class Market(History):
         _, _, _, _, _, unaccepted, *_ = self.chain.call(self.contract.functions.listing(listing_id), newest=True)
         return min(int(unaccepted) + 1, MOST_PROOF_FEES)
 
-    def credit(self, address: str, *, newest: bool = False) -> int:
-        """Return what `withdraw` would pay out, in wei."""
-        return int(self.chain.call(self.contract.functions.balanceOf(address, ETH), newest=newest))
+    def credit(self, address: str, token: str = ETH, *, newest: bool = False) -> int:
+        """Return what `withdraw` would pay out of a token, in its smallest unit; in wei of ether."""
+        return int(self.chain.call(self.contract.functions.balanceOf(address, token), newest=newest))
 
     def proven_outputs(self, trade_id: int, count: int) -> tuple[int, ...]:
         """Return the k·O = `count` exact outputs that a trade's proof shows, row by row; signed, in instance units.
@@ -244,13 +254,25 @@ class Market(History):
         offer: bytes,
         samples: int,
         request_digest: bytes,
-        fee_wei: int,
+        value_wei: int,
         before_sending: Callable[[bytes], None],
+        evidence: bytes = b"",
     ) -> Receipt:
-        """Pay for an encrypted test of what is offered; the `SessionOpened` event has the trade's number."""
-        function = self.contract.functions.openSession(listing_id, offer, samples, request_digest, b"")
+        """Pay for an encrypted test of what is offered; the `SessionOpened` event has the trade's number.
+
+        Args:
+            account: The buyer's.
+            listing_id: What is tested.
+            offer: Its offer digest (`contracts.offer_digest`).
+            samples: A power of two.
+            request_digest: Of the encrypted test set.
+            value_wei: The fee, if the listing is in ether; a token's is taken from the balance in the market.
+            before_sending: Of the signed transaction (`trader.chain.Ways`).
+            evidence: What the buyer shows to the listing's policy.
+        """
+        function = self.contract.functions.openSession(listing_id, offer, samples, request_digest, evidence)
         ways = Ways(before_sending=before_sending, replaceable=False)
-        return self.chain.send(function, account, value_wei=fee_wei, ways=ways)
+        return self.chain.send(function, account, value_wei=value_wei, ways=ways)
 
     def resend_session(self, signed: bytes) -> Receipt:
         """Send the kept transaction of `open_session` again: the fee is paid once."""
@@ -274,6 +296,8 @@ class Market(History):
         *,
         price_wei: int,
         highest_proof_fees: int,
+        in_ether: bool = True,
+        evidence: bytes = b"",
     ) -> Receipt:
         """Lock the price for an answer (`contracts.answer_digest`), and commit to the audit samples.
 
@@ -283,21 +307,26 @@ class Market(History):
             answer: What the buyer saw.
             input_commitment: Of the k samples.
             outputs_digest: Of what was seen for them (`contracts.outputs_digest`).
-            price_wei: The listing's.
+            price_wei: The listing's, or what its policy asks: another one is refused.
             highest_proof_fees: The most that the buyer leaves to the seller if it doesn't accept the proof, in listed
                 proof fees.
+            in_ether: Whether the price comes along; a token's is taken from the balance in the market.
+            evidence: What the buyer shows to the listing's policy.
         """
         committed = answer, input_commitment, outputs_digest
-        return self._send(account, price_wei, "purchase", trade_id, *committed, price_wei, highest_proof_fees, b"")
+        value_wei = price_wei if in_ether else 0
+        return self._send(account, value_wei, "purchase", trade_id, *committed, price_wei, highest_proof_fees, evidence)
 
     def proof_context(self, trade_id: int) -> bytes:
         """Return what the challenge of a trade's proof depends on, beside the statement; 32 bytes."""
         return trade_context(self.chain.chain_id, self.deployment.market, trade_id)
 
     def prove(
-        self, account: Signer, trade_id: int, offer: ProofOffer, bond_wei: int, *, confirmed: bool = True
+        self, account: Signer, trade_id: int, offer: ProofOffer, value_wei: int, *, confirmed: bool = True
     ) -> Receipt:
         """Prove the audit samples and lock the bond; never behind a transaction that waits, another proof perhaps.
+
+        A bond in ether is sent along; a token's is taken from the balance in the market.
 
         Each proof makes the next one dearer, so that one behind it may be refused when it is mined, and be public.
         """
@@ -310,7 +339,7 @@ class Market(History):
             offer.outputs_digest,
         )
         function = self.contract.functions.prove(trade_id, audit, offer.ciphertext_root, offer.key_hash)
-        return self.chain.send(function, account, value_wei=bond_wei, ways=Ways(only_next=True, confirmed=confirmed))
+        return self.chain.send(function, account, value_wei=value_wei, ways=Ways(only_next=True, confirmed=confirmed))
 
     def accept(self, account: Signer, trade_id: int, delivery: bytes) -> Receipt:
         """Say that the ciphertext of a delivery (`contracts.delivery_digest`) has arrived, and ask for its key."""
@@ -371,9 +400,9 @@ class Market(History):
         """End a trade whose deadline has passed before the key was revealed."""
         return self._send(account, 0, "expire", trade_id, confirmed=confirmed)
 
-    def withdraw(self, account: Signer, *, confirmed: bool = True) -> Receipt:
-        """Take out what the escrow owes the account."""
-        return self._send(account, 0, "withdraw", ETH, confirmed=confirmed)
+    def withdraw(self, account: Signer, token: str = ETH, *, confirmed: bool = True) -> Receipt:
+        """Take out what the escrow owes the account in one currency."""
+        return self._send(account, 0, "withdraw", token, confirmed=confirmed)
 
     def _read(self, name: str, *arguments: Any) -> Any:
         return self.chain.call(self.contract.functions[name](*arguments))

@@ -90,6 +90,8 @@ class TransactionCost:
 
 def decode_logs(contract: Contract, logs: Sequence[LogReceipt]) -> list[LogEvent]:
     """Return the contract's events among logs, in order; other contracts' are left out."""
+    if not any(entry["type"] == "event" for entry in contract.abi):  # web3 takes that for a mistake
+        return []
     own: Any = {"logs": [log for log in logs if log["address"] == contract.address]}
     events: Any = contract.events  # iterable, though its annotation says otherwise
     decoded = [found for event in events for found in event().process_receipt(own, errors=DISCARD)]

@@ -75,7 +75,9 @@ def query(
     until: Annotated[str | None, typer.Option(metavar="TIME", help="The same, inclusive.")] = None,
     first_block: Annotated[int | None, typer.Option(min=0, help="Not below this block.")] = None,
     last_block: Annotated[int | None, typer.Option(min=0, help="Not above this block.")] = None,
-    min_price: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Such as `0.5 ether`.")] = None,
+    min_price: Annotated[
+        str | None, typer.Option(metavar="AMOUNT", help="Such as `0.5 ether`; tokens meet none.")
+    ] = None,
     max_price: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Such as `2 ether`.")] = None,
     min_gas: Annotated[int | None, typer.Option(min=0, help="Gas, at the least.")] = None,
     max_gas: Annotated[int | None, typer.Option(min=0, help="Gas, at the most.")] = None,
@@ -117,7 +119,7 @@ def query(
     if as_json:
         print_json_line({"what": what.value, "rows": rows})
         return
-    print_rows([{name: _readable(name, row[name]) for name in _FOR_PEOPLE[what]} for row in rows])
+    print_rows([{name: _readable(name, row[name], row.get("token")) for name in _FOR_PEOPLE[what]} for row in rows])
     if len(rows) == limit:
         warn(f"the first {limit} are shown: raise --limit for more")
 
@@ -375,11 +377,13 @@ def _write(what: What, rows: Sequence[dict[str, Any]], csv: Path | None, parquet
         write_parquet(parquet, COLUMNS[what.value], rows)
 
 
-def _readable(name: str, value: Any) -> str:
-    from trader.amounts import format_amount
+def _readable(name: str, value: Any, token: str | None = None) -> str:
+    """Return a value for people; amounts are in ether, or in the smallest unit of the row's token."""
+    from contracts import ETH
+    from trader.currencies import Currencies
 
     if value is None:
         return "-"
     if name.endswith("_wei"):
-        return format_amount(value)
+        return Currencies().of(token or ETH).format(value)
     return in_time(value) if name in ("occurred_at_seconds", "deadline_seconds") else str(value)

@@ -26,6 +26,10 @@ DataFile = Annotated[
 LabelsFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Their true classes or values; they never leave.")
 ]
+OfferFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What the seller gave you: an offer, or an admission. Later commands know it."),
+]
 AgainFlag = Annotated[
     bool, typer.Option("--again", help="Begin another purchase of the listing; the last one is over.")
 ]
@@ -35,7 +39,7 @@ AgainFlag = Annotated[
 @buyer_command()
 def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     """List what is on sale: price, limits, proven accuracy, the seller's place and record."""
-    from trader.amounts import format_amount
+    from contracts import ETH, NO_POLICY
     from trader.clients.discovery import ask_claims
     from trader.clients.discovery import discover as find
     from trader.clients.proven import Proven
@@ -53,6 +57,10 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
                     "price_wei": listing.terms.price_wei,
                     "bond_wei": listing.terms.bond_wei,
                     "fee_wei_per_sample": listing.terms.fee_wei,
+                    "token": None if listing.terms.token == ETH else listing.terms.token,
+                    "currency": connection.currencies.of(listing.terms.token).symbol,
+                    "policy": None if listing.terms.policy == NO_POLICY else listing.terms.policy,
+                    "supersedes": listing.terms.supersedes or None,
                     "audit_samples": listing.terms.audit_samples,
                     "answers_per_buyer": listing.terms.buyer_quota,
                     "seller": listing.seller,
@@ -78,10 +86,10 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     if not found:
         results.print("nothing is on sale in this market")
     for listing in found:
-        terms = listing.terms
-        results.print(f"[bold]{listing.listing_id}[/]  {format_amount(terms.price_wei)}", highlight=False)
+        terms, currency = listing.terms, connection.currencies.of(listing.terms.token)
+        results.print(f"[bold]{listing.listing_id}[/]  {currency.format(terms.price_wei)}", highlight=False)
         results.print(
-            f"   bond {format_amount(terms.bond_wei)}, test {format_amount(terms.fee_wei)} a sample, at most "
+            f"   bond {currency.format(terms.bond_wei)}, test {currency.format(terms.fee_wei)} a sample, at most "
             f"{terms.buyer_quota} answers, {terms.audit_samples} of them audited",
             highlight=False,
         )
@@ -104,19 +112,24 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="A public data set that the seller claims an accuracy on.")
     ] = None,
     certificate_labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Its true classes.")] = None,
+    offer: OfferFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch a listing's package from its seller and run every check; nothing is paid."""
-    from trader.cli.buying import open_purchases, verify_accuracy
+    from trader.cli.buying import keep_offer, open_purchases, price_line, verify_accuracy
     from trader.cli.listing import print_accuracy, print_verified
 
     if (certificate_data is None) is not (certificate_labels is None):
         raise CallerError("an accuracy is verified on its data set: give --certificate-data and --certificate-labels")
     with open_purchases(settings) as (purchases, timeline), purchases.opened(listing) as purchase:
+        keep_offer(purchase, offer)
         verified, proven = purchase.buyer.verify_listing(), None
         if certificate_data is not None and certificate_labels is not None:
             proven = verify_accuracy(purchases, purchase, timeline, certificate_data, certificate_labels)
+        price = price_line(purchase)
     print_verified(verified, as_json, proven)
+    if not as_json:
+        results.print(price, highlight=False)
     if proven is not None and not as_json:
         print_accuracy(proven)
 
@@ -128,14 +141,16 @@ def run(
     listing: ListingNumber,
     data: DataFile = None,
     labels: LabelsFile = None,
+    offer: OfferFile = None,
     again: AgainFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Test a listing's model on your encrypted data, and say how good it is; only the fee of the test is paid."""
-    from trader.cli.buying import Watch, figures_of, open_purchases, prepare_samples, print_figures
+    from trader.cli.buying import Watch, figures_of, keep_offer, open_purchases, prepare_samples, print_figures
     from trader.parties.driving import run_test
 
     with open_purchases(settings) as (purchases, timeline), purchases.opened(listing, again=again) as purchase:
+        keep_offer(purchase, offer)
         samples = prepare_samples(purchases, purchase, timeline, data, labels, again=again)
         result = run_test(purchase.buyer, samples, timeline.say, look=Watch(purchase, timeline).look)
         figures = figures_of(purchase, result)
@@ -150,6 +165,7 @@ def buy(
     data: DataFile = None,
     labels: LabelsFile = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the bought model goes.")] = Path("bought.onnx"),
+    offer: OfferFile = None,
     yes: Annotated[bool, typer.Option("--yes", help="Pay without asking, if your policy is met.")] = False,
     again: AgainFlag = False,
     as_json: JsonFlag = False,
@@ -158,7 +174,7 @@ def buy(
     from trader.cli.buying import carry, open_purchases
 
     with open_purchases(settings) as (purchases, timeline):
-        carry(purchases, timeline, listing, data, labels, out, yes=yes, again=again, as_json=as_json)
+        carry(purchases, timeline, listing, data, labels, out, offer=offer, yes=yes, again=again, as_json=as_json)
 
 
 @app.command()
@@ -227,7 +243,7 @@ def report(
         raise CallerError(f"{out} is neither .html nor .json")
     with open_purchases(settings) as (purchases, _), purchases.opened(listing) as purchase:
         purchase.remember_labels(None if labels is None else labels_of(purchase, labels))
-        made = report_of(purchase.buyer, settings.policy.policy())
+        made = report_of(purchase.buyer, purchases.policy)
         write_file(out, (made.to_html() if out.suffix == ".html" else made.to_json()).encode(), secret=True)
     results.print(f"report: {escape(str(out))}", highlight=False)
 
@@ -274,12 +290,7 @@ def _export() -> Callable[..., None]:
 @app.command()
 @buyer_command()
 def withdraw(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
-    """Take out what the escrow owes you; your folder is not needed."""
-    from trader.amounts import format_amount
-    from trader.clients.ending import withdraw as take_out
+    """Take out what the escrow owes you, in each currency that you trade in; your folder is not needed."""
+    from trader.cli.ending import print_withdrawn
 
-    taken = take_out(open_connection(settings))
-    if as_json:
-        print_json_line({"withdrawn_wei": taken})
-    else:
-        results.print(f"withdrawn: {format_amount(taken)}", highlight=False)
+    print_withdrawn(open_connection(settings), as_json)

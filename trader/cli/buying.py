@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from trader.amounts import format_amount
 from trader.cli.output import messages, print_json_line, print_rows, results
 from trader.cli.settings import open_connection
 from trader.cli.times import clock
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from trader.certificates import Certificate
     from trader.chain.market import Trade
+    from trader.parties.entitlement import Asking
     from trader.parties.testing import TestResult
     from trader.settings.buyer import BuyerSettings
 
@@ -95,6 +95,7 @@ def carry(
     labels: Path | None,
     out: Path,
     *,
+    offer: Path | None = None,
     yes: bool,
     again: bool,
     as_json: bool,
@@ -112,6 +113,7 @@ def carry(
 
     with purchases.opened(listing, decide, again=again) as purchase:
         opened.append(purchase)
+        keep_offer(purchase, offer)
         samples = prepare_samples(purchases, purchase, timeline, data, labels, again=again)
         drive(purchase.buyer, samples, timeline.say, look=Watch(purchase, timeline).look)
         status = purchase.status()
@@ -165,9 +167,39 @@ def _decide(purchase: Purchase, result: TestResult, settings: BuyerSettings, tim
         return False
     if yes:
         return True
-    price = format_amount(purchase.buyer.verify_listing().terms.price_wei)
     with timeline.paused():
-        return typer.confirm(f"Buy the model for {price}?", err=True)
+        return typer.confirm(f"Buy the model for {_price(purchase, purchase.buyer.purchasing.proposed)}?", err=True)
+
+
+def keep_offer(purchase: Purchase, file: Path | None) -> None:
+    """Keep what the seller gave, for this and later commands, if a file is given.
+
+    Raises:
+        OfferError: The market would not take it from this buyer, for this listing.
+        CallerError: The file can't be read, or the listing reads none.
+    """
+    if file is None:
+        return
+    from trader.chain.admissions import read_document
+
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise CallerError(f"{file} can't be read: {error.strerror}") from error
+    purchase.buyer.entitlement.keep(read_document(data))
+
+
+def price_line(purchase: Purchase) -> str:
+    """Return what the model would cost, in words."""
+    return f"price: {_price(purchase)}"
+
+
+def _price(purchase: Purchase, proposed: Asking | None = None) -> str:
+    """Return what was proposed, or is asked now, and why, if it is not the listing's price."""
+    buyer = purchase.buyer
+    asking, token = proposed or buyer.purchasing.asking(), buyer.verify_listing().terms.token
+    price = purchase.currencies.of(token).format(asking.price)
+    return f"{price} ({asking.reason})" if asking.reason else price
 
 
 def _policy_refusal(figures: dict[str, Any], settings: BuyerSettings) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from contracts import ETH
 from trader.certificates import CERTIFICATES, Certificate, CertificateError, PublicModel
 from trader.chain import Chain
 from trader.chain.market import Market
@@ -193,7 +194,11 @@ def _verify(listing_id: int, folder: Path, chain: Chain, address: str | None, po
     package = PublicPackage.read(folder)
     market = Market.at(chain, address)
     listed = market.listing(listing_id)
-    sources = Sources(market.verify_code, lambda logrows: _find_srs(package, folder, logrows), chain.confirmations)
+    sources = Sources(
+        lambda: market.verify_code(listed.terms.policy),
+        lambda logrows: _find_srs(package, folder, logrows),
+        chain.confirmations,
+    )
     return verify_listing(listing_id, listed.seller, listed.terms, package, policy, sources)
 
 
@@ -215,6 +220,7 @@ def _summary(verified: VerifiedListing) -> dict[str, object]:
         "listing": verified.listing_id,
         "seller": verified.seller,
         "price_wei": verified.terms.price_wei,
+        "token": None if verified.terms.token == ETH else verified.terms.token,
         "audit_samples": verified.terms.audit_samples,
         "detection_probability": detection_probability(verified.terms.audit_samples),
         "audit_distance": verified.audit_distance,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 from eth_utils.address import is_checksum_address, is_hex_address
 
+from trader.amounts import ETHER_UNITS, read_amount, token_units
 from trader.chain.accounts import read_address
 from trader.chain.keystores import find_keyfile
 from trader.cli.output import JsonFlag, messages, print_figures, warn
@@ -78,6 +80,13 @@ ColumnsChoice = Annotated[
     bool,
     typer.Option("--all-columns/--used-columns", help="Whether buyers encrypt columns that no tree reads, too."),
 ]
+Fee = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="Of each answer, in the listing's currency; 0.00001 ether if not given."),
+]
+FeeDecimals = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="Of the token that --fee is in; without it, --fee is in ether.")
+]
 Endpoint = Annotated[str, typer.Option(help="URL where buyers reach you, e.g. file:///srv/exchange.")]
 
 
@@ -101,6 +110,8 @@ def prepare_command(
     grid: GridFile = None,
     all_columns: ColumnsChoice = True,
     endpoint: Endpoint = "",
+    fee: Fee = None,
+    fee_decimals: FeeDecimals = None,
     password_file: PasswordFile = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -121,6 +132,8 @@ def prepare_command(
         grid=None if grid is None else read_grid(grid),
         inspect=cost.find,
     )
+    if fee is not None:
+        options = replace(options, fee_wei=_read_fee(fee, fee_decimals))
     password, made_up_for = _package_password(password_file, out)
     with messages.status("preparing") as status:
         package = prepare(
@@ -132,6 +145,16 @@ def prepare_command(
     print_figures(package_figures(package.manifest, package.canonical, out) | cost.figures, as_json, MEANINGS)
     for caution in cautions(package.manifest, package.canonical):
         warn(caution)
+
+
+def _read_fee(text: str, decimals: int | None) -> int:
+    """Return a fee in the smallest unit of ether, or of a token with so many decimals.
+
+    Raises:
+        QuantityError: It is none.
+    """
+    symbol = text.strip().lstrip("0123456789. ")
+    return read_amount(text, ETHER_UNITS if decimals is None else token_units(symbol, decimals))
 
 
 def _seller_address(given: str) -> str:

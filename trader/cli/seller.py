@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from trader.amounts import format_amount
 from trader.cli.deferred import Deferred
 from trader.cli.output import JsonFlag, messages, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from trader.chain.records import Listing
     from trader.clients.shop import Shop
+    from trader.currencies import Currencies
     from trader.settings.seller import SellerSettings
 
 app = typer.Typer(help="Sell models: list them, serve their buyers, be paid.", no_args_is_help=True)
@@ -181,7 +181,9 @@ def listings(settings: SellerSettings, as_json: JsonFlag = False) -> None:
     connection = open_connection(settings)
     market, address = connection.market, str(connection.account.address)
     for number in market.listings_of(address):
-        _print_listing(market.listing(number), connection.directory.endpoint(number, address), as_json)
+        _print_listing(
+            market.listing(number), connection.directory.endpoint(number, address), connection.currencies, as_json
+        )
 
 
 @app.command()
@@ -264,13 +266,9 @@ def end(
 @seller_command()
 def withdraw(settings: SellerSettings, as_json: JsonFlag = False) -> None:
     """Take out what the escrow owes you; `serve` does it after every trade. Your folder is not needed."""
-    from trader.clients.ending import withdraw as take_out
+    from trader.cli.ending import print_withdrawn
 
-    owed = take_out(open_connection(settings))
-    if as_json:
-        print_json_line({"withdrawn_wei": owed})
-    else:
-        results.print(f"withdrawn: {format_amount(owed)}", highlight=False)
+    print_withdrawn(open_connection(settings), as_json)
 
 
 def _bring_about(settings: SellerSettings, as_json: bool) -> None:
@@ -303,8 +301,9 @@ def _shop(settings: SellerSettings) -> Iterator[Shop]:
             yield shop
 
 
-def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> None:
+def _print_listing(listing: Listing, endpoint: str | None, currencies: Currencies, as_json: bool) -> None:
     terms = listing.terms
+    currency = currencies.of(terms.token)
     if as_json:
         print_json_line(
             {
@@ -312,6 +311,9 @@ def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> Non
                 "open": listing.open,
                 "price_wei": terms.price_wei,
                 "bond_wei": terms.bond_wei,
+                "token": terms.token,
+                "policy": terms.policy,
+                "supersedes": terms.supersedes,
                 "manifest_hash": f"0x{terms.manifest_hash.hex()}",
                 "endpoint": endpoint,
             }
@@ -320,8 +322,8 @@ def _print_listing(listing: Listing, endpoint: str | None, as_json: bool) -> Non
     state = "open" if listing.open else "closed"
     where = "not announced" if endpoint is None else f"announced at {escape(endpoint)}"
     results.print(
-        f"[bold]{listing.listing_id}[/]  {state}, {format_amount(terms.price_wei)}, bond "
-        f"{format_amount(terms.bond_wei)}, {where}",
+        f"[bold]{listing.listing_id}[/]  {state}, {currency.format(terms.price_wei)}, bond "
+        f"{currency.format(terms.bond_wei)}, {where}",
         highlight=False,
         soft_wrap=True,
     )

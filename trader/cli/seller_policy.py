@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from contracts import offer_digest
 from contracts.policy import Admission, AdmittedBuyers, Offer, Rules
-from trader.amounts import format_amount, read_amount, read_duration
+from trader.amounts import read_duration
+from trader.chain.admissions import Membership
 from trader.chain.offers import ListingRules, SignedOffer
 from trader.cli.output import JsonFlag, print_json_line, results
 from trader.cli.settings import open_connection, seller_command
@@ -21,6 +22,7 @@ from trader.errors import CallerError
 from trader.files import write_file
 
 if TYPE_CHECKING:
+    from trader.chain.records import Listing
     from trader.clients.connection import Connection
     from trader.settings.seller import SellerSettings
 
@@ -39,20 +41,24 @@ def offer(
     settings: SellerSettings,
     listing: ListingNumber,
     buyer: Buyer,
-    price: Annotated[str, typer.Option(metavar="AMOUNT", help='For this buyer: "0.8 ether".')],
+    price: Annotated[
+        str, typer.Option(metavar="AMOUNT", help='For this buyer, in the listing\'s currency: "0.8 ether".')
+    ],
     lasting: Lasting = "7d",
     nonce: Nonce = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="For the buyer, whose own program shows it: `buyer` does not yet.")
+        Path, typer.Option(metavar="FILE", help="For the buyer: `modelseal buyer buy --offer FILE`.")
     ] = Path("offer.json"),
     as_json: JsonFlag = False,
 ) -> None:
     """Sign a price for one BUYER, at most the listing's; it also admits to a test. Nothing is sent to the chain."""
     connection = open_connection(settings)
-    listed = connection.market.listing(listing)
-    price_wei, highest_wei = read_amount(price), listed.terms.price_wei
-    if price_wei > highest_wei:
-        raise CallerError(f"{price} is more than the listing's {format_amount(highest_wei)}: name less, or list anew")
+    terms = _own(connection, listing).terms
+    currency = connection.currencies.of(terms.token)
+    price_wei = currency.read(price)
+    if price_wei > terms.price_wei:
+        listed = currency.format(terms.price_wei)
+        raise CallerError(f"{price} is more than the listing's {listed}: name less, or list anew")
     named = _named(connection, listing, buyer)
     document = Offer(*named, price_wei, *_holding(connection, lasting, nonce))
     _hand_over(connection, document, out, as_json)
@@ -63,16 +69,24 @@ def admit(
     settings: SellerSettings,
     listing: ListingNumber,
     buyer: Buyer,
+    buyers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The list of `rules --buyers`: gives BUYER its place in it, unsigned."),
+    ] = None,
     lasting: Lasting = "7d",
     nonce: Nonce = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="For the buyer, whose own program shows it: `buyer` does not yet.")
+        Path, typer.Option(metavar="FILE", help="For the buyer: `modelseal buyer test --offer FILE`.")
     ] = Path("admission.json"),
     as_json: JsonFlag = False,
 ) -> None:
     """Sign that one BUYER may test a listing whose `rules` name your account. Nothing is sent to the chain."""
     connection = open_connection(settings)
+    _with_policy(connection, listing)
     named = _named(connection, listing, buyer)
+    if buyers is not None:
+        _hand_over_place(connection, named, buyers, out, as_json)
+        return
     _hand_over(connection, Admission(*named, *_holding(connection, lasting, nonce)), out, as_json)
 
 
@@ -102,18 +116,22 @@ def rules(
         str | None, typer.Option(metavar="ACCOUNT", help="Admit whom this account signs for (`seller admit`).")
     ] = None,
     upgrade_discount: Annotated[
-        str, typer.Option(metavar="AMOUNT", help="What owners of the superseded listing's model pay less.")
-    ] = "0 wei",
+        str | None,
+        typer.Option(
+            metavar="AMOUNT", help="What owners of the superseded listing's model pay less; nothing if not given."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Set who may test a listing that has the policy, and its upgrade price; what was set before is replaced."""
     connection = open_connection(settings)
-    listed = connection.market.listing(listing)
+    listed = _own(connection, listing)
+    currency = connection.currencies.of(listed.terms.token)
     admitted = AdmittedBuyers.of(_read_accounts(buyers)) if buyers is not None else None
     new = Rules(
         admitted.root if admitted else bytes(32),
         _account(admitter) if admitter else Rules().admitter,
-        read_amount(upgrade_discount),
+        0 if upgrade_discount is None else currency.read(upgrade_discount),
     )
     ListingRules(connection.market).set(connection.account, offer_digest(listed.seller, listed.terms), new)
     facts = {
@@ -135,6 +153,33 @@ def _named(connection: Connection, listing: int, buyer: str) -> tuple[str, bytes
     """Return what each document begins with: market, listing and buyer."""
     listed = connection.market.listing(listing)
     return connection.market.deployment.market, offer_digest(listed.seller, listed.terms), _account(buyer)
+
+
+def _with_policy(connection: Connection, listing: int) -> Listing:
+    """Return a listing that names the published policy.
+
+    Raises:
+        CallerError: It names none, or another: nobody would ask what is said here.
+    """
+    listed = connection.market.listing(listing)
+    if listed.terms.policy != ListingRules(connection.market).address:
+        raise CallerError(
+            f"listing {listing} does not name the published policy, which reads rules and offers: list the model with "
+            '`policy = "rules"` in [[listings]] (`seller update`)'
+        )
+    return listed
+
+
+def _own(connection: Connection, listing: int) -> Listing:
+    """Return a listing of the account's that names the published policy.
+
+    Raises:
+        CallerError: It is another account's, or as `_with_policy`: what is said here would bind nobody.
+    """
+    listed = _with_policy(connection, listing)
+    if listed.seller != connection.account.address:
+        raise CallerError(f"listing {listing} is the account {listed.seller}'s, you are another")
+    return listed
 
 
 def _holding(connection: Connection, lasting: str, nonce: int | None) -> tuple[int, int]:
@@ -160,6 +205,22 @@ def _hand_over(connection: Connection, document: Offer | Admission, out: Path, a
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _hand_over_place(
+    connection: Connection, named: tuple[str, bytes, str], buyers: Path, out: Path, as_json: bool
+) -> None:
+    """Write down the place of a buyer in a list of admitted ones."""
+    market, listing, buyer = named
+    try:
+        path = AdmittedBuyers.of(_read_accounts(buyers)).path(buyer)
+    except KeyError as error:
+        raise CallerError(f"{buyer} is not in {buyers}: add it, and set the `rules` again") from error
+    write_file(out, Membership(market, listing, buyer, connection.market.chain.chain_id, path).to_bytes())
+    if as_json:
+        print_json_line({"file": str(out), "buyer": buyer})
+    else:
+        results.print(f"{escape(str(out))}: for {buyer}, as long as the list holds", highlight=False, soft_wrap=True)
 
 
 def _account(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from contracts import ETH
 from ledger import Checkpoint
 from trader.chain import Chain
 from trader.cli.output import messages, print_json_line, results
@@ -101,7 +102,8 @@ def _facts(verified: VerifiedTrade, model_given: bool) -> dict[str, Any]:
         "buyer": story.buyer,
         "model": verified.manifest.card.name,
         "ended": story.ended.name.lower(),
-        "price_wei": str(story.terms.price_wei),
+        "price_wei": str(story.terms.price_wei if story.price_wei is None else story.price_wei),
+        "token": None if story.terms.token == ETH else story.terms.token,
         **{f"{name}_wei": str(amount) for name, amount in story.amounts_wei.items()},
         "proven_outputs": verified.proven_outputs,
         "delivered_sha256": certificate.delivered,

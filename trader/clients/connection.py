@@ -11,12 +11,15 @@ from trader.chain.deployments import DEPLOYMENTS, recorded_first_block
 from trader.chain.directory import Directory
 from trader.chain.keystores import open_account
 from trader.chain.market import Market
+from trader.chain.tokens import Token
+from trader.errors import TokenError
 from trader.settings.fields import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from trader.currencies import Currencies
     from trader.settings.buyer import ConnectionSettings
     from trader.signer import Signer
 
@@ -79,6 +82,29 @@ class Connection:
     def market(self) -> Market:
         """The market, on a connection that is kept."""
         return self.open_market()
+
+    @cached_property
+    def currencies(self) -> Currencies:
+        """The chain's own currency, and the tokens that the settings name on it."""
+        return self.settings.currencies(self.market.chain.chain_id)
+
+    def check_token(self, token: str) -> None:
+        """Hold what the settings say of a token against what it says of itself, before anything is agreed in it.
+
+        Raises:
+            TokenError: It says that it has other decimals, or there is no token.
+        """
+        currency = self.currencies.of(token)
+        if currency.is_ether or not currency.symbol:
+            return
+        said = Token(self.market, token).decimals()
+        if said != currency.decimals:
+            told = "no token says how many it has" if said is None else f"the token says {said}"
+            raise TokenError(
+                f"{currency.symbol} has {currency.decimals} decimals by your settings, and at {token} on chain "
+                f"{self.market.chain.chain_id} {told}: an amount would mean another one. Correct "
+                f"[tokens.{currency.symbol}] in the settings"
+            )
 
     @cached_property
     def directory(self) -> Directory:

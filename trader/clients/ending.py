@@ -25,12 +25,12 @@ class EndedTrade:
     Attributes:
         trade_id: The trade.
         state: Name of the state that it ended in, in lower case.
-        withdrawn_wei: What the account has taken out, of this trade and of others.
+        withdrawn: What the account has taken out, of this trade and of others, by currency.
     """
 
     trade_id: int
     state: str
-    withdrawn_wei: int
+    withdrawn: dict[str, int]
 
 
 def end_trade(connection: Connection, trade_id: int, role: Role) -> EndedTrade:
@@ -56,13 +56,31 @@ def end_trade(connection: Connection, trade_id: int, role: Role) -> EndedTrade:
     return EndedTrade(trade_id, market.trade(trade_id).position.state.name.lower(), withdraw(connection))
 
 
-def withdraw(connection: Connection) -> int:
-    """Take out what the escrow owes the account; return the amount in wei."""
+def withdraw(connection: Connection) -> dict[str, int]:
+    """Take out what the escrow owes the account in each currency that it has to do with.
+
+    That is ether, the tokens of the settings, and those of its own listings and trades. What strangers credit it with
+    in tokens of their own making stays: to take it out would call these.
+
+    Returns:
+        Amounts by the currency's address (`contracts.ETH`), in wei or the token's smallest unit; never zero.
+    """
     market, account = connection.market, connection.account
-    owed = market.credit(str(account.address))
-    if owed:
-        market.withdraw(account)
-    return owed
+    address, taken = str(account.address), {}
+    for token in _currencies(connection):
+        owed = market.credit(address, token)
+        if owed:
+            market.withdraw(account, token)
+            taken[token] = owed
+    return taken
+
+
+def _currencies(connection: Connection) -> tuple[str, ...]:
+    market, address = connection.market, str(connection.account.address)
+    traded = {market.opened[trade_id][0] for trade_id in market.find_trades_of(address)}
+    listings = sorted({*traded, *market.listings_of(address)})
+    tokens = (market.listing(listing_id).terms.token for listing_id in listings)
+    return tuple(dict.fromkeys((*(one.token for one in connection.currencies), *tokens)))
 
 
 def open_trades(connection: Connection) -> list[Trade]:

@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.clients.connection import Connection
+    from trader.currencies import Currencies
     from trader.parties.actor import Step
     from trader.parties.testing import TestResult
     from trader.settings.buyer import BuyerSettings
+    from trader.verify import BuyerPolicy
 
 PURCHASES: Final = "purchases"
 DOWNLOADS: Final = "downloads"
@@ -80,12 +82,14 @@ class Purchase:
         listing_id: What is bought.
         buyer: Who buys.
         log: Its audit log.
+        currencies: What tokens are called.
     """
 
     folder: Path
     listing_id: int
     buyer: Buyer
     log: AuditLog
+    currencies: Currencies
 
     def status(self) -> PurchaseStatus:
         """Return where it stands, by the confirmed blocks."""
@@ -142,6 +146,11 @@ class Purchases:
         """Where it trades, as a part of file names."""
         market = self.connection.market
         return f"{market.chain.chain_id}-{market.deployment.market.lower()}"
+
+    @cached_property
+    def policy(self) -> BuyerPolicy:
+        """What it asks of listings, with the tokens of this chain."""
+        return self.settings.policy.policy(self.connection.currencies)
 
     def known(self) -> list[tuple[int, Path]]:
         """Return listing and folder of each purchase in this market, oldest listing first."""
@@ -208,6 +217,7 @@ class Purchases:
         endpoint = self._endpoint(listing_id)
         if not folder.exists():
             self._check_record(listing_id)
+            connection.check_token(connection.market.listing(listing_id).terms.token)
         folder.mkdir(parents=True, exist_ok=True)
         with (
             open_mailbox(endpoint, connection.account, folder=folder / DOWNLOADS) as mailbox,
@@ -223,15 +233,15 @@ class Purchases:
                 progress=self._progress,
                 vault_key=unlock_vault(folder, connection.password),
             )
-            buyer = Buyer(listing_id, self.settings.policy.policy(), equipment, decide=decide)
+            buyer = Buyer(listing_id, self.policy, equipment, decide=decide)
             try:
-                yield Purchase(folder, listing_id, buyer, log)
+                yield Purchase(folder, listing_id, buyer, log, connection.currencies)
             finally:
                 connection.market.index = None  # its log is closed
 
     def _check_record(self, listing_id: int) -> None:
         """Hold the record of a listing's seller against the policy, if that asks for one, before anything is begun."""
-        policy = self.settings.policy.policy()
+        policy = self.policy
         if not policy.asks_for_a_record:
             return
         seller = self.connection.market.listing(listing_id).seller

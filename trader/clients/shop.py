@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trader.clients.connection import Connection
     from trader.parties.actor import Step
     from trader.parties.engine import Engine
+    from trader.parties.offer import Offer
     from trader.settings.seller import ListingSettings, SellerSettings
 
 INDEX = "messages.sqlite"
@@ -144,7 +145,10 @@ class Shop:
             if seller.package.budget.left <= 0:
                 served |= dict.fromkeys(self._close_used_up(seller, say), seller)
                 continue
-            listing_id = seller.list_model(listing.offer())
+            offer = listing.offer(self.connection.currencies)
+            if self.market.find_listing(self.seller_address, offer.terms(seller.goods.manifest)) is None:
+                self._check_amounts(offer, seller)
+            listing_id = seller.list_model(offer)
             publish_claims(seller.actor, seller.goods)
             self.connection.directory.announce(account, listing_id, str(self.settings.endpoint))
             say(f"listing {listing_id}: {seller.goods.manifest.card.name}")
@@ -155,6 +159,22 @@ class Shop:
                 served[older] = seller
             served[listing_id] = seller
         return served
+
+    def _check_amounts(self, offer: Offer, seller: Seller) -> None:
+        """Look whether a new listing's amounts mean what the settings say.
+
+        Raises:
+            TokenError: The token has other decimals.
+            SettingsError: The smallest test costs more than the model: the package's fee is in another currency.
+        """
+        self.connection.check_token(offer.token)
+        terms, currency = offer.terms(seller.goods.manifest), self.connection.currencies.of(offer.token)
+        if not currency.is_ether and terms.fee_wei * terms.audit_samples > offer.price_wei:
+            raise SettingsError(
+                f"the package asks {currency.format(terms.fee_wei)} for each answer, which makes the smallest test "
+                "dearer than the model: its fee was meant in another currency. Prepare it again with --fee in "
+                f"{currency.symbol}"
+            )
 
     def publish_claims(self) -> None:
         """Publish the certificates that lie beside the packages; some may be new.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from contracts import ETH
 from trader.exchange import Kind
 from trader.service.status import OfferedListing, TradeProgress
 from trader.trade import Role
@@ -71,6 +72,7 @@ class SellerStatus:
             seller.actor.label(Kind.PACKAGE, manifest_hash).name,
             listing.terms.price_wei,
             listing.open,
+            None if listing.terms.token == ETH else listing.terms.token,
         )
 
     def _progress(self, trade_id: int) -> TradeProgress:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trader.errors import CallerError, NotYetError, PartyFolderError
 from trader.exchange import NotDeliveredError
 from trader.parties.conduct import HONEST_BUYER
+from trader.parties.entitlement import Entitlement
 from trader.parties.filenames import DECLINED, LISTING, OUTPUTS, PURCHASE
 from trader.parties.listing_check import ListingCheck
 from trader.parties.party import Party
@@ -56,6 +57,7 @@ class Buyer(Party):
     Attributes:
         vault: Its folder, for secrets.
         decide: Whether to buy, given the test's result; may be set until the test is read.
+        entitlement: What it shows to the listing's policy: offers, admissions.
         testing: Its encrypted test.
         purchasing: Its payment, and what it has committed to.
         receiving: Its delivery.
@@ -94,9 +96,11 @@ class Buyer(Party):
         super().__init__(equipment, conduct)
         self.decide = decide
         self.vault = self.actor.vault
-        self._listing = ListingCheck(listing_id, self.actor, policy, self.vault, srs, verified)
-        self.testing = EncryptedTesting(self.actor, self._listing, policy, conduct, self.vault, labels)
-        self.purchasing = Purchasing(self.actor, self._listing, policy, conduct, self.vault, self.testing)
+        self.entitlement = Entitlement(listing_id, self.actor, self.vault)
+        self._listing = ListingCheck(listing_id, self.actor, policy, self.vault, srs, self.entitlement, verified)
+        own = self.actor, self._listing, policy, conduct, self.vault
+        self.testing = EncryptedTesting(*own, self.entitlement, labels)
+        self.purchasing = Purchasing(*own, self.testing, self.entitlement)
         self.receiving = Receiving(self.actor, self._listing, policy, self.vault, self.purchasing)
         self.moves = {
             Purchased: self.purchasing.purchase,
@@ -169,6 +173,11 @@ class Buyer(Party):
             return accepts_at
         return trade.position.deadline_seconds
 
+    def currencies(self) -> tuple[str, ...]:
+        """Return what is paid in: ether, and the listing's token."""
+        token = self.market.listing(self._listing.listing_id).terms.token
+        return tuple(dict.fromkeys((*super().currencies(), token)))
+
     # -------------------------------------------------------------------------------------------------------- step
 
     def step(self, samples: NDArray[np.generic] | None = None) -> bool:
@@ -217,8 +226,8 @@ class Buyer(Party):
         return not self.market.moved_on(trade) and self._advance(trade)
 
     def _take_what_is_ours(self, trade: Trade) -> bool:
-        """Take out ether after the end, and the model if it was paid for while the buyer was away."""
-        withdrawn = self.withdraw() > 0
+        """Take out what is owed after the end, and the model if it was paid for while the buyer was away."""
+        withdrawn = bool(self.withdraw())
         if trade.position.state is not State.SETTLED or self.has_model():
             return withdrawn
         self.receiving.open_delivery(trade.trade_id, self.market.event(trade.trade_id, Revealed).key)
@@ -230,7 +239,11 @@ class Buyer(Party):
             return True
         if self.vault.has(DECLINED):
             return False
-        if self.vault.has(PURCHASE) or self.decide(self.read_test()):
+        if self.purchasing.is_agreed():
+            return True
+        proposed = self.purchasing.propose()
+        if self.decide(self.read_test()):
+            self.purchasing.agree(proposed)
             return True
         self.vault.write(DECLINED, b"")
         return False

@@ -37,8 +37,14 @@ LABELS: Final = "labels.npz"
 SESSION: Final = "session.key"
 """The secret of the encrypted test; before the request, and again before the response is decrypted: a restarted process
 must know that it was."""
+OFFER: Final = "offer.json"
+"""The price that the seller has signed for this buyer (`trader.chain.offers`), if it was given one."""
+ADMISSION: Final = "admission.json"
+"""What admits this buyer to a test, if it was given any."""
 REQUEST: Final = Kind.REQUEST.value
 """The encrypted test set; once the secret and the inputs are kept. A seller keeps its copy until it has answered."""
+FEE_DEPOSIT: Final = "fee.deposit"
+"""Amount (32 bytes) and signed transaction of the deposit for the test's fee, in a token; before that is sent."""
 OPENING: Final = "opening.transaction"
 """Digest of the request (32 bytes) and the signed transaction that pays for it; before that is sent."""
 ANSWER: Final = "answer.digest"
@@ -53,6 +59,10 @@ ENCRYPTION_KEY: Final = "encryption.key"
 """The secret key to which the seller seals the model; before the purchase."""
 ORDER: Final = Kind.AUDIT_INPUTS.value
 """The sealed audit samples; before the purchase."""
+AGREEMENT: Final = "agreement.json"
+"""Currency and price that the buyer has said yes to; before anything is paid for the model."""
+PRICE_DEPOSIT: Final = "price.deposit"
+"""Amount and signed transaction of the deposit for the price, as `FEE_DEPOSIT`."""
 PURCHASE: Final = "purchase.json"
 """What the purchase commits to (`trader.parties.purchase`); last before it is sent, so that it never lacks the rest."""
 PROOF_REFUSED: Final = EntryKind.PROOF_REFUSED.value
@@ -75,6 +85,8 @@ DELIVERY_KEY: Final = "delivery.key"
 """The key that encrypts the model; made once, before the proof is sent."""
 CIPHERTEXT_ROOT: Final = "ciphertext.root"
 """Root of the tree over the encrypted chunks; before the proof is sent."""
+BOND_DEPOSIT: Final = "bond.deposit"
+"""Amount and signed transaction of the deposit for the bond, in a token; before that is sent."""
 MODEL: Final = Kind.MODEL.value
 """The encrypted model, sealed to the buyer; before the proof is sent."""
 KEY_LEAVING: Final = "key.leaving"
@@ -103,6 +115,12 @@ KEPT: Final = frozenset(
         KEY_LEAVING,
         KEY_SENT,
         REFUSED,
+        OFFER,
+        ADMISSION,
+        AGREEMENT,
+        FEE_DEPOSIT,
+        PRICE_DEPOSIT,
+        BOND_DEPOSIT,
     }
 )
 """Encrypted where the folder has a key; the marks of messages are as well."""

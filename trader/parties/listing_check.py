@@ -14,6 +14,7 @@ from trader.verify import BuyerPolicy, Sources, VerifiedListing, verify_listing
 
 if TYPE_CHECKING:
     from trader.parties.actor import Actor
+    from trader.parties.entitlement import Entitlement
     from trader.parties.vault import Vault
     from zk import SrsProvider
 
@@ -32,6 +33,7 @@ class ListingCheck:
         policy: BuyerPolicy,
         vault: Vault,
         ceremony: SrsProvider,
+        entitlement: Entitlement,
         verified: VerifiedListing | None = None,
     ) -> None:
         """Set up the check of one listing.
@@ -42,6 +44,7 @@ class ListingCheck:
             policy: What is asked of it.
             vault: The buyer's folder.
             ceremony: Gives the ceremony's reference string for listings that name one.
+            entitlement: What the buyer shows to the listing's policy, and so pays.
             verified: The listing, where this process has checked it already.
         """
         self.listing_id = listing_id
@@ -49,6 +52,7 @@ class ListingCheck:
         self._policy = policy
         self._vault = vault
         self._ceremony = ceremony
+        self._entitlement = entitlement
         self._verified = verified
 
     def verify(self) -> VerifiedListing:
@@ -69,9 +73,10 @@ class ListingCheck:
         label = actor.label(Kind.PACKAGE, listed.terms.manifest_hash)
         package = PublicPackage.from_bytes(actor.mailbox.get(label, listed.seller, MAX_PACKAGE_BYTES))
         sources = Sources(
-            market.verify_code,
+            lambda: market.verify_code(listed.terms.policy),
             lambda logrows: open_srs(package, logrows, self._vault, self._ceremony),
             market.chain.confirmations,
+            lambda: self._entitlement.price(listed.terms),
         )
         try:
             with actor.working("verify"):

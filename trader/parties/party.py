@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from contracts import ETH
 from trader.parties.actor import Actor
 from trader.trade import Event, Expired, Role, Settled, last_move, legal_events
 
@@ -120,17 +121,30 @@ class Party:
         self.actor.require_legal(Settled, trade_id)
         self.actor.transact("settle", lambda: self.market.settle(self.account, trade_id, confirmed=self.lingers))
 
-    def withdraw(self) -> int:
-        """Take out what the escrow owes this account; return the amount in wei, 0 where it owes nothing.
+    def withdraw(self) -> dict[str, int]:
+        """Take out what the escrow owes this account; return the amounts by currency, empty where it owes nothing.
 
-        Nor where a withdrawal has taken it out in blocks that may still be replaced.
+        Nor where a withdrawal has taken it out in blocks that may still be replaced. Amounts are in wei, or in the
+        smallest unit of the token that is their key.
         """
-        credit = self.market.credit(self.address)
-        if not credit or not self.market.credit(self.address, newest=True):
-            return 0
-        self.actor.transact("withdraw", lambda: self.market.withdraw(self.account, confirmed=self.lingers))
-        return credit
+        taken: dict[str, int] = {}
+        for token in self.currencies():
+            credit = self.market.credit(self.address, token)
+            if credit and self.market.credit(self.address, token, newest=True):
+                self._withdraw(token)
+                taken[token] = credit
+        return taken
+
+    def _withdraw(self, token: str) -> None:
+        self.actor.transact("withdraw", lambda: self.market.withdraw(self.account, token, confirmed=self.lingers))
 
     def is_owed(self) -> bool:
         """Return whether the escrow owes this account something, as far as confirmed blocks say."""
-        return self.market.credit(self.address) > 0
+        return any(self.market.credit(self.address, token) for token in self.currencies())
+
+    def currencies(self) -> tuple[str, ...]:
+        """Return what this side's trades are paid in: ether, and the tokens of their listings.
+
+        No others: a stranger may credit anybody with a token of its own making, and taking it out would call that.
+        """
+        return (ETH,)

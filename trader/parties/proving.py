@@ -14,7 +14,8 @@ from trader.errors import NotYetError, PartyFolderError, RequestError
 from trader.exchange import Context, Kind, Purpose, seal
 from trader.package import PUBLIC, DamagedPackageError
 from trader.parties.engine import ProofJob
-from trader.parties.filenames import CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
+from trader.parties.filenames import BOND_DEPOSIT, CIPHERTEXT_ROOT, DELIVERY_KEY, MODEL
+from trader.parties.funding import Funding
 from trader.parties.messages import Order, order_limit_bytes
 from trader.trade import Proven, Purchased, State
 from zk import Proof, commitment_digest, input_commitment, prove
@@ -60,6 +61,7 @@ class Proving:
         self._vault = vault
         self._require_spare_time = require_spare_time
         self._engine = engine
+        self._funding = Funding(actor)
         self._orders: dict[tuple[int, bytes], Order] = {}
 
     def prove(self, trade_id: int) -> None:
@@ -75,6 +77,7 @@ class Proving:
             ProofBudgetError: One more proof would say something about the parameters; nothing is sent.
             DamagedPackageError: The package is no longer what is listed; nothing is sent.
             TooLateError: Too little time is left for the proof to be mined; nothing is sent.
+            TokenError: The token that the bond is in keeps a part of what it moves.
         """
         trade = self._actor.require_legal(Proven, trade_id)
         self._require_spare_time(trade)
@@ -84,10 +87,11 @@ class Proving:
         order = self._order(trade, purchase)
         proof = self._make_proof(trade, purchase.input_commitment, order)
         offer = self._encrypt_model(trade_id, purchase, order, proof)
-        bond_wei = self._market.listing(trade.listing_id).terms.bond_wei
+        terms = self._market.listing(trade.listing_id).terms
         self._require_spare_time(trade)  # proving took its time
-        account = self._actor.account
-        self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, bond_wei, confirmed=False))
+        self._funding.top_up(terms.token, terms.bond_wei, self._vault(trade_id), BOND_DEPOSIT)
+        account, value_wei = self._actor.account, terms.ether_of(terms.bond_wei)
+        self._actor.transact("prove", lambda: self._market.prove(account, trade_id, offer, value_wei, confirmed=False))
         if self._market.trade(trade_id).position.state is State.PROVEN:
             self.send_model(trade_id)
 

@@ -6,16 +6,28 @@ the secret key (decision record 0024).
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contracts import ETH
 from ledger import EntryKind
 from trader import he
-from trader.errors import AnswerError, NotYetError, PolicyError
+from trader.errors import AnswerError, NotYetError, PolicyError, PriceRaisedError
 from trader.exchange import AuditInputs, EncryptionKey, Kind, Label, Purpose, seal
-from trader.parties.filenames import ANSWER, ENCRYPTION_KEY, ORDER, PROOF_REFUSED, PURCHASE, TEST_REFUSED
+from trader.parties.filenames import (
+    AGREEMENT,
+    ANSWER,
+    ENCRYPTION_KEY,
+    ORDER,
+    PRICE_DEPOSIT,
+    PROOF_REFUSED,
+    PURCHASE,
+    TEST_REFUSED,
+)
+from trader.parties.funding import Funding
 from trader.parties.messages import Order
 from trader.parties.purchase import Purchase
 from trader.trade import Purchased
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from trader.chain.market import Trade
     from trader.parties.actor import Actor
     from trader.parties.conduct import BuyerConduct
+    from trader.parties.entitlement import Asking, Entitlement
     from trader.parties.listing_check import ListingCheck
     from trader.parties.testing import EncryptedTesting
     from trader.parties.vault import Vault
@@ -35,7 +48,11 @@ if TYPE_CHECKING:
 
 
 class Purchasing:
-    """The payment of one purchase, and what was committed to with it."""
+    """The payment of one purchase, and what was committed to with it.
+
+    Attributes:
+        proposed: What the buyer was asked for when it had to decide; None before.
+    """
 
     def __init__(
         self,
@@ -45,6 +62,7 @@ class Purchasing:
         conduct: BuyerConduct,
         vault: Vault,
         testing: EncryptedTesting,
+        entitlement: Entitlement,
     ) -> None:
         """Set up one purchase.
 
@@ -55,6 +73,7 @@ class Purchasing:
             conduct: How the buyer behaves.
             vault: Its folder.
             testing: Its encrypted test.
+            entitlement: What it shows to the listing's policy.
         """
         self._actor = actor
         self._market = actor.market
@@ -63,6 +82,9 @@ class Purchasing:
         self._conduct = conduct
         self._vault = vault
         self._testing = testing
+        self._entitlement = entitlement
+        self.proposed: Asking | None = None
+        self._funding = Funding(actor)
 
     def purchase(self, trade_id: int) -> None:
         """Lock the price, commit to k samples and the outputs seen for them, and send these samples to the seller.
@@ -73,20 +95,24 @@ class Purchasing:
             AnswerError: It holds outputs that are no model's; nothing was committed to.
             UncertainTestError: The tolerance leaves room for a model with other classes or values; nothing was paid.
             NotYetError: The proof fee is more than the policy allows at present; nothing was paid.
+            OfferError: The offer that the buyer holds is no good any more; nothing was paid.
+            PriceRaisedError: The model costs more than what the buyer has agreed to; nothing was paid.
+            TokenError: The token of the listing keeps a part of what it moves; nothing was paid for the model.
         """
         trade = self._actor.require_legal(Purchased, trade_id)
         if not self._vault.has(PURCHASE):
             self._check_test(trade)
             self._commit(trade_id)
         purchase, terms = self.kept_purchase(), self._listing.verify().terms
-        price_wei = terms.price_wei
-        self._require_proof_fee(price_wei)
+        asking = self.require_agreed()
+        self._require_proof_fee(asking.price)
         self._actor.note(
             EntryKind.OUTPUTS_COMMITTED,
             trade_id=trade_id,
             details={"input_commitment": f"0x{purchase.input_commitment.hex()}", "samples": len(purchase.rows)},
         )
         self._actor.mailbox.reserve(self._order_label(trade_id))
+        self._funding.top_up(terms.token, asking.price, self._vault, PRICE_DEPOSIT)
         self._actor.transact(
             "purchase",
             lambda: self._market.purchase(
@@ -95,8 +121,10 @@ class Purchasing:
                 self._vault.read(ANSWER),
                 purchase.input_commitment,
                 purchase.outputs_digest,
-                price_wei=price_wei,
-                highest_proof_fees=terms.proof_fees_in(self._policy.highest_proof_fee(price_wei)),
+                price_wei=asking.price,
+                highest_proof_fees=terms.proof_fees_in(self._policy.highest_proof_fee(asking.price), asking.price),
+                in_ether=terms.token == ETH,
+                evidence=asking.evidence,
             ),
         )
         self.send_order(trade_id)
@@ -122,6 +150,52 @@ class Purchasing:
         purchase = self.kept_purchase()
         return AuditedSamples(self._testing.read_inputs()[purchase.rows], purchase.outputs)
 
+    # ----------------------------------------------------------------------------------------------- the price
+
+    def asking(self) -> Asking:
+        """Return what the model costs this buyer now, if the policy allows it.
+
+        Raises:
+            OfferError: The offer that the buyer holds is no good any more.
+            PolicyError: It is more than the policy allows.
+        """
+        terms = self._listing.verify().terms
+        asking = self._entitlement.to_purchase(terms)
+        self._policy.check_price(asking.price, terms.token)
+        return asking
+
+    def is_agreed(self) -> bool:
+        """Return whether the buyer has said yes to a price."""
+        return self._vault.has(AGREEMENT)
+
+    def propose(self) -> Asking:
+        """Look what is asked, once, before the buyer decides: what it is shown is what it agrees to (`proposed`)."""
+        self.proposed = self.asking()
+        return self.proposed
+
+    def agree(self, asking: Asking) -> None:
+        """Keep that the buyer has said yes to a price: it pays no more than that, in no other currency."""
+        token = self._listing.verify().terms.token
+        self._vault.write(AGREEMENT, json.dumps({"token": token, "price": asking.price}).encode())
+
+    def require_agreed(self) -> Asking:
+        """Return what is asked, if the buyer has agreed to so much; who has agreed to nothing does so now.
+
+        Raises:
+            PriceRaisedError: It has agreed to less, or to another currency.
+        """
+        if not self.is_agreed():
+            self.agree(self.asking())
+        kept, terms, asking = json.loads(self._vault.read(AGREEMENT)), self._listing.verify().terms, self.asking()
+        if kept["token"] != terms.token or asking.price > kept["price"]:
+            currencies = self._policy.currencies
+            raise PriceRaisedError(
+                f"the model costs {currencies.of(terms.token).format(asking.price)} now, and you have agreed to "
+                f"{currencies.of(kept['token']).format(kept['price'])}: nothing was paid for it. Ask the seller for an "
+                "offer of that price (`--offer`), or let the deadline pass and begin anew (`--again`)."
+            )
+        return asking
+
     # -------------------------------------------------------------------------------------------- before the price
 
     def _require_proof_fee(self, price_wei: int) -> None:
@@ -130,8 +204,9 @@ class Purchasing:
         Raises:
             NotYetError: It doesn't; proofs that are accepted lower it again.
         """
+        due = min(self._market.proof_fee(self._listing.listing_id), price_wei)
         try:
-            self._policy.check_proof_fee(self._market.proof_fee(self._listing.listing_id), price_wei)
+            self._policy.check_proof_fee(due, price_wei, self._listing.verify().terms.token)
         except PolicyError as error:
             raise NotYetError(
                 f"{error} Others have raised it: waiting for proofs that are accepted, until the deadline."

@@ -85,6 +85,7 @@ class Seller(Party):
         self._answering = Answering(self.actor, self.goods, conduct, self.vault, device, engine)
         self._check_owner = conduct.check_owner
         self._too_late: set[int] = set()
+        self._tokens: dict[int, str] = {}
         self.moves = {
             Answered: self.answer,
             Proven: self.prove,
@@ -160,6 +161,13 @@ class Seller(Party):
         self.proving.restore_key(trade_id)
         self.key_release.reveal(trade_id)
 
+    def currencies(self) -> tuple[str, ...]:
+        """Return what the model is, or was, sold for: ether, and the tokens of its listings."""
+        for listing_id in self.market.find_listings(self.address, self.goods.manifest.manifest_hash()):
+            if listing_id not in self._tokens:
+                self._tokens[listing_id] = self.market.listing(listing_id).terms.token
+        return tuple(dict.fromkeys((*super().currencies(), *self._tokens.values())))
+
     # -------------------------------------------------------------------------------------------------------- step
 
     def step(self, trade_id: int) -> bool:
@@ -176,7 +184,7 @@ class Seller(Party):
         self.catch_up()
         trade = self.market.trade(trade_id)
         if trade.position.final:
-            return self.withdraw() > 0
+            return bool(self.withdraw())
         if self.market.moved_on(trade):
             return False
         try:

@@ -14,7 +14,8 @@ from ledger import EntryKind
 from trader import he
 from trader.errors import CallerError, PartyFolderError, TransactionRefusedError
 from trader.exchange import Incoming, Kind, Label
-from trader.parties.filenames import ANSWER, INPUTS, LISTING, OPENING, OUTPUTS, REQUEST, SESSION
+from trader.parties.filenames import ANSWER, FEE_DEPOSIT, INPUTS, LISTING, OPENING, OUTPUTS, REQUEST, SESSION
+from trader.parties.funding import Funding
 from trader.parties.messages import MAX_MESSAGE_BYTES, response_limit_bytes
 from trader.trade import Answered
 from trader.verify import Assessment, assess_test, outside_reach
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from trader.parties.actor import Actor
     from trader.parties.conduct import BuyerConduct
+    from trader.parties.entitlement import Entitlement
     from trader.parties.listing_check import ListingCheck
     from trader.parties.vault import Vault
     from trader.verify import BuyerPolicy
@@ -63,6 +65,7 @@ class EncryptedTesting:
         policy: BuyerPolicy,
         conduct: BuyerConduct,
         vault: Vault,
+        entitlement: Entitlement,
         labels: NDArray[np.generic] | None = None,
     ) -> None:
         """Set up one test.
@@ -73,6 +76,7 @@ class EncryptedTesting:
             policy: What is asked of it.
             conduct: How the buyer behaves.
             vault: Its folder.
+            entitlement: What it shows to the listing's policy.
             labels: True labels of the test set, [n].
         """
         self.labels = labels
@@ -82,6 +86,8 @@ class EncryptedTesting:
         self._policy = policy
         self._conduct = conduct
         self._vault = vault
+        self._entitlement = entitlement
+        self._funding = Funding(actor)
 
     @property
     def purchase_name(self) -> bytes:
@@ -103,6 +109,8 @@ class EncryptedTesting:
             ListingError, PolicyError: The listing is not good, or its fee has grown too large; nothing was sent.
             CallerError: There are fewer samples than an audit takes, or more than the quota has answers left for.
             DataError: The samples don't fit the model.
+            OfferError: The listing's policy would not take what the buyer shows; nothing was sent.
+            TokenError: The token of the listing keeps a part of what it moves.
             TransactionRefusedError: The quota is used up, or the account can't pay.
         """
         session = self.find_session()
@@ -119,6 +127,7 @@ class EncryptedTesting:
         """Make session and request; the request is kept last, so that it never lacks the keys to its answer."""
         self._vault.write(LISTING, self.purchase_name)
         listing = self._listing.verify()
+        self._entitlement.to_session(listing.terms)  # before anything is encrypted
         manifest, wanted = listing.manifest, listing.terms.audit_samples
         if len(samples) < wanted:
             raise CallerError(f"an audit takes {wanted} samples, the test set has {len(samples)}: test with more")
@@ -165,19 +174,23 @@ class EncryptedTesting:
             except TransactionRefusedError:
                 pass  # failed, or replaced by another transaction of the account: it can't take effect any more
         samples = he.charged_samples(len(self.read_inputs()))
-        fee_wei = self._market.session_fee(listing_id, actor.address, samples)
-        self._policy.check_fee(fee_wei)
         listing = self._listing.verify()
+        terms = listing.terms
+        fee_wei = self._market.session_fee(listing_id, actor.address, samples)
+        self._policy.check_fee(fee_wei, terms.token)
+        evidence = self._entitlement.to_session(terms)
+        self._funding.top_up(terms.token, fee_wei, self._vault, FEE_DEPOSIT)
         receipt = actor.transact(
             "openSession",
             lambda: self._market.open_session(
                 actor.account,
                 listing_id,
-                offer_digest(listing.seller, listing.terms),
+                offer_digest(listing.seller, terms),
                 samples,
                 digest,
-                fee_wei,
+                terms.ether_of(fee_wei),
                 lambda signed: self._vault.write(OPENING, digest + signed),
+                evidence,
             ),
         )
         return int(receipt.events[0].arguments["tradeId"])

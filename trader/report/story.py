@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from contracts import ETH
 from ledger import ActorRole, Entry, EntryKind, TradeStory
 from ledger.entries import CONTRACT_EVENTS
+from trader.currencies import Currencies
 from trader.trade import State
 
 _WORDS: Final[Mapping[EntryKind, str]] = {
@@ -171,7 +173,7 @@ def _rows(story: TradeStory) -> Iterator[dict[str, Any]]:
             "role": record.role.value,
             "actor": record.actor,
             "kind": record.kind.value,
-            "what": describe_entry(entry),
+            "what": describe_entry(entry, story.token),
             "gas_used": chain.gas_used if chain is not None and first_of_transaction else None,
             "undone": entry.sequence in story.void_sequences,
             "details": dict(entry.details),
@@ -191,24 +193,34 @@ def _cells(row: Mapping[str, Any]) -> tuple[Text, ...]:
     )
 
 
-def describe_entry(entry: Entry) -> str:
-    """Return what happened, in words; a detail that the entry lacks is told as `?`."""
-    return _WORDS[entry.record.kind].format_map(_Facts(entry.details))
+def describe_entry(entry: Entry, token: str | None = None) -> str:
+    """Return what happened, in words; a detail that the entry lacks is told as `?`.
+
+    Args:
+        entry: The entry.
+        token: What the trade is paid in; None for ether. An entry that names a token itself is told in that.
+    """
+    own = entry.details.get("token", entry.details.get("terms_token"))
+    return _WORDS[entry.record.kind].format_map(_Facts(entry.details, token if own is None else str(own)))
 
 
 class _Facts(dict[str, Any]):
     """An entry's details as people read them."""
 
+    def __init__(self, details: Mapping[str, Any], token: str | None) -> None:
+        super().__init__(details)
+        self._token = token
+
     def __missing__(self, name: str) -> str:
         return "?"
 
     def __getitem__(self, name: str) -> str:
-        return _phrase(name, super().__getitem__(name))
+        return _phrase(name, super().__getitem__(name), self._token)
 
 
-def _phrase(name: str, value: object) -> str:
+def _phrase(name: str, value: object, token: str | None) -> str:
     if name in _AMOUNTS and str(value).isdecimal():
-        return ether(int(str(value)))
+        return ether(int(str(value))) if token in (None, ETH) else Currencies().of(str(token)).format(int(str(value)))
     if name == "bytes" and isinstance(value, int):
         return _size(value)
     if name == "ended" and isinstance(value, int) and value in list(State):

@@ -20,6 +20,7 @@ class OfferedListing:
         package: Name of the package's message.
         price_wei: What the model costs.
         open: Whether new sessions are taken.
+        token: What the price is in; None for ether.
     """
 
     listing_id: int
@@ -28,6 +29,7 @@ class OfferedListing:
     package: str
     price_wei: int
     open: bool
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 `read_seller_settings` a file that `modelseal seller init` wrote.
 """
 
-from trader.settings.buyer import BuyerSettings, PolicySettings
+from trader.settings.buyer import BuyerSettings, PolicySettings, TokenSettings
 from trader.settings.fields import SettingsError
 from trader.settings.reading import read_buyer_settings, read_seller_settings
 from trader.settings.seller import ListingSettings, SellerSettings
@@ -15,6 +15,7 @@ __all__ = [
     "PolicySettings",
     "SellerSettings",
     "SettingsError",
+    "TokenSettings",
     "read_buyer_settings",
     "read_seller_settings",
 ]

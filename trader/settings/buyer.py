@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from contracts import ETH
+from trader.amounts import MAX_DECIMALS
+from trader.currencies import Currencies, Currency
+from trader.errors import QuantityError
 from trader.he import SecurityPolicy
-from trader.settings.fields import Account, Depth, LocalPath, Seconds, Settings, Share, Wei
-from trader.verify import BuyerPolicy
+from trader.settings.fields import Account, Address, Depth, LocalPath, Prices, Seconds, Settings, Share, Wei
+from trader.verify import BuyerPolicy, TokenLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class TokenSettings(Settings):
+    """A token that amounts may be in. Nobody else says what it is called, its contract least of all.
+
+    Attributes:
+        decimals: How many it has; a token that says otherwise is refused.
+        addresses: Where it is, by the chain's id: `{ 1 = "0x…" }`.
+    """
+
+    decimals: int = Field(ge=0, le=MAX_DECIMALS)
+    addresses: dict[int, Address]
 
 
 class ConnectionSettings(Settings):
@@ -28,6 +47,7 @@ class ConnectionSettings(Settings):
         keyfile: The account: a keyfile, the name or address of one in a keystore, or the URL of an external signer.
         password_file: Its first line is the password; otherwise MODELSEAL_PASSWORD, or a prompt.
         folder: The party's own.
+        tokens: The tokens that amounts may be in, by what they are called.
     """
 
     chain: str | None = None
@@ -39,14 +59,43 @@ class ConnectionSettings(Settings):
     keyfile: Account | None = None
     password_file: LocalPath | None = None
     folder: LocalPath = Path("modelseal")
+    tokens: dict[str, TokenSettings] = Field(default_factory=dict)
+
+    @field_validator("tokens")
+    @classmethod
+    def _can_be_written(cls, tokens: dict[str, TokenSettings]) -> dict[str, TokenSettings]:
+        try:
+            for chain_id in {number for token in tokens.values() for number in token.addresses}:
+                named_on(tokens, chain_id)
+        except QuantityError as error:
+            raise ValueError(str(error)) from error
+        return tokens
+
+    def currencies(self, chain_id: int) -> Currencies:
+        """Return the currencies of a chain, by its EIP-155 id."""
+        return named_on(self.tokens, chain_id)
+
+
+def named_on(tokens: Mapping[str, TokenSettings], chain_id: int) -> Currencies:
+    """Return the tokens that have an address on a chain, and its own currency.
+
+    Raises:
+        QuantityError: One can't be called so, or two are the same.
+    """
+    there = {symbol: token for symbol, token in tokens.items() if chain_id in token.addresses}
+    return Currencies(
+        *(Currency.named(token.addresses[chain_id], symbol, token.decimals) for symbol, token in there.items())
+    )
 
 
 class PolicySettings(Settings):
     """What a buyer asks of a listing, of its test and of its proof; what is left out is `BuyerPolicy`'s own default.
 
     Attributes:
-        max_price: Most that it pays for a model: `"2 ether"`.
-        max_fee: Most that it pays for a test.
+        max_price: Most that it pays for a model: `"2 ether"`; in several currencies: `["2 ether", "200 USDC"]`. Where
+            one is given, no others are accepted; else ether in any amount.
+        max_fee: Most that it pays for a test, in the same form.
+        policy_contracts: Contracts that it lets decide on a listing's buyers and prices, beside the published one.
         min_accuracy: Least share of right classes in its own test, from 0 to 1: below, `buy` doesn't.
         max_error: For values: largest root mean square error in its own test, in the outputs' unit.
         min_security: Least bits of the encryption.
@@ -66,8 +115,9 @@ class PolicySettings(Settings):
         development: Accept a reference string that the seller made.
     """
 
-    max_price: Wei | None = None
-    max_fee: Wei | None = None
+    max_price: Prices = ()
+    max_fee: Prices = ()
+    policy_contracts: tuple[Address, ...] = ()
     min_accuracy: Share | None = None
     max_error: float | None = Field(default=None, ge=0)
     min_security: int | None = Field(default=None, ge=0)
@@ -85,11 +135,27 @@ class PolicySettings(Settings):
     rounded_circuits: bool = False
     development: bool = False
 
-    def policy(self) -> BuyerPolicy:
-        """Return the policy that listings, answers and proofs are held against."""
+    def policy(self, currencies: Currencies | None = None) -> BuyerPolicy:
+        """Return the policy that listings, answers and proofs are held against.
+
+        Args:
+            currencies: Of the chain: prices in tokens that it does not have accept nothing there. Ether alone if None.
+        """
+        currencies = currencies or Currencies()
+        addresses = {one.symbol: one.token for one in currencies}
+        prices, fees = (
+            {addresses[money.symbol]: money.amount for money in amounts if money.symbol in addresses}
+            for amounts in (self.max_price, self.max_fee)
+        )
         named: dict[str, Any] = {
-            "maximum_price_wei": self.max_price,
-            "maximum_fee_wei": self.max_fee,
+            "maximum_price_wei": prices.get(ETH),
+            "maximum_fee_wei": fees.get(ETH),
+            "ether": ETH in prices or not self.max_price,
+            "tokens": tuple(
+                TokenLimits(token, price, fees.get(token)) for token, price in prices.items() if token != ETH
+            ),
+            "policies": frozenset(self.policy_contracts),
+            "currencies": currencies,
             "minimum_bond_percent": self.min_bond,
             "minimum_audit_samples": self.min_k,
             "maximum_changed_answers": self.max_flips,

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from eth_utils.address import is_checksum_address, is_hex_address, to_checksum_address
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
-from trader.amounts import read_amount, read_duration
+from trader.amounts import MAX_DECIMALS, read_amount, read_duration
+from trader.currencies import Money, read_money
 from trader.errors import CallerError, QuantityError
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="Settings")
 BASE: Final = "folder"
 """Of the context of validation: relative paths start there."""
+TOKENS: Final = "tokens"
+"""Key of the settings, and of the context: how many decimals each token has, by its symbol."""
 
 
 class SettingsError(CallerError):
@@ -49,6 +53,41 @@ def _account(value: object, info: ValidationInfo) -> object:
 Account = Annotated[str, BeforeValidator(_account)]
 """An account: a keyfile (relative to the file that names it), the name or address of one in a keystore, or a signer's
 URL (`trader.chain.keystores.open_account`)."""
+
+
+def _money(value: object, info: ValidationInfo) -> object:
+    if isinstance(value, str):
+        return _quantity(partial(read_money, decimals=(info.context or {}).get(TOKENS, {})), value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("an amount is not negative")
+        return Money(value)
+    return value
+
+
+def _prices(value: object) -> object:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _one_of_each(prices: tuple[Money, ...]) -> tuple[Money, ...]:
+    if len({price.symbol for price in prices}) != len(prices):
+        raise ValueError("two amounts in one currency: which one holds?")
+    return prices
+
+
+def _address(value: object) -> object:
+    written = isinstance(value, str) and value.startswith("0x") and is_hex_address(value)
+    if not isinstance(value, str) or not written or (value != value.lower() and not is_checksum_address(value)):
+        raise ValueError("it is no address, or has a typing error: 0x and 40 hex digits")
+    return str(to_checksum_address(value))
+
+
+Amount = Annotated[Money, BeforeValidator(_money)]
+"""An amount in ether or in a token that the settings name: `"200 USDC"`; from programs, an integer of wei."""
+Prices = Annotated[tuple[Amount, ...], BeforeValidator(_prices), AfterValidator(_one_of_each)]
+"""Amounts in different currencies, or one: `["2 ether", "200 USDC"]`."""
+Address = Annotated[str, BeforeValidator(_address)]
+"""An address on the chain."""
 Wei = Annotated[int, BeforeValidator(partial(_quantity, read_amount)), Field(ge=0)]
 """An amount: `"1.5 ether"`; from programs, an integer of wei."""
 SIZE_UNITS: Final[Mapping[str, int]] = MappingProxyType(
@@ -71,6 +110,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
+def _decimals(tokens: object) -> dict[str, int]:
+    """Return what the table of tokens says of decimals, as far as it is one; the rest is refused with the table."""
+    found = tokens.items() if isinstance(tokens, dict) else ()
+    said = {symbol: table.get("decimals") for symbol, table in found if isinstance(table, dict)}
+    return {symbol: number for symbol, number in said.items() if type(number) is int and 0 <= number <= MAX_DECIMALS}
+
+
 def parse(kind: type[S], document: dict[str, Any], source: object, folder: Path) -> S:
     """Return settings of a kind.
 
@@ -84,7 +130,7 @@ def parse(kind: type[S], document: dict[str, Any], source: object, folder: Path)
         SettingsError: Names the first that is wrong.
     """
     try:
-        return kind.model_validate(document, context={BASE: folder})
+        return kind.model_validate(document, context={BASE: folder, TOKENS: _decimals(document.get(TOKENS))})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", BuyerSettings, SellerSettings)
 _PATHS = ("keyfile", "password_file", "folder", "deployments")
-_TABLES = frozenset({"policy", "service", "jobs", "listings"})
+_TABLES = frozenset({"policy", "tokens", "service", "jobs", "listings"})
 
 
 def read_buyer_settings(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from contracts import Windows
+from contracts import NO_POLICY, Periphery, Windows, periphery_address
+from trader.currencies import Currencies, Money
 from trader.parties.offer import Offer
 from trader.settings.buyer import ConnectionSettings
-from trader.settings.fields import LocalPath, Seconds, Settings, Size, Wei, parse
+from trader.settings.fields import Address, Amount, LocalPath, Seconds, Settings, Size, parse
 
+RULES: Final = "rules"
+"""Names the published policy."""
 HOUR: Final = 3600
 GIBIBYTE: Final = 1 << 30
 
@@ -45,21 +48,51 @@ class ListingSettings(Settings):
 
     Attributes:
         package: Folder that `model prepare` made.
-        price: Of the model: `"1.5 ether"`.
-        bond: What the seller loses if it cheats.
+        price: Of the model: `"1.5 ether"`, or in a token of `[tokens]`, `"200 USDC"`.
+        bond: What the seller loses if it cheats; in the price's currency, as everything of the listing.
         proof_fee: What a buyer leaves that doesn't accept a proof: about what one costs to make.
+        policy: Who may test, and who pays less: `rules` for the published policy, with which `seller rules`, `admit`
+            and `offer` work, or the address of another contract. None if everybody may, at this price.
+        supersedes: Your listing that this model improves on: `seller rules --upgrade-discount` is for its owners.
         windows: How long each state of a trade may last.
     """
 
     package: LocalPath
-    price: Wei
-    bond: Wei
-    proof_fee: Wei = 0
+    price: Amount
+    bond: Amount
+    proof_fee: Amount = Money(0)
+    policy: Literal["rules"] | Address | None = None
+    supersedes: int = Field(default=0, ge=0, lt=1 << 32)
     windows: WindowSettings = WindowSettings()
 
-    def offer(self) -> Offer:
-        """Return what is asked for the model."""
-        return Offer(self.price, self.bond, self.windows.windows(), self.proof_fee)
+    @model_validator(mode="after")
+    def _is_in_one_currency(self) -> Self:
+        symbols = {money.symbol for money in (self.price, self.bond, self.proof_fee) if money.amount}
+        if len(symbols) > 1:
+            raise ValueError(f"price, bond and proof_fee are in one currency, not in {' and '.join(sorted(symbols))}")
+        return self
+
+    def offer(self, currencies: Currencies | None = None) -> Offer:
+        """Return what is asked for the model.
+
+        Args:
+            currencies: Of the chain; ether alone if None.
+
+        Raises:
+            QuantityError: The token of the price has no address on the chain.
+        """
+        policy = NO_POLICY if self.policy is None else self.policy
+        if policy == RULES:
+            policy = periphery_address(Periphery.LISTING_POLICY)
+        return Offer(
+            self.price.amount,
+            self.bond.amount,
+            self.windows.windows(),
+            self.proof_fee.amount,
+            (currencies or Currencies()).called(self.price.symbol).token,
+            policy,
+            self.supersedes,
+        )
 
 
 class HttpSettings(Settings):

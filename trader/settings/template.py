@@ -40,6 +40,11 @@ folder = "seller"
 # What is written of the work: "text" for people, "json" for programs.
 log = "text"
 
+# Tokens that amounts may be in, by what you call them; addresses by the chain's id.
+# [tokens.USDC]
+# decimals = 6
+# addresses = {{ 1 = "0x…" }}
+
 [service]
 # Where this machine listens, and the URL that buyers know, which is announced on the chain. To others than this machine
 # it must be https: let a proxy in front speak TLS.
@@ -75,11 +80,17 @@ device = "cpu"
 # One table for each model on sale.
 [[listings]]
 package = {package}
+# In ether, or in one of your tokens: "200 USDC"; bond and proof_fee are then in it too, and so is the test's fee
+# (`model prepare --fee`).
 price = {price}
 # What you lose if you cheat; buyers ask for 10 % of the price at least.
 bond = {bond}
 # What a buyer leaves that doesn't accept a proof: about what one costs to make.
 proof_fee = {proof_fee}
+# Who may test, and who pays less: "rules" for what `seller rules`, `admit` and `offer` say.
+# policy = "rules"
+# Your listing that this model improves on: its owners may pay less (`seller rules --upgrade-discount`).
+# supersedes = 7
 
 # How long each state of a trade may last.
 [listings.windows]

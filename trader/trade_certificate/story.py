@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
 import trader.trade as trade_room
-from contracts import Acceptance, answer_digest, delivery_digest, offer_digest, session_digest
+from contracts import NO_POLICY, Acceptance, answer_digest, delivery_digest, offer_digest, session_digest
 from ledger import EntryKind, IndexingError
 from ledger.entries import CONTRACT_EVENTS
 from trader.chain.inclusion import InclusionError, parse_call, parse_header, parse_receipt, recover_sender, verify_path
@@ -89,6 +89,7 @@ class Story:
         seller: Who listed.
         buyer: Who opened the session.
         terms: Of the listing.
+        price_wei: What the buyer paid or was to pay, in wei or the token's smallest unit; None if it bought nothing.
         ended: The final state.
         amounts_wei: What the last event says, by name.
         audit: The struct that `prove` was given; None if nothing was proven.
@@ -99,6 +100,7 @@ class Story:
     seller: str
     buyer: str
     terms: Terms
+    price_wei: int | None
     ended: State
     amounts_wei: Mapping[str, int]
     audit: Mapping[str, Any] | None = field(repr=False)
@@ -195,6 +197,7 @@ def check_story(certificate: TradeCertificate, moves: Sequence[SignedMove]) -> S
         seller=seller,
         buyer=buyer,
         terms=terms,
+        price_wei=next((int(move.arguments["price"]) for move in rest if move.function == "purchase"), None),
         ended=ended,
         amounts_wei={name: int(last.details[name]) for name in _AMOUNTS if name in last.details},
         audit=next((move.arguments["audit"] for move in rest if move.function == "prove"), None),
@@ -259,11 +262,11 @@ def _check_digests(
             case "respond":
                 expected["answer"] = answer_digest(expected["session"], given["responseDigest"])
             case "purchase":
-                _require("the price", given["price"], terms.price_wei)
-                _require("the ether of the purchase", move.value_wei, terms.price_wei)
+                _check_price(given["price"], terms)
+                _require("the ether of the purchase", move.value_wei, terms.ether_of(given["price"]))
                 purchase = {name: given[name] for name in ("answer", "inputCommitment", "outputsDigest")}
             case "prove":
-                _require("the bond", move.value_wei, terms.bond_wei)
+                _require("the ether of the bond", move.value_wei, terms.ether_of(terms.bond_wei))
                 expected["ciphertextRoot"] = given["ciphertextRoot"]
                 expected["delivery"] = delivery_digest(given["ciphertextRoot"], given["keyHash"])
                 expected["keyHash"] = given["keyHash"]
@@ -285,6 +288,14 @@ def _require_accepted(
             "(5) the key was revealed without the buyer's signature, so the buyer had accepted by a transaction: it is"
             " left out"
         )
+
+
+def _check_price(price_wei: int, terms: Terms) -> None:
+    """Check a price: the listing's, or less if a policy names it; which one the contract has asked."""
+    if terms.policy == NO_POLICY:
+        _require("the price", price_wei, terms.price_wei)
+    elif price_wei > terms.price_wei:
+        raise CertificateStoryError(f"(5) the price is {price_wei}, more than the listing's {terms.price_wei}")
 
 
 def _check_events_say_it(move: SignedMove) -> None:

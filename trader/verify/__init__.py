@@ -32,7 +32,7 @@ from trader.verify.errors import (
     UncertainTestError,
 )
 from trader.verify.listing import Sources, VerifiedListing, check_manifest, verify_listing
-from trader.verify.policy import BuyerPolicy
+from trader.verify.policy import BuyerPolicy, TokenLimits
 
 __all__ = [
     "ANSWER_CHECKS",
@@ -55,6 +55,7 @@ __all__ = [
     "OutputRangeError",
     "ProvenOutputsError",
     "Sources",
+    "TokenLimits",
     "UncertainTestError",
     "VerifiedListing",
     "assess_test",

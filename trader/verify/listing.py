@@ -72,11 +72,14 @@ class Sources:
         verify_code: Check (2) on the chain; raises `UnexpectedCodeError`.
         find_srs: The structured reference string with 2^logrows rows.
         confirmations: Blocks that the buyer waits for before anything on the chain counts.
+        find_price: What the buyer would pay for the model, where it holds an offer for instance, in the smallest unit;
+            asked once the market and the policy are known to be the published ones. None for the listing's price.
     """
 
     verify_code: Callable[[], None]
     find_srs: Callable[[int], Srs]
     confirmations: int = 1
+    find_price: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,9 @@ def verify_listing(
     plan = _check_plan(manifest, graph, policy)
     # (8) The terms are good enough for this buyer.
     policy.check_circuit(is_exact=circuit.is_exact)
-    policy.check_terms(terms, sources.confirmations)
+    policy.check_currency(terms)
+    price = terms.price_wei if sources.find_price is None else sources.find_price()
+    policy.check_terms(terms, sources.confirmations, price)
     policy.check_fidelity(manifest.fidelity)
     policy.check_audit(terms, layout, circuit.output_scale_bits, plan)
     return VerifiedListing(listing_id, seller, terms, manifest, graph, circuit, srs, layout, commitments, plan)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from contracts import ETH, NO_POLICY
+from contracts import ETH, NO_POLICY, Periphery, periphery_address
+from trader.currencies import Currencies, Currency
 from trader.errors import PolicyError
 from trader.he import SecurityPolicy
 from trader.tolerance import commit_scale_bits, needed_tolerance
@@ -19,12 +20,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """How much of a token a buyer pays.
+
+    Attributes:
+        token: Its address.
+        maximum_price: Most for the model, in its smallest unit.
+        maximum_fee: Most for a test session; None for any fee.
+    """
+
+    token: str
+    maximum_price: int
+    maximum_fee: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BuyerPolicy:
     """A buyer's own minimum. The defaults suit a trade of some value on a public chain.
 
     Attributes:
-        maximum_price_wei: Most that it pays for the model; None for any price.
-        maximum_fee_wei: Most that it pays for a test session; None for any fee.
+        maximum_price_wei: Most ether that it pays for the model, in wei; None for any price.
+        maximum_fee_wei: Most ether that it pays for a test session, in wei; None for any fee.
+        ether: Whether it pays in ether at all.
+        tokens: The tokens that it accepts, and how much of each it pays: nobody else vouches for what one is worth.
+        policies: The contracts that it lets decide on buyers and prices, beside the published one.
+        currencies: What the tokens are called, for messages.
         minimum_bond_percent: Least bond in percent of the price: what a cheating seller loses.
         maximum_proof_fee_percent: Most that it leaves to the seller, in percent of the price, if it doesn't accept a
             proof. The seller may earn that by withholding the ciphertext: it should be no more than proofs cost.
@@ -58,6 +78,10 @@ class BuyerPolicy:
 
     maximum_price_wei: int | None = None
     maximum_fee_wei: int | None = None
+    ether: bool = True
+    tokens: tuple[TokenLimits, ...] = ()
+    policies: frozenset[str] = frozenset()
+    currencies: Currencies = field(default_factory=Currencies)
     minimum_bond_percent: int = 10
     maximum_proof_fee_percent: int = 10
     minimum_audit_samples: int = 4
@@ -82,21 +106,60 @@ class BuyerPolicy:
     rounded_circuits: bool = False
     development: bool = False
 
-    def check_terms(self, terms: Terms, confirmations: int = 1) -> None:
+    def check_currency(self, terms: Terms) -> None:
+        """Check what a listing is paid in, and who decides on its buyers and prices; silent on success.
+
+        Raises:
+            PolicyError: A token or a contract that the policy does not name.
+        """
+        self._limits(terms.token)
+        own = periphery_address(Periphery.LISTING_POLICY)
+        if terms.policy not in (NO_POLICY, own) and terms.policy.lower() not in map(str.lower, self.policies):
+            raise PolicyError(
+                f"a contract of the seller's, {terms.policy}, decides on the listing's buyers and prices: it could "
+                "take your fee for a test and then refuse the purchase. Choose another listing, or name it in "
+                "`policy_contracts` if you know its code."
+            )
+
+    def check_price(self, price_wei: int, token: str = ETH) -> None:
+        """Check what the model costs; silent on success.
+
+        Raises:
+            PolicyError: It is more than the policy allows, or in a token that it does not name.
+        """
+        self._require("price", price_wei, at_most=self._limits(token)[0], currency=self.currencies.of(token))
+
+    def _limits(self, token: str) -> tuple[int | None, int | None]:
+        """Return the most that it pays in a currency for a model, and for a test.
+
+        Raises:
+            PolicyError: It pays nothing in it.
+        """
+        if token == ETH and self.ether:
+            return self.maximum_price_wei, self.maximum_fee_wei
+        for limits in self.tokens:
+            if limits.token.lower() == token.lower():
+                return limits.maximum_price, limits.maximum_fee
+        what = "ether" if token == ETH else f"the token {token}"
+        raise PolicyError(
+            f"the listing asks for {what}, and your policy names no price in it: nobody vouches for what a token is "
+            "worth. Choose another listing, or name what you accept: the token in `[tokens]`, and a `max_price` in it."
+        )
+
+    def check_terms(self, terms: Terms, confirmations: int = 1, price_wei: int | None = None) -> None:
         """Check (8), as far as it concerns money and time; silent on success.
 
         Args:
             terms: As on the chain.
             confirmations: Blocks that the buyer waits for before anything counts.
+            price_wei: What the buyer would pay, if that is not the listing's price.
 
         Raises:
             PolicyError: Names the first term that falls short, with what is offered and what is asked for.
         """
-        if terms.token != ETH or terms.policy != NO_POLICY:
-            raise PolicyError(
-                f"the listing asks for the token {terms.token}, or a contract of the seller's, {terms.policy}, decides "
-                "on buyers and prices: this version's buyers pay listed prices in ether. Choose another listing."
-            )
+        self.check_currency(terms)
+        price_wei = terms.price_wei if price_wei is None else price_wei
+        currency = self.currencies.of(terms.token)
         windows = terms.windows
         seen_and_sent = confirmations * self.block_seconds + self.margin_seconds
         for name, seconds, least in (
@@ -119,11 +182,12 @@ class BuyerPolicy:
             ("reveal", windows.reveal_seconds),
         ):
             self._require(f"seconds for the seller to {name}", seconds, at_most=self.maximum_window_seconds)
-        self._require("price in wei", terms.price_wei, at_most=self.maximum_price_wei)
-        self.check_fee(terms.fee_wei * terms.audit_samples)  # no test is smaller than its audit
+        self.check_price(price_wei, terms.token)
+        self.check_fee(terms.fee_wei * terms.audit_samples, terms.token)  # no test is smaller than its audit
         # Rounded up: a bond just below the share must not pass.
-        self._require("bond in wei", terms.bond_wei, at_least=-(-terms.price_wei * self.minimum_bond_percent // 100))
-        self.check_proof_fee(terms.proof_fee_wei, terms.price_wei)
+        least = -(-price_wei * self.minimum_bond_percent // 100)
+        self._require("bond", terms.bond_wei, at_least=least, currency=currency)
+        self.check_proof_fee(min(terms.proof_fee_wei, price_wei), price_wei, terms.token)
         self._require("number of audit samples", terms.audit_samples, at_least=self.minimum_audit_samples)
 
     @property
@@ -250,16 +314,16 @@ class BuyerPolicy:
                 "another listing."
             )
 
-    def check_fee(self, fee_wei: int) -> None:
+    def check_fee(self, fee_wei: int, token: str = ETH) -> None:
         """Check the fee of a session: it grows with each that a buyer opens on a listing.
 
         Raises:
             PolicyError: It is more than the policy allows.
         """
-        self._require("fee in wei", fee_wei, at_most=self.maximum_fee_wei)
+        self._require("fee", fee_wei, at_most=self._limits(token)[1], currency=self.currencies.of(token))
 
     def highest_proof_fee(self, price_wei: int) -> int:
-        """Return the most that it leaves to the seller if it doesn't accept a proof, in wei."""
+        """Return the most that it leaves to the seller if it doesn't accept a proof, in the price's unit."""
         return price_wei * self.maximum_proof_fee_percent // 100
 
     def accepts_at(self, deadline_seconds: int, acceptance_seconds: int) -> int:
@@ -272,21 +336,32 @@ class BuyerPolicy:
         patience_seconds = acceptance_seconds * self.reveal_patience_percent // 100
         return deadline_seconds - acceptance_seconds + patience_seconds
 
-    def check_proof_fee(self, proof_fee_wei: int, price_wei: int) -> None:
+    def check_proof_fee(self, proof_fee_wei: int, price_wei: int, token: str = ETH) -> None:
         """Check what the next purchase leaves to the seller if its proof isn't accepted: it grows with each purchase.
 
         Raises:
             PolicyError: It is more than the policy allows.
         """
-        self._require("proof fee in wei", proof_fee_wei, at_most=self.highest_proof_fee(price_wei))
+        most = self.highest_proof_fee(price_wei)
+        self._require("proof fee", proof_fee_wei, at_most=most, currency=self.currencies.of(token))
 
     @staticmethod
-    def _require(name: str, offered: int, *, at_least: int | None = None, at_most: int | None = None) -> None:
+    def _require(
+        name: str,
+        offered: int,
+        *,
+        at_least: int | None = None,
+        at_most: int | None = None,
+        currency: Currency | None = None,
+    ) -> None:
         too_little = at_least is not None and offered < at_least
         too_much = at_most is not None and offered > at_most
         if too_little or too_much:
-            asked = f"at least {at_least}" if too_little else f"at most {at_most}"
-            raise PolicyError(f"the listing's {name}: {offered}, your policy asks for {asked}. Choose another listing.")
+            limit, bound = ("at least", at_least) if too_little else ("at most", at_most)
+            told, asked = (number if currency is None else currency.format(number) for number in (offered, bound or 0))
+            raise PolicyError(
+                f"the listing's {name}: {told}, your policy asks for {limit} {asked}. Choose another listing."
+            )
 
 
 def _ask_for(assessment: Assessment) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from trader.currencies import ETHER
 from trader.report.quality.classification import Classification  # noqa: TC001 - pydantic reads the annotations
 from trader.report.quality.regression import Regression  # noqa: TC001 - as above
 
@@ -153,7 +154,9 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What the trade has cost the buyer so far. Amounts in wei are decimal text: JSON numbers are doubles.
+    """What the trade has cost the buyer so far. Amounts are decimal text: JSON numbers are doubles.
+
+    They are in wei, or in the smallest unit of the listing's token; gas is always in wei.
 
     Attributes:
         price_wei: Of the model.
@@ -165,6 +168,9 @@ class Money:
         deadline_seconds: Unix time until which it may; 0 where nothing is waited for.
         transactions: The buyer's, oldest first; withdrawals are left out.
         gas_cost_wei: Of all of them.
+        token: Address of the listing's token; None for ether.
+        symbol: What the buyer calls it; empty if it has no name for it.
+        decimals: How many of them the symbol's unit has.
     """
 
     price_wei: str
@@ -176,6 +182,9 @@ class Money:
     deadline_seconds: int
     transactions: tuple[Transaction, ...]
     gas_cost_wei: str
+    token: str | None = None
+    symbol: str = ETHER.symbol
+    decimals: int = ETHER.decimals
 
 
 @dataclass(frozen=True, slots=True)

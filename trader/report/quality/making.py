@@ -25,7 +25,7 @@ from trader.report.quality.figures import (
 )
 from trader.report.quality.markup import shorten
 from trader.report.quality.measuring import Measured, measure_test
-from trader.trade import Answered, Proven, SessionOpened, State
+from trader.trade import Answered, Proven, Purchased, SessionOpened, State
 from trader.verify.detection import detection_probability
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trader.chain.market import Trade
+    from trader.currencies import Currency
     from trader.parties.buyer import Buyer
     from trader.parties.testing import TestResult
     from trader.report.quality.regression import Regression
@@ -70,7 +71,7 @@ def report_of(buyer: Buyer, policy: BuyerPolicy) -> QualityReport:
         trade=trade,
         market=buyer.market.deployment.market,
         chain_id=buyer.market.chain.chain_id,
-        money=_money_of(buyer, trade, listing),
+        money=_money_of(buyer, trade, listing, policy.currencies.of(listing.terms.token)),
         delivery="fails" if trade.position.state is State.SLASHED else delivery,
         made_at_seconds=int(time.time()),
     )
@@ -241,12 +242,13 @@ def _open_points(listing: VerifiedListing, comparison: Comparison | None, delive
 # ------------------------------------------------------------------------------------------------------------ money
 
 
-def _money_of(buyer: Buyer, trade: Trade, listing: VerifiedListing) -> Money:
+def _money_of(buyer: Buyer, trade: Trade, listing: VerifiedListing, currency: Currency) -> Money:
     events = buyer.market.events(trade.trade_id)
     fee_wei = sum(event.fee_wei for event in events if isinstance(event, SessionOpened))
     proof_fees = [listing.terms.proof_fee_of(event.proof_fees) for event in events if isinstance(event, Proven)]
     transactions = tuple(_transactions_of(buyer, trade.trade_id))
-    price_wei, state = listing.terms.price_wei, trade.position.state
+    paid = [event.price_wei for event in events if isinstance(event, Purchased)]
+    price_wei, state = paid[0] if paid else buyer.entitlement.price(listing.terms), trade.position.state
     locked_wei = price_wei if state in _HOLDS_PRICE else fee_wei if state is State.TESTING else 0
     return Money(
         price_wei=str(price_wei),
@@ -258,6 +260,9 @@ def _money_of(buyer: Buyer, trade: Trade, listing: VerifiedListing) -> Money:
         deadline_seconds=trade.position.deadline_seconds,
         transactions=transactions,
         gas_cost_wei=str(sum(int(one.gas_cost_wei) for one in transactions)),
+        token=None if currency.is_ether else currency.token,
+        symbol=currency.symbol,
+        decimals=currency.decimals,
     )
 
 

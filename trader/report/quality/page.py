@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from trader.currencies import Currencies, Currency
 from trader.report.quality.charts import Axis, Series, chart
 from trader.report.quality.classification import ClassFigures, Classification, Interval
 from trader.report.quality.markup import Child, element, foreign, shorten, to_html
@@ -313,18 +314,27 @@ def _audit(report: QualityReport) -> Element:
 # -------------------------------------------------------------------------------------------------------- money
 
 
+def _amount(money: Money, amount: str) -> str:
+    """Return an amount in the listing's currency; a token's by its address, where the buyer has no name for it."""
+    if money.token is None:
+        return ether(int(amount))
+    if not money.symbol:
+        return Currencies().of(money.token).format(int(amount))
+    return Currency.named(money.token, money.symbol, money.decimals).format(int(amount))
+
+
 def _money(money: Money) -> Element:
     fee = "the seller has earned it" if money.fee_earned else "comes back if the seller does not answer"
     until = f"until {_time(money.deadline_seconds)}" if money.deadline_seconds else "nothing is waited for"
     tiles: list[tuple[str, str, Child]] = [
-        ("Locked now", ether(int(money.locked_wei)), until),
-        ("Price", ether(int(money.price_wei)), "of the model"),
-        ("Fee of the test", ether(int(money.fee_wei)), fee),
+        ("Locked now", _amount(money, money.locked_wei), until),
+        ("Price", _amount(money, money.price_wei), "of the model"),
+        ("Fee of the test", _amount(money, money.fee_wei), fee),
         ("Gas so far", f"{sum(one.gas_used for one in money.transactions):,}", ether(int(money.gas_cost_wei))),
-        ("Seller's bond", ether(int(money.bond_wei)), "lost by a seller that delivers something else"),
+        ("Seller's bond", _amount(money, money.bond_wei), "lost by a seller that delivers something else"),
     ]
     if money.proof_fee_wei is not None:
-        tiles.append(("Proof fee", ether(int(money.proof_fee_wei)), "stays with the seller if you don't accept"))
+        tiles.append(("Proof fee", _amount(money, money.proof_fee_wei), "stays with the seller if you don't accept"))
     rows = [
         (one.name, str(one.block_number), f"{one.gas_used:,}", ether(int(one.gas_cost_wei)))
         for one in money.transactions

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from contracts import Periphery, periphery_address
+from trader.errors import QuantityError
 from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
 from trader.settings.files import find_file
 from trader.settings.template import write_template
+from trader.verify import TokenLimits
 
 NOTHING: dict[str, str] = {}
 
@@ -149,3 +152,65 @@ def test_room_is_written_with_its_unit(tmp_path: Path) -> None:
     assert service.account_storage == 3 << 29
     with pytest.raises(SettingsError, match=r"service\.account_storage"):
         read_seller_settings(write(tmp_path, '[service]\nurl = "x"\naccount_storage = "4 GB"'), environment=NOTHING)
+
+
+TOKENS = """
+[tokens.USDX]
+decimals = 6
+addresses = { 1 = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48", 31337 = "0x5fbdb2315678afecb367f032d93f642f64180aa3" }
+"""
+USDX = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+
+
+def test_prices_are_in_the_tokens_that_the_settings_name(tmp_path: Path) -> None:
+    path = write(tmp_path, 'policy.max_price = ["2 ether", "200 USDX"]\npolicy.max_fee = "0.5 USDX"\n' + TOKENS)
+    settings = read_buyer_settings(path, environment=NOTHING)
+    policy = settings.policy.policy(settings.currencies(31337))
+    assert policy.tokens == (TokenLimits(USDX, 200_000_000, 500_000),)
+    assert (policy.ether, policy.maximum_price_wei, policy.maximum_fee_wei) == (True, 2 * 10**18, None)
+    assert policy.currencies.of(USDX.lower()).format(1_500_000) == "1.5 USDX"
+    elsewhere = settings.policy.policy(settings.currencies(5))  # where nobody has named the token
+    assert (elsewhere.tokens, elsewhere.ether) == ((), True)
+
+
+def test_who_names_a_price_in_a_token_alone_pays_no_ether(tmp_path: Path) -> None:
+    path = write(tmp_path, TOKENS)
+    flag = read_buyer_settings(path, given={"policy": {"max_price": "200 USDX"}}, environment=NOTHING)
+    assert not flag.policy.policy(flag.currencies(31337)).ether
+    assert not flag.policy.policy(flag.currencies(5)).ether
+    assert read_buyer_settings(path, environment=NOTHING).policy.policy().ether
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("policy.max_price = '200 USDC'\n" + TOKENS, "policy.max_price"),
+        ("policy.max_price = ['1 USDX', '2 USDX']\n" + TOKENS, "two amounts in one currency"),
+        ("policy.policy_contracts = ['0x12']\n" + TOKENS, "no address"),
+        (TOKENS.replace("USDX", "gwei"), "chain's own currency"),
+        (TOKENS.replace("USDX", "ETH"), "chain's own currency"),
+        (TOKENS.replace("USDX", "'U S'"), "no token that amounts can be written in"),
+        (TOKENS + TOKENS.replace("USDX", "OTHER"), "same symbol or the same address"),
+        (TOKENS.replace("decimals = 6", "decimals = 39"), "decimals"),
+        (TOKENS.replace("decimals = 6", ""), "tokens.USDX.decimals: is missing"),
+        (TOKENS.replace("A0b8", "A0B8"), "no address"),  # a typing error, by the checksum
+    ],
+)
+def test_a_mistake_about_tokens_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read_buyer_settings(write(tmp_path, text), environment=NOTHING)
+
+
+def test_a_listing_is_in_one_currency(tmp_path: Path) -> None:
+    listing = '[[listings]]\npackage = "p"\nprice = "200 USDX"\nbond = "40 USDX"\npolicy = "rules"\nsupersedes = 7\n'
+    settings = read_seller_settings(write(tmp_path, listing + TOKENS), environment=NOTHING)
+    offer = settings.listings[0].offer(settings.currencies(31337))
+    assert (offer.price_wei, offer.bond_wei, offer.proof_fee_wei, offer.token) == (200_000_000, 40_000_000, 0, USDX)
+    assert (offer.policy, offer.supersedes) == (periphery_address(Periphery.LISTING_POLICY), 7)
+    with pytest.raises(QuantityError, match="nothing is called 'USDX' on this chain"):
+        settings.listings[0].offer(settings.currencies(5))
+    with pytest.raises(SettingsError, match="are in one currency, not in USDX and ether"):
+        read_seller_settings(write(tmp_path, listing.replace("40 USDX", "1 ether") + TOKENS), environment=NOTHING)
+    named = listing.replace('"rules"', f'"{USDX}"')
+    own = read_seller_settings(write(tmp_path, named + TOKENS), environment=NOTHING)
+    assert own.listings[0].offer(own.currencies(1)).policy == USDX

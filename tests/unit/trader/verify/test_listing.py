@@ -10,9 +10,10 @@ import pytest
 import rfc8785
 from eth_utils.crypto import keccak
 
-from contracts import Terms, UnexpectedCodeError, Windows
+from contracts import Periphery, Terms, UnexpectedCodeError, Windows, periphery_address
 from tests.simulators.listing_verifier import Verifier
 from tests.simulators.trading import AUDIT_SAMPLES, ETHER, POLICY, SELLER
+from trader.currencies import Currencies, Currency
 from trader.errors import ListingError, PolicyError
 from trader.he import SecurityPolicy
 from trader.verify import (
@@ -23,6 +24,7 @@ from trader.verify import (
     ListingManifestError,
     ListingPlanError,
     ListingSetupError,
+    TokenLimits,
 )
 from zk import Srs, development_srs
 
@@ -249,9 +251,9 @@ def test_7_a_malformed_plan_is_refused(plan: dict[str, Any], verify: Verifier) -
 @pytest.mark.parametrize(
     ("policy", "name"),
     [
-        ({"maximum_price_wei": ETHER - 1}, "price in wei"),
-        ({"maximum_fee_wei": 0}, "fee in wei"),
-        ({"minimum_bond_percent": 21}, "bond in wei"),
+        ({"maximum_price_wei": ETHER - 1}, "price"),
+        ({"maximum_fee_wei": 0}, "fee"),
+        ({"minimum_bond_percent": 21}, "bond"),
         ({"minimum_audit_samples": AUDIT_SAMPLES + 1}, "number of audit samples"),
         ({"minimum_degree_per_output": 4096 // AUDIT_SAMPLES + 1}, "number of committed outputs"),
         ({"minimum_window_seconds": 3601}, "seconds to decide"),
@@ -269,7 +271,7 @@ def test_8_terms_below_the_buyers_policy_are_refused(policy: dict[str, Any], nam
 def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
     terms = replace(TERMS_AT_THE_EDGE, bond_wei=100)
     BuyerPolicy(maximum_price_wei=999, minimum_bond_percent=10).check_terms(terms)
-    with pytest.raises(PolicyError, match="bond in wei: 99, your policy asks for at least 100"):
+    with pytest.raises(PolicyError, match="bond: 99 wei, your policy asks for at least 100 wei"):
         BuyerPolicy(minimum_bond_percent=10).check_terms(replace(terms, bond_wei=99))
     with pytest.raises(PolicyError, match="seconds to decide: 612, your policy asks for at least 1368"):
         BuyerPolicy().check_terms(terms, confirmations=64)
@@ -278,10 +280,44 @@ def test_8_terms_exactly_at_the_policy_are_good_enough() -> None:
             BuyerPolicy().check_terms(replace(terms, windows=replace(terms.windows, **short)))
 
 
-@pytest.mark.parametrize("field", ["token", "policy"])
-def test_8_other_money_and_a_sellers_own_contract_are_refused(field: str) -> None:
-    with pytest.raises(PolicyError, match="pay listed prices in ether"):
-        BuyerPolicy(minimum_bond_percent=0).check_terms(replace(TERMS_AT_THE_EDGE, **{field: "0x" + "11" * 20}))
+TOKEN = "0x" + "11" * 20
+STRANGE = "0x" + "22" * 20
+
+
+def test_8_tokens_and_contracts_that_the_buyer_has_not_named_are_refused() -> None:
+    lenient, in_token = BuyerPolicy(minimum_bond_percent=0), replace(TERMS_AT_THE_EDGE, token=TOKEN)
+    with pytest.raises(PolicyError, match=f"asks for the token {TOKEN}, and your policy names no price in it"):
+        lenient.check_terms(in_token)
+    named = replace(lenient, tokens=(TokenLimits(TOKEN, 999),))
+    named.check_terms(in_token)
+    with pytest.raises(PolicyError, match=f"the token {STRANGE}"):
+        named.check_terms(replace(TERMS_AT_THE_EDGE, token=STRANGE))
+    with pytest.raises(PolicyError, match="asks for ether"):
+        replace(named, ether=False).check_terms(TERMS_AT_THE_EDGE)
+    with pytest.raises(PolicyError, match=f"a contract of the seller's, {STRANGE}"):
+        lenient.check_terms(replace(TERMS_AT_THE_EDGE, policy=STRANGE))
+    replace(lenient, policies=frozenset({STRANGE.upper().replace("X", "x")})).check_terms(
+        replace(TERMS_AT_THE_EDGE, policy=STRANGE)
+    )
+    lenient.check_terms(replace(TERMS_AT_THE_EDGE, policy=periphery_address(Periphery.LISTING_POLICY)))
+
+
+def test_8_limits_of_one_currency_are_no_limits_of_another() -> None:
+    """A price of 2 ether must not pass as 2 · 10^18 of a token with six decimals, nor the other way round."""
+    usdx = Currency.named(TOKEN, "USDX", 6)
+    policy = BuyerPolicy(
+        minimum_bond_percent=0,
+        maximum_price_wei=10**18,
+        tokens=(TokenLimits(TOKEN, usdx.read("200 USDX"), usdx.read("1 USDX")),),
+        currencies=Currencies(usdx),
+    )
+    listed = replace(TERMS_AT_THE_EDGE, token=TOKEN, price_wei=usdx.read("200 USDX"))
+    policy.check_terms(listed)
+    with pytest.raises(PolicyError, match=r"price: 200\.000001 USDX, your policy asks for at most 200 USDX"):
+        policy.check_terms(replace(listed, price_wei=listed.price_wei + 1))
+    with pytest.raises(PolicyError, match=r"fee: 1\.25 USDX, your policy asks for at most 1 USDX"):
+        policy.check_terms(replace(listed, fee_wei=312_500))
+    policy.check_terms(replace(listed, price_wei=listed.price_wei * 2), price_wei=listed.price_wei)  # an offer
 
 
 TERMS_AT_THE_EDGE = Terms(
