@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.statement import CONTEXT
 from contracts import (
     MOST_PROOF_FEES,
+    Acceptance,
     Statement,
     Terms,
     answer_digest,
@@ -64,10 +65,14 @@ class Escrow:
         function = verifier.functions.verifyProof(proof.data, list(instances), list(circuit.vka))
         return self._market.chain.send(function, self._seller).gas_used
 
-    def trade(self) -> dict[str, int]:
-        """Gas of each move of a trade that settles; the seller still has the fee in credit when it is paid."""
+    def trade(self, *, signed: bool = True) -> dict[str, int]:
+        """Gas of each move of a trade that settles; the seller still has the fee in credit when it is paid.
+
+        Args:
+            signed: The seller shows the buyer's signature; else the buyer accepts by a transaction.
+        """
         terms = self._terms(self.listed, keccak256(b"weights"), keccak256(b"sums"))
-        trade, gas = self._reveal(terms, self.listed, keccak256(b"ciphertext"))
+        trade, gas = self._reveal(terms, self.listed, keccak256(b"ciphertext"), signed=signed)
         delivery = self._market.trade(trade).digest
         gas["confirm"] = self._market.confirm(self._buyer, trade, delivery).gas_used
         return gas
@@ -81,7 +86,9 @@ class Escrow:
         self._market.withdraw(self._buyer)
         return gas
 
-    def _reveal(self, terms: Terms, statement: Statement, ciphertext_root: bytes) -> tuple[int, dict[str, int]]:
+    def _reveal(
+        self, terms: Terms, statement: Statement, ciphertext_root: bytes, *, signed: bool = True
+    ) -> tuple[int, dict[str, int]]:
         """List and trade up to the revealed key: the trade's number, and the gas of each move."""
         market, seller, buyer = self._market, self._seller, self._buyer
         listed = market.list(seller, terms)
@@ -109,10 +116,18 @@ class Escrow:
                 highest_proof_fees=MOST_PROOF_FEES,
             ),
             "prove": market.prove(seller, trade, proven, BOND_WEI),
-            "accept": market.accept(buyer, trade, delivery_digest(ciphertext_root, key_hash(KEY))),
-            "reveal": market.reveal(seller, trade, ciphertext_root, KEY),
         }
+        delivery = delivery_digest(ciphertext_root, key_hash(KEY))
+        if not signed:
+            receipts["accept"] = market.accept(buyer, trade, delivery)
+        acceptance = self._sign(Acceptance(trade, delivery)) if signed else b""
+        receipts["reveal"] = market.reveal(seller, trade, ciphertext_root, KEY, acceptance)
         return trade, {name: receipt.gas_used for name, receipt in receipts.items()}
+
+    def _sign(self, acceptance: Acceptance) -> bytes:
+        """Return the buyer's signature, which the seller shows."""
+        typed_data = acceptance.typed_data(self._market.chain.chain_id, self._market.deployment.market)
+        return bytes(self._buyer.sign_typed_data(*typed_data).signature)
 
     @property
     def _input_commitment(self) -> bytes:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
@@ -30,7 +31,8 @@ import {
 
 /// @title Escrow of model trades
 /// @dev Each function keeps one rhythm: what it requires, what it writes, the event. The only calls are static ones, to the
-/// verifier and to policies; those that move money stand in `Balances`, signatures in `Agreements`.
+/// verifier and to policies; those that move money stand in `Balances`, signatures in `Agreements`. What shares a word of
+/// storage is written side by side, with nothing read in between: the compiler then writes the word once.
 contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
     using AuditChecks for AuditProof;
     using Evidence for *;
@@ -141,7 +143,8 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
         trade_.fee = fee;
         trade_.samples = samples;
         trade_.digest = keccak256(abi.encode(msg.sender, offer, samples, requestDigest));
-        uint40 deadline = _enter(trade_, State.Testing, listing_.terms.answerWindow);
+        uint40 deadline = _deadline(listing_.terms.answerWindow);
+        (trade_.state, trade_.deadline) = (State.Testing, deadline);
 
         emit SessionOpened(tradeId, listingId, msg.sender, samples, requestDigest, fee, deadline);
     }
@@ -158,7 +161,8 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
         listing_.answers += answers;
         trade_.digest = keccak256(abi.encode(session, responseDigest));
         _credit(listing_.seller, listing_, trade_.fee);
-        uint40 deadline = _enter(trade_, State.Answered, listing_.terms.decisionWindow);
+        uint40 deadline = _deadline(listing_.terms.decisionWindow);
+        (trade_.state, trade_.deadline) = (State.Answered, deadline);
 
         emit Answered(tradeId, responseDigest, deadline);
     }
@@ -182,9 +186,9 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
 
         _setPrice(tradeId, trade_, listing_, price, data);
         _pay(listing_, price);
-        trade_.proofFees = highestProofFees;
         trade_.digest = keccak256(abi.encode(answer, inputCommitment, outputsDigest));
-        uint40 deadline = _enter(trade_, State.Purchased, listing_.terms.proofWindow);
+        uint40 deadline = _deadline(listing_.terms.proofWindow);
+        (trade_.state, trade_.deadline, trade_.proofFees) = (State.Purchased, deadline, highestProofFees);
 
         emit Purchased(tradeId, inputCommitment, outputsDigest, price, highestProofFees, deadline);
     }
@@ -206,9 +210,9 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
 
         _pay(listing_, bond);
         listing_.unaccepted += 1;
-        trade_.proofFees = proofFees;
         trade_.digest = _delivery(ciphertextRoot, keyHash);
-        uint40 deadline = _enter(trade_, State.Proven, terms.acceptanceWindow);
+        uint40 deadline = _deadline(terms.acceptanceWindow);
+        (trade_.state, trade_.deadline, trade_.proofFees) = (State.Proven, deadline, proofFees);
 
         emit Proven(tradeId, ciphertextRoot, keyHash, bond, proofFees, deadline);
     }
@@ -220,7 +224,8 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
         _requireDigest(trade_, delivery);
 
         listing_.unaccepted -= 1;
-        uint40 deadline = _enter(trade_, State.Accepted, listing_.terms.revealWindow);
+        uint40 deadline = _deadline(listing_.terms.revealWindow);
+        (trade_.state, trade_.deadline) = (State.Accepted, deadline);
 
         emit Accepted(tradeId, deadline);
     }
@@ -235,7 +240,8 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
         if (signed) _requireAcceptance(trade_.buyer, tradeId, trade_.digest, acceptance);
 
         if (signed) listing_.unaccepted -= 1;
-        uint40 deadline = _enter(trade_, State.Revealed, listing_.terms.disputeWindow);
+        uint40 deadline = _deadline(listing_.terms.disputeWindow);
+        (trade_.state, trade_.deadline) = (State.Revealed, deadline);
 
         emit Revealed(tradeId, key, deadline);
     }
@@ -407,15 +413,13 @@ contract ModelMarket is Agreements, Balances, PinnedVerifier, ProtocolFee {
     }
 
     function _delivery(bytes32 ciphertextRoot, bytes32 keyHash) private pure returns (bytes32) {
-        return keccak256(abi.encode(ciphertextRoot, keyHash));
+        return Hashes.efficientKeccak256(ciphertextRoot, keyHash);
     }
 
     // ----------------------------------------------------------------------------------------------------- writes
 
-    function _enter(Trade storage trade_, State state, uint32 windowSeconds) private returns (uint40 deadline) {
-        deadline = uint40(block.timestamp) + windowSeconds;
-        trade_.state = state;
-        trade_.deadline = deadline;
+    function _deadline(uint32 windowSeconds) private view returns (uint40) {
+        return uint40(block.timestamp) + windowSeconds;
     }
 
     /// @dev The price is the buyer's to name, and must be the listing's, or what the listing's policy asks.

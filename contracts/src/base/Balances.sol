@@ -59,7 +59,7 @@ abstract contract Balances is IModelMarket, ReentrancyGuardTransient {
 
     /// @dev Owes an amount in the currency of a listing to an account.
     function _credit(address account, Listing storage listing_, uint256 amount) internal {
-        address token = listing_.inEther ? address(0) : listing_.terms.token;
-        if (amount > 0) balanceOf[account][token] += amount;
+        if (amount == 0) return;
+        balanceOf[account][listing_.inEther ? address(0) : listing_.terms.token] += amount;
     }
 }

@@ -39,6 +39,7 @@ abstract contract PinnedVerifier is IModelMarket {
     }
 
     function _requireVerifier(address verifier, bytes32 expected) private view {
-        require(verifier.codehash == expected, UnexpectedVerifier(verifier, verifier.codehash, expected));
+        bytes32 codehash = verifier.codehash;
+        require(codehash == expected, UnexpectedVerifier(verifier, codehash, expected));
     }
 }

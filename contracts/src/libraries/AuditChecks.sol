@@ -59,19 +59,21 @@ library AuditChecks {
     /// Warning: the outputs must have been counted and found canonical, the proof's length exact.
     /// @param context Where the proof is used: it is valid there alone.
     function requireChallenge(AuditProof calldata audit, bytes32 context) internal pure {
-        Layout calldata layout = audit.statement.layout;
+        Statement calldata statement = audit.statement;
+        Layout calldata layout = statement.layout;
         if (layout.hiddenColumns == 0) return;
 
-        uint256 count = audit.instances.length - CHECK_INSTANCES;
+        uint256[] calldata instances = audit.instances;
+        uint256 count = instances.length - CHECK_INSTANCES;
         uint256 columns = uint256(layout.inputColumns) + layout.parameterColumns + layout.hiddenColumns;
         bytes32 commitments = keccak256(audit.proof[:POINT_BYTES * columns]);
-        bytes32 outputs = keccak256(abi.encode(audit.instances[:count]));
-        bytes32 circuit = audit.statement.circuitDigest;
+        bytes32 outputs = keccak256(abi.encode(instances[:count]));
+        bytes32 circuit = statement.circuitDigest;
         bytes memory transcript = abi.encodePacked("modelseal/audit", context, circuit, commitments, outputs);
         uint256 expected = uint256(keccak256(transcript)) % Field.MODULUS;
-        uint256 challenge = audit.instances[count];
+        uint256 challenge = instances[count];
         require(challenge == expected, IModelMarket.UnexpectedChallenge(challenge, expected));
-        uint256 check = audit.instances[count + 1];
+        uint256 check = instances[count + 1];
         require(check == 0, IModelMarket.FailedCheck(check));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
 import {IModelMarket} from "../interfaces/IModelMarket.sol";
@@ -25,12 +26,8 @@ library ChunkTree {
         bytes32 node = leaf;
         for (uint256 level = 0; level < depth; ++level) {
             bool isRight = (index >> level) & 1 == 1;
-            node = isRight ? _parent(path[level], node) : _parent(node, path[level]);
+            node = isRight ? Hashes.efficientKeccak256(path[level], node) : Hashes.efficientKeccak256(node, path[level]);
         }
         require(node == root, IModelMarket.NotInTree(node, root));
-    }
-
-    function _parent(bytes32 left, bytes32 right) private pure returns (bytes32) {
-        return keccak256(abi.encode(left, right));
     }
 }

@@ -20,7 +20,7 @@ PROMISED = {
         "he.memory",
     },
     "zk": {"zk.per_sample"},
-    "gas": {"gas.trade", "gas.chunk_dispute", "gas.sum_step", "gas.prove"},
+    "gas": {"gas.trade", "gas.trade_with_accept", "gas.chunk_dispute", "gas.sum_step", "gas.prove"},
     "ledger": {"ledger.append", "ledger.batch", "ledger.query", "ledger.complete", "ledger.postgresql.append"},
 }
 
