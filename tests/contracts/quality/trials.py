@@ -1,0 +1,214 @@
+"""Runs tests against faulty contracts: in one session of pytest, which has collected, timed and watched them before.
+
+A fault is tried in a child process, which inherits the tests, the chains that they keep and the curve arithmetic that
+they remember. First the faulty code takes the place of the faultless one on those chains (`warm`): what brought a chain
+to where a test begins is not repeated, the test's own moves run on the faulty code. If no test fails, the tests deploy
+the faulty contract anew (`cold`).
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+from eth.vm.code_stream import CodeStream
+from eth.vm.computation import BaseComputation
+
+from tests.contracts.quality.branches import JUMPDEST, JUMPI, Place, Recorder
+from tests.contracts.quality.builds import Build, Code, Instruction
+from tests.contracts.quality.mutants import Mutant
+
+PYTEST = ["-n0", "-q", "-x", "-s", "-p", "no:cacheprovider", "-m", "not slow and not published"]
+TIME_OUT = "time-out"
+ENDS_BLOCK = {0x00, 0x56, JUMPI, 0xF3, 0xFD, 0xFE}
+
+
+@dataclass
+class Session:
+    """A plugin of pytest: runs the tests on the faultless contracts, watches them, and then does what it is told.
+
+    Attributes:
+        build: The faultless contracts.
+        then: Gets this session, once all tests have run.
+        watched: Whether to run the tests at all.
+        items: The tests by name.
+        entered: Where the blocks of code begin that a test has entered.
+        seconds: How long it took.
+    """
+
+    build: Build
+    then: Callable[["Session"], None]
+    watched: bool = True
+    items: dict[str, Any] = field(default_factory=dict)
+    entered: dict[str, set[Place]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _passing: set[tuple[str, bool]] = field(default_factory=set)
+
+    def run(self, tests: Sequence[str]) -> None:
+        """Run pytest with these arguments.
+
+        Raises:
+            RuntimeError: Tests fail on the faultless contracts.
+        """
+        self.build.install()
+        self._recorder = Recorder.of(self.build.codes)
+        if pytest.main([*PYTEST, *tests], plugins=[self]) != 0:
+            raise RuntimeError("tests fail on the faultless contracts")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Iterator[Any]:
+        """Run the tests, and then what has to be done."""
+        self.items = {item.nodeid: item for item in session.items}
+        if not self.watched:
+            result = yield
+        else:
+            self._recorder.start()
+            result = yield
+            self._recorder.stop()
+        if not session.testsfailed:
+            self.then(self)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[Any]:
+        """Note what a test runs."""
+        self._recorder.entered, started = set(), time.monotonic()
+        result = yield
+        self.entered[item.nodeid], self.seconds[item.nodeid] = self._recorder.entered, time.monotonic() - started
+        return result
+
+    # ------------------------------------------------------------------------------------------- which tests run what
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that run what the mutant changes, the quickest first; all, if a constructor does."""
+        places = self._places_of(mutant)
+        found = [test for test, blocks in self._covered.items() if blocks & places]
+        return sorted(found or self.seconds, key=lambda test: self.seconds[test])
+
+    def _places_of(self, mutant: Mutant) -> set[Place]:
+        """Return where the code of the mutant stands: within its text, or of the smallest node around it."""
+        here = self._instructions.get(mutant.unit, ())
+        within = {(name, i.pc) for name, i in here if i.start >= mutant.start and i.end <= mutant.end}
+        around = [(name, i) for name, i in here if i.start <= mutant.start and i.end >= mutant.end]
+        smallest = min((i.end - i.start for _, i in around), default=0)
+        return within or {(name, i.pc) for name, i in around if i.end - i.start == smallest}
+
+    @cached_property
+    def _instructions(self) -> Mapping[str, list[tuple[str, Instruction]]]:
+        units: dict[str, list[tuple[str, Instruction]]] = {}
+        for name, code in self.build.codes.items():
+            for instruction in code.instructions:
+                units.setdefault(instruction.unit, []).append((name, instruction))
+        return units
+
+    @cached_property
+    def _covered(self) -> Mapping[str, set[Place]]:
+        blocks = {name: _blocks(code.instructions) for name, code in self.build.codes.items()}
+        return {
+            test: {(name, pc) for name, start in entered for pc in blocks[name].get(start, ())}
+            for test, entered in self.entered.items()
+        }
+
+    # --------------------------------------------------------------------------------------------------------- trials
+
+    def trial(self, build: Build, tests: Sequence[str], *, cold: bool, limit_seconds: float) -> str:
+        """Run tests in a child process with these contracts.
+
+        Returns:
+            The name of the first test that fails, `TIME_OUT`, or nothing if all pass.
+        """
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            self._child(build, tests, cold, writing)
+        os.close(writing)
+        timed_out = _wait(child, limit_seconds)
+        with os.fdopen(reading) as pipe:
+            failed = pipe.read()
+        return failed or (TIME_OUT if timed_out else "")
+
+    def require_passing(self, test: str, *, cold: bool) -> None:
+        """Hold a test that failed under a fault against the faultless contracts, in the same way, once.
+
+        Raises:
+            RuntimeError: It fails there as well.
+        """
+        if test != TIME_OUT and (test, cold) not in self._passing:
+            if self.trial(self.build, [test], cold=cold, limit_seconds=600):
+                raise RuntimeError(f"{test} fails on the faultless contracts, {'cold' if cold else 'warm'}")
+            self._passing.add((test, cold))
+
+    def _child(self, build: Build, tests: Sequence[str], cold: bool, writing: int) -> None:
+        try:
+            silent = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silent, 1)
+            os.dup2(silent, 2)
+            if cold:
+                forget_chains()
+            else:
+                replace_deployed(self.build.codes, build.codes)
+            build.install()
+            os.write(writing, next((test for test in tests if _fails(self.items[test])), "").encode())
+        finally:
+            os._exit(0)
+
+
+def _fails(item: Any) -> bool:
+    item._initrequest()  # it has run before
+    return any(report.failed for report in runtestprotocol(item, log=False))
+
+
+def _wait(child: int, limit_seconds: float) -> bool:
+    """Return whether the child had to be ended."""
+    until, pause = time.monotonic() + limit_seconds, 0.005
+    while time.monotonic() < until:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
+
+
+def replace_deployed(faultless: Mapping[str, Code], faulty: Mapping[str, Code]) -> None:
+    """Let chains of this process run faulty code wherever they hold the faultless one."""
+    pairs = {len(faultless[name].runtime): (faultless[name], faulty[name]) for name in faulty}
+    begin = BaseComputation.__init__
+
+    def begin_replaced(self: Any, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        deployed = self.msg.code
+        if not self.msg.is_create and len(deployed) in pairs:
+            old, new = pairs[len(deployed)]
+            self.code = CodeStream(new.deployed_as(old, deployed))
+
+    BaseComputation.__init__ = begin_replaced
+
+
+def forget_chains() -> None:
+    """Clear what the tests keep, so that the next one deploys the contracts anew."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("tests.contracts")]:
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear") and value.__module__.startswith("tests.contracts"):
+                value.cache_clear()
+
+
+def _blocks(instructions: Sequence[Instruction]) -> dict[int, list[int]]:
+    """Return the instructions of each block of code, by where it begins."""
+    blocks: dict[int, list[int]] = {}
+    current: list[int] = []
+    for instruction in instructions:
+        if instruction.opcode == JUMPDEST or not current:
+            current = blocks.setdefault(instruction.pc, [])
+        current.append(instruction.pc)
+        if instruction.opcode in ENDS_BLOCK:
+            current = []
+    return blocks
