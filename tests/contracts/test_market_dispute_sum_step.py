@@ -50,6 +50,13 @@ def test_a_sum_that_is_not_below_the_modulus_convicts(stage: Stage, honest: Deli
     assert stage.state() == "Slashed"
 
 
+def test_the_modulus_itself_is_no_sum(stage: Stage) -> None:
+    """It is zero in another form, where zero is right."""
+    delivery = stage.reveal_model(model_of(FIRST, [[0] * 5]), sums=[MODULUS])
+    stage.dispute(DISPUTE, delivery.step_evidence(0))
+    assert stage.state() == "Slashed"
+
+
 def test_the_sums_of_another_seller_convict(stage: Stage, honest: Delivery) -> None:
     """A listing that was copied word by word: its sums follow from a challenge that is not the copier's."""
     copied = replace(honest.model, seller=to_canonical_address(stage.stranger))
