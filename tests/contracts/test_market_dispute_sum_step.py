@@ -147,5 +147,5 @@ def test_another_commitment_does_not_convict(honest: Delivery) -> None:
 
 def test_a_tree_of_other_leaves_does_not_convict(honest: Delivery) -> None:
     tree = Tree([keccak(bytes([j])) for j in range(5)])
-    with honest.stage.refused("NotInTree"):
+    with honest.stage.refused("NotInTree", expected=honest.model.sums_tree().root):
         honest.stage.dispute(DISPUTE, replace(honest.step_evidence(0), sum_path=tree.path(0)))

@@ -42,6 +42,11 @@ def test_what_cant_be_claimed_is_not_posted(board: Board, changes: dict[str, Any
         board.post(**changes)
 
 
+def test_an_accuracy_that_nothing_reaches_is_named(board: Board) -> None:
+    with board.chain.refused("ImpossibleAccuracy", correct=SAMPLES + 1, samples=SAMPLES):
+        board.post(minimum_correct=SAMPLES + 1)
+
+
 def test_a_bounty_in_tokens_is_what_arrives(board: Board) -> None:
     token = board.token.address
     with board.chain.refused("UnexpectedPayment", paid=1, due=0):
@@ -53,7 +58,9 @@ def test_a_bounty_in_tokens_is_what_arrives(board: Board) -> None:
     board.chain.at(board.wanted.deadline)
     board.do("close", 2)
     before = board.token.functions.balanceOf(board.chain.buyer).call()
-    board.chain.send(board.requests.functions.withdraw(token), board.chain.buyer)
+    withdrawn = board.chain.send(board.requests.functions.withdraw(token), board.chain.buyer)
+    amounts = {"account": board.chain.buyer, "token": token, "amount": BOUNTY * 99 // 100}
+    assert event(withdrawn, board.requests, "Withdrawn") == amounts
     assert board.token.functions.balanceOf(board.chain.buyer).call() == before + BOUNTY * 99 // 100
     assert board.token.functions.balanceOf(board.requests.address).call() == 0
 
@@ -269,5 +276,5 @@ def test_money_is_paid_once_and_to_nobody_who_calls_back(board: Board) -> None:
     board.chain.send(get_paid, board.chain.stranger)
     assert board.chain.web3.eth.get_balance(wallet.address) == BOUNTY
     assert board.chain.web3.eth.get_balance(board.requests.address) == BOUNTY
-    with board.chain.refused("NothingToWithdraw", account=wallet.address):
+    with board.chain.refused("NothingToWithdraw", account=wallet.address, token=ETH):
         board.chain.send(get_paid, board.chain.stranger)

@@ -71,7 +71,11 @@ def test_ties_and_signs(
     assert matching_classes(outputs, labels) == correct
     judged_by(board, answering(True, DIGEST), monkeypatch)
     proven = board.prove(posted(board, outputs, labels), request=2)
-    assert event(proven, board.requests, "BatchProven")["correct"] == correct
+    told = event(proven, board.requests, "BatchProven")
+    assert told == {"requestId": 2, "listingId": 1, "batch": 0, "correct": correct}
+    if correct == len(labels):
+        claim = event(proven, board.requests, "Claimed")
+        assert (claim["requestId"], claim["listingId"]) == (2, 1)
     assert board.status(2) == ("Claimed" if correct == len(labels) else "Open")
 
 

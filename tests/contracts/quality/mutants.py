@@ -19,6 +19,8 @@ ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "*", "<<": ">>", ">>"
 LOGIC = {"&&": "||", "||": "&&"}
 UPDATES = {"+=": "-=", "-=": "+=", "*=": "+="}
 NAMES = {"min": "max", "max": "min", "Ceil": "Floor", "addmod": "mulmod", "mulmod": "addmod"}
+COMMUTATIVE = {"min", "max", "add", "mul"}
+"""Functions of two arguments whose order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def _condition(node: Mapping[str, Any], code: bytes) -> Iterator[Fault]:
 
 def _call(node: Mapping[str, Any], code: bytes) -> Iterator[Fault]:
     """Swap neighbours of one type among the arguments of a call, an error or an event."""
-    arguments = [] if node["names"] else node["arguments"]
+    name = node["expression"].get("memberName") or node["expression"].get("name")
+    arguments = [] if node["names"] or name in COMMUTATIVE else node["arguments"]
     for one, other in pairwise(arguments):
         if one["typeDescriptions"]["typeIdentifier"] == other["typeDescriptions"]["typeIdentifier"]:
             (start, middle), (after, end) = extent(one), extent(other)
