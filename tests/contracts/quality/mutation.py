@@ -50,7 +50,7 @@ Outcomes = dict[str, Outcome]
 
 
 def judge(mutant: Mutant, solc: Solc, sources: Mapping[str, str], session: Session, hint: str = "") -> Outcome:
-    """Compile one mutant and run the tests against it: first the hinted one, then warm, then cold."""
+    """Compile one mutant and run the tests against it: the one that is likely to fail, then the others."""
     try:
         build = compiled(mutant, solc, sources)
     except CompilationError:
@@ -59,16 +59,12 @@ def judge(mutant: Mutant, solc: Solc, sources: Mapping[str, str], session: Sessi
     if all(codes[name].bytecode == code.bytecode for name, code in build.codes.items()):
         return Outcome("invalid")
     tests = session.tests_of(mutant)
-    hinted = [hint] if hint in session.items else []
     alike = all(len(codes[name].immutables) == len(code.immutables) for name, code in build.codes.items())
-    trials = [(hinted, True), (tests if alike else [], False)]
-    trials += [(tests, True)] if mutant.name not in REASONS else []
-    for chosen, cold in trials:
-        killer = chosen and session.trial(build, chosen, cold=cold)
-        if killer:
-            session.require_passing(killer, cold=cold)
-            return Outcome("killed", killer)
-    return Outcome("survived")
+    likely = hint if hint in session.items else alike and session.trial(build, tests, cold=False)
+    if likely and session.trial(build, [likely], cold=True):
+        return Outcome("killed", likely)
+    killer = "" if mutant.name in REASONS else session.trial(build, tests, cold=True)
+    return Outcome("killed", killer) if killer else Outcome("survived")
 
 
 def compiled(mutant: Mutant, solc: Solc, sources: Mapping[str, str]) -> Build:

@@ -2,8 +2,8 @@
 
 A fault is tried in a child process, which inherits the tests, the chains that they keep and the curve arithmetic that
 they remember. First the faulty code takes the place of the faultless one on those chains (`warm`): what brought a chain
-to where a test begins is not repeated, the test's own moves run on the faulty code. If no test fails, the tests deploy
-the faulty contract anew (`cold`).
+to where a test begins is not repeated, the test's own moves run on the faulty code. What counts is whether a test fails
+that deploys the faulty contract anew (`cold`): warm trials only say which ones are worth it.
 """
 
 import os
@@ -21,6 +21,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from eth.vm.code_stream import CodeStream
 from eth.vm.computation import BaseComputation
+from eth_tester import PyEVMBackend
+from eth_utils.exceptions import ValidationError
 
 from tests.contracts.quality.branches import JUMPDEST, JUMPI, Place, Recorder
 from tests.contracts.quality.builds import Build, Code, Instruction
@@ -39,7 +41,7 @@ class Session:
     Attributes:
         build: The faultless contracts.
         then: Gets this session, once all tests have run.
-        watched: Whether to run the tests at all.
+        watched: Whether to note what the tests run.
         items: The tests by name.
         entered: Where the blocks of code begin that a test has entered.
         seconds: What it took of the processor.
@@ -51,7 +53,6 @@ class Session:
     items: dict[str, Any] = field(default_factory=dict)
     entered: dict[str, set[Place]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    _passing: set[tuple[str, bool]] = field(default_factory=set)
 
     def run(self, tests: Sequence[str]) -> None:
         """Run pytest with these arguments.
@@ -137,17 +138,6 @@ class Session:
         os.waitpid(child, 0)
         return failed
 
-    def require_passing(self, test: str, *, cold: bool) -> None:
-        """Hold a test that failed under a fault against the faultless contracts, in the same way, once.
-
-        Raises:
-            RuntimeError: It fails there as well.
-        """
-        if (test, cold) not in self._passing:
-            if self.trial(self.build, [test], cold=cold):
-                raise RuntimeError(f"{test} fails on the faultless contracts, {'cold' if cold else 'warm'}")
-            self._passing.add((test, cold))
-
     def _child(self, build: Build, tests: Sequence[str], cold: bool, writing: int) -> None:
         try:
             until = time.process_time() + LIMIT_SECONDS
@@ -158,9 +148,9 @@ class Session:
             os.dup2(silent, 2)
             if cold:
                 forget_chains()
+                build.install()
             else:
                 replace_deployed(self.build.codes, build.codes)
-            build.install()
             timely = takewhile(lambda _: time.process_time() < until, tests)
             os.write(writing, next((test for test in timely if _fails(self.items[test])), "").encode())
         finally:
@@ -173,18 +163,31 @@ def _fails(item: Any) -> bool:
 
 
 def replace_deployed(faultless: Mapping[str, Code], faulty: Mapping[str, Code]) -> None:
-    """Let chains of this process run faulty code wherever they hold the faultless one."""
+    """Let chains of this process run faulty code wherever they hold the faultless one.
+
+    Whoever goes back to a snapshot runs its block again, which may have been made before: then by the faultless code.
+    """
     pairs = {len(faultless[name].runtime): (faultless[name], faulty[name]) for name in faulty}
-    begin = BaseComputation.__init__
+    replaced = dict(pairs)
+    begin, go_back = BaseComputation.__init__, PyEVMBackend.revert_to_snapshot
 
     def begin_replaced(self: Any, *arguments: Any, **options: Any) -> None:
         begin(self, *arguments, **options)
         deployed = self.msg.code
-        if not self.msg.is_create and len(deployed) in pairs:
-            old, new = pairs[len(deployed)]
+        if not self.msg.is_create and len(deployed) in replaced:
+            old, new = replaced[len(deployed)]
             self.code = CodeStream(new.deployed_as(old, deployed))
 
+    def go_back_as_it_was(self: Any, snapshot: Any) -> None:
+        try:
+            go_back(self, snapshot)
+        except ValidationError:  # another block than the one that is there
+            replaced.clear()
+            go_back(self, snapshot)
+            replaced.update(pairs)
+
     BaseComputation.__init__ = begin_replaced
+    PyEVMBackend.revert_to_snapshot = go_back_as_it_was
 
 
 def forget_chains() -> None:
