@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NODE_MODULES := contracts/node_modules/.package-lock.json
+ANALYSIS := .venv-analysis/.installed
 
 # Processes that share the tests; each takes up to 6 GiB.
 WORKERS ?= 2
 
-.PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd coverage mutants fuzz
+.PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd coverage mutants analyse fuzz
 
 demo: $(INSTALLED)
 	$(BIN)/modelseal demo
@@ -45,12 +46,16 @@ crowd: $(INSTALLED) node
 	BUYERS=$${BUYERS:-20} $(BIN)/pytest -n 0 -s tests/integration/test_many_buyers.py
 
 # Which branches of the contracts the tests take, and which small faults they notice (docs/reference/coverage.md,
-# mutation.md). The first takes minutes, the second an hour and more.
+# mutation.md). The first takes minutes; the second an hour, and after a change what the change asks for.
 coverage: $(INSTALLED) $(NODE_MODULES)
 	$(BIN)/python -m tests.contracts.quality.branches
 
 mutants: $(INSTALLED) $(NODE_MODULES)
 	$(BIN)/python -m tests.contracts.quality.mutation
+
+# Slither on the sources, and halmos on the moves of a trade (docs/decisions/0071-others-tools.md).
+analyse: $(INSTALLED) $(NODE_MODULES) $(ANALYSIS)
+	$(BIN)/python -m tests.contracts.quality.analysis
 
 # The invariants at length: 100,000 runs of each fuzz test, and 1,000 walks of 500 moves.
 fuzz: $(INSTALLED) $(NODE_MODULES)
@@ -92,10 +97,17 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/modelseal compile
 	@touch $@
 
-# Resolves pyproject.toml into requirements.lock for every supported Python; needs uv.
+$(ANALYSIS): contracts/analysis.lock
+	$(PYTHON) -m venv .venv-analysis
+	.venv-analysis/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# Resolves pyproject.toml into requirements.lock for every supported Python, and what `make analyse` needs; needs uv.
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" pyproject.toml scripts/build-requirements.in --output-file requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" contracts/analysis.in --output-file contracts/analysis.lock
 
 clean:
-	rm -rf $(VENV) contracts/node_modules contracts/cache contracts/out demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-analysis contracts/node_modules contracts/cache contracts/out demo-output .mypy_cache .ruff_cache .pytest_cache

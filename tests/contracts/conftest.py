@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 
 from tests.contracts.backends import is_shared, open_chain
+from tests.contracts.board import Board, posted
 from tests.contracts.stage import FIRST, Delivery, Stage, model_of
 
 
@@ -73,3 +74,10 @@ def honest() -> Iterator[Delivery]:
 def stage(stage_at: Callable[[str], Stage]) -> Stage:
     """The market with one listing and no trade."""
     return stage_at("None")
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """A request for a model, and a listing that reaches it."""
+    with posted().chain.restored():
+        yield posted()

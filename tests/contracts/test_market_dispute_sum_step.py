@@ -50,6 +50,13 @@ def test_a_sum_that_is_not_below_the_modulus_convicts(stage: Stage, honest: Deli
     assert stage.state() == "Slashed"
 
 
+def test_the_modulus_itself_is_no_sum(stage: Stage) -> None:
+    """It is zero in another form, where zero is right."""
+    delivery = stage.reveal_model(model_of(FIRST, [[0] * 5]), sums=[MODULUS])
+    stage.dispute(DISPUTE, delivery.step_evidence(0))
+    assert stage.state() == "Slashed"
+
+
 def test_the_sums_of_another_seller_convict(stage: Stage, honest: Delivery) -> None:
     """A listing that was copied word by word: its sums follow from a challenge that is not the copier's."""
     copied = replace(honest.model, seller=to_canonical_address(stage.stranger))
@@ -140,5 +147,5 @@ def test_another_commitment_does_not_convict(honest: Delivery) -> None:
 
 def test_a_tree_of_other_leaves_does_not_convict(honest: Delivery) -> None:
     tree = Tree([keccak(bytes([j])) for j in range(5)])
-    with honest.stage.refused("NotInTree"):
+    with honest.stage.refused("NotInTree", expected=honest.model.sums_tree().root):
         honest.stage.dispute(DISPUTE, replace(honest.step_evidence(0), sum_path=tree.path(0)))

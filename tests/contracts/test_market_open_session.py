@@ -27,7 +27,8 @@ def test_a_session_locks_its_fee(stage: Stage) -> None:
 def test_the_fee_grows_with_each_session_of_a_buyer(stage: Stage) -> None:
     for n in (1, 2, 3):
         assert stage.session_fee() == n * FEE
-        stage.open_session(value=n * FEE)
+        opened = stage.event(stage.open_session(value=n * FEE), "SessionOpened")
+        assert (opened["tradeId"], opened["listingId"], opened["fee"]) == (n, 1, n * FEE)
     assert stage.session_fee(account=stage.stranger) == FEE
 
 

@@ -1,25 +1,42 @@
 """A market with a protocol fee, which the published one has not: taken of what a seller earns, rounded down."""
 
-import pytest
+from typing import Any
 
-from contracts import bind_market
+import pytest
+from eth_tester.exceptions import TransactionFailed
+
+from contracts import bind_market, decode_revert
 from contracts.manager import MARKET, verifier_codehash
 from contracts.published import read_artifacts
-from tests.contracts.stage import BOND, FEE, FIRST, PRICE, Stage, terms_of
+from tests.contracts.backends import revert_data
+from tests.contracts.stage import BOND, FEE, FIRST, GAS, PRICE, Stage, terms_of
 
-BASIS_POINTS = 333
+BASIS_POINTS, HIGHEST = 333, 1_000
+
+
+def market_of(stage: Stage, basis_points: int) -> Any:
+    """The deployment of a market of that fee, for the stranger."""
+    artifact = read_artifacts().contracts[MARKET]
+    contract = stage.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+    return contract.constructor(stage.deployment.verifier, verifier_codehash(), basis_points, stage.stranger)
 
 
 @pytest.fixture
 def charging(stage: Stage) -> Stage:
-    """The stage with a market of that fee, for the stranger."""
-    artifact = read_artifacts().contracts[MARKET]
-    contract = stage.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
-    arguments = stage.deployment.verifier, verifier_codehash(), BASIS_POINTS, stage.stranger
-    address = stage.send(contract.constructor(*arguments), stage.stranger)["contractAddress"]
+    """The stage with such a market."""
+    address = stage.send(market_of(stage, BASIS_POINTS), stage.stranger)["contractAddress"]
     charging = Stage.__new__(Stage)
     charging.__dict__ |= stage.__dict__ | {"market": bind_market(stage.web3, address)}
     return charging
+
+
+def test_it_is_a_tenth_at_most(stage: Stage) -> None:
+    stage.send(market_of(stage, HIGHEST), stage.stranger)
+    creation = {"from": stage.stranger, "gas": GAS, "data": market_of(stage, HIGHEST + 1).data_in_transaction}
+    with pytest.raises(TransactionFailed) as caught:
+        stage.tester.call(creation)
+    error = decode_revert(revert_data(caught.value))
+    assert (error.name, error.arguments) == ("ProtocolFeeTooHigh", {"basisPoints": HIGHEST + 1, "highest": HIGHEST})
 
 
 def sell(stage: Stage, price: int) -> None:

@@ -125,7 +125,7 @@ def test_another_purchase_than_the_buyers(purchased: Stage) -> None:
         replace(FIRST, outputs=[FIRST.outputs[0] + 1, *FIRST.outputs[1:]]),
         replace(FIRST, answer=keccak(b"another answer")),
     ):
-        with purchased.refused("UnexpectedPurchase"):
+        with purchased.refused("UnexpectedPurchase", expected=purchased.trade()["digest"]):
             purchased.prove(audit=other)
 
 

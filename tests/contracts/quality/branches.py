@@ -1,4 +1,4 @@
-"""Which branches of the market the tests take: `python -m tests.contracts.quality.branches [pytest's arguments]`.
+"""Which branches of the contracts the tests take: `python -m tests.contracts.quality.branches [pytest's arguments]`.
 
 Runs the tests of `tests/contracts` on a build whose conditional jumps are those of the source, watches them in
 py-evm, and writes `docs/reference/coverage.md`. A branch is one way out of an `if`, a `require`, a loop, a choice, a
@@ -9,35 +9,45 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eth.vm.forks.prague.computation import PragueComputation  # what eth-tester's chains run
 
-from tests.contracts.quality.builds import OWN, Build, Solc, extent, market_sources, nodes
+from tests.contracts.quality.builds import Build, Code, Solc, extent, is_own, nodes, own_sources
 
 PAGE_PATH = Path(__file__).parents[3] / "docs" / "reference" / "coverage.md"
 TESTS = Path(__file__).parents[1]
 JUMPI, JUMPDEST = 0x57, 0x5B
 _OPCODES = PragueComputation.opcodes
-Ways = dict[int, set[bool]]
+Place = tuple[str, int]
+"""A contract, and where its code is."""
+Ways = Mapping[Place, set[bool]]
 """By conditional jump: whether it jumped, whether it did not."""
 
 
 @dataclass
 class Recorder:
-    """Watches the conditional jumps of one contract in py-evm.
+    """Watches the conditional jumps of contracts in py-evm.
 
     Attributes:
-        runtime: The contract's code; its immutables don't count.
+        names: The contracts, by the length of their code: immutables are filled in.
         ways: What was seen, by where the jump stands.
         entered: Where the blocks of code begin that were entered.
     """
 
-    runtime: bytes
-    ways: Ways = field(default_factory=lambda: defaultdict(set))
-    entered: set[int] = field(default_factory=set)
+    names: Mapping[int, str]
+    ways: dict[Place, set[bool]] = field(default_factory=lambda: defaultdict(set))
+    entered: set[Place] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, codes: Mapping[str, Code]) -> "Recorder":
+        """Return one that watches all of these contracts."""
+        names = {len(code.runtime): name for name, code in codes.items()}
+        assert len(names) == len(codes), "two contracts have code of one length"
+        return cls(names)
 
     def start(self) -> None:
         """Watch from now on."""
@@ -50,26 +60,25 @@ class Recorder:
         """Watch no longer."""
         PragueComputation.opcodes = _OPCODES
 
-    def _is_market(self, computation: Any) -> bool:
-        return len(computation.code) == len(self.runtime)
-
     def _watching_jump(self, jump: Any) -> Any:
         def watching(computation: Any) -> Any:
-            if not self._is_market(computation):
+            name = self.names.get(len(computation.code))
+            if name is None:
                 return jump(computation=computation)
             at = computation.code.program_counter - 1
             result = jump(computation=computation)
             after = computation.code.program_counter
-            self.ways[at].add(after != at + 1)
-            self.entered.add(after)
+            self.ways[name, at].add(after != at + 1)
+            self.entered.add((name, after))
             return result
 
         return _like(jump, watching)
 
     def _watching_entry(self, entry: Any) -> Any:
         def watching(computation: Any) -> Any:
-            if self._is_market(computation):
-                self.entered.add(computation.code.program_counter - 1)
+            name = self.names.get(len(computation.code))
+            if name is not None:
+                self.entered.add((name, computation.code.program_counter - 1))
             return entry(computation=computation)
 
         return _like(entry, watching)
@@ -90,32 +99,37 @@ class Branch:
         start: Where it stands in it.
         end: Where it ends.
         kind: The syntax node.
-        jumps: The conditional jumps that it was compiled to.
+        jumps: The conditional jumps that it was compiled to; code that several contracts share is in each of them, and
+            counts once.
     """
 
     unit: str
     start: int
     end: int
     kind: str
-    jumps: tuple[int, ...]
+    jumps: tuple[tuple[Place, ...], ...]
 
-    def missing(self, ways: Mapping[int, set[bool]]) -> int:
+    def missing(self, ways: Ways) -> int:
         """Return how many of its ways no test has taken."""
-        return sum(2 - len(ways.get(jump, ())) for jump in self.jumps)
+        return sum(2 - len(set[bool]().union(*(ways.get(place, ()) for place in places))) for places in self.jumps)
 
 
 def branches(build: Build) -> Iterator[Branch]:
-    """Yield every branch of the market and its libraries."""
-    jumps: dict[tuple[str, int, int], list[int]] = defaultdict(list)
-    for instruction in build.instructions:
-        if instruction.opcode == JUMPI:
-            jumps[instruction.unit, instruction.start, instruction.end].append(instruction.pc)
+    """Yield every branch of the contracts, their bases and libraries."""
+    jumps: dict[tuple[str, int, int], dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
+    for name, code in build.codes.items():
+        for instruction in code.instructions:
+            if instruction.opcode == JUMPI:
+                found = jumps[instruction.unit, instruction.start, instruction.end]
+                found[name].append((name, instruction.pc))
     for unit, tree in build.asts.items():
-        if unit.startswith(OWN):
+        if is_own(unit):
             for node in nodes(tree):
                 if _branches(node):
                     start, end = extent(node)
-                    yield Branch(unit, start, end, node["nodeType"], tuple(jumps.get((unit, start, end), ())))
+                    shared = zip_longest(*jumps.get((unit, start, end), {}).values())
+                    places = tuple(tuple(place for place in same if place) for same in shared)
+                    yield Branch(unit, start, end, node["nodeType"], places)
 
 
 def _branches(node: Mapping[str, Any]) -> bool:
@@ -126,7 +140,7 @@ def _branches(node: Mapping[str, Any]) -> bool:
     return node["nodeType"] in ("IfStatement", "Conditional", "ForStatement", "WhileStatement", "TryStatement")
 
 
-def page(found: list[Branch], ways: Mapping[int, set[bool]], sources: Mapping[str, str]) -> str:
+def page(found: list[Branch], ways: Ways, sources: Mapping[str, str]) -> str:
     """Return the page of the documentation."""
     rows, missed, total = [], [], 0
     for unit in sorted({branch.unit for branch in found}):
@@ -150,10 +164,17 @@ _PAGE = """<!-- Made by `make coverage`; do not edit. -->
 
 # Coverage of the contracts
 
-The tests in `tests/contracts` take **{share}** of the branches of the market and its libraries: {taken} of {total}.
-A branch is one way out of an `if`, a `require`, a loop, a choice, a short circuit or a `try`; the market is compiled
-without optimizer for it, so that each is a conditional jump of its own, and py-evm says which ways were taken
-(`tests/contracts/quality/branches.py`).
+`make coverage` prints this page; it takes about three minutes.
+
+The tests in `tests/contracts` take **{share}** of the branches of the contracts, their bases and libraries: {taken}
+of {total}. A branch is one way out of an `if`, a `require`, a loop, a choice, a short circuit or a `try`. The contracts
+are compiled without optimizer for it, so that each is a conditional jump of its own, and py-evm says which ways were
+taken (`tests/contracts/quality/branches.py`). Functions of a library that several contracts use count once;
+constructors, which run before there is a contract, don't count (mutation testing has them).
+
+Left out is `src/vendor`, the verifier: another project's, nearly all of it assembly in one straight line. What it
+accepts and refuses is shown by tests with real and with damaged proofs (`test_market_prove.py`,
+`test_vendored_verifier.py`). OpenZeppelin's contracts have tests of their own.
 
 | source | branches | taken |
 |---|---|---|
@@ -167,11 +188,11 @@ without optimizer for it, so that each is a conditional jump of its own, and py-
 
 def main(arguments: list[str]) -> int:
     """Run the tests and write the page; return the exit status of pytest."""
-    sources = market_sources()
+    sources = own_sources()
     with Solc() as solc:
         build = solc.build(sources)
     build.install()
-    recorder = Recorder(build.runtime)
+    recorder = Recorder.of(build.codes)
     recorder.start()
     status = pytest.main(
         ["-n0", "-q", "-p", "no:cacheprovider", *(arguments or [str(TESTS), "-m", "not slow and not published"])]

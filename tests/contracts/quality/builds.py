@@ -1,4 +1,4 @@
-"""The market compiled for measurements: by the legacy pipeline without optimizer, so that code follows its source.
+"""The contracts compiled for measurements: by the legacy pipeline without optimizer, so that code follows its source.
 
 Each `if`, `require`, loop and short circuit of the source is then one conditional jump, which the source map names.
 What runs is not what is published: figures of gas mean nothing here, and the code is larger than a chain would take.
@@ -6,7 +6,7 @@ What runs is not what is published: figures of gas mean nothing here, and the co
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +16,17 @@ from typing import Any
 from contracts.compiler import read_sources
 from contracts.published import ARTIFACTS_PATH, read_artifacts
 
-UNIT, CONTRACT = "src/ModelMarket.sol", "ModelMarket"
+CONTRACTS: Mapping[str, str] = {
+    "src/ModelMarket.sol": "ModelMarket",
+    "src/Directory.sol": "Directory",
+    "src/periphery/AuditAnchor.sol": "AuditAnchor",
+    "src/periphery/Deposits.sol": "Deposits",
+    "src/periphery/JobEvaluator.sol": "JobEvaluator",
+    "src/periphery/ListingPolicy.sol": "ListingPolicy",
+    "src/periphery/ModelRequests.sol": "ModelRequests",
+    "src/periphery/SettlementAttester.sol": "SettlementAttester",
+}
+"""What is deployed, by source: all but the verifier, which is vendored (`is_own`)."""
 ROOT = ARTIFACTS_PATH.parents[1]
 SOLC = ROOT / "solc-npm.js"
 SETTINGS: Mapping[str, Any] = {
@@ -25,8 +35,16 @@ SETTINGS: Mapping[str, Any] = {
     "evmVersion": "cancun",
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
-OWN = ("src/ModelMarket.sol", "src/base/", "src/libraries/")
-"""What is measured: the market and its libraries; OpenZeppelin's contracts have tests of their own."""
+
+
+def is_own(unit: str) -> bool:
+    """Whether a source is measured.
+
+    OpenZeppelin's contracts have tests of their own. So has the verifier, which is another project's: halo2's generated
+    code, nearly all of it assembly without branches; that it accepts what it should, and nothing else, is what tests
+    with real and damaged proofs show.
+    """
+    return unit.startswith("src/") and not unit.startswith("src/vendor/")
 
 
 class CompilationError(Exception):
@@ -53,22 +71,30 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Build:
-    """A compiled market.
+class Code:
+    """A compiled contract.
 
     Attributes:
         bytecode: What a deployment carries.
-        runtime: What the chain holds.
+        runtime: What the chain holds, but for immutables.
         source_map: Solidity's compressed one.
         units: Names of the sources, by their number in the source map.
-        asts: Syntax trees by source.
+        immutables: Where the words of each immutable stand in `runtime`, in the order of declaration.
     """
 
     bytecode: bytes
     runtime: bytes
     source_map: str
     units: Mapping[int, str]
-    asts: Mapping[str, Any]
+    immutables: Sequence[Sequence[int]]
+
+    def deployed_as(self, other: "Code", deployed: bytes) -> bytes:
+        """Return what the chain would hold, had this been deployed in the place of other code with these immutables."""
+        runtime = bytearray(self.runtime)
+        for own, others in zip(self.immutables, other.immutables, strict=True):
+            for start in own:
+                runtime[start : start + 32] = deployed[others[0] : others[0] + 32]
+        return bytes(runtime)
 
     @cached_property
     def instructions(self) -> list[Instruction]:
@@ -85,15 +111,29 @@ class Build:
             yield Instruction(pc, opcode, self.units.get(file, ""), start, start + length)
             pc += opcode - 0x5E if 0x60 <= opcode <= 0x7F else 1
 
+
+@dataclass(frozen=True)
+class Build:
+    """What the compiler made.
+
+    Attributes:
+        codes: Compiled contracts by name.
+        asts: Syntax trees by source.
+    """
+
+    codes: Mapping[str, Code]
+    asts: Mapping[str, Any]
+
     def install(self) -> None:
-        """Let the tests of this process deploy it in the place of the published market."""
+        """Let the tests of this process deploy the contracts in the place of the published ones."""
         for fork in ("spurious_dragon", "shanghai"):  # EIP-170 and EIP-3860: what a chain takes at most
             constants = import_module(f"eth.vm.forks.{fork}.computation")
             for name in ("EIP170_CODE_SIZE_LIMIT", "MAX_INITCODE_SIZE"):
                 if hasattr(constants, name):
                     setattr(constants, name, 1 << 20)
         published: dict[str, Any] = read_artifacts().contracts  # type: ignore[assignment]
-        published[CONTRACT] = replace(published[CONTRACT], bytecode=self.bytecode, runtime=self.runtime)
+        for name, code in self.codes.items():
+            published[name] = replace(published[name], bytecode=code.bytecode, runtime=code.runtime)
 
 
 class Solc(AbstractContextManager["Solc"]):
@@ -107,29 +147,30 @@ class Solc(AbstractContextManager["Solc"]):
         self._process.stdin.close()  # type: ignore[union-attr]
         self._process.wait()
 
-    def build(self, sources: Mapping[str, str]) -> Build:
-        """Compile the market.
+    def build(
+        self, sources: Mapping[str, str], contracts: Mapping[str, str] = CONTRACTS, *, trees: bool = True
+    ) -> Build:
+        """Compile the contracts, named by their sources; with or without the syntax trees of all sources.
 
         Raises:
             CompilationError: The compiler refused the sources.
         """
-        output = self._compile(sources)
+        output = self._compile(sources, contracts, trees)
         errors = [error["formattedMessage"] for error in output.get("errors", ()) if error["severity"] == "error"]
         if errors:
             raise CompilationError(errors[0])
-        code = output["contracts"][UNIT][CONTRACT]["evm"]
-        # A contract without immutables that were filled in: the source map is of the same instructions.
+        units = {source["id"]: unit for unit, source in output["sources"].items()}
         return Build(
-            bytecode=bytes.fromhex(code["bytecode"]["object"]),
-            runtime=bytes.fromhex(code["deployedBytecode"]["object"]),
-            source_map=code["deployedBytecode"]["sourceMap"],
-            units={source["id"]: unit for unit, source in output["sources"].items()},
-            asts={unit: source["ast"] for unit, source in output["sources"].items()},
+            codes={name: _code(output["contracts"][unit][name]["evm"], units) for unit, name in contracts.items()},
+            asts={unit: source["ast"] for unit, source in output["sources"].items()} if trees else {},
         )
 
-    def _compile(self, sources: Mapping[str, str]) -> dict[str, Any]:
-        code = ["evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap"]
-        selection = {UNIT: {CONTRACT: code}, "*": {"": ["ast"]}}
+    def _compile(self, sources: Mapping[str, str], contracts: Mapping[str, str], trees: bool) -> dict[str, Any]:
+        code = ["evm.bytecode.object"]
+        code += [f"evm.deployedBytecode.{part}" for part in ("object", "sourceMap", "immutableReferences")]
+        selection: dict[str, Any] = {unit: {name: code} for unit, name in contracts.items()}
+        if trees:
+            selection["*"] = {"": ["ast"]}
         request = {
             "language": "Solidity",
             "sources": {unit: {"content": text} for unit, text in sources.items()},
@@ -143,9 +184,21 @@ class Solc(AbstractContextManager["Solc"]):
         return answer
 
 
-def market_sources() -> dict[str, str]:
-    """Return the market's sources and all that they import."""
-    return read_sources({UNIT: CONTRACT})
+def _code(compiled: Mapping[str, Any], units: Mapping[int, str]) -> Code:
+    runtime = compiled["deployedBytecode"]
+    references = sorted(runtime["immutableReferences"].items(), key=lambda item: int(item[0]))
+    return Code(
+        bytecode=bytes.fromhex(compiled["bytecode"]["object"]),
+        runtime=bytes.fromhex(runtime["object"]),
+        source_map=runtime["sourceMap"],
+        units=units,
+        immutables=[[place["start"] for place in places] for _, places in references],
+    )
+
+
+def own_sources(contracts: Mapping[str, str] = CONTRACTS) -> dict[str, str]:
+    """Return the contracts' sources and all that they import."""
+    return read_sources(contracts)
 
 
 def nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -1,23 +1,26 @@
-"""Small faults, one at a time, in the market's sources: what the tests must notice.
+"""Small faults, one at a time, in the contracts' sources: what the tests must notice.
 
 Operators are the usual ones of mutation testing (as in slither-mutate): comparisons, arithmetic, logic, constants,
 conditions, statements, arguments, modifiers, enum members. They work on solc's syntax tree, so that each replaces
 exactly one node.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tests.contracts.quality.builds import OWN, extent, nodes
+from tests.contracts.quality.builds import extent, is_own, nodes
 
 COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "*", "<<": ">>", ">>": "<<", "&": "|", "^": "&", "|": "&"}
 LOGIC = {"&&": "||", "||": "&&"}
 UPDATES = {"+=": "-=", "-=": "+=", "*=": "+="}
 NAMES = {"min": "max", "max": "min", "Ceil": "Floor", "addmod": "mulmod", "mulmod": "addmod"}
+COMMUTATIVE = {"min", "max", "add", "mul"}
+"""Functions of two arguments whose order means nothing."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Mutant:
     """One fault.
 
     Attributes:
-        name: Source, function, operator and number; stays while the function does.
+        name: Source, function, operator and number.
+        identity: A hash of the function's text and of the fault in it: the same as long as both are.
         unit: The source.
         start: First byte of what is replaced.
         end: The one after its last.
@@ -33,6 +37,7 @@ class Mutant:
     """
 
     name: str
+    identity: str
     unit: str
     start: int
     end: int
@@ -54,14 +59,20 @@ class Mutant:
 def mutants(asts: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[Mutant]:
     """Yield every fault, in the order of the sources."""
     numbers: Counter[str] = Counter()
-    for unit in sorted(unit for unit in asts if unit.startswith(OWN)):
+    for unit in sorted(unit for unit in asts if is_own(unit)):
         code = sources[unit].encode()
         for declared in nodes(asts[unit]):
             place = f"{unit.removeprefix('src/').removesuffix('.sol')}.{declared.get('name') or declared.get('kind')}"
             for operator, start, end, text in _of_declaration(declared, code):
                 numbers[f"{place} {operator}"] += 1
                 name = f"{place} {operator} {numbers[f'{place} {operator}']}"
-                yield Mutant(name, unit, start, end, text)
+                yield Mutant(name, _identity(unit, declared, code, start, end, text), unit, start, end, text)
+
+
+def _identity(unit: str, declared: Mapping[str, Any], code: bytes, start: int, end: int, text: str) -> str:
+    first, last = extent(declared)
+    fault = repr((unit, code[first:last], start - first, end - first, text))
+    return hashlib.sha256(fault.encode()).hexdigest()[:12]
 
 
 Fault = tuple[str, int, int, str]
@@ -70,7 +81,7 @@ Fault = tuple[str, int, int, str]
 def _of_declaration(declared: Mapping[str, Any], code: bytes) -> Iterator[Fault]:
     body: Any = None
     if declared["nodeType"] == "FunctionDefinition":
-        body = declared["body"]
+        body = declared.get("body")  # none in an interface
         for modifier in declared["modifiers"]:
             if modifier["kind"] != "baseConstructorSpecifier":
                 yield ("modifier", *extent(modifier), "")
@@ -133,7 +144,8 @@ def _condition(node: Mapping[str, Any], code: bytes) -> Iterator[Fault]:
 
 def _call(node: Mapping[str, Any], code: bytes) -> Iterator[Fault]:
     """Swap neighbours of one type among the arguments of a call, an error or an event."""
-    arguments = [] if node["names"] else node["arguments"]
+    name = node["expression"].get("memberName") or node["expression"].get("name")
+    arguments = [] if node["names"] or name in COMMUTATIVE else node["arguments"]
     for one, other in pairwise(arguments):
         if one["typeDescriptions"]["typeIdentifier"] == other["typeDescriptions"]["typeIdentifier"]:
             (start, middle), (after, end) = extent(one), extent(other)
