@@ -19,8 +19,8 @@
 - `ledger.postgresql.*`: the same on a PostgreSQL server: that of MODELSEAL_BENCH_POSTGRESQL, or one from the
   developers' wheel; left out where there is neither.
 
-Rows that end in `.processor` count this process's processor time instead of the clock: on a busy machine they say what an
-idle one would do. The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs
+Rows that end in `.processor` count this process's processor time instead of the clock: on a busy machine they say what
+an idle one would do. The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs
 nothing.
 """
 
