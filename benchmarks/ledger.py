@@ -20,8 +20,8 @@
   developers' wheel; left out where there is neither.
 
 Rows that end in `.processor` count this process's processor time instead of the clock: on a busy machine they say what
-an idle one would do. The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs
-nothing.
+an idle one would do. The log lies in the user's cache, because a temporary folder is often in memory, where to sync
+costs nothing.
 """
 
 from __future__ import annotations
