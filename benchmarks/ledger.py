@@ -1,22 +1,27 @@
-"""The audit log: durable appends per second, and keyed queries against a scan of the chain's logs.
+"""The audit log: durable appends per second, and keyed questions against a scan of the chain's logs.
 
 - `ledger.append`: records per second that 512 threads append one by one, as a service's requests do, each with an
-  identity by which it is logged once. Each `append` returns when its entry is on disk and in the Merkle tree, so that
-  it can be proven from then on; threads that append at the same time share one commit. The peer is tessera on POSIX
-  files, ~10,000/s as published for NVMe and seven cores: a figure from another machine. `ledger.fsync` is how often
-  this machine's disk syncs a page, by which the others are to be read. `ledger.batch` is one caller that appends
-  10,000 records at a time, `ledger.append.alone` one that appends them one by one, and so waits for the disk each
-  time.
-- `ledger.query`: the entries of one trade, ten, out of 10⁶, for random trades, through the catalogue. The peer reads
-  the same number of logs through web3's `get_logs`, 10,000 at a time as nodes allow, and picks those of one trade by
-  their topic. The node and the network cost nothing here: answers lie ready in memory. `ledger.query.parse` is what
-  is left of that scan if nothing is done but parsing JSON.
-- `ledger.prove`: an inclusion proof; `ledger.complete` an answer that is proven complete, and `ledger.complete.bytes`
-  what its proofs add to its entries. `ledger.catalogue` is what the first question after an import waits for.
+  identity by which it is logged once. Each `append` returns when its entry is on disk; threads that append at the same
+  time share one commit. The peer is tessera on POSIX files, ~10,000/s as published for NVMe and seven cores: a figure
+  from another machine. `ledger.fsync` is how often this machine's disk syncs a page, by which the others are to be
+  read. `ledger.batch` is one caller that appends 100,000 records at once, `ledger.append.alone` one that appends them
+  one by one, and so waits for the disk each time. What was taken in at once is moved into the tables before anybody
+  reads (`ledger.settle`, entries per second), so a log that is read as often as it is written takes in no more.
+- `ledger.query`: the entries of one trade, ten, for random trades out of 10⁶ entries, through the catalogue. The peer
+  reads the same number of logs through web3's `get_logs`, 10,000 at a time as nodes allow, and picks those of one trade
+  by their topic. The node and the network cost nothing here: answers lie ready in memory. `ledger.query.parse` is what
+  is left of that scan if nothing is done but parsing JSON. `ledger.query.p95.*`: questions by other keys, each for the
+  first ten entries or trades.
+- `ledger.prove`: inclusion proofs; `ledger.complete` an answer that is proven complete, `ledger.complete.check` what
+  checking it takes, and `ledger.complete.bytes` what its proofs add to its entries. `ledger.catalogue` is what the
+  first question after an import waits for.
+- `ledger.index`: events per second from anvil (`benchmarks.ledger_indexing`), where it is installed.
 - `ledger.postgresql.*`: the same on a PostgreSQL server: that of MODELSEAL_BENCH_POSTGRESQL, or one from the
   developers' wheel; left out where there is neither.
 
-The log lies in the user's cache, because a temporary folder is often in memory, where to sync costs nothing.
+Rows that end in `.processor` count this process's processor time instead of the clock: on a busy machine they say what
+an idle one would do. The log lies in the user's cache, because a temporary folder is often in memory, where to sync
+costs nothing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,14 @@ PROMISED = {
     },
     "zk": {"zk.per_sample"},
     "gas": {"gas.trade", "gas.trade_with_accept", "gas.chunk_dispute", "gas.sum_step", "gas.prove"},
-    "ledger": {"ledger.append", "ledger.batch", "ledger.query", "ledger.complete", "ledger.postgresql.append"},
+    "ledger": {
+        "ledger.append",
+        "ledger.batch",
+        "ledger.query",
+        "ledger.query.p95",
+        "ledger.complete",
+        "ledger.postgresql.append",
+    },
 }
 
 

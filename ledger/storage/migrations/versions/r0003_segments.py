@@ -1,4 +1,4 @@
-"""What was appended and is not in the tables yet: `segments`."""
+"""What was appended and is not in the tables yet: `segments`; and an index for the first trades in a state."""
 
 from typing import Final
 
@@ -7,7 +7,8 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-STATEMENTS: Final = {
+_INDEX: Final = "CREATE INDEX trades_by_state_and_opening ON trades (state, opened_at_seconds)"
+_SEGMENTS: Final = {
     "sqlite": (
         "CREATE TABLE segments ( sequence INTEGER NOT NULL, hashes BLOB NOT NULL, content BLOB NOT NULL, "
         "PRIMARY KEY (sequence) ) STRICT"
@@ -20,5 +21,6 @@ STATEMENTS: Final = {
 
 
 def upgrade() -> None:
-    """Make the table."""
-    op.execute(STATEMENTS[op.get_bind().dialect.name])
+    """Make the table and the index."""
+    op.execute(_SEGMENTS[op.get_bind().dialect.name])
+    op.execute(_INDEX)
