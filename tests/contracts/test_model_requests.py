@@ -278,3 +278,12 @@ def test_money_is_paid_once_and_to_nobody_who_calls_back(board: Board) -> None:
     assert board.chain.web3.eth.get_balance(board.requests.address) == BOUNTY
     with board.chain.refused("NothingToWithdraw", account=wallet.address, token=ETH):
         board.chain.send(get_paid, board.chain.stranger)
+
+
+def test_the_least_bounty_is_paid(board: Board) -> None:
+    deadline = board.chain.now + 50
+    board.post(bounty=1, deadline=deadline)
+    board.chain.at(deadline)
+    board.do("close", 2)
+    board.do("withdraw", ETH, sender=board.chain.buyer)
+    assert board.credit(board.chain.buyer) == 0

@@ -32,13 +32,14 @@ def judged_by(board: Board, code: bytes, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(board, "market", board.chain.create("StandInMarket", verifier))
 
 
-def posted(board: Board, outputs: Sequence[int], labels: Sequence[int], most: int | None = None) -> Batch:
-    """Request 2 for so many right answers, all if not given, and the one batch of its test set."""
-    layout, k = replace(LAYOUT, outputs=len(outputs) // len(labels)), len(labels)
+def posted(board: Board, outputs: Sequence[int], labels: Sequence[int], k: int | None = None) -> Batch:
+    """Request 2 for right answers alone, and the one batch of its test set: k samples, or as many as labels."""
+    k = k or len(labels)
+    layout = replace(LAYOUT, outputs=len(outputs) // k)
     circuit = AcceptedCircuit(DIGEST, layout, k, (keccak(PROOFS[0][:64]),))
     test_set = PublicTestSet(labels, [circuit])
     board.list(auditSamples=k, statement=keccak(DIGEST + PARAMETERS + layout_hash(layout)))
-    board.post(samples=k, minimum_correct=k if most is None else most, test_root=test_set.root)
+    board.post(samples=len(labels), minimum_correct=len(labels), test_root=test_set.root)
     context = board.requests.functions.proofContext(2, OFFER, 0).call()
     elements = [output % MODULUS for output in outputs]
     instances = (*elements, challenge_of(PROOFS[0], elements, context), 0)
@@ -77,6 +78,14 @@ def test_ties_and_signs(
         claim = event(proven, board.requests, "Claimed")
         assert (claim["requestId"], claim["listingId"]) == (2, 1)
     assert board.status(2) == ("Claimed" if correct == len(labels) else "Open")
+
+
+def test_what_fills_a_batch_up_counts_nothing(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fillers are labelled zero, and the model says so: it is right once, of two that were asked for."""
+    judged_by(board, answering(True, DIGEST), monkeypatch)
+    proven = board.prove(posted(board, [1, 2, 1, 2, 2, 1, 2, 1], [1, 0], k=4), request=2)
+    assert event(proven, board.requests, "BatchProven")["correct"] == 1
+    assert board.status(2) == "Open"
 
 
 def test_a_sample_counts_once(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
