@@ -24,6 +24,7 @@ abstract contract Fixture {
     bytes32[32] internal ciphertext;
     bytes32 internal ciphertextRoot;
     bytes32 internal delivery;
+    bytes internal policyCode;
 
     function deployMarket() internal {
         string memory artifacts = VM.readFile("artifacts/contracts.json");
@@ -32,13 +33,14 @@ abstract contract Fixture {
         bytes memory marketCode = VM.parseJsonBytes(artifacts, ".contracts.ModelMarket.bytecode");
         bytes memory arguments = abi.encode(verifier, verifier.codehash, PROTOCOL_FEE_BPS, PROTOCOL_FEE_RECIPIENT);
         market = IModelMarket(create(abi.encodePacked(marketCode, arguments)));
+        policyCode = VM.parseJsonBytes(artifacts, ".contracts.ListingPolicy.bytecode");
         ciphertextRoot = keccak256(abi.encode(ciphertext));
         delivery = keccak256(abi.encode(ciphertextRoot, keccak256(abi.encode(KEY))));
         readAudit(vectors);
         IVkaRegistry(verifier).registerVka(audit.vka);
     }
 
-    function create(bytes memory code) private returns (address deployed) {
+    function create(bytes memory code) internal returns (address deployed) {
         assembly ("memory-safe") {
             deployed := create(0, add(code, 32), mload(code))
         }
@@ -114,20 +116,21 @@ abstract contract Fixture {
     /// @dev What a buyer signs instead of calling `accept`.
     function acceptance(uint256 tradeId) internal view returns (bytes32) {
         bytes32 typehash = keccak256("Acceptance(uint256 tradeId,bytes32 delivery)");
-        return typed(keccak256(abi.encode(typehash, tradeId, delivery)));
+        return typed("ModelSeal", address(market), keccak256(abi.encode(typehash, tradeId, delivery)));
     }
 
     /// @dev What a seller signs to give a part of the price back.
     function agreedRefund(uint256 tradeId, uint96 amount) internal view returns (bytes32) {
         bytes32 typehash = keccak256("Refund(uint256 tradeId,bytes32 delivery,uint256 amount)");
-        return typed(keccak256(abi.encode(typehash, tradeId, delivery, amount)));
+        return typed("ModelSeal", address(market), keccak256(abi.encode(typehash, tradeId, delivery, amount)));
     }
 
-    function typed(bytes32 structHash) private view returns (bytes32) {
+    /// @dev EIP-712; all our domains have version 1.
+    function typed(string memory name, address verifying, bytes32 structHash) internal view returns (bytes32) {
         bytes32 typehash =
             keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
         bytes32 domain =
-            keccak256(abi.encode(typehash, keccak256("ModelSeal"), keccak256("1"), block.chainid, address(market)));
+            keccak256(abi.encode(typehash, keccak256(bytes(name)), keccak256("1"), block.chainid, verifying));
         return keccak256(abi.encodePacked(hex"1901", domain, structHash));
     }
 

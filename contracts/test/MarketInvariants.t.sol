@@ -89,10 +89,12 @@ contract MarketInvariants {
 
     /// @notice The invariants are about something: a random walk sees trades end in every way, in every currency.
     function test_randomMovesReachEveryEnding() external {
-        for (uint256 i = 0; i < 800; ++i) {
+        parties.list(0, 1 ether, 0.2 ether, 1e12, 8, true); // in ether, by the published policy, better than the first
+        for (uint256 i = 0; i < 2000; ++i) {
             uint256 seed = uint256(keccak256(abi.encode(i)));
             uint256 choice = seed % 9;
-            if (i % 100 == 99) parties.list(i / 100, uint96(seed), uint96(seed >> 96), 1e12, i / 50, seed % 2 == 0);
+            if (i % 50 == 49) parties.changeRules(seed >> 8, seed >> 16);
+            if (i % 200 == 199) parties.list(i / 200, uint96(seed), uint96(seed >> 96), 1e12, i / 100, seed % 2 == 0);
             else if (choice == 0) parties.openSession(seed >> 8, seed >> 16, 4);
             else if (choice < 5) parties.advanceOften(seed >> 8, seed >> 16);
             else if (choice == 5) parties.confirm(seed >> 8, seed >> 16);
@@ -106,6 +108,8 @@ contract MarketInvariants {
         require(parties.endings(State.Slashed) > 0, "no trade was slashed");
         require(parties.signedAcceptances() > 0, "no acceptance was signed");
         require(parties.refunds() > 0, "no price was given back");
+        require(parties.offersTaken() > 0, "no offer was taken");
+        require(parties.upgrades() > 0, "no owner bought a better model");
         this.invariant_theBooksAreRight();
     }
 }

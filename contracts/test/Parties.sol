@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
+import {ListingPolicy} from "../src/periphery/ListingPolicy.sol";
 import {Listing, State, Terms, Trade} from "../src/types/Types.sol";
-import {Fixture} from "./Fixture.sol";
+import {Offers} from "./Offers.sol";
 import {ReenteringReceiver} from "./ReenteringReceiver.sol";
 import {TestPolicy} from "./TestPolicy.sol";
 import {Manner, TestToken} from "./TestToken.sol";
@@ -12,9 +13,7 @@ import {VM} from "./Vm.sol";
 /// @title Random parties making random moves, in and out of turn, with real proofs, in ether and in hostile tokens
 /// @dev Every action tries one move. Whether it is allowed is the market's affair: a refused one must change nothing,
 /// which the invariants would show. Three parties are contracts that call back; one has a key, and signs.
-contract Parties is Fixture {
-    uint256 private constant OWNERS_KEY = 0xA11CE;
-
+contract Parties is Offers {
     address[] public accounts;
     /// @notice Ether, and tokens that change their manner.
     address[3] public currencies;
@@ -25,13 +24,19 @@ contract Parties is Fixture {
     mapping(uint256 tradeId => State) public ended;
     /// @notice Trades whose proof was accepted.
     mapping(uint256 tradeId => bool) public accepted;
+    /// @notice The last trade by which a buyer has got a listing's model.
+    mapping(address buyer => mapping(uint256 listingId => uint256 tradeId)) private owned;
     /// @notice How many trades a sequence has ended, by final state; how many by signatures.
     mapping(State => uint256) public endings;
     uint256 public signedAcceptances;
     uint256 public refunds;
+    /// @notice How many purchases paid an offer's price, and an owner's.
+    uint256 public offersTaken;
+    uint256 public upgrades;
 
     constructor() {
         deployMarket();
+        rules = ListingPolicy(create(policyCode));
         for (uint256 i = 0; i < 3; ++i) {
             accounts.push(address(new ReenteringReceiver(market)));
         }
@@ -54,8 +59,9 @@ contract Parties is Fixture {
     function list(uint256 who, uint96 price, uint96 bond, uint96 fee, uint256 currency, bool withPolicy) public {
         Terms memory listed = terms(price % 1e20, bond % 1e20, fee % 1e18);
         if (currency % 2 == 1) listed.token = currencies[currency / 2 % currencies.length];
-        if (withPolicy) listed.policy = address(policy);
-        listed.supersedes = uint32(currency % 5 == 1 ? 1 + currency % market.listingCount() : 0);
+        if (withPolicy) listed.policy = currency % 3 == 0 ? address(policy) : address(rules);
+        // The first one often: it has the most owners.
+        if (currency % 5 > 1) listed.supersedes = uint32(currency % 5 > 2 ? 1 : 1 + currency % market.listingCount());
         attempt(who, 0, abi.encodeCall(market.list, (listed)));
     }
 
@@ -70,6 +76,13 @@ contract Parties is Fixture {
     /// @dev Mostly it asks for less than the price, and admits.
     function changePolicy(uint256 price, uint256 seed) external {
         policy.answer(seed % 4 != 0, price % 2e18, seed % 16 == 1);
+    }
+
+    /// @dev What the published policy is told, of any listing, and what its signers take back.
+    function changeRules(uint256 listing, uint256 seed) external {
+        Listing memory found = market.listing(pickListing(listing));
+        if (seed % 16 == 15) takeBack(found.seller, (seed >> 8) % 3);
+        else say(found, seed >> 4, account(seed));
     }
 
     /// @dev Tokens keep a fee, answer nothing or false, revert, call back, lie; mostly they are plain.
@@ -87,8 +100,14 @@ contract Parties is Fixture {
         uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
         uint256 fee = market.sessionFee(listingId, account(who), asked);
         Listing memory found = market.listing(listingId);
-        bytes memory call = abi.encodeCall(market.openSession, (listingId, found.offer, asked, REQUEST, ""));
+        Shown memory shown = Shown("", 0, true);
+        if (found.terms.policy == address(rules)) {
+            shown = showToOpen(listing >> 8, found, account(who), account(who / 2 + 1));
+        }
+        uint256 before = market.tradeCount();
+        bytes memory call = abi.encodeCall(market.openSession, (listingId, found.offer, asked, REQUEST, shown.data));
         attemptPaid(account(who), found.terms.token, fee, call);
+        require(shown.good || market.tradeCount() == before, "somebody was admitted who should not be");
     }
 
     /// @dev The move that is due, by the party whose turn it is: without it, random moves would seldom get far.
@@ -100,8 +119,7 @@ contract Parties is Fixture {
         if (current.state == State.Testing) {
             attemptAs(listing.seller, 0, respondCall(tradeId));
         } else if (current.state == State.Answered) {
-            uint96 price = listing.hasPolicy ? uint96(policy.price()) : listing.terms.price;
-            attemptPaid(current.buyer, listing.terms.token, price, purchaseCall(tradeId, price));
+            buy(trade, tradeId, current.buyer, listing);
         } else if (current.state == State.Purchased) {
             attemptPaid(listing.seller, listing.terms.token, listing.terms.bond, proveCall(tradeId));
         } else if (current.state == State.Proven) {
@@ -110,6 +128,21 @@ contract Parties is Fixture {
         } else {
             attemptAs(listing.seller, 0, revealCall(tradeId, ""));
         }
+    }
+
+    /// @dev At the listing's price, or at one that a policy gives, by good reasons or bad ones.
+    function buy(uint256 seed, uint256 tradeId, address buyer, Listing memory listing) private {
+        Shown memory shown = Shown("", listing.terms.price, true);
+        if (listing.terms.policy == address(policy)) shown.price = policy.price();
+        bool ruled = listing.terms.policy == address(rules);
+        if (ruled) {
+            shown = showToBuy(seed >> 8, listing, buyer, account(seed >> 4), pickOwned(seed >> 16, listing, buyer));
+        }
+        bytes memory call = purchaseCall(tradeId, uint96(shown.price), shown.data);
+        attemptPaid(buyer, listing.terms.token, shown.price, call);
+        if (!ruled || market.trade(tradeId).state != State.Purchased) return;
+        require(shown.good, "a price was taken that nobody has given");
+        if (shown.data.length > 0) shown.data[0] == 0x03 ? ++offersTaken : ++upgrades;
     }
 
     /// @dev Several at once, so that late states are not rare.
@@ -121,7 +154,7 @@ contract Parties is Fixture {
 
     /// @dev Only the party with a key can sign an acceptance; whoever is not the buyer signs in vain.
     function revealSigned(uint256 tradeId, address seller) private {
-        bytes memory signature = sign(acceptance(tradeId));
+        bytes memory signature = signed(acceptance(tradeId));
         State before = market.trade(tradeId).state;
         attemptAs(seller, 0, revealCall(tradeId, signature));
         if (before == State.Proven && market.trade(tradeId).state == State.Revealed) ++signedAcceptances;
@@ -137,7 +170,7 @@ contract Parties is Fixture {
         address seller = market.listing(current.listingId).seller;
         if (seller != accounts[3] && agreed % 5 != 0) ReenteringReceiver(payable(seller)).agree(hash);
         address caller = agreed % 7 == 0 ? account(who) : current.buyer;
-        attemptAs(caller, 0, abi.encodeCall(market.refund, (tradeId, amount, sign(hash))));
+        attemptAs(caller, 0, abi.encodeCall(market.refund, (tradeId, amount, signed(hash))));
         if (market.trade(tradeId).state == State.Settled) ++refunds;
     }
 
@@ -165,10 +198,10 @@ contract Parties is Fixture {
         uint256 choice = move % 6;
         bytes memory call;
         if (choice == 0) call = respondCall(tradeId);
-        else if (choice == 1) call = purchaseCall(tradeId, value % 1e20);
+        else if (choice == 1) call = purchaseCall(tradeId, value % 1e20, "");
         else if (choice == 2) call = proveCall(tradeId);
         else if (choice == 3) call = abi.encodeCall(market.accept, (tradeId, delivery));
-        else call = revealCall(tradeId, choice == 4 ? bytes("") : sign(acceptance(tradeId)));
+        else call = revealCall(tradeId, choice == 4 ? bytes("") : signed(acceptance(tradeId)));
         attempt(who, value % 1e20, call);
     }
 
@@ -201,11 +234,11 @@ contract Parties is Fixture {
         return abi.encodeCall(market.respond, (tradeId, session(tradeId), RESPONSE));
     }
 
-    function purchaseCall(uint256 tradeId, uint96 price) private view returns (bytes memory) {
+    function purchaseCall(uint256 tradeId, uint96 price, bytes memory data) private view returns (bytes memory) {
         bytes32 answered = answer(tradeId);
         return
             abi.encodeCall(
-                market.purchase, (tradeId, answered, inputCommitment(), OUTPUTS, price, type(uint16).max, "")
+                market.purchase, (tradeId, answered, inputCommitment(), OUTPUTS, price, type(uint16).max, data)
             );
     }
 
@@ -226,11 +259,6 @@ contract Parties is Fixture {
         if (choice == 4) return abi.encodeCall(market.settle, (tradeId));
         if (choice == 5) return abi.encodeCall(market.confirm, (tradeId, delivery));
         return "";
-    }
-
-    function sign(bytes32 hash) private pure returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = VM.sign(OWNERS_KEY, hash);
-        return abi.encodePacked(r, s, v);
     }
 
     function attempt(uint256 who, uint256 value, bytes memory call) private {
@@ -269,8 +297,10 @@ contract Parties is Fixture {
         uint256 count = market.tradeCount();
         for (uint256 tradeId = count < 5 ? 1 : count - 4; tradeId <= count; ++tradeId) {
             if (ended[tradeId] != State.None) continue;
-            State state = market.trade(tradeId).state;
+            Trade memory trade = market.trade(tradeId);
+            State state = trade.state;
             if (state == State.Accepted || state == State.Revealed) accepted[tradeId] = true;
+            if (state == State.Settled) owned[trade.buyer][trade.listingId] = tradeId;
             if (state > State.Revealed) {
                 ended[tradeId] = state;
                 ++endings[state];
@@ -294,6 +324,12 @@ contract Parties is Fixture {
     function pickTrade(uint256 seed) private view returns (uint256) {
         uint256 count = market.tradeCount();
         return count < 4 ? seed % (count + 1) : count - seed % 4;
+    }
+
+    /// @dev One that makes the buyer an owner of the earlier model, if there is one; any other now and then.
+    function pickOwned(uint256 seed, Listing memory listing, address buyer) private view returns (uint256 tradeId) {
+        tradeId = owned[buyer][listing.terms.supersedes];
+        if (tradeId == 0 || seed % 8 == 7) tradeId = 1 + seed % market.tradeCount();
     }
 
     // ------------------------------------------------------------------------------------------------- for readers

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
@@ -45,6 +46,8 @@ ATTEMPTS: Final = 8
 FIRST_RANGE_BLOCKS: Final = 2_000
 LARGEST_RANGE_BLOCKS: Final = 1_000_000
 QUICK_SECONDS, SLOW_SECONDS = 2.0, 10.0
+_UNREADABLE: Final = (Web3Exception, OSError, JSONDecodeError)
+"""What a node that is away, or answers no JSON, makes of a question."""
 LAG_SECONDS: Final = 0.5
 """How long a node that is behind what was read is waited for, before the chain is taken for a shorter one."""
 
@@ -162,7 +165,7 @@ class Indexer:
                 failure = ChainMovedError(
                     f"the chain was reorganised during each of {ATTEMPTS} attempts: wait, and try again"
                 )
-            except (Web3Exception, OSError) as error:
+            except _UNREADABLE as error:
                 failure = _unreadable(error)
                 failure.__cause__ = error
             self._range_blocks = max(1, self._range_blocks // 2)
@@ -173,7 +176,7 @@ class Indexer:
     def _read_to_head(self, source: Source, added: list[Entry]) -> None:
         try:
             newest = self._newest_block(source)  # (1)
-        except (Web3Exception, OSError) as error:  # nobody there: the caller waits, if it wants to
+        except _UNREADABLE as error:  # nobody there: the caller waits, if it wants to
             raise _unreadable(error) from error
         start, scan = self._take_back(source, newest, added)  # (2)
         first = start

@@ -25,7 +25,7 @@ class NodeProvider(HTTPProvider):
     matters is signed for a chain: a node of another one refuses it.
 
     A call that gets no answer, or none that is whole, is repeated, if it may be: reads, and signed transactions, which
-    take effect once.
+    take effect once. Then it is an `OSError`, for half an answer as for none.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
@@ -45,11 +45,18 @@ class NodeProvider(HTTPProvider):
                 answer = self._request_session_manager.make_post_request(
                     URI(str(self.endpoint_uri)), request_data, **self.get_request_kwargs()
                 )
-                json.loads(answer)  # a proxy's page, or half an answer
-            except (OSError, ValueError):
+                _require_whole(answer)
+            except OSError:
                 if not left:
                     raise
                 time.sleep(FIRST_WAIT_SECONDS * 2 ** (attempts - 1 - left))
             else:
                 return bytes(answer)
         raise AssertionError("unreachable")  # pragma: no cover
+
+
+def _require_whole(answer: bytes) -> None:
+    try:
+        json.loads(answer)
+    except ValueError as error:  # a proxy's page, or half an answer
+        raise ConnectionError(f"the answer is no JSON, or not all of it: {error}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contracts import ETH
+from trader.errors import IllegalMoveError, NotYetError, TooLateError
 from trader.parties.actor import Actor
 from trader.trade import Event, Expired, Role, Settled, last_move, legal_events
 
@@ -86,7 +87,23 @@ class Party:
             return move in self.messages and self.messages[move](trade.trade_id)
         if not self._makes(due, trade, self.market):
             return False
-        self.moves[due](trade.trade_id)
+        return self._make(due, trade)
+
+    def _make(self, move: type[Event], trade: Trade) -> bool:
+        """Make a move that was legal when the trade was read; return whether to look again at once.
+
+        Since then the other side may have moved, or the deadline passed in blocks that are not confirmed. Then there is
+        nothing wrong: the next step begins with what has become of the trade.
+        """
+        try:
+            self.moves[move](trade.trade_id)
+        except (NotYetError, TooLateError):
+            raise
+        except IllegalMoveError:
+            position = self.market.trade(trade.trade_id).position
+            if position == trade.position and not position.overdue(self.market.chain.time().newest):
+                raise
+            return position != trade.position
         return True
 
     def _due_move(self, trade: Trade) -> type[Event] | None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account
+from web3 import Web3
 
+from trader.errors import IllegalMoveError, NotYetError
 from trader.parties.actor import Equipment
 from trader.parties.buyer import Buyer
 from trader.parties.conduct import Conduct
@@ -26,7 +28,7 @@ DEADLINE = 1_800_000_000
 def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
     """An account whose chain tells the time, and nothing else."""
     market: Any = SimpleNamespace(
-        chain=SimpleNamespace(chain_id=1, time=lambda: SimpleNamespace(confirmed=now_seconds)),
+        chain=SimpleNamespace(chain_id=1, web3=Web3(), time=lambda: SimpleNamespace(confirmed=now_seconds)),
         deployment=SimpleNamespace(market="0x" + "11" * 20),
         read_through=lambda *_: None,
     )
@@ -70,6 +72,41 @@ def test_a_driver_does_what_the_table_has_for_its_side(state: State, role: Role,
     led_here = {event for after in TRANSITIONS[role].values() for event, target in after.items() if target is state}
     assert set(party.sent) == (set() if legal else led_here)
     assert len(party.made) + len(party.sent) == 1
+
+
+def refusing(party: Recording, error: type[Exception]) -> Recording:
+    """Every move is found to be none of its own any more, when it comes to it."""
+
+    def refuse(_: int) -> None:
+        raise error("too late")
+
+    party.moves = dict.fromkeys(party.moves, refuse)
+    return party
+
+
+@pytest.mark.parametrize(
+    ("found", "newest", "again"),
+    [
+        (Position(State.REVEALED, DEADLINE), DEADLINE - 1, True),
+        (Position(State.PROVEN, DEADLINE), DEADLINE, False),
+        (Position(State.PROVEN, DEADLINE), DEADLINE - 1, None),
+    ],
+)
+def test_what_has_changed_since_it_was_read_is_no_error(
+    found: Position, newest: int, again: bool | None, tmp_path: Path
+) -> None:
+    """The seller reveals while the buyer is about to accept; or the deadline passes in blocks that may be replaced."""
+    given = equipment(tmp_path)
+    given.market.trade = lambda _: SimpleNamespace(position=found)  # type: ignore[method-assign, assignment]
+    given.market.chain.time = lambda: SimpleNamespace(confirmed=0, newest=newest)  # type: ignore[method-assign, assignment]
+    buyer, read = refusing(Recording(Role.BUYER, given, Conduct()), IllegalMoveError), Position(State.PROVEN, DEADLINE)
+    if again is None:
+        with pytest.raises(IllegalMoveError):
+            buyer.advance(read)
+    else:
+        assert buyer.advance(read) is again
+    with pytest.raises(NotYetError):
+        refusing(buyer, NotYetError).advance(read)
 
 
 @pytest.mark.parametrize("state", list(WINDOWS))
