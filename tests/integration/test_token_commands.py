@@ -20,7 +20,7 @@ from trader.demo.training import DemoModel
 PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "tokens.md"
 ONE = 10**18
 PRICE, OFFERED, BOND, FEE = 200 * ONE, 150 * ONE, 40 * ONE, 256 * 10**13
-BUYER_ON_PAGE, LISTING_ON_PAGE = "0x8ba1f109551bD432803012645Ac136ddd64DBA72", "7"
+BUYER_ON_PAGE, LISTINGS_ON_PAGE = "0x8ba1f109551bD432803012645Ac136ddd64DBA72", ("7", "8")
 HEADS = {
     "seller.toml": 'chain = "{chain}"\nexchange = "{exchange}"\nkeyfile = "seller.json"\nfolder = "seller"\n'
     'jobs.engine = "here"\n',
@@ -112,7 +112,7 @@ def check_limits(buyer: str, listing: int) -> None:
 
 def follow(buyer: str, listing: int) -> None:
     """Type what the page has its readers type, but for what the companies have done."""
-    there = {LISTING_ON_PAGE: str(listing), BUYER_ON_PAGE: buyer}
+    there = {BUYER_ON_PAGE: buyer} | dict.fromkeys(LISTINGS_ON_PAGE, str(listing))
     for step in read_page(PAGE):
         assert isinstance(step, Command)
         words = [there.get(word, word) for word in shlex.split(step.line)]
