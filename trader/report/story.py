@@ -42,6 +42,8 @@ _WORDS: Final[Mapping[EntryKind, str]] = {
     EntryKind.WITHDRAWN: "withdrew {amount}",
     EntryKind.LISTING_VERIFIED: "verified the listing",
     EntryKind.LISTING_REFUSED: "refused the listing: {reason}",
+    EntryKind.ACCURACY_CLAIMED: "claimed to have proven {correct} of {samples} public samples right",
+    EntryKind.ACCURACY_VERIFIED: "verified the proof of {correct} of {samples} public samples right",
     EntryKind.REQUEST_SENT: "sent the encrypted test set, {bytes}",
     EntryKind.REQUEST_RECEIVED: "received the encrypted test set, {bytes}",
     EntryKind.REQUEST_REFUSED: "refused the request: {reason}",

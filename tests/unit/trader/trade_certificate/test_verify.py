@@ -244,8 +244,11 @@ def test_a_move_that_is_left_out_with_all_that_the_log_says_of_it(name: str) -> 
 def test_an_acceptance_that_is_left_out() -> None:
     """The one move without which the others would still be a whole trade: each way on says whether there was one."""
     certificate = parse_trade_certificate(rfc8785.dumps(read("settled")))
-    *before, accept, reveal, confirm = read_moves(certificate)
-    delivery = accept.arguments["delivery"]
+    *before, signed, confirm = read_moves(certificate)
+    delivery = confirm.arguments["delivery"]
+    reveal = replace(signed, arguments={**signed.arguments, "acceptance": b""})
+    accepted = replace(signed.events[0], kind=EntryKind.ACCEPTED)  # a deadline, as the key's event has one
+    accept = replace(confirm, function="accept", events=(accepted,), time_seconds=None)
 
     def revealed(trade_id: int, account: Any) -> SignedMove:
         typed = Acceptance(trade_id, delivery).typed_data(certificate.chain_id, certificate.market)
@@ -253,7 +256,8 @@ def test_an_acceptance_that_is_left_out() -> None:
         return replace(reveal, arguments={**reveal.arguments, "acceptance": signature})
 
     trade = int(certificate.trade)
-    assert check_story(certificate, [*before, revealed(trade, BUYER), confirm]).ended is State.SETTLED
+    for whole in ([signed], [revealed(trade, BUYER)], [accept, reveal]):
+        assert check_story(certificate, [*before, *whole, confirm]).ended is State.SETTLED
     for forged in (reveal, revealed(trade, SELLER), revealed(trade + 1, BUYER)):
         with pytest.raises(CertificateStoryError, match="it is left out"):
             check_story(certificate, [*before, forged, confirm])
