@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
 import {AuditProof, ChunkEvidence, Layout, Statement, Terms, Trade} from "../src/types/Types.sol";
+import {deployPublished} from "./Published.sol";
 import {VM} from "./Vm.sol";
 
 interface IVkaRegistry {
@@ -24,27 +25,16 @@ abstract contract Fixture {
     bytes32[32] internal ciphertext;
     bytes32 internal ciphertextRoot;
     bytes32 internal delivery;
-    bytes internal policyCode;
 
     function deployMarket() internal {
-        string memory artifacts = VM.readFile("artifacts/contracts.json");
         string memory vectors = VM.readFile("../tests/vectors/audit_proofs.json");
-        address verifier = create(VM.parseJsonBytes(artifacts, ".contracts.Halo2VerifierReusable.bytecode"));
-        bytes memory marketCode = VM.parseJsonBytes(artifacts, ".contracts.ModelMarket.bytecode");
+        address verifier = deployPublished("Halo2VerifierReusable", "");
         bytes memory arguments = abi.encode(verifier, verifier.codehash, PROTOCOL_FEE_BPS, PROTOCOL_FEE_RECIPIENT);
-        market = IModelMarket(create(abi.encodePacked(marketCode, arguments)));
-        policyCode = VM.parseJsonBytes(artifacts, ".contracts.ListingPolicy.bytecode");
+        market = IModelMarket(deployPublished("ModelMarket", arguments));
         ciphertextRoot = keccak256(abi.encode(ciphertext));
         delivery = keccak256(abi.encode(ciphertextRoot, keccak256(abi.encode(KEY))));
         readAudit(vectors);
         IVkaRegistry(verifier).registerVka(audit.vka);
-    }
-
-    function create(bytes memory code) internal returns (address deployed) {
-        assembly ("memory-safe") {
-            deployed := create(0, add(code, 32), mload(code))
-        }
-        require(deployed != address(0), "not deployed");
     }
 
     function readAudit(string memory vectors) private {

@@ -5,6 +5,7 @@ import {IModelMarket} from "../src/interfaces/IModelMarket.sol";
 import {ListingPolicy} from "../src/periphery/ListingPolicy.sol";
 import {Listing, State, Terms, Trade} from "../src/types/Types.sol";
 import {Offers} from "./Offers.sol";
+import {deployPublished} from "./Published.sol";
 import {ReenteringReceiver} from "./ReenteringReceiver.sol";
 import {TestPolicy} from "./TestPolicy.sol";
 import {Manner, TestToken} from "./TestToken.sol";
@@ -36,7 +37,7 @@ contract Parties is Offers {
 
     constructor() {
         deployMarket();
-        rules = ListingPolicy(create(policyCode));
+        rules = ListingPolicy(deployPublished("ListingPolicy", ""));
         for (uint256 i = 0; i < 3; ++i) {
             accounts.push(address(new ReenteringReceiver(market)));
         }

@@ -44,7 +44,7 @@ EMBEDDED_ONLY = frozenset(
         "test_game_tree.py",
         "test_market_dispute_fuzz.py",
         "test_market_gas.py",
-        "test_market_invariants.py",
+        "test_invariants.py",
     }
 )
 """Files of tests that look into eth-tester: its gas, its blocks, thousands of moves in a row."""
