@@ -280,10 +280,14 @@ def test_money_is_paid_once_and_to_nobody_who_calls_back(board: Board) -> None:
         board.chain.send(get_paid, board.chain.stranger)
 
 
-def test_the_least_bounty_is_paid(board: Board) -> None:
+def test_small_bounties_add_up_and_are_paid(board: Board) -> None:
     deadline = board.chain.now + 50
     board.post(bounty=1, deadline=deadline)
+    board.post(bounty=2, deadline=deadline)
     board.chain.at(deadline)
     board.do("close", 2)
-    board.do("withdraw", ETH, sender=board.chain.buyer)
-    assert board.credit(board.chain.buyer) == 0
+    with board.chain.restored():
+        board.do("withdraw", ETH, sender=board.chain.buyer)
+        assert board.credit(board.chain.buyer) == 0
+    board.do("close", 3)
+    assert board.credit(board.chain.buyer) == 3
