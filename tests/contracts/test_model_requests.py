@@ -42,6 +42,13 @@ def test_what_cant_be_claimed_is_not_posted(board: Board, changes: dict[str, Any
         board.post(**changes)
 
 
+def test_nothing_is_posted_at_its_deadline(board: Board) -> None:
+    deadline = board.chain.now + 50
+    board.chain.at(deadline)
+    with board.chain.refused("DeadlinePassed", deadline=deadline):
+        board.post(deadline=deadline)
+
+
 def test_an_accuracy_that_nothing_reaches_is_named(board: Board) -> None:
     with board.chain.refused("ImpossibleAccuracy", correct=SAMPLES + 1, samples=SAMPLES):
         board.post(minimum_correct=SAMPLES + 1)
