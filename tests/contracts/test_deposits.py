@@ -147,9 +147,11 @@ def test_an_authorisation_is_for_one_market_owner_and_amount(bank: Bank) -> None
 
 
 @pytest.mark.parametrize("way", ["deposit_with_permit", "deposit_with_authorisation"])
-def test_nothing_is_no_deposit(bank: Bank, way: str) -> None:
+def test_the_least_amount_is_a_deposit_and_nothing_is_none(bank: Bank, way: str) -> None:
     with bank.chain.refused("NothingArrived", token=bank.token.address):
         getattr(bank, way)(amount=0)
+    getattr(bank, way)(amount=1)
+    assert bank.credit() == 1
 
 
 def test_a_market_takes_all_or_nothing(bank: Bank) -> None:

@@ -42,6 +42,13 @@ def test_what_cant_be_claimed_is_not_posted(board: Board, changes: dict[str, Any
         board.post(**changes)
 
 
+def test_nothing_is_posted_at_its_deadline(board: Board) -> None:
+    deadline = board.chain.now + 50
+    board.chain.at(deadline)
+    with board.chain.refused("DeadlinePassed", deadline=deadline):
+        board.post(deadline=deadline)
+
+
 def test_an_accuracy_that_nothing_reaches_is_named(board: Board) -> None:
     with board.chain.refused("ImpossibleAccuracy", correct=SAMPLES + 1, samples=SAMPLES):
         board.post(minimum_correct=SAMPLES + 1)
@@ -280,10 +287,14 @@ def test_money_is_paid_once_and_to_nobody_who_calls_back(board: Board) -> None:
         board.chain.send(get_paid, board.chain.stranger)
 
 
-def test_the_least_bounty_is_paid(board: Board) -> None:
+def test_small_bounties_add_up_and_are_paid(board: Board) -> None:
     deadline = board.chain.now + 50
     board.post(bounty=1, deadline=deadline)
+    board.post(bounty=2, deadline=deadline)
     board.chain.at(deadline)
     board.do("close", 2)
-    board.do("withdraw", ETH, sender=board.chain.buyer)
-    assert board.credit(board.chain.buyer) == 0
+    with board.chain.restored():
+        board.do("withdraw", ETH, sender=board.chain.buyer)
+        assert board.credit(board.chain.buyer) == 0
+    board.do("close", 3)
+    assert board.credit(board.chain.buyer) == 3

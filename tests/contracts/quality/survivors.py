@@ -3,4 +3,6 @@
 REASONS: dict[str, str] = {
     "libraries/Field.fromInt32 comparison 1": "equivalent: zero becomes the modulus, and products are taken modulo it",
     "libraries/Layouts.locate comparison 2": "equivalent: a length of 240 is set to 240",
+    "periphery/JobEvaluator.evaluate constant 1": "what an escrow hands on to its hooks: ours say nothing there",
+    "periphery/ModelRequests.withdraw modifier 1": "a second guard: the balance is zero before anything is called",
 }
