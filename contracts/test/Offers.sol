@@ -10,11 +10,13 @@ import {VM} from "./Vm.sol";
 /// @title What buyers show to the published policy, good and bad, and whether it is good by a reckoning of its own
 /// @dev The seller may be a contract, which agrees (ERC-1271), or have a key, which signs.
 abstract contract Offers is Fixture {
-    /// @dev What a buyer shows, the price that it gives, and whether it may be taken.
+    /// @dev What a buyer shows, the price that it gives, and whether it may be taken: if it is the buyer of a trade, whether
+    /// that has settled is asked later, since a token may settle it on the way.
     struct Shown {
         bytes data;
         uint256 price;
         bool good;
+        uint256 ownedBy;
     }
 
     /// @dev The parts of an offer or admission in which it may be another one than it should be.
@@ -90,15 +92,20 @@ abstract contract Offers is Fixture {
             (shown.data, shown.good) = sign(offer, 3, listing, buyer);
             shown.price = offer.price;
         } else if (seed % 4 > 1) {
-            Trade memory owned = market.trade(tradeId);
             uint256 discount = said[listing.seller][listing.offer].upgradeDiscount;
             shown.price = discount < shown.price ? shown.price - discount : 0;
             shown.data = abi.encodePacked(bytes1(0x04), abi.encode(tradeId));
-            shown.good =
-                owned.buyer == buyer && owned.state == State.Settled && owned.listingId == listing.terms.supersedes;
+            shown.ownedBy = tradeId;
         }
         // Another price than the one that follows is never taken.
         if (seed >> 252 == 1) (shown.price, shown.good) = (shown.price + 1, false);
+    }
+
+    function isGood(Shown memory shown, Listing memory listing, address buyer) internal view returns (bool) {
+        if (shown.ownedBy == 0) return shown.good;
+        Trade memory owned = market.trade(shown.ownedBy);
+        bool owns = owned.buyer == buyer && owned.state == State.Settled;
+        return shown.good && owns && owned.listingId == listing.terms.supersedes;
     }
 
     // ------------------------------------------------------------------------------------------------------ the means
@@ -118,26 +125,34 @@ abstract contract Offers is Fixture {
         offer.nonce = (seed >> 104) % 3;
     }
 
-    /// @dev The evidence, and whether the policy should believe it.
+    /// @dev The evidence, and whether the policy should believe it: it sees price, expiry, nonce and signature, and reads the
+    /// rest from the trade. So a contract may have agreed to what is shown before, in other words for this.
     function sign(Signed memory offer, uint8 kind, Listing memory listing, address buyer)
         private
         returns (bytes memory data, bool good)
     {
+        address owner = VM.addr(OWNERS_KEY);
         bool priced = offer.typehash == OFFER;
-        bytes memory named = abi.encode(offer.typehash, address(market), offer.listing, offer.buyer);
-        bytes memory until = abi.encode(offer.expiry, offer.nonce);
-        bytes memory price = priced ? abi.encode(offer.price) : bytes("");
-        bytes32 digest = typed("ModelSeal policy", address(rules), keccak256(bytes.concat(named, price, until)));
-        bytes memory signature = offer.signer == VM.addr(OWNERS_KEY) ? signed(digest) : bytes("");
-        if (signature.length == 0) ReenteringReceiver(payable(offer.signer)).agree(digest);
+        bytes32 digest = digestOf(offer, offer.listing, offer.buyer);
+        bytes memory signature = offer.signer == owner ? signed(digest) : bytes("");
+        if (offer.signer != owner) ReenteringReceiver(payable(offer.signer)).agree(digest);
+        bytes memory fields = abi.encode(offer.expiry, offer.nonce, signature);
+        if (priced) fields = abi.encode(offer.price, offer.expiry, offer.nonce, signature);
+        data = abi.encodePacked(bytes1(kind), fields);
 
-        data = priced
-            ? abi.encode(offer.price, offer.expiry, offer.nonce, signature)
-            : abi.encode(offer.expiry, offer.nonce, signature);
-        data = abi.encodePacked(bytes1(kind), data);
-        address expected = priced ? listing.seller : VM.addr(OWNERS_KEY);
-        good = offer.listing == listing.offer && offer.buyer == buyer && offer.signer == expected
-            && block.timestamp < offer.expiry && !takenBack[offer.signer][offer.nonce];
+        address expected = priced ? listing.seller : owner;
+        bytes32 read = digestOf(offer, listing.offer, buyer);
+        bool agreed = expected == owner
+            ? offer.signer == owner && digest == read
+            : ReenteringReceiver(payable(expected)).agreed(read);
+        good = agreed && block.timestamp < offer.expiry && !takenBack[expected][offer.nonce];
+    }
+
+    function digestOf(Signed memory offer, bytes32 listing, address buyer) private view returns (bytes32) {
+        bytes memory named = abi.encode(offer.typehash, address(market), listing, buyer);
+        bytes memory price = offer.typehash == OFFER ? abi.encode(offer.price) : bytes("");
+        bytes memory until = abi.encode(offer.expiry, offer.nonce);
+        return typed("ModelSeal policy", address(rules), keccak256(bytes.concat(named, price, until)));
     }
 
     function signed(bytes32 hash) internal pure returns (bytes memory) {

@@ -101,7 +101,7 @@ contract Parties is Offers {
         uint32 asked = samples % 8 == 0 ? samples % 60 : uint32(1) << (samples % 6);
         uint256 fee = market.sessionFee(listingId, account(who), asked);
         Listing memory found = market.listing(listingId);
-        Shown memory shown = Shown("", 0, true);
+        Shown memory shown = Shown("", 0, true, 0);
         if (found.terms.policy == address(rules)) {
             shown = showToOpen(listing >> 8, found, account(who), account(who / 2 + 1));
         }
@@ -133,7 +133,7 @@ contract Parties is Offers {
 
     /// @dev At the listing's price, or at one that a policy gives, by good reasons or bad ones.
     function buy(uint256 seed, uint256 tradeId, address buyer, Listing memory listing) private {
-        Shown memory shown = Shown("", listing.terms.price, true);
+        Shown memory shown = Shown("", listing.terms.price, true, 0);
         if (listing.terms.policy == address(policy)) shown.price = policy.price();
         bool ruled = listing.terms.policy == address(rules);
         if (ruled) {
@@ -142,7 +142,7 @@ contract Parties is Offers {
         bytes memory call = purchaseCall(tradeId, uint96(shown.price), shown.data);
         attemptPaid(buyer, listing.terms.token, shown.price, call);
         if (!ruled || market.trade(tradeId).state != State.Purchased) return;
-        require(shown.good, "a price was taken that nobody has given");
+        require(isGood(shown, listing, buyer), "a price was taken that nobody has given");
         if (shown.data.length > 0) shown.data[0] == 0x03 ? ++offersTaken : ++upgrades;
     }
 

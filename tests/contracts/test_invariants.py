@@ -14,7 +14,7 @@ FORGE = ROOT / "node_modules" / ".bin" / "forge"
 @pytest.mark.published
 @pytest.mark.skipif(not FORGE.exists(), reason="needs `npm ci` in contracts/")
 def test_the_invariants_hold_over_random_moves() -> None:
-    """256 walks of 128 moves around trades, as many around bounties, 256 trades for each fuzz test (`make fuzz`: more)."""
+    """256 walks of 128 moves around trades, and around bounties; 256 trades for each fuzz test. `make fuzz`: more."""
     result = subprocess.run([FORGE, "test", "--color", "never"], cwd=ROOT, capture_output=True, text=True, check=False)
     # The npm package's launcher loses forge's exit status: what forge says counts.
     assert "7 tests passed, 0 failed" in result.stdout, result.stdout[-4000:] + result.stderr[-2000:]
