@@ -108,7 +108,7 @@ def test_a_listing_is_held_against_its_sellers_proven_record(ask: Ask, tmp_path:
 
     def hold(seller: str, policy: BuyerPolicy) -> None:
         proven = _read_record(record, checkpoint, None, policy)
-        _hold_record(proven, SimpleNamespace(seller=seller), policy, as_json=False)
+        _hold_record(*proven, SimpleNamespace(seller=seller), policy, as_json=False)
 
     hold(SELLER, BuyerPolicy(minimum_sold=1, maximum_lost_disputes=1))
     with pytest.raises(PolicyError, match="lost disputes"):
@@ -125,7 +125,7 @@ def test_manifests_are_kept_and_found(ask: Ask, tmp_path: Path, log_file: Path) 
     (tmp_path / "manifest.json").write_bytes(content)
     with AuditLog.open(log_file) as log:
         record = listing(9, SELLER, 9000)
-        log.append(type(record)(**{**vars(record), "details": {"manifest_hash": f"0x{keccak(content).hex()}"}}))
+        log.append(replace(record, details={"manifest_hash": f"0x{keccak(content).hex()}"}))
     ask("add-manifest", tmp_path / "manifest.json")
     assert [row["listing_id"] for row in ask("search", "credit", "risk")["rows"]] == ["9"]
 
