@@ -57,7 +57,7 @@ mutants: $(INSTALLED) $(NODE_MODULES)
 analyse: $(INSTALLED) $(NODE_MODULES) $(ANALYSIS)
 	$(BIN)/python -m tests.contracts.quality.analysis
 
-# The invariants at length: 100,000 runs of each fuzz test, and 1,000 walks of 500 moves.
+# The invariants at length: 100,000 runs of each fuzz test, and 1,000 walks of 500 moves among trades and among bounties.
 fuzz: $(INSTALLED) $(NODE_MODULES)
 	cd contracts && FOUNDRY_PROFILE=long node_modules/.bin/forge test
 
