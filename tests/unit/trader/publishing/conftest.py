@@ -45,6 +45,12 @@ class Loopback:
         )
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow leaves an empty database in the folder where it is called."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def loopback() -> Iterator[Loopback]:
     class Handler(BaseHTTPRequestHandler):

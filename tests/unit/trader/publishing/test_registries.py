@@ -33,12 +33,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_registered_model_is_the_bundle_and_says_where_it_comes_from(
-    store: str, bundle: Path, provenance: Provenance, tmp_path: Path, onnx_file: bytes, monkeypatch: pytest.MonkeyPatch
+    store: str, bundle: Path, provenance: Provenance, tmp_path: Path, onnx_file: bytes
 ) -> None:
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
-    monkeypatch.chdir(tmp_path)  # MLflow leaves an empty database where it is called
     create_signing_key(tmp_path / "key.pem", "password")
     sign_bundle(bundle, tmp_path / "key.pem", "password")
     address = export_mlflow(bundle, provenance, tracking_uri=store, name="credit o'risk")
