@@ -5,7 +5,9 @@ only one that writes segments, since it then knows what identities are in them; 
 or where a record may be in a segment, the segments are settled first (`ledger.settling`), and the tables tell.
 """
 
-from collections.abc import Collection, Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,7 +92,9 @@ def append(connection: Connection, records: Sequence[Record], known: KnownSegmen
     ):
         settle(connection)
         waiting = 0
-    entries, added, encoded = _chain(records, _find_logged(connection, records), end)
+    logged = _find_logged(connection, records)
+    with _no_collections():
+        entries, added, encoded = _chain(records, logged, end)
     last = added[-1].entry_hash if added else end.entry_hash
     if waiting or (known is not None and len(added) >= FEWEST_IN_SEGMENTS):
         insert_clear_values(connection, added)
@@ -129,6 +133,18 @@ def _chain(
                 logged[key] = entry
         entries.append(entry)
     return entries, added, encoded
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Let Python's collector of cycles rest: entries are in none, and it would look through all new ones each time."""
+    works = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if works:
+            gc.enable()
 
 
 def _find_logged(connection: Connection, records: Sequence[Record]) -> dict[StepKey, Entry]:
