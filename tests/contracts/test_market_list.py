@@ -42,6 +42,10 @@ def test_no_window_may_be_empty(stage: Stage, window: str) -> None:
         stage.offer(terms_of(FIRST, windows=replace(WINDOWS, **{window: 0})))
 
 
+def test_a_window_of_a_second_is_one(stage: Stage) -> None:
+    stage.offer(terms_of(FIRST, windows=Windows(*[1] * len(WINDOWS.__dataclass_fields__))))
+
+
 def test_delisting_stops_new_sessions_but_not_open_trades(stage: Stage) -> None:
     stage.open_session()
     receipt = stage.send(stage.market.functions.delist(1, stage.offered()), stage.seller)

@@ -145,10 +145,11 @@ def test_instances_missing_or_too_many(purchased: Stage) -> None:
 @pytest.mark.parametrize("index", [0, 1, COUNT - 1])
 def test_instance_not_below_the_modulus(purchased: Stage, index: int) -> None:
     """The verifier computes mod p, so instance + p is as valid as the instance: the market must refuse it."""
-    instances = list(FIRST.instances)
-    instances[index] += MODULUS
-    with purchased.refused("InstanceOutsideField", index=index, instance=instances[index]):
-        purchased.prove(audit=replace(FIRST, instances=instances))
+    for instance in (FIRST.instances[index] + MODULUS, MODULUS):
+        instances = list(FIRST.instances)
+        instances[index] = instance
+        with purchased.refused("InstanceOutsideField", index=index, instance=instance):
+            purchased.prove(audit=replace(FIRST, instances=instances))
 
 
 def test_forged_outputs(purchased: Stage) -> None:
