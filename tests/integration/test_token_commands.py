@@ -131,7 +131,7 @@ def check_papers(coin: Coin, listing: int, log: Path) -> None:
     command("buyer", "certificate", listing, "--out", "certificate.json")
     verified = json.loads(command("audit", "verify-certificate", "certificate.json", "--json"))
     assert (verified["price_wei"], verified["token"]) == (str(OFFERED), coin.address)
-    (trade,) = json.loads(command("audit", "query", "trades", "--log", log, "--json"))["rows"]
+    (trade,) = json.loads(command("audit", "query", "trades", "--listing", listing, "--log", log, "--json"))["rows"]
     assert (trade["price_wei"], trade["token"]) == (OFFERED, coin.address.lower())
     told = json.loads(command("audit", "show", trade["trade_id"], "--log", log, "--json"))["entries"]
     assert f"locked the price of {OFFERED} of {coin.address.lower()}" in [row["what"] for row in told]
