@@ -118,10 +118,9 @@ def _chain(
     added: list[Entry] = []
     encoded: list[bytes] = []
     for record in records:
-        chain = record.chain
-        key = record.identity if chain is None else chain.key
+        key = step_key(record)
         entry = None if key is None else logged.get(key)
-        if entry is None or (chain is not None and entry.record.kind is not record.kind):
+        if entry is None or (record.chain is not None and entry.record.kind is not record.kind):
             hashed, clear = conceal(record)
             line = encode_entry(sequence, hashed)
             previous = hash_entry(previous, line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003 - typer reads the annotations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,6 +15,9 @@ from trader.cli.settings import buyer_command, open_connection
 from trader.errors import CallerError
 
 if TYPE_CHECKING:
+    from trader.clients.connection import Connection
+    from trader.clients.discovery import FoundListing
+    from trader.clients.proven import Proven
     from trader.settings.buyer import BuyerSettings
 
 app = typer.Typer(help="Find a model, check it, test it on encrypted data, buy it.", no_args_is_help=True)
@@ -39,7 +42,6 @@ AgainFlag = Annotated[
 @buyer_command()
 def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     """List what is on sale: price, limits, proven accuracy, the seller's place and record."""
-    from contracts import ETH, NO_POLICY
     from trader.clients.discovery import ask_claims
     from trader.clients.discovery import discover as find
     from trader.clients.proven import Proven
@@ -51,56 +53,67 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
         found = ask_claims(connection, found, settings.exchange)
     if as_json:
         for listing in found:
-            print_json_line(
-                {
-                    "listing": listing.listing_id,
-                    "price_wei": listing.terms.price_wei,
-                    "bond_wei": listing.terms.bond_wei,
-                    "fee_wei_per_sample": listing.terms.fee_wei,
-                    "token": None if listing.terms.token == ETH else listing.terms.token,
-                    "currency": connection.currencies.of(listing.terms.token).symbol,
-                    "policy": None if listing.terms.policy == NO_POLICY else listing.terms.policy,
-                    "supersedes": listing.terms.supersedes or None,
-                    "audit_samples": listing.terms.audit_samples,
-                    "answers_per_buyer": listing.terms.buyer_quota,
-                    "seller": listing.seller,
-                    "endpoint": listing.endpoint,
-                    "record": listing.record.words,
-                    "claims": None
-                    if listing.claims is None
-                    else [
-                        {
-                            "dataset": claim.dataset.name,
-                            "samples": claim.dataset.samples,
-                            "correct": claim.correct,
-                            "data_digest": claim.dataset.data_digest,
-                            "labels_digest": claim.dataset.labels_digest,
-                            "certificate": claim.certificate,
-                            "verified": proven.has(listing.terms.manifest_hash, claim),
-                        }
-                        for claim in listing.claims
-                    ],
-                }
-            )
+            print_json_line(_facts(listing, connection, proven))
         return
     if not found:
         results.print("nothing is on sale in this market")
     for listing in found:
-        terms, currency = listing.terms, connection.currencies.of(listing.terms.token)
-        results.print(f"[bold]{listing.listing_id}[/]  {currency.format(terms.price_wei)}", highlight=False)
-        results.print(
-            f"   bond {currency.format(terms.bond_wei)}, test {currency.format(terms.fee_wei)} a sample, at most "
-            f"{terms.buyer_quota} answers, {terms.audit_samples} of them audited",
-            highlight=False,
-        )
-        where = "says not where it is reached" if listing.endpoint is None else f"at {escape(listing.endpoint)}"
-        results.print(f"   {listing.seller} {where}: {listing.record.words}", highlight=False, soft_wrap=True)
-        for claim in listing.claims or ():
-            if proven.has(listing.terms.manifest_hash, claim):
-                results.print(f"   [green]✓[/] proven: {escape(claim.words)}", highlight=False, soft_wrap=True)
-            else:
-                words = f"claims {escape(claim.words)}; verify it with `buyer verify {listing.listing_id}`"
-                results.print(f"   [yellow]?[/] {words}", highlight=False, soft_wrap=True)
+        _print_found(listing, connection, proven)
+
+
+def _facts(listing: FoundListing, connection: Connection, proven: Proven) -> dict[str, Any]:
+    """Return a listing for programs."""
+    from contracts import ETH, NO_POLICY
+
+    terms, claims = listing.terms, listing.claims
+    return {
+        "listing": listing.listing_id,
+        "price_wei": terms.price_wei,
+        "bond_wei": terms.bond_wei,
+        "fee_wei_per_sample": terms.fee_wei,
+        "token": None if terms.token == ETH else terms.token,
+        "currency": connection.currencies.of(terms.token).symbol,
+        "policy": None if terms.policy == NO_POLICY else terms.policy,
+        "supersedes": terms.supersedes or None,
+        "audit_samples": terms.audit_samples,
+        "answers_per_buyer": terms.buyer_quota,
+        "seller": listing.seller,
+        "endpoint": listing.endpoint,
+        "record": listing.record.words,
+        "claims": None
+        if claims is None
+        else [
+            {
+                "dataset": claim.dataset.name,
+                "samples": claim.dataset.samples,
+                "correct": claim.correct,
+                "data_digest": claim.dataset.data_digest,
+                "labels_digest": claim.dataset.labels_digest,
+                "certificate": claim.certificate,
+                "verified": proven.has(terms.manifest_hash, claim),
+            }
+            for claim in claims
+        ],
+    }
+
+
+def _print_found(listing: FoundListing, connection: Connection, proven: Proven) -> None:
+    """Print a listing for people."""
+    terms, currency = listing.terms, connection.currencies.of(listing.terms.token)
+    results.print(f"[bold]{listing.listing_id}[/]  {currency.format(terms.price_wei)}", highlight=False)
+    results.print(
+        f"   bond {currency.format(terms.bond_wei)}, test {currency.format(terms.fee_wei)} a sample, at most "
+        f"{terms.buyer_quota} answers, {terms.audit_samples} of them audited",
+        highlight=False,
+    )
+    where = "says not where it is reached" if listing.endpoint is None else f"at {escape(listing.endpoint)}"
+    results.print(f"   {listing.seller} {where}: {listing.record.words}", highlight=False, soft_wrap=True)
+    for claim in listing.claims or ():
+        if proven.has(terms.manifest_hash, claim):
+            results.print(f"   [green]✓[/] proven: {escape(claim.words)}", highlight=False, soft_wrap=True)
+        else:
+            words = f"claims {escape(claim.words)}; verify it with `buyer verify {listing.listing_id}`"
+            results.print(f"   [yellow]?[/] {words}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -95,11 +95,12 @@ def ask_claims(
         except (TransferError, CertificateError):
             return
 
-    def place(listing: FoundListing) -> str | None:
-        followed = listing.endpoint is not None and is_followed(listing.endpoint, market.chain.chain_id)
-        return exchange or (listing.endpoint if followed else None)
-
-    asked = [Thread(target=ask, args=(one, place(one)), daemon=True) for one in listings if place(one) is not None]
+    places = [(listing, exchange or listing.endpoint) for listing in listings]
+    asked = [
+        Thread(target=ask, args=(listing, place), daemon=True)
+        for listing, place in places
+        if place is not None and (place == exchange or is_followed(place, market.chain.chain_id))
+    ]
     for thread in asked:
         thread.start()
     end = monotonic() + seconds

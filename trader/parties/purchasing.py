@@ -184,9 +184,10 @@ class Purchasing:
         Raises:
             PriceRaisedError: It has agreed to less, or to another currency.
         """
+        asking = self.asking()
         if not self.is_agreed():
-            self.agree(self.asking())
-        kept, terms, asking = json.loads(self._vault.read(AGREEMENT)), self._listing.verify().terms, self.asking()
+            self.agree(asking)
+        kept, terms = json.loads(self._vault.read(AGREEMENT)), self._listing.verify().terms
         if kept["token"] != terms.token or asking.price > kept["price"]:
             currencies = self._policy.currencies
             raise PriceRaisedError(
