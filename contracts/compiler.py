@@ -74,6 +74,11 @@ _JOBS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+def compiled_contracts() -> dict[str, str]:
+    """Return the names of all contracts that are compiled, by their sources; those of the tests among them."""
+    return {unit: name for job in _JOBS.values() for unit, name in job["contracts"].items()}
+
+
 def read_sources(entries: Mapping[str, str]) -> dict[str, str]:
     """Read the entry files and everything that they import, by source unit name (`src/…` or `@openzeppelin/…`)."""
     sources: dict[str, str] = {}

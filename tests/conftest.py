@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.contracts.stage import Stage
     from tests.simulators.trading import Trading
     from trader.chain import Chain
     from trader.demo.training import DemoModel
@@ -66,6 +67,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if runs_on_a_node(item.path)]
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))  # stable: the others stay where they are
+
+
+@pytest.fixture(scope="module")
+def shared_stage() -> Stage:
+    from tests.contracts.stage import Stage
+
+    return Stage()
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Iterator[Stage]:
+    """A chain with the market on it, one listing and no trade; what a test does there is undone."""
+    with shared_stage.restored():
+        yield shared_stage
 
 
 @pytest.fixture(scope="session")

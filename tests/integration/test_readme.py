@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +11,11 @@ import pytest
 from skl2onnx import to_onnx
 from sklearn.ensemble import GradientBoostingClassifier
 
+from tests.simulators.companies import FUNDS_WEI
 from tests.simulators.node import anvil_binary
 from tests.simulators.walkthrough import Command, File, Reader, read_page
+from trader.chain import Chain
+from trader.chain.accounts import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,6 @@ PROGRAMS: Final = Path(sys.executable).parent
 OF_CI: Final = ("make demo", "make test")
 """What `.ci/run` types, this test among it."""
 TERMINALS: Final = {"", "seller", "buyer"}
-ETHER_HEX: Final = hex(10 * 10**18)
 
 pytestmark = [pytest.mark.anvil, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -48,13 +48,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 def give_ether(reader: Reader, command: Command) -> None:
     """To the account that a command has made."""
     (keyfile,) = (word for word in command.line.split() if word.endswith(".json"))
-    address = "0x" + json.loads((reader.home(command.terminal) / keyfile).read_text())["address"].removeprefix("0x")
-    call = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": [address, ETHER_HEX]}
-    request = urllib.request.Request(
-        reader.exported["seller"]["ETH_RPC_URL"], json.dumps(call).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request) as answer:
-        assert json.loads(answer.read())["result"] is None
+    chain = Chain.connect(reader.exported["seller"]["ETH_RPC_URL"])
+    chain.fund(read_address(reader.home(command.terminal) / keyfile), FUNDS_WEI)
 
 
 def train_on_bins(reader: Reader, command: Command) -> None:

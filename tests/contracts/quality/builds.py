@@ -13,20 +13,9 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any
 
-from contracts.compiler import read_sources
+from contracts.compiler import compiled_contracts, read_sources
 from contracts.published import ARTIFACTS_PATH, read_artifacts
 
-CONTRACTS: Mapping[str, str] = {
-    "src/ModelMarket.sol": "ModelMarket",
-    "src/Directory.sol": "Directory",
-    "src/periphery/AuditAnchor.sol": "AuditAnchor",
-    "src/periphery/Deposits.sol": "Deposits",
-    "src/periphery/JobEvaluator.sol": "JobEvaluator",
-    "src/periphery/ListingPolicy.sol": "ListingPolicy",
-    "src/periphery/ModelRequests.sol": "ModelRequests",
-    "src/periphery/SettlementAttester.sol": "SettlementAttester",
-}
-"""What is deployed, by source: all but the verifier, which is vendored (`is_own`)."""
 ROOT = ARTIFACTS_PATH.parents[1]
 SOLC = ROOT / "solc-npm.js"
 SETTINGS: Mapping[str, Any] = {
@@ -45,6 +34,10 @@ def is_own(unit: str) -> bool:
     with real and damaged proofs show.
     """
     return unit.startswith("src/") and not unit.startswith("src/vendor/")
+
+
+CONTRACTS: Mapping[str, str] = {unit: name for unit, name in compiled_contracts().items() if is_own(unit)}
+"""What is deployed, by source: all but the verifier, which is vendored."""
 
 
 class CompilationError(Exception):

@@ -22,21 +22,9 @@ from trader.chain.market import Market
 from trader.chain.searching import EventSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from web3 import Web3
-
-
-@pytest.fixture(scope="module")
-def shared_stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
-def stage(shared_stage: Stage) -> Iterator[Stage]:
-    with shared_stage.restored():
-        yield shared_stage
 
 
 @pytest.fixture(autouse=True)
