@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 NODE_MODULES := contracts/node_modules/.package-lock.json
 ANALYSIS := .venv-analysis/.installed
 
-# Processes that share the tests; each takes up to 6 GiB.
+# Processes that share the tests; two were seen to take 10 and 2 GiB.
 WORKERS ?= 2
 
 .PHONY: demo test test-fast test-chain lint format typecheck docs site wheel bench contracts node lock clean chaos crowd coverage mutants analyse fuzz
