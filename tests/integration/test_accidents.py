@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 
 class FailingProxy(Proxy):
-    """Drops every tenth call, and once, for a while, all of them."""
+    """Drops every tenth call, and all of them for a while: from the trade's third transaction on."""
 
     away_until = 0.0
     was_away = False
 
     def answer(self, body: bytes) -> bytes | None:
-        if not self.was_away and b"eth_sendRawTransaction" in body and self._calls > 400:
+        sending = b"eth_sendRawTransaction" in body
+        if sending and not self.was_away and self.methods["eth_sendRawTransaction"] == 2:
             self.was_away, self.away_until = True, time.monotonic() + 4
         if time.monotonic() < self.away_until:
             self.dropped += 1
