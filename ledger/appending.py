@@ -84,22 +84,23 @@ def append(connection: Connection, records: Sequence[Record], known: KnownSegmen
         known: What the process knows of the segments; it notes the result after the commit. None if the entries must
             be in the tables at once, however many they are.
     """
-    keys = {key for key in map(step_key, records) if key is not None}
+    keys = [step_key(record) for record in records]
+    named = {key for key in keys if key is not None}
     end = read_end(connection)
     waiting = end.entries - end.settled
     if waiting and (
-        known is None or not known.are_all(end) or known.may_have(keys) or waiting + len(records) > MOST_IN_SEGMENTS
+        known is None or not known.are_all(end) or known.may_have(named) or waiting + len(records) > MOST_IN_SEGMENTS
     ):
         settle(connection)
-        waiting = 0
-    logged = _find_logged(connection, records)
+        end, waiting = read_end(connection), 0
+    logged = _find_logged(connection, records) if end.settled else {}
     with _no_collections():
-        entries, added, encoded = _chain(records, logged, end)
+        entries, added, encoded = _chain(records, keys, logged, end)
     last = added[-1].entry_hash if added else end.entry_hash
     if waiting or (known is not None and len(added) >= FEWEST_IN_SEGMENTS):
         insert_clear_values(connection, added)
         insert_segments(connection, end.entries, encoded, [entry.entry_hash for entry in added])
-        return Appended(entries, added, last, keys, continued=bool(waiting))
+        return Appended(entries, added, last, named, continued=bool(waiting))
     insert_settled(connection, added)
     return Appended(entries, added, last)
 
@@ -110,15 +111,14 @@ def step_key(record: Record) -> StepKey | None:
 
 
 def _chain(
-    records: Sequence[Record], logged: dict[StepKey, Entry], end: End
+    records: Sequence[Record], keys: Sequence[StepKey | None], logged: dict[StepKey, Entry], end: End
 ) -> tuple[list[Entry], list[Entry], list[bytes]]:
     """Return the entry of each record, those of them that are new, and the canonical bytes of these."""
     sequence, previous = end.entries, end.entry_hash
     entries: list[Entry] = []
     added: list[Entry] = []
     encoded: list[bytes] = []
-    for record in records:
-        key = step_key(record)
+    for record, key in zip(records, keys, strict=True):
         entry = None if key is None else logged.get(key)
         if entry is None or (record.chain is not None and entry.record.kind is not record.kind):
             hashed, clear = conceal(record)

@@ -361,10 +361,13 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
 
 def encode_details(details: Mapping[str, Detail]) -> str:
     """Return details alone as canonical JSON, the form in which the database holds them."""
-    told = [
-        f'"{name}":{_quote(value) if isinstance(value, str) else value if type(value) is int else _LITERALS[value]}'
-        for name, value in sorted(details.items())
-    ]
+    told = []
+    for name in sorted(details):
+        value = details[name]
+        if isinstance(value, str):
+            told.append(f'"{name}":{_quote(value)}')
+        else:
+            told.append(f'"{name}":{value if type(value) is int else _LITERALS[value]}')
     return f"{{{','.join(told)}}}"
 
 

@@ -81,7 +81,8 @@ class AuditLog:
             RepeatedIdentityError: Another record has the identity; this one was not appended.
         """
         entry = self._groups.submit(record)
-        _check_repeats(entry, record)
+        if entry.record is not record:
+            _check_repeats(entry, record)
         return entry
 
     def append_all(self, records: Iterable[Record]) -> list[Entry]:
@@ -195,7 +196,8 @@ class AuditLog:
             with self._store.writing() as connection:
                 appended = append(connection, records, self._segments)
                 for entry, record in zip(appended.entries, records, strict=True) if whole else ():
-                    _check_repeats(entry, record)
+                    if entry.record is not record:
+                        _check_repeats(entry, record)
             self._segments.note(appended)
         return appended
 
@@ -209,7 +211,8 @@ class AuditLog:
 
 
 def _check_repeats(entry: Entry, record: Record) -> None:
-    if record.identity is not None and entry.record is not record and not repeats(entry, record):
+    """Check what got an entry that does not hold it: it was logged before, or has personal details."""
+    if record.identity is not None and not repeats(entry, record):
         raise RepeatedIdentityError(
             f"entry {entry.sequence} has the identity {record.identity!r} and says something else: two steps can't"
             " share one"

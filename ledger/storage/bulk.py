@@ -43,6 +43,8 @@ def select_listed(connection: Connection, listed: Listed, columns: Sequence[Sequ
         marks = ", ".join(f"%s::{kind}[]" for kind in listed.types)
         table = f"unnest({marks}) AS listed({', '.join(names)})"
         return connection.exec_driver_sql(listed.query.format(table), tuple(map(list, columns)))
+    single = len(columns) == 1
     picked = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
-    table = f"(SELECT {picked} FROM json_each(?)) AS listed"  # noqa: S608 - names of our own
-    return connection.exec_driver_sql(listed.query.format(table), (json.dumps(list(zip(*columns, strict=True))),))
+    table = f"(SELECT {'value AS a' if single else picked} FROM json_each(?)) AS listed"  # noqa: S608 - names of our own
+    values = list(columns[0] if single else zip(*columns, strict=True))
+    return connection.exec_driver_sql(listed.query.format(table), (json.dumps(values),))
