@@ -11,7 +11,7 @@ in no trade and no sum; among entries it stands with the `Reorganised` that undi
 """
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,9 +21,10 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, selec
 from ledger.catalogue.keys import Key, KeyKind
 from ledger.catalogue.trades import WAITING, ListingRow, TradeRow, pad_wei
 from ledger.catalogue.upkeep import read_keys, up_to_date
-from ledger.entries import Entry, EntryKind
+from ledger.entries import Entry, EntryKind, Record
 from ledger.errors import InvalidRecordError
 from ledger.log import AuditLog
+from ledger.reading.accuracies import Accuracy, fold_accuracies
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import ENTRIES, KEYS, LISTINGS, POSTINGS, SCANS, TRADES
 
@@ -97,6 +98,7 @@ class SellerSummary:
         seconds_to_reveal: Median from the acceptance to the key.
         gas_of_seller: What it spent on its trades.
         gas_of_buyers: What its buyers spent.
+        accuracies: What it claims for its models on public data, and who says to have verified it.
     """
 
     seller: str
@@ -118,6 +120,7 @@ class SellerSummary:
     seconds_to_reveal: float | None
     gas_of_seller: int
     gas_of_buyers: int
+    accuracies: tuple[Accuracy, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,13 +368,36 @@ def summarize_sellers(log: AuditLog, wanted: Filter | None = None) -> list[Selle
     for trade in find_trades(log, wanted, limit=None):
         if trade.seller is not None:
             trades.setdefault(trade.seller, []).append(trade)
-    listings = Counter(listing.seller for listing in find_listings(log, Filter(seller=wanted.seller), limit=None))
+    listed = find_listings(log, Filter(seller=wanted.seller), limit=None)
+    listings = Counter(listing.seller for listing in listed)
+    said = _read_accuracies(log, listed)
     sellers = trades.keys() | listings.keys()
-    summaries = [summarize_trades(seller, listings[seller], trades.get(seller, [])) for seller in sellers]
+    summaries = [
+        summarize_trades(seller, listings[seller], trades.get(seller, []), fold_accuracies(seller, said[seller]))
+        for seller in sellers
+    ]
     return sorted(summaries, key=lambda one: (-one.trades, one.seller))
 
 
-def summarize_trades(seller: str, listings: int, trades: Sequence[TradeRow]) -> SellerSummary:
+def _read_accuracies(log: AuditLog, listings: Sequence[ListingRow]) -> dict[str, list[Record]]:
+    """Return what the log says about accuracies of listed models, by their sellers."""
+    with up_to_date(log) as connection:
+        market = only_market(connection)
+    sellers: dict[tuple[str | None, int | None], str] = {
+        (listing.market, listing.listing_id): listing.seller for listing in listings
+    }
+    found: dict[str, list[Record]] = defaultdict(list)
+    for event in (EntryKind.ACCURACY_CLAIMED, EntryKind.ACCURACY_VERIFIED):
+        for entry in find_entries(log, Filter(event=event), limit=None):
+            seller = sellers.get((entry.record.market_name or market, entry.record.listing_id))
+            if seller is not None:
+                found[seller].append(entry.record)
+    return found
+
+
+def summarize_trades(
+    seller: str, listings: int, trades: Sequence[TradeRow], accuracies: tuple[Accuracy, ...] = ()
+) -> SellerSummary:
     """Return how an account's trades have gone."""
     endings = Counter(_ENDINGS.get(trade.ended_from or "", "") for trade in trades if trade.state == "Expired")
     return SellerSummary(
@@ -393,6 +419,7 @@ def summarize_trades(seller: str, listings: int, trades: Sequence[TradeRow]) -> 
         seconds_to_reveal=_median(trades, "Accepted", "Revealed"),
         gas_of_seller=sum(trade.gas_of_seller for trade in trades),
         gas_of_buyers=sum(trade.gas_of_buyer for trade in trades),
+        accuracies=accuracies,
         **{name: endings[name] for name in _ENDINGS.values()},
     )
 

@@ -91,8 +91,9 @@ def listing_row(listing: ListingRow) -> Row:
 
 
 def seller_row(summary: SellerSummary) -> Row:
-    """Return an account's sums as a row."""
-    return asdict(summary)
+    """Return an account's sums as a row, with the accuracies as JSON."""
+    row = asdict(summary)
+    return row | {"accuracies": json.dumps(row["accuracies"], sort_keys=True)}
 
 
 def obligation_row(obligation: Obligation) -> Row:

@@ -145,6 +145,7 @@ def prepare_samples(
         if not again:
             patiently(buyer.market, lambda: purchases.require_none_lost(purchase.listing_id), timeline.say)
         listing = patiently(buyer.market, buyer.verify_listing, timeline.say)
+        purchases.check_accuracy(listing)
         samples = read_samples(data, listing.graph.features, listing.manifest.input.columns)
     purchase.remember_labels(None if labels is None else labels_of(purchase, labels, samples))
     return samples

@@ -26,10 +26,8 @@ from trader.verify.detection import detection_probability
 from zk import Srs, ceremony_srs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from ledger.reading.accuracies import Accuracy
     from ledger.reading.questions import SellerSummary
-    from ledger.reading.records import Accuracy
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 
@@ -72,6 +70,13 @@ def verify(
     max_lost_disputes: Annotated[
         int | None, typer.Option(min=0, help="Most disputes that the seller has lost.")
     ] = None,
+    min_proven_accuracy: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least accuracy on public data that is proven of the model.")
+    ] = None,
+    verifier: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Take this account's word, in the record, for what it has verified."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the eight numbered checks of a LISTING; the first that fails is named."""
@@ -81,13 +86,20 @@ def verify(
         development=development,
         minimum_sold=min_sold,
         maximum_lost_disputes=max_lost_disputes,
+        minimum_proven_accuracy=min_proven_accuracy,
+        verifiers=frozenset(verifier or ()),
     )
     proven_record = _read_record(record, record_checkpoint, record_key, policy)
     with messages.status("checking the listing"):
         verified = _verify(listing, package, Chain.connect(chain, confirmations=confirmations), market, policy)
     if proven_record is not None:
-        _hold_record(*proven_record, verified, policy, as_json=as_json)
+        _hold_record(proven_record, verified, policy, as_json=as_json)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
+    policy.check_accuracy(
+        [] if proven is None else [proven.accuracy],
+        () if proven_record is None else proven_record.accuracies,
+        verified.terms.manifest_hash,
+    )
     print_verified(verified, as_json, proven)
     if not as_json:
         _print_certificates(proven, package)
@@ -95,8 +107,8 @@ def verify(
 
 def _read_record(
     file: Path | None, checkpoint: Path | None, key: Path | None, policy: BuyerPolicy
-) -> tuple[SellerSummary, tuple[Accuracy, ...]] | None:
-    """Return the seller's record and accuracies from a proven answer, None if none was given and none is asked for."""
+) -> SellerSummary | None:
+    """Return the seller's record from a proven answer, None if none was given and none is asked for."""
     if file is None or checkpoint is None:
         if file is not None or checkpoint is not None or policy.asks_for_a_record:
             raise CallerError(
@@ -104,21 +116,13 @@ def _read_record(
                 " together (`modelseal audit query sellers --seller 0x… --prove FILE`)."
             )
         return None
-    from ledger.reading.records import derive_accuracies, derive_record
+    from ledger.reading.records import derive_record
     from trader.cli.audit_query import read_answer
 
-    answer = read_answer(file, checkpoint, key=key)
-    return derive_record(answer), derive_accuracies(answer)
+    return derive_record(read_answer(file, checkpoint, key=key))
 
 
-def _hold_record(
-    record: SellerSummary,
-    accuracies: Sequence[Accuracy],
-    verified: VerifiedListing,
-    policy: BuyerPolicy,
-    *,
-    as_json: bool,
-) -> None:
+def _hold_record(record: SellerSummary, verified: VerifiedListing, policy: BuyerPolicy, *, as_json: bool) -> None:
     """Print the record of the listing's seller, and hold it against the policy."""
     if record.seller != verified.seller.lower():
         raise CallerError(f"the record is {record.seller}'s, the listing {verified.seller}'s: ask for the right one")
@@ -130,10 +134,10 @@ def _hold_record(
             f" answers in {answered} (median)",
             highlight=False,
         )
-        for accuracy in accuracies:
+        for accuracy in record.accuracies:
             by = [*(["the seller claims it"] if accuracy.claimed else ()), *_said_by(accuracy)]
             results.print(
-                f"  {accuracy.correct / accuracy.samples:.2%} ({accuracy.correct} of {accuracy.samples}) on"
+                f"  {accuracy.share:.2%} ({accuracy.correct} of {accuracy.samples}) on"
                 f" {accuracy.data_digest}: {', '.join(by)}; certificate {accuracy.certificate}",
                 highlight=False,
                 soft_wrap=True,

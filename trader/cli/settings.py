@@ -64,6 +64,9 @@ _POLICY: dict[str, Any] = {
     "min_k": Annotated[int | None, typer.Option(help="Least number of audit samples.")],
     "min_sold": Annotated[int | None, typer.Option(help="Least number of models that the seller has sold before.")],
     "max_lost_disputes": Annotated[int | None, typer.Option(help="Most disputes that the seller has lost.")],
+    "min_proven_accuracy": Annotated[
+        float | None, typer.Option(help="Least accuracy that a certificate, verified here, proves on public data.")
+    ],
     "max_flips": Annotated[int | None, typer.Option(help="Most audit samples whose proven class may differ.")],
     "rounded_circuits": Annotated[
         bool | None, typer.Option("--rounded-circuits", help="Accept proofs of rounded computations.")

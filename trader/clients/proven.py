@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from eth_utils.hexadecimal import encode_hex
@@ -43,6 +44,16 @@ class Proven:
         except (OSError, CertificateFormError):
             return False
         return (kept.dataset, kept.correct) == (claim.dataset, claim.correct)
+
+    def accuracies(self, manifest_hash: bytes) -> list[float]:
+        """Return the accuracies of the certificates that were verified for this manifest."""
+        from trader.certificates import CertificateFormError, parse_certificate
+
+        found = []
+        for path in sorted(self._path(manifest_hash, "").parent.glob("*.json")):
+            with suppress(OSError, CertificateFormError):
+                found.append(parse_certificate(path.read_bytes()).accuracy)
+        return found
 
     def _path(self, manifest_hash: bytes, digest: str) -> Path:
         return self._folder / encode_hex(manifest_hash) / f"{digest}.json"

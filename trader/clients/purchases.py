@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ledger import AuditLog
 from trader.chain.development import DEVELOPMENT_CHAINS
+from trader.clients.proven import Proven
 from trader.clients.records import read_records
 from trader.errors import CallerError
 from trader.exchange import open_mailbox
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from trader.parties.actor import Step
     from trader.parties.testing import TestResult
     from trader.settings.buyer import BuyerSettings
-    from trader.verify import BuyerPolicy
+    from trader.verify import BuyerPolicy, VerifiedListing
 
 PURCHASES: Final = "purchases"
 DOWNLOADS: Final = "downloads"
@@ -248,6 +249,15 @@ class Purchases:
         sellers = {number: one for number, one in self.connection.market.listed().items() if one == seller}
         record = read_records(self.connection, sellers)[seller]
         policy.check_record(record.sold, record.cheated)
+
+    def check_accuracy(self, listing: VerifiedListing) -> None:
+        """Hold the certificates that were verified for a listing's model against the policy, before its test.
+
+        Raises:
+            PolicyError: None proves the accuracy that the policy asks for.
+        """
+        manifest_hash = listing.terms.manifest_hash
+        self.policy.check_accuracy(Proven(self.settings.folder).accuracies(manifest_hash), (), manifest_hash)
 
     def _endpoint(self, listing_id: int) -> str:
         """Return where the seller of a listing is reached: what the settings say, else its own announcement.

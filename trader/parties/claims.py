@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex, encode_hex
 
 from ledger import EntryKind
-from ledger.reading.records import ACCURACY_FIELDS
+from ledger.reading.accuracies import ACCURACY_FIELDS
 from trader.certificates import (
     MAX_CERTIFICATE_BYTES,
     MAX_CLAIMS_BYTES,

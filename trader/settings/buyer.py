@@ -106,6 +106,8 @@ class PolicySettings(Settings):
         max_proof_fee: Most that is left to the seller for a proof that isn't accepted, in percent of the price.
         min_sold: Least number of models that the seller has sold before.
         max_lost_disputes: Most disputes that the seller has lost; a new account has lost none.
+        min_proven_accuracy: Least accuracy on public data that is proven of the model, from 0 to 1: a certificate that
+            `buyer verify` has verified here.
         reveal_patience: How much of the time to accept the seller has to use a signed acceptance, in percent; then the
             buyer accepts by a transaction. 0 for no signature at all.
         min_decision: Least time to decide: `"10m"`.
@@ -128,6 +130,7 @@ class PolicySettings(Settings):
     max_proof_fee: int | None = Field(default=None, ge=0, le=100)
     min_sold: int | None = Field(default=None, ge=0)
     max_lost_disputes: int | None = Field(default=None, ge=0)
+    min_proven_accuracy: Share | None = None
     reveal_patience: int | None = Field(default=None, ge=0, le=80)
     min_decision: Seconds | None = None
     min_acceptance: Seconds | None = None
@@ -163,6 +166,7 @@ class PolicySettings(Settings):
             "maximum_proof_fee_percent": self.max_proof_fee,
             "minimum_sold": self.min_sold,
             "maximum_lost_disputes": self.max_lost_disputes,
+            "minimum_proven_accuracy": self.min_proven_accuracy,
             "reveal_patience_percent": self.reveal_patience,
             "minimum_window_seconds": self.min_decision,
             "minimum_acceptance_seconds": self.min_acceptance,

@@ -8,9 +8,10 @@ import pytest
 from ledger import AuditLog, EntryKind, ProofError
 from ledger.catalogue.keys import Key, KeyKind
 from ledger.entries import ActorRole, Record
+from ledger.reading.accuracies import ACCURACY_FIELDS, Accuracy
 from ledger.reading.answers import prove_answer, verify_answer
 from ledger.reading.questions import Filter, find_entries, summarize_sellers
-from ledger.reading.records import ACCURACY_FIELDS, Accuracy, derive_accuracies, derive_record, prove_record
+from ledger.reading.records import derive_record, prove_record
 from tests.simulators.ledger_records import BUYER, SELLER
 from tests.simulators.ledger_trades import other_account, trades
 
@@ -61,10 +62,12 @@ def test_an_accuracy_is_claimed_by_its_seller_and_verified_by_others_alone(tmp_p
             ]
         )
         answer = verify_answer(prove_record(log, seller), log.checkpoint())
+        (summed,) = (one for one in summarize_sellers(log) if one.seller == seller)
     claimed = Accuracy(*details.values(), claimed=True, verified_by=(BUYER.lower(),))  # type: ignore[arg-type]
     other = replace(claimed, correct=97, claimed=False)
-    assert derive_accuracies(answer) == (other, claimed)
-    assert derive_record(answer).listings > 0
+    assert derive_record(answer) == summed
+    assert summed.accuracies == (other, claimed)
+    assert summed.listings > 0
 
 
 def test_of_nobody_and_of_a_buyer_there_is_no_record(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_listing_is_held_against_its_sellers_proven_record(ask: Ask, tmp_path:
 
     def hold(seller: str, policy: BuyerPolicy) -> None:
         proven = _read_record(record, checkpoint, None, policy)
-        _hold_record(*proven, SimpleNamespace(seller=seller), policy, as_json=False)
+        _hold_record(proven, SimpleNamespace(seller=seller), policy, as_json=False)
 
     hold(SELLER, BuyerPolicy(minimum_sold=1, maximum_lost_disputes=1))
     with pytest.raises(PolicyError, match="lost disputes"):

@@ -21,7 +21,7 @@ from trader.clients.discovery import ask_claims
 from trader.clients.proven import Proven
 from trader.clients.purchases import is_reachable_by_all
 from trader.clients.service import SellerService
-from trader.errors import CallerError, FolderTakenError, PartyFolderError
+from trader.errors import CallerError, FolderTakenError, PartyFolderError, PolicyError
 from trader.exchange import Kind, MessageError
 from trader.parties.claims import verify_claim
 from trader.settings import SettingsError, read_buyer_settings, read_seller_settings
@@ -132,7 +132,13 @@ def test_an_accuracy_is_claimed_verified_and_remembered(
         (claimed,) = read_by_kind(log, EntryKind.ACCURACY_CLAIMED)
         assert told.record.details == claimed.record.details
         assert (told.record.listing_id, claimed.record.listing_id) == (listing_id, listing_id)
+        demanding = Purchases(
+            settings.model_copy(update={"policy": PolicySettings(development=True, min_proven_accuracy=0.5)}), buying
+        )
+        with pytest.raises(PolicyError, match="no accuracy of its model proven"):
+            demanding.check_accuracy(verified)
         proven.remember(manifest_hash, certificate)
+        demanding.check_accuracy(verified)
         assert proven.has(manifest_hash, claim)
         assert not proven.has(bytes(32), claim)  # another seller may claim to have the same certificate
         assert not proven.has(manifest_hash, claim.model_copy(update={"correct": claim.correct - 1}))
