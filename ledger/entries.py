@@ -16,7 +16,7 @@ writer says they are; contract events can be compared with the chain, for which 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from json.encoder import encode_basestring as _quote  # as RFC 8785 quotes what an entry can hold: printable text
@@ -335,22 +335,28 @@ def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
     Raises:
         MalformedEntryError: Not the fields of an entry. Whether the hash fits is *not* checked.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
-    present = dict(given)
+    get: Callable[[str], Any] = fields.get
+    sequence, place = get("sequence"), tuple(map(get, CHAIN_FIELDS))
     try:
-        _check_integer("sequence", present.get("sequence"), MAXIMUM_INTEGER)
-        chain = {name: present.pop(name) for name in CHAIN_FIELDS if name in present}
-        sequence = present.pop("sequence")
-        for name in ("listing_id", "trade_id"):
-            if name in present:
-                present[name] = _parse_id(name, present[name])
-        present["kind"] = EntryKind(present.get("kind", ""))
-        present["role"] = ActorRole(present.get("role", ""))
-        if chain and chain.keys() <= set(MARKET_FIELDS):
-            record = Record(**present, market=MarketId(**chain))
-        else:
-            record = Record(**present, chain=ChainPosition(**{"log_index": None, **chain}) if chain else None)
-        if to_fields(sequence, record) != given:
+        _check_integer("sequence", sequence, MAXIMUM_INTEGER)
+        on_chain = place[len(MARKET_FIELDS) :] != _NOWHERE[len(MARKET_FIELDS) :]
+        off_chain = place != _NOWHERE and not on_chain
+        record = Record(
+            kind=EntryKind(get("kind")),
+            actor=get("actor"),
+            role=ActorRole(get("role")),
+            occurred_at_seconds=get("occurred_at_seconds"),
+            listing_id=_parse_id("listing_id", get("listing_id")),
+            trade_id=_parse_id("trade_id", get("trade_id")),
+            chain=ChainPosition(**dict(zip(CHAIN_FIELDS, place, strict=True))) if on_chain else None,
+            market=MarketId(chain_id=get("chain_id"), contract=get("contract")) if off_chain else None,
+            details=get("details"),
+            identity=get("identity"),
+        )
+        # What is accepted in other forms than the written one: hex in capitals, and names that nobody reads.
+        if any(text != text.lower() for text in map(get, _HEX_FIELDS) if text is not None) or any(
+            get(name) is not None for name in fields.keys() - _FIELD_NAMES
+        ):
             raise InvalidRecordError("its fields are not in the form in which they are written")
         return sequence, record
     except (InvalidRecordError, TypeError, ValueError) as error:
@@ -401,6 +407,9 @@ def as_line(error: object) -> str:
 
 CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)
 MARKET_FIELDS: Final = tuple(MarketId.__dataclass_fields__)
+_NOWHERE: Final = (None,) * len(CHAIN_FIELDS)
+_HEX_FIELDS: Final = ("actor", "contract", "block_hash", "transaction_hash")
+_FIELD_NAMES: Final = {"sequence", *CHAIN_FIELDS, *Record.__dataclass_fields__} - {"chain", "market"}
 
 
 def _set(instance: object, name: str, value: object) -> None:
@@ -449,7 +458,9 @@ def _check_detail(name: str, value: object) -> None:
         raise InvalidRecordError(f"detail {name} must be a bool, an int or at most {limit} printable characters")
 
 
-def _parse_id(name: str, text: object) -> int:
+def _parse_id(name: str, text: object) -> int | None:
+    if text is None:
+        return None
     if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
         raise InvalidRecordError(f"{name} must be a decimal string, got {text!r:.80}")
     return int(text)

@@ -9,7 +9,7 @@ and never changes once it is complete. A *range* of leaves, as proofs name them,
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from typing import Final
@@ -76,6 +76,18 @@ class Frontier:
             ]
             level += 1
         return Frontier(leaves, tuple(roots)), completed
+
+    def grow(self, leaf_hashes: Iterable[bytes]) -> "Frontier":
+        """Return the frontier with more leaves: `append` one by one, without the nodes that they complete."""
+        roots, leaves = list(self.roots), self.leaves
+        for leaf_hash in leaf_hashes:
+            node_hash, position = leaf_hash, leaves
+            while position & 1:
+                node_hash = hashlib.sha256(b"\x01" + roots.pop() + node_hash).digest()
+                position >>= 1
+            roots.append(node_hash)
+            leaves += 1
+        return Frontier(leaves, tuple(roots))
 
     def root(self) -> bytes:
         """Return the root of the whole tree (RFC 6962 §2.1, MTH)."""

@@ -96,7 +96,7 @@ class Index:
         self._parties.note(record)
         for key in keys_of(record, self._parties):
             if key.kind in AUTHENTICATED:
-                self._trees[key] = self._trees.get(key, Frontier()).append(leaf_hash)[0]
+                self._trees[key] = self._trees.get(key, Frontier()).grow([leaf_hash])
                 self._changed.add(key)
         self.entries += 1
 

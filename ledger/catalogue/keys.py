@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.entries import EntryKind, Record
 
@@ -44,8 +44,7 @@ AUTHENTICATED: Final = frozenset(KeyKind) - {KeyKind.DIGEST}
 """Kinds of keys whose answers can be proven complete. There are as many digests as entries; one is found or is not."""
 
 
-@dataclass(frozen=True, order=True)
-class Key:
+class Key(NamedTuple):
     """A key that entries stand under.
 
     Attributes:

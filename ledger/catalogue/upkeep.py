@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, MutableMapping, Seque
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Table, bindparam, delete, func, insert, select, update
 
 from ledger.catalogue.index import hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
@@ -39,11 +39,13 @@ from ledger.storage.tables import (
 )
 
 BATCH: Final = 10_000
+AT_ONCE: Final = 10 * BATCH
+"""Entries that are taken in by one transaction while somebody waits for an answer."""
 _CHUNK: Final = 500  # values in one question: well below what any database takes
 _KEYS_AT_ONCE: Final = 5000
 _DEEPER: Final = 8
 """So much longer than log₂ of the keys is the path of hardly any key."""
-_ABOUT_LISTINGS: Final = [EntryKind.LISTED.value, EntryKind.DELISTED.value, EntryKind.REORGANISED.value]
+_ABOUT_LISTINGS: Final = (EntryKind.LISTED, EntryKind.DELISTED, EntryKind.REORGANISED)
 _CATALOGUE: Final = (CATALOGUED, KEYS, CHANGED_KEYS, POSTINGS, MAP_NODES, LISTINGS, TRADES)
 _ENTRIES_IN, _ENTRIES_IN_MAP = 0, 1
 """The rows of `CATALOGUED`."""
@@ -51,17 +53,22 @@ _ENTRIES_IN, _ENTRIES_IN_MAP = 0, 1
 
 @contextmanager
 def up_to_date(log: AuditLog) -> Iterator[Connection]:
-    """Yield one state of the log in which all entries are in the catalogue.
+    """Yield one state of the log in which all entries that it has now are in the catalogue.
+
+    After a large import that is many transactions, so that none is larger than the disk, and writers come between.
 
     Raises:
         LedgerUnavailableError: The log can't be locked for bringing the catalogue up to date.
     """
     with log.reading() as connection:
-        if not count_missing(connection):
+        missing = count_missing(connection)
+        if not missing:
             yield connection
             return
-    with log.writing() as connection:
-        bring_up_to_date(connection)
+        wanted = read_size(connection) + missing
+    while missing:
+        with log.writing() as connection:
+            missing = max(0, wanted - bring_up_to_date(connection, AT_ONCE))
     with log.reading() as connection:  # what was appended since then is left for the next question
         yield connection
 
@@ -72,10 +79,18 @@ def count_missing(connection: Connection) -> int:
     return (0 if newest is None else newest + 1) - read_size(connection)
 
 
-def bring_up_to_date(connection: Connection) -> int:
-    """Take all new entries into the catalogue, and return how many it has; the caller holds the write lock."""
+def bring_up_to_date(connection: Connection, at_most: int | None = None) -> int:
+    """Take new entries into the catalogue, and return how many it has; the caller holds the write lock.
+
+    Args:
+        connection: The transaction.
+        at_most: Entries that are taken in, a multiple of `BATCH`; None for all.
+    """
+    first = read_size(connection)
     while True:
         entries, keys, market = _read_progress(connection)
+        if at_most is not None and entries - first >= at_most:
+            return entries
         batch = select_entries(connection, ENTRIES.c.sequence.between(entries, entries + BATCH - 1))
         if not batch:
             return entries
@@ -139,8 +154,8 @@ def _note_progress(connection: Connection, part: int, entries: int, keys: int, m
 
 def _take_in(connection: Connection, batch: Sequence[Entry], keys: int, market: str) -> tuple[int, str]:
     """Put a batch under its keys, and return how many keys there are then, and the last market named."""
-    first = batch[0].sequence
-    parties = Parties(lambda kind, place, number: _find_party(connection, kind, place, number, first), market)
+    known = _read_parties(connection, batch)
+    parties = Parties(lambda *wanted: known.get(wanted), market)
     places: dict[Key, list[int]] = {}
     for entry in batch:
         parties.note(entry.record)
@@ -151,12 +166,27 @@ def _take_in(connection: Connection, batch: Sequence[Entry], keys: int, market: 
     return keys, parties.market
 
 
-def _find_party(connection: Connection, kind: EntryKind, market: str, number: int, before: int) -> Record | None:
-    """Return the newest entry of a kind about a listing or a trade, of those before a place in the log."""
-    column = ENTRIES.c.listing_id if kind is EntryKind.LISTED else ENTRIES.c.trade_id
-    criteria = (column == str(number), ENTRIES.c.kind == kind.value, ENTRIES.c.sequence < before)
-    entries = select_entries(connection, *criteria, newest_first=True)
-    return next((entry.record for entry in entries if entry.record.market_name == market), None)
+def _read_parties(connection: Connection, batch: Sequence[Entry]) -> dict[tuple[EntryKind, str, int], Record]:
+    """Return what was said, before a batch, of the listings and trades that it is about; the newest of each."""
+    before = batch[0].sequence
+    trades = {entry.record.trade_id for entry in batch}
+    opened = _read_newest(connection, EntryKind.SESSION_OPENED, ENTRIES.c.trade_id, trades, before)
+    listings = {record.listing_id for record in (*opened.values(), *(entry.record for entry in batch))}
+    return opened | _read_newest(connection, EntryKind.LISTED, ENTRIES.c.listing_id, listings, before)
+
+
+def _read_newest(
+    connection: Connection, kind: EntryKind, column: Column[Any], numbers: Collection[int | None], before: int
+) -> dict[tuple[EntryKind, str, int], Record]:
+    """Return the newest entry of a kind for each market and number, of those before a place in the log."""
+    found = {}
+    for part in _chunks(sorted(str(number) for number in numbers if number is not None)):
+        criteria = column.in_(part), ENTRIES.c.kind == kind.value, ENTRIES.c.sequence < before
+        for entry in select_entries(connection, *criteria):
+            number = entry.record.trade_id if kind is EntryKind.SESSION_OPENED else entry.record.listing_id
+            if number is not None:
+                found[kind, entry.record.market_name, number] = entry.record
+    return found
 
 
 def _read_leaves(connection: Connection, batch: Sequence[Entry]) -> dict[int, bytes]:
@@ -178,8 +208,7 @@ def _post(connection: Connection, places: Mapping[Key, Sequence[int]], leaves: M
         key_id, frontier = known.get(key, (keys, Frontier()))
         keys += key not in known
         if key.kind in AUTHENTICATED:
-            for sequence in sequences:
-                frontier, _ = frontier.append(leaves[sequence])
+            frontier = frontier.grow([leaves[sequence] for sequence in sequences])
             changed.add(key_id)
         else:
             frontier = Frontier(frontier.leaves + len(sequences))
@@ -203,16 +232,14 @@ def _post(connection: Connection, places: Mapping[Key, Sequence[int]], leaves: M
 
 def read_keys(connection: Connection, keys: Collection[Key]) -> dict[Key, tuple[int, Frontier]]:
     """Return number and tree of those `keys` that entries stand under; of digests' trees the length alone."""
-    found = {}
-    by_kind: dict[KeyKind, list[str]] = {}
-    for key in keys:
-        by_kind.setdefault(key.kind, []).append(key.value)
-    for kind, values in by_kind.items():
-        for part in _chunks(values):
-            query = select(KEYS).where(KEYS.c.kind == kind.value, KEYS.c["value"].in_(part))
-            for key_id, _, value, entries, frontier in connection.execute(query):
-                found[Key(kind, value)] = key_id, Frontier(entries, _split(bytes(frontier)))
-    return found
+    if not keys:
+        return {}
+    kinds, values = zip(*keys, strict=True)
+    rows = select_listed(connection, _KEYS_LISTED, [list(kinds), list(values)])
+    return {
+        Key(_KINDS[kind], value): (key_id, Frontier(entries, _split(bytes(frontier))))
+        for key_id, kind, value, entries, frontier in rows
+    }
 
 
 def _fold(
@@ -220,7 +247,8 @@ def _fold(
 ) -> None:
     """Fold again the trades and listings that new entries, which are in `batch`, are about."""
     trades = [key for key in places if key.kind is KeyKind.TRADE]
-    listings = [key for key in places if key.kind is KeyKind.LISTING]
+    telling = {sequence for sequence, entry in batch.items() if entry.record.kind in _ABOUT_LISTINGS}
+    listings = [key for key, some in places.items() if key.kind is KeyKind.LISTING and not telling.isdisjoint(some)]
     rows = []
     for key, entries in _read_postings(connection, trades, batch):
         market, trade_id = _parse(key)
@@ -229,7 +257,7 @@ def _fold(
     listed = []
     for key in listings:
         market, listing_id = _parse(key)
-        criteria = ENTRIES.c.listing_id == str(listing_id), ENTRIES.c.kind.in_(_ABOUT_LISTINGS)
+        criteria = ENTRIES.c.listing_id == str(listing_id), ENTRIES.c.kind.in_([kind.value for kind in _ABOUT_LISTINGS])
         told = [entry for entry in select_entries(connection, *criteria) if entry.record.market_name == market]
         row = fold_listing(market, listing_id, told)
         if row is not None:
@@ -349,6 +377,11 @@ class StoredNodes(MutableMapping[str, bytes]):
         return int(self._connection.execute(select(func.count()).select_from(MAP_NODES)).scalar_one())
 
 
+_KINDS: Final = {kind.value: kind for kind in KeyKind}
+_KEYS_LISTED: Final = Listed(
+    "SELECT key_id, kind, value, entries, frontier FROM {} CROSS JOIN keys WHERE kind = listed.a AND value = listed.b",
+    ("text", "text"),
+)
 _COUNT_KEYS: Final = select(CATALOGUED.c["keys"]).where(CATALOGUED.c.part == _ENTRIES_IN)
 _NODES_LISTED: Final = Listed("SELECT path, hash FROM {} CROSS JOIN map_nodes WHERE path = listed.a", ("text",))
 _SELECT_NODE: Final = select(MAP_NODES.c.hash).where(MAP_NODES.c.path == bindparam("path"))

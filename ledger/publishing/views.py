@@ -136,7 +136,7 @@ def _verify_tiles(reader: TileReader, shown: SignedNote | None, checkpoints: Seq
     roots = {checkpoint.entries: checkpoint for checkpoint in (*checkpoints, newest)}
     frontier, good = Frontier(), 0
     for sequence, encoded in reader.entries(newest.entries):
-        frontier, _ = frontier.append(hash_leaf(encoded))
+        frontier = frontier.grow([hash_leaf(encoded)])
         if sequence + 1 in roots and roots[sequence + 1].root_hash != frontier.root():
             raise ForkError(f"one of the entries {good} to {sequence} is not what was signed", sequence=good)
         good = sequence + 1 if sequence + 1 in roots else good

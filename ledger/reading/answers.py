@@ -253,7 +253,7 @@ def verify_answer(answer: Answer, checkpoint: Checkpoint, key: Key | None = None
         if sequence >= place or sequence <= newest:
             raise ProofError(f"entry {sequence} is out of order, or doubled, or after the commitment")
         records[sequence], newest = record, sequence
-        tree, _ = tree.append(leaf_hash)
+        tree = tree.grow([leaf_hash])
     value = hash_value(tree.leaves, tree.root()) if records else None
     try:
         verify_key(commitment.root, hash_key(answer.key), value, answer.proof)  # (3)

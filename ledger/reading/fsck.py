@@ -221,7 +221,7 @@ def _verify_roots(stored: Iterable[_Stored], checkpoints: Sequence[Checkpoint]) 
     for sequence, encoded, entry_hash in stored:
         yield sequence, encoded, entry_hash
         if known:  # else there is nothing to compare with
-            frontier, _ = frontier.append(hash_leaf(encoded))
+            frontier = frontier.grow([hash_leaf(encoded)])
         while known and known[0].entries == frontier.leaves:
             good = _check_root(known.pop(0), frontier, good)
     if known:

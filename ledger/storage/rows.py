@@ -130,8 +130,8 @@ def _parts(values: list[Any]) -> Iterator[list[Any]]:
 
 def to_entry(row: Row[Any]) -> Entry:
     """Return the entry in a row of `ENTRIES`; raises as `select_entries` says."""
-    fields = dict(row._mapping)  # public, despite its name: SQLAlchemy documents it
-    entry_hash = fields.pop("entry_hash")
+    fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=False))
+    entry_hash = row[-1]
     fields["details"] = parse_object(fields["details"])
     sequence, record = from_fields(fields)
     return Entry(sequence=sequence, record=record, entry_hash=entry_hash)

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,17 @@ from hypothesis import strategies as st
 
 import ledger
 from contracts import MarketEvent
-from ledger import ActorRole, ChainPosition, EntryKind, Head, InvalidRecordError, MalformedEntryError, Record, as_reason
+from ledger import (
+    ActorRole,
+    ChainPosition,
+    EntryKind,
+    Head,
+    InvalidRecordError,
+    MalformedEntryError,
+    MarketId,
+    Record,
+    as_reason,
+)
 from ledger.checkpoint import EMPTY_HEAD
 from ledger.entries import (
     CONTRACT_EVENTS,
@@ -20,7 +31,7 @@ from ledger.entries import (
     parse_object,
     to_fields,
 )
-from tests.simulators.ledger_records import BUYER, any_record, contract_event, hash_of, position, step
+from tests.simulators.ledger_records import BUYER, MARKET, any_record, contract_event, hash_of, position, step
 
 
 def test_public_names_are_all_there() -> None:
@@ -133,6 +144,30 @@ def test_details_cannot_be_changed_afterwards() -> None:
 def test_hostile_fields_are_malformed(changes: dict[str, object]) -> None:
     with pytest.raises(MalformedEntryError):
         from_fields(to_fields(0, step()) | changes)
+
+
+ODD_VALUES = (
+    None, True, False, 0, 1, -1, 1.0, 2**60, "", "x", "0", "01", "1", BUYER, BUYER.upper().replace("0X", "0x"), " 1",
+    "0x" + "AB" * 32, "0x" + "ab" * 32, [], {}, {"a": 1}, {"a": 1.0}, {"A": 1}, "Settled", "Seller", "seller", b"1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "record", [step(), contract_event(), replace(step(), market=MarketId(chain_id=1, contract=MARKET), identity="one")]
+)
+def test_what_is_read_is_what_would_be_written(record: Record) -> None:
+    fields = to_fields(3, record)
+    names = {*fields, "identity", "log_index", "gas_used", "chain_id", "contract", "block_hash", "trade_id", "surprise"}
+    read = 0
+    for name, value in itertools.product(sorted(names), ODD_VALUES):
+        changed = fields | {name: value}
+        try:
+            again = to_fields(*from_fields(changed))
+        except MalformedEntryError:
+            continue
+        read += 1
+        assert again == {one: what for one, what in changed.items() if what is not None}
+    assert read > len(names) / 2
 
 
 def test_missing_position_is_malformed() -> None:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from ledger import (
     AuditLog,
@@ -20,12 +22,14 @@ from ledger import (
     verify_export,
     verify_log,
 )
+from ledger.catalogue import upkeep
 from ledger.catalogue.index import Commitment
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind
-from ledger.catalogue.upkeep import carry_map, rebuild, up_to_date
+from ledger.catalogue.upkeep import carry_map, count_missing, rebuild, up_to_date
 from ledger.checkpoint import Checkpoint
 from ledger.reading.answers import Answer, commit_index, prove_answer, verify_answer
 from ledger.reading.catalogue_check import verify_catalogue
+from ledger.reading.questions import Filter, find_trades
 from ledger.storage.rows import select_entries
 from tests.simulators.ledger_records import BUYER, SELLER, any_record, contract_event, step
 from tests.simulators.ledger_trades import MARKET_NAME, other_account, trades
@@ -263,3 +267,30 @@ def test_json_is_small_and_names_what_it_is(answer: Answer) -> None:
     content = json.loads(answer.to_json())
     assert content["format"] == "modelseal-audit-answer"
     assert set(AUTHENTICATED) == set(KeyKind) - {KeyKind.DIGEST}
+
+
+def test_a_large_import_is_catalogued_in_many_transactions_between_which_others_write(
+    location: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "BATCH", 10)
+    monkeypatch.setattr(upkeep, "AT_ONCE", 20)
+    with AuditLog.open(location) as log, AuditLog.open(location) as other:
+        log.append_all(trades(8))
+        entries, writing, transactions = log.head().entries, log.writing, []
+
+        @contextmanager
+        def counted() -> Iterator[Connection]:
+            with writing() as connection:
+                yield connection
+            transactions.append(other.append(step(len(transactions), trade_id=1000 + len(transactions))))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "writing", counted)
+            with up_to_date(log) as connection:
+                assert count_missing(connection) > 0  # what others wrote meanwhile is left for the next question
+        assert len(transactions) == -(-entries // 20)
+        verify_catalogue(log)
+        with up_to_date(log) as connection:
+            assert not count_missing(connection)
+        verify_catalogue(log)
+        assert find_trades(log, Filter(), limit=None) == find_trades(other, Filter(), limit=None)
