@@ -9,7 +9,7 @@ from eth_utils.address import to_canonical_address
 from eth_utils.crypto import keccak
 
 from contracts import layout_hash
-from tests.contracts.reference import MODULUS, Model, Tree
+from tests.contracts.reference import CHUNK_PARAMETERS, MODULUS, Model, Tree
 from tests.contracts.stage import BOND, FIRST, PRICE, Delivery, Stage, model_of
 
 DISPUTE = "disputeSumStep"
@@ -63,6 +63,23 @@ def test_the_sums_of_another_seller_convict(stage: Stage, honest: Delivery) -> N
     delivery = stage.reveal_model(honest.model, sums=copied.sums)
     stage.dispute(DISPUTE, delivery.step_evidence(0))
     assert stage.state() == "Slashed"
+
+
+class Overfull(Model):
+    """Chunks whose column has ended hold something else than zeros."""
+
+    def parameters(self, index: int) -> bytes:
+        return super().parameters(index)[: 4 * len(self.pieces[index][2])].ljust(4 * CHUNK_PARAMETERS, b"\x01")
+
+
+def test_what_a_chunk_holds_behind_its_column_is_in_no_sum(stage: Stage, honest: Delivery) -> None:
+    """Nobody computes with it: a buyer that reads no further must reckon as the escrow does."""
+    model = honest.model
+    delivery = stage.reveal_model(Overfull(model.columns, model.logrows, model.parameter_commitment, model.seller))
+    assert delivery.model.parameters(2) != model.parameters(2)
+    for index in range(5):
+        with stage.refused("DisputeUnfounded", index=index):
+            stage.dispute(DISPUTE, delivery.step_evidence(index))
 
 
 def random_model(generator: random.Random) -> Model:

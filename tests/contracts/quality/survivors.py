@@ -1,6 +1,7 @@
 """Why a mutant that no test notices is none that a test should notice, by its name (see `mutants.py`)."""
 
 REASONS: dict[str, str] = {
+    "libraries/Field.add arguments 1": "equivalent: a sum, the other way round",
     "libraries/Field.fromInt32 comparison 1": "equivalent: zero becomes the modulus, and products are taken modulo it",
     "libraries/Layouts.locate comparison 2": "equivalent: a length of 240 is set to 240",
     "periphery/JobEvaluator.evaluate constant 1": "what an escrow hands on to its hooks: ours say nothing there",
