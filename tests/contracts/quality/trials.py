@@ -7,6 +7,7 @@ that deploys the faulty contract anew (`cold`): warm trials only say which ones 
 """
 
 import os
+import re
 import resource
 import sys
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,10 +92,16 @@ class Session:
     # ------------------------------------------------------------------------------------------- which tests run what
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Return the tests that run what the mutant changes, the quickest first; all, if a constructor does."""
+        """Return the tests that run what the mutant changes, the quickest first.
+
+        If a constructor does, all, those first that are called like its contract: there is no time for all.
+        """
         places = self._places_of(mutant)
         found = [test for test, blocks in self._covered.items() if blocks & places]
-        return sorted(found or self.seconds, key=lambda test: self.seconds[test])
+        if found:
+            return sorted(found, key=lambda test: self.seconds[test])
+        subject = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", Path(mutant.unit).stem).lower()
+        return sorted(self.seconds, key=lambda test: (subject not in test, self.seconds[test]))
 
     def _places_of(self, mutant: Mutant) -> set[Place]:
         """Return where the code of the mutant stands: within its text, or of the smallest node around it."""
