@@ -1,17 +1,14 @@
-"""Questions with filters: entries, trades and listings that meet all of them, sums per seller, and what is still owed.
+"""Questions with filters: entries, trades and listings that meet all of them, and what is still owed.
 
     find_entries(log, Filter(seller="0x…", event=EntryKind.SLASHED))
     find_trades(log, Filter(state="Purchased", least_wei=10**18))
-    summarize_sellers(log)
     find_obligations(log, now_seconds)
 
 Every question goes through an index: its cost grows with its answer, and with the logarithm of the log. The filters
 that are keys (`ledger.catalogue.keys`) are intersected from the rarest one on. What reorganisations have undone counts
-in no trade and no sum; among entries it stands with the `Reorganised` that undid it.
+in no trade; among entries it stands with the `Reorganised` that undid it.
 """
 
-import statistics
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,10 +18,9 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, selec
 from ledger.catalogue.keys import Key, KeyKind
 from ledger.catalogue.trades import WAITING, ListingRow, TradeRow, pad_wei
 from ledger.catalogue.upkeep import read_keys, up_to_date
-from ledger.entries import Entry, EntryKind, Record
+from ledger.entries import Entry, EntryKind
 from ledger.errors import InvalidRecordError
 from ledger.log import AuditLog
-from ledger.reading.accuracies import Accuracy, fold_accuracies
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import ENTRIES, KEYS, LISTINGS, POSTINGS, SCANS, TRADES
 
@@ -75,55 +71,6 @@ class Filter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SellerSummary:
-    """How an account's sales have gone.
-
-    Attributes:
-        seller: The account.
-        listings: How many it has listed.
-        trades: How many were opened.
-        answered: Tests that it answered.
-        settled: Paid for.
-        refunded: Of these, with a part of the price given back by agreement.
-        slashed: Disputes that it lost.
-        not_answered: Ended with a test that was never answered.
-        not_bought: Ended with an answered test.
-        not_proven: Ended with the price paid and no proof: the price went back.
-        proof_refused: Ended with a proof that the buyer did not accept.
-        key_withheld: Ended with the ciphertext accepted and no key.
-        open: Under way.
-        earned_wei: Prices of settled trades in ETH, less what was given back; trades in tokens are not added up.
-        seconds_to_answer: Median from the test's opening to its answer, None without one.
-        seconds_to_prove: Median from the purchase to the proof.
-        seconds_to_reveal: Median from the acceptance to the key.
-        gas_of_seller: What it spent on its trades.
-        gas_of_buyers: What its buyers spent.
-        accuracies: What it claims for its models on public data, and who says to have verified it.
-    """
-
-    seller: str
-    listings: int
-    trades: int
-    answered: int
-    settled: int
-    refunded: int
-    slashed: int
-    not_answered: int
-    not_bought: int
-    not_proven: int
-    proof_refused: int
-    key_withheld: int
-    open: int
-    earned_wei: int
-    seconds_to_answer: float | None
-    seconds_to_prove: float | None
-    seconds_to_reveal: float | None
-    gas_of_seller: int
-    gas_of_buyers: int
-    accuracies: tuple[Accuracy, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Obligation:
     """What somebody has to do, or else the trade ends.
 
@@ -151,13 +98,6 @@ _MOVES: Final = {
     "Proven": ("Buyer", "accept the delivery"),
     "Accepted": ("Seller", "reveal the key"),
     "Revealed": ("Buyer", "confirm or dispute"),
-}
-_ENDINGS: Final = {
-    "Testing": "not_answered",
-    "Answered": "not_bought",
-    "Purchased": "not_proven",
-    "Proven": "proof_refused",
-    "Accepted": "key_withheld",
 }
 
 
@@ -359,74 +299,6 @@ def find_listings(log: AuditLog, wanted: Filter, *, limit: int | None = LIMIT) -
     with up_to_date(log) as connection:
         query = select(LISTINGS).where(*criteria).order_by(LISTINGS.c.listed_at_seconds, LISTINGS.c.listing_id)
         return [ListingRow.from_columns(dict(row._mapping)) for row in connection.execute(query.limit(limit))]
-
-
-def summarize_sellers(log: AuditLog, wanted: Filter | None = None) -> list[SellerSummary]:
-    """Return how each account's sales that meet a filter have gone, those with the most trades first."""
-    wanted = Filter() if wanted is None else wanted
-    trades: dict[str, list[TradeRow]] = {}
-    for trade in find_trades(log, wanted, limit=None):
-        if trade.seller is not None:
-            trades.setdefault(trade.seller, []).append(trade)
-    listed = find_listings(log, Filter(seller=wanted.seller), limit=None)
-    listings = Counter(listing.seller for listing in listed)
-    said = _read_accuracies(log, listed)
-    sellers = trades.keys() | listings.keys()
-    summaries = [
-        summarize_trades(seller, listings[seller], trades.get(seller, []), fold_accuracies(seller, said[seller]))
-        for seller in sellers
-    ]
-    return sorted(summaries, key=lambda one: (-one.trades, one.seller))
-
-
-def _read_accuracies(log: AuditLog, listings: Sequence[ListingRow]) -> dict[str, list[Record]]:
-    """Return what the log says about accuracies of listed models, by their sellers."""
-    with up_to_date(log) as connection:
-        market = only_market(connection)
-    sellers: dict[tuple[str | None, int | None], str] = {
-        (listing.market, listing.listing_id): listing.seller for listing in listings
-    }
-    found: dict[str, list[Record]] = defaultdict(list)
-    for event in (EntryKind.ACCURACY_CLAIMED, EntryKind.ACCURACY_VERIFIED):
-        for entry in find_entries(log, Filter(event=event), limit=None):
-            seller = sellers.get((entry.record.market_name or market, entry.record.listing_id))
-            if seller is not None:
-                found[seller].append(entry.record)
-    return found
-
-
-def summarize_trades(
-    seller: str, listings: int, trades: Sequence[TradeRow], accuracies: tuple[Accuracy, ...] = ()
-) -> SellerSummary:
-    """Return how an account's trades have gone."""
-    endings = Counter(_ENDINGS.get(trade.ended_from or "", "") for trade in trades if trade.state == "Expired")
-    return SellerSummary(
-        seller=seller,
-        listings=listings,
-        trades=len(trades),
-        answered=sum("Answered" in trade.phases for trade in trades),
-        settled=sum(trade.state == "Settled" for trade in trades),
-        refunded=sum(trade.refunded_wei is not None for trade in trades),
-        slashed=sum(trade.state == "Slashed" for trade in trades),
-        open=sum(trade.state in WAITING for trade in trades),
-        earned_wei=sum(
-            (trade.price_wei or 0) - (trade.refunded_wei or 0)
-            for trade in trades
-            if trade.state == "Settled" and trade.token is None
-        ),
-        seconds_to_answer=_median(trades, "Testing", "Answered"),
-        seconds_to_prove=_median(trades, "Purchased", "Proven"),
-        seconds_to_reveal=_median(trades, "Accepted", "Revealed"),
-        gas_of_seller=sum(trade.gas_of_seller for trade in trades),
-        gas_of_buyers=sum(trade.gas_of_buyer for trade in trades),
-        accuracies=accuracies,
-        **{name: endings[name] for name in _ENDINGS.values()},
-    )
-
-
-def _median(trades: Sequence[TradeRow], start: str, end: str) -> float | None:
-    both = [trade.phases for trade in trades if start in trade.phases and end in trade.phases]
-    return statistics.median(phases[end] - phases[start] for phases in both) if both else None
 
 
 def find_obligations(log: AuditLog, now_seconds: int, wanted: Filter | None = None) -> list[Obligation]:

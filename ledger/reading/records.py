@@ -17,7 +17,7 @@ from ledger.errors import ProofError
 from ledger.log import AuditLog
 from ledger.reading.accuracies import fold_accuracies
 from ledger.reading.answers import Answer, VerifiedAnswer, prove_answer
-from ledger.reading.questions import SellerSummary, summarize_trades
+from ledger.reading.sellers import SellerSummary, summarize_trades
 
 
 def prove_record(log: AuditLog, seller: str, checkpoint: Checkpoint | None = None) -> Answer:

@@ -15,7 +15,8 @@ from typing import Any, Final
 from ledger.catalogue.trades import ListingRow, TradeRow
 from ledger.entries import Entry
 from ledger.errors import LedgerUnavailableError
-from ledger.reading.questions import Obligation, SellerSummary
+from ledger.reading.questions import Obligation
+from ledger.reading.sellers import SellerSummary
 
 Row = dict[str, Any]
 _TIME: Final = "_seconds"

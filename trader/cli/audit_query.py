@@ -300,6 +300,7 @@ def _read_time(text: str | None) -> int | None:
 
 def _ask(log: AuditLog, what: What, wanted: Filter, limit: int) -> list[dict[str, Any]]:
     from ledger.reading import questions, tabular
+    from ledger.reading.sellers import summarize_sellers
 
     if what is What.ENTRIES:
         entries = questions.find_entries(log, wanted, limit=limit)
@@ -311,7 +312,7 @@ def _ask(log: AuditLog, what: What, wanted: Filter, limit: int) -> list[dict[str
     if what is What.LISTINGS:
         return [tabular.listing_row(listing) for listing in questions.find_listings(log, wanted, limit=limit)]
     if what is What.SELLERS:
-        return [tabular.seller_row(seller) for seller in questions.summarize_sellers(log, wanted)][:limit]
+        return [tabular.seller_row(seller) for seller in summarize_sellers(log, wanted)][:limit]
     owed = questions.find_obligations(log, int(time.time()), wanted)
     return [tabular.obligation_row(one) for one in owed][:limit]
 

@@ -27,7 +27,7 @@ from zk import Srs, ceremony_srs
 
 if TYPE_CHECKING:
     from ledger.reading.accuracies import Accuracy
-    from ledger.reading.questions import SellerSummary
+    from ledger.reading.sellers import SellerSummary
 
 app = typer.Typer(help="Check a listing before you pay.", no_args_is_help=True)
 

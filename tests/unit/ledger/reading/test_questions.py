@@ -23,8 +23,8 @@ from ledger.reading.questions import (
     find_obligations,
     find_trades,
     keys_in,
-    summarize_sellers,
 )
+from ledger.reading.sellers import summarize_sellers
 from ledger.storage.rows import select_entries
 from tests.simulators.ledger_records import BUYER, MARKET, SELLER, hash_of, step
 from tests.simulators.ledger_trades import MARKET_NAME, START, WEI, listing, other_account, trade, trades

@@ -10,8 +10,9 @@ from ledger.catalogue.keys import Key, KeyKind
 from ledger.entries import ActorRole, Record
 from ledger.reading.accuracies import ACCURACY_FIELDS, Accuracy
 from ledger.reading.answers import prove_answer, verify_answer
-from ledger.reading.questions import Filter, find_entries, summarize_sellers
+from ledger.reading.questions import Filter, find_entries
 from ledger.reading.records import derive_record, prove_record
+from ledger.reading.sellers import summarize_sellers
 from tests.simulators.ledger_records import BUYER, SELLER
 from tests.simulators.ledger_trades import other_account, trades
 
