@@ -38,6 +38,8 @@ QUERIES, PROOFS = 200, 50
 SHOWN = 10
 """Entries or trades that a question asks for: those of a seller grow with the log, and what is asked must not."""
 PAGE_LOGS = 10_000
+MOST_SCANNED = 10**6
+"""A scan goes from page to page, and each takes as long as the one before."""
 ADDRESS = Web3.to_checksum_address(MARKET.contract)
 TOPIC = Web3.keccak(text="Answered(uint256,bytes32,uint40)").to_0x_hex()
 
@@ -58,7 +60,7 @@ class QueryPoint:
         settled_per_second: Entries that are moved from segments into the tables.
         catalogue_per_second: Entries that the catalogue takes in.
         entry_bytes: Bytes of the database for each entry, catalogue included; 0 on a server.
-        scan: Seconds of finding a trade's logs, out of as many, through web3.
+        scan: Seconds of finding a trade's logs, out of as many, through web3; beyond `MOST_SCANNED` in proportion.
         parse: The same scan without web3.
     """
 
@@ -148,8 +150,8 @@ def _query_point(log: AuditLog, size: int, settled: float, catalogued: float) ->
         settled,
         catalogued,
         _file_bytes(log) / size,
-        measure(lambda: scan.through_web3(size), 1, warm_up=False),
-        measure(lambda: scan.parsing(size), 1, warm_up=False),
+        _in_proportion(scan.through_web3, size),
+        _in_proportion(scan.parsing, size),
     )
 
 
@@ -210,6 +212,12 @@ def _file_bytes(log: AuditLog) -> int:
                 ).scalar_one()
             )
     return log.path.stat().st_size
+
+
+def _in_proportion(scan: Callable[[int], object], logs: int) -> Timing:
+    scanned = min(logs, MOST_SCANNED)
+    seconds = measure(lambda: scan(scanned), 1, warm_up=False).seconds
+    return Timing(tuple(logs / scanned * one for one in seconds))
 
 
 class _Scan:
