@@ -71,11 +71,7 @@ def verify(
         int | None, typer.Option(min=0, help="Most disputes that the seller has lost.")
     ] = None,
     min_proven_accuracy: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least accuracy on public data that is proven of the model.")
-    ] = None,
-    verifier: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Take this account's word, in the record, for what it has verified."),
+        float | None, typer.Option(min=0, max=1, help="Least accuracy that the certificate proves on public data.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -87,7 +83,6 @@ def verify(
         minimum_sold=min_sold,
         maximum_lost_disputes=max_lost_disputes,
         minimum_proven_accuracy=min_proven_accuracy,
-        verifiers=frozenset(verifier or ()),
     )
     proven_record = _read_record(record, record_checkpoint, record_key, policy)
     with messages.status("checking the listing"):
@@ -95,11 +90,7 @@ def verify(
     if proven_record is not None:
         _hold_record(proven_record, verified, policy, as_json=as_json)
     proven = None if claim is None else verify_with_bar(_public_model(verified), *claim)
-    policy.check_accuracy(
-        [] if proven is None else [proven.accuracy],
-        () if proven_record is None else proven_record.accuracies,
-        verified.terms.manifest_hash,
-    )
+    policy.check_accuracy([] if proven is None else [proven.accuracy])
     print_verified(verified, as_json, proven)
     if not as_json:
         _print_certificates(proven, package)

@@ -256,8 +256,7 @@ class Purchases:
         Raises:
             PolicyError: None proves the accuracy that the policy asks for.
         """
-        manifest_hash = listing.terms.manifest_hash
-        self.policy.check_accuracy(Proven(self.settings.folder).accuracies(manifest_hash), (), manifest_hash)
+        self.policy.check_accuracy(Proven(self.settings.folder).accuracies(listing.terms.manifest_hash))
 
     def _endpoint(self, listing_id: int) -> str:
         """Return where the seller of a listing is reached: what the settings say, else its own announcement.

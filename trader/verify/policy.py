@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eth_utils.hexadecimal import encode_hex
-
 from contracts import ETH, NO_POLICY, Periphery, periphery_address
 from trader.currencies import Currencies, Currency
 from trader.errors import PolicyError
@@ -15,10 +13,9 @@ from trader.tolerance import commit_scale_bits, needed_tolerance
 from trader.verify.errors import ChangedAnswersError, ProvenOutputsError, UncertainTestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from contracts import Layout, Terms
-    from ledger.reading.accuracies import Accuracy
     from trader.he import HePlan
     from trader.model.manifest import Fidelity
     from trader.verify.answers import Assessment, Comparison
@@ -75,7 +72,6 @@ class BuyerPolicy:
             account has lost none: ask for sales too.
         minimum_proven_accuracy: Least accuracy on public data that is proven of the model, from 0 to 1, before its test
             is paid for; None for no such proof.
-        verifiers: Accounts whose word it takes, in a seller's record, that they have verified a certificate.
         reveal_patience_percent: How much of the time to accept the seller has to show a signed acceptance, before the
             buyer accepts by a transaction; 0 for no signature at all, which an account that is a contract needs.
         encryption: What is asked of the encryption plan.
@@ -110,7 +106,6 @@ class BuyerPolicy:
     minimum_sold: int = 0
     maximum_lost_disputes: int | None = None
     minimum_proven_accuracy: float | None = None
-    verifiers: frozenset[str] = frozenset()
     reveal_patience_percent: int = 50
     encryption: SecurityPolicy = field(default_factory=SecurityPolicy)
     rounded_circuits: bool = False
@@ -218,29 +213,24 @@ class BuyerPolicy:
         self._require("seller has sold models", sold, at_least=self.minimum_sold)
         self._require("seller has lost disputes", lost_disputes, at_most=self.maximum_lost_disputes)
 
-    def check_accuracy(self, verified: Iterable[float], record: Iterable[Accuracy], manifest_hash: bytes) -> None:
-        """Check what is proven of a model on public data; silent on success.
+    def check_accuracy(self, proven: Sequence[float]) -> None:
+        """Hold what is proven of a model on public data against the policy; silent on success.
 
         Args:
-            verified: Accuracies of the certificates for it that the buyer has verified.
-            record: What is in its seller's record; of that, what one of `verifiers` has verified of this model counts.
-            manifest_hash: Of the model.
+            proven: Accuracies of the certificates for it that the buyer has verified. What a seller's record says of
+                others is its keeper's word, and a reason to fetch the certificate.
 
         Raises:
             PolicyError: None is as high as the policy asks.
         """
-        if self.minimum_proven_accuracy is None:
+        if self.minimum_proven_accuracy is None or max(proven, default=-1.0) >= self.minimum_proven_accuracy:
             return
-        trusted, model = {one.lower() for one in self.verifiers}, encode_hex(manifest_hash)
-        vouched = [one.share for one in record if one.manifest_hash == model and trusted.intersection(one.verified_by)]
-        highest = max([*verified, *vouched], default=None)
-        if highest is None or highest < self.minimum_proven_accuracy:
-            shown = "no accuracy of its model" if highest is None else f"an accuracy of {highest:.2%}"
-            raise PolicyError(
-                f"the listing has {shown} proven on public data, your policy asks for at least "
-                f"{self.minimum_proven_accuracy:.2%}. Verify a certificate on its data "
-                "set (--certificate-data, --certificate-labels), or choose another listing."
-            )
+        shown = f"an accuracy of {max(proven):.2%}" if proven else "no accuracy of its model"
+        raise PolicyError(
+            f"the listing has {shown} proven on public data, your policy asks for at least "
+            f"{self.minimum_proven_accuracy:.2%}. Verify a certificate on its data set (--certificate-data, "
+            "--certificate-labels), or choose another listing."
+        )
 
     def check_audit(self, terms: Terms, layout: Layout, output_scale_bits: int, plan: HePlan) -> None:
         """Check (8), as far as it concerns what an audit compares; silent on success.

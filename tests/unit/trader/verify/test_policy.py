@@ -1,9 +1,7 @@
 """What a buyer's policy says of a seller's record."""
 
 import pytest
-from eth_utils.hexadecimal import encode_hex
 
-from ledger.reading.accuracies import Accuracy
 from trader.errors import PolicyError
 from trader.settings.buyer import PolicySettings
 from trader.verify import BuyerPolicy
@@ -30,33 +28,28 @@ def test_sellers_with_too_few_sales_or_too_many_lost_disputes_are_refused(
         policy.check_record(sold, lost)
 
 
-MODEL = bytes(range(32))
-TRUSTED, OTHER = (f"0x{number:040x}" for number in (0xA1, 0xB2))
-
-
 def test_without_a_demand_no_accuracy_needs_to_be_proven() -> None:
-    BuyerPolicy().check_accuracy([], [], MODEL)
+    BuyerPolicy().check_accuracy([])
 
 
 @pytest.mark.parametrize(
-    ("verified", "by", "model", "refused"),
+    ("proven", "refused"),
     [
-        ([0.9], (), MODEL, None),  # at the edge
-        ([0.5, 0.95], (), MODEL, None),
-        ([], (OTHER, TRUSTED), MODEL, None),
-        ([0.8999], (), MODEL, "an accuracy of 89.99% proven"),
-        ([], (), MODEL, "no accuracy of its model proven"),  # a claim alone
-        ([], (OTHER,), MODEL, "no accuracy of its model proven"),
-        ([], (TRUSTED,), bytes(32), "no accuracy of its model proven"),  # another model of the same seller
+        ([0.9], None),  # at the edge
+        ([0.5, 0.95], None),
+        ([0.8999], "an accuracy of 89.99% proven"),
+        ([], "no accuracy of its model proven"),
     ],
 )
-def test_a_proven_accuracy_is_one_that_the_buyer_verified_or_somebody_that_it_trusts(
-    verified: list[float], by: tuple[str, ...], model: bytes, refused: str | None
-) -> None:
-    policy = BuyerPolicy(minimum_proven_accuracy=0.9, verifiers=frozenset({TRUSTED.upper().replace("X", "x")}))
-    record = Accuracy(encode_hex(model), "0x01", "0x02", 100, 93, "0x03", claimed=True, verified_by=by)
+def test_a_proven_accuracy_is_that_of_a_certificate_that_was_verified(proven: list[float], refused: str | None) -> None:
+    policy = PolicySettings(min_proven_accuracy=0.9).policy()
     if refused is None:
-        policy.check_accuracy(verified, [record], MODEL)
+        policy.check_accuracy(proven)
         return
     with pytest.raises(PolicyError, match=refused):
-        policy.check_accuracy(verified, [record], MODEL)
+        policy.check_accuracy(proven)
+
+
+def test_a_demand_of_nothing_still_asks_for_a_proof() -> None:
+    with pytest.raises(PolicyError, match="no accuracy of its model"):
+        BuyerPolicy(minimum_proven_accuracy=0.0).check_accuracy([])
