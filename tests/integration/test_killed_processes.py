@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from tests.simulators.companies import Process
 
 TRADES = int(os.environ.get("TRADES", "2"))
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", "6"))
 BUYERS = int(os.environ.get("BUYERS", "2"))
 SEED = int(os.environ.get("SEED", "0")) or secrets.randbits(32)
 RESULT = os.environ.get("CHAOS_RESULT")
