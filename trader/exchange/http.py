@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from trader.errors import EnvironmentFaultError
@@ -137,6 +137,8 @@ class HttpMailbox(Mailbox):
                 trailer = read_body(response, TRAILER_BYTES)
             if size_bytes > limit_bytes:
                 return None
+            if size_bytes >= 0 and len(trailer) < TRAILER_BYTES:
+                raise MailboxFaultError(f"{self._client.endpoint} cut its answer about the {label} off. Trying again.")
             digest = read_trailer(label, trailer, sender)
         except NotDeliveredError:
             return None
@@ -200,8 +202,7 @@ class HttpMailbox(Mailbox):
 
     def take(self, label: Label, sender: str, limit_bytes: int, read: Callable[[Incoming], T]) -> T:
         """Take a message that has arrived, as `Mailbox.take`, out of a file that it is downloaded to."""
-        with self._client.answered("HEAD", _path(label), label) as response:
-            found = _found(response, label)
+        found = self._find(label)
         size_bytes = found.size_bytes - TRAILER_BYTES
         if size_bytes > limit_bytes:
             text = f"what lies there for the {label} has {size_bytes} bytes, more than the {limit_bytes} allowed"
@@ -210,6 +211,7 @@ class HttpMailbox(Mailbox):
         with (
             self._skipping.judging(label, sender, found),
             self._pacing.around("read", label, sender),
+            self._found_again(label, found),
             ExitStack() as stack,
         ):
             # Its signature first: what is another's isn't worth its download.
@@ -225,6 +227,32 @@ class HttpMailbox(Mailbox):
             download.file.seek(0)
             return read(Incoming(download.file, size_bytes, digest))
 
+    def _find(self, label: Label) -> _Found:
+        with self._client.answered("HEAD", _path(label), label) as response:
+            return _found(response, label)
+
+    @contextmanager
+    def _found_again(self, label: Label, found: _Found) -> Iterator[None]:
+        """Around what is read of a message: it is not one only if the service still says the same of it.
+
+        A proxy that cuts an answer off may cut its stated length as well.
+
+        Raises:
+            MailboxFaultError: It says something else now.
+        """
+        try:
+            yield
+        except SkippedMessageError as error:
+            again = None
+            with suppress(NotDeliveredError):
+                again = self._find(label)
+            if again == found:
+                raise
+            raise self._contradiction(label) from error
+
+    def _contradiction(self, label: Label) -> MailboxFaultError:
+        return MailboxFaultError(f"{self._client.endpoint} does not say twice the same of the {label}. Trying again.")
+
     def _complete(self, download: Download, label: Label, found: _Found, digest: bytes) -> None:
         """Download what an earlier process has not; all of it, if what that left is torn."""
         size_bytes = found.size_bytes - TRAILER_BYTES
@@ -239,8 +267,8 @@ class HttpMailbox(Mailbox):
         """Yield the bytes of a message from `start` to `stop`, over as many connections as that takes.
 
         Raises:
-            SkippedMessageError: Another message lies there now.
-            MailboxFaultError: The service does not answer any more.
+            SkippedMessageError: More comes than was announced.
+            MailboxFaultError: The service does not answer any more, or another message lies there now.
         """
         failures, pace = 0, Pace()
         while start < stop:
@@ -249,7 +277,7 @@ class HttpMailbox(Mailbox):
             try:
                 with self._client.answered("GET", _path(label), label, headers) as response:
                     if response.status_code != 206 or _found(response, label) != found:
-                        raise SkippedMessageError(f"what lies there for the {label} has just changed")
+                        raise self._contradiction(label)
                     for piece in response.iter_raw():
                         if len(piece) > stop - reached:
                             raise SkippedMessageError(f"more bytes than announced came for the {label}")
@@ -270,11 +298,11 @@ def _found(response: httpx.Response, label: Label) -> _Found:
     """Read what an answer says of the message.
 
     Raises:
-        SkippedMessageError: It says nothing that can be read.
+        MailboxFaultError: It says nothing that can be read.
     """
     length = response.headers.get("content-range", "").rpartition("/")[2] or response.headers.get("content-length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 16):
-        raise SkippedMessageError(f"what lies there for the {label} has no length")
+        raise MailboxFaultError(f"nothing says how long the {label} is. Trying again.")
     return _Found(response.headers.get("etag", ""), int(length))
 
 

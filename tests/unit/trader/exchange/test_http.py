@@ -302,8 +302,8 @@ def test_while_the_service_asks_for_patience_it_is_left_alone():
 # ---------------------------------------------------------------------------------------------------- a lying service
 
 
-def answering(data, **changed):
-    """A service that has these bytes for every message."""
+def handler_of(data, **changed):
+    """What a service answers that has these bytes for every message."""
 
     def answer(request):
         size = changed.get("size", len(data))
@@ -318,7 +318,13 @@ def answering(data, **changed):
         headers |= {"Content-Range": f"bytes {first or 0}-{last}/{size}"}
         return answered(206, headers=headers, data=part)
 
-    return HttpMailbox("https://seller.example", BUYER, transport=httpx.MockTransport(answer))
+    return answer
+
+
+def answering(data, **changed):
+    """The mailbox of such a service."""
+    transport = httpx.MockTransport(handler_of(data, **changed))
+    return HttpMailbox("https://seller.example", BUYER, transport=transport)
 
 
 def signed(message, label=RESPONSE, account=SELLER):
@@ -348,6 +354,52 @@ def test_what_the_seller_has_not_signed_is_skipped(data):
         with pytest.raises(SkippedMessageError):
             liar.get(RESPONSE, SELLER.address, 1000)
     assert liar.holds(RESPONSE, SELLER.address, 1000) in (None, keccak256(b"message"))
+
+
+def change_length(response, size):
+    response.headers["Content-Length"] = str(size)
+
+
+def change_range(response, size):
+    if "Content-Range" in response.headers:
+        response.headers["Content-Range"] = response.headers["Content-Range"].rpartition("/")[0] + f"/{size}"
+    else:
+        change_length(response, size)
+
+
+MANGLINGS = {
+    "length of nothing": lambda response: change_length(response, 0),
+    "length of a part": lambda response: change_length(response, TRAILER_BYTES + 3),
+    "range of nothing": lambda response: change_range(response, 0),
+    "range of a part": lambda response: change_range(response, TRAILER_BYTES + 3),
+    "another tag": lambda response: response.headers.update({"ETag": '"y"'}),
+    "no tag": lambda response: response.headers.pop("ETag"),
+    "no length": lambda response: [response.headers.pop(one, None) for one in ("Content-Length", "Content-Range")],
+    "no body": lambda response: setattr(response, "stream", httpx.ByteStream(b"")),
+    "a shorter body": lambda response: setattr(response, "stream", httpx.ByteStream(b"".join(response.stream)[:-1])),
+}
+"""What a proxy that cuts answers off makes of one; none of it is the seller's."""
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("mangle", MANGLINGS.values(), ids=MANGLINGS)
+def test_what_a_proxy_made_of_one_answer_condemns_no_message(mangle, number):
+    seen = []
+    honest = handler_of(signed(b"message"))
+
+    def answer(request):
+        response = honest(request)
+        seen.append(request)
+        if len(seen) == number + 1:
+            mangle(response)
+        return response
+
+    buyer = HttpMailbox("https://seller.example", BUYER, transport=httpx.MockTransport(answer))
+    for _ in range(2):
+        with contextlib.suppress(MailboxFaultError):
+            assert buyer.get(RESPONSE, SELLER.address, 100) == b"message"
+    assert len(seen) > number
+    assert buyer.get(RESPONSE, SELLER.address, 100) == b"message"
 
 
 def test_what_is_too_long_is_not_downloaded():
