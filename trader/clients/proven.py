@@ -50,7 +50,7 @@ class Proven:
         from trader.certificates import CertificateFormError, parse_certificate
 
         found = []
-        for path in sorted(self._path(manifest_hash, "").parent.glob("*.json")):
+        for path in sorted((self._folder / encode_hex(manifest_hash)).glob("*.json")):
             with suppress(OSError, CertificateFormError):
                 found.append(parse_certificate(path.read_bytes()).accuracy)
         return found
