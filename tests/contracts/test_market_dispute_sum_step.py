@@ -82,6 +82,16 @@ def test_what_a_chunk_holds_behind_its_column_is_in_no_sum(stage: Stage, honest:
             stage.dispute(DISPUTE, delivery.step_evidence(index))
 
 
+@pytest.mark.parametrize("lengths", [[1, 1], [241], [239, 240]])
+def test_columns_that_end_at_any_place_are_cut_into_their_chunks(stage: Stage, lengths: list[int]) -> None:
+    columns = [[row - 7 for row in range(length)] for length in lengths]
+    delivery = stage.reveal_model(model_of(FIRST, columns))
+    assert len(delivery.sums) == 2
+    for index in range(2):
+        with stage.refused("DisputeUnfounded", index=index):
+            stage.dispute(DISPUTE, delivery.step_evidence(index))
+
+
 def random_model(generator: random.Random) -> Model:
     lengths = [generator.choice([1, 7, 239, 240, 241, 479]) for _ in range(generator.randint(1, 4))]
     columns = [[generator.randint(-(2**31), 2**31 - 1) for _ in range(length)] for length in lengths]

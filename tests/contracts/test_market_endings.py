@@ -94,6 +94,8 @@ def test_an_audit_counts_once_it_was_proven(stage_at: StageAt, state: str, left:
     stage.at(stage.deadline())
     stage.expire()
     assert stage.market.functions.answersLeft(1, stage.buyer).call() == left
+    *_, answers, _unaccepted, _offer, _terms = stage.market.functions.listing(1).call()
+    assert answers == 96 - left  # of all buyers together: there is no other
     assert stage.market.functions.proofFee(1).call() == proof_fee * PROOF_FEE
 
 

@@ -77,7 +77,7 @@ def test_a_proof_costs_more_the_more_were_not_accepted(stage_at: StageAt) -> Non
         stage.purchase(2, highest_proof_fees=1)
     stage.purchase(2, highest_proof_fees=2)
     stage.prove(2)
-    assert stage.trade(2)["proof_fees"] == 2
+    assert (proof_fee(stage), stage.trade(2)["proof_fees"]) == (3 * PROOF_FEE, 2)
 
 
 def test_a_proof_that_is_accepted_makes_none_dearer(stage_at: StageAt) -> None:

@@ -37,6 +37,7 @@ def test_a_signature_is_good_for_this_delivery_of_this_trade_here_and_by_its_buy
         stage.acceptance(chain_id=1),
         stage.acceptance(market=stage.stranger),
         stage.sign(Refund(1, delivery, 0)),
+        b"\0",
         bytes(65),
         stage.acceptance()[:64],
         stage.acceptance() + b"\0",

@@ -91,6 +91,14 @@ def test_trades_of_other_markets_have_attestations_of_their_own(notary: Notary) 
         notary.attest(market=notary.chain.create("StandInMarket", ETH))
 
 
+def test_the_schema_is_the_documented_one(notary: Notary) -> None:
+    """Whoever reads attestations elsewhere asks the service by its hash."""
+    assert notary.attester.functions.SCHEMA().call() == (
+        "address market,uint256 tradeId,uint256 listingId,address seller,address buyer,"
+        "bytes32 manifestHash,bytes32 offer"
+    )
+
+
 def test_the_schema_is_registered_once_by_anyone(notary: Notary) -> None:
     with notary.chain.refused("AlreadyExists"):
         notary.chain.send(notary.attester.functions.registerSchema(notary.eas.address), notary.chain.buyer)

