@@ -23,6 +23,9 @@ from ledger.storage.store import Store
 from ledger.storage.tables import REVISION, VERSION
 
 LOCK_TIMEOUT_SECONDS: Final = 60
+_CHECKPOINT_PAGES: Final = 16 * 1024
+"""The write-ahead log gets so long, 64 MiB, before it is taken into the file: what many appends change goes there once.
+"""
 _CACHE_KIB: Final = 64 * 1024
 """What a connection keeps of the file, if it reads so much: indexes are written out of order, and grow with the log."""
 
@@ -163,7 +166,8 @@ def _create_engine(path: Path) -> Engine:
 
 def _configure_connection(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions of its own: _begin_transaction does
-    for setting in ("synchronous = FULL", "secure_delete = ON", f"cache_size = -{_CACHE_KIB}"):
+    caching = f"cache_size = -{_CACHE_KIB}", f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"
+    for setting in ("synchronous = FULL", "secure_delete = ON", *caching):
         connection.execute(f"PRAGMA {setting}")
     for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):  # the file may be another party's
         connection.execute(f"PRAGMA {setting}")

@@ -246,20 +246,23 @@ def check_books(companies: RemoteCompanies, market: Market, names: list[str]) ->
     assert {market.trade(number).position.state for number in range(1, count + 1)} == {State.SETTLED}
     terms = market.listing(1).terms
     fee_wei = terms.fee_wei * market.trade(1).samples
+    gas = gas_paid(chain)
     for name, sign in (("seller", count), *((name, -1) for name in names)):
         address = companies.address(name)
-        gain = chain.balance(address) - FUNDS_WEI + gas_paid(chain, address)
+        gain = chain.balance(address) - FUNDS_WEI + gas[address]
         assert gain == sign * (terms.price_wei + fee_wei), name
         assert market.credit(address) == 0
     assert chain.balance(market.deployment.market) == 0
 
 
-def gas_paid(chain: Chain, address: str) -> int:
-    """What an account has paid for gas."""
-    eth = chain.web3.eth
-    blocks = (eth.get_block(number, True) for number in range(eth.block_number + 1))
-    own = (t["hash"] for block in blocks for t in block["transactions"] if t["from"] == address)
-    return sum(found["gasUsed"] * found["effectiveGasPrice"] for found in map(eth.get_transaction_receipt, own))
+def gas_paid(chain: Chain) -> Counter[str]:
+    """What each account has paid for gas."""
+    eth, paid = chain.web3.eth, Counter[str]()
+    for number in range(eth.block_number + 1):
+        for sent in eth.get_block(number, True)["transactions"]:
+            receipt = eth.get_transaction_receipt(sent["hash"])
+            paid[sent["from"]] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+    return paid
 
 
 def check_secrets(market: Market, package: SellerPackage, sent: list[bytes], trades: int) -> None:
