@@ -19,7 +19,7 @@ from tests.contracts.stage import (
 def test_a_purchase_locks_the_price_and_shows_no_more_than_a_digest_of_what_the_buyer_saw(stage_at: StageAt) -> None:
     stage = stage_at("Answered")
     answer = answer_digest(session_digest(stage.buyer, stage.offered(), SAMPLES, REQUEST), RESPONSE)
-    assert stage.trade()["digest"] == answer
+    assert (stage.trade()["digest"], stage.trade()["price"]) == (answer, PRICE)
     before = stage.web3.eth.get_balance(stage.deployment.market)
     purchased = stage.event(stage.purchase(), "Purchased")
     deadline = stage.now + WINDOWS.proof_seconds
