@@ -72,6 +72,12 @@ def test_a_bounty_in_tokens_is_what_arrives(board: Board) -> None:
     assert board.token.functions.balanceOf(board.requests.address).call() == 0
 
 
+def test_a_second_bounty_in_the_same_token_is_what_it_brings(board: Board) -> None:
+    for request in (2, 3):
+        board.post(bounty_token=board.token.address)
+        assert Wanted.from_abi(board.requests.functions.request(request).call()[-1]).bounty == BOUNTY
+
+
 def test_a_token_cant_post_while_it_is_taken(board: Board) -> None:
     wanted = replace(board.wanted, bounty_token=board.token.address)
     task = Task(bytes(32), bytes(32), "")

@@ -93,19 +93,19 @@ def test_what_fills_up_the_last_of_several_batches_counts_nothing(
 ) -> None:
     judged_by(board, answering(True, DIGEST), monkeypatch)
     layout = replace(LAYOUT, outputs=2)
-    circuit = AcceptedCircuit(DIGEST, layout, 2, (keccak(PROOFS[0][:64]),) * 2)
-    test_set = PublicTestSet([1, 0, 0], [circuit])
+    circuit = AcceptedCircuit(DIGEST, layout, 2, (keccak(PROOFS[0][:64]),) * 3)
+    test_set = PublicTestSet([1, 0, 1, 0, 0], [circuit])
     board.list(auditSamples=2, statement=keccak(DIGEST + PARAMETERS + layout_hash(layout)))
-    board.post(samples=3, minimum_correct=3, test_root=test_set.root)
-    outputs = [1, 2, 2, 1]  # right twice in the first batch; in the second wrong, and right of the filler
+    board.post(samples=5, minimum_correct=5, test_root=test_set.root)
+    outputs = [1, 2, 2, 1]  # right twice in two batches; in the third wrong, and right of the filler
     counted = []
-    for index in range(2):
+    for index in range(3):
         context = board.requests.functions.proofContext(2, OFFER, index).call()
         instances = (*outputs, challenge_of(PROOFS[0], outputs, context), 0)
         labels, path = test_set.labels(circuit, index), tuple(test_set.path(circuit, index))
         batch = Batch(PROOFS[0], instances, circuit.input_commitments[index], labels, path, layout)
         counted.append(event(board.prove(batch, request=2), board.requests, "BatchProven")["correct"])
-    assert counted == [2, 0]
+    assert counted == [2, 2, 0]
     assert board.status(2) == "Open"
 
 

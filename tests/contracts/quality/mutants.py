@@ -52,8 +52,8 @@ class Mutant:
         """Return the line and what became of it, for readers."""
         code = sources[self.unit].encode()
         line = code[: self.start].count(b"\n") + 1
-        before = " ".join(code[self.start : self.end].decode().split())
-        return f"line {line}: `{before[:90]}` became `{self.text[:90] or ' '}`"
+        before, after = (" ".join(text.split()) for text in (code[self.start : self.end].decode(), self.text))
+        return f"line {line}: `{before[:90]}` became `{after[:90] or ' '}`"
 
 
 def mutants(asts: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[Mutant]:
