@@ -55,7 +55,7 @@ _ENTRIES_IN, _ENTRIES_IN_MAP = 0, 1
 def up_to_date(log: AuditLog) -> Iterator[Connection]:
     """Yield one state of the log in which all entries that it has now are in the catalogue.
 
-    After a large import that is many transactions, so that none is larger than the disk, and writers come between.
+    After a large import that is many transactions, so that none grows with the import, and writers come between.
 
     Raises:
         LedgerUnavailableError: The log can't be locked for bringing the catalogue up to date.
