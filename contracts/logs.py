@@ -35,7 +35,7 @@ def read_logs(web3: Web3, query: Mapping[str, Any], first_block: int, last_block
         try:
             found = web3.eth.get_logs(parameters)
         except Exception as error:
-            if stop == start or not _may_be_too_large(error):
+            if stop == start or not may_be_too_large(error):
                 raise
             size = (stop - start + 1) // 2
             continue
@@ -45,8 +45,8 @@ def read_logs(web3: Web3, query: Mapping[str, Any], first_block: int, last_block
         start, size = stop + 1, min(2 * size, LARGEST_RANGE_BLOCKS)
 
 
-def _may_be_too_large(error: Exception) -> bool:
-    """Return whether a smaller range may be answered: nodes say so by an RPC error, gateways by a status or silence.
+def may_be_too_large(error: Exception) -> bool:
+    """Return whether a smaller question may be answered: nodes say so by an RPC error, gateways by a status or silence.
 
     Not where nobody listens, or where there were too many requests: more of them would not help.
     """

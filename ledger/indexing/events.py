@@ -1,25 +1,15 @@
-"""The market contract's events as records: who sent the transaction, in which role, in which block, for how much gas.
+"""The market's events as records: who sent the transaction, in which role, in which block, for how much gas."""
 
-Arguments become details: structs are spread (`terms_price`), and integers that can be wide, such as amounts in wei, are
-decimal strings.
-"""
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-from eth_abi.exceptions import DecodingError
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
-from eth_utils.hexadecimal import decode_hex
 from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
-from web3.exceptions import LogTopicError, Web3Exception
 
 from contracts import read_logs
-from ledger.entries import HASH_BYTES, ActorRole, ChainPosition, Detail, EntryKind, Record
-from ledger.errors import IndexingError
+from ledger.entries import ActorRole, ChainPosition, EntryKind, Record
+from ledger.indexing.batches import Batches
+from ledger.indexing.decoding import EventDecoder
 from ledger.log import AuditLog
 from ledger.storage.rows import select_entries
 from ledger.storage.tables import ENTRIES
@@ -27,8 +17,6 @@ from ledger.storage.tables import ENTRIES
 if TYPE_CHECKING:
     from web3.contract import Contract
     from web3.types import BlockData, LogReceipt, TxReceipt
-
-WIDEST_PLAIN_INTEGER_BITS: Final = 48  # wider ABI integers are logged as decimal strings, whatever their value
 
 _ROLES: Final = {
     EntryKind.LISTED: ActorRole.SELLER,
@@ -45,63 +33,20 @@ _ROLES: Final = {
 """Events that only one party can cause; for the others it depends on who sent the transaction."""
 
 
-@dataclass(frozen=True)
-class Happened:
-    """What an event of the market says, as an entry has it.
-
-    Attributes:
-        kind: What happened.
-        details: The event's arguments but for the ids.
-        listing_id: Of the listing, if the event names one.
-        trade_id: Of the trade, if the event names one.
-    """
-
-    kind: EntryKind
-    details: dict[str, Detail]
-    listing_id: int | None
-    trade_id: int | None
-
-
-def decode_event(contract: "Contract", event_log: "LogReceipt") -> Happened:
-    """Read an event of the market; no node is asked.
-
-    Raises:
-        IndexingError: This version doesn't know it, or its arguments can't be read.
-    """
-    events: Any = contract.events  # iterable, though its annotation says otherwise
-    topics = event_log["topics"]
-    event = next((one for one in events if topics and one.topic == topics[0].to_0x_hex()), None)
-    if event is None:
-        raise IndexingError("the contract emitted an event that this version doesn't know: update modelseal")
-    try:
-        arguments = dict(event().process_log(event_log)["args"])
-    except (DecodingError, LogTopicError) as error:
-        raise IndexingError(f"the arguments of a {event.name} event can't be read: {error}") from error
-    listing_id, trade_id = arguments.pop("listingId", None), arguments.pop("tradeId", None)
-    items = [item for item in event.abi["inputs"] if item["name"] in arguments]
-    return Happened(EntryKind(event.name), dict(_spread(items, arguments)), listing_id, trade_id)
-
-
-def read_arguments(contract: "Contract", record: Record) -> dict[str, Any]:
-    """Return the arguments of the event that a record was made of, as web3 decodes them: what `decode_event` undoes.
-
-    Raises:
-        IndexingError: This version doesn't know the event, or the record lacks an argument.
-    """
-    ids = {"listingId": record.listing_id, "tradeId": record.trade_id}
-    try:
-        items = contract.events[record.kind.value]().abi["inputs"]
-        own = {item["name"]: ids[item["name"]] for item in items if item["name"] in ids}
-        return own | dict(_gather([item for item in items if item["name"] not in ids], record.details))
-    except (KeyError, ValueError, Web3Exception) as error:
-        raise IndexingError(f"a record of {record.kind} lacks an argument of the event: {error}") from error
-
-
 class EventReader:
     """The events in chain order as records; each block and receipt is fetched once."""
 
-    def __init__(self, log: AuditLog, contract: "Contract"):
+    def __init__(self, log: AuditLog, contract: "Contract", batches: Batches | None = None):
+        """Nothing is read yet.
+
+        Args:
+            log: It knows who acts in which role.
+            contract: The market.
+            batches: What is known of how the node takes many questions at once.
+        """
         self._contract = contract
+        self._decoder = EventDecoder(contract)
+        self._batches = batches or Batches(contract.w3)
         self._chain_id = contract.w3.eth.chain_id
         self._parties = _Parties(log, self._chain_id, contract.address.lower())
         self._blocks: dict[bytes, BlockData] = {}
@@ -123,6 +68,19 @@ class EventReader:
         for event_log in event_logs:
             yield self._to_record(event_log)
 
+    def prefetch(self, event_logs: Iterable["LogReceipt"]) -> None:
+        """Ask for the receipts and blocks of events, many at once; raises as `read` does.
+
+        An answer is taken for what it says that it is of; what is missing then is asked for when it is needed.
+        """
+        eth, logs = self._contract.w3.eth, list(event_logs)
+        transactions = {bytes(log["transactionHash"]) for log in logs} - self._receipts.keys()
+        for receipt in self._batches.ask(eth.get_transaction_receipt, transactions):
+            self._receipts[bytes(receipt["transactionHash"])] = receipt
+        blocks = {bytes(log["blockHash"]) for log in logs} - self._blocks.keys()
+        for block in self._batches.ask(eth.get_block, blocks):
+            self._blocks[bytes(block["hash"])] = block
+
     def receipt(self, transaction_hash: bytes) -> "TxReceipt":
         """Return the receipt of a transaction; raises as `read` does."""
         if transaction_hash not in self._receipts:
@@ -130,7 +88,7 @@ class EventReader:
         return self._receipts[transaction_hash]
 
     def _to_record(self, event_log: "LogReceipt") -> Record:
-        happened = decode_event(self._contract, event_log)
+        happened = self._decoder.decode(event_log)
         kind, listing_id, trade_id = happened.kind, happened.listing_id, happened.trade_id
         receipt = self.receipt(event_log["transactionHash"])
         sender = receipt["from"].lower()
@@ -214,44 +172,3 @@ class _Parties:
         with self._log.reading() as connection:
             entries = select_entries(connection, *criteria, *self._in_market, newest_first=True, limit=1)
         return entries[0].record if entries else None
-
-
-def _spread(items: Iterable[Any], values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Detail]]:
-    """Return arguments, or the fields of a struct, as details."""
-    for item in items:
-        name, value = prefix + _snake_case(item["name"]), values[item["name"]]
-        if item["type"] == "tuple":
-            yield from _spread(item["components"], value, f"{name}_")
-        else:
-            yield name, _to_detail(item["type"], value)
-
-
-def _gather(items: Iterable[Any], details: Mapping[str, Detail], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Undo `_spread`."""
-    for item in items:
-        name = prefix + _snake_case(item["name"])
-        if item["type"] == "tuple":
-            yield item["name"], dict(_gather(item["components"], details, f"{name}_"))
-        else:
-            yield item["name"], _from_detail(item["type"], details[name])
-
-
-def _from_detail(abi_type: str, detail: Detail) -> Any:
-    if abi_type.startswith("bytes"):
-        return decode_hex(str(detail))
-    if abi_type == "address":
-        return to_checksum_address(str(detail))
-    return int(detail) if abi_type.startswith(("uint", "int")) else detail
-
-
-def _to_detail(abi_type: str, value: Any) -> Detail:
-    if abi_type.startswith("bytes"):
-        return f"0x{value.hex()}" if len(value) <= HASH_BYTES else f"0x{keccak(value).hex()}"
-    if abi_type.startswith(("uint", "int")):
-        wide = int(abi_type.removeprefix("u").removeprefix("int")) > WIDEST_PLAIN_INTEGER_BITS
-        return str(value) if wide else int(value)
-    return bool(value) if abi_type == "bool" else str(value).lower()
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -31,6 +31,7 @@ from contracts import read_logs
 from ledger.catalogue.upkeep import bring_up_to_date
 from ledger.entries import Entry, MarketId, as_reason
 from ledger.errors import ChainMovedError, IncompleteLogsError, IndexingError, WrongMarketError
+from ledger.indexing.batches import Batches
 from ledger.indexing.checking import check_logs, check_with, find_gap
 from ledger.indexing.events import EventReader
 from ledger.indexing.reorganisations import canonical_hash_of, find_undone, newest_logged_block, undo
@@ -74,6 +75,11 @@ class Source:
     def market(self) -> MarketId:
         """Which market it is."""
         return MarketId(chain_id=self.contract.w3.eth.chain_id, contract=self.contract.address)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """How its node takes many questions at once."""
+        return Batches(self.contract.w3)
 
 
 @dataclass(frozen=True)
@@ -231,8 +237,9 @@ class Indexer:
         contract, eth = source.contract, source.contract.w3.eth
         start, stop = blocks[0], blocks[-1]
         last = eth.get_block(stop)
-        reader = EventReader(self._log, contract)
+        reader = EventReader(self._log, contract, source.batches)
         logs = list(read_logs(contract.w3, {"address": contract.address}, start, stop))  # (3)
+        reader.prefetch(logs)
         check_logs(contract, reader, logs, blocks)
         if source.second is not None:
             check_with(source.second, contract, logs, blocks)

@@ -15,7 +15,7 @@ from hexbytes import HexBytes
 
 from contracts import Windows
 from tests.simulators.killing import KilledError
-from tests.simulators.proxy import Proxy
+from tests.simulators.proxy import Proxy, call_of
 from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
 from trader.chain.transactions import Transactions
@@ -236,7 +236,7 @@ class Watching(Proxy):
 
     def answer(self, body: bytes) -> bytes | None:
         self.seen.append(body)
-        call = json.loads(body)
+        call = call_of(body)
         if self._includes or call["method"] != "eth_sendRawTransaction":
             return super().answer(body)
         taken = "0x" + keccak(HexBytes(call["params"][0])).hex()

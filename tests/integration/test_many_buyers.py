@@ -208,7 +208,7 @@ def check_answers(companies: RemoteCompanies, market: Market, package: SellerPac
         expected = evaluate_values(package.canonical, inputs)[package.canonical.graph.nodes[-1].name]
         assert np.abs(outputs - expected).max() < 0.01, name
         seen.append(outputs)
-        verify_log(kept / "audit.sqlite")
+        verify_log(companies.audit_log(name))
     for number, outputs in enumerate(seen):
         assert all(np.abs(outputs - other).max() > 0.05 for other in seen[:number])
     verify_log(companies.audit_log("seller"))

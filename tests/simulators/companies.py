@@ -101,8 +101,8 @@ class Companies:
         return read_address(self.folder / f"{name}.json")
 
     def audit_log(self, name: str) -> Path:
-        """The audit log of a seller, or of a buyer's only purchase."""
-        (found,) = (self.folder / name).rglob("audit.sqlite")
+        """The audit log of a seller, or of a buyer's only market."""
+        (found,) = [*(self.folder / name).glob("audit.sqlite"), *(self.folder / name).glob("audit/*.sqlite")]
         return found
 
     def fund(self, chain: Chain, name: str) -> None:

@@ -128,6 +128,21 @@ def _serving(handler: type[_Handler], port: int = 0) -> Iterator[str]:
         server.server_close()
 
 
+BATCH = "batch"
+
+
+def calls_of(body: bytes) -> list[dict[str, Any]]:
+    """The calls of a request, which has several of them if it is a batch."""
+    calls = json.loads(body)
+    return calls if isinstance(calls, list) else [calls]
+
+
+def call_of(body: bytes) -> dict[str, Any]:
+    """A request's only call; `BATCH` for its method if it has several."""
+    calls = json.loads(body)
+    return {"method": BATCH} if isinstance(calls, list) else calls
+
+
 class Proxy:
     """Passes JSON-RPC calls on.
 
@@ -179,8 +194,9 @@ class Proxy:
         if self.drop_every and self._calls % self.drop_every == 0:
             self.dropped += 1
             return None
-        call = json.loads(body)
-        self.methods[call["method"]] += 1
+        for one in calls_of(body):
+            self.methods[one["method"]] += 1
+        call = call_of(body)
         if call["method"] == "eth_getLogs" and self._too_wide(call["params"][0]):
             self.refused += 1
             error = {"code": -32005, "message": f"range over {self.most_blocks} blocks"}
@@ -193,8 +209,35 @@ class Proxy:
         return int(query["toBlock"], 16) - int(query["fromBlock"], 16) >= self.most_blocks
 
 
+class BadBatch(Enum):
+    """What a node makes of a batch."""
+
+    REFUSED = "refused"
+    LEFT_OUT = "an answer left out"
+    DOUBLED = "each answer given twice"
+    MIXED_UP = "in another order"
+    GARBAGE = "no answers"
+    ALL_OF_ONE = "one answer to all"
+    NULL = "nothing known of any"
+
+    def of(self, answers: list[Any], random: random.Random) -> Any:
+        """What it gives instead of the answers."""
+        some = random.choice(answers)
+        return {
+            BadBatch.REFUSED: {"jsonrpc": "2.0", "id": None, "error": {"code": -32600, "message": "no batches here"}},
+            BadBatch.LEFT_OUT: [one for one in answers if one is not some],
+            BadBatch.DOUBLED: answers * 2,
+            BadBatch.MIXED_UP: random.sample(answers, len(answers)),
+            BadBatch.GARBAGE: [1, "two", None],
+            BadBatch.ALL_OF_ONE: [some | {"id": one["id"]} for one in answers],
+            BadBatch.NULL: [{"jsonrpc": "2.0", "id": one["id"], "result": None} for one in answers],
+        }[self]
+
+
 class LyingProxy(Proxy):
     """A proxy whose node searches badly: it leaves events out, gives some twice or in another order, and lags behind.
+
+    Of a batch it answers some calls with others' answers, or none, or takes no batches.
 
     Attributes:
         told: How often it did what.
@@ -215,10 +258,12 @@ class LyingProxy(Proxy):
         self.told: Counter[str] = Counter()
 
     def answer(self, body: bytes) -> bytes | None:
-        answer, call = super().answer(body), json.loads(body)
+        answer, call = super().answer(body), call_of(body)
         if answer is None or self._random.random() >= self._share:
             return answer
         told = json.loads(answer)
+        if call["method"] == BATCH:
+            return json.dumps(self._batch_badly(told)).encode()
         if call["method"] == "eth_getLogs" and told.get("result"):
             told["result"] = self._search_badly(told["result"])
         elif call["method"] == "eth_getBlockByNumber" and call["params"][0] == "latest" and told.get("result"):
@@ -226,6 +271,11 @@ class LyingProxy(Proxy):
             self.told["lagged"] += 1
             return super().answer(json.dumps({**call, "params": [hex(max(0, behind)), False]}).encode())
         return json.dumps(told).encode()
+
+    def _batch_badly(self, answers: list[Any]) -> Any:
+        how = self._random.choice(list(BadBatch))
+        self.told[f"batch: {how.value}"] += 1
+        return how.of(answers, self._random)
 
     def _search_badly(self, logs: list[Any]) -> list[Any]:
         how = self._random.choice(["left out", "left one out", "doubled", "turned round"])

@@ -6,7 +6,6 @@ process again and again, and kills it by a plan that a seed fixes (moments are t
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
-from tests.simulators.proxy import Proxy
+from tests.simulators.proxy import Proxy, call_of
 from trader.cli.exit_codes import DONE, ENVIRONMENT_FAULT
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Wire(Proxy):
         self.dead.clear()
 
     def answer(self, body: bytes) -> bytes | None:
-        call = json.loads(body)
+        call = call_of(body)
         self.calls += 1
         if call["method"] != "eth_sendRawTransaction":
             return super().answer(body)

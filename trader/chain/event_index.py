@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eth_utils.hexadecimal import decode_hex
 
 from ledger import Indexer, LedgerError, Source
-from ledger.indexing.events import read_arguments
+from ledger.indexing.decoding import read_arguments
 from ledger.indexing.indexer import require_only_market
 from ledger.indexing.standing import StandingEvents
 from trader.chain.receipts import LogEvent

@@ -64,6 +64,11 @@ class History:
         self.opened: dict[int, tuple[int, str]] = {}
         self._session_blocks: dict[int, int] = {}
 
+    @property
+    def place(self) -> str:
+        """Which market it is, as a part of file names: trades of different ones have the same numbers."""
+        return f"{self.chain.chain_id}-{self.deployment.market.lower()}"
+
     def read_through(
         self, log: AuditLog, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> EventIndex:

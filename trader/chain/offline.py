@@ -11,7 +11,7 @@ from web3 import Web3
 from web3.datastructures import AttributeDict
 
 from contracts import Layout, Statement, Terms, bind_market
-from ledger.indexing.events import Happened, decode_event
+from ledger.indexing.decoding import EventDecoder, Happened
 from trader.chain.inclusion import InclusionError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class OfflineMarket:
     def __init__(self, address: str) -> None:
         self.address = to_checksum_address(address)
         self._contract: Contract = bind_market(Web3(), self.address)
+        self._decoder = EventDecoder(self._contract)
 
     def decode_call(self, data: bytes) -> tuple[str, dict[str, Any]]:
         """Return the function that calldata calls, and its arguments by name.
@@ -63,7 +64,7 @@ class OfflineMarket:
                     "transactionIndex": 0,
                     "logIndex": 0,
                 }
-                yield decode_event(self._contract, AttributeDict(fields))  # type: ignore[arg-type]  # as web3 gives them
+                yield self._decoder.decode(AttributeDict(fields))  # type: ignore[arg-type]  # as web3 gives them
 
 
 def terms_of(arguments: dict[str, Any]) -> Terms:

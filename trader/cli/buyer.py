@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from trader.cli.deferred import Deferred
-from trader.cli.output import JsonFlag, messages, print_json_line, results
+from trader.cli.output import JsonFlag, messages, print_json_line, progress_bar, results
 from trader.cli.settings import buyer_command, open_connection
 from trader.errors import CallerError
 
@@ -47,8 +47,8 @@ def discover(settings: BuyerSettings, as_json: JsonFlag = False) -> None:
     from trader.clients.proven import Proven
 
     connection, proven = open_connection(settings), Proven(settings.folder)
-    with messages.status("reading the market"):
-        found = find(connection)
+    with progress_bar("reading the market") as update:
+        found = find(connection, update)
     with messages.status("asking the sellers"):
         found = ask_claims(connection, found, settings.exchange)
     if as_json:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from ledger import AuditLog
 from trader.chain import Chain
 from trader.chain.deployments import DEPLOYMENTS, recorded_first_block
 from trader.chain.directory import Directory
@@ -16,7 +18,7 @@ from trader.errors import TokenError
 from trader.settings.fields import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from trader.currencies import Currencies
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from trader.signer import Signer
 
 
+AUDIT_LOGS: Final = "audit"
+"""A buyer's audit logs, one for each market: steps off the chain don't say in which they were."""
 TRANSACTIONS: Final = "transactions"
 """What was sent and not seen to stand, in a party's folder (`trader.chain.journal`); it has no secrets."""
 
@@ -82,6 +86,28 @@ class Connection:
     def market(self) -> Market:
         """The market, on a connection that is kept."""
         return self.open_market()
+
+    @contextmanager
+    def audit_log(self, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Iterator[AuditLog]:
+        """Open a buyer's audit log of the market, in which the market's events are found meanwhile.
+
+        All purchases share it, and so do processes: what one of them has read of the chain, no other reads again.
+
+        Args:
+            progress: Told of blocks read and to read, where they are many.
+
+        Raises:
+            LedgerError: It can't be written, or is none.
+        """
+        folder = self.settings.folder / AUDIT_LOGS
+        folder.mkdir(parents=True, exist_ok=True)
+        with AuditLog.open(folder / f"{self.market.place}.sqlite") as log:
+            before = self.market.index
+            self.market.read_through(log, progress)
+            try:
+                yield log
+            finally:
+                self.market.index = before  # the log is closed
 
     @cached_property
     def currencies(self) -> Currencies:

@@ -14,7 +14,7 @@ from trader.exchange import Kind, Label, TransferError, open_mailbox
 from trader.parties.claims import read_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from contracts import Terms
     from trader.certificates import Claim
@@ -46,18 +46,26 @@ class FoundListing:
     claims: tuple[Claim, ...] | None = None
 
 
-def discover(connection: Connection) -> list[FoundListing]:
+def discover(
+    connection: Connection, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> list[FoundListing]:
     """Find the listings that take new sessions, in the order of their numbers.
 
-    Nothing of what a seller says is believed: endpoints are its word, and what is fetched there is checked.
+    Nothing of what a seller says is believed: endpoints are its word, and what is fetched there is checked. The
+    market's events are read into the account's audit log, and found there from then on.
+
+    Args:
+        connection: Chain and market.
+        progress: Told of blocks read and to read, where they are many.
 
     Raises:
         SettingsError: No chain is named.
         ChainUnavailableError: The node does not answer.
     """
     market, directory = connection.market, connection.directory
-    sellers = market.listed()
-    records = read_records(connection, sellers)
+    with connection.audit_log(progress):
+        sellers = market.listed()
+        records = read_records(connection, sellers)
     found = []
     for listing_id, seller in sellers.items():
         listing = market.listing(listing_id)

@@ -11,21 +11,19 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from ledger import AuditLog
 from trader.chain.development import DEVELOPMENT_CHAINS
 from trader.clients.proven import Proven
 from trader.clients.records import read_records
 from trader.errors import CallerError
 from trader.exchange import open_mailbox
-from trader.parties.actor import Equipment
+from trader.parties.actor import READING, Equipment
 from trader.parties.buyer import Buyer
 from trader.parties.filenames import LABELS, OPENING
-from trader.parties.folder import AUDIT_LOG
 from trader.parties.vault_key import unlock_vault
 from trader.settings.fields import SettingsError
 from trader.trade import Role
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ledger import AuditLog
     from trader.clients.connection import Connection
     from trader.currencies import Currencies
     from trader.parties.actor import Step
@@ -82,7 +81,7 @@ class Purchase:
         folder: Where everything of it lies.
         listing_id: What is bought.
         buyer: Who buys.
-        log: Its audit log.
+        log: The account's audit log of the market, which has those of other purchases as well.
         currencies: What tokens are called.
     """
 
@@ -142,11 +141,10 @@ class Purchases:
         self._observe = observe
         self._progress = progress
 
-    @cached_property
+    @property
     def place(self) -> str:
         """Where it trades, as a part of file names."""
-        market = self.connection.market
-        return f"{market.chain.chain_id}-{market.deployment.market.lower()}"
+        return self.connection.market.place
 
     @cached_property
     def policy(self) -> BuyerPolicy:
@@ -222,7 +220,7 @@ class Purchases:
         folder.mkdir(parents=True, exist_ok=True)
         with (
             open_mailbox(endpoint, connection.account, folder=folder / DOWNLOADS) as mailbox,
-            AuditLog.open(folder / AUDIT_LOG) as log,
+            connection.audit_log(partial(self._progress, READING)) as log,
         ):
             equipment = Equipment(
                 connection.market,
@@ -235,10 +233,7 @@ class Purchases:
                 vault_key=unlock_vault(folder, connection.password),
             )
             buyer = Buyer(listing_id, self.policy, equipment, decide=decide)
-            try:
-                yield Purchase(folder, listing_id, buyer, log, connection.currencies)
-            finally:
-                connection.market.index = None  # its log is closed
+            yield Purchase(folder, listing_id, buyer, log, connection.currencies)
 
     def _check_record(self, listing_id: int) -> None:
         """Hold the record of a listing's seller against the policy, if that asks for one, before anything is begun."""

@@ -143,11 +143,6 @@ class Actor:
         """The account's address."""
         return str(self.account.address)
 
-    @property
-    def place(self) -> str:
-        """Where it trades, as a file name: trades of different markets have the same numbers."""
-        return f"{self.market.chain.chain_id}-{self.market.deployment.market.lower()}"
-
     # ------------------------------------------------------------------------------------------------------- moves
 
     def require_legal(self, event: type[Event], trade_id: int) -> Trade:
@@ -244,7 +239,7 @@ class Actor:
         self, kind: EntryKind, trade_id: int | None, listing_id: int | None, details: Mapping[str, str | int]
     ) -> str:
         """Return what tells a step of this account in this market from all others."""
-        step = {"kind": kind.value, "place": self.place, "account": self.address.lower()}
+        step = {"kind": kind.value, "place": self.market.place, "account": self.address.lower()}
         step |= {"listing": str(listing_id)} if trade_id is None else {"trade": str(trade_id)}
         return hashlib.sha256(rfc8785.dumps({**step, "details": dict(details)})).hexdigest()[:_IDENTITY_DIGITS]
 

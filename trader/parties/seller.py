@@ -229,4 +229,4 @@ class Seller(Party):
         another one's, and a delivery key that the first has seen must never encrypt for the second.
         """
         session = self.market.session(trade_id).digest.hex()
-        return self.actor.vault.inner(self.actor.place, f"trade-{trade_id}-{session[:SESSION_DIGITS]}")
+        return self.actor.vault.inner(self.actor.market.place, f"trade-{trade_id}-{session[:SESSION_DIGITS]}")

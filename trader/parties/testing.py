@@ -92,7 +92,7 @@ class EncryptedTesting:
     @property
     def purchase_name(self) -> bytes:
         """What the folder is for: market and listing."""
-        return f"{self._actor.place}-listing-{self._listing.listing_id}".encode()
+        return f"{self._actor.market.place}-listing-{self._listing.listing_id}".encode()
 
     # --------------------------------------------------------------------------------------------------- asking
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from contracts import Terms
-    from ledger.indexing.events import Happened
+    from ledger.indexing.decoding import Happened
     from trader.chain.inclusion import Header
     from trader.trade_certificate.document import TradeCertificate, TransactionSection
 

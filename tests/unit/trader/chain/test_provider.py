@@ -21,7 +21,8 @@ class Network:
         self.methods: list[str] = []
 
     def make_post_request(self, _url: str, data: bytes, **_options: Any) -> bytes:
-        call = json.loads(data)
+        calls = json.loads(data)
+        (call, *_) = calls if isinstance(calls, list) else [calls]
         self.methods.append(call["method"])
         if self.answers:
             answer = self.answers.pop(0)
@@ -64,6 +65,18 @@ def test_not_for_ever_and_half_an_answer_is_a_network_that_fails(lost: bytes | O
     network = Network(*[lost] * ATTEMPTS)
     with pytest.raises(OSError, match="no JSON" if isinstance(lost, bytes) else None):
         _ = web3_over(network).eth.block_number
+    assert len(network.methods) == ATTEMPTS
+
+
+@pytest.mark.parametrize("lost", [b"<html>502", b'[{"jsonrpc": "2.0", "id": 0, "res', requests.ConnectionError()])
+def test_a_batch_is_asked_for_again_and_its_answers_are_put_in_order(lost: bytes | OSError) -> None:
+    answers = [{"jsonrpc": "2.0", "id": number, "result": hex(100 + number)} for number in (2, 0, 1)]
+    network = Network(*[lost] * (ATTEMPTS - 1), json.dumps(answers).encode())
+    web3 = web3_over(network)
+    with web3.batch_requests() as batch:
+        for _ in answers:
+            batch.add(web3.eth.get_balance("0x" + "11" * 20))
+        assert batch.execute() == [100, 101, 102]
     assert len(network.methods) == ATTEMPTS
 
 

@@ -21,7 +21,7 @@ from hexbytes import HexBytes
 from contracts import bind_directory
 from tests.simulators.killing import KilledError
 from tests.simulators.node import Node
-from tests.simulators.proxy import Proxy
+from tests.simulators.proxy import Proxy, call_of
 from trader.chain import Chain, Receipt, Ways
 from trader.chain.flight import ReplacedError, hash_of
 from trader.errors import ChainUnavailableError, EnvironmentFaultError
@@ -328,7 +328,7 @@ def test_the_receipt_of_an_older_version_counts(table: Table) -> None:
         sent = 0
 
         def answer(self, body: bytes) -> bytes | None:
-            call = json.loads(body)
+            call = call_of(body)
             if call["method"] != "eth_sendRawTransaction":
                 return super().answer(body)
             Swallowing.sent += 1
@@ -385,7 +385,7 @@ class Lying(Proxy):
         self.counts = counts
 
     def answer(self, body: bytes) -> bytes | None:
-        call = json.loads(body)
+        call = call_of(body)
         if call["method"] == "eth_getTransactionCount" and call["params"][1] in self.counts:
             count = hex(self.counts[call["params"][1]])
             return json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": count}).encode()

@@ -22,8 +22,7 @@ def purchases_of(folder: Path, *states: State) -> Purchases:
     """An account that has opened trades of listing 7, and one of listing 8."""
     numbers = range(1, len(states) + 1)
     market = SimpleNamespace(
-        chain=SimpleNamespace(chain_id=1),
-        deployment=SimpleNamespace(market="0x" + "22" * 20),
+        place="1-0x" + "22" * 20,
         find_trades_of=lambda _: (*numbers, 99),
         opened=dict.fromkeys(numbers, (7, BUYER)) | {99: (8, BUYER)},
         trade=lambda number: SimpleNamespace(position=Position(states[number - 1], 0)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from ledger import AuditLog, EntryKind, read_by_kind
 from tests.simulators.companies import PASSWORD, Companies
+from tests.simulators.proxy import Proxy
 from tests.simulators.trading import AUDIT_SAMPLES
 from trader.chain import Chain
 from trader.cli.app import app
@@ -92,6 +94,32 @@ def test_models_are_listed_found_listed_anew_and_delisted(companies: Companies, 
 
 
 @pytest.mark.anvil
+def test_what_one_has_read_of_the_market_no_other_reads_again(
+    companies: Companies, anvil_url: str, log: AuditLog
+) -> None:
+    """Discovery, purchases and processes share one log of a market, and ask the node for what is new alone."""
+    connection = Connection(read_settings(companies, anvil_url), lambda _: PASSWORD)
+    connection.deploy_market()
+    (listing_id,) = Shop(connection.settings, connection, log).list_models()
+    proxy, logs = Proxy(anvil_url), set[str]()
+    with proxy.running() as url:
+        discover(_other(companies, url))
+        read = proxy.methods["eth_getTransactionReceipt"]
+        for _ in range(2):
+            buying = _other(companies, url)
+            assert listing_id in {found.listing_id for found in discover(buying)}
+            settings = buying.settings.model_copy(update={"exchange": companies.exchange})
+            purchases = Purchases(settings, buying)
+            with purchases.opened(listing_id) as purchase:
+                assert purchase.status().state == "checking"
+                logs.add(str(purchase.log.path))
+            assert buying.market.index is None
+    assert logs == {str(buying.settings.folder / "audit" / f"{purchases.place}.sqlite")}
+    assert read > 0
+    assert proxy.methods["eth_getTransactionReceipt"] == read
+
+
+@pytest.mark.anvil
 def test_an_accuracy_is_claimed_verified_and_remembered(
     companies: Companies, anvil_url: str, log: AuditLog, tmp_path: Path
 ) -> None:
@@ -158,7 +186,8 @@ def test_an_accuracy_is_claimed_verified_and_remembered(
 
 def _other(companies: Companies, url: str) -> Connection:
     """Another account, in the same settings."""
-    companies.new_account("other")
+    if not (companies.folder / "other.json").exists():
+        companies.new_account("other")
     path = companies.folder / "other.toml"
     path.write_text(f'chain = "{url}"\nkeyfile = "other.json"\n')
     return Connection(read_buyer_settings(path, environment={}), lambda _: PASSWORD)
@@ -261,8 +290,9 @@ def test_what_a_stranger_announces_leads_to_nothing_here(endpoint: str, reachabl
 
 def test_purchases_have_folders_of_their_own(tmp_path: Path) -> None:
     settings = read_buyer_settings(_empty(tmp_path), given={"folder": str(tmp_path)}, environment={})
-    purchases = Purchases(settings, Connection(settings, lambda _: PASSWORD))
-    purchases.__dict__["place"] = "31337-0xab"
+    connection = Connection(settings, lambda _: PASSWORD)
+    connection.__dict__["market"] = SimpleNamespace(place="31337-0xab")
+    purchases = Purchases(settings, connection)
     assert purchases.known() == []
     names = ["31337-0xab-listing-7", "31337-0xab-listing-7-2", "31337-0xab-listing-7-10", "31337-0xab-listing-12"]
     for name in [*names, "1-0xab-listing-7", "31337-0xab-listing-07", "31337-0xab-listing-7-x"]:

@@ -21,8 +21,7 @@ def log(tmp_path: Path) -> AuditLog:
 def actor(log: AuditLog, folder: Path, market: str = "11") -> Actor:
     folder.mkdir(exist_ok=True)
     place: Any = SimpleNamespace(
-        chain=SimpleNamespace(chain_id=1),
-        deployment=SimpleNamespace(market="0x" + market * 20),
+        place=f"1-0x{market * 20}",
         read_through=lambda *_: None,
     )
     equipment = Equipment(place, Account.create(), SimpleNamespace(), log, folder, vault_key=None)  # type: ignore[arg-type]

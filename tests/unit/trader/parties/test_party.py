@@ -29,7 +29,7 @@ def equipment(folder: Path, now_seconds: int = 0) -> Equipment:
     """An account whose chain tells the time, and nothing else."""
     market: Any = SimpleNamespace(
         chain=SimpleNamespace(chain_id=1, web3=Web3(), time=lambda: SimpleNamespace(confirmed=now_seconds)),
-        deployment=SimpleNamespace(market="0x" + "11" * 20),
+        place="1-0x" + "11" * 20,
         read_through=lambda *_: None,
     )
     return Equipment(market, Account.create(), SimpleNamespace(), SimpleNamespace(), folder, vault_key=None)  # type: ignore[arg-type]
