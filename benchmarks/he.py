@@ -39,6 +39,8 @@ PUBLISHED_NETWORK, PUBLISHED_SAMPLES, PUBLISHED_SECONDS = (484, 128, 10), 10_000
 """CryptoLab's public entry to the FHE benchmark suite, on CPUs: evaluation alone, no flooding, cores not stated."""
 LARGEST_NS_PER_MAC = 1.2
 SAMPLE_COUNTS, QUICK_COUNTS = (1, 10, 50, 100, 200, 500, 1000, 4000, 8000), (1, 50, 1000)
+CALIBRATION_ROWS = 256
+"""A model has one plan, however many samples it is tested with."""
 TIMING_NOISE = 1.1
 """Medians of the same work differ by less."""
 
@@ -54,10 +56,10 @@ class Task:
     @classmethod
     def make(cls, widths: tuple[int, ...], samples: int) -> "Task":
         """Return a random network and samples in [0, 1], like pixels."""
-        model = random_network(*widths)
-        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (samples, widths[0]), endpoint=True)
-        plan = plan_encryption(PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0))
-        return cls(model, inputs, plan)
+        model, rows = random_network(*widths), max(samples, CALIBRATION_ROWS)
+        inputs = np.random.default_rng(1).integers(0, 2**SCALE_BITS, (rows, widths[0]), endpoint=True)
+        bounds = measured_bounds(model, inputs[:CALIBRATION_ROWS])
+        return cls(model, inputs[:samples], plan_encryption(PlanningProblem(model, bounds, input_magnitude=1.0)))
 
     def run(self) -> NDArray[np.float64]:
         """Return the whole encrypted test."""

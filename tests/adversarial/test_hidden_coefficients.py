@@ -76,7 +76,7 @@ def _equations(layout, values):
     for giant in reversed(range(layout.giant_steps)):
         total = np.roll(total, -layout.giant_rotation, axis=0)
         for baby in range(layout.baby_steps):
-            label = layout.diagonal(labels, 0, 0, giant * layout.baby_steps + baby).astype(int)
+            label = layout.giant_step(labels, 0, giant)[0, baby].astype(int)
             held = np.flatnonzero(label)
             total[held, label[held] - 1] += np.roll(values, -baby)[held]
     return total * 2.0**layout.folded_bits

@@ -49,14 +49,9 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def run_tasks(
-    task: Callable[[Item], None], items: Iterable[Item], progress: Progress | None = None, *, spared: int = 0
-) -> None:
-    """Run `task` on every item; the first exception is raised after the running tasks have ended.
-
-    Some cores are spared if a thread of the caller's needs them: it would wait for tasks that wait for it.
-    """
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(max(1, worker_count() - spared)) as pool:
+def run_tasks(task: Callable[[Item], None], items: Iterable[Item], progress: Progress | None = None) -> None:
+    """Run `task` on every item; the first exception is raised after the running tasks have ended."""
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(worker_count()) as pool:
         futures = [pool.submit(task, item) for item in items]
         try:
             for done, future in enumerate(as_completed(futures), start=1):

@@ -166,7 +166,7 @@ class PackedEvaluator:
         def encode(place: tuple[int, int]) -> None:
             diagonals[place] = product.encode(*place)
 
-        run_tasks(encode, places, spared=1)
+        run_tasks(encode, places)
         run_tasks(lambda place: product.write_sum(babies, diagonals[place], sums[place]), places)
         return [place for place in places if any(diagonals[place])]
 
@@ -183,16 +183,13 @@ class _MapProduct:
 
     def encode(self, target: int, giant: int) -> list[_Diagonals]:
         """Return the diagonals of one giant step, for each source; convolutions leave most of them empty."""
-        count = self.layout.baby_steps
-        indices = range(giant * count, (giant + 1) * count)
         scale_bits = self.plan.weight_scale_bits + self.layout.folded_bits * self.layout.unfolded
+        entries = self.layout.giant_step(self.numbers.matrix, target, giant)
+        held = np.count_nonzero(self.layout.giant_step(self.support, target, giant), axis=2)
         found = []
-        for source in range(self.layout.sources):
-            matrix = self.numbers.matrix
-            entries = np.stack([self.layout.diagonal(matrix, target, source, index) for index in indices])
-            held = [self.layout.diagonal(self.support, target, source, index).any() for index in indices]
-            babies = np.flatnonzero(held)
-            encoded = self._encode(entries[babies], scale_bits) if babies.size else ()
+        for source, counts in enumerate(held):
+            babies = np.flatnonzero(counts)
+            encoded = self._encode(entries[source, babies], scale_bits) if babies.size else ()
             found.append(dict(zip(babies.tolist(), encoded, strict=True)))
         return found
 
@@ -221,4 +218,5 @@ class _MapProduct:
     def _encode(self, blocks: NDArray[np.float64], scale_bits: int) -> Residues:
         """Values by block [k, B] as encoded polynomials, NTT form [k, primes, N]."""
         polynomials = coefficients(self.layout.slots(blocks), self.plan.ring_degree)
-        return to_residues(np.ldexp(polynomials, scale_bits), self.primes)
+        polynomials *= 2.0**scale_bits
+        return to_residues(polynomials, self.primes)

@@ -239,21 +239,22 @@ class MapLayout:
         """Products of a ciphertext with a diagonal."""
         return self.sources * self.targets * self.diagonals
 
-    def diagonal(self, matrix: NDArray[np.float64], target: int, source: int, index: int) -> NDArray[np.float64]:
-        """Return the entries by block, [B], of a diagonal of W, rotated back by its giant step.
+    def giant_step(self, matrix: NDArray[np.float64], target: int, giant: int) -> NDArray[np.float64]:
+        """Return the diagonals of W that a giant step takes, rotated back: [sources, baby steps, B], entries by block.
 
         Blocks in which no output stands get copies of others.
 
         Args:
             matrix: W [inputs, outputs].
             target: Ciphertext that is made.
-            source: Ciphertext that is read.
-            index: Number k of the diagonal.
+            giant: Number of the giant step, whose diagonals are number giant·b + 0, …, giant·b + b - 1.
         """
-        columns = np.roll(self.packing.elements(self.inputs, self.copies, self.diagonals)[source], -index)
+        count, blocks = self.baby_steps, self.packing.blocks
+        made = (np.arange(blocks) - giant * count) % blocks
+        read = (made + giant * count + np.arange(count)[:, np.newaxis]) % blocks
+        columns = self.packing.elements(self.inputs, self.copies, self.diagonals)[:, read]
         held = columns < self.inputs
-        entries = np.where(held, matrix[np.where(held, columns, 0), self.rows(target)], 0.0)
-        return np.roll(entries, index - index % self.baby_steps)
+        return np.where(held, matrix[np.where(held, columns, 0), self.rows(target)[made]], 0.0)
 
     def rows(self, target: int) -> NDArray[np.int64]:
         """Return which output stands in each block, [B], of a target."""

@@ -93,7 +93,7 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
         work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds)
         tiles += times * plan.ring_degree * work
         tiles += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
-    ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * (plan.primes + 1)
+    ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * _key_rows(plan) / plan.primes
     per_ciphertext = plan.ring_degree * plan.primes
     processes = cores if ciphertexts * per_ciphertext >= SMALLEST_SHARED_RESIDUES else 1
     encrypt = 2 * per_ciphertext * (ciphertexts / processes + keys) * speeds.encrypt
@@ -133,8 +133,14 @@ def _map_seconds(plan: HePlan, samples: int, speeds: _Speeds) -> tuple[float, fl
 
 
 def _switching_seconds(plan: HePlan, primes: int, speeds: _Speeds) -> float:
-    """Key switching of a ciphertext, a transform per pair of primes, on one core."""
-    return plan.ring_degree * primes * (primes + 1) * KEY_SWITCHING_TRANSFORMS * speeds.transform
+    """Key switching of a ciphertext, a transform per digit and prime, on one core."""
+    pairs = -(-primes // plan.special_primes) * (primes + plan.special_primes)
+    return plan.ring_degree * pairs * KEY_SWITCHING_TRANSFORMS * speeds.transform
+
+
+def _key_rows(plan: HePlan) -> int:
+    """Polynomials modulo a prime in a key, seeds left out."""
+    return plan.digits * len(plan.modulus_bits)
 
 
 def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], speeds: _Speeds) -> float:
@@ -171,7 +177,7 @@ def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapp
         words = sum(program.components[name] * sizes[name] for name in {*stage.reads, *stage.targets} - {INPUT})
         refreshed = 2 * sum(sizes[step.name] for step in program.refreshes(stage.level))
         largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
-    keys = 2 * plan.primes * (plan.primes + 1)
+    keys = 2 * _key_rows(plan)
     return 4 * plan.ring_degree * (largest + keys)
 
 

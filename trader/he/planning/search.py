@@ -61,9 +61,10 @@ LARGEST_MAP = 1 << 22
 # What steps of a test count as against each other. Benchmarks measure these ratios (`benchmarks/he_costs.py`); the
 # constants are not adjusted to a machine, so that one model has one plan.
 MOST_DIGITS = 10
-"""Keys of more digits than these are taken apart into digits of several primes; a choice."""
+"""Packed plans of more primes than these have as few keys as can be, and may be flooded less; a choice."""
 SPECIAL_PRIMES = (2, 3, 4, 5, 6, 7)
-"""Numbers of special primes that are considered then."""
+"""Numbers of special primes that are considered for digits of as many primes: a key of 7 primes has 56 rows with one
+special prime, and 30 with three."""
 KEY_SPACINGS = (3, 4, 5, 6, 8)
 """See `PackedPlan.key_spacing`."""
 TYPICAL_SAMPLES = 128
@@ -282,14 +283,21 @@ def _packed_way(problem: PlanningProblem, plan: BatchedPlan) -> Way | None:
 
 
 def _pack(way: Way, degree: int) -> PackedPlan | None:
-    """Return a packed plan for a ring, with keys of few digits, and few keys, where they are most of a request."""
+    """Return a packed plan for a ring, with keys of few digits, as they are most of a request; or None.
+
+    Where their primes are many, there are few keys as well. Else they take no room from the flooding.
+    """
+    plain, least = None, 0
     if choose_scales(way, degree, way.problem.least_statistical_bits).primes <= MOST_DIGITS:
-        plan = _consider(way, degree).plan
-        return plan if isinstance(plan, PackedPlan) else None
-    if degree < max(SPECIAL_PRIME_BITS):
+        found = _consider(way, degree).plan
+        if not isinstance(found, PackedPlan):
+            return None
+        plain, least = found, found.statistical_bits
+    elif degree < max(SPECIAL_PRIME_BITS):
         return None
-    spaced = [replace(way, key_spacing=spacing) for spacing in KEY_SPACINGS]
-    way = min(spaced, key=lambda way: _rotation_cost(way, degree))
+    else:
+        spaced = [replace(way, key_spacing=spacing) for spacing in KEY_SPACINGS]
+        way = min(spaced, key=lambda way: _rotation_cost(way, degree))
     scales = choose_scales(way, degree, way.problem.least_statistical_bits)
     sizes = list(itertools.chain.from_iterable(scales.dropped_bits))
     sizes += [MAXIMUM_PRIME_BITS] * (scales.primes - len(sizes))
@@ -299,9 +307,9 @@ def _pack(way: Way, degree: int) -> PackedPlan | None:
 
     for count in sorted(SPECIAL_PRIMES, key=key_rows):
         plan = _consider(replace(way, special_primes=count), degree).plan
-        if isinstance(plan, PackedPlan):
+        if isinstance(plan, PackedPlan) and plan.statistical_bits >= least:
             return plan
-    return None
+    return plain
 
 
 def _rotation_cost(way: Way, degree: int) -> int:

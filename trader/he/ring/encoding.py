@@ -21,6 +21,8 @@ from trader.he.types import Residues
 Slots: TypeAlias = NDArray[np.float64] | NDArray[np.complex128]
 
 LIMB_BITS = 40
+LARGEST_LIMB_BITS = 50
+"""Integers below serve as one limb (`trader.he.ring.transform.transform`)."""
 
 
 def encode(slots: Slots, scale: float, degree: int, primes: tuple[int, ...]) -> Residues:
@@ -44,7 +46,8 @@ def coefficients(slots: NDArray[np.float64], degree: int) -> NDArray[np.float64]
     """Polynomials [k, N], not rounded, whose slots hold the given values [k, n], n <= N/2; other slots hold zero."""
     values = np.zeros((len(slots), degree // 2), dtype=np.complex128)
     values[:, slot_positions(degree)[: slots.shape[1]]] = slots
-    halves = np.fft.fft(values) * _turns(degree)
+    halves = np.fft.fft(values)
+    halves *= _turns(degree)
     return np.concatenate([halves.real, halves.imag], axis=1)
 
 
@@ -58,7 +61,10 @@ def _turns(degree: int) -> NDArray[np.complex128]:
 def to_residues(polynomials: NDArray[np.float64], primes: tuple[int, ...]) -> Residues:
     """NTT form [..., primes, N] of polynomials [..., N] with coefficients, below 2^90, rounded to integers."""
     flat = polynomials.reshape(-1, polynomials.shape[-1])
-    high = np.rint(flat * 2.0**-LIMB_BITS)
-    low = np.rint(flat - high * 2.0**LIMB_BITS)
-    residues = transform(np.stack([low, high], axis=1), (0, LIMB_BITS), primes)
+    if max(flat.max(initial=0.0), -flat.min(initial=0.0)) < 2.0**LARGEST_LIMB_BITS:
+        residues = transform(np.rint(flat)[:, np.newaxis], (0,), primes)
+    else:
+        high = np.rint(flat * 2.0**-LIMB_BITS)
+        low = np.rint(flat - high * 2.0**LIMB_BITS)
+        residues = transform(np.stack([low, high], axis=1), (0, LIMB_BITS), primes)
     return residues.reshape(*polynomials.shape[:-1], *residues.shape[1:])

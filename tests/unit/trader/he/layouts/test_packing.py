@@ -33,7 +33,7 @@ def _evaluate(layout, matrix, slots):
         sums = np.zeros((layout.giant_steps, DEGREE // 2))
         for source, giant, baby in np.ndindex(layout.sources, layout.giant_steps, layout.baby_steps):
             rotated = _rotated(slots[source], packing.turns(layout.baby_rotation) * baby)
-            entries = layout.diagonal(matrix, target, source, giant * layout.baby_steps + baby)
+            entries = layout.giant_step(matrix, target, giant)[source, baby]
             sums[giant] += layout.slots(entries) * rotated
         total = sums[-1]
         for part in sums[-2::-1]:
@@ -49,12 +49,12 @@ def test_the_worked_example():
     matrix = np.array([[0, 1], [10, 11], [20, 21], [30, 31]], dtype=float)
     layout = MapLayout(Packing.tight(16, 2), 4, 2)
     assert layout.packing.elements(4).tolist() == [[0, 1, 2, 3]]
-    assert [layout.diagonal(matrix, 0, 0, k).tolist() for k in range(2)] == [[0, 11, 20, 31], [1, 10, 21, 30]]
+    assert [layout.giant_step(matrix, 0, k).tolist() for k in range(2)] == [[[[0, 11, 20, 31]]], [[[1, 10, 21, 30]]]]
     assert (layout.baby_steps, layout.giant_steps, layout.giant_rotation) == (1, 2, 2)
     assert (layout.products, layout.switchings, layout.folds, layout.packing.turns(4)) == (2, 3, (4,), (2, 2))
     narrow = MapLayout(Packing.tight(16, 2), 2, 2, copies=2)
     assert narrow.packing.elements(2, narrow.copies, narrow.diagonals).tolist() == [[0, 1, 1, 0]]
-    assert narrow.diagonal(matrix[:2], 0, 0, 0).tolist() == [0, 11, 10, 1]
+    assert narrow.giant_step(matrix[:2], 0, 0).tolist() == [[[0, 11, 10, 1]]]
     assert (narrow.products, narrow.switchings, narrow.folds) == (1, 2, (4,))
 
 
