@@ -208,6 +208,19 @@ def test_a_batch_is_the_buyers(board: Board) -> None:
         board.prove(replace(batch, labels=batch.labels[:-2]))
 
 
+def test_columns_of_a_circuit_are_not_exchanged(board: Board) -> None:
+    """A buyer takes a circuit of two input columns and one of parameters: that one alone gets as far as its proof."""
+    wide = replace(CIRCUIT, layout=replace(LAYOUT, input_columns=2))
+    test_set = PublicTestSet(LABELS, [wide])
+    board.post(test_root=test_set.root)
+    batch = replace(board.batch(0, request=2), layout=wide.layout, path=tuple(test_set.path(wide, 0)))
+    with board.chain.refused("UnexpectedStatement"):
+        board.prove(batch, request=2)
+    exchanged = replace(wide.layout, input_columns=wide.layout.parameter_columns, parameter_columns=2)
+    with board.chain.refused("NotInTestSet"):
+        board.prove(replace(batch, layout=exchanged), request=2)
+
+
 def test_a_proof_is_of_the_listed_parameters_and_says_canonical_outputs(board: Board) -> None:
     batch = board.batch(0)
     foreign = batch.proof[:64] + batch.proof[:64] + batch.proof[128:]

@@ -15,7 +15,6 @@ REASONS: dict[str, str] = {
     "periphery/JobEvaluator.evaluate constant 1": "what an escrow hands on to its hooks: ours say nothing there",
     "periphery/JobEvaluator.evaluate constant 2": "what an escrow hands on to its hooks: ours say nothing there",
     "periphery/ListingPolicy.admit constant 1": "another error: an offer of no bytes is refused either way",
-    "periphery/ModelRequests._requireBatch arguments 2": "the circuit of the tests has one column of each",
     "periphery/ModelRequests._requireBatch comparison 3": "equivalent: the last full batch is one either way",
     "periphery/ModelRequests.withdraw modifier 1": "a second guard: the balance is zero before anything is called",
 }
