@@ -7,10 +7,10 @@
         head = export_log(log, "trades.jsonl")
     verify_export("trades.jsonl", known_head=head)
 
-Read `entries` (what an entry is), `log` and `storage` (how it is written), `indexing` (where contract events come
-from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and `merkle_proofs` (proofs of single
-entries, with `merkle` and `checkpoint`). What a log's keeper signs, and what others check of it, stands in `notes`,
-`publishing` and `witness`; `redaction` says what can be taken out of a log.
+Read `entries` (what an entry is) and `encoding` (its bytes and hash), `log` and `storage` (how it is written),
+`indexing` (where contract events come from), then `reading`: `queries`, `fsck` (how tampering is found), `export`, and
+`merkle_proofs` (proofs of single entries, with `merkle` and `checkpoint`). What a log's keeper signs, and what others
+check of it, stands in `notes`, `publishing` and `witness`; `redaction` says what can be taken out of a log.
 """
 
 from importlib import import_module
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ledger.checkpoint import Checkpoint, Head
-    from ledger.entries import GENESIS_HASH, ActorRole, ChainPosition, Entry, EntryKind, MarketId, Record, as_reason
+    from ledger.details import as_reason
+    from ledger.encoding import GENESIS_HASH
+    from ledger.entries import ActorRole, ChainPosition, Entry, EntryKind, MarketId, Record
     from ledger.errors import (
         ChainMovedError,
         EntryHashError,
@@ -120,7 +122,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "GENESIS_HASH": "ledger.entries",
+    "GENESIS_HASH": "ledger.encoding",
     "ActorRole": "ledger.entries",
     "AuditLog": "ledger.log",
     "ChainMovedError": "ledger.errors",
@@ -160,7 +162,7 @@ _MODULES = {
     "TreeError": "ledger.errors",
     "UnknownTradeError": "ledger.errors",
     "WrongMarketError": "ledger.errors",
-    "as_reason": "ledger.entries",
+    "as_reason": "ledger.details",
     "compare_views": "ledger.publishing.views",
     "count_by_kind": "ledger.reading.queries",
     "export_log": "ledger.reading.export",

@@ -13,7 +13,8 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from ledger.entries import GENESIS_HASH, ChainPosition, Entry, PositionKey, Record, encode_entry, hash_entry
+from ledger.encoding import GENESIS_HASH, encode_entry, hash_entry
+from ledger.entries import ChainPosition, Entry, PositionKey, Record
 from ledger.redaction import conceal
 from ledger.settling import insert_settled, settle
 from ledger.storage.rows import insert_clear_values, select_entries, select_identified

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
-from ledger.entries import GENESIS_HASH
+from ledger.encoding import GENESIS_HASH
 from ledger.errors import InvalidRecordError
 from ledger.merkle import EMPTY_ROOT
 

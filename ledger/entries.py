@@ -1,51 +1,27 @@
-"""What one entry of the audit log says, how it is encoded, and how it is hashed. Pure: no IO, no clock.
+"""What one entry of the audit log says. Pure: no IO, no clock.
 
 Reading order: `EntryKind` and `ActorRole` (the vocabulary), `ChainPosition` and `Record` (what a writer reports),
-`Entry` (a record at its place in the log), then the encoding.
-
-A log is a list of entries, sequence 0, 1, 2, …. The bytes of an entry are the canonical JSON (RFC 8785) of its fields;
-absent fields are left out. Its hash is
-
-    SHA-256("modelseal/ledger/entry/v1" ‖ 0x00 ‖ previous entry's hash ‖ bytes)
-
-and the hash before entry 0 is `GENESIS_HASH`. Whoever knows the last hash, the *head*, can tell whether any entry was
-changed, dropped, moved or added. The log proves order and integrity, not truth: off-chain steps are what their
-writer says they are; contract events can be compared with the chain, for which each carries its position.
+`Entry` (a record at its place in the log). `ledger.details` has what is told beside the fields, `ledger.encoding` how
+all of it is written and hashed.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from json.encoder import encode_basestring as _quote  # as RFC 8785 quotes what an entry can hold: printable text
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from contracts.events import MarketEvent
-from ledger.errors import InvalidRecordError, MalformedEntryError
+from ledger.details import MAXIMUM_INTEGER, Detail, checked_details
+from ledger.errors import InvalidRecordError
 
-HASH_BYTES: Final = 32
-GENESIS_HASH: Final = hashlib.sha256(b"modelseal/ledger/genesis/v1").digest()
-ENTRY_DOMAIN: Final = b"modelseal/ledger/entry/v1\x00"
-
-MAXIMUM_INTEGER: Final = 2**53 - 1  # what RFC 8785 can carry exactly; SQLite and JavaScript read it back unchanged
 MAXIMUM_ID: Final = 2**256 - 1
 MAXIMUM_TIME_SECONDS: Final = 253_402_300_799  # the end of the year 9999, the last that calendars print
-MAXIMUM_DETAILS: Final = 64
-MAXIMUM_DETAIL_CHARACTERS: Final = 256  # room for digests, amounts and short reasons, not for data or key material
-MAXIMUM_DETAILS_BYTES: Final = 60_000  # an entry has less than 2^16 bytes: standard logs have no room for more
-_DETAILS_THAT_FIT: Final = 48  # whatever is in them: at most 64 + 4 * 256 bytes each, and some signs between
-MAXIMUM_JSON_CHARACTERS: Final = 64 * 1024  # above what any entry takes, escapes and multi-byte characters included
-_LITERALS: Final = ("false", "true")
-_DETAIL_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}")
 _HASH: Final = re.compile(r"0x[0-9a-f]{64}")
-_DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,77}")
 _IDENTITY: Final = re.compile(r"[!-~]{1,128}")
 
-Detail = str | int | bool
 PositionKey = tuple[str, str, int | None]
 
 
@@ -136,7 +112,7 @@ class MarketId:
 
     def __post_init__(self) -> None:
         _set(self, "contract", _checked_hex(_ADDRESS, "contract", self.contract))
-        _check_integer("chain_id", self.chain_id, MAXIMUM_INTEGER)
+        check_integer("chain_id", self.chain_id, MAXIMUM_INTEGER)
 
     def __str__(self) -> str:
         return f"{self.chain_id}:{self.contract}"
@@ -174,9 +150,9 @@ class ChainPosition:
         _set(self, "block_hash", _checked_hex(_HASH, "block_hash", self.block_hash))
         _set(self, "transaction_hash", _checked_hex(_HASH, "transaction_hash", self.transaction_hash))
         for name in ("chain_id", "block_number", "gas_used"):
-            _check_integer(name, getattr(self, name), MAXIMUM_INTEGER)
+            check_integer(name, getattr(self, name), MAXIMUM_INTEGER)
         if self.log_index is not None:
-            _check_integer("log_index", self.log_index, MAXIMUM_INTEGER)
+            check_integer("log_index", self.log_index, MAXIMUM_INTEGER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,17 +192,17 @@ class Record:
 
     def __post_init__(self) -> None:
         _set(self, "actor", _checked_hex(_ADDRESS, "actor", self.actor))
-        _check_integer("occurred_at_seconds", self.occurred_at_seconds, MAXIMUM_TIME_SECONDS)
+        check_integer("occurred_at_seconds", self.occurred_at_seconds, MAXIMUM_TIME_SECONDS)
         for name in ("listing_id", "trade_id"):
             if getattr(self, name) is not None:
-                _check_integer(name, getattr(self, name), MAXIMUM_ID)
+                check_integer(name, getattr(self, name), MAXIMUM_ID)
         if self.kind in CONTRACT_EVENTS and (self.chain is None or self.chain.log_index is None):
             raise InvalidRecordError(f"{self.kind} is a contract event: give its position on the chain")
         if self.chain is not None and self.kind not in ON_CHAIN:
             raise InvalidRecordError(f"{self.kind} is a step off the chain and has no position on it")
         if self.chain is not None and self.market is not None:
             raise InvalidRecordError("a position on the chain names the market already")
-        _set(self, "details", MappingProxyType(_checked_details(self.details)))
+        _set(self, "details", MappingProxyType(checked_details(self.details)))
         if self.identity is not None:
             _check_identity(self.identity, self.chain)
 
@@ -275,150 +251,18 @@ class Entry:
         return {**self.record.details, **{value.name: value.value for value in self.clear}}
 
 
-def hash_entry(previous_hash: bytes, encoded: bytes) -> bytes:
-    """Hash of the entry with these bytes after the one with `previous_hash`; 32 bytes."""
-    return hashlib.sha256(ENTRY_DOMAIN + previous_hash + encoded).digest()
-
-
-def encode_entry(sequence: int, record: Record) -> bytes:
-    """Return the canonical bytes of an entry (RFC 8785): `to_fields` as JSON, its names in order.
-
-    Written out by hand, as a log is as fast as this is: all values but details and identity are of shapes that JSON has
-    no escapes for. A test compares it with the RFC's own encoder.
-
-    Args:
-        sequence: Place in the log.
-        record: What happened.
-    """
-    chain, place = record.chain, record.chain or record.market
-    before = after = gas = index = ""
-    if chain is not None:
-        before = f',"block_hash":"{chain.block_hash}","block_number":{chain.block_number}'
-        gas = f',"gas_used":{chain.gas_used}'
-        index = "" if chain.log_index is None else f',"log_index":{chain.log_index}'
-        after = f',"transaction_hash":"{chain.transaction_hash}"'
-    if place is not None:
-        before += f',"chain_id":{place.chain_id},"contract":"{place.contract}"'
-    identity = "" if record.identity is None else f',"identity":{_quote(record.identity)}'
-    listing = "" if record.listing_id is None else f',"listing_id":"{record.listing_id}"'
-    trade = "" if record.trade_id is None else f',"trade_id":"{record.trade_id}"'
-    return (
-        f'{{"actor":"{record.actor}"{before},"details":{encode_details(record.details)}{gas}{identity}'
-        f',"kind":"{record.kind._value_}"{listing}{index},"occurred_at_seconds":{record.occurred_at_seconds}'
-        f',"role":"{record.role._value_}","sequence":{sequence}{trade}{after}}}'
-    ).encode()
-
-
-def to_fields(sequence: int, record: Record) -> dict[str, Any]:
-    """Return the entry as a flat JSON object, with the names of the database's columns; absent fields are left out."""
-    fields: dict[str, Any] = {
-        "sequence": sequence,
-        "kind": record.kind.value,
-        "listing_id": None if record.listing_id is None else str(record.listing_id),
-        "trade_id": None if record.trade_id is None else str(record.trade_id),
-        "actor": record.actor,
-        "role": record.role.value,
-        "occurred_at_seconds": record.occurred_at_seconds,
-        "details": dict(record.details),
-        "identity": record.identity,
-    }
-    if record.chain is not None:
-        fields |= {name: getattr(record.chain, name) for name in CHAIN_FIELDS}
-    elif record.market is not None:
-        fields |= {name: getattr(record.market, name) for name in MARKET_FIELDS}
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def from_fields(fields: Mapping[str, Any]) -> tuple[int, Record]:
-    """Read back what `to_fields` wrote, from a source that may be hostile: fields that are None count as absent.
+def check_integer(name: str, value: object, maximum: int) -> None:
+    """Check that a value is an integer in range, and no boolean.
 
     Raises:
-        MalformedEntryError: Not the fields of an entry. Whether the hash fits is *not* checked.
+        InvalidRecordError: It is not.
     """
-    get: Callable[[str], Any] = fields.get
-    sequence, place = get("sequence"), tuple(map(get, CHAIN_FIELDS))
-    try:
-        _check_integer("sequence", sequence, MAXIMUM_INTEGER)
-        on_chain = place[len(MARKET_FIELDS) :] != _NOWHERE[len(MARKET_FIELDS) :]
-        off_chain = place != _NOWHERE and not on_chain
-        record = Record(
-            kind=EntryKind(get("kind")),
-            actor=get("actor"),
-            role=ActorRole(get("role")),
-            occurred_at_seconds=get("occurred_at_seconds"),
-            listing_id=_parse_id("listing_id", get("listing_id")),
-            trade_id=_parse_id("trade_id", get("trade_id")),
-            chain=ChainPosition(**dict(zip(CHAIN_FIELDS, place, strict=True))) if on_chain else None,
-            market=MarketId(chain_id=get("chain_id"), contract=get("contract")) if off_chain else None,
-            details=get("details"),
-            identity=get("identity"),
-        )
-        # What is accepted in other forms than the written one: hex in capitals, and names that nobody reads.
-        if any(text != text.lower() for text in map(get, _HEX_FIELDS) if text is not None) or any(
-            get(name) is not None for name in fields.keys() - _FIELD_NAMES
-        ):
-            raise InvalidRecordError("its fields are not in the form in which they are written")
-        return sequence, record
-    except (InvalidRecordError, TypeError, ValueError) as error:
-        number = fields.get("sequence")
-        message = f"entry {number!r:.40} can't be read: {error}; the log was damaged or changed"
-        raise MalformedEntryError(message, sequence=number if isinstance(number, int) else None) from error
-
-
-def encode_details(details: Mapping[str, Detail]) -> str:
-    """Return details alone as canonical JSON, the form in which the database holds them."""
-    told = []
-    for name in sorted(details):
-        value = details[name]
-        if isinstance(value, str):
-            told.append(f'"{name}":{_quote(value)}')
-        else:
-            told.append(f'"{name}":{value if type(value) is int else _LITERALS[value]}')
-    return f"{{{','.join(told)}}}"
-
-
-def parse_object(text: object) -> dict[str, Any]:
-    """Parse a JSON object from a source that may be hostile; what is in it is *not* checked.
-
-    Raises:
-        MalformedEntryError: Not a JSON object, or longer than any entry.
-    """
-    if not isinstance(text, str) or len(text) > MAXIMUM_JSON_CHARACTERS:
-        raise MalformedEntryError(f"expected JSON of at most {MAXIMUM_JSON_CHARACTERS} characters, got {text!r:.40}")
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedEntryError(f"not JSON: {error}") from error
-    if not isinstance(parsed, dict):
-        raise MalformedEntryError(f"expected a JSON object, got {text!r:.40}")
-    return parsed
-
-
-def as_reason(error: object) -> str:
-    """Return what an error or a text says as a detail: one line of printable characters, cut to a detail's length."""
-    return as_line(error)[:MAXIMUM_DETAIL_CHARACTERS]
-
-
-def as_line(error: object) -> str:
-    """Return what an error or a text says as one line of printable characters, whatever its length."""
-    line = " ".join(str(error).split()) or type(error).__name__
-    return "".join(character if character.isprintable() else "?" for character in line)
-
-
-CHAIN_FIELDS: Final = tuple(ChainPosition.__dataclass_fields__)
-MARKET_FIELDS: Final = tuple(MarketId.__dataclass_fields__)
-_NOWHERE: Final = (None,) * len(CHAIN_FIELDS)
-_HEX_FIELDS: Final = ("actor", "contract", "block_hash", "transaction_hash")
-_FIELD_NAMES: Final = {"sequence", *CHAIN_FIELDS, *Record.__dataclass_fields__} - {"chain", "market"}
+    if type(value) is not int or not 0 <= value <= maximum:
+        raise InvalidRecordError(f"{name} must be an integer from 0 to {maximum}, got {value!r:.80}")
 
 
 def _set(instance: object, name: str, value: object) -> None:
     object.__setattr__(instance, name, value)  # the documented way to normalise a field of a frozen dataclass
-
-
-def _check_integer(name: str, value: object, maximum: int) -> None:
-    if type(value) is not int or not 0 <= value <= maximum:
-        raise InvalidRecordError(f"{name} must be an integer from 0 to {maximum}, got {value!r:.80}")
 
 
 def _check_identity(identity: object, chain: ChainPosition | None) -> None:
@@ -432,35 +276,3 @@ def _checked_hex(pattern: re.Pattern[str], name: str, value: object) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value.lower()):
         raise InvalidRecordError(f"{name} must match {pattern.pattern}, got {value!r:.80}")
     return value.lower()
-
-
-def _checked_details(details: object) -> dict[str, Detail]:
-    if not isinstance(details, Mapping) or len(details) > MAXIMUM_DETAILS:
-        raise InvalidRecordError(f"details must be a mapping of at most {MAXIMUM_DETAILS} values")
-    for name, value in details.items():
-        if not isinstance(name, str) or not _DETAIL_NAME.fullmatch(name):
-            raise InvalidRecordError(f"detail names are snake_case, at most 64 characters, got {name!r:.80}")
-        _check_detail(name, value)
-    if len(details) > _DETAILS_THAT_FIT and len(encode_details(details).encode()) > MAXIMUM_DETAILS_BYTES:
-        raise InvalidRecordError(f"details have at most {MAXIMUM_DETAILS_BYTES} bytes in all")
-    return dict(details)
-
-
-def _check_detail(name: str, value: object) -> None:
-    if type(value) is bool:
-        return
-    if type(value) is int:
-        if abs(value) > MAXIMUM_INTEGER:
-            raise InvalidRecordError(f"detail {name} is above 2^53 - 1: write it as a decimal string")
-        return
-    if not isinstance(value, str) or len(value) > MAXIMUM_DETAIL_CHARACTERS or not value.isprintable():
-        limit = MAXIMUM_DETAIL_CHARACTERS
-        raise InvalidRecordError(f"detail {name} must be a bool, an int or at most {limit} printable characters")
-
-
-def _parse_id(name: str, text: object) -> int | None:
-    if text is None:
-        return None
-    if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
-        raise InvalidRecordError(f"{name} must be a decimal string, got {text!r:.80}")
-    return int(text)

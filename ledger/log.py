@@ -22,7 +22,8 @@ from sqlalchemy import Connection
 
 from ledger.appending import Appended, KnownSegments, append
 from ledger.checkpoint import CHECKPOINT_ORIGIN, Checkpoint, Head
-from ledger.entries import Entry, Record, encode_entry, hash_entry
+from ledger.encoding import encode_entry, hash_entry
+from ledger.entries import Entry, Record
 from ledger.errors import EntryHashError, InvalidRecordError, RepeatedIdentityError, SequenceError
 from ledger.group_commit import GroupCommit
 from ledger.notes.names import check_key_name

@@ -17,7 +17,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from ledger.entries import ClearValue, Detail, Entry, Record
+from ledger.details import Detail
+from ledger.entries import ClearValue, Entry, Record
 from ledger.errors import EntryHashError
 
 PERSONAL_DETAILS: Final = frozenset({"reason"})

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from ledger.checkpoint import Head
-from ledger.entries import Entry, encode_entry
+from ledger.encoding import encode_entry
+from ledger.entries import Entry
 from ledger.merkle import Frontier, cover, hash_leaf
 from ledger.storage.rows import insert_clear_values, insert_encoded, insert_entries, insert_nodes, select_nodes
 from ledger.storage.segments import delete_segments, read_segments, read_settled_end

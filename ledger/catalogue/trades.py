@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.entries import ActorRole, Detail, Entry, EntryKind, PositionKey, Record
+from ledger.details import Detail
+from ledger.entries import ActorRole, Entry, EntryKind, PositionKey, Record
 from ledger.storage.tables import WEI_DIGITS
 
 STATES: Final = {

@@ -20,7 +20,8 @@ from ledger.catalogue.index import hash_key, hash_value
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
 from ledger.catalogue.merkle_map import path_of, root_of, update_map
 from ledger.catalogue.trades import TradeRow, fold_listing, fold_trade, token_of
-from ledger.entries import HASH_BYTES, Entry, EntryKind, Record
+from ledger.encoding import HASH_BYTES
+from ledger.entries import Entry, EntryKind, Record
 from ledger.errors import TreeError
 from ledger.log import AuditLog
 from ledger.merkle import Frontier

@@ -17,7 +17,9 @@ from eth_utils.crypto import keccak
 from eth_utils.hexadecimal import decode_hex
 from web3.exceptions import Web3Exception
 
-from ledger.entries import HASH_BYTES, Detail, EntryKind, Record
+from ledger.details import Detail
+from ledger.encoding import HASH_BYTES
+from ledger.entries import EntryKind, Record
 from ledger.errors import IndexingError
 
 if TYPE_CHECKING:

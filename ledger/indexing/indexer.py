@@ -29,7 +29,8 @@ from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
 
 from contracts import read_logs
 from ledger.catalogue.upkeep import bring_up_to_date
-from ledger.entries import Entry, MarketId, as_reason
+from ledger.details import as_reason
+from ledger.entries import Entry, MarketId
 from ledger.errors import ChainMovedError, IncompleteLogsError, IndexingError, WrongMarketError
 from ledger.indexing.batches import Batches
 from ledger.indexing.checking import check_logs, check_with, find_gap

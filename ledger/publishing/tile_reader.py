@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.checkpoint import Checkpoint
-from ledger.entries import from_fields, parse_object
+from ledger.encoding import from_fields, parse_object
 from ledger.errors import EntryHashError, LedgerUnavailableError, MalformedEntryError, NoteError, ProofError
 from ledger.merkle import Node, consistency_ranges, cover, fold, hash_children, hash_leaf, verify_consistency
 from ledger.notes.note import SignedNote

@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from ledger.checkpoint import Checkpoint
-from ledger.entries import encode_entry
+from ledger.encoding import encode_entry
 from ledger.errors import InvalidRecordError, LedgerUnavailableError, NoteError, ProofError, TreeError
 from ledger.files import write_whole
 from ledger.log import AuditLog

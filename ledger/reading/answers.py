@@ -32,7 +32,8 @@ from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind
 from ledger.catalogue.merkle_map import MapProof, prove_key, verify_key
 from ledger.catalogue.upkeep import StoredNodes, carry_map, read_entries, read_keys, read_map_size
 from ledger.checkpoint import Checkpoint
-from ledger.entries import Entry, EntryKind, Record, encode_entry, from_fields, parse_object
+from ledger.encoding import encode_entry, from_fields, parse_object
+from ledger.entries import Entry, EntryKind, Record
 from ledger.errors import MalformedEntryError, ProofError
 from ledger.log import AuditLog
 from ledger.merkle import Frontier, cover, fold, hash_leaf, inclusion_ranges, verify_inclusion

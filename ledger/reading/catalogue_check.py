@@ -12,7 +12,8 @@ from ledger.catalogue.index import Index
 from ledger.catalogue.keys import AUTHENTICATED, Key, KeyKind, Parties, keys_of
 from ledger.catalogue.trades import fold_listing
 from ledger.catalogue.upkeep import fold_trade_of, read_index_root, read_map_size, read_size, up_to_date
-from ledger.entries import Entry, encode_entry
+from ledger.encoding import encode_entry
+from ledger.entries import Entry
 from ledger.errors import IndexRootError
 from ledger.log import AuditLog
 from ledger.merkle import hash_leaf

@@ -14,7 +14,8 @@ import rfc8785
 from sqlalchemy import Connection
 
 from ledger.checkpoint import Head
-from ledger.entries import ClearValue, Entry, from_fields, to_fields
+from ledger.encoding import from_fields, to_fields
+from ledger.entries import ClearValue, Entry
 from ledger.errors import HeadError, LedgerUnavailableError, NotALedgerError
 from ledger.files import writing_whole
 from ledger.log import AuditLog

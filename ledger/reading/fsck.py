@@ -43,7 +43,9 @@ import rfc8785
 
 from ledger.catalogue.index import Index
 from ledger.checkpoint import EMPTY_HEAD, Checkpoint, Head
-from ledger.entries import ClearValue, Record, as_line, encode_entry, from_fields, hash_entry, parse_object
+from ledger.details import as_line
+from ledger.encoding import encode_entry, from_fields, hash_entry, parse_object
+from ledger.entries import ClearValue, Record
 from ledger.errors import (
     EntryHashError,
     ForkError,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import rfc8785
 
-from ledger.entries import HASH_BYTES, parse_object
+from ledger.encoding import HASH_BYTES, parse_object
 from ledger.errors import MalformedEntryError
 
 LARGEST_SEGMENT_BYTES: Final = 2 * 1024 * 1024

@@ -18,7 +18,8 @@ import rfc8785
 from sqlalchemy import Connection
 
 from ledger.checkpoint import Checkpoint
-from ledger.entries import Record, encode_entry, from_fields, parse_object
+from ledger.encoding import encode_entry, from_fields, parse_object
+from ledger.entries import Record
 from ledger.errors import MalformedEntryError, ProofError
 from ledger.log import AuditLog
 from ledger.merkle import (
@@ -40,7 +41,7 @@ class EntryProof:
     """An entry, and what leads from it to the root of the log's tree.
 
     Attributes:
-        encoded: The entry's canonical bytes (`ledger.entries.encode_entry`).
+        encoded: The entry's canonical bytes (`ledger.encoding.encode_entry`).
         hashes: The siblings from the leaf up to the root; 32 bytes each.
     """
 

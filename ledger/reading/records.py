@@ -12,7 +12,8 @@ from ledger.catalogue.keys import Key, KeyKind, Parties
 from ledger.catalogue.trades import fold_listing
 from ledger.catalogue.upkeep import fold_trade_of
 from ledger.checkpoint import Checkpoint
-from ledger.entries import GENESIS_HASH, Entry, Record
+from ledger.encoding import GENESIS_HASH
+from ledger.entries import Entry, Record
 from ledger.errors import ProofError
 from ledger.log import AuditLog
 from ledger.reading.accuracies import fold_accuracies

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, insert, inspect, selec
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from ledger.entries import as_reason
+from ledger.details import as_reason
 from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError, OldSchemaError
 from ledger.storage.schema import server_statements
 from ledger.storage.store import Store

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select
 
-from ledger.entries import CHAIN_FIELDS, ClearValue, Entry, encode_details, from_fields, parse_object
+from ledger.details import encode_details
+from ledger.encoding import CHAIN_FIELDS, from_fields, parse_object
+from ledger.entries import ClearValue, Entry
 from ledger.errors import MalformedEntryError, TreeError
 from ledger.merkle import Node
 from ledger.redaction import SUFFIX
@@ -138,7 +140,7 @@ def to_entry(row: Row[Any]) -> Entry:
 
 
 def _to_row(entry: Entry) -> Values:
-    """Return the columns of `ENTRIES`, as `ledger.entries.to_fields` has them; a test compares the two."""
+    """Return the columns of `ENTRIES`, as `ledger.encoding.to_fields` has them; a test compares the two."""
     record = entry.record
     if record.chain is not None:
         chain = _READ_CHAIN(record.chain)

@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, select
 
-from ledger.entries import GENESIS_HASH, HASH_BYTES
+from ledger.encoding import GENESIS_HASH, HASH_BYTES
 from ledger.errors import MalformedEntryError
 from ledger.storage.bulk import insert_rows
 from ledger.storage.tables import ENTRIES, SEGMENTS

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ledger.entries import as_reason
+from ledger.details import as_reason
 from ledger.errors import LedgerError, LedgerUnavailableError, NotALedgerError, OldSchemaError
 from ledger.storage.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION, SELECT_SCHEMA, schema_rows
 from ledger.storage.store import Store

@@ -1,6 +1,6 @@
 """The tables of an audit log, once, for SQLite and PostgreSQL.
 
-*The log* is `entries` and `nodes`: each column of `entries` is a field of the entry (`ledger.entries.to_fields`), so
+*The log* is `entries` and `nodes`: each column of `entries` is a field of the entry (`ledger.encoding.to_fields`), so
 that the columns *are* the entry and any of them changed breaks its hash; `nodes` holds the Merkle tree over the entries
 (`ledger.merkle`). Neither is ever changed or deleted: triggers refuse it. Many entries that were appended at once lie
 in `segments` first, and are moved into the two tables before anybody reads the log (`ledger.storage.segments`).

@@ -16,7 +16,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger import EntryKind, Head, LedgerError, TamperedError, export_log
-from ledger.entries import GENESIS_HASH, hash_entry
+from ledger.encoding import GENESIS_HASH, hash_entry
 from ledger.errors import ForkError, HeadError
 from ledger.notes.note import SignedNote
 from ledger.notes.policy import Policy

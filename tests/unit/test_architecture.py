@@ -28,8 +28,14 @@ PACKAGES = sorted({".".join(path.parent.parts) for path in SOURCES if path.name 
 
 OUTSIDE_WORLD = {"asyncio", "http", "io", "mmap", "os", "pathlib", "requests", "shutil", "socket", "sqlalchemy"}
 OUTSIDE_WORLD |= {"sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "urllib", "web3"}
-LEDGER_FORMAT = ("ledger/checkpoint.py", "ledger/entries.py", "ledger/merkle.py", "ledger/notes/keys.py")
-LEDGER_FORMAT += ("ledger/notes/note.py", "ledger/notes/policy.py", "ledger/witness/request.py")
+LEDGER_FORMAT = ("ledger/checkpoint.py", "ledger/details.py", "ledger/encoding.py", "ledger/entries.py")
+LEDGER_FORMAT += (
+    "ledger/merkle.py",
+    "ledger/notes/keys.py",
+    "ledger/notes/note.py",
+    "ledger/notes/policy.py",
+    "ledger/witness/request.py",
+)
 CHANCE_AND_CLOCK = {"datetime", "random", "secrets", "time"}
 
 
@@ -76,22 +82,24 @@ zk.circuits: errors field storage ezkl setup
 zk.binding: errors field storage ezkl setup circuits
 zk.proofs: errors field storage ezkl setup circuits binding
 ledger.errors:
-ledger.entries: errors
+ledger.details: errors
+ledger.entries: errors details
+ledger.encoding: errors details entries
 ledger.merkle: errors
-ledger.checkpoint: errors entries merkle
-ledger.redaction: errors entries
-ledger.storage: errors entries merkle redaction
+ledger.checkpoint: errors encoding merkle
+ledger.redaction: errors details entries
+ledger.storage: errors details entries encoding merkle redaction
 ledger.files:
 ledger.notes: errors checkpoint files
 ledger.group_commit:
-ledger.settling: entries merkle checkpoint storage
-ledger.appending: entries redaction settling storage
-ledger.log: errors entries checkpoint redaction storage notes group_commit settling appending
-ledger.catalogue: errors entries merkle storage log
-ledger.reading: errors entries merkle checkpoint redaction storage files settling log catalogue
-ledger.indexing: errors entries storage log catalogue reading
+ledger.settling: entries encoding merkle checkpoint storage
+ledger.appending: entries encoding redaction storage settling
+ledger.log: errors entries encoding checkpoint redaction storage notes group_commit settling appending
+ledger.catalogue: errors details entries encoding merkle storage log
+ledger.reading: errors details entries encoding merkle checkpoint redaction storage files settling log catalogue
+ledger.indexing: errors details entries encoding storage log catalogue reading
 ledger.witness: errors merkle checkpoint notes
-ledger.publishing: errors entries merkle checkpoint storage files notes log reading witness
+ledger.publishing: errors encoding merkle checkpoint storage files notes log reading witness
 trader.errors:
 trader.files: errors
 trader.database: errors
@@ -228,6 +236,8 @@ def test_decisions_have_no_clock_and_no_dice(path: Path) -> None:
 def test_the_checker_shares_only_the_format_with_the_writer() -> None:
     shared = {
         "ledger.checkpoint",
+        "ledger.details",
+        "ledger.encoding",
         "ledger.entries",
         "ledger.redaction",
         "ledger.errors",

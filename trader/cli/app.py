@@ -24,7 +24,7 @@ import typer
 from rich.markup import escape
 
 from contracts.errors import ContractsError
-from ledger.entries import as_line
+from ledger.details import as_line
 from ledger.errors import LedgerError
 from trader.cli.deferred import MARKUP, Deferred
 from trader.cli.exit_codes import ENVIRONMENT_FAULT, INTERRUPTED, exit_code_of

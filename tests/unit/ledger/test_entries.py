@@ -21,16 +21,9 @@ from ledger import (
     as_reason,
 )
 from ledger.checkpoint import EMPTY_HEAD
-from ledger.entries import (
-    CONTRACT_EVENTS,
-    GENESIS_HASH,
-    encode_details,
-    encode_entry,
-    from_fields,
-    hash_entry,
-    parse_object,
-    to_fields,
-)
+from ledger.details import encode_details
+from ledger.encoding import GENESIS_HASH, encode_entry, from_fields, hash_entry, parse_object, to_fields
+from ledger.entries import CONTRACT_EVENTS
 from tests.simulators.ledger_records import BUYER, MARKET, any_record, contract_event, hash_of, position, step
 
 

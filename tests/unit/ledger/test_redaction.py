@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ledger import AuditLog, EntryKind, Record, export_log, prove_entry, verify_entry, verify_export, verify_log
-from ledger.entries import encode_entry
+from ledger.encoding import encode_entry
 from ledger.errors import EntryHashError, LedgerError, StorageError
 from ledger.reading.export import import_log
 from ledger.redaction import SUFFIX, redacted_names

@@ -29,7 +29,7 @@ from ledger import (
     verify_log,
 )
 from ledger.checkpoint import EMPTY_HEAD
-from ledger.entries import encode_entry, from_fields, hash_entry
+from ledger.encoding import encode_entry, from_fields, hash_entry
 from ledger.merkle import Frontier, hash_leaf
 from ledger.storage.rows import select_entries
 from tests.simulators.ledger_records import SELLER, any_record, contract_event, hash_of, step
