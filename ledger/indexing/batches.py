@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from hexbytes import HexBytes
-from web3.exceptions import BlockNotFound, TransactionNotFound
+from web3.exceptions import BlockNotFound, TooManyRequests, TransactionNotFound
 from web3.providers.base import JSONBaseProvider
 
 from contracts.logs import may_be_too_large
@@ -39,7 +39,7 @@ class Batches:
             hashes: About what.
 
         Raises:
-            OSError: Nobody answers there.
+            OSError, TooManyRequests: Nobody answers there, or not so often.
         """
         waiting = list(hashes)
         while len(waiting) > 1 and self._most > 1:
@@ -49,7 +49,7 @@ class Batches:
             except (BlockNotFound, TransactionNotFound):  # web3 says it of all that came
                 return
             except Exception as error:  # nodes and gateways have each their own words for it, and some of them garbage
-                if isinstance(error, OSError) and not may_be_too_large(error):
+                if isinstance(error, (OSError, TooManyRequests)) and not may_be_too_large(error):
                     raise
                 self._most = len(several) // 2
                 continue

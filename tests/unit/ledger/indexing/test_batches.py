@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from web3.exceptions import TooManyRequests
 
 from contracts import bind_market
 from ledger import AuditLog, Indexer, Source
@@ -131,9 +132,10 @@ def test_who_takes_none_is_asked_no_more_for_batches(played: Played) -> None:
     assert node.asked == [40, 20, 10, 5, 2]
 
 
-def test_who_is_away_is_asked_once(played: Played) -> None:
-    node = Counted(played.web3, 0, requests.ConnectionError("refused"))
-    with pytest.raises(requests.ConnectionError):
+@pytest.mark.parametrize("error", [requests.ConnectionError("refused"), TooManyRequests("slow down")])
+def test_who_is_away_or_wants_a_rest_is_asked_once(played: Played, error: Exception) -> None:
+    node = Counted(played.web3, 0, error)
+    with pytest.raises(type(error)):
         list(node.batches.ask(played.web3.eth.get_block, [bytes(32)] * 40))
     assert node.asked == [40]
 
