@@ -189,7 +189,7 @@ def _other(companies: Companies, url: str) -> Connection:
     if not (companies.folder / "other.json").exists():
         companies.new_account("other")
     path = companies.folder / "other.toml"
-    path.write_text(f'chain = "{url}"\nkeyfile = "other.json"\n')
+    path.write_text(f'chain = "{url}"\nkeyfile = "other.json"\nfolder = "other"\n')
     return Connection(read_buyer_settings(path, environment={}), lambda _: PASSWORD)
 
 
