@@ -72,7 +72,7 @@ TYPICAL_SAMPLES = 128
 PRODUCTS_PER_CIPHERTEXT = 8
 """To encrypt and read a ciphertext counts as 8 products with an encoded diagonal (`he.cost.ciphertext`)."""
 PRODUCTS_PER_SWITCHING = 12
-"""A rotation counts as 12 products with an encoded diagonal: it takes as long as 6 or 7 of them (`he.cost.rotation`),
+"""A rotation counts as 12 products with an encoded diagonal: it takes as long as 8 or 9 of them (`he.cost.rotation`),
 but rotations follow each other on one core while others share the products."""
 CIPHERTEXTS_PER_SPLIT = 1
 """To split a ciphertext counts as to encrypt and read another one (`he.cost.split`)."""
