@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from json.encoder import encode_basestring as _quote  # as RFC 8785 quotes what an entry can hold: printable text
+from json.encoder import encode_basestring
 from typing import Final
 
 from ledger.errors import InvalidRecordError
@@ -16,6 +16,7 @@ _LITERALS: Final = ("false", "true")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 Detail = str | int | bool
+quote: Final = encode_basestring  # as RFC 8785 quotes what an entry can hold: printable text
 
 
 def checked_details(details: object) -> dict[str, Detail]:
@@ -53,7 +54,7 @@ def encode_details(details: Mapping[str, Detail]) -> str:
     for name in sorted(details):
         value = details[name]
         if isinstance(value, str):
-            told.append(f'"{name}":{_quote(value)}')
+            told.append(f'"{name}":{quote(value)}')
         else:
             told.append(f'"{name}":{value if type(value) is int else _LITERALS[value]}')
     return f"{{{','.join(told)}}}"

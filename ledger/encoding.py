@@ -14,10 +14,9 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from json.encoder import encode_basestring as _quote  # as RFC 8785 quotes what an entry can hold: printable text
 from typing import Any, Final
 
-from ledger.details import MAXIMUM_INTEGER, encode_details
+from ledger.details import MAXIMUM_INTEGER, encode_details, quote
 from ledger.entries import ActorRole, ChainPosition, EntryKind, MarketId, Record, check_integer
 from ledger.errors import InvalidRecordError, MalformedEntryError
 
@@ -58,7 +57,7 @@ def encode_entry(sequence: int, record: Record) -> bytes:
         after = f',"transaction_hash":"{chain.transaction_hash}"'
     if place is not None:
         before += f',"chain_id":{place.chain_id},"contract":"{place.contract}"'
-    identity = "" if record.identity is None else f',"identity":{_quote(record.identity)}'
+    identity = "" if record.identity is None else f',"identity":{quote(record.identity)}'
     listing = "" if record.listing_id is None else f',"listing_id":"{record.listing_id}"'
     trade = "" if record.trade_id is None else f',"trade_id":"{record.trade_id}"'
     return (

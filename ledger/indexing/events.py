@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 from hexbytes import HexBytes
 from sqlalchemy import ColumnElement
 
-from contracts import read_logs
 from ledger.entries import ActorRole, ChainPosition, EntryKind, Record
 from ledger.indexing.batches import Batches
 from ledger.indexing.decoding import EventDecoder
@@ -36,7 +35,7 @@ _ROLES: Final = {
 class EventReader:
     """The events in chain order as records; each block and receipt is fetched once."""
 
-    def __init__(self, log: AuditLog, contract: "Contract", batches: Batches | None = None):
+    def __init__(self, log: AuditLog, contract: "Contract", batches: Batches):
         """Nothing is read yet.
 
         Args:
@@ -46,32 +45,29 @@ class EventReader:
         """
         self._contract = contract
         self._decoder = EventDecoder(contract)
-        self._batches = batches or Batches(contract.w3)
+        self._batches = batches
         self._chain_id = contract.w3.eth.chain_id
         self._parties = _Parties(log, self._chain_id, contract.address.lower())
         self._blocks: dict[bytes, BlockData] = {}
         self._receipts: dict[bytes, TxReceipt] = {}
 
-    def read(self, first_block: int, last_block: int) -> Iterator[Record]:
-        """Return the records of all events from `first_block` to `last_block`, both included, in chain order.
+    def to_records(self, event_logs: Iterable["LogReceipt"]) -> Iterator[Record]:
+        """Return the records of events, in their order.
 
         Raises:
             IndexingError: The contract emitted what this version doesn't know.
             Web3Exception, OSError: The node can't be read.
         """
-        yield from self.to_records(
-            read_logs(self._contract.w3, {"address": self._contract.address}, first_block, last_block)
-        )
-
-    def to_records(self, event_logs: Iterable["LogReceipt"]) -> Iterator[Record]:
-        """Return the records of events that were read, in chain order; raises as `read` does."""
         for event_log in event_logs:
             yield self._to_record(event_log)
 
     def prefetch(self, event_logs: Iterable["LogReceipt"]) -> None:
-        """Ask for the receipts and blocks of events, many at once; raises as `read` does.
+        """Ask for the receipts and blocks of events, many at once.
 
         An answer is taken for what it says that it is of; what is missing then is asked for when it is needed.
+
+        Raises:
+            Web3Exception, OSError: The node can't be read.
         """
         eth, logs = self._contract.w3.eth, list(event_logs)
         transactions = {bytes(log["transactionHash"]) for log in logs} - self._receipts.keys()
@@ -82,7 +78,7 @@ class EventReader:
             self._blocks[bytes(block["hash"])] = block
 
     def receipt(self, transaction_hash: bytes) -> "TxReceipt":
-        """Return the receipt of a transaction; raises as `read` does."""
+        """Return the receipt of a transaction; raises as `prefetch` does."""
         if transaction_hash not in self._receipts:
             self._receipts[transaction_hash] = self._contract.w3.eth.get_transaction_receipt(HexBytes(transaction_hash))
         return self._receipts[transaction_hash]

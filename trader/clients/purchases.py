@@ -2,6 +2,7 @@
 
     folder/purchases/31337-0x…-listing-7/       the first purchase of listing 7
     folder/purchases/31337-0x…-listing-7-2/     another, begun after the first was over
+    folder/audit/31337-0x….sqlite               the audit log of all purchases in that market
 
 Whatever is called on a purchase goes on where the chain says that it stands, in whichever process.
 """

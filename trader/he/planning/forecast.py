@@ -93,7 +93,7 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
         work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds)
         tiles += times * plan.ring_degree * work
         tiles += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
-    ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * _key_rows(plan) / plan.primes
+    ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * plan.key_rows / plan.primes
     per_ciphertext = plan.ring_degree * plan.primes
     processes = cores if ciphertexts * per_ciphertext >= SMALLEST_SHARED_RESIDUES else 1
     encrypt = 2 * per_ciphertext * (ciphertexts / processes + keys) * speeds.encrypt
@@ -138,11 +138,6 @@ def _switching_seconds(plan: HePlan, primes: int, speeds: _Speeds) -> float:
     return plan.ring_degree * pairs * KEY_SWITCHING_TRANSFORMS * speeds.transform
 
 
-def _key_rows(plan: HePlan) -> int:
-    """Polynomials modulo a prime in a key, seeds left out."""
-    return plan.digits * len(plan.modulus_bits)
-
-
 def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], speeds: _Speeds) -> float:
     """Seconds for one coefficient position modulo one prime: loading, products with weights, and of ciphertexts."""
     counts = program.components
@@ -177,7 +172,7 @@ def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapp
         words = sum(program.components[name] * sizes[name] for name in {*stage.reads, *stage.targets} - {INPUT})
         refreshed = 2 * sum(sizes[step.name] for step in program.refreshes(stage.level))
         largest = max(largest, (words + refreshed) * plan.level_primes(stage.level))
-    keys = 2 * _key_rows(plan)
+    keys = 2 * plan.key_rows
     return 4 * plan.ring_degree * (largest + keys)
 
 

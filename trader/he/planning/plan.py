@@ -103,6 +103,11 @@ class HePlan(PlanFields, ABC):
         """Number of digits of a key for key switching."""
         return len(digit_places(self.modulus_bits[: self.primes], self.modulus_bits[self.primes :]))
 
+    @property
+    def key_rows(self) -> int:
+        """Polynomials modulo one prime in such a key, what follows from its seeds left out."""
+        return self.digits * len(self.modulus_bits)
+
     def level_primes(self, level: int) -> int:
         """Return the number of primes of ciphertexts that were refreshed `level` times."""
         return self.primes - sum(self.dropped_primes[:level])

@@ -285,14 +285,13 @@ def _packed_way(problem: PlanningProblem, plan: BatchedPlan) -> Way | None:
 def _pack(way: Way, degree: int) -> PackedPlan | None:
     """Return a packed plan for a ring, with keys of few digits, as they are most of a request; or None.
 
-    Where their primes are many, there are few keys as well. Else they take no room from the flooding.
+    Where their primes are many, there are few keys as well. Else larger digits take no room from the flooding.
     """
-    plain, least = None, 0
+    plain = None
     if choose_scales(way, degree, way.problem.least_statistical_bits).primes <= MOST_DIGITS:
-        found = _consider(way, degree).plan
-        if not isinstance(found, PackedPlan):
+        plain = _packed_plan(way, degree)
+        if plain is None:
             return None
-        plain, least = found, found.statistical_bits
     elif degree < max(SPECIAL_PRIME_BITS):
         return None
     else:
@@ -306,10 +305,17 @@ def _pack(way: Way, degree: int) -> PackedPlan | None:
         return len(digit_places(sizes, [MAXIMUM_PRIME_BITS] * count)) * (scales.primes + count)
 
     for count in sorted(SPECIAL_PRIMES, key=key_rows):
-        plan = _consider(replace(way, special_primes=count), degree).plan
-        if isinstance(plan, PackedPlan) and plan.statistical_bits >= least:
+        if plain is not None and key_rows(count) >= plain.key_rows:
+            break
+        plan = _packed_plan(replace(way, special_primes=count), degree)
+        if plan is not None and (plain is None or plan.statistical_bits >= plain.statistical_bits):
             return plan
     return plain
+
+
+def _packed_plan(way: Way, degree: int) -> PackedPlan | None:
+    plan = _consider(way, degree).plan
+    return plan if isinstance(plan, PackedPlan) else None
 
 
 def _rotation_cost(way: Way, degree: int) -> int:

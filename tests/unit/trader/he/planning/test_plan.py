@@ -21,6 +21,7 @@ from trader.he import (
 )
 from trader.he.parallel import worker_count
 from trader.he.planning import forecast as forecasting
+from trader.he.planning import search
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS, security_level
 from trader.he.planning.policy import check_flooding
 from trader.he.wire.key_proof import Form
@@ -231,6 +232,25 @@ def test_more_samples_never_cost_less_time_than_fewer(widths, monkeypatch):
     seconds = [cost.encrypt_seconds + cost.evaluate_seconds + cost.decrypt_seconds for cost in costs]
     assert seconds == sorted(seconds), dict(zip(SAMPLES, seconds, strict=True))
     assert len({type(plan.for_samples(samples)) for samples in SAMPLES}) > 1
+
+
+@pytest.mark.parametrize(("rows", "degree"), [(256, 8192), (1, 16384)])
+def test_digits_of_several_primes_make_smaller_keys_and_take_nothing_from_the_flooding(rows, degree, monkeypatch):
+    """Bounds from one row are wide, so that the ring is large, and has room for more special primes."""
+    network = random_network(784, 64, 10)
+    problem = PlanningProblem(network, measured_bounds(network, random_inputs(network, rows)), input_magnitude=1.0)
+    chosen = plan_encryption(problem).few_samples
+    monkeypatch.setattr(search, "SPECIAL_PRIMES", ())
+    plain = plan_encryption(problem).few_samples
+    assert (plain.ring_degree, plain.special_primes) == (degree, 1)
+    assert (chosen.ring_degree, chosen.statistical_bits) == (plain.ring_degree, plain.statistical_bits)
+    assert chosen.expected_error <= plain.expected_error
+    if rows == 1:
+        assert chosen.special_primes > 1
+        assert chosen.key_rows < plain.key_rows
+        assert chosen.request_bytes(1) < plain.request_bytes(1)
+    else:
+        assert chosen == plain
 
 
 @pytest.fixture(scope="module")
