@@ -22,7 +22,8 @@ from trader.he.layouts.packing import SWITCHINGS_PER_KEY
 from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.plan import dropped_products
 from trader.he.planning.propagation import value_scales
-from trader.he.planning.search import CIPHERTEXTS_PER_SPLIT, PRODUCTS_PER_CIPHERTEXT, PRODUCTS_PER_SWITCHING
+from trader.he.planning.search import CIPHERTEXTS_PER_SWITCHING, PRODUCTS_PER_CIPHERTEXT, PRODUCTS_PER_SWITCHING
+from trader.he.program.steps import FOLDED_SWITCHINGS
 from trader.he.request import RequestParts
 from trader.he.ring import kernels
 from trader.he.ring.arithmetic import CPU
@@ -46,7 +47,7 @@ def cost_rows(model: CanonicalModel, plan: HePlan, runs: int) -> Iterator[Row]:
         yield _row("key", steps.key(runs), "rotation", rotation, SWITCHINGS_PER_KEY)
     if many.paired:
         steps = _Steps.prepare(model, plan, plan.samples_per_batch + 1)
-        yield _row("split", steps.split(runs), "ciphertext", steps.ciphertext(runs), CIPHERTEXTS_PER_SPLIT)
+        yield _row("fold", steps.fold(runs), "ciphertext", steps.ciphertext(runs), CIPHERTEXTS_PER_SWITCHING)
 
 
 def _row(name: str, timing: Timing, peer: str, peer_timing: Timing, planned: int) -> Row:
@@ -124,10 +125,10 @@ class _Steps:
 
     def key(self, runs: int) -> Timing:
         """Return a rotation's key, made, hashed by either side, and expanded."""
-        secret, element = SecretKey(self.parts.parameters), self.plan.galois_elements(1)[0]
+        secret, foreign = SecretKey(self.parts.parameters), self.plan.switched_secrets(1)[-1:]
 
         def work() -> None:
-            (key,) = secret.switching_keys((element,))
+            (key,) = secret.switching_keys(foreign)
             for seeded in key:
                 for _ in range(2):
                     hashlib.sha256(seeded.residues.data)
@@ -135,14 +136,13 @@ class _Steps:
 
         return measure(work, runs)
 
-    def split(self, runs: int) -> Timing:
-        """Return the two samples that share the slots of a ciphertext, taken apart."""
+    def fold(self, runs: int) -> Timing:
+        """Return one of the polynomials that are switched where an output in conjugate form is."""
         program = self.plan.program(self.model.graph)
         dropped = dropped_products(self.parts.parameters.primes, self.plan.dropped_primes)
         scales = value_scales(program, self.plan.input_scale_bits, self.plan.scale_bits, dropped)
-        splitter = BatchedEvaluator.prepare(self.model, program, scales, self.parts, CPU).splitter
-        if splitter is None:
-            raise TypeError("a paired plan splits samples")
-        kept = {step.inputs[0]: self.source[np.newaxis] for step in program.splits}
-        timing = measure(lambda: splitter.split(kept, lambda: None), runs)
-        return _each(timing, len(kept))
+        folder = BatchedEvaluator.prepare(self.model, program, scales, self.parts, CPU).folder
+        if folder is None:
+            raise TypeError("a paired plan of one square switches its outputs")
+        product = np.concatenate([self.source] * 3)[:, : self.plan.response_primes]
+        return _each(measure(lambda: folder.fold(product), runs), FOLDED_SWITCHINGS)

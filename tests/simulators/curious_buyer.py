@@ -52,8 +52,7 @@ class CuriousBuyer:
         return finish_request(writer, request, self.key)
 
     def _write_keys(self, request: RequestParts) -> None:
-        elements = self.plan.galois_elements(self.samples)
-        for index, key in enumerate(self.key.switching_keys(elements, relinearise=self.plan.refreshes)):
+        for index, key in enumerate(self.key.switching_keys(self.plan.switched_secrets(self.samples))):
             request.write_key(index, [self._forge(digit) for digit in key] if self.forges_keys else key)
 
     def _forge(self, digit: Seeded) -> Seeded:

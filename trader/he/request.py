@@ -13,7 +13,7 @@ from trader.he.parallel import run_tasks
 from trader.he.planning.plan import HePlan
 from trader.he.planning.request_order import PUBLIC_KEY_SEED, Part, RequestOrder
 from trader.he.ring.expansion import SEED_BYTES, Expansion
-from trader.he.seal import Parameters, Seeded
+from trader.he.seal import Parameters, Secret, Seeded
 from trader.he.types import Residues
 from trader.he.wire.key_proof import Form, Statement
 
@@ -118,27 +118,18 @@ class RequestParts:
             self.parts[order.key(index)][digit] = seeded.residues
             self._write_seed(order.key_seed(index, digit), seeded)
 
-    def read_relinearisation_key(self) -> Residues:
-        """Return the relinearisation key: one [2, all primes, N] per digit."""
-        (key,) = self._read_keys(range(1))
-        return key
-
-    def read_galois_keys(self) -> dict[int, Residues]:
-        """Return the Galois keys by element: one [2, all primes, N] per digit each."""
-        keys = self._read_keys(range(int(self.plan.refreshes), self.order.keys))
-        return dict(zip(self.plan.galois_elements(self.samples), keys, strict=True))
-
-    def _read_keys(self, indices: range) -> list[Residues]:
+    def read_keys(self) -> dict[Secret, Residues]:
+        """Return the key-switching keys by what they switch from: one [2, all primes, N] per digit each."""
         primes, degree, order = self.parameters.all_primes, self.parameters.degree, self.order
-        keys = {index: np.empty((order.digits, 2, len(primes), degree), dtype=np.uint32) for index in indices}
+        keys = {index: np.empty((order.digits, 2, len(primes), degree), dtype=np.uint32) for index in range(order.keys)}
 
         def expand(place: tuple[int, int]) -> None:
             index, digit = place
             seeded = Seeded(self.parts[order.key(index)][digit], self._seed(order.key_seed(index, digit)))
             keys[index][digit] = seeded.expand(primes)
 
-        run_tasks(expand, itertools.product(indices, range(order.digits)))
-        return list(keys.values())
+        run_tasks(expand, itertools.product(keys, range(order.digits)))
+        return dict(zip(self.plan.switched_secrets(self.samples), keys.values(), strict=True))
 
     def write_ciphertext(self, batch: int, index: int, ciphertext: Seeded) -> None:
         """Put a ciphertext in its place."""

@@ -8,6 +8,7 @@ Samples stand in slots, features in ciphertexts; in small tests several features
 import os
 import struct
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ class ClientSession:
         if self._keys is not None:
             raise SessionError("this session has keys; open a new one for another test")
         self._samples = samples
-        self._keys = _Keys.generate(self._plan, samples)
+        self._keys = _Keys.generate(self._plan, samples, seal.SecretKey(self._parameters))
 
     @property
     def _plan(self) -> HePlan:
@@ -118,24 +119,26 @@ class ClientSession:
             SessionError: wrong shape, values beyond `plan.input_magnitude`, or the session was used before.
         """
         self._check_inputs(inputs)
-        if self._keys is None:
-            self.generate_keys(len(inputs))
-        keys, plan, parameters = self._all_keys(), self._plan, self._parameters
-        layout = plan.request_layout(self._samples, parameters.all_primes)
-        writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
-        request = RequestParts(plan, self._samples, parameters, writer.parts)
-        nonce = os.urandom(NONCE_BYTES)
-        self._write_keys(request, nonce, context)
-        values, size = np.ldexp(plan.encode(inputs), -plan.scale_bits), plan.samples_per_batch
-        packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
-        places = [(batch, index) for batch in range(len(packed)) for index in range(request.ciphertexts)]
-        keys.secret.encrypt_all(
-            len(places),
-            lambda place: packed[places[place][0]][places[place][1]],
-            2.0**plan.input_scale_bits,
-            lambda place, ciphertext: request.write_ciphertext(*places[place], ciphertext),
-            progress,
-        )
+        self._samples = len(inputs)
+        plan, parameters = self._plan, self._parameters
+        secret = seal.SecretKey(parameters) if self._keys is None else self._keys.secret
+        places = list(product(range(plan.batches(self._samples)), range(plan.request_ciphertexts(self._samples))))
+        with secret.encryption(len(places)) as encryption:
+            if self._keys is None:
+                self._keys = _Keys.generate(plan, self._samples, secret)
+            layout = plan.request_layout(self._samples, parameters.all_primes)
+            writer = ContainerWriter("request", plan.digest, self._samples, layout, path)
+            request = RequestParts(plan, self._samples, parameters, writer.parts)
+            nonce = os.urandom(NONCE_BYTES)
+            self._write_keys(request, nonce, context)
+            values, size = plan.encode(inputs) * np.float64(2.0**-plan.scale_bits), plan.samples_per_batch
+            packed = [plan.pack(values[start : start + size]) for start in range(0, self._samples, size)]
+            encryption.run(
+                lambda place: packed[places[place][0]][places[place][1]],
+                2.0**plan.input_scale_bits,
+                lambda place, ciphertext: request.write_ciphertext(*places[place], ciphertext),
+                progress,
+            )
         container = writer.finish(nonce)
         self._request_digest = digest(container)
         return container
@@ -207,7 +210,7 @@ class _Keys:
     Attributes:
         secret: never leaves the session.
         public: for the seller.
-        switching: for the seller: for relinearisation, if the plan refreshes, then by Galois element.
+        switching: for the seller: by what they switch from, as the plan says.
     """
 
     secret: seal.SecretKey
@@ -215,10 +218,9 @@ class _Keys:
     switching: tuple[list[seal.Seeded], ...] = field(repr=False)
 
     @classmethod
-    def generate(cls, plan: HePlan, samples: int) -> "_Keys":
-        secret = seal.SecretKey(plan_parameters(plan))
-        elements = plan.galois_elements(samples)
-        switching = secret.switching_keys(elements, relinearise=plan.refreshes)
+    def generate(cls, plan: HePlan, samples: int, secret: seal.SecretKey) -> "_Keys":
+        """Return keys for a test of so many samples under a secret key."""
+        switching = secret.switching_keys(plan.switched_secrets(samples))
         return cls(secret, secret.public_key(), tuple(switching))
 
     def write(self, request: RequestParts, nonce: bytes, context: bytes) -> None:

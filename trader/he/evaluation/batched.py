@@ -8,76 +8,23 @@ levels, and the response.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from trader.he.evaluation.splitting import Splitter, join
-from trader.he.evaluation.switching import Refresher
-from trader.he.evaluation.tiles import TileEvaluator
-from trader.he.parallel import PerThread, run_tasks
+from trader.he.evaluation.splitting import Splitter, imaginary_unit, join, split_offsets, with_images
+from trader.he.evaluation.switching import Automorphisms, Folder, Refresher
+from trader.he.evaluation.tiles import Splitting, TileEvaluator
+from trader.he.evaluation.tiling import KnownValues, run_tiles
+from trader.he.parallel import run_tasks
 from trader.he.planning.plan import HePlan
 from trader.he.program.steps import Program, Stage
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring.arithmetic import Arithmetic
+from trader.he.seal import RELINEARISATION
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
-from trader.model.graph import INPUT
-
-
-@dataclass(frozen=True, slots=True)
-class KnownValues:
-    """The ciphertexts of one batch: the request's, and kept ones [size, components, primes, N]."""
-
-    inputs: Inputs
-    kept: dict[str, Residues] = field(default_factory=dict)
-
-    def shape(self, name: str) -> tuple[int, int]:
-        """Size and components."""
-        return (self.inputs.count, 2) if name == INPUT else self.kept[name].shape[:2]
-
-    def components(self, name: str, prime: int, columns: slice) -> Sequence[Residues]:
-        """Components [size, t]: some positions modulo one prime."""
-        if name == INPUT:
-            return self.inputs.components(prime, columns)
-        return tuple(self.kept[name][:, :, prime, columns].swapaxes(0, 1))
-
-
-def run_tiles(
-    stage: Stage, evaluators: Sequence[TileEvaluator], shapes: Mapping[str, tuple[int, int]], values: KnownValues
-) -> None:
-    """Compute a stage's targets for every prime.
-
-    Args:
-        stage: what is computed.
-        evaluators: one per prime.
-        shapes: (size, components) of the targets.
-        values: are read and added to.
-    """
-    arithmetic, degree = evaluators[0].arithmetic, values.inputs.degree
-    block = arithmetic.block or degree
-    for name in stage.targets:
-        values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
-
-    def scratch() -> dict[str, Any]:
-        return {name: arithmetic.scratch((*values.shape(name), block)) for name in stage.reads}
-
-    per_thread = PerThread(scratch)
-
-    def run_tile(place: tuple[int, int]) -> None:
-        """One tile: prime by index, and the first of its positions."""
-        index, start = place
-        columns, evaluator, memory = slice(start, start + block), evaluators[index], per_thread.get()
-        inputs = {
-            name: arithmetic.load(values.components(name, index, columns), evaluator.prime, memory[name])
-            for name in stage.reads
-        }
-        for name, tile in evaluator.run(inputs).items():
-            arithmetic.store(tile, evaluator.prime, values.kept[name][:, :, index, columns])
-
-    run_tasks(run_tile, [(index, start) for index in range(len(evaluators)) for start in range(0, degree, block)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +37,7 @@ class BatchedEvaluator:
     stages: tuple["_Stage", ...]
     refresher: Refresher | None
     splitter: Splitter | None
+    folder: Folder | None
 
     @classmethod
     def prepare(
@@ -102,25 +50,41 @@ class BatchedEvaluator:
     ) -> "BatchedEvaluator":
         """Split weights for every prime; read the keys."""
         plan, parameters = parts.plan, parts.parameters
+        keys = parts.read_keys()
+        offsets = split_offsets(model, program, scales)
         stages = tuple(
-            _Stage.prepare(plan, model, program, level, scales, parameters.primes, arithmetic)
+            _Stage.prepare(plan, model, program, level, scales, parameters.primes, arithmetic, offsets)
             for level in range(program.depth + 1)
         )
-        refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
-        splitter = Splitter.prepare(model, program, scales, parts) if plan.paired else None
-        return cls(plan, program, parameters.primes, stages, refresher, splitter)
+        refresher = Refresher(parameters, keys[RELINEARISATION]) if plan.refreshes else None
+        splitter = folder = None
+        if program.conjugate:
+            folder = Folder(parameters, list(keys.values()))
+        elif program.splits:
+            splitter = Splitter(parameters.primes, program.splits, offsets, Automorphisms(parameters, keys))
+        return cls(plan, program, parameters.primes, stages, refresher, splitter, folder)
 
     @property
     def steps(self) -> int:
-        """Number of steps per batch, at most: levels, and ciphertexts that are refreshed or split."""
+        """Number of steps per batch, at most: levels, and ciphertexts that are refreshed, split or folded."""
         first, *others = (1 + stage.refreshed for stage in self.stages)
+        if self.folder is not None:
+            return first + sum(others) + 2 * len(self._response_places)
         if self.splitter is None:
             return first + sum(others)
         return first + self.splitter.steps + 2 * sum(others)
 
+    @property
+    def _response_places(self) -> list[slice]:
+        """The outputs in each ciphertext of a response to one sample per slot."""
+        step = 1 + self.plan.joined
+        return [slice(start, start + step) for start in range(0, self.plan.outputs, step)]
+
     def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
         """Ciphertexts to those of the response to the batch, [ciphertexts, components, primes, N]."""
         values = KnownValues(inputs)
+        if self.folder is not None:
+            return self._fold(self._run_stages(values, self.stages, advance), self.folder, parts, advance)
         if self.splitter is None:
             return self._finish(values, self.stages, advance)
         first, *others = self.stages
@@ -129,13 +93,33 @@ class BatchedEvaluator:
         halves = self.splitter.split(values.kept, advance)[:parts]
         return np.concatenate([self._finish(KnownValues(inputs, half), others, advance) for half in halves])
 
+    def _fold(self, outputs: Residues, folder: Folder, parts: int, advance: Advance) -> Residues:
+        """Join outputs of both samples in conjugate form, [2·outputs, …], and switch them back to s."""
+        halves = np.split(outputs, 2)[:parts]
+        groups = [half[place] for half in halves for place in self._response_places]
+        shape = (len(groups), self.plan.components, *outputs.shape[2:])
+        folded = np.empty(shape, dtype=np.uint32)
+
+        def fold(index: int) -> None:
+            folded[index] = folder.fold(self._joined(with_images(groups[index]))[0])
+            advance()
+
+        run_tasks(fold, range(len(groups)))
+        return folded
+
+    def _joined(self, outputs: Residues) -> Residues:
+        return join(outputs, self.primes[: outputs.shape[2]]) if self.plan.joined else outputs
+
     def _finish(self, values: KnownValues, stages: Sequence["_Stage"], advance: Advance) -> Residues:
+        return self._joined(self._run_stages(values, stages, advance))
+
+    def _run_stages(self, values: KnownValues, stages: Sequence["_Stage"], advance: Advance) -> Residues:
+        """Return the outputs, as far as their residues are in a response."""
         for stage in stages:
             stage.run(values)
             advance()
             stage.refresh(values, self.refresher, advance)
-        outputs = values.kept[self.program.graph.output][:, :, : self.plan.response_primes]
-        return join(outputs, self.primes[: outputs.shape[2]]) if self.plan.joined else outputs
+        return values.kept[self.program.graph.output][:, :, : self.plan.response_primes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +150,18 @@ class _Stage:
         scales: Mapping[str, Fraction],
         primes: tuple[int, ...],
         arithmetic: Arithmetic,
+        offsets: Mapping[str, Sequence[int]],
     ) -> "_Stage":
         """Split weights for every prime of the level."""
         stage = program.stage(level)
         later = {name for after in range(level + 1, program.depth + 1) for name in program.stage(after).reads}
-        # Biases are for both samples of a slot; they are added when these are split.
-        biased = not (plan.paired and level == 0)
+        primes = primes[: plan.level_primes(level)]
+        units = imaginary_unit(primes, plan.ring_degree)[:, 0].tolist()
         evaluators = tuple(
-            TileEvaluator.prepare(model, stage, scales, prime, biased=biased, arithmetic=arithmetic)
-            for prime in primes[: plan.level_primes(level)]
+            TileEvaluator.prepare(
+                model, stage, scales, prime, arithmetic=arithmetic, splitting=Splitting(unit, offsets)
+            )
+            for prime, unit in zip(primes, units, strict=True)
         )
         made = {step.name for step in stage.steps}
         expires = frozenset((made | set(stage.reads)) - later - {program.graph.output})
@@ -187,7 +174,9 @@ class _Stage:
 
     def run(self, values: KnownValues) -> None:
         """Compute the targets."""
-        sizes = {step.name: math.prod(step.shape) for step in self.stage.steps}
+        sizes = {
+            step.name: math.prod(step.shape) * (1 + (step.name in self.stage.conjugate)) for step in self.stage.steps
+        }
         shapes = {name: (sizes[name], self.program.components[name]) for name in self.stage.targets}
         run_tiles(self.stage, self.evaluators, shapes, values)
 

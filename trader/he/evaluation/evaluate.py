@@ -164,7 +164,7 @@ def _check_fit(plan: HePlan, model: CanonicalModel, program: Program, scales: Ma
     graph = model.graph
     output = graph.output
     found = (
-        *(graph.features, graph.outputs, model.scale_bits, program.components[output], program.depth),
+        *(graph.features, graph.outputs, model.scale_bits, program.response_components, program.depth),
         float(scales[output]),
     )
     expected = (

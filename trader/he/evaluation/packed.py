@@ -14,9 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.evaluation.batched import KnownValues, run_tiles
 from trader.he.evaluation.switching import Automorphisms, Refresher
 from trader.he.evaluation.tiles import TileEvaluator
+from trader.he.evaluation.tiling import KnownValues, run_tiles
 from trader.he.layouts.packing import AffineMap, MapLayout, affine_maps, map_supports
 from trader.he.parallel import run_tasks
 from trader.he.planning.plan import HePlan
@@ -25,6 +25,7 @@ from trader.he.program.steps import Affine, Program, Refresh, Stage, Step
 from trader.he.request import Inputs, RequestParts
 from trader.he.ring import kernels
 from trader.he.ring.encoding import coefficients, to_residues
+from trader.he.seal import RELINEARISATION
 from trader.he.types import Advance, Residues
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -71,8 +72,9 @@ class PackedEvaluator:
     ) -> "PackedEvaluator":
         """Read the keys."""
         plan, parameters = parts.plan, parts.parameters
-        rotator = Automorphisms(parameters, parts.read_galois_keys())
-        refresher = Refresher(parameters, parts.read_relinearisation_key()) if plan.refreshes else None
+        keys = parts.read_keys()
+        rotator = Automorphisms(parameters, keys)
+        refresher = Refresher(parameters, keys[RELINEARISATION]) if plan.refreshes else None
         maps, supports = affine_maps(model, program), map_supports(model, program)
         layouts = dict(zip(maps, plan.map_layouts(parts.samples), strict=True))
         return cls(plan, model, program, scales, layouts, parameters.primes, maps, supports, rotator, refresher)

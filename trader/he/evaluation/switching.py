@@ -28,7 +28,7 @@ from trader.he.ring import kernels
 from trader.he.ring.conversion import Conversion, conversion, join_values, split_values
 from trader.he.ring.kernels import add_product, forward_transform, inverse_transform, reduce_values, reduce_words
 from trader.he.ring.transform import RingTables, bit_reversal, ring_tables
-from trader.he.seal import Parameters, conjugation_element, rotation_element
+from trader.he.seal import Parameters, Secret, conjugation_element, rotation_element
 from trader.he.types import Residues
 
 
@@ -45,7 +45,7 @@ class _SwitchingKey:
         primes = (*parameters.primes[:count], *parameters.special_primes)
         tables = ring_tables(parameters.degree, primes)
         if len(parameters.special_primes) == 1:
-            _switch(polynomial, self._key, tables, result)
+            _switch(polynomial[np.newaxis], self._key[np.newaxis], tables, result)
         else:
             self._add_grouped(polynomial, primes, tables, result)
 
@@ -60,6 +60,28 @@ class _SwitchingKey:
                 digit = conversion(own[places.start : stop], primes)
                 _add_digit(polynomial, places.start, stop, digit, key, rows, tables, totals)
         _divide_by_special(totals, conversion(self._parameters.special_primes, own), tables, result)
+
+
+class Folder:
+    """Switches several foreign keys of a ciphertext to the other party's at once, and divides once for all of them.
+
+    Args:
+        parameters: of a ring with one special prime.
+        keys: one [digits, 2, all primes, N] for each polynomial that is switched, the special prime last.
+    """
+
+    def __init__(self, parameters: Parameters, keys: Sequence[Residues]) -> None:
+        self._parameters = parameters
+        self._keys = np.stack(keys)
+
+    def fold(self, residues: Residues) -> Residues:
+        """Return a ciphertext [c, l, N] without its last components, one per key, which are added to the first two."""
+        count = residues.shape[1]
+        result = residues[: -len(self._keys)].copy()
+        primes = (*self._parameters.primes[:count], *self._parameters.special_primes)
+        tables = ring_tables(self._parameters.degree, primes)
+        _switch(residues[-len(self._keys) :], self._keys, tables, result[:2])
+        return result
 
 
 class Refresher:
@@ -101,12 +123,13 @@ class Automorphisms:
 
     Args:
         parameters: of the ring.
-        keys: by Galois element, one [2, all primes, N] per digit, the special primes last.
+        keys: by what they switch from, one [2, all primes, N] per digit, the special primes last; those for products
+            are left alone.
     """
 
-    def __init__(self, parameters: Parameters, keys: Mapping[int, Residues]) -> None:
+    def __init__(self, parameters: Parameters, keys: Mapping[Secret, Residues]) -> None:
         self._parameters = parameters
-        self._keys = {element: _SwitchingKey(parameters, key) for element, key in keys.items()}
+        self._keys = {secret[0]: _SwitchingKey(parameters, key) for secret, key in keys.items() if len(secret) == 1}
 
     def rotations(self, residues: Residues, turns: Sequence[int]) -> Iterator[Residues]:
         """Yield a ciphertext [2, l, N] rotated by 0, 1, 2, … times the sum of some turns, each of which has a key."""
@@ -155,43 +178,61 @@ def _moves(degree: int, element: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _switch(polynomial: Residues, key: Residues, tables: RingTables, result: Residues) -> None:
-    """Add Σ_i (polynomial mod q_i)·key_i, divided by the special prime, to a ciphertext.
+def _switch(polynomials: Residues, keys: Residues, tables: RingTables, result: Residues) -> None:
+    """Add Σ_k Σ_i (polynomial k mod q_i)·key_ki, divided by the special prime, to a ciphertext.
 
     Args:
-        polynomial: NTT form [l, N].
-        key: [at least l, 2, primes + 1, N], the special prime last.
+        polynomials: NTT form [k, l, N].
+        keys: [k, at least l, 2, primes + 1, N], the special prime last.
         tables: of the l primes and the special prime.
         result: [2, l, N].
     """
-    count, degree = polynomial.shape
-    digits = polynomial.copy()
-    for i in range(count):
-        inverse_transform(
-            digits[i], tables.primes[i], tables.inverse_roots[i], tables.inverse_quotients[i], tables.scaling[i]
-        )
-    digit = np.empty(degree, dtype=np.uint32)
+    count, degree = polynomials.shape[1:]
+    digits = polynomials.copy()
+    for k in range(len(digits)):
+        for i in range(count):
+            inverse_transform(
+                digits[k, i], tables.primes[i], tables.inverse_roots[i], tables.inverse_quotients[i], tables.scaling[i]
+            )
     totals = np.empty((2, degree), dtype=np.uint64)
     products = np.empty((2, count + 1, degree), dtype=np.uint32)
     for row in range(count + 1):
-        place = row if row < count else key.shape[2] - 1
-        prime = tables.primes[row]
         totals[:] = 0
-        for i in range(count):
-            if i == row:
-                digit[:] = polynomial[i]
-            else:
-                reduce_values(digits[i], prime, digit)
-                forward_transform(digit, prime, tables.roots[row], tables.quotients[row])
-            for component in range(2):
-                add_product(digit, key[i, component, place], prime, totals[component])
+        for k in range(len(digits)):
+            place = row if row < count else keys.shape[3] - 1
+            _add_digits(polynomials[k], digits[k], keys[k, :, :, place], row, tables, totals)
         for component in range(2):
-            reduce_words(totals[component], prime, products[component, row])
+            reduce_words(totals[component], tables.primes[row], products[component, row])
     quotient = np.empty((count, degree), dtype=np.uint32)
     for component in range(2):
         _divide_by_last(products[component], tables, quotient)
         for row in range(count):
             kernels.add(quotient[row], tables.primes[row], result[component, row])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_digits(
+    polynomial: Residues, digits: Residues, key: Residues, row: int, tables: RingTables, totals: NDArray[np.uint64]
+) -> None:
+    """Add Σ_i (polynomial mod q_i)·key_i modulo one prime to sums, as `add_product` leaves them.
+
+    Args:
+        polynomial: NTT form [l, N].
+        digits: Its coefficients, [l, N].
+        key: [at least l, 2, N], the rows modulo the prime.
+        row: The prime's place.
+        tables: Of the primes.
+        totals: [2, N].
+    """
+    digit = np.empty(polynomial.shape[1], dtype=np.uint32)
+    for i in range(len(polynomial)):
+        if i == row:
+            digit[:] = polynomial[i]
+        else:
+            reduce_values(digits[i], tables.primes[row], digit)
+            forward_transform(digit, tables.primes[row], tables.roots[row], tables.quotients[row])
+        for component in range(2):
+            add_product(digit, key[i, component], tables.primes[row], totals[component])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -4,7 +4,7 @@ A value is a tile [size, components, t] of centred residues. Rearrangements are 
 operand in chunks of positions through the indices, so a convolution's patches exist for a few positions at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -60,6 +60,19 @@ class _Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Splitting:
+    """What values are split with, modulo one prime.
+
+    Attributes:
+        unit: J, in the first half of positions.
+        offsets: Of each split value, by element: what biases add to it, at its scale.
+    """
+
+    unit: int
+    offsets: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class TileEvaluator:
     """One stage of a program modulo one prime."""
 
@@ -68,6 +81,7 @@ class TileEvaluator:
     scales: Mapping[str, Fraction]
     layers: dict[str, _Layer | _Selection]
     arithmetic: Arithmetic
+    splitting: "Splitting | None" = None
 
     @classmethod
     def prepare(
@@ -77,16 +91,18 @@ class TileEvaluator:
         scales: Mapping[str, Fraction],
         prime: int,
         *,
-        biased: bool = True,
         arithmetic: Arithmetic = CPU,
+        splitting: "Splitting | None" = None,
     ) -> "TileEvaluator":
-        """Split weights and lift biases, or leave them out, once for all tiles."""
+        """Split weights and lift biases once for all tiles; those for both samples of a slot wait until these split."""
         layers = {
-            step.name: _prepare_layer(model, step, scales[step.inputs[0]] * biased, prime, arithmetic)
+            step.name: _prepare_layer(
+                model, step, scales[step.inputs[0]] * (step.name not in stage.shared), prime, arithmetic
+            )
             for step in stage.steps
             if isinstance(step, Linear)
         }
-        return cls(stage, prime, scales, layers, arithmetic)
+        return cls(stage, prime, scales, layers, arithmetic, splitting)
 
     def run(self, inputs: Mapping[str, Tile]) -> dict[str, Tile]:
         """Tiles [size, components, t] of what the stage reads to those of its targets."""
@@ -106,9 +122,11 @@ class TileEvaluator:
                 return self._select(layer, read[0]) if isinstance(layer, _Selection) else self._linear(layer, read[0])
             case Square():
                 operand = self._gather(read[0])
-                return self.arithmetic.multiply_values(operand, operand, self.prime)
+                return self._multiply(step, operand, operand)
             case Multiply():
-                return self.arithmetic.multiply_values(self._gather(read[0]), self._gather(read[1]), self.prime)
+                return self._multiply(step, self._gather(read[0]), self._gather(read[1]))
+            case Split() if not step.switched:
+                return self._split(step, self._gather(read[0]))
             case Sum():
                 return self.arithmetic.sum_terms(self._gather(read[0]), step.terms, self.prime)
             case Rearrange():
@@ -119,6 +137,20 @@ class TileEvaluator:
                 return self._combine(step, read)
             case Refresh() | Affine() | Split():
                 raise TypeError("what switches keys is not carried out on tiles")
+
+    def _multiply(self, step: Square | Multiply, left: Tile, right: Tile) -> Tile:
+        if step.name in self.stage.conjugate:
+            return self.arithmetic.multiply_halves(left, right, self.prime)
+        return self.arithmetic.multiply_values(left, right, self.prime)
+
+    def _split(self, step: Split, operand: Tile) -> Tile:
+        """In conjugate form, with what biases add to either sample."""
+        if self.splitting is None:
+            raise TypeError("a stage that splits has been prepared for it")
+        halves = self.arithmetic.split_halves(operand, self.splitting.unit, self.prime)
+        constants = np.array([offset % self.prime for offset in self.splitting.offsets[step.name]], dtype=np.float64)
+        self.arithmetic.add_constants(halves, constants, self.prime)
+        return halves
 
     def _gather(self, value: Tile | _Gathered) -> Tile:
         return self._rows(value, 0, len(value.indices)) if isinstance(value, _Gathered) else value

@@ -16,9 +16,10 @@ from trader.he import seal
 from trader.he.layouts.packing import Packing
 from trader.he.parallel import worker_count
 from trader.he.planning.plan import HePlan
-from trader.he.program.steps import Affine, Normalise, Program, Stage
+from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, Normalise, Program, Stage
 from trader.he.ring import kernels
 from trader.he.ring.arithmetic import BLOCK
+from trader.he.ring.expansion import SEED_BYTES, Expansion
 from trader.he.ring.residues import multiply_values, multiply_weights, prepare_weights
 from trader.he.ring.transform import prime_tables
 from trader.he.seal.keys import SMALLEST_SHARED_RESIDUES
@@ -68,13 +69,15 @@ class _Speeds:
     Attributes:
         encrypt: per residue: SEAL's encoding, encryption and serialization.
         transform: per residue: reduction and transform.
-        load: per residue: from a request to a tile.
+        expand: per residue: from a seed.
+        load: per residue: to a tile.
         product: per multiplication with a weight.
         residue: per multiplication of residues.
     """
 
     encrypt: float
     transform: float
+    expand: float
     load: float
     product: float
     residue: float
@@ -90,7 +93,7 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     tiles = 0.0
     for stage in stages:
         times = batches * (parts if stage.level else 1)
-        work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, speeds)
+        work = plan.level_primes(stage.level) * _work_per_position(program, stage, sizes, parts, speeds)
         tiles += times * plan.ring_degree * work
         tiles += times * _refresh_seconds(plan, program, stage.level, sizes, speeds)
     ciphertexts, keys = batches * sizes[INPUT], plan.switching_keys(samples) * plan.key_rows / plan.primes
@@ -99,8 +102,9 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     encrypt = 2 * per_ciphertext * (ciphertexts / processes + keys) * speeds.encrypt
     protect = _protection_seconds(plan, samples, speeds)
     products, switchings = _map_seconds(plan, samples, speeds)
-    splits = batches * sum(sizes[step.name] for step in program.splits)
-    tiles += splits * _switching_seconds(plan, plan.primes, speeds)
+    splits = sum(sizes[step.name] for step in program.splits if step.switched)
+    folds = FOLDED_SWITCHINGS * sum(map(len, plan.visible(samples))) if program.conjugate else 0
+    tiles += (batches * splits + folds) * _switching_seconds(plan, plan.primes, speeds)
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
     expanded = sizes[INPUT] * plan.primes * plan.ring_degree * 4
     scratch = expanded + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
@@ -138,12 +142,14 @@ def _switching_seconds(plan: HePlan, primes: int, speeds: _Speeds) -> float:
     return plan.ring_degree * pairs * KEY_SWITCHING_TRANSFORMS * speeds.transform
 
 
-def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], speeds: _Speeds) -> float:
+def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int], parts: int, speeds: _Speeds) -> float:
     """Seconds for one coefficient position modulo one prime: loading, products with weights, and of ciphertexts."""
     counts = program.components
     seconds = sum(counts[name] * sizes[name] for name in stage.reads) * speeds.load
+    if INPUT in stage.reads:
+        seconds += sizes[INPUT] * speeds.expand
     for step in stage.steps:
-        size = sizes[step.name]
+        size = sizes[step.name] * (parts if step.name in program.conjugate else 1)
         match step:
             case Linear():
                 inputs = program.graph.parameters[step.parameter].inputs
@@ -200,10 +206,14 @@ def _speeds() -> _Speeds:
         for component in range(2):
             kernels.centre(residues[:, :BLOCK], TRIAL_PRIME, tile[:, component])
 
+    seeds = Expansion.of([bytes(SEED_BYTES)] * TRIAL_ROWS, (TRIAL_PRIME,), TRIAL_DEGREE)
+    expanded = np.empty((TRIAL_ROWS, BLOCK), dtype=np.uint32)
+
     with threadpool_limits(1, user_api="blas"):
         return _Speeds(
             encrypt=_seconds(lambda: key.encrypt(slots, 2.0**30)) / (4 * TRIAL_DEGREE),
             transform=_seconds(transform) / TRIAL_DEGREE,
+            expand=_seconds(lambda: seeds.write(0, 0, expanded)) / expanded.size,
             load=_seconds(load) / tile.size,
             product=_seconds(lambda: multiply_weights(weights, tile, TRIAL_PRIME)) / (TRIAL_ROWS * tile.size),
             residue=_seconds(lambda: multiply_values(tile, tile, TRIAL_PRIME)) / (2 * tile.size),

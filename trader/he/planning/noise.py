@@ -23,7 +23,7 @@ from trader.he.planning.propagation import (
     switching_noise,
     value_bounds,
 )
-from trader.he.program.steps import Affine
+from trader.he.program.steps import FOLDED_SWITCHINGS, Affine
 
 DEVIATIONS = 6.0
 """Bounds are stated at this many standard deviations: exceeded by one normal value in 2^28."""
@@ -62,7 +62,10 @@ def evaluation_noise(
         for step in program.steps
         if isinstance(step, Affine)
     }
-    added |= {step.name: switching / float(scales[step.inputs[0]]) for step in program.splits}
+    added |= {step.name: switching / float(scales[step.inputs[0]]) for step in program.splits if step.switched}
+    output = program.graph.output
+    if output in program.conjugate:
+        added[output] = math.sqrt(FOLDED_SWITCHINGS) * switching / float(scales[output])
     fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
     bounds = value_bounds(program, way.problem.bounds)
     # Where two outputs share a slot, magnitudes and deviations are those of a complex number.

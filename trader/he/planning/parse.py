@@ -62,8 +62,10 @@ def _check_consistency(plan: HePlan) -> None:
         )
     if plan.special_primes >= len(plan.modulus_bits):
         raise PlanError(f"the plan has {len(plan.modulus_bits)} primes, {plan.special_primes} of them for keys only")
-    if isinstance(plan, PairedPlan) and (not plan.dropped_primes or plan.dropped_primes[0]):
+    if isinstance(plan, PairedPlan) and any(plan.dropped_primes[:1]):
         raise PlanError("the plan drops primes where it splits samples")
+    if isinstance(plan, PairedPlan) and not plan.splits_by_keys and plan.components != 2:
+        raise PlanError(f"the plan switches outputs to two components, and responds with {plan.components}")
     if plan.response_primes > plan.level_primes(len(plan.dropped_primes)):
         raise PlanError(
             f"the plan drops {sum(plan.dropped_primes)} of {plan.primes} primes, and responds with "

@@ -35,7 +35,7 @@ from trader.he.planning.request_order import RequestOrder
 from trader.he.program.activations import Polynomial
 from trader.he.program.steps import Program, build_program
 from trader.he.ring.encoding import Slots
-from trader.he.seal import conjugation_element, digit_places, rotation_element
+from trader.he.seal import RELINEARISATION, Secret, conjugation_element, digit_places, rotation_element
 from trader.he.wire.container import PartLayout
 from trader.model.canonical import CanonicalModel
 from trader.model.errors import PrecisionError
@@ -140,7 +140,7 @@ class HePlan(PlanFields, ABC):
 
     def tested_program(self, tested: Graph) -> Program:
         """Return what is carried out under this plan for the graph of `tested_model`."""
-        return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed, paired=self.paired)
+        return build_program(tested, self.polynomials, staged=self.refreshes, packed=self.packed)
 
     # What is encrypted, and evaluated.
 
@@ -203,9 +203,9 @@ class HePlan(PlanFields, ABC):
         """Return how affine maps are evaluated for `samples` samples; none where weights are integers."""
         return ()
 
-    def galois_elements(self, samples: int) -> tuple[int, ...]:  # noqa: ARG002  # a PackedPlan's depend on them
-        """Return the automorphisms that need keys, in the order of the keys."""
-        return ()
+    def switched_secrets(self, samples: int) -> tuple[Secret, ...]:  # noqa: ARG002  # a PackedPlan's depend on them
+        """Return what keys switch from, in the order of the keys: for relinearisation, if it refreshes, comes first."""
+        return (RELINEARISATION,) if self.refreshes else ()
 
     def pack(self, values: NDArray[np.float64]) -> Slots:
         """Return samples [n, F] of a batch as slots [ciphertexts, N/2]."""
@@ -269,8 +269,8 @@ class HePlan(PlanFields, ABC):
         return self.packing(samples).ciphertexts(self.features)
 
     def switching_keys(self, samples: int) -> int:
-        """Return the number of key-switching keys in a request: for relinearisation, if it refreshes, and of Galois."""
-        return self.refreshes + len(self.galois_elements(samples))
+        """Return the number of key-switching keys in a request."""
+        return len(self.switched_secrets(samples))
 
     def request_order(self, samples: int) -> RequestOrder:
         """Return where the parts of a request stand."""
@@ -328,7 +328,8 @@ class _FeaturePerCiphertext(HePlan, ABC):
 class PairedPlan(_FeaturePerCiphertext):
     """Two samples per slot, as real and imaginary parts, up to the first products.
 
-    The first of `dropped_primes` is 0: at the end of level 0 samples are split, and nothing is dropped.
+    Where `dropped_primes` is empty they are split in conjugate form, and outputs are switched back from it. Else a
+    switched key splits them at the end of level 0, where nothing is dropped: the first number is 0.
     """
 
     paired: Yes
@@ -346,15 +347,29 @@ class PairedPlan(_FeaturePerCiphertext):
         """Whether a level after the one that ends in the split is refreshed."""
         return len(self.dropped_primes) > 1
 
-    def galois_elements(self, samples: int) -> tuple[int, ...]:  # noqa: ARG002  # the same for every number
-        """Return conjugation, which splits samples."""
-        return (conjugation_element(self.ring_degree),)
+    @property
+    def splits_by_keys(self) -> bool:
+        """Whether a switched key splits samples."""
+        return bool(self.dropped_primes)
+
+    def tested_program(self, tested: Graph) -> Program:
+        """Return what is carried out under this plan for the graph of `tested_model`."""
+        return build_program(tested, self.polynomials, staged=self.refreshes, paired=True, switched=self.splits_by_keys)
+
+    def switched_secrets(self, samples: int) -> tuple[Secret, ...]:
+        """Return conjugation, which splits samples; or what takes outputs from conjugate form."""
+        conjugation = conjugation_element(self.ring_degree)
+        if self.splits_by_keys:
+            return (*super().switched_secrets(samples), (conjugation,))
+        return (RELINEARISATION, (conjugation,), (conjugation, conjugation), (1, conjugation))
 
     def pack(self, values: NDArray[np.float64]) -> Slots:
         """Return samples [n, F] of a batch as slots [F, N/2]; where they fill one part only, both parts hold them."""
         first, second = values[: self.slots], values[self.slots :]
         real, imaginary = (self.packing(len(part)).pack(part) for part in (first, second if len(second) else first))
-        return real + 1j * imaginary
+        slots = np.empty(real.shape, dtype=np.complex128)
+        slots.real, slots.imag = real, imaginary
+        return slots
 
 
 class PackedPlan(HePlan):
@@ -394,10 +409,11 @@ class PackedPlan(HePlan):
         """Return how the affine maps are evaluated for `samples` samples."""
         return map_layouts(self.packing(samples), self.maps, spread=self.spread, unfolded=self.unfolded)
 
-    def galois_elements(self, samples: int) -> tuple[int, ...]:
-        """Return the elements of the rotations that the maps need, by ascending rotation."""
+    def switched_secrets(self, samples: int) -> tuple[Secret, ...]:
+        """Return also the elements of the rotations that the maps need, by ascending rotation."""
         rotations = needed_rotations(self.map_layouts(samples))
-        return tuple(rotation_element(rotation, self.ring_degree) for rotation in rotations)
+        elements = ((rotation_element(rotation, self.ring_degree),) for rotation in rotations)
+        return (*super().switched_secrets(samples), *elements)
 
     def pack(self, values: NDArray[np.float64]) -> Slots:
         """Return samples [n, F] as slots [ciphertexts, N/2], rotated as the first map reads them."""

@@ -144,4 +144,4 @@ class Way:
     @property
     def output_components(self) -> int:
         """Polynomials per ciphertext of the response."""
-        return self.program.components[self.program.graph.output]
+        return self.program.response_components

@@ -4,7 +4,7 @@ A container (`trader.he.wire.container`) is a list of arrays. Those of a request
 
     public key | seeds | proof of the public key | key-switching keys | ciphertexts
 
-Key-switching keys are the one for relinearisation, if the plan refreshes, then one per Galois element. Ciphertexts
+Key-switching keys have the order of `HePlan.switched_secrets`. Ciphertexts
 stand by batch and prime: all ciphertexts of a batch modulo the first prime, then modulo the second, and so on. Only
 first components are sent; each second component is expanded from a seed. Seeds have the order of what they belong to:
 the public key, then every digit of every key, then every ciphertext.

@@ -37,7 +37,7 @@ from trader.he.program.activations import (
     moved_outputs,
     relative_error_99,
 )
-from trader.he.program.steps import Affine, Refresh, build_program
+from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, Program, Refresh, build_program
 from trader.he.seal import MAXIMUM_PRIME_BITS, digit_places
 from trader.model.graph import Graph
 from trader.model.nodes import Activation
@@ -74,8 +74,8 @@ PRODUCTS_PER_CIPHERTEXT = 8
 PRODUCTS_PER_SWITCHING = 12
 """A rotation counts as 12 products with an encoded diagonal: it takes as long as 8 or 9 of them (`he.cost.rotation`),
 but rotations follow each other on one core while others share the products."""
-CIPHERTEXTS_PER_SPLIT = 1
-"""To split a ciphertext counts as to encrypt and read another one (`he.cost.split`)."""
+CIPHERTEXTS_PER_SWITCHING = 1
+"""To switch a polynomial of one counts as to encrypt and read another ciphertext (`he.cost.fold`)."""
 
 
 def plan_encryption(problem: PlanningProblem) -> BatchedPlan:
@@ -195,7 +195,8 @@ def _consider(way: Way, degree: int) -> _Found:
 
 def _consider_as_is(way: Way, degree: int) -> _Found:
     problem = way.problem
-    special_bits = MAXIMUM_PRIME_BITS if way.program.depth > 0 or way.packed else SPECIAL_PRIME_BITS[degree]
+    switches = way.packed or way.program.depth > 0 or way.program.splits
+    special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[problem.policy.security_bits][degree] - way.special_primes * special_bits
     scales = _scales_with_most_flooding(way, degree, room)
     if scales.total_bits > room:
@@ -349,13 +350,26 @@ def _refreshing(graph: Graph, plan: HePlan, samples: int) -> int:
 def _add_many_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan:
     """Return the plan with a paired one for tests that fill more than a batch, or as it is where that doesn't pay.
 
-    Pairing halves the ciphertexts of a request, and costs a conjugation for each that is split.
+    Pairing halves the ciphertexts of a request, and costs some switchings for each output, or, where values are split
+    by keys, one for each of these.
     """
-    try:
-        program = build_program(problem.model.graph, plan.polynomials, staged=plan.refreshes, paired=True)
-    except PlanError:
-        return plan
-    if CIPHERTEXTS_PER_SPLIT * sum(math.prod(step.shape) for step in program.splits) >= plan.features:
-        return plan
-    paired = _consider(Way(problem, program, _approximation_of(plan)), plan.ring_degree).plan
-    return plan.model_copy(update={"many_samples": paired}) if isinstance(paired, PairedPlan) else plan
+    for switched in (False, True):
+        try:
+            program = build_program(
+                problem.model.graph, plan.polynomials, staged=plan.refreshes, paired=True, switched=switched
+            )
+        except PlanError:
+            continue
+        if CIPHERTEXTS_PER_SWITCHING * _switchings_of_pairs(program) >= plan.features:
+            return plan
+        paired = _consider(Way(problem, program, _approximation_of(plan)), plan.ring_degree).plan
+        return plan.model_copy(update={"many_samples": paired}) if isinstance(paired, PairedPlan) else plan
+    return plan
+
+
+def _switchings_of_pairs(program: Program) -> int:
+    """Return the polynomials that are switched, per pair of samples in a slot, since it holds two."""
+    output = program.graph.output
+    if output in program.conjugate:
+        return FOLDED_SWITCHINGS * program.graph.outputs
+    return sum(math.prod(step.shape) for step in program.splits)

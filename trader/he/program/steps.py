@@ -7,7 +7,9 @@ value that is read at a higher level is switched there by leaving residues out. 
 product needs it, as sums and linear layers usually leave fewer ciphertexts to refresh.
 
 A *paired* program begins with two samples per slot, as real and imaginary parts. Linear nodes don't mind; before the
-first products the samples are split, and what comes after is carried out for the one and then for the other.
+first products the samples are split, and what comes after is carried out for both. In a staged program a switched key
+takes every ciphertext apart, which ends a level. Else values are split in *conjugate form*
+(`trader.he.evaluation.splitting`), which takes no key; only outputs, which are fewer, are switched back.
 
 A *packed* program is for ciphertexts that hold several features (`trader.he.layouts.packing`). Its linear nodes are
 joined to affine maps, whose weights are not integers but encoded polynomials at a scale of their own; so it refreshes
@@ -87,12 +89,24 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """y = the two samples that share every slot of x, apart from each other, at the next level and twice the scale."""
+    """y = the two samples that share every slot of x, apart from each other, at twice the scale.
+
+    Attributes:
+        switched: Whether by a switched key, at the next level; else in conjugate form, at the same level.
+    """
 
     name: str
     inputs: tuple[str]
     shape: tuple[int, ...]
+    switched: bool
 
+
+CONJUGATE_PRODUCT_COMPONENTS = 4
+"""Of a product of two values in conjugate form: 1, s, s² and s·s̄; those of s̄ and s̄² are images of others."""
+
+
+FOLDED_SWITCHINGS = 4
+"""Polynomials of such a product, those of s², s̄, s̄² and s·s̄, that are switched to s."""
 
 Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine | Split
 
@@ -105,13 +119,17 @@ class Program:
         graph: What is computed.
         steps: How.
         levels: Of every value: number of refreshes on the longest path to it.
-        components: Of every value: polynomials per ciphertext.
+        components: Of every value: polynomials per ciphertext, as many as its form keeps.
+        shared: Values with two samples per slot.
+        conjugate: Values in conjugate form.
     """
 
     graph: Graph
     steps: tuple[Step, ...]
     levels: Mapping[str, int]
     components: Mapping[str, int]
+    shared: frozenset[str] = frozenset()
+    conjugate: frozenset[str] = frozenset()
 
     @property
     def depth(self) -> int:
@@ -124,21 +142,26 @@ class Program:
 
     @property
     def splits(self) -> list[Split]:
-        """Those that end level 0 of a paired program."""
+        """Those of a paired program; switched ones end level 0."""
         return [step for step in self.steps if isinstance(step, Split)]
+
+    @property
+    def response_components(self) -> int:
+        """Polynomials per ciphertext of the response; what is in conjugate form is switched to s before."""
+        return 2 if self.graph.output in self.conjugate else self.components[self.graph.output]
 
     def stage(self, level: int) -> "Stage":
         """Return what is computed on tiles at a level."""
         made = {step.name: step for step in self.steps}
         last = level == self.depth
-        ends = [*self.refreshes(level), *(self.splits if level == 0 else ())]
+        ends = [step for step in self.steps if _ends_level(step) and self.levels[step.inputs[0]] == level]
         targets = {self.graph.output} if last else {step.inputs[0] for step in ends}
         targets |= {name for name in self._kept() if self.levels[name] == level}
         needed, reads, waiting = set(), set(), sorted(targets)
         while waiting:
             name = waiting.pop()
             step = made.get(name)
-            if step is None or isinstance(step, Refresh | Split) or (self.levels[name] < level and not _is_free(step)):
+            if step is None or _ends_level(step) or (self.levels[name] < level and not _is_free(step)):
                 reads.add(name)
             elif name not in needed:
                 needed.add(name)
@@ -148,6 +171,8 @@ class Program:
             tuple(step for step in self.steps if step.name in needed),
             tuple(sorted(reads)),
             tuple(sorted(targets)),
+            self.shared,
+            self.conjugate,
         )
 
     def _kept(self) -> set[str]:
@@ -159,7 +184,7 @@ class Program:
             while waiting:
                 name = waiting.pop()
                 source = made.get(name)
-                if source is None or isinstance(source, Refresh | Split):
+                if source is None or _ends_level(source):
                     continue
                 if _is_free(source):
                     waiting.extend(source.inputs)
@@ -177,12 +202,25 @@ class Stage:
         steps: In order, no refreshes among them.
         reads: Values that exist before: the input, refreshed ones, and ones kept from lower levels.
         targets: Values that are kept or refreshed, or the output.
+        shared: Values of the program with two samples per slot.
+        conjugate: Values of the program in conjugate form.
     """
 
     level: int
     steps: tuple[Step, ...]
     reads: tuple[str, ...]
     targets: tuple[str, ...]
+    shared: frozenset[str] = frozenset()
+    conjugate: frozenset[str] = frozenset()
+
+    @property
+    def splits_in_place(self) -> bool:
+        """Whether something is split in conjugate form, for which a tile needs the mirror image of each position."""
+        return any(isinstance(step, Split) for step in self.steps)
+
+
+def _ends_level(step: Step) -> bool:
+    return isinstance(step, Refresh) or (isinstance(step, Split) and step.switched)
 
 
 def _is_free(step: Step) -> bool:
@@ -190,7 +228,13 @@ def _is_free(step: Step) -> bool:
 
 
 def build_program(
-    graph: Graph, polynomials: Mapping[str, Polynomial], *, staged: bool, packed: bool = False, paired: bool = False
+    graph: Graph,
+    polynomials: Mapping[str, Polynomial],
+    *,
+    staged: bool,
+    packed: bool = False,
+    paired: bool = False,
+    switched: bool = False,
 ) -> Program:
     """Return the program of a graph.
 
@@ -200,17 +244,28 @@ def build_program(
         staged: Whether ciphertexts are refreshed.
         packed: Whether ciphertexts hold several features; a packed program is staged, too.
         paired: Whether it begins with two samples per slot.
+        switched: Whether these are split by switched keys; in a staged program they always are.
 
     Raises:
         PlanError: An activation has no polynomial; or the program is to be packed, and a node moves elements of
-            several values; or it is to be paired, and nothing in it multiplies, or it multiplies inputs themselves.
+            several values; or it is to be paired, and nothing in it multiplies, or it multiplies inputs themselves, or,
+            in conjugate form, products.
     """
-    builder = _Builder(graph, polynomials, staged or packed, paired)
+    builder = _Builder(graph, polynomials, staged or packed, paired, switched)
     for node in _join_linear(graph) if packed else graph.nodes:
         builder.add_node(node)
-    if graph.output in builder.shared:
+    if graph.output in builder.shared or (
+        graph.output in builder.conjugate and builder.components[graph.output] < CONJUGATE_PRODUCT_COMPONENTS
+    ):
         raise PlanError("a linear model's samples never need to be split")
-    return Program(graph, tuple(builder.steps), builder.levels, builder.components)
+    return Program(
+        graph,
+        tuple(builder.steps),
+        builder.levels,
+        builder.components,
+        frozenset(builder.paired_values),
+        frozenset(builder.conjugate),
+    )
 
 
 def _join_linear(graph: Graph) -> list[Node | Affine]:
@@ -237,10 +292,13 @@ def _join_linear(graph: Graph) -> list[Node | Affine]:
 class _Builder:
     """A program as far as it is built, with level and components of every value."""
 
-    def __init__(self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool, paired: bool) -> None:
+    def __init__(
+        self, graph: Graph, polynomials: Mapping[str, Polynomial], staged: bool, paired: bool, switched: bool
+    ) -> None:
         self._graph = graph
         self._polynomials = polynomials
         self._staged = staged
+        self._switched = staged or switched
         self.steps: list[Step] = []
         self.levels = {INPUT: 0}
         self.components = {INPUT: 2}
@@ -248,7 +306,11 @@ class _Builder:
         self._lifted: set[str] = set()
         """Values whose scale holds that of a map's weights."""
         self.shared = {INPUT} if paired else set()
+        """Values with two samples per slot that nobody has split so far."""
+        self.paired_values = set(self.shared)
         """Values with two samples per slot."""
+        self.conjugate: set[str] = set()
+        """Values in conjugate form."""
 
     def add_node(self, node: Node | Affine) -> None:
         """Add a node of the graph, and the refreshes and splits that it takes."""
@@ -276,7 +338,11 @@ class _Builder:
         read = [self.components[name] for name in step.inputs]
         match step:
             case Refresh() | Split():
-                level, components = level + 1, 2
+                level, components = level + _ends_level(step), 2
+            case Square() | Multiply() if self.conjugate.intersection(step.inputs):
+                if max(read) > 2:
+                    raise PlanError("a product of products would have to be split")
+                components = CONJUGATE_PRODUCT_COMPONENTS
             case Square():
                 components = 2 * read[0] - 1
             case Multiply():
@@ -287,8 +353,13 @@ class _Builder:
         self.levels[step.name], self.components[step.name] = level, components
         if isinstance(step, Affine) or (not isinstance(step, Refresh) and self._lifted.intersection(step.inputs)):
             self._lifted.add(step.name)
-        if not isinstance(step, Split) and self.shared.intersection(step.inputs):
+        if isinstance(step, Split):
+            self.conjugate.update(() if step.switched else (step.name,))
+        elif self.shared.intersection(step.inputs):
             self.shared.add(step.name)
+            self.paired_values.add(step.name)
+        elif self.conjugate.intersection(step.inputs):
+            self.conjugate.add(step.name)
         return step.name
 
     def _newest(self, name: str) -> str:
@@ -302,7 +373,7 @@ class _Builder:
         for name in self.shared.intersection(node.inputs):
             if name == INPUT:
                 raise PlanError("every input would have to be split")
-            self._refreshed[name] = self._add(Split(f"{name}%", (name,), self._shape(name)))
+            self._refreshed[name] = self._add(Split(f"{name}%", (name,), self._shape(name), self._switched))
             self.shared.discard(name)
 
     def _refresh(self, name: str) -> str:

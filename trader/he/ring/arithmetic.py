@@ -28,8 +28,8 @@ class Arithmetic(Protocol):
     def scratch(self, shape: tuple[int, int, int]) -> Any:
         """Memory for `load` to use again."""
 
-    def load(self, components: Sequence[Residues], prime: int, scratch: Any) -> Any:
-        """Components [size, t] as a tile."""
+    def load(self, blocks: Sequence[Sequence[Residues]], prime: int, scratch: Any) -> Any:
+        """Blocks of positions, each of components [size, t'], side by side as a tile."""
 
     def store(self, tile: Any, prime: int, target: Residues) -> None:
         """Write a tile as residues [size, components, t]."""
@@ -45,6 +45,12 @@ class Arithmetic(Protocol):
 
     def multiply_values(self, left: Any, right: Any, prime: int) -> Any:
         """Products of ciphertexts, element by element."""
+
+    def split_halves(self, values: Any, unit: int, prime: int) -> Any:
+        """Ciphertexts [e, 2, t] in conjugate form, [e, 2, 2t]; `unit` is J in the first half of positions."""
+
+    def multiply_halves(self, left: Any, right: Any, prime: int) -> Any:
+        """Products of values in conjugate form, [e, 2, 2t] to [e, 4, 2t]."""
 
     def add_values(self, left: Any, right: Any, prime: int) -> Any:
         """Add values up."""
@@ -82,6 +88,8 @@ class CpuArithmetic:
     multiply_weights = staticmethod(residues.multiply_weights)
     select_values = staticmethod(residues.select_values)
     multiply_values = staticmethod(residues.multiply_values)
+    split_halves = staticmethod(residues.split_halves)
+    multiply_halves = staticmethod(residues.multiply_halves)
     add_values = staticmethod(residues.add_values)
     sum_terms = staticmethod(residues.sum_terms)
     scale_values = staticmethod(residues.scale_values)
@@ -91,10 +99,14 @@ class CpuArithmetic:
         """Memory for `load` to use again."""
         return np.empty(shape)
 
-    def load(self, components: Sequence[Residues], prime: int, scratch: residues.Tile) -> residues.Tile:
-        """Components [size, t] as a tile."""
-        for component, values in enumerate(components):
-            kernels.centre(values, prime, scratch[:, component])
+    def load(self, blocks: Sequence[Sequence[Residues]], prime: int, scratch: residues.Tile) -> residues.Tile:
+        """Blocks of positions, each of components [size, t'], side by side as a tile."""
+        start = 0
+        for components in blocks:
+            stop = start + components[0].shape[1]
+            for component, values in enumerate(components):
+                kernels.centre(values, prime, scratch[:, component, start:stop])
+            start = stop
         return scratch
 
     def store(self, tile: residues.Tile, prime: int, target: Residues) -> None:

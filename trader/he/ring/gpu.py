@@ -43,9 +43,10 @@ class TorchArithmetic:
     def scratch(self, _shape: tuple[int, int, int]) -> None:
         """PyTorch keeps memory by itself."""
 
-    def load(self, components: Sequence[Residues], prime: int, _scratch: None) -> Any:
-        """Components [size, t] as a tile."""
-        parts = [self._torch.from_numpy(np.array(part).view(np.int32)) for part in components]
+    def load(self, blocks: Sequence[Sequence[Residues]], prime: int, _scratch: None) -> Any:
+        """Blocks of positions, each of components [size, t'], side by side as a tile."""
+        components = [np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True)]
+        parts = [self._torch.from_numpy(part.view(np.int32)) for part in components]
         values = self._torch.stack([part.to(self._device) for part in parts], dim=1).double()
         return values - prime * (values > prime // 2)
 
@@ -83,6 +84,25 @@ class TorchArithmetic:
                 product = left[:, i].long() * right[:, j].long()
                 result[:, i + j] = (result[:, i + j] + product) % prime
         return self._centred(result, prime)
+
+    def split_halves(self, values: Any, unit: int, prime: int) -> Any:
+        """Ciphertexts [e, 2, t] in conjugate form, [e, 2, 2t]; `unit` is J in the first half of positions."""
+        first, second = values[:, 0].long(), values[:, 1].long()
+        mirrored = first.flip(-1)
+        # 1/J is -J.
+        factors = self._torch.full_like(first[0], prime - unit)
+        factors[len(factors) // 2 :] = unit
+        sums = self._torch.cat([first + mirrored, (first - mirrored) % prime * factors], dim=-1)
+        rest = self._torch.cat([second, second % prime * factors], dim=-1)
+        return self._centred(self._torch.stack([sums, rest], dim=1) % prime, prime)
+
+    def multiply_halves(self, left: Any, right: Any, prime: int) -> Any:
+        """Products of values in conjugate form, [e, 2, 2t] to [e, 4, 2t]."""
+        (l0, l1), (r0, r1) = left.long().unbind(1), right.long().unbind(1)
+        left_mirrored, right_mirrored = (part.unflatten(-1, (2, -1)).flip(-1).flatten(-2) for part in (l1, r1))
+        # Centred residues are below 2^30, so that two products together are below 2^61.
+        products = (l0 * r0, l0 * r1 + l1 * r0, l1 * r1, l1 * right_mirrored + left_mirrored * r1)
+        return self._centred(self._torch.stack(products, dim=1) % prime, prime)
 
     def add_values(self, left: Any, right: Any, prime: int) -> Any:
         """Add values up."""

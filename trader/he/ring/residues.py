@@ -95,6 +95,23 @@ def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
     return result
 
 
+def split_halves(values: Tile, unit: int, prime: int) -> Tile:
+    """Ciphertexts [e, 2, t] in conjugate form, the first samples' positions and then the second ones': [e, 2, 2t]."""
+    result = np.empty((*values.shape[:2], 2 * values.shape[2]))
+    kernels.split_conjugates(values, float(unit - prime * (unit > prime // 2)), prime, result)
+    return result
+
+
+def multiply_halves(left: Tile, right: Tile, prime: int) -> Tile:
+    """Products of values in conjugate form: [e, 2, 2t] each to [e, 4, 2t]."""
+    result = np.empty((left.shape[0], 4, left.shape[2]))
+    if left is right:
+        kernels.square_conjugates(left, prime, result)
+    else:
+        kernels.multiply_conjugates(left, right, prime, result)
+    return result
+
+
 def add_values(left: Tile, right: Tile, prime: int) -> Tile:
     """Add up ciphertexts of the same shape."""
     total: Tile = left + right

@@ -13,15 +13,17 @@ from trader.he.seal.encryption_parameters import (
     parameters,
     rotation_element,
 )
-from trader.he.seal.keys import PublicKey, SecretKey
+from trader.he.seal.keys import RELINEARISATION, PublicKey, Secret, SecretKey
 from trader.he.seal.primes import largest_prime
 from trader.he.seal.serialization import Seeded
 
 __all__ = [
     "ERROR_DEVIATION",
     "MAXIMUM_PRIME_BITS",
+    "RELINEARISATION",
     "Parameters",
     "PublicKey",
+    "Secret",
     "SecretKey",
     "Seeded",
     "conjugation_element",

@@ -7,14 +7,15 @@ serves. What is loaded here has been checked by `trader.he.wire.container` or wa
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from threading import Lock
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from tenseal import sealapi
 
 from trader.he.errors import SessionError
-from trader.he.parallel import PerThread, run_tasks, worker_count
+from trader.he.parallel import run_tasks, worker_count
 from trader.he.ring import kernels
 from trader.he.ring.encoding import Slots, encode
 from trader.he.ring.transform import prime_tables, transform
@@ -34,6 +35,10 @@ from trader.he.seal.serialization import (
 from trader.he.seal.workers import SealProcess
 from trader.he.types import Progress, Residues
 
+Secret: TypeAlias = tuple[int, ...]
+"""What a key switches from: (e, f, …) is s(X^e)·s(X^f)·…, s the secret key."""
+RELINEARISATION: Secret = (1, 1)
+"""s²."""
 SMALLEST_SHARED_RESIDUES = 1 << 21
 """From this number of residues to encrypt on, some 0.2 s, it pays to start processes for them."""
 SMALLEST_SHARED_KEYS = 4 * 8192
@@ -82,101 +87,93 @@ class SecretKey:
 
     def relinearisation_keys(self) -> list[Seeded]:
         """Fresh keys that take a ciphertext from three components to two: one [primes + 1, N] per prime."""
-        (keys,) = self.switching_keys(relinearise=True)
+        (keys,) = self.switching_keys([RELINEARISATION])
         return keys
 
     def galois_keys(self, elements: Sequence[int]) -> list[list[Seeded]]:
         """Fresh keys for automorphisms X → X^e, odd e < 2N: for each element one [primes + 1, N] per prime."""
-        return self.switching_keys(elements)
+        return self.switching_keys([(element,) for element in elements])
 
-    def switching_keys(self, elements: Sequence[int] = (), *, relinearise: bool = False) -> list[list[Seeded]]:
-        """Keys for relinearisation, if asked for, then Galois keys by element: one [all primes, N] per digit each.
+    def switching_keys(self, secrets: Sequence[Secret]) -> list[list[Seeded]]:
+        """Fresh keys that switch from other secrets to this one: one [all primes, N] per digit each.
 
-        With one special prime they are SEAL's, half of those by element another process's.
+        With one special prime those for relinearisation and for an automorphism are SEAL's, half of the latter another
+        process's.
 
         Raises:
             SessionError: the process has ended before its time.
         """
         if len(self._parameters.special_primes) > 1:
-            return self._grouped_keys(elements, relinearise)
+            return [self._made_key(secret) for secret in secrets]
+        elements = [secret[0] for secret in secrets if len(secret) == 1]
+        others = len(secrets) - len(elements)
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
         # The process takes about as long to start as this one to unpack the keys of both.
-        own = len(elements) - max(1, (len(elements) + relinearise) // 2) if shared else len(elements)
+        left = max(1, (len(elements) + others) // 2) if shared else 0
         with ExitStack() as stack, _raised_as_session_error():
-            process = self._start_process(stack, elements[own:]) if shared else None
-            found = [read_switching_key(saved(self._generator.create_relin_keys()), 0)] if relinearise else []
-            for element in elements[:own]:
-                key = saved(self._generator.create_galois_keys([element]))
-                found.append(read_switching_key(key, place_of(element)))
+            process = self._start_process(stack, elements=elements[len(elements) - left :]) if left else None
+            own = [secret for secret in secrets if len(secret) > 1 or secret[0] not in elements[len(elements) - left :]]
+            found = {secret: self._own_key(secret) for secret in own}
             if process is not None:
-                found += [read_switching_key(process.read(), place_of(element)) for element in elements[own:]]
-        return found
+                for element in elements[len(elements) - left :]:
+                    found[(element,)] = read_switching_key(process.read(), place_of(element))
+        return [found[secret] for secret in secrets]
 
-    def _grouped_keys(self, elements: Sequence[int], relinearise: bool) -> list[list[Seeded]]:
-        """Keys whose digits have several primes, made as SEAL makes its own: P·s' added to an encryption of zero."""
-        secret = self.coefficients()
-        own = self._form(secret)
-        targets = [self._form(_moved(secret, element)) for element in elements]
-        if relinearise:
-            square = np.zeros_like(own)
-            for index, prime in enumerate(self._parameters.primes):
-                kernels.multiply_accumulate(own[index], own[index], square[index], prime, square[index])
-            targets.insert(0, square)
+    def _own_key(self, secret: Secret) -> list[Seeded]:
+        """SEAL's own key, where it makes such keys."""
+        if secret == RELINEARISATION:
+            return read_switching_key(saved(self._generator.create_relin_keys()), 0)
+        if len(secret) > 1:
+            return self._made_key(secret)
+        return read_switching_key(saved(self._generator.create_galois_keys(list(secret))), place_of(secret[0]))
+
+    def _made_key(self, secret: Secret) -> list[Seeded]:
+        """Make a key as SEAL makes its own: P·s' added to encryptions of zero, for each digit modulo its primes."""
+        own = self.coefficients()
+        target, *factors = (self._form(_moved(own, element)) for element in secret)
         product = math.prod(self._parameters.special_primes)
-        found = []
-        for target in targets:
-            key = [self.public_key() for _ in self._parameters.digits]
-            for digit, places in zip(key, self._parameters.digits, strict=True):
-                for place in places:
-                    prime, row = self._parameters.primes[place], digit.residues[place]
-                    factors = np.full(len(row), product % prime, dtype=np.uint32)
-                    kernels.multiply_accumulate(target[place], factors, row, prime, row)
-            found.append(key)
-        return found
+        for index, prime in enumerate(self._parameters.primes):
+            zero = np.zeros_like(target[index])
+            for factor in (*factors, np.full_like(target, product % prime)):
+                kernels.multiply_accumulate(target[index], factor[index], zero, prime, target[index])
+        key = [self.public_key() for _ in self._parameters.digits]
+        for digit, places in zip(key, self._parameters.digits, strict=True):
+            for place in places:
+                kernels.add(target[place], self._parameters.primes[place], digit.residues[place])
+        return key
 
     def _form(self, coefficients: NDArray[np.int64]) -> Residues:
         """NTT form [primes, N] of small integers [N]."""
         form: Residues = transform(coefficients[np.newaxis, np.newaxis], (0,), self._parameters.primes)[0]
         return form
 
-    def _start_process(self, stack: ExitStack, elements: Sequence[int] = ()) -> SealProcess:
+    def _start_process(self, stack: ExitStack, *, zeros: int = 0, elements: Sequence[int] = ()) -> SealProcess:
         """Return a process that makes encryptions of zero, or keys; it ends with the stack."""
         bits = [prime.bit_length() for prime in self._parameters.all_primes]
-        process = SealProcess(self._parameters.degree, bits, self.to_bytes(), elements)
+        process = SealProcess(self._parameters.degree, bits, self.to_bytes(), zeros=zeros, elements=elements)
         stack.callback(process.close)
         return process
 
     def encrypt(self, slots: Slots, scale: float) -> Seeded:
         """Encrypt up to N/2 slots at a scale, [primes, N]: SEAL's symmetric encryption of zero, plus the message."""
-        return self._add_message(saved(self._encryptor.encrypt_zero_symmetric()), slots, scale)
+        return self.add_message(saved(self._encryptor.encrypt_zero_symmetric()), slots, scale)
 
-    def encrypt_all(
-        self,
-        count: int,
-        slots_of: Callable[[int], Slots],
-        scale: float,
-        take: Callable[[int, Seeded], None],
-        progress: Progress | None = None,
-    ) -> None:
-        """Encrypt `count` vectors of slots on all cores, and hand each ciphertext with its index to `take`.
+    @contextmanager
+    def encryption(self, count: int) -> Iterator["Encryption"]:
+        """Begin to encrypt `count` vectors of slots on all cores, where that pays.
+
+        Processes make encryptions of zero from now on, so that what else is to be done before can be done meanwhile.
 
         Raises:
             SessionError: a process that encrypts has ended before its time.
         """
         residues = count * self._parameters.degree * len(self._parameters.primes)
-        if worker_count() < 2 or residues < SMALLEST_SHARED_RESIDUES:
-            run_tasks(lambda index: take(index, self.encrypt(slots_of(index), scale)), range(count), progress)
-            return
-        with ExitStack() as stack:
-            processes = PerThread(lambda: self._start_process(stack))
+        workers = worker_count() if residues >= SMALLEST_SHARED_RESIDUES else 1
+        with ExitStack() as stack, _raised_as_session_error():
+            shares = [len(range(worker, count, workers)) for worker in range(workers)] if workers > 1 else []
+            yield Encryption(self, count, [self._start_process(stack, zeros=share) for share in shares])
 
-            def encrypt(index: int) -> None:
-                take(index, self._add_message(processes.get().read(), slots_of(index), scale))
-
-            with _raised_as_session_error():
-                run_tasks(encrypt, range(count), progress)
-
-    def _add_message(self, saved_zero: bytes, slots: Slots, scale: float) -> Seeded:
+    def add_message(self, saved_zero: bytes | memoryview, slots: Slots, scale: float) -> Seeded:
         """Add the encoded slots to an encryption of zero."""
         zero = read_seeded(content_of(saved_zero))
         zero = Seeded(zero.residues[: len(self._parameters.primes)], zero.seed)
@@ -191,6 +188,35 @@ class SecretKey:
         self._decryptor.decrypt(ciphertext, plaintext)
         form = read_values(content_of(saved(plaintext)), residues[0].size, PLAINTEXT)
         return form.reshape(residues.shape[1:])
+
+
+class Encryption:
+    """Vectors of slots that are encrypted one by one, under one key; see `SecretKey.encryption`."""
+
+    def __init__(self, key: SecretKey, count: int, processes: Sequence[SealProcess]) -> None:
+        self._key = key
+        self._count = count
+        self._processes = [(process, Lock()) for process in processes]
+
+    def run(
+        self,
+        slots_of: Callable[[int], Slots],
+        scale: float,
+        take: Callable[[int, Seeded], None],
+        progress: Progress | None = None,
+    ) -> None:
+        """Encrypt what `slots_of` gives for each index at a scale, and hand the ciphertexts to `take` with it."""
+
+        def encrypt(index: int) -> None:
+            if not self._processes:
+                take(index, self._key.encrypt(slots_of(index), scale))
+                return
+            process, lock = self._processes[index % len(self._processes)]
+            with lock:
+                zero = process.read()
+            take(index, self._key.add_message(zero, slots_of(index), scale))
+
+        run_tasks(encrypt, range(self._count), progress)
 
 
 @contextmanager

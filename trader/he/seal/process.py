@@ -1,4 +1,4 @@
-"""The process that runs SEAL for a buyer: Galois keys, or encryptions of zero until nobody reads them any more.
+"""The process that runs SEAL for a buyer: Galois keys, or encryptions of zero.
 
 Run as a script by `trader.he.seal.workers`; what `trader.he.seal.keys` needs as well is here too. It imports nothing
 of the project, the raw bindings without TenSEAL around them, and little of the standard library: it starts in some
@@ -7,16 +7,20 @@ tens of milliseconds.
 
 import ctypes
 import os
+import queue
 import struct
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import _sealapi_cpp as sealapi
 
-JOB = struct.Struct("<4I")
-"""Ring degree, number of prime sizes, bytes of the secret key, number of Galois elements."""
+JOB = struct.Struct("<5I")
+"""Ring degree, number of prime sizes, bytes of the secret key, number of encryptions of zero, of Galois elements."""
+AHEAD_BYTES = 64 << 20
+"""Encryptions of zero that wait for their reader: they are made while it does what only it can do."""
 ELEMENT = struct.Struct("<I")
 HEADER = struct.Struct("<HBBBBHQ")
 """SEAL's own, before everything that it writes: its last field is the length of all, header included."""
@@ -160,7 +164,7 @@ def make_context(degree: int, modulus_bits: Sequence[int], *, levels: bool = Tru
 
 def _main() -> None:
     source = sys.stdin.buffer
-    degree, count, key_bytes, element_count = JOB.unpack(source.read(JOB.size))
+    degree, count, key_bytes, zeros, element_count = JOB.unpack(source.read(JOB.size))
     context = make_context(degree, source.read(count), levels=False)
     key = sealapi.SecretKey()
     with scratch_file(source.read(key_bytes)) as path:
@@ -170,7 +174,7 @@ def _main() -> None:
         if elements:
             _write_galois_keys(context, key, elements)
         else:
-            _write_zeros(context, key)
+            _write_zeros(context, key, zeros)
     except BrokenPipeError:
         # Nobody reads any more; Python would flush once more at exit.
         os._exit(0)
@@ -184,13 +188,28 @@ def _write_galois_keys(context: Any, key: Any, elements: Sequence[int]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _write_zeros(context: Any, key: Any) -> None:
-    """From SEAL's memory into the pipe."""
+def _write_zeros(context: Any, key: Any, count: int) -> None:
+    """Into the pipe, by a thread of its own, so that a reader who is busy stops nothing."""
     encryptor = sealapi.Encryptor(context, key)
-    while True:
-        zero = encryptor.encrypt_zero_symmetric()
-        sys.stdout.buffer.writelines(pieces_of(zero))
-        sys.stdout.buffer.flush()
+    first = saved(encryptor.encrypt_zero_symmetric())
+    made: queue.Queue[bytes] = queue.Queue(max(1, AHEAD_BYTES // len(first)))
+    # SEAL holds the interpreter lock; the writer gets it whenever a ciphertext is made.
+    sys.setswitchinterval(1e-5)
+    writer = threading.Thread(target=_write_made, args=(made, count), daemon=True)
+    writer.start()
+    for number in range(count):
+        made.put(saved(encryptor.encrypt_zero_symmetric()) if number else first)
+    writer.join()
+
+
+def _write_made(made: "queue.Queue[bytes]", count: int) -> None:
+    for _ in range(count):
+        left = memoryview(made.get())
+        while left:
+            try:
+                left = left[os.write(sys.stdout.fileno(), left) :]
+            except BrokenPipeError:
+                os._exit(0)
 
 
 if __name__ == "__main__":

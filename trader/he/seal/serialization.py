@@ -52,35 +52,35 @@ def serialize(identifier: list[int], residues: Residues | Words, scale: float) -
     return with_header(fields, *with_header(COUNT.pack(residues.size), values))
 
 
-def content_of(saved: bytes) -> bytes:
+def content_of(saved: bytes | memoryview) -> bytes | memoryview:
     """Return what follows the header, decompressed."""
     compression = HEADER.unpack_from(saved)[4]
     content = saved[HEADER.size :]
     return zstandard.ZstdDecompressor().decompress(content) if compression == _ZSTANDARD else content
 
 
-def read_residues(saved: bytes) -> Residues:
+def read_residues(saved: bytes | memoryview) -> Residues:
     """Residues [components, primes, N] of a ciphertext or public key that SEAL has just written."""
     content = content_of(saved)
     components, degree, primes = FIELDS.unpack_from(content)[5:8]
     return read_values(content, components * degree * primes).reshape(components, primes, degree)
 
 
-def read_seeded(content: bytes) -> Seeded:
+def read_seeded(content: bytes | memoryview) -> Seeded:
     """Return a seeded ciphertext or public key that SEAL has just written, its header left out."""
     degree, primes = FIELDS.unpack_from(content)[6:8]
     if content[-SEED_BYTES - 1] != _BLAKE2XB:
         raise SessionError("SEAL was built with another generator than BLAKE2Xb: install the TenSEAL of the lock file")
-    return Seeded(read_values(content, degree * primes).reshape(primes, degree), content[-SEED_BYTES:])
+    return Seeded(read_values(content, degree * primes).reshape(primes, degree), bytes(content[-SEED_BYTES:]))
 
 
-def read_values(content: bytes, count: int, fields: struct.Struct = FIELDS) -> Residues:
+def read_values(content: bytes | memoryview, count: int, fields: struct.Struct = FIELDS) -> Residues:
     """Return the residues that follow some fields, one more header and their number."""
     start = fields.size + HEADER.size + COUNT.size
     return np.frombuffer(content, dtype="<u8", offset=start, count=count).astype(np.uint32)
 
 
-def read_switching_key(saved: bytes, place: int) -> list[Seeded]:
+def read_switching_key(saved: bytes | memoryview, place: int) -> list[Seeded]:
     """Read the only key-switching key that SEAL has just written, at its place: the counts before it are zero."""
     content = content_of(saved)
     position, keys = KEYS.size + place * COUNT.size, []

@@ -7,45 +7,53 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import TYPE_CHECKING, cast
 
 from trader.he.seal import process as seal_process
 from trader.he.seal.process import ELEMENT, HEADER, JOB, scratch_file
 
+if TYPE_CHECKING:
+    from io import BufferedReader
+
 
 class SealProcess:
-    """A process that makes seeded encryptions of zero under a secret key, one ahead of the reader; or Galois keys.
+    """A process that makes seeded encryptions of zero under a secret key, ahead of the reader; or Galois keys.
 
     Args:
         degree: N.
         modulus_bits: sizes of the primes, the special prime last.
         key: the secret key in SEAL's serialization; it goes through a file in memory, where there are such files.
+        zeros: number of encryptions of zero.
         elements: Galois elements whose keys are made, one after the other, instead of encryptions of zero.
     """
 
-    def __init__(self, degree: int, modulus_bits: Sequence[int], key: bytes, elements: Sequence[int] = ()) -> None:
+    def __init__(
+        self, degree: int, modulus_bits: Sequence[int], key: bytes, *, zeros: int = 0, elements: Sequence[int] = ()
+    ) -> None:
         # -P: the script's folder has modules with names of the standard library's, which must not be found first.
         command = [sys.executable, "-P", seal_process.__file__]
-        head = JOB.pack(degree, len(modulus_bits), len(key), len(elements)) + bytes(modulus_bits)
+        head = JOB.pack(degree, len(modulus_bits), len(key), zeros, len(elements)) + bytes(modulus_bits)
         # A pipe holds less than a key, and would have to wait for the process to start.
         with scratch_file(head, key, *map(ELEMENT.pack, elements)) as path, Path(path).open("rb") as job:
             self._process = subprocess.Popen(command, stdin=job, stdout=subprocess.PIPE)  # noqa: S603 - our own
-        self._output = cast("IO[bytes]", self._process.stdout)
+        self._output = cast("BufferedReader", self._process.stdout)
 
-    def read(self) -> bytes:
+    def read(self) -> memoryview:
         """Return the next encryption or key, as SEAL writes it.
 
         Raises:
             EOFError: the process has ended.
         """
-        header = self._read(HEADER.size)
-        return header + self._read(HEADER.unpack(header)[-1] - HEADER.size)
+        header = bytearray(HEADER.size)
+        self._read_into(memoryview(header))
+        content = memoryview(bytearray(HEADER.unpack(header)[-1]))
+        content[: HEADER.size] = header
+        self._read_into(content[HEADER.size :])
+        return content
 
-    def _read(self, count: int) -> bytes:
-        data = self._output.read(count)
-        if len(data) < count:
+    def _read_into(self, target: memoryview) -> None:
+        if self._output.readinto(target) < len(target):
             raise EOFError(f"the process that encrypts ended with status {self._process.wait()}")
-        return data
 
     def close(self) -> None:
         """End the process."""

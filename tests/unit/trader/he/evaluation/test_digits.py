@@ -76,7 +76,7 @@ def test_a_switched_ciphertext_says_what_it_said_but_for_little_noise(ring, leve
     element = seal.rotation_element(3, DEGREE)
     relinearisation, rotation = (
         np.stack([digit.expand(ring.all_primes) for digit in key])
-        for key in secret.switching_keys([element], relinearise=True)
+        for key in secret.switching_keys([seal.RELINEARISATION, (element,)])
     )
     primes = ring.primes[:level]
     rng = np.random.default_rng(level)
@@ -90,7 +90,7 @@ def test_a_switched_ciphertext_says_what_it_said_but_for_little_noise(ring, leve
 
     switched = Refresher(ring, relinearisation).refresh(ciphertext, 0)
     assert 0 < noise(secret.phase(ciphertext), secret.phase(switched)) < 2**20
-    rotations = Automorphisms(ring, {element: rotation}).rotations(ciphertext[:2], (3,))
+    rotations = Automorphisms(ring, {(element,): rotation}).rotations(ciphertext[:2], (3,))
     moved = [next(rotations), next(rotations)][1]
     plain = transform(
         np.array(rotated(centred(coefficients(secret.phase(ciphertext[:2]), primes), primes), element, primes)),

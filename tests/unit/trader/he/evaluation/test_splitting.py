@@ -4,11 +4,30 @@ import numpy as np
 import pytest
 
 from tests.simulators.curious_buyer import CuriousBuyer
-from tests.simulators.he_models import exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, evaluate
+from tests.simulators.he_models import SCALE_BITS, exact_outputs, plan_for, random_inputs, random_network
+from trader.he import ClientSession, PlanError, PlanningProblem, evaluate, seal
 from trader.he.evaluation.privacy import Protection
-from trader.he.program.steps import Split, build_program
-from trader.model import INPUT, Add, Graph, Linear, ParameterSpec, Square
+from trader.he.evaluation.splitting import with_images
+from trader.he.evaluation.switching import Folder
+from trader.he.layouts.visible import centre
+from trader.he.planning import search
+from trader.he.planning.plan import PairedPlan
+from trader.he.planning.problem import Approximation, Way
+from trader.he.program.steps import build_program
+from trader.he.ring import residues
+from trader.he.ring.arithmetic import CPU
+from trader.he.ring.transform import prime_tables, transform
+from trader.model import (
+    INPUT,
+    Add,
+    CanonicalModel,
+    Graph,
+    Linear,
+    Multiply,
+    ParameterSpec,
+    Square,
+    measured_bounds,
+)
 
 
 def _wide(*hidden, seed=0):
@@ -56,10 +75,129 @@ def _residual():
     return Graph((6,), nodes, "y", (ParameterSpec("p", 6, 4, 2), ParameterSpec("q", 6, 4, 2)))
 
 
-def test_what_meets_split_values_is_split_too():
-    program = build_program(_residual(), {}, staged=False, paired=True)
-    assert {step.inputs[0] for step in program.steps if isinstance(step, Split)} == {"h", "g"}
-    assert program.levels["y"] == 1
+@pytest.mark.parametrize("switched", [False, True])
+def test_what_meets_split_values_is_split_too(switched):
+    program = build_program(_residual(), {}, staged=False, paired=True, switched=switched)
+    assert {step.inputs[0] for step in program.splits} == {"h", "g"}
+    assert program.levels["y"] == switched
+    assert program.shared == {INPUT, "h", "g"}
+    assert program.conjugate == (set() if switched else {"h%", "g%", "s", "y"})
+    assert program.response_components == (3 if switched else 2)
+
+
+@pytest.mark.parametrize("switched", [False, True])
+def test_products_and_sums_of_split_values_are_as_exact(switched):
+    """Of two layers, and of one that is added besides; both halves of the last batch, and a batch of one half."""
+    model = _model_of(_bilinear(), seed=3)
+    samples = 8192 + 40
+    inputs = random_inputs(model, samples, seed=4)
+    plan = plan_for(model, inputs[:256])
+    paired = _paired(plan, model, switched=switched)
+    outputs = _answers(plan.model_copy(update={"many_samples": paired}), model, inputs)
+    errors = np.abs(outputs - exact_outputs(model, inputs))
+    assert errors.max() < paired.expected_error
+    # The bound is no idle one: with far smaller noise it would hold of nothing.
+    assert errors.max() > paired.expected_error / 20
+
+
+def _model_of(graph, seed):
+    random, unit = np.random.default_rng(seed), 1 << SCALE_BITS
+    tensors = [random.integers(-unit, unit, spec.shape, dtype=np.int32) for spec in graph.parameters]
+    return CanonicalModel(graph, tuple(tensors), SCALE_BITS)
+
+
+def _bilinear():
+    """y = A(h·g + k) + b with h, g and k linear in the input."""
+    names = ("h", "g", "k")
+    nodes = (
+        *(Linear(name, (INPUT,), (4,), index) for index, name in enumerate(names)),
+        Multiply("p", ("h", "g"), (4,)),
+        Add("a", ("p", "k"), (4,)),
+        Linear("y", ("a",), (3,), 3),
+    )
+    specs = tuple(ParameterSpec(name, 20, 4, 2) for name in names)
+    return Graph((20,), nodes, "y", (*specs, ParameterSpec("A", 4, 3, 2)))
+
+
+def _paired(plan, model, *, switched):
+    """The plan for many samples, by switched keys as older listings have it, or in conjugate form."""
+    problem = PlanningProblem(model, measured_bounds(model, random_inputs(model, 256)), input_magnitude=1.0)
+    program = build_program(model.graph, {}, staged=False, paired=True, switched=switched)
+    found = search._consider(Way(problem, program, Approximation(0, {}, 0.0)), plan.ring_degree).plan
+    assert isinstance(found, PairedPlan)
+    assert found.splits_by_keys is switched
+    return found
+
+
+def _answers(plan, model, inputs):
+    session = ClientSession(plan)
+    return session.decrypt(evaluate(plan, model, session.encrypt(inputs), len(inputs)))
+
+
+def test_conjugate_form_is_what_it_says_to_the_residue():
+    """Against integers: halves of x are x + x̄ and (x - x̄)/J, and a product has the components of 1, s, s² and s·s̄."""
+    prime, count = 2147352577, 8
+    random = np.random.default_rng(5)
+    x, y = (random.integers(-(prime // 2), prime // 2, (2, 2, count)).astype(np.float64) for _ in range(2))
+    unit = pow(5, -1, prime)
+    halves = residues.split_halves(x, unit, prime)
+    factors = np.array([-unit] * (count // 2) + [unit] * (count // 2), dtype=object)
+    first, second = x[:, 0].astype(np.int64).astype(object), x[:, 1].astype(np.int64).astype(object)
+    _assert_congruent(halves[:, 0, :count], first + first[:, ::-1], prime)
+    _assert_congruent(halves[:, 1, :count], second, prime)
+    _assert_congruent(halves[:, 0, count:], (first - first[:, ::-1]) * factors, prime)
+    _assert_congruent(halves[:, 1, count:], second * factors, prime)
+    other = residues.split_halves(y, unit, prime)
+    for left, right in ((halves, other), (halves, halves)):
+        l0, l1, r0, r1 = (
+            part[:, component].reshape(-1, 2, count).astype(np.int64).astype(object)
+            for part in (left, right)
+            for component in range(2)
+        )
+        expected = (l0 * r0, l0 * r1 + l1 * r0, l1 * r1, l1 * r1[..., ::-1] + l1[..., ::-1] * r1)
+        product = residues.multiply_halves(left, right, prime)
+        assert np.abs(product).max() <= prime // 2 + residues.CENTRE_SLACK
+        for component, values in enumerate(expected):
+            _assert_congruent(product[:, component], values.reshape(-1, 2 * count), prime)
+
+
+def _assert_congruent(found, expected, prime):
+    assert ((found.astype(np.int64).astype(object) - expected) % prime == 0).all()
+
+
+def test_folding_says_what_the_product_says_but_for_little_noise():
+    """Under the true s and s̄: the phase of a random product in conjugate form, and that of what it is switched to."""
+    parameters = seal.parameters(4096, (31, 31, 31))
+    secret, conjugation = seal.SecretKey(parameters), seal.conjugation_element(4096)
+    foreign = (seal.RELINEARISATION, (conjugation,), (conjugation, conjugation), (1, conjugation))
+    keys = [np.stack([digit.expand(parameters.all_primes) for digit in key]) for key in secret.switching_keys(foreign)]
+    random = np.random.default_rng(6)
+    product = np.stack(
+        [[random.integers(0, prime, 4096, dtype=np.uint32) for prime in parameters.primes] for _ in range(4)]
+    )
+    folded = Folder(parameters, keys).fold(with_images(product[np.newaxis])[0])
+    assert folded.shape == (2, 2, 4096)
+    s = transform(secret.coefficients()[np.newaxis, np.newaxis], (0,), parameters.primes)[0].astype(object)
+    mirrored, primes = s[:, ::-1], np.array(parameters.primes, dtype=object)[:, np.newaxis]
+    d0, d1, d2, d3 = product.astype(object)
+    expected = d0 + d1 * s + d1[:, ::-1] * mirrored + d2 * s**2 + d2[:, ::-1] * mirrored**2 + d3 * s * mirrored
+    difference = ((secret.phase(folded).astype(object) - expected) % primes).astype(np.uint32)
+    for row, prime in zip(difference, parameters.primes, strict=True):
+        prime_tables(4096, prime).inverse(row)
+    noise = np.abs(centre(difference, parameters.primes)).max()
+    assert 0 < noise < 2**20
+
+
+def test_products_of_products_are_split_by_keys():
+    squared = Graph(
+        (6,),
+        (Linear("h", (INPUT,), (4,), 0), Square("s", ("h",), (4,)), Square("t", ("s",), (4,))),
+        "t",
+        (ParameterSpec("p", 6, 4, 1),),
+    )
+    with pytest.raises(PlanError, match="a product of products would have to be split"):
+        build_program(squared, {}, staged=False, paired=True)
+    assert build_program(squared, {}, staged=False, paired=True, switched=True).components["t"] == 5
 
 
 def test_linear_models_and_squared_inputs_are_not_paired():
@@ -70,9 +208,12 @@ def test_linear_models_and_squared_inputs_are_not_paired():
         build_program(squared, {}, staged=False, paired=True)
 
 
-def test_a_layer_as_wide_as_the_input_is_not_worth_it():
-    model = random_network(40, 40, 3)
+def test_a_network_of_as_many_outputs_as_inputs_is_not_worth_it():
+    """Four switchings for each output; how wide a hidden layer is doesn't matter."""
+    model = random_network(40, 10, 10)
     assert plan_for(model, random_inputs(model, 64)).many_samples is None
+    model = random_network(41, 90, 10)
+    assert plan_for(model, random_inputs(model, 64)).many_samples is not None
 
 
 def test_extra_samples_in_imaginary_parts_stay_unanswered():
@@ -101,7 +242,11 @@ def test_without_hiding_they_would_be_answered(monkeypatch):
 
 def test_a_split_without_conjugation_would_mix_samples(monkeypatch):
     """Products of unsplit samples are mixtures."""
-    monkeypatch.setattr("trader.he.evaluation.switching.Automorphisms.conjugate", lambda _, residues: residues.copy())
+
+    def unsplit(values, _unit, _prime):
+        return np.concatenate([values, values], axis=2)
+
+    monkeypatch.setattr(CPU, "split_halves", unsplit, raising=False)
     model = _wide(20, 1)
     inputs = random_inputs(model, 4096 + 10)
     buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)

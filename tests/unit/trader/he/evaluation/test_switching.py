@@ -23,8 +23,9 @@ def parameters(request):
 
 @pytest.fixture(scope="module")
 def keys(parameters):
-    """By Galois element; relinearisation's is 0. Of keys that are none, which the arithmetic doesn't mind."""
-    return {element: random_key(parameters) for element in (0, *galois_elements())}
+    """By what they switch from. Of keys that are none, which the arithmetic doesn't mind."""
+    secrets = (seal.RELINEARISATION, *((element,) for element in galois_elements()))
+    return {secret: random_key(parameters) for secret in secrets}
 
 
 def galois_elements():
@@ -48,8 +49,8 @@ class Reference:
     def __init__(self, parameters, keys):
         self.parameters, self.evaluator = parameters, sealapi.Evaluator(parameters.context)
         self.relinearisation, self.galois = sealapi.RelinKeys(), sealapi.GaloisKeys()
-        self._load(self.relinearisation, 1, {0: keys[0]})
-        self._load(self.galois, DEGREE, {(element - 1) // 2: keys[element] for element in galois_elements()})
+        self._load(self.relinearisation, 1, {0: keys[seal.RELINEARISATION]})
+        self._load(self.galois, DEGREE, {(element - 1) // 2: keys[(element,)] for element in galois_elements()})
 
     def _load(self, target, places, keys):
         identifier = self.parameters.context.key_parms_id()
@@ -121,7 +122,9 @@ def test_refreshes_as_seal_does(parameters, keys, reference, components, level, 
     operations += [("rescale_to_next_inplace",)] * dropped
     expected = reference.apply(ciphertext, *operations, scale=scale)
     given = ciphertext.copy()
-    np.testing.assert_array_equal(Refresher(parameters, keys[0]).refresh(ciphertext, dropped), expected)
+    np.testing.assert_array_equal(
+        Refresher(parameters, keys[seal.RELINEARISATION]).refresh(ciphertext, dropped), expected
+    )
     np.testing.assert_array_equal(ciphertext, given)
 
 

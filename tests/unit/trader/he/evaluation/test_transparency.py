@@ -118,7 +118,7 @@ def coefficients(parameters, component):
 def test_a_transparent_ciphertext_is_conjugated_exactly(parameters, key):
     element = seal.conjugation_element(DEGREE)
     (keys,) = key.galois_keys([element])
-    automorphisms = Automorphisms(parameters, {element: expanded(parameters, keys)})
+    automorphisms = Automorphisms(parameters, {(element,): expanded(parameters, keys)})
     ciphertext = transparent(parameters, 2)
     result = automorphisms.conjugate(ciphertext)
     assert not result[1].any()
@@ -131,7 +131,7 @@ def test_a_transparent_ciphertext_is_conjugated_exactly(parameters, key):
 def test_a_transparent_ciphertext_is_rotated_as_often_as_it_takes(parameters, key):
     element = seal.rotation_element(1, DEGREE)
     (keys,) = key.galois_keys([element])
-    automorphisms = Automorphisms(parameters, {element: expanded(parameters, keys)})
+    automorphisms = Automorphisms(parameters, {(element,): expanded(parameters, keys)})
     ciphertext = transparent(parameters, 2)
     rotations = automorphisms.rotations(ciphertext, [1])
     found = [next(rotations) for _ in range(3)]
@@ -163,7 +163,7 @@ def test_what_cancels_under_foreign_keys_is_evaluated(parameters, key):
     """Parts whose second components cancel, as equal seeds give where a layer subtracts them."""
     element = seal.rotation_element(1, DEGREE)
     (keys,) = key.galois_keys([element])
-    automorphisms = Automorphisms(parameters, {element: expanded(parameters, keys)})
+    automorphisms = Automorphisms(parameters, {(element,): expanded(parameters, keys)})
     part = transparent(parameters, 2)
     part[1] = part[0]
     rotation = automorphisms.rotations(part, [1])

@@ -6,8 +6,9 @@ from tenseal import sealapi
 
 from tests.simulators.he_models import decrypt_slots
 from trader.he import SessionError, seal
-from trader.he.evaluation.switching import Automorphisms
-from trader.he.ring.transform import prime_tables
+from trader.he.evaluation.switching import Automorphisms, Folder
+from trader.he.layouts.visible import centre
+from trader.he.ring.transform import prime_tables, transform
 from trader.he.seal import keys as seal_keys
 from trader.he.seal import process, serialization
 from trader.he.seal.process import HEADER, UNCOMPRESSED, saved, written
@@ -134,7 +135,8 @@ def test_processes_encrypt_what_threads_encrypt(parameters, key, monkeypatch):
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     slots = np.random.default_rng(3).normal(size=(20, DEGREE // 2))
     found, steps = {}, []
-    key.encrypt_all(20, slots.__getitem__, SCALE, found.__setitem__, lambda *step: steps.append(step))
+    with key.encryption(20) as encryption:
+        encryption.run(slots.__getitem__, SCALE, found.__setitem__, lambda *step: steps.append(step))
     assert steps == [(done, 20) for done in range(1, 21)]
     assert len({ciphertext.seed for ciphertext in found.values()}) == 20
     for index, ciphertext in found.items():
@@ -147,15 +149,52 @@ def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch
     started = []
 
     class Dying(seal_keys.SealProcess):
-        def __init__(self, *job):
-            super().__init__(*job)
+        def __init__(self, *job, **work):
+            super().__init__(*job, **work)
             started.append(self._process)
             self._process.kill()
 
     monkeypatch.setattr(seal_keys, "SealProcess", Dying)
-    with pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again"):
-        key.encrypt_all(20, lambda _: np.zeros(1), SCALE, lambda *_: None)
+    ended = pytest.raises(SessionError, match="process that encrypts ended with status -9; run the test again")
+    with ended, key.encryption(20) as encryption:
+        encryption.run(lambda _: np.zeros(1), SCALE, lambda *_: None)
     assert all(process.poll() is not None for process in started)
+
+
+def test_a_process_encrypts_as_often_as_asked_however_late_it_is_read(parameters, key):
+    bits = [prime.bit_length() for prime in parameters.all_primes]
+    process = seal_keys.SealProcess(DEGREE, bits, key.to_bytes(), zeros=5)
+    try:
+        assert process._process.poll() is None
+        found = [seal_keys.read_seeded(seal_keys.content_of(process.read())) for _ in range(5)]
+        with pytest.raises(EOFError, match="status 0"):
+            process.read()
+    finally:
+        process.close()
+    assert len({zero.seed for zero in found}) == 5
+    for zero in found:
+        assert np.abs(decrypt_slots(key, zero.expand(parameters.primes), 1.0)).max() < 320 * DEGREE**0.5
+
+
+@pytest.mark.parametrize("secret", [seal.RELINEARISATION, (1, 2 * DEGREE - 1), (2 * DEGREE - 1,) * 2], ids=str)
+def test_keys_for_products_of_conjugates_switch_from_them(secret):
+    """A random polynomial times s', and what the key makes of it, decrypt to the same but for little noise."""
+    parameters = seal.parameters(DEGREE, (27, 26, 31))
+    key = seal.SecretKey(parameters)
+    (made,) = key.switching_keys([secret])
+    switching = np.stack([digit.expand(parameters.all_primes) for digit in made])
+    random = np.random.default_rng(9)
+    polynomial = np.stack([random.integers(0, prime, DEGREE, dtype=np.uint32) for prime in parameters.primes])
+    zero = np.zeros_like(polynomial)
+    switched = Folder(parameters, [switching]).fold(np.stack([zero, zero, polynomial]))
+    own = transform(key.coefficients()[np.newaxis, np.newaxis], (0,), parameters.primes)[0].astype(object)
+    factors = {1: own, 2 * DEGREE - 1: own[:, ::-1]}
+    primes = np.array(parameters.primes, dtype=object)[:, np.newaxis]
+    expected = polynomial * factors[secret[0]] * factors[secret[1]]
+    noise = ((key.phase(switched).astype(object) - expected) % primes).astype(np.uint32)
+    for row, prime in zip(noise, parameters.primes, strict=True):
+        prime_tables(DEGREE, prime).inverse(row)
+    assert 0 < np.abs(centre(noise, parameters.primes)).max() < 2**20
 
 
 def test_galois_keys_of_another_process_rotate(monkeypatch):
@@ -165,8 +204,10 @@ def test_galois_keys_of_another_process_rotate(monkeypatch):
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
     steps = (1, 4, 16)
     elements = [seal.rotation_element(step, degree) for step in steps]
-    _, *keys = key.switching_keys(elements, relinearise=True)
-    expanded = {e: np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)}
+    _, *keys = key.switching_keys([seal.RELINEARISATION, *((e,) for e in elements)])
+    expanded = {
+        (e,): np.stack([s.expand(parameters.all_primes) for s in k]) for e, k in zip(elements, keys, strict=True)
+    }
     rotator = Automorphisms(parameters, expanded)
     slots = np.random.default_rng(4).normal(size=degree // 2)
     ciphertext = key.encrypt(slots, SCALE).expand(parameters.primes)
@@ -181,8 +222,8 @@ def test_a_process_that_makes_keys_and_dies_is_an_error(key, monkeypatch):
     monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
 
     class Dying(seal_keys.SealProcess):
-        def __init__(self, *job):
-            super().__init__(*job)
+        def __init__(self, *job, **work):
+            super().__init__(*job, **work)
             self._process.kill()
 
     monkeypatch.setattr(seal_keys, "SealProcess", Dying)
