@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trader.he.ring import kernels, residues
 from trader.he.types import Residues
 
-BLOCK = 512
+BLOCK = 1024
 """Positions in a tile of the CPU's; divides every ring degree, and is whole buffers of `trader.he.ring.expansion`."""
 
 
