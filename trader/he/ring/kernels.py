@@ -203,6 +203,91 @@ def transform_integers(
 
 
 @_kernel
+def _reduce_integers(integers: NDArray[np.int32], prime: int, residues: Residues) -> None:
+    """Integers of less than 31 bits as residues."""
+    q = np.uint32(prime)
+    real = np.float64(prime)
+    inverse = 1.0 / real
+    for i in range(integers.size):
+        value = np.float64(integers[i])
+        centred = np.uint32(np.int32(value - real * np.rint(value * inverse)))
+        # A negative one has wrapped around: with q added it is the smaller of the two.
+        residues[i] = min(centred, np.uint32(centred + q))
+
+
+@_kernel
+def transform_sums(
+    first: NDArray[np.int32],
+    second: NDArray[np.int32],
+    factor: Residues,
+    primes: NDArray[np.int64],
+    roots: Residues,
+    quotients: Residues,
+    sums: Residues,
+) -> None:
+    """Write first·factor + second in NTT form [k, primes, N]; integers [k, N], factor [primes, N] in NTT form.
+
+    Row by row, in what stays in the cache; and a product that isn't written over its factors is one of vectors.
+    """
+    left, right = np.empty(first.shape[1], dtype=np.uint32), np.empty(first.shape[1], dtype=np.uint32)
+    for k in range(first.shape[0]):
+        for index in range(primes.size):
+            _reduce_integers(first[k], primes[index], left)
+            forward_transform(left, primes[index], roots[index], quotients[index])
+            _reduce_integers(second[k], primes[index], right)
+            forward_transform(right, primes[index], roots[index], quotients[index])
+            multiply_accumulate(left, factor[index], right, primes[index], sums[k, index])
+
+
+@_kernel
+def subtract_shifted(
+    polynomial: Residues, places: NDArray[np.int32], primes: NDArray[np.int64], roots: Residues, sums: Residues
+) -> None:
+    """Subtract X^c times a polynomial [primes, N] from sums [k, primes, N], all in NTT form.
+
+    Args:
+        polynomial: What is shifted.
+        places: Where among the roots [primes, N] the values of each X^c stand, [k, N]; N more where they are negative.
+        primes: All of them.
+        roots: Powers of the root of unity in bit-reversed order.
+        sums: What it is subtracted from, in place.
+    """
+    degree = places.shape[1]
+    shifts, zero, row = np.empty(degree, np.uint32), np.zeros(degree, np.uint32), np.empty(degree, np.uint32)
+    for k in range(places.shape[0]):
+        for index in range(primes.size):
+            q = np.uint32(primes[index])
+            powers = roots[index]
+            for i in range(degree):
+                power = powers[places[k, i] & (degree - 1)]
+                shifts[i] = power if places[k, i] < degree else np.uint32(q - power)
+            multiply_accumulate(shifts, polynomial[index], zero, primes[index], row)
+            subtract(row, primes[index], sums[k, index])
+
+
+@_kernel
+def join_bytes(content: NDArray[np.uint8], bits: int, offset: int, values: NDArray[np.int32]) -> None:
+    """Little-endian words of as few bytes as hold `bits`: their lowest bits, minus an offset; bits <= 31."""
+    width = (bits + 7) // 8
+    mask = np.uint32((1 << bits) - 1)
+    for i in range(values.size):
+        word = np.uint32(0)
+        for place in range(width):
+            word |= np.uint32(content[width * i + place]) << np.uint32(8 * place)
+        values[i] = np.int32(word & mask) - np.int32(offset)
+
+
+@_kernel
+def split_bytes(values: NDArray[np.int32], bits: int, offset: int, content: NDArray[np.uint8]) -> None:
+    """Write values, with the offset added, as the words that `join_bytes` reads."""
+    width = (bits + 7) // 8
+    for i in range(values.size):
+        word = np.uint32(values[i] + np.int32(offset))
+        for place in range(width):
+            content[width * i + place] = np.uint8(word >> np.uint32(8 * place))
+
+
+@_kernel
 def add(addend: Residues, prime: int, result: Residues) -> None:
     """Add one vector of residues to another, in place."""
     q = np.uint32(prime)
