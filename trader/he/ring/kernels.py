@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from trader.he.types import Residues
 
+_TILE = 256
+"""Blocks of 8 values that the short stages of a transform take at once: many vectors, which stay in the cache."""
+
 
 def _kernel(function: Any) -> Any:
     """Compile without the interpreter lock and keep the machine code on disk."""
@@ -102,38 +105,96 @@ def forward_transform(values: Residues, prime: int, roots: Residues, quotients: 
                 low[j], high[j] = _butterfly(low[j], high[j], root, quotient, q)
         span >>= 1
         blocks <<= 1
-    _last_stages(values, q, roots, quotients)
+    _short_stages(values, q, roots, quotients)
 
 
 @_inlined
-def _last_stages(values: Any, q: Any, roots: Any, quotients: Any) -> None:
-    """Spans 4, 2 and 1 at once: alone they would be too short to vectorise."""
-    count = values.size >> 3
-    for b in range(count):
-        v = values[8 * b : 8 * b + 8]
-        r, s = roots[count + b], quotients[count + b]
-        a0, a4 = _butterfly(v[0], v[4], r, s, q)
-        a1, a5 = _butterfly(v[1], v[5], r, s, q)
-        a2, a6 = _butterfly(v[2], v[6], r, s, q)
-        a3, a7 = _butterfly(v[3], v[7], r, s, q)
-        second = 2 * (count + b)
-        a0, a2 = _butterfly(a0, a2, roots[second], quotients[second], q)
-        a1, a3 = _butterfly(a1, a3, roots[second], quotients[second], q)
-        a4, a6 = _butterfly(a4, a6, roots[second + 1], quotients[second + 1], q)
-        a5, a7 = _butterfly(a5, a7, roots[second + 1], quotients[second + 1], q)
-        third = 2 * second
-        v[0], v[1] = _butterfly(a0, a1, roots[third], quotients[third], q)
-        v[2], v[3] = _butterfly(a2, a3, roots[third + 1], quotients[third + 1], q)
-        v[4], v[5] = _butterfly(a4, a5, roots[third + 2], quotients[third + 2], q)
-        v[6], v[7] = _butterfly(a6, a7, roots[third + 3], quotients[third + 3], q)
+def _gather(values: Any, start: Any, rows: Any) -> None:
+    """Columns of 8 values each, from a place on, as rows [8, n]: spans 4, 2 and 1 are then vectors, n at a time."""
+    for i in range(8):
+        row = rows[i]
+        for b in range(row.size):
+            row[b] = values[start + 8 * b + i]
+
+
+@_inlined
+def _scatter(rows: Any, start: Any, values: Any) -> None:
+    """Undo `_gather`."""
+    for b in range(rows.shape[1]):
+        for i in range(8):
+            values[start + 8 * b + i] = rows[i, b]
+
+
+@_kernel
+def _short_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
+    """Spans 4, 2 and 1 of the transform, which in their places are too short to vectorise."""
+    blocks = values.size >> 3
+    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
+    count = rows.shape[1]
+    for first in range(blocks, 2 * blocks, count):
+        start = 8 * (first - blocks)
+        _gather(values, start, rows)
+        r, s = roots[first : first + count], quotients[first : first + count]
+        for i in range(4):
+            low, high = rows[i], rows[i + 4]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[b], s[b], q)
+        r, s = roots[2 * first : 2 * (first + count)], quotients[2 * first : 2 * (first + count)]
+        for i in range(4):
+            low, high = rows[i + (i & 2)], rows[i + (i & 2) + 2]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[2 * b + (i >> 1)], s[2 * b + (i >> 1)], q)
+        r, s = roots[4 * first : 4 * (first + count)], quotients[4 * first : 4 * (first + count)]
+        for i in range(4):
+            low, high = rows[2 * i], rows[2 * i + 1]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[4 * b + i], s[4 * b + i], q)
+        _scatter(rows, start, values)
+
+
+@_inlined
+def _inverse_butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
+    """(low + high, root·(low - high)) mod q."""
+    total = np.uint32(low + high)
+    difference = np.uint32(low - high)
+    moved = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
+    return min(total, np.uint32(total - q)), moved
+
+
+@_kernel
+def _short_inverse_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
+    """Spans 1, 2 and 4 of the inverse transform."""
+    blocks = values.size >> 3
+    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
+    count = rows.shape[1]
+    for first in range(blocks, 2 * blocks, count):
+        start = 8 * (first - blocks)
+        _gather(values, start, rows)
+        r, s = roots[4 * first : 4 * (first + count)], quotients[4 * first : 4 * (first + count)]
+        for i in range(4):
+            low, high = rows[2 * i], rows[2 * i + 1]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[4 * b + i], s[4 * b + i], q)
+        r, s = roots[2 * first : 2 * (first + count)], quotients[2 * first : 2 * (first + count)]
+        for i in range(4):
+            low, high = rows[i + (i & 2)], rows[i + (i & 2) + 2]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[2 * b + (i >> 1)], s[2 * b + (i >> 1)], q)
+        r, s = roots[first : first + count], quotients[first : first + count]
+        for i in range(4):
+            low, high = rows[i], rows[i + 4]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[b], s[b], q)
+        _scatter(rows, start, values)
 
 
 @_kernel
 def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: Residues, scaling: Residues) -> None:
-    """NTT form to coefficients, in place, one polynomial; `scaling` is (1/N, its Shoup quotient)."""
+    """NTT form to coefficients, in place, one polynomial of at least 8; `scaling` is (1/N, its Shoup quotient)."""
     q = np.uint32(prime)
-    span = 1
-    blocks = values.size >> 1
+    _short_inverse_stages(values, q, roots, quotients)
+    span = 8
+    blocks = values.size >> 4
     while blocks >= 1:
         for block in range(blocks):
             root, quotient = roots[blocks + block], quotients[blocks + block]
@@ -141,10 +202,7 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
             low = values[start : start + span]
             high = values[start + span : start + 2 * span]
             for j in range(span):
-                total = np.uint32(low[j] + high[j])
-                difference = np.uint32(low[j] - high[j])
-                low[j] = min(total, np.uint32(total - q))
-                high[j] = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
+                low[j], high[j] = _inverse_butterfly(low[j], high[j], root, quotient, q)
         span <<= 1
         blocks >>= 1
     for j in range(values.size):
