@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from trader.he.types import Residues
 
+_TILE = 256
+"""Blocks of 8 values that the short stages of a transform take at once: many vectors, which stay in the cache."""
+
 
 def _kernel(function: Any) -> Any:
     """Compile without the interpreter lock and keep the machine code on disk."""
@@ -102,38 +105,96 @@ def forward_transform(values: Residues, prime: int, roots: Residues, quotients: 
                 low[j], high[j] = _butterfly(low[j], high[j], root, quotient, q)
         span >>= 1
         blocks <<= 1
-    _last_stages(values, q, roots, quotients)
+    _short_stages(values, q, roots, quotients)
 
 
 @_inlined
-def _last_stages(values: Any, q: Any, roots: Any, quotients: Any) -> None:
-    """Spans 4, 2 and 1 at once: alone they would be too short to vectorise."""
-    count = values.size >> 3
-    for b in range(count):
-        v = values[8 * b : 8 * b + 8]
-        r, s = roots[count + b], quotients[count + b]
-        a0, a4 = _butterfly(v[0], v[4], r, s, q)
-        a1, a5 = _butterfly(v[1], v[5], r, s, q)
-        a2, a6 = _butterfly(v[2], v[6], r, s, q)
-        a3, a7 = _butterfly(v[3], v[7], r, s, q)
-        second = 2 * (count + b)
-        a0, a2 = _butterfly(a0, a2, roots[second], quotients[second], q)
-        a1, a3 = _butterfly(a1, a3, roots[second], quotients[second], q)
-        a4, a6 = _butterfly(a4, a6, roots[second + 1], quotients[second + 1], q)
-        a5, a7 = _butterfly(a5, a7, roots[second + 1], quotients[second + 1], q)
-        third = 2 * second
-        v[0], v[1] = _butterfly(a0, a1, roots[third], quotients[third], q)
-        v[2], v[3] = _butterfly(a2, a3, roots[third + 1], quotients[third + 1], q)
-        v[4], v[5] = _butterfly(a4, a5, roots[third + 2], quotients[third + 2], q)
-        v[6], v[7] = _butterfly(a6, a7, roots[third + 3], quotients[third + 3], q)
+def _gather(values: Any, start: Any, rows: Any) -> None:
+    """Columns of 8 values each, from a place on, as rows [8, n]: spans 4, 2 and 1 are then vectors, n at a time."""
+    for i in range(8):
+        row = rows[i]
+        for b in range(row.size):
+            row[b] = values[start + 8 * b + i]
+
+
+@_inlined
+def _scatter(rows: Any, start: Any, values: Any) -> None:
+    """Undo `_gather`."""
+    for b in range(rows.shape[1]):
+        for i in range(8):
+            values[start + 8 * b + i] = rows[i, b]
+
+
+@_kernel
+def _short_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
+    """Spans 4, 2 and 1 of the transform, which in their places are too short to vectorise."""
+    blocks = values.size >> 3
+    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
+    count = rows.shape[1]
+    for first in range(blocks, 2 * blocks, count):
+        start = 8 * (first - blocks)
+        _gather(values, start, rows)
+        r, s = roots[first : first + count], quotients[first : first + count]
+        for i in range(4):
+            low, high = rows[i], rows[i + 4]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[b], s[b], q)
+        r, s = roots[2 * first : 2 * (first + count)], quotients[2 * first : 2 * (first + count)]
+        for i in range(4):
+            low, high = rows[i + (i & 2)], rows[i + (i & 2) + 2]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[2 * b + (i >> 1)], s[2 * b + (i >> 1)], q)
+        r, s = roots[4 * first : 4 * (first + count)], quotients[4 * first : 4 * (first + count)]
+        for i in range(4):
+            low, high = rows[2 * i], rows[2 * i + 1]
+            for b in range(count):
+                low[b], high[b] = _butterfly(low[b], high[b], r[4 * b + i], s[4 * b + i], q)
+        _scatter(rows, start, values)
+
+
+@_inlined
+def _inverse_butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
+    """(low + high, root·(low - high)) mod q."""
+    total = np.uint32(low + high)
+    difference = np.uint32(low - high)
+    moved = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
+    return min(total, np.uint32(total - q)), moved
+
+
+@_kernel
+def _short_inverse_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
+    """Spans 1, 2 and 4 of the inverse transform."""
+    blocks = values.size >> 3
+    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
+    count = rows.shape[1]
+    for first in range(blocks, 2 * blocks, count):
+        start = 8 * (first - blocks)
+        _gather(values, start, rows)
+        r, s = roots[4 * first : 4 * (first + count)], quotients[4 * first : 4 * (first + count)]
+        for i in range(4):
+            low, high = rows[2 * i], rows[2 * i + 1]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[4 * b + i], s[4 * b + i], q)
+        r, s = roots[2 * first : 2 * (first + count)], quotients[2 * first : 2 * (first + count)]
+        for i in range(4):
+            low, high = rows[i + (i & 2)], rows[i + (i & 2) + 2]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[2 * b + (i >> 1)], s[2 * b + (i >> 1)], q)
+        r, s = roots[first : first + count], quotients[first : first + count]
+        for i in range(4):
+            low, high = rows[i], rows[i + 4]
+            for b in range(count):
+                low[b], high[b] = _inverse_butterfly(low[b], high[b], r[b], s[b], q)
+        _scatter(rows, start, values)
 
 
 @_kernel
 def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: Residues, scaling: Residues) -> None:
-    """NTT form to coefficients, in place, one polynomial; `scaling` is (1/N, its Shoup quotient)."""
+    """NTT form to coefficients, in place, one polynomial of at least 8; `scaling` is (1/N, its Shoup quotient)."""
     q = np.uint32(prime)
-    span = 1
-    blocks = values.size >> 1
+    _short_inverse_stages(values, q, roots, quotients)
+    span = 8
+    blocks = values.size >> 4
     while blocks >= 1:
         for block in range(blocks):
             root, quotient = roots[blocks + block], quotients[blocks + block]
@@ -141,10 +202,7 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
             low = values[start : start + span]
             high = values[start + span : start + 2 * span]
             for j in range(span):
-                total = np.uint32(low[j] + high[j])
-                difference = np.uint32(low[j] - high[j])
-                low[j] = min(total, np.uint32(total - q))
-                high[j] = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
+                low[j], high[j] = _inverse_butterfly(low[j], high[j], root, quotient, q)
         span <<= 1
         blocks >>= 1
     for j in range(values.size):
@@ -200,6 +258,91 @@ def transform_integers(
             for limb in range(limbs.shape[1]):
                 add_doubles(limbs[k, limb], primes[index], factors[index, limb], row)
             forward_transform(row, primes[index], roots[index], quotients[index])
+
+
+@_kernel
+def _reduce_integers(integers: NDArray[np.int32], prime: int, residues: Residues) -> None:
+    """Integers of less than 31 bits as residues."""
+    q = np.uint32(prime)
+    real = np.float64(prime)
+    inverse = 1.0 / real
+    for i in range(integers.size):
+        value = np.float64(integers[i])
+        centred = np.uint32(np.int32(value - real * np.rint(value * inverse)))
+        # A negative one has wrapped around: with q added it is the smaller of the two.
+        residues[i] = min(centred, np.uint32(centred + q))
+
+
+@_kernel
+def transform_sums(
+    first: NDArray[np.int32],
+    second: NDArray[np.int32],
+    factor: Residues,
+    primes: NDArray[np.int64],
+    roots: Residues,
+    quotients: Residues,
+    sums: Residues,
+) -> None:
+    """Write first·factor + second in NTT form [k, primes, N]; integers [k, N], factor [primes, N] in NTT form.
+
+    Row by row, in what stays in the cache; and a product that isn't written over its factors is one of vectors.
+    """
+    left, right = np.empty(first.shape[1], dtype=np.uint32), np.empty(first.shape[1], dtype=np.uint32)
+    for k in range(first.shape[0]):
+        for index in range(primes.size):
+            _reduce_integers(first[k], primes[index], left)
+            forward_transform(left, primes[index], roots[index], quotients[index])
+            _reduce_integers(second[k], primes[index], right)
+            forward_transform(right, primes[index], roots[index], quotients[index])
+            multiply_accumulate(left, factor[index], right, primes[index], sums[k, index])
+
+
+@_kernel
+def subtract_shifted(
+    polynomial: Residues, places: NDArray[np.int32], primes: NDArray[np.int64], roots: Residues, sums: Residues
+) -> None:
+    """Subtract X^c times a polynomial [primes, N] from sums [k, primes, N], all in NTT form.
+
+    Args:
+        polynomial: What is shifted.
+        places: Where among the roots [primes, N] the values of each X^c stand, [k, N]; N more where they are negative.
+        primes: All of them.
+        roots: Powers of the root of unity in bit-reversed order.
+        sums: What it is subtracted from, in place.
+    """
+    degree = places.shape[1]
+    shifts, zero, row = np.empty(degree, np.uint32), np.zeros(degree, np.uint32), np.empty(degree, np.uint32)
+    for k in range(places.shape[0]):
+        for index in range(primes.size):
+            q = np.uint32(primes[index])
+            powers = roots[index]
+            for i in range(degree):
+                power = powers[places[k, i] & (degree - 1)]
+                shifts[i] = power if places[k, i] < degree else np.uint32(q - power)
+            multiply_accumulate(shifts, polynomial[index], zero, primes[index], row)
+            subtract(row, primes[index], sums[k, index])
+
+
+@_kernel
+def join_bytes(content: NDArray[np.uint8], bits: int, offset: int, values: NDArray[np.int32]) -> None:
+    """Little-endian words of as few bytes as hold `bits`: their lowest bits, minus an offset; bits <= 31."""
+    width = (bits + 7) // 8
+    mask = np.uint32((1 << bits) - 1)
+    for i in range(values.size):
+        word = np.uint32(0)
+        for place in range(width):
+            word |= np.uint32(content[width * i + place]) << np.uint32(8 * place)
+        values[i] = np.int32(word & mask) - np.int32(offset)
+
+
+@_kernel
+def split_bytes(values: NDArray[np.int32], bits: int, offset: int, content: NDArray[np.uint8]) -> None:
+    """Write values, with the offset added, as the words that `join_bytes` reads."""
+    width = (bits + 7) // 8
+    for i in range(values.size):
+        word = np.uint32(values[i] + np.int32(offset))
+        for place in range(width):
+            content[width * i + place] = np.uint8(word >> np.uint32(8 * place))
 
 
 @_kernel

@@ -6,6 +6,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.he.ring.kernels import join_bytes
 from trader.he.types import Residues
 
 
@@ -38,12 +39,9 @@ def round_at_random(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return rounded
 
 
-def random_integers(limit: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Uniform integers in [-limit, limit], limit below 2^31; by rejection, so that no value is more likely."""
-    count, width = math.prod(shape), 2 * limit + 1
-    mask = np.uint32((1 << width.bit_length()) - 1)
-    found = np.empty(0, dtype=np.uint32)
-    while found.size < count:
-        words = np.frombuffer(os.urandom(4 * 2 * (count - found.size) + 64), dtype=np.uint32) & mask
-        found = np.concatenate([found, words[words < width]])
-    return found[:count].astype(np.int64).reshape(shape) - limit
+def random_signed(bits: int, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Uniform integers in [-2^(bits - 1), 2^(bits - 1)), bits at most 31; whole bytes are drawn, spare bits dropped."""
+    values = np.empty(math.prod(shape), dtype=np.int32)
+    content = np.frombuffer(os.urandom(values.size * (-(-bits // 8))), dtype=np.uint8)
+    join_bytes(content, bits, 1 << (bits - 1), values)
+    return values.reshape(shape)

@@ -103,6 +103,20 @@ def transform(
     return residues
 
 
+def monomial_places(degree: int, exponents: Sequence[int]) -> NDArray[np.int32]:
+    """Where the values of X^c in NTT form stand among `RingTables.roots`, [k, N]; N more where they are negative.
+
+    Args:
+        degree: N.
+        exponents: c, each in [0, 2N).
+    """
+    reversal = bit_reversal(degree)
+    # Position j holds the value at root^(2·reversal_j + 1), and root^N is -1.
+    powers = np.outer(exponents, 2 * reversal + 1) & (2 * degree - 1)
+    places: NDArray[np.int64] = reversal[powers & (degree - 1)] + (powers & degree)
+    return places.astype(np.int32)
+
+
 def _minimal_root(degree: int, prime: int) -> int:
     """Return the smallest primitive 2N-th root of unity modulo the prime: the least odd power of any of them."""
     base = next(

@@ -13,16 +13,21 @@ checks that z1 and z2 are short, computes t = p1·z1 + z2 - X^c·p0 and compares
 Knowledge soundness. Two accepting transcripts with one t and c ≠ c' give (X^c - X^c')·p0 = p1·(z1 - z1') + (z2 - z2').
 2/(X^c - X^c') is a polynomial with coefficients in {-1, 0, 1}, so 2·p0 = p1·w1 + w2 with the integers
 w_i = 2/(X^c - X^c')·(z_i - z_i'), whose norms `Statement.extracted` bounds. Whoever doesn't know such w answers one
-challenge of 2N at most in each repetition: (2N)^-K <= 2^-128 for each hash that it tries. Mind the 2: what hides under
-this key has to be doubled (`trader.he.seal.keys.PublicKey.encrypt_zero`).
+challenge of 2N at most in each repetition: (2N)^-K <= 2^-128 for each hash that it tries. That one hash means one t
+holds but for collisions of SHA-256, 2^128 hashes again. Mind the 2: what hides under this key has to be doubled
+(`trader.he.seal.keys.PublicKey.encrypt_zero`).
 
-Zero knowledge. Let |w_i| <= b_i per coefficient, y_i uniform in [-(B_i + b_i), B_i + b_i], and z_i shown only if it
-lies in a set S of polynomials within [-B_i, B_i]; S is fixed by the statement's form. For every c and every z in S
+Zero knowledge. Let |w_i| <= b_i per coefficient, y_i uniform in [-M_i, M_i), and z_i shown only if it lies in a set S
+of polynomials within [-B_i, B_i), B_i = M_i - b_i; S is fixed by the statement's form. For every c and every z in S
 there is exactly one y = z - X^c·w, and it is within the mask's box since |X^c·w| <= b_i. So each z in S is shown with
 the same probability, and a try succeeds with probability |S| / |box of masks|, whatever w is. With H a random oracle, a
 simulator draws c and z in S, sets t, and programs H. Rejected tries never leave `prove`.
 
-The masks' box is 2·N·K times as large as the witness, which makes the chance of a try e^-1.
+The box. All coefficients are within it with probability Π (1 - b_i/M_i)^(N·K). M_i is a power of two, so
+that a mask is some bits of a random word, and at least 2·N·K·b_2, or the try would seldom succeed. A wider one costs
+what flooding has to hide (`Form.hidden_noise_bits`). Of that, in ciphertexts of two components, nearly all comes from
+the error, which is 21 times as large as the secret. So the secret's box is the wider one, at least 8·N·K·b_1, but in
+rings of less than 8192, whose plans have the least to spare. A proof takes 1.6 tries, there 2.1 to 2.4.
 """
 
 import hashlib
@@ -36,47 +41,68 @@ from numpy.typing import NDArray
 
 from trader.he.errors import SessionError, WireError
 from trader.he.ring import kernels
-from trader.he.ring.sampling import random_integers
-from trader.he.ring.transform import transform
+from trader.he.ring.sampling import random_signed
+from trader.he.ring.transform import monomial_places, ring_tables
 from trader.he.types import Residues
 
-VERSION = 1
+VERSION = 2
 SOUNDNESS_BITS = 128
 WITNESS_BOUNDS = (1, 21)
 """Largest |coefficient| of secret and error: SEAL's are ternary and the difference of 21 coins and 21 coins."""
-DIGEST_BYTES = 64
+DIGEST_BYTES = 32
 MAXIMUM_TRIES = 400
 """All fail with probability below 2^-200."""
+_DOMAIN = b"modelseal key proof commitments"
+_SPARE_DEGREE = 8192
+"""Plans of rings from here on have flooding to spare."""
 _L2_MARGIN = 1.05
 _FAILURE_BITS = 40
 _UNIFORM_TERNARY, _BINOMIAL = 2 / 3, 10.5
 """Variances of SEAL's u and e; both are strictly sub-Gaussian."""
 _SHAPE = struct.Struct("<IIIII")
-_Integers = NDArray[np.int64]
+_Integers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Norms of a polynomial: largest coefficient, l2 of the coefficients, largest value at a root of X^N + 1."""
+    """Norms of a polynomial: largest coefficient, l2 of the coefficients, largest value at a root of X^N + 1.
+
+    A coefficient may be -largest, but not largest: there is an even number of them, as there is of masks.
+    """
 
     largest: int
     l2: float
     canonical: float
 
+    def contain(self, polynomials: _Integers) -> bool:
+        """Whether all coefficients, of any number of polynomials, are within the first."""
+        return int(polynomials.min()) >= -self.largest and int(polynomials.max()) < self.largest
+
     def hold(self, polynomial: _Integers) -> bool:
         """Whether an integer polynomial [N] is within all three."""
-        if max(int(polynomial.max()), -int(polynomial.min())) > self.largest:
-            return False
         values = polynomial.astype(np.float64)
-        return float(values @ values) <= self.l2**2 and canonical_norm(values) <= self.canonical
+        return (
+            self.contain(polynomial)
+            # BLAS would take threads for a product of 10,000 values, and wait for a core longer than the sum takes.
+            and float(np.square(values).sum()) <= self.l2**2
+            and canonical_norm(values) <= self.canonical
+        )
 
 
 def canonical_norm(values: NDArray[np.float64]) -> float:
     """Largest |value| of a real polynomial [N] at the roots of X^N + 1, by one FFT of N/2 points."""
     half = values.size // 2
-    folded = (values[:half] + 1j * values[half:]) * np.exp(1j * np.pi * np.arange(half) / values.size)
     # Bin k is the value at exp(iπ(1 - 4k)/N); the other roots are these ones' conjugates.
-    return float(np.abs(np.fft.fft(folded)).max())
+    found = np.fft.fft((values[:half] + 1j * values[half:]) * _twist(values.size))
+    return math.sqrt(float((found.real**2 + found.imag**2).max()))
+
+
+@lru_cache(maxsize=8)
+def _twist(degree: int) -> NDArray[np.complex128]:
+    """exp(iπj/N) for j < N/2, read-only."""
+    factors: NDArray[np.complex128] = np.exp(1j * np.pi * np.arange(degree // 2) / degree)
+    factors.flags.writeable = False
+    return factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +133,23 @@ class Form:
         return DIGEST_BYTES + self.degree * self.repetitions * sum(self._widths)
 
     @property
+    def mask_bits(self) -> list[int]:
+        """Bits of a coefficient of y1 and of y2, in two's complement: log2(2·M)."""
+        pairs = zip(self.bounds, WITNESS_BOUNDS, strict=True)
+        return [(bounds.largest + bound).bit_length() for bounds, bound in pairs]
+
+    @property
     def _widths(self) -> list[int]:
         """Bytes of a coefficient of z1 and of z2."""
-        return [-(-(2 * bounds.largest).bit_length() // 8) for bounds in self.bounds]
+        return [-(-bits // 8) for bits in self.mask_bits]
 
     def pack(self, digest: bytes, answers: tuple[_Integers, _Integers]) -> bytes:
         """Digest and z1, z2 [K, N] as bytes: coefficients + B, little-endian."""
         packed = [digest]
         for values, bounds, width in zip(answers, self.bounds, self._widths, strict=True):
-            shifted = (values + bounds.largest).astype("<u4").reshape(-1, 1)
-            packed.append(shifted.view(np.uint8)[:, :width].tobytes())
+            content = np.empty(values.size * width, dtype=np.uint8)
+            kernels.split_bytes(values.reshape(-1), 8 * width, bounds.largest, content)
+            packed.append(content.tobytes())
         return b"".join(packed)
 
     def unpack(self, proof: bytes) -> tuple[bytes, tuple[_Integers, _Integers]]:
@@ -129,12 +162,12 @@ class Form:
             raise WireError(f"the public key's proof has {len(proof)} bytes, expected {self.byte_count}")
         start, found = DIGEST_BYTES, []
         for bounds, width in zip(self.bounds, self._widths, strict=True):
-            count = self.repetitions * self.degree
-            words = np.zeros((count, 4), dtype=np.uint8)
-            words[:, :width] = np.frombuffer(proof, np.uint8, count * width, start).reshape(count, width)
-            values = words.view("<u4").astype(np.int64).reshape(self.repetitions, self.degree)
-            found.append(values - bounds.largest)
-            start += count * width
+            values = np.empty(self.repetitions * self.degree, dtype=np.int32)
+            content = np.frombuffer(proof, np.uint8, values.size * width, start)
+            # All bits are read: a word of 2·B or more is an answer that isn't short, never another way to write one.
+            kernels.join_bytes(content, 8 * width, bounds.largest, values)
+            found.append(values.reshape(self.repetitions, self.degree))
+            start += content.size
         return proof[:DIGEST_BYTES], (found[0], found[1])
 
     def hidden_noise_bits(self, components: int) -> float:
@@ -172,9 +205,10 @@ def _bounds(degree: int, repetitions: int) -> tuple[Bounds, Bounds]:
     count = degree * repetitions
     # |z| at a root is about complex Gaussian of variance N·B²/3.
     deviations = math.sqrt(math.log(2 * count) + 3)
+    factors = (8 if degree >= _SPARE_DEGREE else 2, 2)
     found = []
-    for witness in WITNESS_BOUNDS:
-        largest = 2 * count * witness
+    for witness, factor in zip(WITNESS_BOUNDS, factors, strict=True):
+        largest = (1 << (factor * count * witness - 1).bit_length()) - witness
         l2 = largest * math.sqrt(degree / 3)
         found.append(Bounds(largest, _L2_MARGIN * l2, deviations * l2))
     return found[0], found[1]
@@ -198,21 +232,18 @@ class Statement:
     seed: bytes
     binding: bytes
 
-    def prove(self, secret: _Integers, error: _Integers) -> bytes:
+    def prove(self, secret: NDArray[np.int64], error: NDArray[np.int64]) -> bytes:
         """Return a proof for p0 = p1·secret + error, both [N].
 
         Raises:
             SessionError: a witness beyond its bounds; nothing is shown then.
         """
-        form, witness = self.form, (secret, error)
-        if any(int(np.abs(w).max()) > bound for w, bound in zip(witness, WITNESS_BOUNDS, strict=True)):
+        form, witness = self.form, (secret.astype(np.int32), error.astype(np.int32))
+        if any(int(np.abs(w).max()) > bound for w, bound in zip((secret, error), WITNESS_BOUNDS, strict=True)):
             raise SessionError("the key's secret or error is larger than SEAL's are; open a new session")
         shape = (form.repetitions, form.degree)
         for _ in range(MAXIMUM_TRIES):
-            masks = [
-                random_integers(bounds.largest + bound, shape)
-                for bounds, bound in zip(form.bounds, WITNESS_BOUNDS, strict=True)
-            ]
+            masks = [random_signed(bits, shape) for bits in form.mask_bits]
             digest = self._digest(self._images(masks[0], masks[1]))
             challenges = self.challenges(digest)
             first, second = (
@@ -245,35 +276,30 @@ class Statement:
     def commitments(self, first: _Integers, second: _Integers, challenges: list[int]) -> Residues:
         """T = p1·z1 + z2 - X^c·p0, [K, primes, N]."""
         images = self._images(first, second)
-        one = np.zeros(self.form.degree, dtype=np.int64)
-        one[0] = 1
-        monomials = self._transform(np.stack([shift(one, challenge) for challenge in challenges]))
-        zero = np.zeros(self.form.degree, dtype=np.uint32)
-        product = np.empty_like(zero)
-        for image, monomial in zip(images, monomials, strict=True):
-            for index, prime in enumerate(self.form.primes):
-                kernels.multiply_accumulate(monomial[index], self.first[index], zero, prime, product)
-                kernels.subtract(product, prime, image[index])
+        tables = ring_tables(self.form.degree, self.form.primes)
+        places = monomial_places(self.form.degree, challenges)
+        kernels.subtract_shifted(self.first, places, tables.primes, tables.roots, images)
         return images
 
     def _images(self, first: _Integers, second: _Integers) -> Residues:
         """p1·y1 + y2, [K, primes, N]."""
-        left, right = self._transform(first), self._transform(second)
-        for row, addend in zip(left, right, strict=True):
-            for index, prime in enumerate(self.form.primes):
-                kernels.multiply_accumulate(row[index], self.second[index], addend[index], prime, row[index])
-        return left
-
-    def _transform(self, polynomials: _Integers) -> Residues:
-        return transform(polynomials[:, np.newaxis], (0,), self.form.primes)
+        tables = ring_tables(self.form.degree, self.form.primes)
+        images = np.empty((len(first), *self.second.shape), dtype=np.uint32)
+        kernels.transform_sums(first, second, self.second, tables.primes, tables.roots, tables.quotients, images)
+        return images
 
     def _short(self, first: _Integers, second: _Integers) -> bool:
-        pairs = zip((first, second), self.form.bounds, strict=True)
-        return all(bounds.hold(polynomial) for answers, bounds in pairs for polynomial in answers)
+        pairs = list(zip((first, second), self.form.bounds, strict=True))
+        # Nearly all tries that fail do so in the box, which is the cheapest to look at.
+        return all(bounds.contain(answers) for answers, bounds in pairs) and all(
+            bounds.hold(polynomial) for answers, bounds in pairs for polynomial in answers
+        )
 
     def _digest(self, commitments: Residues) -> bytes:
         form = self.form
-        hasher = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"modelseal keyprf")
+        # Nothing hashed is the beginning of anything else: all lengths follow from what stands first. So SHA-256's
+        # chaining gives nobody a digest that it didn't ask for.
+        hasher = hashlib.sha256(_DOMAIN)
         hasher.update(_SHAPE.pack(VERSION, form.degree, form.repetitions, len(form.primes), len(self.binding)))
         hasher.update(struct.pack(f"<{len(form.primes)}Q", *form.primes))
         for bounds in form.bounds:

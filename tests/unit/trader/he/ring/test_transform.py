@@ -9,7 +9,7 @@ from trader.he import seal
 from trader.he.planning.propagation import fresh_noise, switching_noise
 from trader.he.ring.embedding import embed, embedding_tables
 from trader.he.ring.encoding import coefficients, encode
-from trader.he.ring.transform import prime_tables
+from trader.he.ring.transform import bit_reversal, prime_tables
 
 DEGREES = {1024: (27, 14), 4096: (31, 30, 16), 8192: (31, 28, 25, 17), 32768: (31, 29, 17)}
 
@@ -64,6 +64,26 @@ def test_transform_turns_products_into_products():
     expected = np.zeros(degree, dtype=np.uint32)
     expected[1] = prime - 35  # X^(N-1) · X^2 = -X
     assert (product == expected).all()
+
+
+@pytest.mark.parametrize("prime", seal.parameters(4096, (31, 30, 16)).all_primes)
+@pytest.mark.parametrize("degree", [8, 16, 64, 512])
+def test_transform_is_the_value_at_each_root(degree, prime):
+    """By the definition, from the smallest ring, which has the short stages alone; values at both ends of the range."""
+    tables = prime_tables(degree, prime)
+    values = np.random.default_rng(6).integers(0, prime, degree, dtype=np.uint32)
+    values[:4] = prime - 1
+    values[4:8] = 0
+    root = int(tables.roots[bit_reversal(degree)[1]])
+    expected = [
+        sum(int(value) * pow(root, (2 * place + 1) * power, prime) for power, value in enumerate(values)) % prime
+        for place in bit_reversal(degree).tolist()
+    ]
+    transformed = values.copy()
+    tables.forward(transformed)
+    assert transformed.tolist() == expected
+    tables.inverse(transformed)
+    assert (transformed == values).all()
 
 
 @pytest.mark.parametrize("count", [1, 3, 512])
