@@ -5,7 +5,10 @@ from numpy.typing import NDArray
 
 from trader.he import PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
-from trader.he.planning.plan import BatchedPlan
+from trader.he.planning import search
+from trader.he.planning.plan import BatchedPlan, PairedPlan
+from trader.he.planning.problem import Approximation, Way
+from trader.he.program.steps import build_program
 from trader.he.request import RequestParts
 from trader.he.seal import SecretKey
 from trader.he.types import Residues
@@ -22,6 +25,7 @@ __all__ = [
     "decrypt_slots",
     "exact_outputs",
     "finish_request",
+    "paired_plan",
     "plan_for",
     "random_inputs",
     "random_network",
@@ -31,6 +35,15 @@ __all__ = [
 def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> BatchedPlan:
     """The default plan, with bounds measured on the inputs."""
     return plan_encryption(PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0))
+
+
+def paired_plan(model: CanonicalModel, degree: int, *, switched: bool) -> PairedPlan:
+    """A plan for many samples that come apart in conjugate form, or by switched keys, as older listings have it."""
+    problem = PlanningProblem(model, measured_bounds(model, random_inputs(model, 256)), input_magnitude=1.0)
+    program = build_program(model.graph, {}, staged=False, paired=True, switched=switched)
+    found = search._consider(Way(problem, program, Approximation(0, {}, 0.0)), degree).plan
+    assert isinstance(found, PairedPlan)
+    return found
 
 
 def decrypt_slots(key: SecretKey, ciphertext: Residues, scale: float) -> NDArray[np.complex128]:

@@ -12,7 +12,7 @@ import struct
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import _sealapi_cpp as sealapi
@@ -163,6 +163,10 @@ def make_context(degree: int, modulus_bits: Sequence[int], *, levels: bool = Tru
 
 
 def _main() -> None:
+    if hasattr(os, "SCHED_BATCH"):
+        # Not to be interrupted whenever a reader wakes up: what SEAL reads would leave the core's cache.
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     source = sys.stdin.buffer
     degree, count, key_bytes, zeros, element_count = JOB.unpack(source.read(JOB.size))
     context = make_context(degree, source.read(count), levels=False)

@@ -119,10 +119,11 @@ def _allocate(size: int, path: Path | None) -> bytearray | mmap.mmap:
     Memory is mapped, not filled, so that those who write a part first, on any core, are given it.
     """
     if path is None:
-        memory = mmap.mmap(-1, size)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            # An interruption for every 4,096 bytes would take as long as to write them.
-            memory.madvise(mmap.MADV_HUGEPAGE)
+        if not hasattr(mmap, "MADV_HUGEPAGE"):
+            return bytearray(size)
+        # An interruption for every 4,096 bytes would take as long as to write them.
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(mmap.MADV_HUGEPAGE)
         return memory
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

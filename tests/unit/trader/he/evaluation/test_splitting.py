@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 
 from tests.simulators.curious_buyer import CuriousBuyer
-from tests.simulators.he_models import SCALE_BITS, exact_outputs, plan_for, random_inputs, random_network
-from trader.he import ClientSession, PlanError, PlanningProblem, evaluate, seal
+from tests.simulators.he_models import (
+    SCALE_BITS,
+    exact_outputs,
+    paired_plan,
+    plan_for,
+    random_inputs,
+    random_network,
+)
+from trader.he import ClientSession, PlanError, evaluate, seal
 from trader.he.evaluation.privacy import Protection
 from trader.he.evaluation.splitting import with_images
 from trader.he.evaluation.switching import Folder
 from trader.he.layouts.visible import centre
-from trader.he.planning import search
-from trader.he.planning.plan import PairedPlan
-from trader.he.planning.problem import Approximation, Way
 from trader.he.program.steps import build_program
 from trader.he.ring import residues
 from trader.he.ring.arithmetic import CPU
@@ -26,7 +30,6 @@ from trader.model import (
     Multiply,
     ParameterSpec,
     Square,
-    measured_bounds,
 )
 
 
@@ -92,7 +95,8 @@ def test_products_and_sums_of_split_values_are_as_exact(switched):
     samples = 8192 + 40
     inputs = random_inputs(model, samples, seed=4)
     plan = plan_for(model, inputs[:256])
-    paired = _paired(plan, model, switched=switched)
+    paired = paired_plan(model, plan.ring_degree, switched=switched)
+    assert paired.splits_by_keys is switched
     outputs = _answers(plan.model_copy(update={"many_samples": paired}), model, inputs)
     errors = np.abs(outputs - exact_outputs(model, inputs))
     assert errors.max() < paired.expected_error
@@ -117,16 +121,6 @@ def _bilinear():
     )
     specs = tuple(ParameterSpec(name, 20, 4, 2) for name in names)
     return Graph((20,), nodes, "y", (*specs, ParameterSpec("A", 4, 3, 2)))
-
-
-def _paired(plan, model, *, switched):
-    """The plan for many samples, by switched keys as older listings have it, or in conjugate form."""
-    problem = PlanningProblem(model, measured_bounds(model, random_inputs(model, 256)), input_magnitude=1.0)
-    program = build_program(model.graph, {}, staged=False, paired=True, switched=switched)
-    found = search._consider(Way(problem, program, Approximation(0, {}, 0.0)), plan.ring_degree).plan
-    assert isinstance(found, PairedPlan)
-    assert found.splits_by_keys is switched
-    return found
 
 
 def _answers(plan, model, inputs):
