@@ -1,8 +1,8 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
 A tensor is a constant (a NumPy array), a `View` of values of the graph, something that only the buyer computes, in
-clear (`Tail`), or what can be recognised but not computed: a condition on values (`Comparison`), or integers made of
-them (`Rounded`).
+clear (`Tail`), or what can be recognised but not computed: a condition on values (`Comparison`), integers made of
+them (`Rounded`), or steps on the way to a last one (`Traced`).
 
 A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
 become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
@@ -158,4 +158,17 @@ class Rounded:
     value: View
 
 
-Symbol: TypeAlias = View | Tail | Comparison | Rounded | NDArray[Any]
+@dataclass(frozen=True, eq=False, slots=True)
+class Traced:
+    """What is computed of the decisions of pairs of classes and of nothing else, and is no last step yet.
+
+    Attributes:
+        source: the decisions, of kind `ONE_VS_ONE`.
+        values: what they make of fixed examples (`trader.model.lowering.tracing`).
+    """
+
+    source: Tail
+    values: NDArray[Any] = field(repr=False)
+
+
+Symbol: TypeAlias = View | Tail | Comparison | Rounded | Traced | NDArray[Any]

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.model import one_vs_one
 from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error
+from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error, tracing_error
 from trader.model.lowering.refusals import refusal_of
-from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, Traced, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import OutputPart, PostProcessing, PostProcessingKind
 
@@ -198,6 +199,7 @@ _POSITIVE = {
     PostProcessingKind.BINARY,
     PostProcessingKind.BINARY_SHARE,
     PostProcessingKind.ONE_VS_REST,
+    PostProcessingKind.ONE_VS_ONE_PROBABILITIES,
 }
 
 
@@ -261,7 +263,7 @@ def post_processing_of(
 
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
-        UnsupportedOperatorError: one is rounded.
+        UnsupportedOperatorError: one is rounded, or made of pairs of classes in a way of its own.
     """
     kept = [(name, symbol) for name, symbol in zip(names, outputs, strict=True) if not isinstance(symbol, np.ndarray)]
     names, outputs = [name for name, _ in kept], [symbol for _, symbol in kept]
@@ -269,8 +271,7 @@ def post_processing_of(
         raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
     outputs = [_decision(symbol) if isinstance(symbol, Comparison) else symbol for symbol in outputs]
     for symbol in outputs:
-        if isinstance(symbol, Rounded):
-            raise rounding_error(symbol)
+        _check_output(symbol)
     if len(outputs) == 1:
         outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
@@ -293,9 +294,34 @@ def post_processing_of(
         )
     kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
     # Probabilities and scores tell more than classes.
-    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
+    kind = next((kind for kind in kinds if not kind.is_class), kinds[0])
+    if kind.is_one_vs_one:
+        value = _deciding(value, kind, kinds, tails)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels), list(zip(names, outputs, strict=True))
+
+
+def _check_output(symbol: Symbol) -> None:
+    """Check that an output is no step on the way to one."""
+    if isinstance(symbol, Rounded):
+        raise rounding_error(symbol)
+    if isinstance(symbol, Traced):
+        raise tracing_error(symbol)
+
+
+def _deciding(value: View, kind: PostProcessingKind, kinds: list[PostProcessingKind], tails: list[Tail]) -> View:
+    """Return the raw outputs of pairs of classes: without the logits of probabilities that aren't returned.
+
+    Raises:
+        UnsafeModelError: Probabilities are returned without labels, which are another function of other outputs.
+    """
+    if kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES and PostProcessingKind.ONE_VS_ONE_CLASS not in kinds:
+        raise UnsafeModelError(
+            "the model returns probabilities without labels, which pairs of its classes vote for; export it with both"
+        )
+    pairs = one_vs_one.pairs_of(len(tails[0].labels))
+    whole = kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES or value.size == pairs
+    return value if whole else value.taken(np.arange(pairs))
 
 
 def _joined(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing] | None:
