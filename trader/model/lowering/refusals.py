@@ -15,7 +15,7 @@ _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
-    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    **dict.fromkeys(("ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",

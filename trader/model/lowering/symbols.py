@@ -61,6 +61,11 @@ class View:
         """The indices, written out."""
         return np.arange(self.size).reshape(self.shape) if self.indices is None else self.indices
 
+    def equals(self, other: "View") -> bool:
+        """Whether another view has the same elements in the same order, whatever the shapes are."""
+        same = self.bases == other.bases and np.array_equal(self.places.ravel(), other.places.ravel())
+        return same and _equal(self.scale, other.scale) and _equal(self.offset, other.offset)
+
     def plain(self) -> "View":
         """Return the view without its affine map."""
         return View(self.bases, self.shape, self.indices)
@@ -98,6 +103,12 @@ class View:
     def transposed(self, axes: tuple[int, ...]) -> "View":
         """Return the view with its axes in another order."""
         return self.taken(np.arange(self.size).reshape(self.shape).transpose(axes))
+
+
+def _equal(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return bool(np.array_equal(left.ravel(), right.ravel()))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

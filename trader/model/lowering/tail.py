@@ -75,15 +75,7 @@ def by_its_norm(context: NodeContext) -> Symbol | None:
     left, right = context.inputs[:2]
     if not isinstance(left, View) or not isinstance(right, Tail) or right.kind is not PostProcessingKind.L2_NORM:
         return None
-    same = left.bases == right.value.bases and np.array_equal(left.places.ravel(), right.value.places.ravel())
-    alike = same and _same(left.scale, right.value.scale) and _same(left.offset, right.value.offset)
-    return replace(right, kind=PostProcessingKind.UNIT) if alike else None
-
-
-def _same(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
-    if left is None or right is None:
-        return left is right
-    return bool(np.array_equal(left.ravel(), right.ravel()))
+    return replace(right, kind=PostProcessingKind.UNIT) if left.equals(right.value) else None
 
 
 def moved_tail(

@@ -113,7 +113,7 @@ def test_one_of_two_outputs(tmp_path, kept, probability):
 def test_other_uses_of_pairs_are_refused(tmp_path):
     classifier, samples = fitted(SVC(kernel="linear", decision_function_shape="ovo"), load_iris)
     model = onnx.load(export(classifier, samples, tmp_path / "m.onnx", zipmap=False))
-    model.graph.node.append(onnx.helper.make_node("Exp", ["probabilities"], ["own"]))
+    model.graph.node.append(onnx.helper.make_node("Abs", ["probabilities"], ["own"]))
     model.graph.output[1].name = "own"
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(
