@@ -205,7 +205,7 @@ def lower_normalizer(context: NodeContext) -> Symbol:
         axis = context.attribute("axis", -1) if context.node.op_type == "LpNormalization" else -1
         if value.size == value.shape[context.sample_axis(axis, len(value.shape))]:
             return Tail(_flat(value), PostProcessingKind.UNIT, operator_name(context.node), node_name(context.node))
-    if not isinstance(symbol, Tail) or not to_sum:
+    if not isinstance(symbol, Tail) or not to_sum or symbol.kind not in _POSITIVE - {PostProcessingKind.EXP}:
         context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
     return normalised(symbol)
 
@@ -226,6 +226,8 @@ def lower_array_feature_extractor(context: NodeContext) -> Symbol:
     """ArrayFeatureExtractor: class labels by column number, or a choice of features."""
     source, chooser = context.inputs[:2]
     if isinstance(source, np.ndarray) and isinstance(chooser, Tail):
+        if source.dtype.kind == "f" and not np.array_equal(source, np.rint(source)):
+            context.refuse("its class labels are fractions", "Name classes by integers or text.")
         return replace(chooser, labels=class_labels(source.ravel().tolist()))
     scores = isinstance(source, Tail) and source.kind is PostProcessingKind.NONE and source.value.shape == (1,)
     if isinstance(source, Tail) and scores and np.array_equal(context.constant(1, "column").ravel(), [1]):
