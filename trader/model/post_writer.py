@@ -24,6 +24,8 @@ def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingK
         operator = "Greater" if kind is PostProcessingKind.POSITIVE else "GreaterOrEqual"
         beyond = writer.node(operator, [source, writer.number(f"{result}_threshold", 0)], f"{result}_beyond")
         writer.node("Cast", [beyond], result, to=TensorProto.FLOAT)
+    elif kind is PostProcessingKind.MIRRORED:
+        writer.node("Concat", [writer.node("Neg", [source], f"{result}_negated"), source], result, axis=1)
     elif kind is PostProcessingKind.BINARY:
         negated = writer.node("Neg", [source], f"{result}_negated")
         columns = [

@@ -31,6 +31,8 @@ class PostProcessingKind(StrEnum):
     """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
     BINARY_SHARE = "binary_share"
     """One number z becomes two columns, 1/2 - z and 1/2 + z: shares of votes, as of the trees of a forest."""
+    MIRRORED = "mirrored"
+    """One score z becomes two columns, -z and z: what a linear classifier of two classes returns without a sigmoid."""
     ONE_VS_REST = "one_vs_rest"
     """Sigmoid element by element, divided by its sum along the last axis."""
     SOFTMAX = "softmax"
@@ -85,7 +87,7 @@ class PostProcessingKind(StrEnum):
     @property
     def is_of_two_classes(self) -> bool:
         """Whether one raw output becomes two columns."""
-        return self in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
+        return self in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE, PostProcessingKind.MIRRORED)
 
     def width(self, outputs: int) -> int:
         """Return the number of elements per sample that it makes of so many raw outputs."""
@@ -261,6 +263,7 @@ _FUNCTIONS: dict[PostProcessingKind, Callable[[NDArray[np.float64]], NDArray[Any
     PostProcessingKind.EXP: _exp,
     PostProcessingKind.BINARY: lambda z: np.hstack([_sigmoid(-z), _sigmoid(z)]),
     PostProcessingKind.BINARY_SHARE: lambda z: np.hstack([0.5 - z, 0.5 + z]),
+    PostProcessingKind.MIRRORED: lambda z: np.hstack([-z, z]),
     PostProcessingKind.ONE_VS_REST: lambda z: _sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True),
     PostProcessingKind.SOFTMAX: lambda z: np.exp(_log_softmax(z)),
     PostProcessingKind.LOG_SOFTMAX: _log_softmax,

@@ -103,6 +103,8 @@ def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
     """Columns of a tail's result."""
     if np.array_equal(places, np.arange(tail.columns)):
         return tail
+    if tail.kind is PostProcessingKind.MIRRORED and places.tolist() == [1]:
+        return replace(tail, kind=PostProcessingKind.NONE)
     if len(places) != 1:
         chosen = f"columns {places.tolist()} of {tail.operator}, which has {tail.columns}"
         context.refuse(f"it takes {chosen}", "Return all of them, in order.")
@@ -229,10 +231,9 @@ def lower_array_feature_extractor(context: NodeContext) -> Symbol:
         if source.dtype.kind == "f" and not np.array_equal(source, np.rint(source)):
             context.refuse("its class labels are fractions", "Name classes by integers or text.")
         return replace(chooser, labels=class_labels(source.ravel().tolist()))
-    scores = isinstance(source, Tail) and source.kind is PostProcessingKind.NONE and source.value.shape == (1,)
-    if isinstance(source, Tail) and scores and np.array_equal(context.constant(1, "column").ravel(), [1]):
-        # The score of the second of two classes, which is the one that `lower_linear_classifier` keeps.
-        return source
+    mirrored = isinstance(source, Tail) and source.kind is PostProcessingKind.MIRRORED
+    if isinstance(source, Tail) and mirrored and np.array_equal(context.constant(1, "column").ravel(), [1]):
+        return replace(source, kind=PostProcessingKind.NONE)
     view, places = context.view(), context.constant(1, "list of places").astype(np.int64).ravel()
     if len(view.shape) != 1 or np.any((places < 0) | (places >= view.size)):
         context.refuse(f"it reads outside samples of shape {list(view.shape)}")

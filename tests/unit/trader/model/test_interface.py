@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import make_column_transformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -129,6 +130,13 @@ def test_double_in_and_out():
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, NAMES)
     made = check(exported(model, DoubleTensorType([None, 4]), zipmap=False), {"X": ROWS.astype(np.float64)}, share=0.98)
     assert [tensor.type for tensor in made.get_outputs()] == ["tensor(string)", "tensor(double)"]
+
+
+@pytest.mark.parametrize("model", [RidgeClassifier(), LogisticRegression(), LinearDiscriminantAnalysis()])
+@pytest.mark.parametrize("labels", [CLASSES, (CLASSES > 0).astype(int)], ids=["three", "two"])
+def test_raw_scores_of_scikit_learn(model, labels):
+    """Of two classes the file gives both scores, the second one turned, of which one is tested."""
+    check(exported(model.fit(ROWS, labels), raw_scores=True), {"X": ROWS}, samples=ROWS.astype(np.float64), share=0.98)
 
 
 @pytest.mark.parametrize("zipmap", [True, False])

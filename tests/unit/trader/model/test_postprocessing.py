@@ -37,8 +37,8 @@ def test_apply_is_the_function_that_it_is_named_after(kind):
 
 
 def test_every_kind_is_tested():
-    others = {PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE, PostProcessingKind.ONE_VS_ONE_PROBABILITIES}
-    assert set(EXPECTED) | others == set(PostProcessingKind)
+    two_columns = {kind for kind in PostProcessingKind if kind.is_of_two_classes}
+    assert set(EXPECTED) | two_columns | {PostProcessingKind.ONE_VS_ONE_PROBABILITIES} == set(PostProcessingKind)
 
 
 def test_probabilities_of_pairs_are_coupled_and_classes_voted_for():
@@ -52,6 +52,13 @@ def test_probabilities_of_pairs_are_coupled_and_classes_voted_for():
 def test_share_of_two_classes_is_how_far_it_is_from_a_half():
     made = PostProcessing(kind=PostProcessingKind.BINARY_SHARE).apply(np.array([[0.25], [-0.5]]))
     assert made.tolist() == [[0.25, 0.75], [1.0, 0.0]]
+
+
+def test_mirrored_scores_are_of_both_classes():
+    post = PostProcessing(kind=PostProcessingKind.MIRRORED, labels=("no", "yes"))
+    z = np.array([[2.0], [-0.5]])
+    assert post.apply(z).tolist() == [[-2.0, 2.0], [0.5, -0.5]]
+    assert post.predict(z).tolist() == ["yes", "no"]
 
 
 def test_binary_gives_two_columns_and_two_classes():
