@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 import tempfile
 import time
@@ -87,6 +88,7 @@ def credit_data() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.fl
 
 X, Y, VALUES = credit_data()
 Y3 = np.digitize(VALUES, [-7e3, 7e3])
+COUNTS = np.random.default_rng(1).poisson(np.exp(VALUES / 2e4))
 GRID = make_grid(X[:CALIBRATION_ROWS].astype(np.float64), 32)
 SNAPPED = GRID.snap(X.astype(np.float64)).astype(np.float32)
 
@@ -99,7 +101,8 @@ def sklearn_exports() -> Iterator[Export]:
     def row(name: str, model: Any, y: NDArray[Any], *, scaled: bool = True) -> Export:
         def make() -> bytes:
             made = pipeline.make_pipeline(preprocessing.StandardScaler(), model) if scaled else model
-            return bytes(to_onnx(made.fit(X, y), X[:1]).SerializeToString())
+            # Without options of its own the last step of a pipeline gets `zipmap`, which not every classifier has.
+            return bytes(to_onnx(made.fit(X, y), X[:1], options={id(model): {}}).SerializeToString())
 
         return Export(name, "skl2onnx", make)
 
@@ -117,14 +120,30 @@ def sklearn_exports() -> Iterator[Export]:
     )
     yield row("logistic regression, 3 classes", linear_model.LogisticRegression(), Y3)
     yield row("ridge", linear_model.Ridge(), VALUES)
-    yield row("linear SVC", svm.LinearSVC(), Y)
+    yield row(
+        "ridge, one-hot and polynomial features",
+        pipeline.make_pipeline(encoded, preprocessing.PolynomialFeatures(2), linear_model.Ridge()),
+        VALUES,
+        scaled=False,
+    )
+    yield row("Poisson regression", linear_model.PoissonRegressor(), COUNTS)
+    yield row("gamma regression", linear_model.GammaRegressor(), COUNTS + 1)
+    yield row("LinearSVC", svm.LinearSVC(), Y)
+    yield row("LinearSVC, 3 classes", svm.LinearSVC(), Y3)
+    yield row("SVC, linear kernel", svm.SVC(kernel="linear"), Y)
     yield row("SVC, linear kernel, 3 classes", svm.SVC(kernel="linear"), Y3)
+    yield row(
+        "SVC, linear kernel, 3 classes, probabilities", svm.SVC(kernel="linear", probability=True, random_state=0), Y3
+    )
+    yield row("NuSVC, linear kernel, 3 classes", svm.NuSVC(kernel="linear", nu=0.2), Y3)
+    yield row("SVR, linear kernel", svm.SVR(kernel="linear"), VALUES / 1e4)
     yield row("SVC, RBF kernel", svm.SVC(), Y)
     yield row(
         "PCA and logistic regression",
         pipeline.make_pipeline(decomposition.PCA(3), linear_model.LogisticRegression()),
         Y,
     )
+    yield row("MLP 16 logistic", neural_network.MLPClassifier((16,), "logistic", max_iter=500, random_state=0), Y)
     yield row("MLP 16 ReLU", neural_network.MLPClassifier((16,), max_iter=500, random_state=0), Y)
     yield row(
         "MLP 8 tanh, regression",
@@ -259,11 +278,42 @@ def torch_exports() -> Iterator[Export]:
             yield Export(name, "PyTorch, dynamo" if dynamo else "PyTorch, TorchScript", make)
 
 
+def keras_exports() -> Iterator[Export]:
+    """Networks of Keras 3, by its own exporter, computed by PyTorch."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+
+    def network(activation: str, last: str) -> Any:
+        keras.utils.set_random_seed(0)
+        scale = keras.layers.Normalization()
+        scale.adapt(X)
+        classes = 3 if last == "softmax" else 1
+        hidden = keras.layers.Dense(16, activation), keras.layers.BatchNormalization()
+        model = keras.Sequential([keras.Input((X.shape[1],)), scale, *hidden, keras.layers.Dense(classes, last)])
+        model.compile("adam", "sparse_categorical_crossentropy" if classes > 1 else "binary_crossentropy")
+        model.fit(X, Y3 if classes > 1 else Y, epochs=20, verbose=0)
+        return model
+
+    for name, activation, last in (
+        ("MLP 16 ReLU, normalised", "relu", "sigmoid"),
+        ("MLP 16 tanh, 3 classes", "tanh", "softmax"),
+    ):
+
+        def make(activation: str = activation, last: str = last) -> bytes:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "m.onnx"
+                network(activation, last).export(path, format="onnx", verbose=False)
+                return path.read_bytes()
+
+        yield Export(name, "Keras 3", make)
+
+
 SOURCES: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Export]]]] = {
     "sklearn": (("sklearn", "skl2onnx"), sklearn_exports),
     "bins": (("sklearn", "skl2onnx"), binned_exports),
     "boosted": (("xgboost", "lightgbm", "onnxmltools"), boosted_exports),
     "torch": (("torch", "onnxscript"), torch_exports),
+    "keras": (("keras", "torch", "onnxscript"), keras_exports),
 }
 
 

@@ -11,6 +11,7 @@ from trader.model import INPUT, Activation, Linear, LoweredModel, PostProcessing
 from trader.model.interface import plain
 from trader.model.interface_writer import write_inputs
 from trader.model.onnx_writer import BATCH, ML_DOMAIN, Boundary, OnnxWriter, float_value, write_nodes
+from trader.model.pair_writer import write_pair_classes
 from trader.model.plain import RAW, write_layer, write_scaled
 from trader.model.post_writer import write_post_processing
 
@@ -48,19 +49,23 @@ def write_adapted(lowered: LoweredModel, squares: Mapping[str, Squares]) -> byte
 def _write_outputs(writer: OnnxWriter, lowered: LoweredModel) -> list[Boundary]:
     post = lowered.post_processing
     scaled = write_scaled(writer, RAW, [2.0**post.exponent], "output_scaled")
-    write_post_processing(writer, scaled, post.kind, OUTPUT)
+    write_post_processing(writer, scaled, post.kind, OUTPUT, lowered.graph.outputs)
     declared, columns = float_value(OUTPUT, BATCH, post.kind.width(lowered.graph.outputs)), lowered.graph.outputs
-    if post.kind is PostProcessingKind.ARGMAX:
+    if post.kind.is_class:
         declared = helper.make_tensor_value_info(OUTPUT, TensorProto.INT64, [BATCH])
-    if not post.labels or (columns == 1 and not post.kind.is_of_two_classes):
+    two = post.kind.is_of_two_classes or post.kind.is_one_vs_one
+    if not post.labels or (columns == 1 and not two):
         return [Boundary(OUTPUT, declared)]
+    text = isinstance(post.labels[0], str)
+    kind = TensorProto.STRING if text else TensorProto.INT64
+    label = helper.make_tensor_value_info("label", kind, [BATCH])
+    if post.kind.is_one_vs_one:
+        write_pair_classes(writer, scaled, post.kind, "label", columns, post.labels)
+        return [Boundary(OUTPUT, declared), Boundary("label", label)]
     place = OUTPUT
     if post.kind is not PostProcessingKind.ARGMAX:
         place = writer.node("ArgMax", [OUTPUT], "class_place", axis=1, keepdims=0)
-    text = isinstance(post.labels[0], str)
     names = writer.constant("class_names", np.array(post.labels, dtype=np.object_ if text else np.int64))
     chosen = writer.node("ArrayFeatureExtractor", [names, place], "class_chosen", domain=ML_DOMAIN)
     writer.node("Reshape", [chosen, writer.integers("class_flat", -1)], "label")
-    kind = TensorProto.STRING if text else TensorProto.INT64
-    label = helper.make_tensor_value_info("label", kind, [BATCH])
     return [Boundary(OUTPUT, declared), Boundary("label", label)]

@@ -99,7 +99,7 @@ class OutputTensor(Section):
         first: First of the raw outputs that it is computed from.
         columns: How many they are.
         column: The only column of the result that this is; None for all of them.
-        named: Whether class labels stand for column numbers; of `ARGMAX` alone.
+        named: Whether class labels stand for column numbers; of kinds that are classes alone.
         mapped: Whether each sample is a mapping from class labels to numbers (ZipMap, as scikit-learn's converter has
             it), `tensor(float)` inside.
     """
@@ -126,25 +126,28 @@ class OutputTensor(Section):
 
     def suits(self, post_processing: PostProcessing, count: int) -> bool:
         """Whether it can be computed from `count` raw outputs, with the labels of the model."""
-        labels, classes = post_processing.labels, self.kind is PostProcessingKind.ARGMAX
+        labels, classes, whole = post_processing.labels, self.kind.is_class, post_processing.kind
         text = self.named and bool(labels) and isinstance(labels[0], str)
         rules = (
             self.first + self.columns <= count,
             self.columns == 1 or not self.kind.is_of_two_classes,
+            self.kind.is_one_vs_one == whole.is_one_vs_one,
+            not self.kind.is_one_vs_one
+            or (self.first == 0 and 0 < self.kind.classes(self.columns) == whole.classes(count)),
             self.column is None or (not classes and self.column < self.kind.width(self.columns)),
             len(self.shape) > 0 and self.shape[0] == 0 and math.prod(self.shape[1:]) == self.width,
             text if self.type is TensorType.STRING else not text and self._keeps_values(labels),
-            not self.named or (classes and bool(labels) and self.columns == count),
+            not self.named or (classes and bool(labels) and self.columns == whole.deciding(count)),
             not self.mapped or (self.type is TensorType.FLOAT and self.shape == (0, len(labels))),
         )
         return all(rules)
 
     def _keeps_values(self, labels: tuple[int, ...] | tuple[str, ...]) -> bool:
         """Whether the type holds whatever is computed: a probability as an integer would be 0."""
-        if self.kind is not PostProcessingKind.ARGMAX:
+        if not self.kind.is_class:
             least = -1 if self.kind is PostProcessingKind.SIGN else 0
             return self.type.is_floating or (self.kind.is_decision and self.type.holds(least, 1))
-        values = [int(label) for label in labels] if self.named else [0, max(self.columns, 2) - 1]
+        values = [int(label) for label in labels] if self.named else [0, self.kind.classes(self.columns) - 1]
         return bool(values) and self.type.holds(min(values), max(values))
 
 
@@ -186,6 +189,10 @@ class Interface(Section):
         suit = all(tensor.suits(post_processing, count) for tensor in self.outputs)
         if not suit or sum(tensor.mapped for tensor in self.outputs) > 1:  # each has all labels in the file
             return False
+        if post_processing.kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES and not any(
+            tensor.kind is PostProcessingKind.ONE_VS_ONE_CLASS for tensor in self.outputs
+        ):
+            return False  # a test counts classes that no probability says
         told = [tensor for tensor in self.outputs if tensor.kind is post_processing.kind]
         wanted = set(range(count))
         whole = set[int]().union(*(tensor.raw_outputs for tensor in told if tensor.column is None))
@@ -217,7 +224,7 @@ def plain(columns: Sequence[Column], features: int, post_processing: PostProcess
     else:
         inputs = [InputTensor(name="input", shape=(0, features))]
     kind, labels = post_processing.kind, post_processing.labels
-    if kind is PostProcessingKind.ARGMAX:
+    if kind.is_class:
         made = [OutputTensor(name="output", type=TensorType.INT64, shape=(0,), kind=kind, columns=outputs)]
     else:
         made = [OutputTensor(name="output", shape=(0, kind.width(outputs)), kind=kind, columns=outputs)]
@@ -228,8 +235,16 @@ def plain(columns: Sequence[Column], features: int, post_processing: PostProcess
         first += part.columns
     if labels:
         named = TensorType.STRING if isinstance(labels[0], str) else TensorType.INT64
-        argmax = PostProcessingKind.ARGMAX
-        made.append(OutputTensor(name="label", type=named, shape=(0,), kind=argmax, columns=outputs, named=True))
+        made.append(
+            OutputTensor(
+                name="label",
+                type=named,
+                shape=(0,),
+                kind=PostProcessingKind.ONE_VS_ONE_CLASS if kind.is_one_vs_one else PostProcessingKind.ARGMAX,
+                columns=kind.deciding(outputs),
+                named=True,
+            )
+        )
     return Interface(inputs=tuple(inputs), outputs=tuple(made))
 
 

@@ -15,6 +15,7 @@ from trader.model.columns import Column, tensor_sizes
 from trader.model.graph import INPUT
 from trader.model.interface import InputTensor, Interface, OutputTensor, TensorType
 from trader.model.onnx_writer import BATCH, ML_DOMAIN, Boundary, OnnxWriter
+from trader.model.pair_writer import write_pair_classes
 from trader.model.post_writer import write_post_processing
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 
@@ -64,10 +65,10 @@ def write_outputs(
         if tensor.columns != count:
             ends = [writer.integers(f"{name}_{end}", place) for end, place in _ends(tensor).items()]
             read = writer.node("Slice", [source, *ends], f"{name}_raw")
-        if tensor.kind is PostProcessingKind.ARGMAX:
+        if tensor.kind.is_class:
             value = _write_classes(writer, tensor, read, post_processing, name)
         else:
-            write_post_processing(writer, read, tensor.kind, name)
+            write_post_processing(writer, read, tensor.kind, name, tensor.columns)
             value = _write_form(writer, tensor, name, TensorProto.FLOAT, (0, tensor.kind.width(tensor.columns)))
         made.append(Boundary(tensor.name, _declare_output(writer, tensor, value, post_processing)))
     return made
@@ -81,6 +82,10 @@ def _write_classes(
     writer: OnnxWriter, tensor: OutputTensor, source: str, post_processing: PostProcessing, name: str
 ) -> str:
     """Write the number of the largest score, or whether a single one is positive; or the label with that number."""
+    labels = post_processing.labels if tensor.named else ()
+    if tensor.kind is PostProcessingKind.ONE_VS_ONE_CLASS:
+        value = write_pair_classes(writer, source, tensor.kind, f"{name}_class", tensor.columns, labels)
+        return _write_form(writer, tensor, value, _label_type(labels), (0,))
     if tensor.columns == 1:
         zero = writer.constant(f"{name}_zero", np.zeros((1, 1), dtype=np.float32))
         positive = writer.node("Greater", [source, zero], f"{name}_is_positive")
@@ -88,13 +93,15 @@ def _write_classes(
         value = writer.node("Reshape", [column, writer.integers(f"{name}_flat", -1)], f"{name}_class")
     else:
         value = writer.node("ArgMax", [source], f"{name}_class", axis=1, keepdims=0)
-    kind = int(TensorProto.INT64)
-    if tensor.named:
-        text = isinstance(post_processing.labels[0], str)
-        labels = np.array(post_processing.labels, dtype=np.object_ if text else np.int64)
-        value = writer.node("Gather", [writer.constant(f"{name}_labels", labels), value], f"{name}_label")
-        kind = int(TensorProto.STRING) if text else kind
-    return _write_form(writer, tensor, value, kind, (0,))
+    if labels:
+        names = np.array(labels, dtype=np.object_ if isinstance(labels[0], str) else np.int64)
+        value = writer.node("Gather", [writer.constant(f"{name}_labels", names), value], f"{name}_label")
+    return _write_form(writer, tensor, value, _label_type(labels), (0,))
+
+
+def _label_type(labels: Sequence[int] | Sequence[str]) -> int:
+    """Return the type of class labels, or of numbers where there are none."""
+    return int(TensorProto.STRING if labels and isinstance(labels[0], str) else TensorProto.INT64)
 
 
 def _write_form(writer: OnnxWriter, tensor: OutputTensor, value: str, kind: int, shape: tuple[int, ...]) -> str:

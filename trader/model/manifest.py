@@ -273,7 +273,8 @@ class Manifest(Section):
             "input.reach": len(self.input.reach) in (0, features),
             "input.edges": len(self.input.edges) in (0, features) and not (self.input.edges and self.scale_bits),
             "input.feature_names": len(self.input.feature_names) in (0, features),
-            "output.post_processing.labels": classes in (0, max(self.output.count, 2)),
+            "output.post_processing.labels": classes
+            in (0, self.output.post_processing.kind.classes(self.output.count)),
             "interface": self.interface.names_tensors_once(),
             "interface.inputs": self.interface.feeds(self.input.columns, features),
             "interface.outputs": self.interface.gives(self.output.post_processing, self.output.count),

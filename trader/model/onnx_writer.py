@@ -57,9 +57,9 @@ class OnnxWriter:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node that is named after its output; returns the output."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
+    def node(self, operator: str, inputs: list[str], output: str, *others: str, **attributes: Any) -> str:
+        """Add a node that is named after its first output; returns that one."""
+        self.nodes.append(helper.make_node(operator, inputs, [output, *others], name=output, **attributes))
         return output
 
     def constant(self, name: str, values: NDArray[np.generic]) -> str:

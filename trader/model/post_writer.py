@@ -7,20 +7,25 @@ import numpy as np
 from onnx import TensorProto
 
 from trader.model.onnx_writer import OnnxWriter
+from trader.model.pair_writer import write_pairs
 from trader.model.postprocessing import PostProcessingKind
 
 _SHARES = (("Sub", "negative"), ("Add", "positive"))
 
 
-def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingKind, result: str) -> None:
-    """Write nodes from scaled outputs [N, O] to what `kind` makes of them, called `result`."""
-    if kind in _OPERATORS:
+def write_post_processing(writer: OnnxWriter, source: str, kind: PostProcessingKind, result: str, outputs: int) -> None:
+    """Write nodes from scaled outputs [N, outputs] to what `kind` makes of them, called `result`."""
+    if kind.is_one_vs_one:
+        write_pairs(writer, source, kind, result, outputs)
+    elif kind in _OPERATORS:
         operator, attributes = _OPERATORS[kind]
         writer.node(operator, [source], result, **attributes)
     elif kind.is_decision:
         operator = "Greater" if kind is PostProcessingKind.POSITIVE else "GreaterOrEqual"
         beyond = writer.node(operator, [source, writer.number(f"{result}_threshold", 0)], f"{result}_beyond")
         writer.node("Cast", [beyond], result, to=TensorProto.FLOAT)
+    elif kind is PostProcessingKind.MIRRORED:
+        writer.node("Concat", [writer.node("Neg", [source], f"{result}_negated"), source], result, axis=1)
     elif kind is PostProcessingKind.BINARY:
         negated = writer.node("Neg", [source], f"{result}_negated")
         columns = [

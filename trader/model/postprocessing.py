@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from trader.model import one_vs_one
 from trader.model.errors import DataError
 
 
@@ -30,6 +31,8 @@ class PostProcessingKind(StrEnum):
     """One logit z becomes two columns, 1 - sigmoid(z) and sigmoid(z), as scikit-learn has them."""
     BINARY_SHARE = "binary_share"
     """One number z becomes two columns, 1/2 - z and 1/2 + z: shares of votes, as of the trees of a forest."""
+    MIRRORED = "mirrored"
+    """One score z becomes two columns, -z and z: what a linear classifier of two classes returns without a sigmoid."""
     ONE_VS_REST = "one_vs_rest"
     """Sigmoid element by element, divided by its sum along the last axis."""
     SOFTMAX = "softmax"
@@ -50,11 +53,30 @@ class PostProcessingKind(StrEnum):
     """Length of the vector of outputs, [n, 1]."""
     UNIT = "unit"
     """Vector of outputs, divided by its length; 0 where that is 0."""
+    ONE_VS_ONE = "one_vs_one"
+    """Decisions of pairs of classes (`trader.model.one_vs_one`) with SVMClassifier's signs, which are opposite; z and
+    -z of a single pair z."""
+    ONE_VS_ONE_CLASS = "one_vs_one_class"
+    """Number of the class that most pairs vote for, [n]."""
+    ONE_VS_ONE_SCORES = "one_vs_one_scores"
+    """Votes of pairs and how clear they were, a column for each class, as scikit-learn's decision function has them."""
+    ONE_VS_ONE_PROBABILITIES = "one_vs_one_probabilities"
+    """Probabilities, coupled from logits of pairs; they are the second half of the outputs, decisions the first."""
 
     @property
     def is_decision(self) -> bool:
         """Whether each output becomes a decision about its sign."""
         return self in (PostProcessingKind.POSITIVE, PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN)
+
+    @property
+    def is_class(self) -> bool:
+        """Whether the number of a class is computed, [n]."""
+        return self in (PostProcessingKind.ARGMAX, PostProcessingKind.ONE_VS_ONE_CLASS)
+
+    @property
+    def is_one_vs_one(self) -> bool:
+        """Whether raw outputs are decisions of pairs of classes."""
+        return self in _ONE_VS_ONE
 
     @property
     def keeps_shape(self) -> bool:
@@ -65,13 +87,37 @@ class PostProcessingKind(StrEnum):
     @property
     def is_of_two_classes(self) -> bool:
         """Whether one raw output becomes two columns."""
-        return self in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
+        return self in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE, PostProcessingKind.MIRRORED)
 
     def width(self, outputs: int) -> int:
         """Return the number of elements per sample that it makes of so many raw outputs."""
         if self.is_of_two_classes:
             return 2
-        return 1 if self in (PostProcessingKind.ARGMAX, PostProcessingKind.L2_NORM) else outputs
+        if self is PostProcessingKind.ONE_VS_ONE:
+            return max(outputs, 2)
+        if self in (PostProcessingKind.ONE_VS_ONE_SCORES, PostProcessingKind.ONE_VS_ONE_PROBABILITIES):
+            return self.classes(outputs)
+        return 1 if self.is_class or self is PostProcessingKind.L2_NORM else outputs
+
+    def classes(self, outputs: int) -> int:
+        """Return how many classes so many raw outputs tell apart, if that is what they do; 0 if they can't be."""
+        if self.is_one_vs_one:
+            return one_vs_one.classes_of(self.deciding(outputs))
+        return max(outputs, 2)
+
+    def deciding(self, outputs: int) -> int:
+        """Return how many of so many raw outputs, the first ones, say which class it is; 0 if they can't be so many."""
+        if self is PostProcessingKind.ONE_VS_ONE_PROBABILITIES:
+            return 0 if outputs % 2 else outputs // 2
+        return outputs
+
+
+_ONE_VS_ONE = (
+    PostProcessingKind.ONE_VS_ONE,
+    PostProcessingKind.ONE_VS_ONE_CLASS,
+    PostProcessingKind.ONE_VS_ONE_SCORES,
+    PostProcessingKind.ONE_VS_ONE_PROBABILITIES,
+)
 
 
 class OutputPart(BaseModel):
@@ -117,12 +163,13 @@ class PostProcessing(BaseModel):
         return math.ldexp(error, self.exponent)
 
     def apply(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return what the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for `ARGMAX`.
+        """Return what the original model returns for raw outputs [n, O]: float64 [n, …], int64 [n] for classes.
 
         Decisions are float64 too, whatever type the original gives them.
 
         Raises:
-            DataError: the outputs aren't a matrix, or a binary model has not one column.
+            DataError: the outputs aren't a matrix, a binary model has not one column, or no number of classes has pairs
+                as many as there are columns.
         """
         z = self._checked(outputs)
         return np.asarray(_FUNCTIONS[self.kind](z))
@@ -158,7 +205,10 @@ class PostProcessing(BaseModel):
             return self.predict(outputs)
         if z.shape[1] == 1 and not self.is_classifier and self.kind is not PostProcessingKind.SIGMOID:
             raise DataError("the model predicts one number per sample, not classes; end a classifier with a sigmoid")
-        classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
+        if self.kind.is_one_vs_one:
+            classes = one_vs_one.decide(z[:, : self.kind.deciding(z.shape[1])])
+        else:
+            classes = (z[:, 0] > 0).astype(np.int64) if z.shape[1] == 1 else np.argmax(z, axis=1)
         return np.asarray(self.labels)[classes] if self.labels else classes
 
     def split(self, results: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -170,11 +220,15 @@ class PostProcessing(BaseModel):
 
     def _checked(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         z = np.asarray(outputs, dtype=np.float64)
-        if z.ndim != 2 or (self.kind.is_of_two_classes and z.shape[1] != 1):
+        if (
+            z.ndim != 2
+            or (self.kind.is_of_two_classes and z.shape[1] != 1)
+            or (self.kind.is_one_vs_one and not self.kind.classes(z.shape[1]))
+        ):
             raise DataError(f"raw outputs of shape {list(z.shape)} do not suit post-processing '{self.kind}'")
         if self.parts and sum(part.columns for part in self.parts) != z.shape[1]:
             raise DataError(f"the model's outputs have {sum(p.columns for p in self.parts)} columns, not {z.shape[1]}")
-        classes = max(z.shape[1], 2)
+        classes = self.kind.classes(z.shape[1])
         if self.labels and len(self.labels) != classes:
             raise DataError(f"the model names {len(self.labels)} classes, its outputs have {classes}")
         return np.ldexp(z, self.exponent)
@@ -209,6 +263,7 @@ _FUNCTIONS: dict[PostProcessingKind, Callable[[NDArray[np.float64]], NDArray[Any
     PostProcessingKind.EXP: _exp,
     PostProcessingKind.BINARY: lambda z: np.hstack([_sigmoid(-z), _sigmoid(z)]),
     PostProcessingKind.BINARY_SHARE: lambda z: np.hstack([0.5 - z, 0.5 + z]),
+    PostProcessingKind.MIRRORED: lambda z: np.hstack([-z, z]),
     PostProcessingKind.ONE_VS_REST: lambda z: _sigmoid(z) / _sigmoid(z).sum(axis=1, keepdims=True),
     PostProcessingKind.SOFTMAX: lambda z: np.exp(_log_softmax(z)),
     PostProcessingKind.LOG_SOFTMAX: _log_softmax,
@@ -219,4 +274,8 @@ _FUNCTIONS: dict[PostProcessingKind, Callable[[NDArray[np.float64]], NDArray[Any
     PostProcessingKind.SOFTSIGN: lambda z: z / (1 + np.abs(z)),
     PostProcessingKind.L2_NORM: _lengths,
     PostProcessingKind.UNIT: lambda z: z / np.where(_lengths(z) > 0, _lengths(z), 1.0),
+    PostProcessingKind.ONE_VS_ONE: lambda z: np.hstack([z, -z]) if z.shape[1] == 1 else -z,
+    PostProcessingKind.ONE_VS_ONE_CLASS: one_vs_one.decide,
+    PostProcessingKind.ONE_VS_ONE_SCORES: one_vs_one.scores,
+    PostProcessingKind.ONE_VS_ONE_PROBABILITIES: lambda z: one_vs_one.couple(z[:, z.shape[1] // 2 :]),
 }

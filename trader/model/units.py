@@ -7,12 +7,13 @@ two only, so nothing is rounded here, and the exponents tell of the data no more
 
 A column keeps the exponent that the model itself asks for (`trader.model.lowering.assembly`) as long as the grid holds
 it well. Columns that share a weight, as the pixels under a convolution do, share their exponent, and a column that
-something else than a linear layer reads keeps it. Between layers, see `trader.model.hidden_layers`.
+something else than a linear layer reads keeps it. Products of columns, which a linear layer reads, move with these.
+Between layers, see `trader.model.hidden_layers`.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from trader.model.hidden_layers import balance_layers
 from trader.model.hidden_units import equalise_units
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
-from trader.model.nodes import ZERO, Linear, Node, Rearrange, Sum
+from trader.model.nodes import ZERO, Linear, Multiply, Node, Rearrange, Square, Sum
 from trader.model.readings import Reading, tied
 
 SMALLEST_COLUMN, LARGEST_COLUMN = 2.0**-2, 2.0**4
@@ -35,6 +36,10 @@ SMALLEST_OUTPUT, LARGEST_OUTPUT = 2.0**-2, 2.0**8
 """Largest |output| on data that noise and the grid of committed outputs suit."""
 SMALLEST_LAST_LAYER, LARGEST_LAST_LAYER = 1.0, 2.0**10
 """The last layer's largest value, where an exponent of the outputs moves it."""
+
+
+MAX_FACTORS = 16
+"""Of products of columns that take part."""
 
 
 def lowered_parameters(lowered: LoweredModel) -> Parameters:
@@ -72,7 +77,7 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
     scaled = np.abs(scale_inputs(lowered, samples))
     largest = scaled.max(axis=0)
     sizes = np.maximum(np.sqrt((scaled**2).mean(axis=0)), largest / TAIL)
-    classes = tied(samples.shape[1], (reader.elements.T for reader in readers))
+    classes = tied(samples.shape[1], (reader.factors[:, :, 0].T for reader in readers if not reader.reads_products))
     steps = _steps(largest, sizes, classes, _fixed(lowered.graph, readers, samples.shape[1]))
     before = np.asarray(lowered.input_exponents or (0,) * samples.shape[1], dtype=np.int64)
     steps = (before + steps).clip(-MAX_EXPONENT, MAX_EXPONENT) - before
@@ -80,40 +85,72 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
         return lowered
     parameters = list(lowered.parameters)
     for reader in readers:
-        parameters[reader.parameter] = _divide_rows(parameters[reader.parameter], reader.row_values(steps, 0))
+        parameters[reader.parameter] = _divide_rows(parameters[reader.parameter], reader.row_values(steps))
     return replace(lowered, parameters=tuple(parameters), input_exponents=tuple((before + steps).tolist()))
 
 
-def _readers(graph: Graph) -> Iterator[Reading]:
-    """Yield the linear layers that read nothing but inputs."""
-    moved = _moved_inputs(graph)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A linear layer that reads nothing but inputs and products of them.
+
+    Attributes:
+        parameter: of the layer.
+        factors: [positions, rows of all groups, factors], whose product stands there, or ZERO.
+    """
+
+    parameter: int
+    factors: NDArray[np.int64]
+
+    @property
+    def reads_products(self) -> bool:
+        """Whether something that it reads is a product."""
+        return bool(self.factors.shape[2] > 1)
+
+    def row_values(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return by row what its values are multiplied by, for such a step of each feature, as a power of two."""
+        if not self.reads_products:
+            return Reading(self.parameter, self.factors[:, :, 0]).row_values(steps, 0)
+        return np.asarray(np.append(steps, 0)[self.factors[0]].sum(axis=1))  # ZERO is the last place
+
+
+def _readers(graph: Graph) -> Iterator[_Reader]:
+    """Yield the linear layers that read nothing but inputs and products of them."""
+    made = _products_of_inputs(graph)
     for node in graph.nodes:
-        if isinstance(node, Linear) and node.inputs[0] in moved:
+        if isinstance(node, Linear) and node.inputs[0] in made:
             spec = graph.parameters[node.parameter]
-            yield Reading(node.parameter, moved[node.inputs[0]].reshape(-1, spec.groups * spec.inputs))
+            factors = made[node.inputs[0]]
+            yield _Reader(node.parameter, factors.reshape(-1, spec.groups * spec.inputs, factors.shape[1]))
 
 
-def _moved_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
-    """Return the values that hold inputs and zeros only, and which."""
-    moved = {INPUT: np.arange(graph.features)}
+def _products_of_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
+    """Return the values that hold inputs, products of them and zeros only, and which: [size, factors]."""
+    made = {INPUT: np.arange(graph.features)[:, np.newaxis]}
     for node in graph.nodes:
-        if isinstance(node, Rearrange) and all(name in moved for name in node.inputs):
-            together = np.concatenate([moved[name] for name in node.inputs])
-            moved[node.name] = np.where(node.indices == ZERO, ZERO, together[node.indices]).ravel()
-    return moved
-
-
-def _fixed(graph: Graph, readers: list[Reading], features: int) -> NDArray[np.bool_]:
-    """Which features [F] something else reads than a linear layer with parameters of its own: their units stay."""
-    moved, fixed = _moved_inputs(graph), np.zeros(features + 1, dtype=bool)
-    own = {reader.parameter for reader in readers}
-    for node in graph.nodes:
-        if node.name in moved or (isinstance(node, Linear) and node.parameter in own):
+        if not isinstance(node, Rearrange | Square | Multiply) or any(name not in made for name in node.inputs):
             continue
-        for name in set(node.inputs) & set(moved):
-            fixed[moved[name]] = True
-    if graph.output in moved:
-        fixed[moved[graph.output]] = True
+        parts = [made[name] for name in node.inputs]
+        if isinstance(node, Rearrange):
+            width = max(part.shape[1] for part in parts)
+            padded = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ZERO) for part in parts]
+            joined = np.concatenate([*padded, np.full((1, width), ZERO)])  # ZERO is the last place
+            made[node.name] = joined[node.indices.ravel()]
+        elif sum(part.shape[1] for part in parts) * (3 - len(parts)) <= MAX_FACTORS:
+            made[node.name] = np.concatenate(parts if len(parts) > 1 else parts * 2, axis=1)
+    return made
+
+
+def _fixed(graph: Graph, readers: list[_Reader], features: int) -> NDArray[np.bool_]:
+    """Which features [F] something else reads than a linear layer with parameters of its own: their units stay."""
+    made, fixed = _products_of_inputs(graph), np.zeros(features + 1, dtype=bool)
+    own = {reader.parameter for reader in readers if not reader.reads_products or len(reader.factors) == 1}
+    for node in graph.nodes:
+        if node.name in made or (isinstance(node, Linear) and node.parameter in own):
+            continue
+        for name in set(node.inputs) & set(made):
+            fixed[made[name]] = True
+    if graph.output in made:
+        fixed[made[graph.output]] = True
     return fixed[:features]
 
 

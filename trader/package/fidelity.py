@@ -122,7 +122,7 @@ class Comparison:
         Scores are compared with those of the lowered model, which is the same but for float64.
         """
         post_processing, rows = self.lowered.post_processing, len(self.samples)
-        if post_processing.kind is not PostProcessingKind.ARGMAX and not post_processing.kind.is_decision:
+        if not post_processing.kind.is_class and not post_processing.kind.is_decision:
             found = post_processing.apply(raw)
             original = [array.reshape(rows, -1) for array in self.original if array.dtype.kind == "f"]
             if post_processing.parts and len(original) == len(post_processing.parts):
@@ -146,12 +146,13 @@ class Comparison:
             return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None
-        if post_processing.kind is PostProcessingKind.ARGMAX:
+        if post_processing.kind.is_class or post_processing.kind.is_one_vs_one:
             mine = post_processing.predict(raw)
             classes = (array.ravel() for array in self.original if array.dtype.kind in "iuOUS" and array.size == rows)
             given = next(classes, None)
             if given is not None:
                 return float(np.mean(given.astype(mine.dtype) == mine))
+            return float(np.mean(post_processing.predict(self._float_outputs()) == mine))
         if found.shape[1] == 1 or post_processing.kind is PostProcessingKind.SIGMOID:
             edge = 0.5 if post_processing.kind is PostProcessingKind.SIGMOID else 0.0
             return float(np.mean(((expected > edge) == (found > edge)).all(axis=1)))

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trader.model import one_vs_one
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.verify.errors import OutputRangeError, ProvenOutputsError
 from zk.field import MODULUS
@@ -122,13 +123,16 @@ def assess_test(
         samples=len(outputs),
         distance=distance,
         changeable=int(could_change(outputs, distance, post_processing).sum()) if classes else None,
-        score_error=_score_error(outputs, distance) if classes else None,
+        score_error=_score_error(outputs, distance, post_processing) if classes else None,
         value_error=_relative(distance, outputs) if values else None,
     )
 
 
 def could_change(outputs: NDArray[np.float64], distance: float, post_processing: PostProcessing) -> NDArray[np.bool_]:
     """Which samples [n] would have another class if every raw output [n, O] moved by up to `distance` either way."""
+    if post_processing.kind.is_one_vs_one:
+        decisions = outputs[:, : post_processing.kind.deciding(outputs.shape[1])]
+        return one_vs_one.could_change(decisions, distance)
     near_zero = np.abs(outputs) <= distance
     if outputs.shape[1] == 1 or post_processing.kind.is_decision:
         return np.asarray(near_zero.any(axis=1))
@@ -256,9 +260,11 @@ def _uses(post_processing: PostProcessing, outputs: int, labels: NDArray[np.gene
     return as_classes, not as_classes
 
 
-def _score_error(outputs: NDArray[np.float64], distance: float) -> float:
+def _score_error(outputs: NDArray[np.float64], distance: float, post_processing: PostProcessing) -> float:
     """Distance against the spread of scores; what all classes have in common tells none from another."""
     count = outputs.shape[1]
+    if post_processing.kind.is_one_vs_one:  # each decision tells two classes apart by itself
+        return _relative(distance, outputs[:, : post_processing.kind.deciding(count)])
     if count == 1:
         return _relative(distance, outputs)
     # An output moves one way, and the mean the other way as all others do.

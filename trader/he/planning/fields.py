@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from trader.he.program.activations import DEGREES
+
 MOST_STATISTICAL_BITS = 840
 """Stated of flooding at most, however little it hides: a model without weights makes no noise at all."""
 
@@ -63,7 +65,7 @@ class ActivationPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     node: Annotated[str, Field(min_length=1, max_length=64)]
-    coefficients: Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
+    coefficients: Annotated[tuple[float, ...], Field(min_length=1, max_length=DEGREES[-1] + 1)]
     radius: Annotated[float, Field(ge=2.0**-64, le=2.0**64)]
 
 

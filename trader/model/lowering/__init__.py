@@ -29,7 +29,8 @@ from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.lowering.tensors import interface_of
-from trader.model.postprocessing import PostProcessing, PostProcessingKind
+from trader.model.lowering.tracing import follows_pairs, traced
+from trader.model.postprocessing import PostProcessing
 
 __all__ = ["LinearParameters", "LoweredModel", "lower_model"]
 
@@ -159,12 +160,14 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
     node, operator = context.node, operator_name(context.node)
     context = _with_features(context, operator)
     source = context.inputs[0]
+    if follows_pairs(context):
+        return traced(context)
     handler = HANDLERS.get(operator)
     if handler is None:
         context.refuse(*refusal_of(operator))
     context.builder.draft.origin = Origin(operator, node_name(node))
     try:
-        if isinstance(source, Tail) and source.kind is not PostProcessingKind.ARGMAX and operator in MOVES:
+        if isinstance(source, Tail) and not source.kind.is_class and operator in MOVES:
             return moved_tail(context, source, handler)
         if isinstance(source, Comparison) and operator in MOVES and operator != "Cast":
             return _moved_comparison(context, source, handler)

@@ -121,6 +121,11 @@ def lower_neg(context: NodeContext) -> Symbol:
 
 def lower_pow(context: NodeContext) -> Symbol:
     """Pow with a small positive integer, by squaring and multiplying."""
+    if isinstance(context.inputs[0], np.ndarray):
+        context.refuse(
+            "it raises a constant to a power that it takes from the sample",
+            "Return the power; Exp may be the last step.",
+        )
     view, exponent = context.view(), context.constant(1, "exponent")
     if exponent.size != 1 or exponent.item() not in range(1, MAX_POWER + 1):
         context.refuse(f"its exponent is not an integer from 1 to {MAX_POWER}", "Use Pow(x, 2) or Mul(x, x).")

@@ -44,6 +44,7 @@ class GraphBuilder:
         self.draft = GraphDraft(features, columns)
         self._layers = LayerBuilder(self.draft)
         self._elementwise: dict[str, ElementwiseResult] = {}
+        self._factors: dict[str, tuple[View, tuple[View, ...]]] = {}
 
     def linear(self, view: View, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> View:
         """Apply weights [groups, a, b] and bias [groups, b] to a view [positions…, groups, a]: [positions…, groups, b].
@@ -85,6 +86,21 @@ class GraphBuilder:
         for factor in scaled:
             product = product if factor.scale is None else product.scaled(factor.scale)
         return self._note(node, product, left, right)
+
+    def product(self, factors: Sequence[View]) -> View:
+        """Multiply views of one shape, element by element, halves first."""
+        if len(factors) == 1:
+            return factors[0]
+        half = (len(factors) + 1) // 2
+        left, right = self.product(factors[:half]), self.product(factors[half:])
+        made = self.square(left) if left.equals(right) else self.multiply(left, right)
+        self._factors[made.bases[0]] = (made, tuple(factors))
+        return made
+
+    def factors(self, view: View) -> tuple[View, ...] | None:
+        """Return the factors that a view, up to its shape, is the product of; None if it isn't one, or moved since."""
+        made, factors = self._factors.get(view.bases[0] if len(view.bases) == 1 else "", (None, ()))
+        return factors if made is not None and view.equals(made) else None
 
     def add(self, left: View, right: View) -> View:
         """Add two views of one shape, element by element."""

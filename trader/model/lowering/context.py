@@ -12,7 +12,7 @@ from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.encoding import Encoding
-from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, Traced, View
 from trader.model.postprocessing import PostProcessingKind
 
 BATCH = 1_000_003
@@ -37,6 +37,16 @@ def rounding_error(symbol: Rounded) -> UnsupportedOperatorError:
     """Return the refusal of the cast that made integers."""
     return UnsupportedOperatorError(
         "Cast", symbol.node, "it rounds values of the model to integers", "Leave the cast out."
+    )
+
+
+def tracing_error(symbol: Traced) -> UnsupportedOperatorError:
+    """Return the refusal of what is computed of pairs of classes and known by no name."""
+    return UnsupportedOperatorError(
+        symbol.source.operator,
+        symbol.source.node,
+        "the model computes something of its own of the decisions of pairs of classes",
+        "Return its labels with the decisions, scikit-learn's decision function or probabilities.",
     )
 
 
@@ -98,6 +108,8 @@ class NodeContext:
             return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")
         if isinstance(symbol, Rounded):
             raise rounding_error(symbol)
+        if isinstance(symbol, Traced):
+            raise tracing_error(symbol)
         return self.refuse(f"input {index} does not depend on the sample")
 
     def constant(self, index: int, role: str) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ What is asked for becomes features of 0 and 1, which the buyer makes before it e
 table that is looked up is multiplied by them, and multiplied into the layer that reads it, if there is just one.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from trader.model.columns import MAX_CATEGORIES
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.encoding import is_original
 from trader.model.lowering.refusals import LOOKUP
-from trader.model.lowering.symbols import Rounded, Symbol, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
+from trader.model.lowering.tail import class_labels
+from trader.model.postprocessing import PostProcessingKind
 
 
 def lower_one_hot_encoder(context: NodeContext) -> Symbol:
@@ -35,7 +38,12 @@ def lower_one_hot(context: NodeContext) -> Symbol:
 
 
 def lower_embedding(context: NodeContext) -> Symbol:
-    """Gather from a constant table, along its first axis, by integers from 0; others are refused."""
+    """Gather from a constant table, along its first axis, by integers from 0; others are refused.
+
+    From a list of class labels, by the number of a class, or by whether a score is positive.
+    """
+    if (named := _names_of_classes(context)) is not None:
+        return named
     table = context.constant(0, "table")
     codes = _codes(context, 1)
     if table.ndim == 0 or context.attribute("axis", 0) not in (0, -table.ndim):
@@ -57,6 +65,19 @@ def lower_label_encoder(context: NodeContext) -> Symbol:
     hot = _hot(context, codes, _decoded(keys), refused=False)
     table = np.asarray(values, dtype=np.float64)[:, np.newaxis] - float(default)
     return context.builder.look_up(hot, table).reshaped(codes.shape).shifted(np.asarray(float(default)))
+
+
+def _names_of_classes(context: NodeContext) -> Tail | None:
+    """Return classes by the labels that a list has for their numbers; None where that isn't what is looked up."""
+    table, chooser = context.inputs[:2]
+    if isinstance(chooser, Comparison) and chooser.strict and chooser.margin.size == 1:
+        chooser = Tail(chooser.margin, PostProcessingKind.ARGMAX, chooser.operator, chooser.node)
+    if not isinstance(table, np.ndarray) or not isinstance(chooser, Tail) or not chooser.kind.is_class:
+        return None
+    classes = chooser.kind.classes(chooser.value.size)
+    if chooser.labels or table.shape != (classes,) or table.dtype.kind not in "iuUSO":
+        return None
+    return replace(chooser, labels=class_labels(table.tolist()))
 
 
 def _of_kinds(context: NodeContext, name: str) -> list[Any] | None:

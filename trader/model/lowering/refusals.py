@@ -15,7 +15,7 @@ _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
-    **dict.fromkeys(("ReduceProd", "ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    **dict.fromkeys(("ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
@@ -41,9 +41,10 @@ _RANKS = (
     "it puts values of the sample in order, as nearest neighbours do, and encrypted values can't be compared",
     "Return the scores, or ArgMax of them; in place of nearest neighbours use a linear model or a network.",
 )
+_TREES = "Export trees with skl2onnx or onnxmltools, which write them as such, not as operations on tensors."
 _COMPARES = (
     "encrypted values can't be compared",
-    "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh.",
+    "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh. " + _TREES,
 )
 _REFUSALS = {
     **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
@@ -54,6 +55,7 @@ _REFUSALS = {
     **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),
     **dict.fromkeys(("If", "Loop", "Scan"), _LOOPS),
     **dict.fromkeys(("TopK", "CDist"), _RANKS),
+    **dict.fromkeys(("GatherElements", "ScatterElements", "ScatterND"), (LOOKUP[0], f"{LOOKUP[1]} {_TREES}")),
     "CategoryMapper": ("it maps text to integers in a way of its own", "Use OneHotEncoder or LabelEncoder."),
 }
 """What is said of operators that more can be said of: reason and alternative."""

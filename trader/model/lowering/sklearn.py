@@ -49,7 +49,7 @@ def lower_linear_classifier(context: NodeContext) -> tuple[Symbol, Symbol]:
         weights, bias, kind = weights[1:] - weights[:1], bias[1:] - bias[:1], PostProcessingKind.BINARY
     elif mirrored:
         weights, bias = weights[1:], bias[1:]
-        kind = PostProcessingKind.BINARY if kind is PostProcessingKind.SIGMOID else kind
+        kind = PostProcessingKind.BINARY if kind is PostProcessingKind.SIGMOID else PostProcessingKind.MIRRORED
     scores = layer(context, value, weights, bias)
     result = Tail(scores, kind, operator_name(context.node), node_name(context.node), labels)
     return Tail(scores, PostProcessingKind.ARGMAX, operator_name(context.node), node_name(context.node), labels), result

@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from trader.model.lowering.context import BATCH, NodeContext, node_name
 from trader.model.lowering.lookups import lower_embedding
+from trader.model.lowering.products import merged
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
 from trader.model.nodes import ZERO
@@ -263,6 +264,7 @@ def lower_concat(context: NodeContext) -> Symbol:
     parts = [_same_for_all(context, i, first) if fixed else context.any_view(i) for i, fixed in enumerate(constant)]
     if any(part.batch != batch for part in parts):
         context.refuse("its inputs have samples along different axes", "Transpose them to [N, …] first.")
+    parts = parts if batch else merged(context.builder, parts)
     return replace(context.builder.concatenate(parts, axis), batch=batch)
 
 

@@ -1,8 +1,8 @@
 """What a tensor of the ONNX file stands for while it is lowered.
 
 A tensor is a constant (a NumPy array), a `View` of values of the graph, something that only the buyer computes, in
-clear (`Tail`), or what can be recognised but not computed: a condition on values (`Comparison`), or integers made of
-them (`Rounded`).
+clear (`Tail`), or what can be recognised but not computed: a condition on values (`Comparison`), integers made of
+them (`Rounded`), or steps on the way to a last one (`Traced`).
 
 A view carries the movement of elements and the element-wise affine maps that came since the values were made. They
 become nodes and parameters only where something needs the plain value: a reshape, a transpose, a scaler, a bias or a
@@ -61,6 +61,11 @@ class View:
         """The indices, written out."""
         return np.arange(self.size).reshape(self.shape) if self.indices is None else self.indices
 
+    def equals(self, other: "View") -> bool:
+        """Whether another view has the same elements in the same order, whatever the shapes are."""
+        same = self.bases == other.bases and np.array_equal(self.places.ravel(), other.places.ravel())
+        return same and _equal(self.scale, other.scale) and _equal(self.offset, other.offset)
+
     def plain(self) -> "View":
         """Return the view without its affine map."""
         return View(self.bases, self.shape, self.indices)
@@ -98,6 +103,12 @@ class View:
     def transposed(self, axes: tuple[int, ...]) -> "View":
         """Return the view with its axes in another order."""
         return self.taken(np.arange(self.size).reshape(self.shape).transpose(axes))
+
+
+def _equal(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return bool(np.array_equal(left.ravel(), right.ravel()))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -158,4 +169,17 @@ class Rounded:
     value: View
 
 
-Symbol: TypeAlias = View | Tail | Comparison | Rounded | NDArray[Any]
+@dataclass(frozen=True, eq=False, slots=True)
+class Traced:
+    """What is computed of the decisions of pairs of classes and of nothing else, and is no last step yet.
+
+    Attributes:
+        source: the decisions, of kind `ONE_VS_ONE`.
+        values: what they make of fixed examples (`trader.model.lowering.tracing`).
+    """
+
+    source: Tail
+    values: NDArray[Any] = field(repr=False)
+
+
+Symbol: TypeAlias = View | Tail | Comparison | Rounded | Traced | NDArray[Any]

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from trader.model import one_vs_one
 from trader.model.errors import UnsafeModelError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
-from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error
+from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error, tracing_error
 from trader.model.lowering.refusals import refusal_of
-from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
+from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, Traced, View
 from trader.model.nodes import Activation, Sum
 from trader.model.postprocessing import OutputPart, PostProcessing, PostProcessingKind
 
@@ -74,15 +75,7 @@ def by_its_norm(context: NodeContext) -> Symbol | None:
     left, right = context.inputs[:2]
     if not isinstance(left, View) or not isinstance(right, Tail) or right.kind is not PostProcessingKind.L2_NORM:
         return None
-    same = left.bases == right.value.bases and np.array_equal(left.places.ravel(), right.value.places.ravel())
-    alike = same and _same(left.scale, right.value.scale) and _same(left.offset, right.value.offset)
-    return replace(right, kind=PostProcessingKind.UNIT) if alike else None
-
-
-def _same(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
-    if left is None or right is None:
-        return left is right
-    return bool(np.array_equal(left.ravel(), right.ravel()))
+    return replace(right, kind=PostProcessingKind.UNIT) if left.equals(right.value) else None
 
 
 def moved_tail(
@@ -110,6 +103,8 @@ def _taken(context: NodeContext, tail: Tail, places: NDArray[np.int64]) -> Tail:
     """Columns of a tail's result."""
     if np.array_equal(places, np.arange(tail.columns)):
         return tail
+    if tail.kind is PostProcessingKind.MIRRORED and places.tolist() == [1]:
+        return replace(tail, kind=PostProcessingKind.NONE)
     if len(places) != 1:
         chosen = f"columns {places.tolist()} of {tail.operator}, which has {tail.columns}"
         context.refuse(f"it takes {chosen}", "Return all of them, in order.")
@@ -198,6 +193,7 @@ _POSITIVE = {
     PostProcessingKind.BINARY,
     PostProcessingKind.BINARY_SHARE,
     PostProcessingKind.ONE_VS_REST,
+    PostProcessingKind.ONE_VS_ONE_PROBABILITIES,
 }
 
 
@@ -211,7 +207,7 @@ def lower_normalizer(context: NodeContext) -> Symbol:
         axis = context.attribute("axis", -1) if context.node.op_type == "LpNormalization" else -1
         if value.size == value.shape[context.sample_axis(axis, len(value.shape))]:
             return Tail(_flat(value), PostProcessingKind.UNIT, operator_name(context.node), node_name(context.node))
-    if not isinstance(symbol, Tail) or not to_sum:
+    if not isinstance(symbol, Tail) or not to_sum or symbol.kind not in _POSITIVE - {PostProcessingKind.EXP}:
         context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
     return normalised(symbol)
 
@@ -232,11 +228,12 @@ def lower_array_feature_extractor(context: NodeContext) -> Symbol:
     """ArrayFeatureExtractor: class labels by column number, or a choice of features."""
     source, chooser = context.inputs[:2]
     if isinstance(source, np.ndarray) and isinstance(chooser, Tail):
+        if source.dtype.kind == "f" and not np.array_equal(source, np.rint(source)):
+            context.refuse("its class labels are fractions", "Name classes by integers or text.")
         return replace(chooser, labels=class_labels(source.ravel().tolist()))
-    scores = isinstance(source, Tail) and source.kind is PostProcessingKind.NONE and source.value.shape == (1,)
-    if isinstance(source, Tail) and scores and np.array_equal(context.constant(1, "column").ravel(), [1]):
-        # The score of the second of two classes, which is the one that `lower_linear_classifier` keeps.
-        return source
+    mirrored = isinstance(source, Tail) and source.kind is PostProcessingKind.MIRRORED
+    if isinstance(source, Tail) and mirrored and np.array_equal(context.constant(1, "column").ravel(), [1]):
+        return replace(source, kind=PostProcessingKind.NONE)
     view, places = context.view(), context.constant(1, "list of places").astype(np.int64).ravel()
     if len(view.shape) != 1 or np.any((places < 0) | (places >= view.size)):
         context.refuse(f"it reads outside samples of shape {list(view.shape)}")
@@ -261,7 +258,7 @@ def post_processing_of(
 
     Raises:
         UnsafeModelError: they come from several, or are a part only of what is computed from one.
-        UnsupportedOperatorError: one is rounded.
+        UnsupportedOperatorError: one is rounded, or made of pairs of classes in a way of its own.
     """
     kept = [(name, symbol) for name, symbol in zip(names, outputs, strict=True) if not isinstance(symbol, np.ndarray)]
     names, outputs = [name for name, _ in kept], [symbol for _, symbol in kept]
@@ -269,8 +266,7 @@ def post_processing_of(
         raise UnsafeModelError("the model's outputs are the same for every sample; export it with what it predicts")
     outputs = [_decision(symbol) if isinstance(symbol, Comparison) else symbol for symbol in outputs]
     for symbol in outputs:
-        if isinstance(symbol, Rounded):
-            raise rounding_error(symbol)
+        _check_output(symbol)
     if len(outputs) == 1:
         outputs = [_by_itself(outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
@@ -293,9 +289,34 @@ def post_processing_of(
         )
     kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
     # Probabilities and scores tell more than classes.
-    kind = next((kind for kind in kinds if kind is not PostProcessingKind.ARGMAX), PostProcessingKind.ARGMAX)
+    kind = next((kind for kind in kinds if not kind.is_class), kinds[0])
+    if kind.is_one_vs_one:
+        value = _deciding(value, kind, kinds, tails)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels), list(zip(names, outputs, strict=True))
+
+
+def _check_output(symbol: Symbol) -> None:
+    """Check that an output is no step on the way to one."""
+    if isinstance(symbol, Rounded):
+        raise rounding_error(symbol)
+    if isinstance(symbol, Traced):
+        raise tracing_error(symbol)
+
+
+def _deciding(value: View, kind: PostProcessingKind, kinds: list[PostProcessingKind], tails: list[Tail]) -> View:
+    """Return the raw outputs of pairs of classes: without the logits of probabilities that aren't returned.
+
+    Raises:
+        UnsafeModelError: Probabilities are returned without labels, which are another function of other outputs.
+    """
+    if kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES and PostProcessingKind.ONE_VS_ONE_CLASS not in kinds:
+        raise UnsafeModelError(
+            "the model returns probabilities without labels, which pairs of its classes vote for; export it with both"
+        )
+    pairs = one_vs_one.pairs_of(len(tails[0].labels))
+    whole = kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES or value.size == pairs
+    return value if whole else value.taken(np.arange(pairs))
 
 
 def _joined(builder: GraphBuilder, names: list[str], outputs: list[Symbol]) -> tuple[View, PostProcessing] | None:

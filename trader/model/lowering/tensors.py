@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto
 from pydantic import ValidationError
 
+from trader.model import one_vs_one
 from trader.model.documents import describe_fault
 from trader.model.errors import UnsafeModelError
 from trader.model.interface import InputTensor, Interface, OutputTensor, TensorType
@@ -83,15 +84,15 @@ def _outputs(
         if not isinstance(view, View):
             continue
         kind = PostProcessingKind.NONE if tail is None else tail.kind
-        column = None if tail is None or kind is PostProcessingKind.ARGMAX else tail.column
-        named = tail is not None and kind is PostProcessingKind.ARGMAX and bool(tail.labels)
+        column = None if tail is None or kind.is_class else tail.column
+        named = tail is not None and kind.is_class and bool(tail.labels)
         width = 1 if column is not None else kind.width(view.size)
         shape: tuple[int, ...] = (width,)
         if kind.keeps_shape:
             shape = view.shape
         elif (stated := _stated_shape(declared[name], width)) is not None:
             shape = stated
-        elif kind is PostProcessingKind.ARGMAX:
+        elif kind.is_class:
             shape = ()
         labels = post_processing.labels
         is_map = declared[name].type.HasField("sequence_type") and len(labels) == width
@@ -103,7 +104,7 @@ def _outputs(
                 shape=(0, width) if is_map else (0, *shape),
                 kind=kind,
                 first=first,
-                columns=view.size,
+                columns=view.size if tail is None else _columns(tail),
                 column=column,
                 named=named,
                 mapped=mapped,
@@ -113,11 +114,18 @@ def _outputs(
     return made
 
 
+def _columns(tail: Tail) -> int:
+    """Return how many raw outputs a last step reads: of those of pairs of classes, classes read the decisions."""
+    if tail.kind is PostProcessingKind.ONE_VS_ONE_CLASS:
+        return one_vs_one.pairs_of(len(tail.labels))
+    return tail.value.size
+
+
 def _type_of(
     declared: onnx.ValueInfoProto, kind: PostProcessingKind, named: bool, labels: tuple[int, ...] | tuple[str, ...]
 ) -> TensorType:
     """Return an output's type; what its values ask for where the file says nothing, or text where none is."""
-    usual = TensorType.INT64 if kind is PostProcessingKind.ARGMAX else TensorType.FLOAT
+    usual = TensorType.INT64 if kind.is_class else TensorType.FLOAT
     if named and isinstance(labels[0], str):
         return TensorType.STRING
     stated = _TYPES.get(declared.type.tensor_type.elem_type, usual)

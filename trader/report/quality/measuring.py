@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trader.model import DataError
+from trader.model import DataError, one_vs_one
 from trader.model.postprocessing import PostProcessing, PostProcessingKind
 from trader.report.quality.classification import Classification, measure_classification
 from trader.report.quality.regression import Regression, measure_regression
@@ -22,6 +22,7 @@ _PROBABILITIES = frozenset(
         PostProcessingKind.SIGMOID,
         PostProcessingKind.SOFTMAX,
         PostProcessingKind.LOG_SOFTMAX,
+        PostProcessingKind.ONE_VS_ONE_PROBABILITIES,
     }
 )
 """Last steps that give probabilities of classes."""
@@ -110,6 +111,8 @@ def _scores(outputs: NDArray[np.float64], post_processing: PostProcessing) -> tu
         applied = np.exp(applied) if post_processing.kind is PostProcessingKind.LOG_SOFTMAX else applied
         scores = np.clip(applied, 0.0, 1.0)
         scores = np.hstack([1.0 - scores, scores]) if scores.shape[1] == 1 else scores
+    elif post_processing.kind.is_one_vs_one:
+        scores = one_vs_one.scores(outputs)
     else:
         scores = np.hstack([-outputs, outputs]) if outputs.shape[1] == 1 else outputs
         if scores.shape[1] == 2:  # what both have in common tells none from the other

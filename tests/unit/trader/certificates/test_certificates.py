@@ -47,7 +47,7 @@ from trader.certificates.certify import prove_rows
 from trader.chain.market import Market
 from trader.chain.requests import ModelRequests, ProvenBatch
 from trader.errors import CallerError, TransactionRefusedError
-from trader.model import CanonicalModel, DataError, PostProcessing, evaluate_exact, quantise_inputs
+from trader.model import CanonicalModel, DataError, PostProcessing, PostProcessingKind, evaluate_exact, quantise_inputs
 from trader.model.manifest import ModelCard
 from trader.package import (
     PrepareOptions,
@@ -230,6 +230,17 @@ def test_labels_that_the_model_does_not_know_are_no_bounty(certified: Certified)
     labels[0] = CLASSES
     with pytest.raises(CertificationError, match=f"no class {CLASSES}"):
         class_indices(certified.model, replace(certified.dataset, labels=labels))
+
+
+def test_classes_that_pairs_vote_for_are_no_bounty(certified: Certified) -> None:
+    """The chain takes the largest output, which of pairs is no class."""
+    output = certified.model.manifest.output
+    post = output.post_processing.model_copy(update={"kind": PostProcessingKind.ONE_VS_ONE_SCORES})
+    manifest = certified.model.manifest.model_copy(
+        update={"output": output.model_copy(update={"post_processing": post})}
+    )
+    with pytest.raises(CertificationError, match="lets pairs of classes vote"):
+        class_indices(replace(certified.model, manifest=manifest), certified.dataset)
 
 
 # ----------------------------------------------------------------------------------------------- attacks on the claim

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 from sklearn.compose import make_column_transformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from tests.unit.trader.model.lowering.test_operators import Model, floats
 from trader.model import (
@@ -129,6 +130,29 @@ def test_double_in_and_out():
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ROWS, NAMES)
     made = check(exported(model, DoubleTensorType([None, 4]), zipmap=False), {"X": ROWS.astype(np.float64)}, share=0.98)
     assert [tensor.type for tensor in made.get_outputs()] == ["tensor(string)", "tensor(double)"]
+
+
+@pytest.mark.parametrize("model", [RidgeClassifier(), LogisticRegression(), LinearDiscriminantAnalysis()])
+@pytest.mark.parametrize("labels", [CLASSES, (CLASSES > 0).astype(int)], ids=["three", "two"])
+def test_raw_scores_of_scikit_learn(model, labels):
+    """Of two classes the file gives both scores, the second one turned, of which one is tested."""
+    check(exported(model.fit(ROWS, labels), raw_scores=True), {"X": ROWS}, samples=ROWS.astype(np.float64), share=0.98)
+
+
+@pytest.mark.parametrize("zipmap", [True, False])
+@pytest.mark.parametrize("labels", [CLASSES, NAMES, (CLASSES > 0).astype(int)], ids=["integers", "text", "two"])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        SVC(kernel="linear", C=0.1),
+        SVC(kernel="linear", C=0.1, decision_function_shape="ovo"),
+        SVC(kernel="linear", C=0.1, probability=True, random_state=0),
+    ],
+    ids=["scores", "decisions", "probabilities"],
+)
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's, of `probability`
+def test_pairs_of_classes_of_scikit_learn(machine, labels, zipmap):
+    check(exported(machine.fit(ROWS, labels), zipmap=zipmap), {"X": ROWS}, samples=ROWS.astype(np.float64), share=0.98)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +287,7 @@ POSTS = [
     PostProcessing(),
     PostProcessing(kind=PostProcessingKind.SOFTMAX, labels=("a", "b")),
     PostProcessing(labels=(7, 1)),
+    PostProcessing(kind=PostProcessingKind.ONE_VS_ONE_PROBABILITIES, labels=("a", "b")),
 ]
 INNER = ["input", "raw", "result_0", "result_0_class", "data_0", "linear_0", "linear_0_weights", "a", "b", "output"]
 
@@ -272,6 +297,11 @@ def interfaces(draw):
     """A manifest's interface, which may well be accepted, for two raw outputs of four features."""
     post, names = draw(st.sampled_from(POSTS)), iter(draw(st.permutations(INNER)))
     outputs = [OutputTensor(name=next(names), shape=(0, 2), kind=post.kind, columns=2)]
+    if post.kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES:
+        chosen = PostProcessingKind.ONE_VS_ONE_CLASS
+        outputs.append(
+            OutputTensor(name=next(names), type=TensorType.STRING, shape=(0,), kind=chosen, columns=1, named=True)
+        )
     for _ in range(draw(st.integers(0, 3))):
         kind, columns = draw(st.sampled_from(PostProcessingKind)), draw(st.integers(1, 2))
         column = draw(st.none() | st.integers(0, 2))

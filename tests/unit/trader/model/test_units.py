@@ -115,12 +115,55 @@ def test_columns_that_share_a_weight_share_their_exponent() -> None:
 
 
 def test_columns_that_something_else_reads_keep_their_exponents() -> None:
-    """A square of the input itself has no weights that could make up for another unit."""
+    """An activation of the input itself has no weights that could make up for another unit."""
     rng = np.random.default_rng(3)
-    nodes = [node("Mul", ["x", "x"], "s"), node("MatMul", ["s", "w"], "a"), node("MatMul", ["x", "w"], "b")]
+    nodes = [node("Tanh", ["x"], "s"), node("MatMul", ["s", "w"], "a"), node("MatMul", ["x", "w"], "b")]
     model = model_of([*nodes, node("Add", ["a", "b"])], {"w": single(rng.normal(0, 1, (3, 1)))}, (3,))
     samples = rng.normal(0, 1, (ROWS, 3)) * 1e3
     assert not any(fit_units(lower_model(model), samples).input_exponents)
+
+
+def monomials(samples: np.ndarray, factors: list[list[int]]) -> np.ndarray:
+    return np.stack([samples[:, chosen].prod(axis=1) for chosen in factors], axis=1)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=3), min_size=1, max_size=5))
+@settings(max_examples=25, deadline=None)
+def test_products_of_columns_move_with_them(seed: int, factors: list[list[int]]) -> None:
+    """Columns of any size, multiplied with each other and beside their products, keep the model's answers."""
+    random = np.random.default_rng(seed)
+    samples = random.lognormal(0, 0.4, (ROWS, 3)) * 10.0 ** random.integers(-4, 5, 3)
+    made = monomials(samples, factors)
+    weights = random.normal(0, 1, (len(factors), 1)) / made.std(axis=0)[:, None]
+    nodes, parts = [], []
+    for number in range(len(factors)):
+        nodes.append(node("Gather", ["x", f"places_{number}"], f"columns_{number}", axis=1))
+        nodes.append(node("ReduceProd", [f"columns_{number}"], f"product_{number}", axes=[1], keepdims=1))
+        parts.append(f"product_{number}")
+    nodes += [node("Concat", parts, "all", axis=1), node("MatMul", ["all", "w"])]
+    constants = {f"places_{number}": np.array(chosen) for number, chosen in enumerate(factors)}
+    lowered = lower_model(model_of(nodes, {**constants, "w": single(weights)}, (3,)))
+    fitted = fit_units(lowered, samples)
+    canonical = canonicalise(fitted)
+    inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, fitted.input_exponents)
+    found = fitted.post_processing.apply(evaluate_values(canonical, inputs)[canonical.graph.output])
+    expected = made @ weights
+    assert np.abs(found - expected).max() < 2e-3 * np.abs(expected).max()
+
+
+def test_products_that_weights_are_shared_over_keep_their_exponents() -> None:
+    """One weight meets x0·x1 and x2·x3: no units of four columns suit it unless these are the same."""
+    samples = np.random.default_rng(5).normal(0, 1, (ROWS, 4)) * [1e3, 1e3, 1e-3, 1.0]
+    nodes = [
+        node("Reshape", ["x", "pairs"], "p"),
+        node("ReduceProd", ["p"], "q", axes=[2], keepdims=1),
+        node("MatMul", ["q", "w"]),
+    ]
+    model = model_of(nodes, {"pairs": np.array([-1, 2, 2]), "w": single([[2.0]])}, (4,))
+    lowered = lower_model(model)
+    fitted = fit_units(lowered, samples)
+    assert not any(fitted.input_exponents)
+    assert fitted.graph == lowered.graph
 
 
 def test_data_that_says_nothing_changes_nothing() -> None:

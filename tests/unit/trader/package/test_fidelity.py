@@ -112,11 +112,11 @@ def test_a_degree_serves_that_keeps_what_the_user_sees() -> None:
 
 
 def test_a_column_that_the_grid_does_not_show_is_to_blame() -> None:
-    """A square of the input itself has no weights before it that could be in other units."""
+    """An activation of the input itself has no weights before it that could be in other units."""
     rng = np.random.default_rng(4)
-    nodes = [("Mul", ["x", "x"], "s"), ("MatMul", ["s", "w"], "y")]
-    units = (2e-4, 2e-4, 5e-5, 2e-4, 2e-4, 2e-4)
-    weights = rng.uniform(0.5, 1.0, (FEATURES, 1)) / np.square(units)[:, np.newaxis]
+    nodes = [("Tanh", ["x"], "s"), ("MatMul", ["s", "w"], "y")]
+    units = (2e-4, 2e-4, 1e-5, 2e-4, 2e-4, 2e-4)
+    weights = rng.uniform(0.5, 1.0, (FEATURES, 1)) / np.array(units)[:, np.newaxis]
     comparison = compare(model_of(nodes, w=weights), samples_of(*units))
     with pytest.raises(FidelityError, match=r"rounded to integers.*column 2 \(from 0\)"):
         comparison.check(comparison.measure())

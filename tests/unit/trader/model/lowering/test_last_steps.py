@@ -105,3 +105,50 @@ def test_decisions_that_could_change_are_counted(tmp_path):
 def test_one_decision_per_sample_is_its_class(tmp_path):
     lowered = lower_model(onnx.load(scores().add("Sign").write(tmp_path / "m.onnx")))
     assert lowered.post_processing.predict(np.array([[2.0], [-3.0], [0.0]])).tolist() == [1, -1, 0]
+
+
+def named(model, table):
+    """Class numbers, replaced by what a table has for them, as PyTorch and Hummingbird write it."""
+    return model.add("Gather", model.constant(table), model.y, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [
+        (scores(3).add("ArgMax", axis=1, keepdims=0), np.array([7, -1, 4])),
+        (scores(3).add("Softmax", axis=1).add("ArgMax", axis=1, keepdims=0), np.array(["a", "b", "c"], dtype=object)),
+        (scores().add("Greater", np.float32(0.2)).add("Cast", to=TensorProto.INT32), np.array([3, 5])),
+    ],
+    ids=["integers", "text", "a sign"],
+)
+def test_labels_are_looked_up_by_class(tmp_path, model, table):
+    path = tmp_path / "m.onnx"
+    named(model, table).write(path)
+    (want,) = onnxruntime.InferenceSession(str(path)).run(None, {"x": SAMPLES})
+    lowered = lower_model(onnx.load(path))
+    assert lowered.post_processing.labels == tuple(table.tolist())
+    canonical = canonicalise(lowered)
+    inputs = quantise_inputs(SAMPLES, canonical.graph, canonical.scale_bits, lowered.input_exponents)
+    raw = evaluate_values(canonical, inputs)[canonical.graph.output]
+    assert np.mean(lowered.post_processing.predict(raw).ravel() == want.ravel()) > 0.95
+    delivered = plain_model_bytes(
+        canonical, lowered.post_processing, lowered.input_exponents, interface=lowered.interface
+    )
+    (made,) = onnxruntime.InferenceSession(delivered).run(None, {"x": SAMPLES})
+    assert (made.shape, made.dtype) == (want.shape, want.dtype)
+    assert np.mean(made == want) > 0.95
+
+
+@pytest.mark.parametrize("table", [np.array([1, 2]), np.array([0.5, 1.0, 2.0], dtype=np.float32)])
+def test_other_lookups_by_class_are_refused(tmp_path, table):
+    """Too few labels for three classes, and numbers that are no labels."""
+    model = named(scores(3).add("ArgMax", axis=1, keepdims=0), table)
+    with pytest.raises(UnsupportedOperatorError, match="looks up what belongs to a number that the model computed"):
+        lower_model(onnx.load(model.write(tmp_path / "m.onnx")))
+
+
+def test_exponentials_are_not_divided_by_their_sum(tmp_path):
+    """Probabilities have a sum of 1 already; what else a last step gives has not."""
+    path = scores(2).add("Exp").add("LpNormalization", p=1, axis=-1).write(tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedOperatorError, match="normalises each sample by its own values"):
+        lower_model(onnx.load(path))

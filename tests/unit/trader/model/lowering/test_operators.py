@@ -171,6 +171,8 @@ def test_average_pooling(tmp_path, attributes, width):
         (13, "ReduceMean", (), {"axes": [2, 3], "keepdims": 0}, 3),
         (18, "ReduceMean", (np.array([-1, -2]),), {"keepdims": 1}, 3),
         (13, "ReduceSum", (np.array([1]),), {"keepdims": 0}, 20),
+        (13, "ReduceProd", (), {"axes": [1], "keepdims": 0}, 20),
+        (18, "ReduceProd", (np.array([1]),), {"keepdims": 1}, 20),
     ],
 )
 def test_reductions(tmp_path, opset, operator, inputs, attributes, width):
@@ -628,6 +630,8 @@ def test_architecture_with_every_kind_of_node_is_read_back(tmp_path):
         (Model(4).add("Expand", np.array([2, 1, 4])), "expands samples"),
         (Model(2, 4).add("ReduceSum", np.array([0])), "along the samples"),
         (Model(2, 4).add("ReduceSum"), "over the samples"),
+        (Model(2, 4).add("ReduceProd"), "over the samples"),
+        (Model(17).add("ReduceProd", axes=[1]), "multiplies 17 values of the model with each other, more than 16"),
         (Model(4).add("Slice", np.array([0]), np.array([2]), np.array([0])), "along the samples"),
         (Model(2, 4).add("Pad", np.array([0, 0, 1, 0, 0, 1]), mode="mirror"), "mode is mirror"),
         (Model(4).add("Clip", np.float32(1), np.float32(-1)), "bounds 1 and -1 leave nothing"),

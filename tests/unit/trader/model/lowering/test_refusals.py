@@ -35,6 +35,11 @@ def test_division_by_a_value_says_so(tmp_path):
     assert "divides by a value that it takes from the sample" in said
 
 
+def test_powers_of_a_constant_say_so(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 2)).add("Pow", np.float32(2), "v0")
+    assert "raises a constant to a power" in refused(model, tmp_path / "m.onnx")
+
+
 def test_attention_that_is_written_out_says_what_it_is(tmp_path):
     model = Model(3, 4).add("MatMul", floats(4, 4)).add("Transpose", "v0", perm=[0, 2, 1]).add("MatMul", "x", "v1")
     assert "as attention does" in refused(model, tmp_path / "m.onnx")
@@ -62,7 +67,8 @@ def test_state_before_a_series_is_the_same_for_every_sample(tmp_path):
         ("Scan", "nearest neighbours.*Unroll"),
         ("TopK", "nearest neighbours.*Return the scores"),
         ("com.microsoft.CDist", "nearest neighbours.*use a linear model or a network"),
-        ("Xor", "can't be compared.*Return the scores"),
+        ("Xor", "can't be compared.*Return the scores.*Export trees with skl2onnx"),
+        ("GatherElements", "looks up what belongs.*Export trees with skl2onnx"),
         ("ai.onnx.ml.CategoryMapper", "maps text to integers.*Use OneHotEncoder"),
     ],
 )

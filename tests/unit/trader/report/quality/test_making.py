@@ -102,9 +102,10 @@ def test_decisions_are_measured_each(desk: Desk) -> None:
     "kind", [kind for kind in PostProcessingKind if kind not in (PostProcessingKind.EXP, PostProcessingKind.SIGN)]
 )
 def test_every_last_step_has_a_report(desk: Desk, kind: PostProcessingKind) -> None:
-    single = kind in (PostProcessingKind.BINARY, PostProcessingKind.BINARY_SHARE)
+    single = kind.is_of_two_classes
     post_processing = PostProcessing(kind=kind)
-    outputs = RANDOM.normal(0, 0.2 if single else 3, size=(30, 1 if single else 3))
+    columns = 6 if kind is PostProcessingKind.ONE_VS_ONE_PROBABILITIES else 3  # of three classes, decisions and logits
+    outputs = np.random.default_rng(7).normal(0, 0.2 if single else 3, size=(30, 1 if single else columns))
     predictions = post_processing.predict(outputs)
     labels = predictions if predictions.dtype.kind in "iu" else predictions.astype(np.float64)
     if kind.is_decision:
