@@ -1,5 +1,6 @@
 """A stage of a program, tile by tile, over the ciphertexts of a batch and all their primes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +14,12 @@ from trader.he.request import Inputs
 from trader.he.ring.arithmetic import Arithmetic
 from trader.he.types import Residues
 from trader.model.graph import INPUT
+
+LARGEST_VALUE_BYTES = 64 << 20
+"""Of the values of a step on one tile: wide layers are computed on fewer positions at a time."""
+LARGEST_TILE_COMPONENTS = 8
+"""Components of a product in conjugate form, of both samples."""
+SMALLEST_TILE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,9 @@ def run_tiles(
         values: are read and added to.
     """
     arithmetic, degree = evaluators[0].arithmetic, values.inputs.degree
-    width = arithmetic.block or degree
-    groups = _mirrored_groups(degree, width) if stage.splits_in_place else _groups(degree, width)
+    block = arithmetic.block or degree
+    width = _tile_width(stage, block) if arithmetic.block else degree
+    groups = _mirrored_groups(degree, block, width) if stage.splits_in_place else _groups(degree, block, width)
     for name in stage.targets:
         values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
 
@@ -89,24 +97,30 @@ class _Group(NamedTuple):
     tiles: tuple[tuple[slice, ...], ...]
 
 
-def _groups(degree: int, width: int) -> list[_Group]:
+def _tile_width(stage: Stage, block: int) -> int:
+    """Return the positions of a tile: those of a block, or fewer where a stage has so many values."""
+    most = max((math.prod(step.shape) for step in stage.steps), default=1)
+    width = block
+    while width > SMALLEST_TILE and 8 * LARGEST_TILE_COMPONENTS * most * width > LARGEST_VALUE_BYTES:
+        width //= 2
+    return width
+
+
+def _groups(degree: int, block: int, width: int) -> list[_Group]:
     """Return tiles of successive positions."""
-    return [_Group((slice(start, start + width),), ((slice(0, width),),)) for start in range(0, degree, width)]
+    tiles = tuple((slice(start, start + width),) for start in range(0, block, width))
+    return [_Group((slice(start, start + block),), tiles) for start in range(0, degree, block)]
 
 
-def _mirrored_groups(degree: int, width: int) -> list[_Group]:
+def _mirrored_groups(degree: int, block: int, width: int) -> list[_Group]:
     """Return tiles in which position i has its mirror image, N - 1 - i, at the mirrored place."""
-    if width == degree:
-        return _groups(degree, width)
-    half = width // 2
-    # Of two blocks that mirror each other, one tile has the outer halves, the other the inner ones.
-    first, second = slice(0, half), slice(half, width)
+    block, half = min(block, degree // 2), width // 2
+    tiles = tuple(
+        (slice(start, start + half), slice(block - start - half, block - start)) for start in range(0, block, half)
+    )
     return [
-        _Group(
-            (slice(start, start + width), slice(degree - start - width, degree - start)),
-            ((first, second), (second, first)),
-        )
-        for start in range(0, degree // 2, width)
+        _Group((slice(start, start + block), slice(degree - start - block, degree - start)), tiles)
+        for start in range(0, degree // 2, block)
     ]
 
 
