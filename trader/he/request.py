@@ -126,7 +126,7 @@ class RequestParts:
         def expand(place: tuple[int, int]) -> None:
             index, digit = place
             seeded = Seeded(self.parts[order.key(index)][digit], self._seed(order.key_seed(index, digit)))
-            keys[index][digit] = seeded.expand(primes)
+            seeded.expand_into(keys[index][digit], primes)
 
         run_tasks(expand, itertools.product(keys, range(order.digits)))
         return dict(zip(self.plan.switched_secrets(self.samples), keys.values(), strict=True))

@@ -39,9 +39,13 @@ class Seeded:
     def expand(self, primes: tuple[int, ...]) -> Residues:
         """Both components, [2, primes, N]."""
         both = np.empty((2, *self.residues.shape), dtype=np.uint32)
+        self.expand_into(both, primes)
+        return both
+
+    def expand_into(self, both: Residues, primes: tuple[int, ...]) -> None:
+        """Write both components to [2, primes, N]."""
         both[0] = self.residues
         expand_seed(self.seed, primes, both[1])
-        return both
 
 
 def serialize(identifier: list[int], residues: Residues | Words, scale: float) -> list[bytes | memoryview]:
