@@ -94,8 +94,8 @@ class BatchedEvaluator:
         return np.concatenate([self._finish(KnownValues(inputs, half), others, advance) for half in halves])
 
     def _fold(self, outputs: Residues, folder: Folder, parts: int, advance: Advance) -> Residues:
-        """Join outputs of both samples in conjugate form, [2·outputs, …], and switch them back to s."""
-        halves = np.split(outputs, 2)[:parts]
+        """Join outputs in conjugate form, [outputs, …] of each sample, and switch them back to s."""
+        halves = np.split(outputs, self.stages[-1].stage.halves)[:parts]
         groups = [half[place] for half in halves for place in self._response_places]
         shape = (len(groups), self.plan.components, *outputs.shape[2:])
         folded = np.empty(shape, dtype=np.uint32)
@@ -175,7 +175,8 @@ class _Stage:
     def run(self, values: KnownValues) -> None:
         """Compute the targets."""
         sizes = {
-            step.name: math.prod(step.shape) * (1 + (step.name in self.stage.conjugate)) for step in self.stage.steps
+            step.name: math.prod(step.shape) * (self.stage.halves if step.name in self.stage.conjugate else 1)
+            for step in self.stage.steps
         }
         shapes = {name: (sizes[name], self.program.components[name]) for name in self.stage.targets}
         run_tiles(self.stage, self.evaluators, shapes, values)

@@ -5,7 +5,7 @@ operand in chunks of positions through the indices, so a convolution's patches e
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.planning.propagation import multipliers
-from trader.he.program.steps import Affine, Combine, Normalise, Refresh, Split, Stage, Step
+from trader.he.program.steps import Affine, Combine, JoinedLinear, Normalise, Refresh, Split, Stage, Step
 from trader.he.ring.arithmetic import CPU, Arithmetic
 from trader.he.ring.residues import CENTRE_SLACK, EXACT, ExactWeights
 from trader.model.canonical import CanonicalModel
@@ -81,7 +81,8 @@ class TileEvaluator:
     scales: Mapping[str, Fraction]
     layers: dict[str, _Layer | _Selection]
     arithmetic: Arithmetic
-    splitting: "Splitting | None" = None
+    splitting: Splitting | None = None
+    joined: Mapping[str, _Layer] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -92,7 +93,7 @@ class TileEvaluator:
         prime: int,
         *,
         arithmetic: Arithmetic = CPU,
-        splitting: "Splitting | None" = None,
+        splitting: Splitting | None = None,
     ) -> "TileEvaluator":
         """Split weights and lift biases once for all tiles; those for both samples of a slot wait until these split."""
         layers = {
@@ -102,7 +103,12 @@ class TileEvaluator:
             for step in stage.steps
             if isinstance(step, Linear)
         }
-        return cls(stage, prime, scales, layers, arithmetic, splitting)
+        joined = {
+            step.name: _prepare_joined(model, step, scales[step.inputs[0]], prime, arithmetic)
+            for step in stage.steps
+            if isinstance(step, JoinedLinear)
+        }
+        return cls(stage, prime, scales, layers, arithmetic, splitting, joined)
 
     def run(self, inputs: Mapping[str, Tile]) -> dict[str, Tile]:
         """Tiles [size, components, t] of what the stage reads to those of its targets."""
@@ -125,8 +131,8 @@ class TileEvaluator:
                 return self._multiply(step, operand, operand)
             case Multiply():
                 return self._multiply(step, self._gather(read[0]), self._gather(read[1]))
-            case Split() if not step.switched:
-                return self._split(step, self._gather(read[0]))
+            case Split(switched=False) | JoinedLinear():
+                return self._in_conjugate_form(step, self._gather(read[0]))
             case Sum():
                 return self.arithmetic.sum_terms(self._gather(read[0]), step.terms, self.prime)
             case Rearrange():
@@ -140,17 +146,23 @@ class TileEvaluator:
 
     def _multiply(self, step: Square | Multiply, left: Tile, right: Tile) -> Tile:
         if step.name in self.stage.conjugate:
-            return self.arithmetic.multiply_halves(left, right, self.prime)
+            return self.arithmetic.multiply_conjugates(left, right, self.stage.halves, self.prime)
         return self.arithmetic.multiply_values(left, right, self.prime)
 
-    def _split(self, step: Split, operand: Tile) -> Tile:
-        """In conjugate form, with what biases add to either sample."""
+    def _in_conjugate_form(self, step: Split | JoinedLinear, operand: Tile) -> Tile:
+        """Both samples of a slot, or a layer of features that share slots, with what biases add."""
         if self.splitting is None:
-            raise TypeError("a stage that splits has been prepared for it")
-        halves = self.arithmetic.split_halves(operand, self.splitting.unit, self.prime)
-        constants = np.array([offset % self.prime for offset in self.splitting.offsets[step.name]], dtype=np.float64)
-        self.arithmetic.add_constants(halves, constants, self.prime)
-        return halves
+            raise TypeError("a stage with values in conjugate form has been prepared for it")
+        if isinstance(step, JoinedLinear):
+            layer = self.joined[step.name]
+            parts = self.arithmetic.multiply_weights(layer.weights[0], operand, self.prime)
+            values, constants = self.arithmetic.join_parts(parts, self.splitting.unit, self.prime), layer.biases[0]
+        else:
+            values = self.arithmetic.split_halves(operand, self.splitting.unit, self.prime)
+            offsets = self.splitting.offsets[step.name]
+            constants = np.array([offset % self.prime for offset in offsets], dtype=np.float64)
+        self.arithmetic.add_constants(values, constants, self.prime)
+        return values
 
     def _gather(self, value: Tile | _Gathered) -> Tile:
         return self._rows(value, 0, len(value.indices)) if isinstance(value, _Gathered) else value
@@ -219,10 +231,27 @@ class TileEvaluator:
 def _prepare_layer(
     model: CanonicalModel, node: Linear, scale: Fraction, prime: int, arithmetic: Arithmetic
 ) -> _Layer | _Selection:
-    spec = model.graph.parameters[node.parameter]
-    weights = model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
-    lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
-    biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
-    if node.shape == (spec.groups * spec.outputs,) and (chosen := _Selection.of(weights, biases, prime)) is not None:
+    weights, biases = _weights_and_biases(model, node, scale, prime)
+    if node.shape == biases.reshape(-1).shape and (chosen := _Selection.of(weights, biases, prime)) is not None:
         return chosen
     return _Layer(tuple(arithmetic.prepare_weights(group, prime) for group in weights), biases)
+
+
+def _prepare_joined(
+    model: CanonicalModel, node: JoinedLinear, scale: Fraction, prime: int, arithmetic: Arithmetic
+) -> _Layer:
+    """Prepare the weights of even features and, beside them, those of odd ones; a last odd one that lacks is zero."""
+    (weights,), biases = _weights_and_biases(model, node, 2 * scale, prime)
+    halves = np.zeros(((len(weights) + 1) // 2, 2, weights.shape[1]), dtype=weights.dtype)
+    halves.reshape(-1, weights.shape[1])[: len(weights)] = weights
+    return _Layer((arithmetic.prepare_weights(halves.reshape(len(halves), -1), prime),), biases)
+
+
+def _weights_and_biases(
+    model: CanonicalModel, node: Linear | JoinedLinear, scale: Fraction, prime: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Weights [groups, a, b], and biases [groups, b] at a scale."""
+    spec = model.graph.parameters[node.parameter]
+    lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
+    biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
+    return model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs), biases

@@ -57,7 +57,7 @@ def run_tiles(
     arithmetic, degree = evaluators[0].arithmetic, values.inputs.degree
     block = arithmetic.block or degree
     width = _tile_width(stage, block) if arithmetic.block else degree
-    groups = _mirrored_groups(degree, block, width) if stage.splits_in_place else _groups(degree, block, width)
+    groups = _mirrored_groups(degree, block, width) if stage.mirrored else _groups(degree, block, width)
     for name in stage.targets:
         values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
 

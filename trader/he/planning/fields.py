@@ -101,6 +101,7 @@ class PlanFields(BaseModel):
         expected_error: Bound on the output's error against the canonical model, noise at six standard deviations.
         weight_scale_bits: Scale of encoded weights; 0 where weights are integers.
         paired: Whether two samples share each slot, as real and imaginary parts, up to the first products.
+        joined_features: Whether two features share each ciphertext, as real and imaginary parts.
         joined: Whether two outputs share each slot of the response, as real and imaginary parts.
     """
 
@@ -128,4 +129,5 @@ class PlanFields(BaseModel):
     special_primes: int
     weight_scale_bits: int
     paired: bool
+    joined_features: bool
     joined: bool

@@ -16,7 +16,7 @@ from trader.he import seal
 from trader.he.layouts.packing import Packing
 from trader.he.parallel import worker_count
 from trader.he.planning.plan import HePlan
-from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, Normalise, Program, Stage
+from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, JoinedLinear, Normalise, Program, Stage
 from trader.he.ring import kernels
 from trader.he.ring.arithmetic import BLOCK
 from trader.he.ring.expansion import SEED_BYTES, Expansion
@@ -87,7 +87,7 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     """Predict the cost of testing `samples` samples under a plan."""
     plan, speeds = plan.for_samples(samples), _speeds()
     program = plan.program(graph)
-    sizes = _sizes(program, plan.packing(samples))
+    sizes = {**_sizes(program, plan.packing(samples)), INPUT: plan.request_ciphertexts(samples)}
     cores, batches, parts = worker_count(), plan.batches(samples), len(plan.parts_of_batch(samples))
     stages = [program.stage(level) for level in range(program.depth + 1)]
     tiles = 0.0
@@ -149,9 +149,9 @@ def _work_per_position(program: Program, stage: Stage, sizes: Mapping[str, int],
     if INPUT in stage.reads:
         seconds += sizes[INPUT] * speeds.expand
     for step in stage.steps:
-        size = sizes[step.name] * (parts if step.name in program.conjugate else 1)
+        size = sizes[step.name] * (parts if step.name in program.conjugate and program.shared else 1)
         match step:
-            case Linear():
+            case Linear() | JoinedLinear():
                 inputs = program.graph.parameters[step.parameter].inputs
                 seconds += counts[step.name] * size * (inputs * speeds.product + speeds.residue)
             case Square() | Multiply():

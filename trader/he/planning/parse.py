@@ -64,7 +64,10 @@ def _check_consistency(plan: HePlan) -> None:
         raise PlanError(f"the plan has {len(plan.modulus_bits)} primes, {plan.special_primes} of them for keys only")
     if isinstance(plan, PairedPlan) and any(plan.dropped_primes[:1]):
         raise PlanError("the plan drops primes where it splits samples")
-    if isinstance(plan, PairedPlan) and not plan.splits_by_keys and plan.components != 2:
+    if plan.joined_features and plan.dropped_primes:
+        raise PlanError("the plan joins features, and refreshes")
+    folds = plan.joined_features or (isinstance(plan, PairedPlan) and not plan.splits_by_keys)
+    if folds and plan.components != 2:
         raise PlanError(f"the plan switches outputs to two components, and responds with {plan.components}")
     if plan.response_primes > plan.level_primes(len(plan.dropped_primes)):
         raise PlanError(

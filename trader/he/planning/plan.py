@@ -333,6 +333,7 @@ class PairedPlan(_FeaturePerCiphertext):
     """
 
     paired: Yes
+    joined_features: No = False
     few_samples: None = None
     few_samples_limit: Zero = 0
     many_samples: None = None
@@ -358,10 +359,9 @@ class PairedPlan(_FeaturePerCiphertext):
 
     def switched_secrets(self, samples: int) -> tuple[Secret, ...]:
         """Return conjugation, which splits samples; or what takes outputs from conjugate form."""
-        conjugation = conjugation_element(self.ring_degree)
         if self.splits_by_keys:
-            return (*super().switched_secrets(samples), (conjugation,))
-        return (RELINEARISATION, (conjugation,), (conjugation, conjugation), (1, conjugation))
+            return (*super().switched_secrets(samples), (conjugation_element(self.ring_degree),))
+        return folded_secrets(self.ring_degree)
 
     def pack(self, values: NDArray[np.float64]) -> Slots:
         """Return samples [n, F] of a batch as slots [F, N/2]; where they fill one part only, both parts hold them."""
@@ -393,6 +393,7 @@ class PackedPlan(HePlan):
     key_spacing: Annotated[int, Field(ge=1, le=15)]
     maps: Annotated[tuple[tuple[_Size, _Size], ...], Field(min_length=1, max_length=256)]
     paired: No = False
+    joined_features: No = False
     spread: bool = False
     joined: No = False
     unfolded: bool = False
@@ -440,9 +441,31 @@ class BatchedPlan(_FeaturePerCiphertext):
     """
 
     paired: No = False
+    joined_features: bool = False
     few_samples: PackedPlan | None = None
     few_samples_limit: Annotated[int, Field(ge=0, le=1 << 14)] = 0
     many_samples: PairedPlan | None = None
+
+    def tested_program(self, tested: Graph) -> Program:
+        """Return what is carried out under this plan for the graph of `tested_model`."""
+        return build_program(tested, self.polynomials, staged=self.refreshes, joined_features=self.joined_features)
+
+    def switched_secrets(self, samples: int) -> tuple[Secret, ...]:
+        """Return also what takes outputs from conjugate form."""
+        return folded_secrets(self.ring_degree) if self.joined_features else super().switched_secrets(samples)
+
+    def request_ciphertexts(self, samples: int) -> int:
+        """Return the ciphertexts per batch of a request."""
+        return -(-super().request_ciphertexts(samples) // (1 + self.joined_features))
+
+    def pack(self, values: NDArray[np.float64]) -> Slots:
+        """Return samples [n, F] of a batch as slots: of a feature each, or of two."""
+        slots = super().pack(values)
+        if not self.joined_features:
+            return slots
+        joined = slots[::2].astype(np.complex128)
+        joined[: len(slots) // 2] += 1j * slots[1::2]
+        return joined
 
     def for_samples(self, samples: int) -> HePlan:
         """Return the plan that a test of `samples` samples is made under: this one, or one of those in it."""
@@ -461,6 +484,12 @@ class BatchedPlan(_FeaturePerCiphertext):
     def layouts(self) -> tuple[HePlan, ...]:
         """This plan, and those in it."""
         return tuple(plan for plan in (self, self.few_samples, self.many_samples) if plan is not None)
+
+
+def folded_secrets(ring_degree: int) -> tuple[Secret, ...]:
+    """Return what keys switch from that take products from conjugate form: s², s̄, s̄² and s·s̄."""
+    conjugation = conjugation_element(ring_degree)
+    return (RELINEARISATION, (conjugation,), (conjugation, conjugation), (1, conjugation))
 
 
 def dropped_products(primes: tuple[int, ...], dropped_primes: tuple[int, ...]) -> list[int]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from trader.he.layouts.packing import AffineMap
-from trader.he.program.steps import Affine, Combine, Normalise, Program, Refresh, Split, Step
+from trader.he.program.steps import Affine, Combine, JoinedLinear, Normalise, Program, Refresh, Split, Step
 from trader.he.seal import ERROR_DEVIATION
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
@@ -70,8 +70,8 @@ def _scales(program: Program, inputs: _Scale, weights: int, dropped: Sequence[in
             continue
         read = [scales[name] for name in step.inputs]
         match step:
-            case Linear() | Affine():
-                scales[step.name] = read[0] * weights
+            case Linear() | Affine() | JoinedLinear():
+                scales[step.name] = read[0] * weights * (1 + isinstance(step, JoinedLinear))
             case Square():
                 scales[step.name] = read[0] ** 2
             case Multiply():
@@ -223,7 +223,7 @@ def _step_noise(
 ) -> "NDArray[np.float64]":
     """Deviations of a step's elements, if it adds no noise of its own."""
     match step:
-        case Linear():
+        case Linear() | JoinedLinear():
             return _through_weights(model, step, read[0])
         case Affine():
             return np.asarray(np.sqrt(read[0] ** 2 @ maps[step.name].matrix ** 2))
@@ -245,7 +245,9 @@ def _step_noise(
             return np.asarray(np.sqrt(np.sum(scaled, axis=0)))
 
 
-def _through_weights(model: CanonicalModel, node: Linear, noise: "NDArray[np.float64]") -> "NDArray[np.float64]":
+def _through_weights(
+    model: CanonicalModel, node: Linear | JoinedLinear, noise: "NDArray[np.float64]"
+) -> "NDArray[np.float64]":
     spec = model.graph.parameters[node.parameter]
     weights = np.ldexp(model.weights(node.parameter).astype(np.float64), -model.scale_bits)
     squares = weights.reshape(spec.groups, spec.inputs, spec.outputs) ** 2

@@ -87,7 +87,8 @@ def plan_encryption(problem: PlanningProblem) -> BatchedPlan:
     reason = ""
     for candidate in candidates(problem):
         if candidate.plan is not None:
-            return _add_many_samples(problem, _add_few_samples(problem, candidate.plan))
+            plan = _join_features(problem, candidate.plan)
+            return _add_many_samples(problem, _add_few_samples(problem, plan))
         reason = candidate.rejected
     raise PlanError(f"no encryption parameters serve this model: {reason}")
 
@@ -195,7 +196,7 @@ def _consider(way: Way, degree: int) -> _Found:
 
 def _consider_as_is(way: Way, degree: int) -> _Found:
     problem = way.problem
-    switches = way.packed or way.program.depth > 0 or way.program.splits
+    switches = way.packed or way.program.depth > 0 or way.program.splits or way.program.conjugate
     special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
     room = MAXIMUM_MODULUS_BITS[problem.policy.security_bits][degree] - way.special_primes * special_bits
     scales = _scales_with_most_flooding(way, degree, room)
@@ -328,7 +329,7 @@ def _rotation_cost(way: Way, degree: int) -> int:
 
 def _few_samples_limit(graph: Graph, plan: BatchedPlan, packed: PackedPlan) -> int:
     """Return the largest power of two of samples at which packing pays, or 0."""
-    found, batched = 0, plan.features * PRODUCTS_PER_CIPHERTEXT + _refreshing(graph, plan, 1)
+    found, batched = 0, plan.request_ciphertexts(1) * PRODUCTS_PER_CIPHERTEXT + _refreshing(graph, plan, 1)
     for bits in range(packed.samples_per_batch.bit_length()):
         layouts = packed.map_layouts(1 << bits)
         products = sum(layout.products + PRODUCTS_PER_SWITCHING * layout.switchings for layout in layouts)
@@ -345,6 +346,26 @@ def _refreshing(graph: Graph, plan: HePlan, samples: int) -> int:
     refreshed = (step for step in program.steps if isinstance(step, Refresh))
     relinearised = (step for step in refreshed if program.components[step.inputs[0]] > 2)
     return PRODUCTS_PER_SWITCHING * sum(packing.ciphertexts(math.prod(step.shape)) for step in relinearised)
+
+
+def _join_features(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan:
+    """Return the plan with two features per ciphertext, or as it is where that doesn't pay or can't be done.
+
+    It halves the ciphertexts of a request, and costs some keys, and switchings for each ciphertext of the response.
+    """
+    if plan.refreshes:
+        return plan
+    try:
+        program = build_program(problem.model.graph, plan.polynomials, staged=False, joined_features=True)
+    except PlanError:
+        return plan
+    joined = _consider(Way(problem, program, _approximation_of(plan)), plan.ring_degree).plan
+    if not isinstance(joined, BatchedPlan) or joined.statistical_bits < plan.statistical_bits - 1:
+        return plan
+    keys = joined.switching_keys(1) * joined.digits
+    switched = CIPHERTEXTS_PER_SWITCHING * FOLDED_SWITCHINGS * len(joined.visible(1)[0])
+    saved = plan.request_ciphertexts(1) - joined.request_ciphertexts(1)
+    return joined if saved > keys + switched else plan
 
 
 def _add_many_samples(problem: PlanningProblem, plan: BatchedPlan) -> BatchedPlan:

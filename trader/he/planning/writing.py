@@ -39,7 +39,7 @@ def write_plan(way: Way, chosen: Scales, room_bits: int, special_bits: int) -> H
         )
     if way.program.splits:
         return PairedPlan(**fields, paired=True, joined=way.joined)
-    return BatchedPlan(**fields, joined=way.joined)
+    return BatchedPlan(**fields, joined=way.joined, joined_features=bool(way.program.conjugate))
 
 
 def missing_bits(way: Way, chosen: Scales, plan: HePlan) -> int:

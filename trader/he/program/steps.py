@@ -11,6 +11,10 @@ first products the samples are split, and what comes after is carried out for bo
 takes every ciphertext apart, which ends a level. Else values are split in *conjugate form*
 (`trader.he.evaluation.splitting`), which takes no key; only outputs, which are fewer, are switched back.
 
+A program of *joined features* begins with two features per ciphertext, x + J·x', of one sample per slot. Its first
+layers take both apart as they add them up, with weights W and W': Re(Σ W·(x + J·x')) is the one half, Im(Σ W'·(x +
+J·x')) the other, and both parts of a value cost nothing in conjugate form.
+
 A *packed* program is for ciphertexts that hold several features (`trader.he.layouts.packing`). Its linear nodes are
 joined to affine maps, whose weights are not integers but encoded polynomials at a scale of their own; so it refreshes
 after each map, and before it, as only ciphertexts of two components are rotated.
@@ -88,6 +92,20 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinedLinear:
+    """y = x·W + b of inputs of which two share every slot, in conjugate form, at twice the scale.
+
+    Attributes:
+        parameter: Index of the graph's, W and b.
+    """
+
+    name: str
+    inputs: tuple[str]
+    shape: tuple[int, ...]
+    parameter: int
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """y = the two samples that share every slot of x, apart from each other, at twice the scale.
 
@@ -108,7 +126,9 @@ CONJUGATE_PRODUCT_COMPONENTS = 4
 FOLDED_SWITCHINGS = 4
 """Polynomials of such a product, those of s², s̄, s̄² and s·s̄, that are switched to s."""
 
-Step: TypeAlias = Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine | Split
+Step: TypeAlias = (
+    Linear | Square | Multiply | Add | Sum | Rearrange | Combine | Normalise | Refresh | Affine | Split | JoinedLinear
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +234,14 @@ class Stage:
     conjugate: frozenset[str] = frozenset()
 
     @property
-    def splits_in_place(self) -> bool:
-        """Whether something is split in conjugate form, for which a tile needs the mirror image of each position."""
-        return any(isinstance(step, Split) for step in self.steps)
+    def mirrored(self) -> bool:
+        """Whether a tile needs the mirror image of each position, as something is in conjugate form."""
+        return any(step.name in self.conjugate for step in self.steps)
+
+    @property
+    def halves(self) -> int:
+        """Samples per slot of what is in conjugate form."""
+        return 2 if self.shared else 1
 
 
 def _ends_level(step: Step) -> bool:
@@ -235,6 +260,7 @@ def build_program(
     packed: bool = False,
     paired: bool = False,
     switched: bool = False,
+    joined_features: bool = False,
 ) -> Program:
     """Return the program of a graph.
 
@@ -245,12 +271,15 @@ def build_program(
         packed: Whether ciphertexts hold several features; a packed program is staged, too.
         paired: Whether it begins with two samples per slot.
         switched: Whether these are split by switched keys; in a staged program they always are.
+        joined_features: Whether it begins with two features per ciphertext; it is not staged, packed or paired then.
 
     Raises:
         PlanError: An activation has no polynomial; or the program is to be packed, and a node moves elements of
             several values; or it is to be paired, and nothing in it multiplies, or it multiplies inputs themselves, or,
-            in conjugate form, products.
+            in conjugate form, products; or features are to be joined, and something else than a dense layer reads them.
     """
+    if joined_features:
+        return _join_features(graph, polynomials)
     builder = _Builder(graph, polynomials, staged or packed, paired, switched)
     for node in _join_linear(graph) if packed else graph.nodes:
         builder.add_node(node)
@@ -265,6 +294,17 @@ def build_program(
         builder.components,
         frozenset(builder.paired_values),
         frozenset(builder.conjugate),
+    )
+
+
+def _join_features(graph: Graph, polynomials: Mapping[str, Polynomial]) -> Program:
+    builder = _Builder(graph, polynomials, False, False, False)
+    for node in graph.nodes:
+        builder.add_joined(node) if INPUT in node.inputs else builder.add_node(node)
+    if builder.components[graph.output] < CONJUGATE_PRODUCT_COMPONENTS:
+        raise PlanError("features of a linear model are not joined")
+    return Program(
+        graph, tuple(builder.steps), builder.levels, builder.components, conjugate=frozenset(builder.conjugate)
     )
 
 
@@ -332,6 +372,15 @@ class _Builder:
                 self._add(replace(node, inputs=(self._newest(node.inputs[0]), self._newest(node.inputs[1]))))
             case Linear() | Sum():
                 self._add(replace(node, inputs=(self._newest(node.inputs[0]),)))
+
+    def add_joined(self, node: Node) -> None:
+        """Add a dense layer that reads inputs of which two share every slot."""
+        if isinstance(node, Linear):
+            spec = self._graph.parameters[node.parameter]
+            if spec.groups == 1 and spec.inputs == self._graph.features:
+                self.conjugate.add(self._add(JoinedLinear(node.name, (INPUT,), node.shape, node.parameter)))
+                return
+        raise PlanError(f"'{node.name}' is no dense layer of all features, which joined ones ask for")
 
     def _add(self, step: Step) -> str:
         level = max(self.levels[name] for name in step.inputs)

@@ -49,8 +49,11 @@ class Arithmetic(Protocol):
     def split_halves(self, values: Any, unit: int, prime: int) -> Any:
         """Ciphertexts [e, 2, t] in conjugate form, [e, 2, 2t]; `unit` is J in the first half of positions."""
 
-    def multiply_halves(self, left: Any, right: Any, prime: int) -> Any:
-        """Products of values in conjugate form, [e, 2, 2t] to [e, 4, 2t]."""
+    def join_parts(self, values: Any, unit: int, prime: int) -> Any:
+        """Values u, then v, [2e, 2, t], as Re u + Im v in conjugate form at twice the scale, [e, 2, t]."""
+
+    def multiply_conjugates(self, left: Any, right: Any, halves: int, prime: int) -> Any:
+        """Products of values in conjugate form, [e, 2, t·halves] to [e, 4, t·halves], of one or both samples."""
 
     def add_values(self, left: Any, right: Any, prime: int) -> Any:
         """Add values up."""
@@ -89,7 +92,8 @@ class CpuArithmetic:
     select_values = staticmethod(residues.select_values)
     multiply_values = staticmethod(residues.multiply_values)
     split_halves = staticmethod(residues.split_halves)
-    multiply_halves = staticmethod(residues.multiply_halves)
+    join_parts = staticmethod(residues.join_parts)
+    multiply_conjugates = staticmethod(residues.multiply_conjugates)
     add_values = staticmethod(residues.add_values)
     sum_terms = staticmethod(residues.sum_terms)
     scale_values = staticmethod(residues.scale_values)

@@ -96,10 +96,19 @@ class TorchArithmetic:
         rest = self._torch.cat([second, second % prime * factors], dim=-1)
         return self._centred(self._torch.stack([sums, rest], dim=1) % prime, prime)
 
-    def multiply_halves(self, left: Any, right: Any, prime: int) -> Any:
-        """Products of values in conjugate form, [e, 2, 2t] to [e, 4, 2t]."""
+    def join_parts(self, values: Any, unit: int, prime: int) -> Any:
+        """Values u, then v, [2e, 2, t], as Re u + Im v in conjugate form at twice the scale, [e, 2, t]."""
+        u, v = values.long().chunk(2)
+        factors = self._torch.full_like(u[0, 0], prime - unit)
+        factors[len(factors) // 2 :] = unit
+        sums = u[:, 0] + u[:, 0].flip(-1) + (v[:, 0] - v[:, 0].flip(-1)) % prime * factors
+        rest = u[:, 1] + v[:, 1] % prime * factors
+        return self._centred(self._torch.stack([sums, rest], dim=1) % prime, prime)
+
+    def multiply_conjugates(self, left: Any, right: Any, halves: int, prime: int) -> Any:
+        """Products of values in conjugate form, [e, 2, t·halves] to [e, 4, t·halves], of one or both samples."""
         (l0, l1), (r0, r1) = left.long().unbind(1), right.long().unbind(1)
-        left_mirrored, right_mirrored = (part.unflatten(-1, (2, -1)).flip(-1).flatten(-2) for part in (l1, r1))
+        left_mirrored, right_mirrored = (part.unflatten(-1, (halves, -1)).flip(-1).flatten(-2) for part in (l1, r1))
         # Centred residues are below 2^30, so that two products together are below 2^61.
         products = (l0 * r0, l0 * r1 + l1 * r0, l1 * r1, l1 * right_mirrored + left_mirrored * r1)
         return self._centred(self._torch.stack(products, dim=1) % prime, prime)

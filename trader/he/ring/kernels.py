@@ -543,16 +543,49 @@ def split_conjugates(values: NDArray[np.float64], unit: float, prime: int, halve
 
 
 @_kernel
-def multiply_conjugates(
-    left: NDArray[np.float64], right: NDArray[np.float64], prime: int, result: NDArray[np.float64]
-) -> None:
-    """Products of values in conjugate form, [e, 2, 2t] each, to [e, 4, 2t]: components of 1, s, s² and s·s̄."""
+def join_conjugates(values: NDArray[np.float64], unit: float, prime: int, joined: NDArray[np.float64]) -> None:
+    """Write u + ū + (v - v̄)/J, twice Re u + Im v, in conjugate form.
+
+    Args:
+        values: u, then v, [2e, 2, t], mirrored as in `split_conjugates`.
+        unit: J in the first half of positions, centred; -J in the others.
+        prime: q.
+        joined: [e, 2, t].
+    """
     q = np.float64(prime)
     inverse = 1.0 / q
-    count = left.shape[2] // 2
+    elements, count = joined.shape[0], joined.shape[2]
+    mirrored, parts = np.empty(count), np.empty(count)
+    for element in range(elements):
+        for component in range(2):
+            u, v, target = values[element, component], values[elements + element, component], joined[element, component]
+            if component == 0:
+                _mirror_into(v, mirrored)
+                for i in range(count):
+                    parts[i] = v[i] - mirrored[i]
+                _mirror_into(u, mirrored)
+            else:
+                parts[:] = v
+                mirrored[:] = 0.0
+            for half in range(2):
+                # 1/J is -J.
+                factor = unit if half else -unit
+                for i in range(half * (count // 2), (half + 1) * (count // 2)):
+                    total = u[i] + mirrored[i] + _reduced_product(parts[i], factor, q, inverse)
+                    target[i] = total - q * np.rint(total * inverse)
+
+
+@_kernel
+def multiply_conjugates(
+    left: NDArray[np.float64], right: NDArray[np.float64], halves: int, prime: int, result: NDArray[np.float64]
+) -> None:
+    """Products of values in conjugate form, [e, 2, t·halves] each, to [e, 4, t·halves]: of 1, s, s² and s·s̄."""
+    q = np.float64(prime)
+    inverse = 1.0 / q
+    count = left.shape[2] // halves
     mirrored, product = np.empty(count), np.empty(count)
     for element in range(left.shape[0]):
-        for half in range(2):
+        for half in range(halves):
             own = slice(half * count, (half + 1) * count)
             l0, l1 = left[element, 0, own], left[element, 1, own]
             r0, r1 = right[element, 0, own], right[element, 1, own]
@@ -574,14 +607,14 @@ def multiply_conjugates(
 
 
 @_kernel
-def square_conjugates(values: NDArray[np.float64], prime: int, result: NDArray[np.float64]) -> None:
+def square_conjugates(values: NDArray[np.float64], halves: int, prime: int, result: NDArray[np.float64]) -> None:
     """`multiply_conjugates` of values by themselves."""
     q = np.float64(prime)
     inverse = 1.0 / q
-    count = values.shape[2] // 2
+    count = values.shape[2] // halves
     doubled, mirrored = np.empty(count), np.empty(count)
     for element in range(values.shape[0]):
-        for half in range(2):
+        for half in range(halves):
             own = slice(half * count, (half + 1) * count)
             v0, v1 = values[element, 0, own], values[element, 1, own]
             for i in range(count):

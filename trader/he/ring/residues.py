@@ -98,17 +98,28 @@ def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
 def split_halves(values: Tile, unit: int, prime: int) -> Tile:
     """Ciphertexts [e, 2, t] in conjugate form, the first samples' positions and then the second ones': [e, 2, 2t]."""
     result = np.empty((*values.shape[:2], 2 * values.shape[2]))
-    kernels.split_conjugates(values, float(unit - prime * (unit > prime // 2)), prime, result)
+    kernels.split_conjugates(values, _centred(unit, prime), prime, result)
     return result
 
 
-def multiply_halves(left: Tile, right: Tile, prime: int) -> Tile:
-    """Products of values in conjugate form: [e, 2, 2t] each to [e, 4, 2t]."""
+def join_parts(values: Tile, unit: int, prime: int) -> Tile:
+    """Values u, then v, [2e, 2, t], as Re u + Im v in conjugate form at twice the scale: [e, 2, t]."""
+    result = np.empty((len(values) // 2, *values.shape[1:]))
+    kernels.join_conjugates(values, _centred(unit, prime), prime, result)
+    return result
+
+
+def _centred(residue: int, prime: int) -> float:
+    return float(residue - prime * (residue > prime // 2))
+
+
+def multiply_conjugates(left: Tile, right: Tile, halves: int, prime: int) -> Tile:
+    """Products of values in conjugate form, of one or both samples: [e, 2, t·halves] each to [e, 4, t·halves]."""
     result = np.empty((left.shape[0], 4, left.shape[2]))
     if left is right:
-        kernels.square_conjugates(left, prime, result)
+        kernels.square_conjugates(left, halves, prime, result)
     else:
-        kernels.multiply_conjugates(left, right, prime, result)
+        kernels.multiply_conjugates(left, right, halves, prime, result)
     return result
 
 

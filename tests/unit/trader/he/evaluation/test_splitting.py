@@ -149,7 +149,7 @@ def test_conjugate_form_is_what_it_says_to_the_residue():
             for component in range(2)
         )
         expected = (l0 * r0, l0 * r1 + l1 * r0, l1 * r1, l1 * r1[..., ::-1] + l1[..., ::-1] * r1)
-        product = residues.multiply_halves(left, right, prime)
+        product = residues.multiply_conjugates(left, right, 2, prime)
         assert np.abs(product).max() <= prime // 2 + residues.CENTRE_SLACK
         for component, values in enumerate(expected):
             _assert_congruent(product[:, component], values.reshape(-1, 2 * count), prime)

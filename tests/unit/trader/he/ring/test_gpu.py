@@ -51,7 +51,7 @@ def _tiles(arithmetic, *shape, seed=0):
 
 
 def _squared(arithmetic, tile):
-    return arithmetic.multiply_halves(tile, tile, PRIME)
+    return arithmetic.multiply_conjugates(tile, tile, 1, PRIME)
 
 
 OPERATIONS = {
@@ -64,7 +64,7 @@ OPERATIONS = {
     "multiply values": lambda a: a.multiply_values(_tiles(a, 3, 2, 64), _tiles(a, 3, 3, 64, seed=1), PRIME),
     "split halves": lambda a: a.split_halves(_tiles(a, 3, 2, 64), PRIME - 5, PRIME),
     "square halves": lambda a: _squared(a, _tiles(a, 3, 2, 64)),
-    "multiply halves": lambda a: a.multiply_halves(_tiles(a, 3, 2, 64), _tiles(a, 3, 2, 64, seed=1), PRIME),
+    "multiply halves": lambda a: a.multiply_conjugates(_tiles(a, 3, 2, 64), _tiles(a, 3, 2, 64, seed=1), 2, PRIME),
     "add values": lambda a: a.add_values(_tiles(a, 3, 2, 64), _tiles(a, 3, 2, 64, seed=1), PRIME),
     "sum terms": lambda a: a.sum_terms(_tiles(a, 60, 2, 64), 20, PRIME),
     "scale values": lambda a: a.scale_values(_tiles(a, 3, 2, 64), PRIME - 5, PRIME),
