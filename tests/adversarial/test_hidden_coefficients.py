@@ -176,6 +176,7 @@ LAYOUTS = {
     "single, linear": ((100, 1), 1100),
     "several batches": ((30, 16, 3), 4096 + 50),
     "paired": ((200, 10, 3), 4096 + 50),
+    "joined features": ((200, 10, 3), 300),
     "packed": ((200, 10, 3), 3),
     "packed and unfolded": ((100, 3), 5),
     "refreshed": ((20, 8, 8, 2), 50),

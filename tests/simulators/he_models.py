@@ -15,7 +15,7 @@ from trader.he.types import Residues
 from trader.he.wire.container import ContainerWriter
 from trader.model import CanonicalModel, evaluate_exact, measured_bounds
 from trader.model.canonical import SALT_ROWS
-from trader.model.graph import output_scale_bits
+from trader.model.graph import Graph, output_scale_bits
 from trader.rehearsal.networks import SCALE_BITS, random_inputs, random_network
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "decrypt_slots",
     "exact_outputs",
     "finish_request",
+    "model_of",
     "paired_plan",
     "plan_for",
     "random_inputs",
@@ -35,6 +36,13 @@ __all__ = [
 def plan_for(model: CanonicalModel, inputs: NDArray[np.int64]) -> BatchedPlan:
     """The default plan, with bounds measured on the inputs."""
     return plan_encryption(PlanningProblem(model, measured_bounds(model, inputs), input_magnitude=1.0))
+
+
+def model_of(graph: Graph, seed: int) -> CanonicalModel:
+    """A graph with random parameters within 1."""
+    random, unit = np.random.default_rng(seed), 1 << SCALE_BITS
+    tensors = [random.integers(-unit, unit, spec.shape, dtype=np.int32) for spec in graph.parameters]
+    return CanonicalModel(graph, tuple(tensors), SCALE_BITS)
 
 
 def paired_plan(model: CanonicalModel, degree: int, *, switched: bool) -> PairedPlan:

@@ -69,7 +69,7 @@ class BatchedEvaluator:
         """Number of steps per batch, at most: levels, and ciphertexts that are refreshed, split or folded."""
         first, *others = (1 + stage.refreshed for stage in self.stages)
         if self.folder is not None:
-            return first + sum(others) + 2 * len(self._response_places)
+            return first + sum(others) + self.stages[-1].stage.halves * len(self._response_places)
         if self.splitter is None:
             return first + sum(others)
         return first + self.splitter.steps + 2 * sum(others)

@@ -24,6 +24,7 @@ from trader.he.planning.propagation import (
     value_bounds,
 )
 from trader.he.program.steps import FOLDED_SWITCHINGS, Affine
+from trader.he.seal import MAXIMUM_PRIME_BITS
 
 DEVIATIONS = 6.0
 """Bounds are stated at this many standard deviations: exceeded by one normal value in 2^28."""
@@ -65,7 +66,9 @@ def evaluation_noise(
     added |= {step.name: switching / float(scales[step.inputs[0]]) for step in program.splits if step.switched}
     output = program.graph.output
     if output in program.conjugate:
-        added[output] = math.sqrt(FOLDED_SWITCHINGS) * switching / float(scales[output])
+        # Digits are larger than the special prime by so much.
+        excess = 2.0 ** (MAXIMUM_PRIME_BITS - way.special_prime_bits(degree))
+        added[output] = math.sqrt(FOLDED_SWITCHINGS) * excess * switching / float(scales[output])
     fresh = math.ldexp(fresh_noise(degree), -input_scale_bits)
     bounds = value_bounds(program, way.problem.bounds)
     # Where two outputs share a slot, magnitudes and deviations are those of a complex number.

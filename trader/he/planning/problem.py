@@ -12,6 +12,7 @@ from trader.he.layouts.packing import AffineMap
 from trader.he.planning.policy import DEFAULT_POLICY, SecurityPolicy
 from trader.he.program.activations import Polynomial
 from trader.he.program.steps import Program
+from trader.he.seal import MAXIMUM_PRIME_BITS
 from trader.model.canonical import CanonicalModel
 from trader.model.graph import INPUT
 
@@ -26,6 +27,10 @@ at six deviations it then raises the bound on the error by half, and less noise 
 use of."""
 LEAST_OUTPUT_BOUND = 2.0**-10
 """Real units: outputs of a model that gives next to nothing are planned for as if they were so large."""
+
+
+SMALLEST_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
+"""Of the primes that SEAL finds for a ring."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +124,10 @@ class Way:
     def packed(self) -> bool:
         """Whether ciphertexts hold several features each."""
         return bool(self.maps)
+
+    def special_prime_bits(self, degree: int) -> int:
+        """Return the size of special primes: as large as digits, where keys are switched below the outputs' scale."""
+        return MAXIMUM_PRIME_BITS if self.packed or self.program.depth else SMALLEST_PRIME_BITS[degree]
 
     @property
     def error_budget(self) -> float:

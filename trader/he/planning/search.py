@@ -26,7 +26,7 @@ from trader.he.layouts.packing import SWITCHINGS_PER_LARGE_KEY, Packing, affine_
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS
 from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan
 from trader.he.planning.policy import check_flooding
-from trader.he.planning.problem import Approximation, PlanningProblem, Way
+from trader.he.planning.problem import SMALLEST_PRIME_BITS, Approximation, PlanningProblem, Way
 from trader.he.planning.scales import Scales, choose_scales
 from trader.he.planning.writing import missing_bits, write_plan
 from trader.he.program.activations import (
@@ -47,8 +47,6 @@ APPROXIMATION_BUDGET = 0.0095
 package may be off by 0.01 (`trader.package.fidelity`), and rounding takes a little of it."""
 STATISTICAL_BITS = 40
 """Distance between flooding noise and the noise that it hides, where the ring has room for it."""
-SPECIAL_PRIME_BITS = {1024: 14, 2048: 14, 4096: 16, 8192: 17, 16384: 17, 32768: 17}
-"""Where no key is switched, the smallest prime that SEAL finds for the ring serves."""
 LARGEST_COMPONENTS = 5
 """Polynomials per ciphertext without refreshes: two squarings one after the other. A choice; no benchmark backs it."""
 SMALLEST_STAGED_DEGREE = 8192
@@ -196,8 +194,7 @@ def _consider(way: Way, degree: int) -> _Found:
 
 def _consider_as_is(way: Way, degree: int) -> _Found:
     problem = way.problem
-    switches = way.packed or way.program.depth > 0 or way.program.splits or way.program.conjugate
-    special_bits = MAXIMUM_PRIME_BITS if switches else SPECIAL_PRIME_BITS[degree]
+    special_bits = way.special_prime_bits(degree)
     room = MAXIMUM_MODULUS_BITS[problem.policy.security_bits][degree] - way.special_primes * special_bits
     scales = _scales_with_most_flooding(way, degree, room)
     if scales.total_bits > room:
@@ -294,7 +291,7 @@ def _pack(way: Way, degree: int) -> PackedPlan | None:
         plain = _packed_plan(way, degree)
         if plain is None:
             return None
-    elif degree < max(SPECIAL_PRIME_BITS):
+    elif degree < max(SMALLEST_PRIME_BITS):
         return None
     else:
         spaced = [replace(way, key_spacing=spacing) for spacing in KEY_SPACINGS]
@@ -329,15 +326,21 @@ def _rotation_cost(way: Way, degree: int) -> int:
 
 def _few_samples_limit(graph: Graph, plan: BatchedPlan, packed: PackedPlan) -> int:
     """Return the largest power of two of samples at which packing pays, or 0."""
-    found, batched = 0, plan.request_ciphertexts(1) * PRODUCTS_PER_CIPHERTEXT + _refreshing(graph, plan, 1)
+    found, batched = 0, PRODUCTS_PER_CIPHERTEXT * _sent(plan, 1) + _refreshing(graph, plan, 1)
+    if plan.joined_features:
+        batched += PRODUCTS_PER_SWITCHING * FOLDED_SWITCHINGS * len(plan.visible(1)[0])
     for bits in range(packed.samples_per_batch.bit_length()):
         layouts = packed.map_layouts(1 << bits)
         products = sum(layout.products + PRODUCTS_PER_SWITCHING * layout.switchings for layout in layouts)
-        sent = packed.request_ciphertexts(1 << bits) + packed.switching_keys(1 << bits) * packed.digits
-        work = products + PRODUCTS_PER_CIPHERTEXT * sent + _refreshing(graph, packed, 1 << bits)
+        work = products + PRODUCTS_PER_CIPHERTEXT * _sent(packed, 1 << bits) + _refreshing(graph, packed, 1 << bits)
         if work * packed.primes * packed.ring_degree < batched * plan.primes * plan.ring_degree:
             found = 1 << bits
     return found
+
+
+def _sent(plan: HePlan, samples: int) -> int:
+    """Return the ciphertexts of a request of one batch, a digit of a key counted as one."""
+    return plan.request_ciphertexts(samples) + plan.switching_keys(samples) * plan.digits
 
 
 def _refreshing(graph: Graph, plan: HePlan, samples: int) -> int:

@@ -285,6 +285,8 @@ def test_layouts_follow_the_number_of_samples(layered):
         ("many_samples", {"paired": False, "dropped_primes": []}),
         ("many_samples", {"dropped_primes": [1]}),
         ("many_samples", {"components": 3}),
+        ("many_samples", {"joined_features": True}),
+        ("few_samples", {"joined_features": True}),
         ("many_samples", {"features": 199}),
         ("many_samples", {"unfolded": True}),
         ("many_samples", {"response_primes": 8}),
