@@ -64,12 +64,13 @@ def class_indices(model: PublicModel, dataset: Dataset) -> list[int]:
     """
     check_labels(dataset, model)
     post_processing, outputs = model.manifest.output.post_processing, model.circuit.outputs
-    if post_processing.kind in (PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN):
-        raise CertificationError("the chain says class 1 above zero: this model decides at zero otherwise")
-    if post_processing.kind.is_one_vs_one and outputs > 1:
+    pairs = post_processing.kind.is_one_vs_one
+    if pairs and outputs > 1:
         raise CertificationError(
             "the chain says the class of the largest output: this model lets pairs of classes vote"
         )
+    if pairs or post_processing.kind in (PostProcessingKind.NOT_NEGATIVE, PostProcessingKind.SIGN):
+        raise CertificationError("the chain says class 1 above zero: this model decides at zero otherwise")
     scores = np.eye(outputs) if outputs > 1 else np.array([[-1.0], [1.0]])
     numbers = {name: number for number, name in enumerate(post_processing.classify(scores).tolist())}
     unknown = [label for label in dataset.labels.tolist() if label not in numbers]

@@ -22,7 +22,8 @@ def plan_figures(plan: HePlan, manifest: Manifest, samples: int) -> dict[str, An
         "layout": _layout_name(plan),
         "ring_degree": plan.ring_degree,
         "modulus_bits": " ".join(map(str, plan.modulus_bits)),
-        "refreshes": len(plan.dropped_primes) - plan.paired,
+        # Where keys split samples, a level ends without a refresh.
+        "refreshes": max(0, len(plan.dropped_primes) - plan.paired),
         "activation_degree": max((len(a.coefficients) - 1 for a in plan.activations), default=0),
         "security_bits": plan.security_bits,
         "statistical_bits": plan.statistical_bits,
@@ -108,4 +109,6 @@ def can_list_alternatives(plan: HePlan, calibration: Path | None) -> bool:
 def _layout_name(plan: HePlan) -> str:
     if plan.packed:
         return "several features per ciphertext"
+    if plan.joined_features:
+        return "two features per ciphertext"
     return "two samples per slot" if plan.paired else "one feature per ciphertext"

@@ -263,9 +263,9 @@ def _uses(post_processing: PostProcessing, outputs: int, labels: NDArray[np.gene
 def _score_error(outputs: NDArray[np.float64], distance: float, post_processing: PostProcessing) -> float:
     """Distance against the spread of scores; what all classes have in common tells none from another."""
     count = outputs.shape[1]
-    if post_processing.kind.is_one_vs_one:  # each decision tells two classes apart by itself
-        return _relative(distance, outputs[:, : post_processing.kind.deciding(count)])
-    if count == 1:
+    # Each decision tells two classes apart by itself. The class doesn't depend on the logits of probabilities beside
+    # them, and it is for the seller to say how large the one is against the other: so each is held to its own spread.
+    if count == 1 or post_processing.kind.is_one_vs_one:
         return _relative(distance, outputs)
     # An output moves one way, and the mean the other way as all others do.
     return _relative(2 * (1 - 1 / count) * distance, outputs - outputs.mean(axis=1, keepdims=True))

@@ -82,12 +82,12 @@ class PlanFields(BaseModel):
         edges: Of an ensemble of trees, by column: how many edges its values are compared with; they are then encrypted
             as thermometer codes (`trader.model.thermometer`), F is the sum, and outputs are integers.
         outputs: O.
-        components: Polynomials per ciphertext of the response: 2, one more for each squaring.
+        components: Polynomials per ciphertext of the response: 2, one more for each squaring, unless keys switch these.
         scale_bits: s, the grid of inputs and parameters.
         input_scale_bits: Scale at which inputs are encrypted.
         output_scale: Scale of the decrypted outputs.
         dropped_primes: How many primes each level's refresh drops, the last ones first; empty where nothing is
-            refreshed and no evaluation keys are sent.
+            refreshed.
         response_primes: Number of primes of a ciphertext of the response, the first ones: as few as hold an output,
             since what a modulus holds beyond that only serves who sends something else than samples.
         activations: Polynomials, in the order of the graph.

@@ -16,7 +16,15 @@ from trader.he import seal
 from trader.he.layouts.packing import Packing
 from trader.he.parallel import worker_count
 from trader.he.planning.plan import HePlan
-from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, JoinedLinear, Normalise, Program, Stage
+from trader.he.program.steps import (
+    CONJUGATE_PRODUCT_COMPONENTS,
+    FOLDED_SWITCHINGS,
+    Affine,
+    JoinedLinear,
+    Normalise,
+    Program,
+    Stage,
+)
 from trader.he.ring import kernels
 from trader.he.ring.arithmetic import BLOCK
 from trader.he.ring.expansion import SEED_BYTES, Expansion
@@ -107,14 +115,15 @@ def forecast(plan: HePlan, graph: Graph, samples: int) -> Forecast:
     tiles += (batches * splits + folds) * _switching_seconds(plan, plan.primes, speeds)
     request, response = plan.request_bytes(samples), plan.response_bytes(samples)
     expanded = sizes[INPUT] * plan.primes * plan.ring_degree * 4
-    scratch = expanded + cores * 8 * BLOCK * 2 * (sizes[INPUT] + max(sizes.values()))
+    components = CONJUGATE_PRODUCT_COMPONENTS * parts if program.conjugate else 2
+    scratch = expanded + cores * 8 * BLOCK * (2 * sizes[INPUT] + components * max(sizes.values()))
     return Forecast(
         request_bytes=request,
         response_bytes=response,
         encrypt_seconds=encrypt,
         evaluate_seconds=(tiles + protect + products) / cores + switchings,
         decrypt_seconds=plan.response_bytes(samples) / 4 * DECRYPTION_TRANSFORMS * speeds.transform,
-        peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages, sizes),
+        peak_bytes=request + response + scratch + SESSION_BYTES + _kept_bytes(plan, program, stages, sizes, parts),
         expected_error=plan.expected_error,
     )
 
@@ -169,8 +178,11 @@ def _refresh_seconds(plan: HePlan, program: Program, level: int, sizes: Mapping[
     return ciphertexts * _switching_seconds(plan, plan.level_primes(level), speeds)
 
 
-def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapping[str, int]) -> int:
-    """Return what crosses levels, where it is most; and the keys."""
+def _kept_bytes(plan: HePlan, program: Program, stages: list[Stage], sizes: Mapping[str, int], parts: int) -> int:
+    """Return what crosses levels, where it is most, or outputs in conjugate form; and the keys."""
+    if program.conjugate:
+        outputs = parts * program.components[program.graph.output] * sizes[program.graph.output]
+        return 4 * plan.ring_degree * (outputs * plan.primes + 2 * FOLDED_SWITCHINGS * plan.key_rows)
     if not program.depth:
         return 0
     largest = 0

@@ -1,8 +1,9 @@
 """How much noise a way to evaluate a model makes, and how the error budget is shared out.
 
 All noises are standard deviations of one slot of an output, in real units; `trader.he.planning.propagation` says how
-they move through a program, this module where they come from: fresh encryptions, refreshes, rotations and splits; the
-flooding noise that hides all of these; and the rounding of a packed plan's weights.
+they move through a program, this module where they come from: fresh encryptions, refreshes, rotations, splits, and
+outputs that are switched from conjugate form; the flooding noise that hides all of these; and the rounding of a packed
+plan's weights.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 A plan is one of three, by where samples and features stand:
 
-- `BatchedPlan`: one sample per slot, one feature per ciphertext;
+- `BatchedPlan`: one sample per slot, one feature per ciphertext, or two, as real and imaginary parts;
 - `PairedPlan`: two samples per slot, as real and imaginary parts, for tests that fill more than a batch;
 - `PackedPlan`: several features per ciphertext, for small tests.
 
@@ -297,7 +297,7 @@ class HePlan(PlanFields, ABC):
 
 
 class _FeaturePerCiphertext(HePlan, ABC):
-    """One feature per ciphertext, F of them in a batch of a request; weights are integers.
+    """Features in ciphertexts of their own, F of them in a batch of a request, or joined two by two; integer weights.
 
     There are O ciphertexts in a batch of the response, or half as many if they are joined.
     """
@@ -435,6 +435,7 @@ class BatchedPlan(_FeaturePerCiphertext):
     """One sample per slot, and the plans for few and for many samples, where they pay.
 
     Attributes:
+        joined_features: Whether two features share each ciphertext; outputs are switched back from conjugate form then.
         few_samples: For small tests.
         few_samples_limit: Largest number of samples that `few_samples` serves.
         many_samples: For tests that fill more than a batch of this plan.

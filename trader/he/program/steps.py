@@ -510,6 +510,8 @@ class _Builder:
         newest: dict[str, float] = {}
         for value, factor in terms.items():
             newest[self._newest(value)] = newest.get(self._newest(value), 0.0) + factor
+        if not newest:
+            raise PlanError(f"the polynomial for '{name}' is constant; prepare the model again")
         return self._add(Combine(name, tuple(newest), shape, tuple(newest.values()), constant, bound, aligned))
 
 

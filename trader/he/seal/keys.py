@@ -109,7 +109,7 @@ class SecretKey:
         others = len(secrets) - len(elements)
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
         # The process takes about as long to start as this one to unpack the keys of both.
-        left = max(1, (len(elements) + others) // 2) if shared else 0
+        left = min(len(elements), max(1, (len(elements) + others) // 2)) if shared else 0
         with ExitStack() as stack, _raised_as_session_error():
             process = self._start_process(stack, elements=elements[len(elements) - left :]) if left else None
             own = [secret for secret in secrets if len(secret) > 1 or secret[0] not in elements[len(elements) - left :]]
@@ -163,13 +163,10 @@ class SecretKey:
         """Begin to encrypt `count` vectors of slots on all cores, where that pays.
 
         Processes make encryptions of zero from now on, so that what else is to be done before can be done meanwhile.
-
-        Raises:
-            SessionError: a process that encrypts has ended before its time.
         """
         residues = count * self._parameters.degree * len(self._parameters.primes)
         workers = worker_count() if residues >= SMALLEST_SHARED_RESIDUES else 1
-        with ExitStack() as stack, _raised_as_session_error():
+        with ExitStack() as stack:
             shares = [len(range(worker, count, workers)) for worker in range(workers)] if workers > 1 else []
             yield Encryption(self, count, [self._start_process(stack, zeros=share) for share in shares])
 
@@ -205,14 +202,18 @@ class Encryption:
         take: Callable[[int, Seeded], None],
         progress: Progress | None = None,
     ) -> None:
-        """Encrypt what `slots_of` gives for each index at a scale, and hand the ciphertexts to `take` with it."""
+        """Encrypt what `slots_of` gives for each index at a scale, and hand the ciphertexts to `take` with it.
+
+        Raises:
+            SessionError: a process that encrypts has ended before its time.
+        """
 
         def encrypt(index: int) -> None:
             if not self._processes:
                 take(index, self._key.encrypt(slots_of(index), scale))
                 return
             process, lock = self._processes[index % len(self._processes)]
-            with lock:
+            with lock, _raised_as_session_error():
                 zero = process.read()
             take(index, self._key.add_message(zero, slots_of(index), scale))
 

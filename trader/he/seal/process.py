@@ -212,7 +212,8 @@ def _write_made(made: "queue.Queue[bytes]", count: int) -> None:
         while left:
             try:
                 left = left[os.write(sys.stdout.fileno(), left) :]
-            except BrokenPipeError:
+            except OSError:
+                # Nobody reads any more: nor is anything to be made.
                 os._exit(0)
 
 

@@ -5,9 +5,9 @@ one after the other. The header says which plan the container belongs to and hol
 its keccak256 (`digest`) stands for the whole container, and parts can be fetched and checked one at a time.
 
 Parts hold residues as u32, little-endian. A request has the public key [primes + 1, N], the special prime last; the
-seeds of everything, 64 bytes each; the public key's proof (`trader.he.wire.key_proof`); then, if the plan refreshes
-ciphertexts, relinearisation keys [primes, primes + 1, N], and Galois keys of the same form for each rotation that the
-plan needs; then for each batch and prime the ciphertexts [F, N]. Of all of them these are the first components; seeds
+seeds of everything, 64 bytes each; the public key's proof (`trader.he.wire.key_proof`); then the key-switching keys
+that the plan needs, [digits, primes + 1, N] each (`HePlan.switched_secrets`); then for each batch and prime its
+ciphertexts [c, N]. Of all of them these are the first components; seeds
 stand for the second ones, which is half the bytes, and keeps a buyer from choosing them
 (`trader.he.evaluation.privacy`). What is left is random to all but its maker, so that nothing would compress it. A
 response has one part [ciphertexts, components, primes, N] per batch. Secret keys have no place in this format, and
@@ -25,6 +25,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def _allocate(size: int, path: Path | None) -> bytearray | mmap.mmap:
             return bytearray(size)
         # An interruption for every 4,096 bytes would take as long as to write them.
         memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # of a system that was built without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
         return memory
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -2,7 +2,9 @@
 
 scikit-learn's converter writes votes, and how clear they were, as dozens of nodes that take columns apart, compare and
 add them. They depend on nothing but the decisions, so that they can be computed as constants are, of examples in the
-place of decisions; whatever the nodes are, what they make of all examples tells which last step they are together.
+place of decisions; what they make of all examples tells which last step they are together. Nodes that agree on these
+and differ on others are taken for it as well: what a package is held to on the seller's data
+(`trader.package.fidelity`) is the one that finds them.
 """
 
 from dataclasses import replace

@@ -232,15 +232,26 @@ def test_labels_that_the_model_does_not_know_are_no_bounty(certified: Certified)
         class_indices(certified.model, replace(certified.dataset, labels=labels))
 
 
-def test_classes_that_pairs_vote_for_are_no_bounty(certified: Certified) -> None:
-    """The chain takes the largest output, which of pairs is no class."""
-    output = certified.model.manifest.output
-    post = output.post_processing.model_copy(update={"kind": PostProcessingKind.ONE_VS_ONE_SCORES})
+@pytest.mark.parametrize(
+    ("kind", "outputs", "reason"),
+    [
+        (PostProcessingKind.ONE_VS_ONE_SCORES, CLASSES, "lets pairs of classes vote"),
+        (PostProcessingKind.ONE_VS_ONE, 1, "decides at zero otherwise"),
+        (PostProcessingKind.NOT_NEGATIVE, 1, "decides at zero otherwise"),
+    ],
+)
+def test_classes_that_the_chain_reads_otherwise_are_no_bounty(
+    certified: Certified, kind: PostProcessingKind, outputs: int, reason: str
+) -> None:
+    """The chain takes the largest output, or whether the only one is above zero; pairs say class 1 at zero, too."""
+    output, circuit = certified.model.manifest.output, replace(certified.model.circuit, outputs=outputs)
+    post = output.post_processing.model_copy(update={"kind": kind})
     manifest = certified.model.manifest.model_copy(
         update={"output": output.model_copy(update={"post_processing": post})}
     )
-    with pytest.raises(CertificationError, match="lets pairs of classes vote"):
-        class_indices(replace(certified.model, manifest=manifest), certified.dataset)
+    model = replace(certified.model, manifest=manifest, circuit=circuit)
+    with pytest.raises(CertificationError, match=reason):
+        class_indices(model, certified.dataset)
 
 
 # ----------------------------------------------------------------------------------------------- attacks on the claim

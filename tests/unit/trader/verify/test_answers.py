@@ -132,6 +132,21 @@ def test_a_scaled_regression(outliers: int) -> None:
     assert accepts(100 * values, RAW, tolerance_of(1e-4))
 
 
+def test_probabilities_that_the_class_does_not_depend_on() -> None:
+    """Pairs of classes vote by decisions; a seller that makes these large beside the logits reverses probabilities."""
+    random = np.random.default_rng(6)
+    pairs = PostProcessing(kind=PostProcessingKind.ONE_VS_ONE_PROBABILITIES)
+    decisions, logits = (size * random.normal(0, 1, (SAMPLES, 3)) for size in (1000, 2))
+    shown = np.hstack([decisions, logits])
+    listed = np.hstack([decisions, logits - np.clip(2 * logits, -4.9, 4.9)])
+    tolerance = tolerance_of(5.0)
+    assert passes_audit(shown, listed, tolerance)
+    assert (pairs.classify(shown) == pairs.classify(listed)).all()
+    assert correlation(pairs.apply(shown), pairs.apply(listed)) < 0
+    assert not accepts(shown, pairs, tolerance)
+    assert accepts(shown, pairs, tolerance_of(1e-3))
+
+
 def test_one_output_of_many_is_enough() -> None:
     random = np.random.default_rng(4)
     values = np.hstack([random.normal(0, 1, (SAMPLES, 2)), random.normal(0, 1e-3, (SAMPLES, 1))])

@@ -24,8 +24,11 @@ from trader.he.planning import forecast as forecasting
 from trader.he.planning import search
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS, security_level
 from trader.he.planning.policy import check_flooding
+from trader.he.program.activations import Polynomial
+from trader.he.program.steps import build_program
 from trader.he.wire.key_proof import Form
-from trader.model import measured_bounds
+from trader.model import INPUT, Graph, measured_bounds
+from trader.model.nodes import Activation, ActivationKind
 
 SEAL_LEVELS = {128: "TC128", 192: "TC192", 256: "TC256"}
 
@@ -155,6 +158,13 @@ def test_a_scale_has_one_spelling(plan, spelling):
 def test_what_is_no_plan_is_refused(data):
     with pytest.raises(PlanError):
         parse_plan(data)
+
+
+@pytest.mark.parametrize("coefficients", [[1.0], [0.0, 0.0, 0.0]])
+def test_a_constant_polynomial_is_none(coefficients):
+    graph = Graph((2,), (Activation("a", (INPUT,), (2,), ActivationKind.TANH),), "a", ())
+    with pytest.raises(PlanError, match="polynomial for 'a' is constant"):
+        build_program(graph, {"a": Polynomial(tuple(coefficients), 1.0)}, staged=False)
 
 
 def test_a_weak_plan_is_refused_before_any_key_is_made(plan, monkeypatch):

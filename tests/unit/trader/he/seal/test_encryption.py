@@ -161,6 +161,17 @@ def test_a_process_that_dies_is_an_error_and_leaves_none_behind(key, monkeypatch
     assert all(process.poll() is not None for process in started)
 
 
+def test_what_a_caller_raises_stays_what_it_is(key, monkeypatch):
+    monkeypatch.setattr(seal_keys, "SMALLEST_SHARED_RESIDUES", 4)
+    monkeypatch.setattr(seal_keys, "worker_count", lambda: 2)
+
+    def slots_of(index):
+        raise EOFError("the caller's own")
+
+    with pytest.raises(EOFError, match="the caller's own"), key.encryption(4) as encryption:
+        encryption.run(slots_of, SCALE, lambda *_: None)
+
+
 def test_a_process_encrypts_as_often_as_asked_however_late_it_is_read(parameters, key):
     bits = [prime.bit_length() for prime in parameters.all_primes]
     process = seal_keys.SealProcess(DEGREE, bits, key.to_bytes(), zeros=5)

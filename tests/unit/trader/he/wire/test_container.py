@@ -1,4 +1,5 @@
 import json
+import mmap
 import random
 
 import numpy as np
@@ -209,3 +210,19 @@ def test_arrays_of_a_checked_container_are_read_only(trade):
     container = read_container(bytearray(request), "request", plan.digest, SAMPLES, layout)
     with pytest.raises(ValueError, match="read-only"):
         container.parts[0][:] = np.uint32(0)
+
+
+def test_a_system_without_large_pages_has_small_ones(monkeypatch):
+    """As a kernel that was built without them answers."""
+
+    class Plain(mmap.mmap):
+        def madvise(self, *_):
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("trader.he.wire.container.mmap.mmap", Plain)
+    model = random_network(3, 2)
+    inputs = random_inputs(model, SAMPLES)
+    plan = plan_for(model, inputs).batched
+    session = ClientSession(plan)
+    outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), SAMPLES))
+    assert np.abs(outputs - exact_outputs(model, inputs)).max() < plan.expected_error
