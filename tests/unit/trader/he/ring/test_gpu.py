@@ -63,6 +63,7 @@ OPERATIONS = {
     ),
     "multiply values": lambda a: a.multiply_values(_tiles(a, 3, 2, 64), _tiles(a, 3, 3, 64, seed=1), PRIME),
     "split halves": lambda a: a.split_halves(_tiles(a, 3, 2, 64), PRIME - 5, PRIME),
+    "join parts": lambda a: a.join_parts(_tiles(a, 4, 2, 64), PRIME - 5, PRIME),
     "square halves": lambda a: _squared(a, _tiles(a, 3, 2, 64)),
     "multiply halves": lambda a: a.multiply_conjugates(_tiles(a, 3, 2, 64), _tiles(a, 3, 2, 64, seed=1), 2, PRIME),
     "add values": lambda a: a.add_values(_tiles(a, 3, 2, 64), _tiles(a, 3, 2, 64, seed=1), PRIME),
@@ -98,7 +99,7 @@ def test_constants_are_added_in_place(torch_arithmetic):
 def test_whole_tests_agree(torch_arithmetic, monkeypatch):
     """Without protection, which is random, both give the same response."""
     monkeypatch.setattr("trader.he.evaluation.privacy.Randomisation.apply", lambda *_: None)
-    for widths, samples in (((200, 20, 3), 600), ((200, 20, 3), 4100), ((200, 12, 8, 8, 3), 5000)):
+    for widths, samples in (((200, 20, 3), 600), ((40, 20, 3), 600), ((200, 20, 3), 4100), ((200, 12, 8, 8, 3), 5000)):
         model = random_network(*widths)
         inputs = random_inputs(model, samples)
         plan = plan_for(model, inputs[:256])
