@@ -112,7 +112,7 @@ class Protection:
     def _hiding(self, visible: Visible) -> Residues:
         """Uniform coefficients [primes, N]; zero, or in equal pairs, in places that show something."""
         degree, period = self.plan.ring_degree, visible.period
-        if visible.joined and visible.gap(degree) == 1:
+        if visible.joined and visible.gap(degree) == 1:  # every place shows something: nothing is drawn for any
             return np.zeros((len(self._primes), degree), dtype=np.uint32)
         hiding = np.stack([random_residues(degree, prime) for prime in self._primes])
         shown = hiding[:, :: visible.gap(degree)]

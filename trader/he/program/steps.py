@@ -278,34 +278,26 @@ def build_program(
             several values; or it is to be paired, and nothing in it multiplies, or it multiplies inputs themselves, or,
             in conjugate form, products; or features are to be joined, and something else than a dense layer reads them.
     """
-    if joined_features:
-        return _join_features(graph, polynomials)
     builder = _Builder(graph, polynomials, staged or packed, paired, switched)
     for node in _join_linear(graph) if packed else graph.nodes:
-        builder.add_node(node)
-    if graph.output in builder.shared or (
-        graph.output in builder.conjugate and builder.components[graph.output] < CONJUGATE_PRODUCT_COMPONENTS
-    ):
-        raise PlanError("a linear model's samples never need to be split")
-    return Program(
+        if joined_features and INPUT in node.inputs:
+            builder.add_joined(node)
+        else:
+            builder.add_node(node)
+    program = Program(
         graph,
         tuple(builder.steps),
         builder.levels,
         builder.components,
-        frozenset(builder.paired_values),
+        frozenset(builder.shared),
         frozenset(builder.conjugate),
     )
-
-
-def _join_features(graph: Graph, polynomials: Mapping[str, Polynomial]) -> Program:
-    builder = _Builder(graph, polynomials, False, False, False)
-    for node in graph.nodes:
-        builder.add_joined(node) if INPUT in node.inputs else builder.add_node(node)
-    if builder.components[graph.output] < CONJUGATE_PRODUCT_COMPONENTS:
+    multiplied = program.components[graph.output] >= CONJUGATE_PRODUCT_COMPONENTS
+    if graph.output in program.shared or (paired and graph.output in program.conjugate and not multiplied):
+        raise PlanError("a linear model's samples never need to be split")
+    if joined_features and not multiplied:
         raise PlanError("features of a linear model are not joined")
-    return Program(
-        graph, tuple(builder.steps), builder.levels, builder.components, conjugate=frozenset(builder.conjugate)
-    )
+    return program
 
 
 def _join_linear(graph: Graph) -> list[Node | Affine]:
@@ -346,8 +338,6 @@ class _Builder:
         self._lifted: set[str] = set()
         """Values whose scale holds that of a map's weights."""
         self.shared = {INPUT} if paired else set()
-        """Values with two samples per slot that nobody has split so far."""
-        self.paired_values = set(self.shared)
         """Values with two samples per slot."""
         self.conjugate: set[str] = set()
         """Values in conjugate form."""
@@ -373,7 +363,7 @@ class _Builder:
             case Linear() | Sum():
                 self._add(replace(node, inputs=(self._newest(node.inputs[0]),)))
 
-    def add_joined(self, node: Node) -> None:
+    def add_joined(self, node: Node | Affine) -> None:
         """Add a dense layer that reads inputs of which two share every slot."""
         if isinstance(node, Linear):
             spec = self._graph.parameters[node.parameter]
@@ -406,7 +396,6 @@ class _Builder:
             self.conjugate.update(() if step.switched else (step.name,))
         elif self.shared.intersection(step.inputs):
             self.shared.add(step.name)
-            self.paired_values.add(step.name)
         elif self.conjugate.intersection(step.inputs):
             self.conjugate.add(step.name)
         return step.name
@@ -417,13 +406,14 @@ class _Builder:
 
     def _split_operands(self, node: Node | Affine) -> None:
         """Split what a node can't read with two samples per slot: it isn't linear, or reads split values besides."""
-        if isinstance(node, Linear | Sum | Rearrange | Add) and self.shared.issuperset(node.inputs):
+        # What was split is read so from then on.
+        whole = self.shared - self._refreshed.keys()
+        if isinstance(node, Linear | Sum | Rearrange | Add) and whole.issuperset(node.inputs):
             return
-        for name in self.shared.intersection(node.inputs):
+        for name in whole.intersection(node.inputs):
             if name == INPUT:
                 raise PlanError("every input would have to be split")
             self._refreshed[name] = self._add(Split(f"{name}%", (name,), self._shape(name), self._switched))
-            self.shared.discard(name)
 
     def _refresh(self, name: str) -> str:
         """Return the value as a product, or an affine map, may read it."""

@@ -23,12 +23,12 @@ _TILE = 256
 """Blocks of 8 values that the short stages of a transform take at once: many vectors, which stay in the cache."""
 
 
-def _kernel(function: Any) -> Any:
+def kernel(function: Any) -> Any:
     """Compile without the interpreter lock and keep the machine code on disk."""
     return njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-def _inlined(function: Any) -> Any:
+def inlined(function: Any) -> Any:
     """Part of a kernel."""
     return njit(inline="always", error_model="numpy")(function)
 
@@ -45,7 +45,7 @@ def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
 fused: Any = intrinsic(_type_fused)
 
 
-@_inlined
+@inlined
 def multiply_shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
     """value·factor mod q for any 32-bit value, where quotient = floor(factor·2^32 / q)."""
     wide = np.uint64(value)
@@ -54,7 +54,7 @@ def multiply_shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
     return min(product, np.uint32(product - q))
 
 
-@_inlined
+@inlined
 def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
     """(low + root·high, low - root·high) mod q."""
     product = multiply_shoup(high, root, quotient, q)
@@ -63,7 +63,7 @@ def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
     return min(total, np.uint32(total - q)), min(difference, np.uint32(difference + q))
 
 
-@_inlined
+@inlined
 def _reduce_word(value: Any, unit: Any, factor: Any, quotient: Any, q: Any) -> Any:
     """Return a 64-bit word mod q: 2^32 times its upper half, plus its lower half; see `_word_constants`."""
     upper = multiply_shoup(value >> np.uint64(32), factor, quotient, q)
@@ -72,7 +72,7 @@ def _reduce_word(value: Any, unit: Any, factor: Any, quotient: Any, q: Any) -> A
     return min(total, np.uint32(total - q))
 
 
-@_inlined
+@inlined
 def _word_constants(prime: Any) -> Any:
     """floor(2^32 / q), 2^32 mod q, and the quotient of that."""
     wide = np.uint64(prime)
@@ -80,7 +80,7 @@ def _word_constants(prime: Any) -> Any:
     return np.uint64(1 << 32) // wide, factor, (factor << np.uint64(32)) // wide
 
 
-@_inlined
+@inlined
 def _multiply(left: Any, right: Any, q: Any, inverse: Any) -> Any:
     """left·right mod q for residues in [0, q), as int64."""
     product = np.int64(left) * np.int64(right)
@@ -89,7 +89,7 @@ def _multiply(left: Any, right: Any, q: Any, inverse: Any) -> Any:
     return remainder - (q if remainder >= q else np.int64(0))
 
 
-@_kernel
+@kernel
 def forward_transform(values: Residues, prime: int, roots: Residues, quotients: Residues) -> None:
     """Coefficients to NTT form, in place, one polynomial of at least 8 coefficients."""
     q = np.uint32(prime)
@@ -108,7 +108,7 @@ def forward_transform(values: Residues, prime: int, roots: Residues, quotients: 
     _short_stages(values, q, roots, quotients)
 
 
-@_inlined
+@inlined
 def _gather(values: Any, start: Any, rows: Any) -> None:
     """Columns of 8 values each, from a place on, as rows [8, n]: spans 4, 2 and 1 are then vectors, n at a time."""
     for i in range(8):
@@ -117,7 +117,7 @@ def _gather(values: Any, start: Any, rows: Any) -> None:
             row[b] = values[start + 8 * b + i]
 
 
-@_inlined
+@inlined
 def _scatter(rows: Any, start: Any, values: Any) -> None:
     """Undo `_gather`."""
     for b in range(rows.shape[1]):
@@ -125,7 +125,7 @@ def _scatter(rows: Any, start: Any, values: Any) -> None:
             values[start + 8 * b + i] = rows[i, b]
 
 
-@_kernel
+@kernel
 def _short_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
     """Spans 4, 2 and 1 of the transform, which in their places are too short to vectorise."""
     blocks = values.size >> 3
@@ -152,7 +152,7 @@ def _short_stages(values: Residues, q: Any, roots: Residues, quotients: Residues
         _scatter(rows, start, values)
 
 
-@_inlined
+@inlined
 def _inverse_butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
     """(low + high, root·(low - high)) mod q."""
     total = np.uint32(low + high)
@@ -161,7 +161,7 @@ def _inverse_butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) ->
     return min(total, np.uint32(total - q)), moved
 
 
-@_kernel
+@kernel
 def _short_inverse_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
     """Spans 1, 2 and 4 of the inverse transform."""
     blocks = values.size >> 3
@@ -188,7 +188,7 @@ def _short_inverse_stages(values: Residues, q: Any, roots: Residues, quotients: 
         _scatter(rows, start, values)
 
 
-@_kernel
+@kernel
 def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: Residues, scaling: Residues) -> None:
     """NTT form to coefficients, in place, one polynomial of at least 8; `scaling` is (1/N, its Shoup quotient)."""
     q = np.uint32(prime)
@@ -209,7 +209,7 @@ def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: 
         values[j] = multiply_shoup(values[j], scaling[0], scaling[1], q)
 
 
-@_kernel
+@kernel
 def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues: Residues) -> None:
     """Add integers·factor to the residues; |integers| < 2^62, factor in [0, q)."""
     q = np.int64(prime)
@@ -222,7 +222,7 @@ def add_integers(integers: NDArray[np.int64], prime: int, factor: int, residues:
         residues[i] = np.uint32(total - (q if total >= q else np.int64(0)))
 
 
-@_kernel
+@kernel
 def add_doubles(integers: NDArray[np.float64], prime: int, factor: int, residues: Residues) -> None:
     """Add integers·factor to the residues; |integers| < 2^51, factor in [0, q)."""
     q = np.uint32(prime)
@@ -238,7 +238,7 @@ def add_doubles(integers: NDArray[np.float64], prime: int, factor: int, residues
         residues[i] = min(total, np.uint32(total - q))
 
 
-@_kernel
+@kernel
 def transform_integers(
     limbs: NDArray[np.float64],
     factors: NDArray[np.int64],
@@ -260,7 +260,7 @@ def transform_integers(
             forward_transform(row, primes[index], roots[index], quotients[index])
 
 
-@_kernel
+@kernel
 def _reduce_integers(integers: NDArray[np.int32], prime: int, residues: Residues) -> None:
     """Integers of less than 31 bits as residues."""
     q = np.uint32(prime)
@@ -273,7 +273,7 @@ def _reduce_integers(integers: NDArray[np.int32], prime: int, residues: Residues
         residues[i] = min(centred, np.uint32(centred + q))
 
 
-@_kernel
+@kernel
 def transform_sums(
     first: NDArray[np.int32],
     second: NDArray[np.int32],
@@ -297,7 +297,7 @@ def transform_sums(
             multiply_accumulate(left, factor[index], right, primes[index], sums[k, index])
 
 
-@_kernel
+@kernel
 def subtract_shifted(
     polynomial: Residues, places: NDArray[np.int32], primes: NDArray[np.int64], roots: Residues, sums: Residues
 ) -> None:
@@ -323,7 +323,7 @@ def subtract_shifted(
             subtract(row, primes[index], sums[k, index])
 
 
-@_kernel
+@kernel
 def join_bytes(content: NDArray[np.uint8], bits: int, offset: int, values: NDArray[np.int32]) -> None:
     """Little-endian words of as few bytes as hold `bits`: their lowest bits, minus an offset; bits <= 31."""
     width = (bits + 7) // 8
@@ -335,7 +335,7 @@ def join_bytes(content: NDArray[np.uint8], bits: int, offset: int, values: NDArr
         values[i] = np.int32(word & mask) - np.int32(offset)
 
 
-@_kernel
+@kernel
 def split_bytes(values: NDArray[np.int32], bits: int, offset: int, content: NDArray[np.uint8]) -> None:
     """Write values, with the offset added, as the words that `join_bytes` reads."""
     width = (bits + 7) // 8
@@ -345,7 +345,7 @@ def split_bytes(values: NDArray[np.int32], bits: int, offset: int, content: NDAr
             content[width * i + place] = np.uint8(word >> np.uint32(8 * place))
 
 
-@_kernel
+@kernel
 def add(addend: Residues, prime: int, result: Residues) -> None:
     """Add one vector of residues to another, in place."""
     q = np.uint32(prime)
@@ -354,7 +354,7 @@ def add(addend: Residues, prime: int, result: Residues) -> None:
         result[i] = min(total, np.uint32(total - q))
 
 
-@_kernel
+@kernel
 def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
     """Subtract one vector of residues from another, in place."""
     q = np.uint32(prime)
@@ -363,7 +363,7 @@ def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
         result[i] = min(difference, np.uint32(difference + q))
 
 
-@_kernel
+@kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
     q = np.uint32(prime)
@@ -374,7 +374,7 @@ def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime
         result[i] = min(total, np.uint32(total - q))
 
 
-@_kernel
+@kernel
 def add_product(left: Residues, right: Residues, prime: int, total: NDArray[np.uint64]) -> None:
     """Add left·right to sums that are reduced to below q·2^32 only, element by element; `reduce_words` ends it."""
     limit = np.uint64(prime) << np.uint64(32)
@@ -383,7 +383,7 @@ def add_product(left: Residues, right: Residues, prime: int, total: NDArray[np.u
         total[i] = min(value, value - limit)
 
 
-@_kernel
+@kernel
 def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], total: NDArray[np.uint64]) -> None:
     """`add_product` for a ciphertext [components, primes, N] and a polynomial [primes, N]."""
     for component in range(left.shape[0]):
@@ -391,7 +391,7 @@ def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], tot
             add_product(left[component, index], right[index], primes[index], total[component, index])
 
 
-@_kernel
+@kernel
 def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
     """64-bit words as residues: 2^32 times the upper half, plus the lower half."""
     q = np.uint32(prime)
@@ -400,7 +400,7 @@ def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> 
         residues[i] = _reduce_word(values[i], unit, factor, quotient, q)
 
 
-@_kernel
+@kernel
 def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
     """Residues modulo another prime as residues modulo this one."""
     q = np.uint32(prime)
@@ -409,7 +409,7 @@ def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
         residues[i] = multiply_shoup(values[i], np.uint64(1), unit, q)
 
 
-@_kernel
+@kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
     """Residues [r, t] as signed doubles in (-q/2, q/2]."""
     q, half = np.uint32(prime), np.uint32(prime >> 1)
@@ -420,7 +420,7 @@ def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None
             centred[row, i] = np.float64(np.int32(value - (q if value > half else np.uint32(0))))
 
 
-@_kernel
+@kernel
 def uncentre(centred: NDArray[np.float64], prime: int, residues: Residues) -> None:
     """Signed doubles [e, c, t], less than a prime away from zero, as residues in [0, q)."""
     q = np.uint32(prime)
@@ -432,7 +432,7 @@ def uncentre(centred: NDArray[np.float64], prime: int, residues: Residues) -> No
                 residues[element, component, t] = min(value, np.uint32(value + q))
 
 
-@_kernel
+@kernel
 def reduce_doubles(values: NDArray[np.float64], prime: int) -> None:
     """Integers of less than 53 bits to their centred residues, in place."""
     q = np.float64(prime)
@@ -442,7 +442,7 @@ def reduce_doubles(values: NDArray[np.float64], prime: int) -> None:
         flat[i] -= q * np.rint(flat[i] * inverse)
 
 
-@_kernel
+@kernel
 def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64], prime: int) -> None:
     """Replace `high` by high·2^bits + low modulo the prime; bits <= 21."""
     q = np.float64(prime)
@@ -454,18 +454,7 @@ def shift_and_add(high: NDArray[np.float64], bits: int, low: NDArray[np.float64]
         upper[i] = value - q * np.rint(value * inverse)
 
 
-@_kernel
-def scale_doubles(values: NDArray[np.float64], factor: int, prime: int) -> None:
-    """Multiply centred residues by a factor in [0, q), in place."""
-    q = np.float64(prime)
-    inverse = 1.0 / q
-    flat = values.reshape(-1)
-    for i in range(flat.size):
-        product = _multiply_doubles(flat[i], np.float64(factor), q, inverse)
-        flat[i] = product - q * np.rint(product * inverse)
-
-
-@_inlined
+@inlined
 def _multiply_doubles(left: Any, right: Any, q: Any, inverse: Any) -> Any:
     """left·right mod q for centred residues, to within q: what the product rounds away is exact (Dekker, 1971)."""
     product = left * right
@@ -473,7 +462,24 @@ def _multiply_doubles(left: Any, right: Any, q: Any, inverse: Any) -> Any:
     return fused(-np.rint(product * inverse), q, product) + rest
 
 
-@_kernel
+@inlined
+def multiply_centred(left: Any, right: Any, q: Any, inverse: Any) -> Any:
+    """left·right modulo q, centred."""
+    product = _multiply_doubles(left, right, q, inverse)
+    return product - q * np.rint(product * inverse)
+
+
+@kernel
+def scale_doubles(values: NDArray[np.float64], factor: int, prime: int) -> None:
+    """Multiply centred residues by a factor in [0, q), in place."""
+    q = np.float64(prime)
+    inverse = 1.0 / q
+    flat = values.reshape(-1)
+    for i in range(flat.size):
+        flat[i] = multiply_centred(flat[i], np.float64(factor), q, inverse)
+
+
+@kernel
 def convolve_components(
     left: NDArray[np.float64], right: NDArray[np.float64], prime: int, result: NDArray[np.float64]
 ) -> None:
@@ -489,144 +495,7 @@ def convolve_components(
                     target[t] = total - q * np.rint(total * inverse)
 
 
-@_inlined
-def _reduced_product(left: Any, right: Any, q: Any, inverse: Any) -> Any:
-    """left·right modulo q, centred."""
-    product = _multiply_doubles(left, right, q, inverse)
-    return product - q * np.rint(product * inverse)
-
-
-@_inlined
-def _multiply_into(left: Any, right: Any, q: Any, inverse: Any, result: Any) -> None:
-    """Write left·right modulo q, centred; loops of one product each are what the compiler vectorises best."""
-    for i in range(result.size):
-        result[i] = _reduced_product(left[i], right[i], q, inverse)
-
-
-@_inlined
-def _mirror_into(values: Any, result: Any) -> None:
-    for i in range(result.size):
-        result[i] = values[values.size - 1 - i]
-
-
-@_kernel
-def split_conjugates(values: NDArray[np.float64], unit: float, prime: int, halves: NDArray[np.float64]) -> None:
-    """Write the two values of a ciphertext's slots in conjugate form, each at twice the scale.
-
-    Args:
-        values: [e, 2, t], with t - 1 - i the mirror image of position i (`trader.he.evaluation.splitting`).
-        unit: J in the first half of positions, centred; -J in the others.
-        prime: q.
-        halves: [e, 2, 2t]: x + x̄, then (x - x̄)/J.
-    """
-    q = np.float64(prime)
-    inverse = 1.0 / q
-    count = values.shape[2]
-    mirrored = np.empty(count)
-    for element in range(values.shape[0]):
-        first, second = values[element, 0], values[element, 1]
-        _mirror_into(first, mirrored)
-        sums, rest = halves[element, 0, :count], halves[element, 1, :count]
-        for i in range(count):
-            total = first[i] + mirrored[i]
-            sums[i] = total - q * np.rint(total * inverse)
-            mirrored[i] = first[i] - mirrored[i]
-            rest[i] = second[i]
-        for half in range(2):
-            # 1/J is -J.
-            factor = unit if half else -unit
-            own = slice(half * (count // 2), (half + 1) * (count // 2))
-            for component, source in enumerate((mirrored, second)):
-                target, part = halves[element, component, count:][own], source[own]
-                for i in range(target.size):
-                    target[i] = _reduced_product(part[i], factor, q, inverse)
-
-
-@_kernel
-def join_conjugates(values: NDArray[np.float64], unit: float, prime: int, joined: NDArray[np.float64]) -> None:
-    """Write u + ū + (v - v̄)/J, twice Re u + Im v, in conjugate form.
-
-    Args:
-        values: u, then v, [2e, 2, t], mirrored as in `split_conjugates`.
-        unit: J in the first half of positions, centred; -J in the others.
-        prime: q.
-        joined: [e, 2, t].
-    """
-    q = np.float64(prime)
-    inverse = 1.0 / q
-    elements, count = joined.shape[0], joined.shape[2]
-    mirrored, parts = np.empty(count), np.empty(count)
-    for element in range(elements):
-        for component in range(2):
-            u, v, target = values[element, component], values[elements + element, component], joined[element, component]
-            if component == 0:
-                _mirror_into(v, mirrored)
-                for i in range(count):
-                    parts[i] = v[i] - mirrored[i]
-                _mirror_into(u, mirrored)
-            else:
-                parts[:] = v
-                mirrored[:] = 0.0
-            for half in range(2):
-                # 1/J is -J.
-                factor = unit if half else -unit
-                for i in range(half * (count // 2), (half + 1) * (count // 2)):
-                    total = u[i] + mirrored[i] + _reduced_product(parts[i], factor, q, inverse)
-                    target[i] = total - q * np.rint(total * inverse)
-
-
-@_kernel
-def multiply_conjugates(
-    left: NDArray[np.float64], right: NDArray[np.float64], halves: int, prime: int, result: NDArray[np.float64]
-) -> None:
-    """Products of values in conjugate form, [e, 2, t·halves] each, to [e, 4, t·halves]: of 1, s, s² and s·s̄."""
-    q = np.float64(prime)
-    inverse = 1.0 / q
-    count = left.shape[2] // halves
-    mirrored, product = np.empty(count), np.empty(count)
-    for element in range(left.shape[0]):
-        for half in range(halves):
-            own = slice(half * count, (half + 1) * count)
-            l0, l1 = left[element, 0, own], left[element, 1, own]
-            r0, r1 = right[element, 0, own], right[element, 1, own]
-            _multiply_into(l0, r0, q, inverse, result[element, 0, own])
-            _multiply_into(l1, r1, q, inverse, result[element, 2, own])
-            _multiply_into(l1, r0, q, inverse, product)
-            cross = result[element, 1, own]
-            for i in range(count):
-                total = product[i] + _reduced_product(l0[i], r1[i], q, inverse)
-                cross[i] = total - q * np.rint(total * inverse)
-            _mirror_into(r1, mirrored)
-            _multiply_into(l1, mirrored, q, inverse, product)
-            # With its own image it is l1·r̄1 + l̄1·r1.
-            _mirror_into(product, mirrored)
-            cross = result[element, 3, own]
-            for i in range(count):
-                total = product[i] + mirrored[i]
-                cross[i] = total - q * np.rint(total * inverse)
-
-
-@_kernel
-def square_conjugates(values: NDArray[np.float64], halves: int, prime: int, result: NDArray[np.float64]) -> None:
-    """`multiply_conjugates` of values by themselves."""
-    q = np.float64(prime)
-    inverse = 1.0 / q
-    count = values.shape[2] // halves
-    doubled, mirrored = np.empty(count), np.empty(count)
-    for element in range(values.shape[0]):
-        for half in range(halves):
-            own = slice(half * count, (half + 1) * count)
-            v0, v1 = values[element, 0, own], values[element, 1, own]
-            for i in range(count):
-                doubled[i] = 2.0 * v1[i]
-            _mirror_into(v1, mirrored)
-            _multiply_into(v0, v0, q, inverse, result[element, 0, own])
-            _multiply_into(v0, doubled, q, inverse, result[element, 1, own])
-            _multiply_into(v1, v1, q, inverse, result[element, 2, own])
-            _multiply_into(doubled, mirrored, q, inverse, result[element, 3, own])
-
-
-@_kernel
+@kernel
 def add_constants(values: NDArray[np.float64], constants: NDArray[np.float64], prime: int) -> None:
     """Add constants[e] to values[e, 0]: a constant polynomial has the same value in every NTT position."""
     q = np.float64(prime)

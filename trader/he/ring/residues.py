@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.ring import kernels
+from trader.he.ring import conjugates, kernels
 
 Tile = NDArray[np.float64]
 """Centred residues [elements, components, coefficients] modulo one prime."""
@@ -98,14 +98,14 @@ def multiply_values(left: Tile, right: Tile, prime: int) -> Tile:
 def split_halves(values: Tile, unit: int, prime: int) -> Tile:
     """Ciphertexts [e, 2, t] in conjugate form, the first samples' positions and then the second ones': [e, 2, 2t]."""
     result = np.empty((*values.shape[:2], 2 * values.shape[2]))
-    kernels.split_conjugates(values, _centred(unit, prime), prime, result)
+    conjugates.split_conjugates(values, _centred(unit, prime), prime, result)
     return result
 
 
 def join_parts(values: Tile, unit: int, prime: int) -> Tile:
     """Values u, then v, [2e, 2, t], as Re u + Im v in conjugate form at twice the scale: [e, 2, t]."""
     result = np.empty((len(values) // 2, *values.shape[1:]))
-    kernels.join_conjugates(values, _centred(unit, prime), prime, result)
+    conjugates.join_conjugates(values, _centred(unit, prime), prime, result)
     return result
 
 
@@ -117,9 +117,9 @@ def multiply_conjugates(left: Tile, right: Tile, halves: int, prime: int) -> Til
     """Products of values in conjugate form, of one or both samples: [e, 2, t·halves] each to [e, 4, t·halves]."""
     result = np.empty((left.shape[0], 4, left.shape[2]))
     if left is right:
-        kernels.square_conjugates(left, halves, prime, result)
+        conjugates.square_conjugates(left, halves, prime, result)
     else:
-        kernels.multiply_conjugates(left, right, halves, prime, result)
+        conjugates.multiply_conjugates(left, right, halves, prime, result)
     return result
 
 

@@ -109,13 +109,14 @@ class SecretKey:
         others = len(secrets) - len(elements)
         shared = worker_count() > 1 and len(elements) * self._parameters.degree >= SMALLEST_SHARED_KEYS
         # The process takes about as long to start as this one to unpack the keys of both.
-        left = min(len(elements), max(1, (len(elements) + others) // 2)) if shared else 0
+        share = min(len(elements), max(1, (len(elements) + others) // 2)) if shared else 0
+        elsewhere = elements[len(elements) - share :]
         with ExitStack() as stack, _raised_as_session_error():
-            process = self._start_process(stack, elements=elements[len(elements) - left :]) if left else None
-            own = [secret for secret in secrets if len(secret) > 1 or secret[0] not in elements[len(elements) - left :]]
+            process = self._start_process(stack, elements=elsewhere) if elsewhere else None
+            own = [secret for secret in secrets if len(secret) > 1 or secret[0] not in elsewhere]
             found = {secret: self._own_key(secret) for secret in own}
             if process is not None:
-                for element in elements[len(elements) - left :]:
+                for element in elsewhere:
                     found[(element,)] = read_switching_key(process.read(), place_of(element))
         return [found[secret] for secret in secrets]
 
