@@ -63,26 +63,43 @@ def run_tasks(task: Callable[[Item], None], items: Iterable[Item], progress: Pro
             raise
 
 
+class Ahead(Generic[Result]):
+    """Results that are made before they are asked for, in a thread of their own.
+
+    Args:
+        pool: Of that thread.
+        task: Makes a result of an item.
+        items: One after the other.
+        limit: How many results are made ahead.
+    """
+
+    def __init__(
+        self, pool: ThreadPoolExecutor, task: Callable[[Item], Result], items: Iterable[Item], limit: int
+    ) -> None:
+        self._waiting: deque[Future[Result]] = deque()
+        self._starting = (pool.submit(task, item) for item in items)
+        self._limit = limit
+
+    def begin(self) -> None:
+        """Start work; where it has been started, nothing happens."""
+        self._waiting.extend(islice(self._starting, self._limit - len(self._waiting)))
+
+    def take(self) -> Result:
+        """Return the next result."""
+        self.begin()
+        result = self._waiting.popleft().result()
+        self.begin()
+        return result
+
+
 @contextmanager
-def run_ahead(task: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Callable[[], Result]]:
+def run_ahead(task: Callable[[Item], Result], items: Iterable[Item], limit: int) -> Iterator[Ahead[Result]]:
     """Run `task` on the items one after the other, in a thread of its own, beside what the caller does.
 
-    Yields a function that gives the next result; up to `limit` of them are made before they are asked for.
+    Up to `limit` results are made before they are asked for. What was made for nobody is let go of at the end.
     """
-    waiting: deque[Future[Result]] = deque()
-    left = iter(items)
     with ThreadPoolExecutor(1) as pool:
-
-        def start(count: int) -> None:
-            waiting.extend(pool.submit(task, item) for item in islice(left, count))
-
-        def take() -> Result:
-            result = waiting.popleft().result()
-            start(1)
-            return result
-
-        start(limit)
         try:
-            yield take
+            yield Ahead(pool, task, items, limit)
         finally:
             pool.shutdown(cancel_futures=True)

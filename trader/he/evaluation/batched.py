@@ -7,7 +7,7 @@ levels, and the response.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -80,11 +80,14 @@ class BatchedEvaluator:
         step = 1 + self.plan.joined
         return [slice(start, start + step) for start in range(0, self.plan.outputs, step)]
 
-    def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
+    def run(self, inputs: Inputs, parts: int, advance: Advance, draw_ahead: Callable[[], None]) -> Residues:
         """Ciphertexts to those of the response to the batch, [ciphertexts, components, primes, N]."""
         values = KnownValues(inputs)
         if self.folder is not None:
-            return self._fold(self._run_stages(values, self.stages, advance), self.folder, parts, advance)
+            outputs = self._run_stages(values, self.stages, advance)
+            draw_ahead()
+            return self._fold(outputs, self.folder, parts, advance)
+        draw_ahead()
         if self.splitter is None:
             return self._finish(values, self.stages, advance)
         first, *others = self.stages
@@ -157,12 +160,8 @@ class _Stage:
         later = {name for after in range(level + 1, program.depth + 1) for name in program.stage(after).reads}
         primes = primes[: plan.level_primes(level)]
         units = imaginary_unit(primes, plan.ring_degree)[:, 0].tolist()
-        evaluators = tuple(
-            TileEvaluator.prepare(
-                model, stage, scales, prime, arithmetic=arithmetic, splitting=Splitting(unit, offsets)
-            )
-            for prime, unit in zip(primes, units, strict=True)
-        )
+        splittings = [Splitting(unit, offsets) for unit in units]
+        evaluators = TileEvaluator.prepare(model, stage, scales, primes, arithmetic=arithmetic, splittings=splittings)
         made = {step.name for step in stage.steps}
         expires = frozenset((made | set(stage.reads)) - later - {program.graph.output})
         return cls(plan, program, stage, evaluators, expires)

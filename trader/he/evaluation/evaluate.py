@@ -5,7 +5,7 @@ or `trader.he.evaluation.packed`. Then each output is protected (`trader.he.eval
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -85,12 +85,13 @@ def evaluate(
     advance = _counter(progress, plan.batches(samples) * evaluator.steps)
     protection = Protection(plan, parts.parameters, PublicKey(parts.parameters, parts.read_public_key()))
     visible = itertools.chain.from_iterable(plan.visible(samples))
-    with run_ahead(protection.draw, visible, DRAWN_AHEAD) as next_randomisation:
+    with run_ahead(protection.draw, visible, DRAWN_AHEAD) as randomisations:
         for batch, part in enumerate(writer.parts):
             left = samples - batch * plan.samples_per_batch
-            part[:] = evaluator.run(parts.read_ciphertexts(batch), len(plan.parts_of_batch(left)), advance)
+            inputs, samples_per_slot = parts.read_ciphertexts(batch), len(plan.parts_of_batch(left))
+            part[:] = evaluator.run(inputs, samples_per_slot, advance, randomisations.begin)
             for ciphertext in part:
-                next_randomisation().apply(ciphertext)
+                randomisations.take().apply(ciphertext)
     return writer.finish(request_digest)
 
 
@@ -131,10 +132,15 @@ class _Evaluator(Protocol):
     def steps(self) -> int:
         """Number of times that `run` advances."""
 
-    def run(self, inputs: Inputs, parts: int, advance: Advance) -> Residues:
+    def run(self, inputs: Inputs, parts: int, advance: Advance, draw_ahead: Callable[[], None]) -> Residues:
         """Ciphertexts to outputs [ciphertexts, components, primes, N].
 
-        `parts` is the number of parts of the batch that hold samples.
+        Args:
+            inputs: of one batch.
+            parts: number of parts of the batch that hold samples.
+            advance: called after each step.
+            draw_ahead: called once what is left to do leaves the interpreter's lock alone most of the time, which SEAL
+                holds for several milliseconds wherever it draws what protects a ciphertext.
         """
 
 

@@ -5,7 +5,7 @@ buyer's Galois keys (`trader.he.evaluation.switching`), the products are pointwi
 is computed as in `trader.he.evaluation.batched`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -84,8 +84,9 @@ class PackedEvaluator:
         """Number of steps: the program's."""
         return len(self.program.steps)
 
-    def run(self, inputs: Inputs, _parts: int, advance: Advance) -> Residues:
+    def run(self, inputs: Inputs, _parts: int, advance: Advance, draw_ahead: Callable[[], None]) -> Residues:
         """Ciphertexts to outputs [ciphertexts, components, primes, N]."""
+        draw_ahead()
         values = KnownValues(inputs)
         for step in self.program.steps:
             match step:
@@ -105,10 +106,8 @@ class PackedEvaluator:
     def _pointwise(self, step: Step, values: KnownValues) -> None:
         level = self.program.levels[step.name]
         stage = Stage(level, (step,), step.inputs, (step.name,))
-        evaluators = [
-            TileEvaluator.prepare(self.model, stage, self.scales, prime)
-            for prime in self.primes[: self.plan.level_primes(level)]
-        ]
+        primes = self.primes[: self.plan.level_primes(level)]
+        evaluators = TileEvaluator.prepare(self.model, stage, self.scales, primes)
         size, _ = values.shape(step.inputs[0])
         run_tiles(stage, evaluators, {step.name: (size, self.program.components[step.name])}, values)
 

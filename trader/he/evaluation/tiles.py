@@ -4,8 +4,9 @@ A value is a tile [size, components, t] of centred residues. Rearrangements are 
 operand in chunks of positions through the indices, so a convolution's patches exist for a few positions at a time.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from trader.he.planning.propagation import multipliers
 from trader.he.program.steps import Affine, Combine, JoinedLinear, Normalise, Refresh, Split, Stage, Step
-from trader.he.ring.arithmetic import CPU, Arithmetic
-from trader.he.ring.residues import CENTRE_SLACK, EXACT, ExactWeights
+from trader.he.ring.arithmetic import CPU, Arithmetic, Weights
+from trader.he.ring.residues import CENTRE_SLACK, EXACT
 from trader.model.canonical import CanonicalModel
 from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
 
@@ -33,30 +34,42 @@ class _Gathered:
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """A linear node of which every output reads one element at most: factor·x_index + bias."""
+    """Weights of a linear node of which every output reads one element at most: factor·x_index."""
 
     indices: NDArray[np.int64]
     factors: NDArray[np.float64]
-    biases: NDArray[np.float64]
 
     @classmethod
-    def of(cls, weights: NDArray[np.int32], biases: NDArray[np.float64], prime: int) -> "_Selection | None":
+    def of(cls, node: Linear, weights: NDArray[np.int32], prime: int) -> "_Selection | None":
         """Return weights [1, a, b] as a selection; None where they are none, or too large for exact products."""
-        if len(weights) > 1 or np.count_nonzero(weights, axis=1).max(initial=0) > 1:
+        whole = node.shape == (weights.shape[2],)
+        if len(weights) > 1 or not whole or np.count_nonzero(weights, axis=1).max(initial=0) > 1:
             return None
         indices = np.argmax(weights[0] != 0, axis=0)
         factors = weights[0][indices, np.arange(len(indices))].astype(np.float64)
         if np.abs(factors).max(initial=0) * (prime // 2 + CENTRE_SLACK) >= EXACT:
             return None
-        return cls(indices, factors, biases[0])
+        return cls(indices, factors)
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """One linear node modulo one prime: weights and bias of each group, the bias at the scale of the product."""
 
-    weights: tuple[ExactWeights, ...]
+    weights: _Selection | tuple[Weights, ...]
     biases: NDArray[np.float64]
+
+    @property
+    def matrices(self) -> tuple[Weights, ...]:
+        """Each group's weights, where they are no selection."""
+        if isinstance(self.weights, _Selection):
+            raise TypeError("a selection has no matrix")
+        return self.weights
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether products are taken in integers."""
+        return not isinstance(self.weights, _Selection) and all(group.takes_integers for group in self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +92,9 @@ class TileEvaluator:
     stage: Stage
     prime: int
     scales: Mapping[str, Fraction]
-    layers: dict[str, _Layer | _Selection]
+    layers: Mapping[str, _Layer]
     arithmetic: Arithmetic
     splitting: Splitting | None = None
-    joined: Mapping[str, _Layer] = field(default_factory=dict)
 
     @classmethod
     def prepare(
@@ -90,25 +102,40 @@ class TileEvaluator:
         model: CanonicalModel,
         stage: Stage,
         scales: Mapping[str, Fraction],
-        prime: int,
+        primes: Sequence[int],
         *,
         arithmetic: Arithmetic = CPU,
-        splitting: Splitting | None = None,
-    ) -> "TileEvaluator":
-        """Split weights and lift biases once for all tiles; those for both samples of a slot wait until these split."""
-        layers = {
-            step.name: _prepare_layer(
-                model, step, scales[step.inputs[0]] * (step.name not in stage.shared), prime, arithmetic
+        splittings: Sequence[Splitting | None] = (),
+    ) -> "tuple[TileEvaluator, ...]":
+        """Split weights once for all primes, and lift biases for each; some wait until samples in a slot split."""
+        nodes = [step for step in stage.steps if isinstance(step, Linear | JoinedLinear)]
+        weights = {node.name: _prepare_weights(model, node, max(primes), arithmetic) for node in nodes}
+        return tuple(
+            cls(
+                stage,
+                prime,
+                scales,
+                {node.name: _Layer(weights[node.name], _lift(model, node, stage, scales, prime)) for node in nodes},
+                arithmetic,
+                splitting,
             )
-            for step in stage.steps
-            if isinstance(step, Linear)
-        }
-        joined = {
-            step.name: _prepare_joined(model, step, scales[step.inputs[0]], prime, arithmetic)
-            for step in stage.steps
-            if isinstance(step, JoinedLinear)
-        }
-        return cls(stage, prime, scales, layers, arithmetic, splitting, joined)
+            for prime, splitting in itertools.zip_longest(primes, splittings)
+        )
+
+    def takes_integers(self, name: str) -> bool:
+        """Whether a value is gathered, multiplied with weights that take integers, and nothing else."""
+        return name not in self.stage.targets and all(
+            self._reads_integers(step) for step in self.stage.steps if name in step.inputs
+        )
+
+    def _reads_integers(self, step: Step) -> bool:
+        match step:
+            case Linear() | JoinedLinear():
+                return self.layers[step.name].takes_integers
+            case Normalise() | Rearrange():
+                return len(step.inputs) == 1 and self.takes_integers(step.name)
+            case _:
+                return False
 
     def run(self, inputs: Mapping[str, Tile]) -> dict[str, Tile]:
         """Tiles [size, components, t] of what the stage reads to those of its targets."""
@@ -124,8 +151,7 @@ class TileEvaluator:
     def _run_step(self, step: Step, read: list[Tile | _Gathered]) -> Tile | _Gathered:
         match step:
             case Linear():
-                layer = self.layers[step.name]
-                return self._select(layer, read[0]) if isinstance(layer, _Selection) else self._linear(layer, read[0])
+                return self._linear(self.layers[step.name], read[0])
             case Square():
                 operand = self._gather(read[0])
                 return self._multiply(step, operand, operand)
@@ -154,8 +180,8 @@ class TileEvaluator:
         if self.splitting is None:
             raise TypeError("a stage with values in conjugate form has been prepared for it")
         if isinstance(step, JoinedLinear):
-            layer = self.joined[step.name]
-            parts = self.arithmetic.multiply_weights(layer.weights[0], operand, self.prime)
+            layer = self.layers[step.name]
+            parts = self.arithmetic.multiply_weights(layer.matrices[0], operand, self.prime)
             values, constants = self.arithmetic.join_parts(parts, self.splitting.unit, self.prime), layer.biases[0]
         else:
             values = self.arithmetic.split_halves(operand, self.splitting.unit, self.prime)
@@ -173,29 +199,43 @@ class TileEvaluator:
             return self.arithmetic.gather(value.source, value.indices[start:stop])
         return value[start:stop]
 
-    def _select(self, layer: _Selection, operand: Tile | _Gathered) -> Tile:
+    def _select(self, selection: _Selection, biases: NDArray[np.float64], operand: Tile) -> Tile:
         """Each output from the element that it reads."""
-        result = self.arithmetic.select_values(self._gather(operand), layer.indices, layer.factors, self.prime)
-        self.arithmetic.add_constants(result, layer.biases, self.prime)
+        result = self.arithmetic.select_values(operand, selection.indices, selection.factors, self.prime)
+        self.arithmetic.add_constants(result, biases, self.prime)
         return result
 
     def _linear(self, layer: _Layer, operand: Tile | _Gathered) -> Tile:
         """Every position and group through its weights, a few positions at a time."""
-        groups, inputs = len(layer.weights), int(layer.weights[0].limbs.shape[1])
+        if isinstance(layer.weights, _Selection):
+            return self._select(layer.weights, layer.biases[0], self._gather(operand))
+        matrices = layer.matrices
+        groups, inputs = len(matrices), matrices[0].inputs
         size = len(operand.indices) if isinstance(operand, _Gathered) else len(operand)
         source = operand.source if isinstance(operand, _Gathered) else operand
         positions, per_position = size // (groups * inputs), groups * inputs
         chunk = max(1, self.arithmetic.chunk_bytes // (per_position * source[0].nbytes))
-        result = self.arithmetic.empty((positions, groups, layer.weights[0].outputs, *source.shape[1:]))
+
+        def rows(start: int, stop: int) -> Tile:
+            tile = self._rows(operand, start * per_position, stop * per_position)
+            return tile.reshape(stop - start, groups, inputs, *source.shape[1:])
+
+        if positions == groups == 1:
+            return self._weighted(layer, 0, rows(0, 1)[:, 0])[0]
+        result = self.arithmetic.empty((positions, groups, matrices[0].outputs, *source.shape[1:]))
         for start in range(0, positions, chunk):
             stop = min(start + chunk, positions)
-            first, last = start * per_position, stop * per_position
-            tile = self._rows(operand, first, last).reshape(stop - start, groups, inputs, *source.shape[1:])
-            for group, weights in enumerate(layer.weights):
-                result[start:stop, group] = self.arithmetic.multiply_weights(weights, tile[:, group], self.prime)
-                for position in range(start, stop):
-                    self.arithmetic.add_constants(result[position, group], layer.biases[group], self.prime)
+            tile = rows(start, stop)
+            for group in range(groups):
+                result[start:stop, group] = self._weighted(layer, group, tile[:, group])
         return result.reshape(-1, *source.shape[1:])
+
+    def _weighted(self, layer: _Layer, group: int, tile: Tile) -> Tile:
+        """Positions [p, inputs, c, t] of a group to [p, outputs, c, t]."""
+        products = self.arithmetic.multiply_weights(layer.matrices[group], tile, self.prime)
+        for position in products:
+            self.arithmetic.add_constants(position, layer.biases[group], self.prime)
+        return products
 
     def _aligned(self, step: Step, read: list[Tile | _Gathered]) -> list[Tile]:
         """Return what a step reads, at the step's scale, coefficients included, and with as many components."""
@@ -228,30 +268,28 @@ class TileEvaluator:
         return _Gathered(tiles[0] if len(tiles) == 1 else self.arithmetic.concatenate(tiles), step.indices)
 
 
-def _prepare_layer(
-    model: CanonicalModel, node: Linear, scale: Fraction, prime: int, arithmetic: Arithmetic
-) -> _Layer | _Selection:
-    weights, biases = _weights_and_biases(model, node, scale, prime)
-    if node.shape == biases.reshape(-1).shape and (chosen := _Selection.of(weights, biases, prime)) is not None:
-        return chosen
-    return _Layer(tuple(arithmetic.prepare_weights(group, prime) for group in weights), biases)
-
-
-def _prepare_joined(
-    model: CanonicalModel, node: JoinedLinear, scale: Fraction, prime: int, arithmetic: Arithmetic
-) -> _Layer:
-    """Prepare the weights of even features and, beside them, those of odd ones; a last odd one that lacks is zero."""
-    (weights,), biases = _weights_and_biases(model, node, 2 * scale, prime)
-    halves = np.zeros(((len(weights) + 1) // 2, 2, weights.shape[1]), dtype=weights.dtype)
-    halves.reshape(-1, weights.shape[1])[: len(weights)] = weights
-    return _Layer((arithmetic.prepare_weights(halves.reshape(len(halves), -1), prime),), biases)
-
-
-def _weights_and_biases(
-    model: CanonicalModel, node: Linear | JoinedLinear, scale: Fraction, prime: int
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Weights [groups, a, b], and biases [groups, b] at a scale."""
+def _prepare_weights(
+    model: CanonicalModel, node: Linear | JoinedLinear, largest_prime: int, arithmetic: Arithmetic
+) -> _Selection | tuple[Weights, ...]:
+    """Prepare each group's weights; of a joined layer those of even features and, beside them, those of odd ones."""
     spec = model.graph.parameters[node.parameter]
+    weights = model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs)
+    if isinstance(node, JoinedLinear):
+        # A last odd feature that lacks is zero.
+        halves = np.zeros(((spec.inputs + 1) // 2, 2, spec.outputs), dtype=weights.dtype)
+        halves.reshape(-1, spec.outputs)[: spec.inputs] = weights[0]
+        weights = halves.reshape(1, len(halves), -1)
+    elif (chosen := _Selection.of(node, weights, largest_prime)) is not None:
+        return chosen
+    return tuple(arithmetic.prepare_weights(group, largest_prime) for group in weights)
+
+
+def _lift(
+    model: CanonicalModel, node: Linear | JoinedLinear, stage: Stage, scales: Mapping[str, Fraction], prime: int
+) -> NDArray[np.float64]:
+    """Return biases [groups, b] at the scale of the product; zero for both samples of a slot, until these split."""
+    spec = model.graph.parameters[node.parameter]
+    factor = 2 if isinstance(node, JoinedLinear) else node.name not in stage.shared
+    scale = scales[node.inputs[0]] * factor
     lifted = [round(int(value) * scale) % prime for value in model.bias(node.parameter).reshape(-1)]
-    biases = np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)
-    return model.weights(node.parameter).reshape(spec.groups, spec.inputs, spec.outputs), biases
+    return np.array(lifted, dtype=np.float64).reshape(spec.groups, spec.outputs)

@@ -61,8 +61,10 @@ def run_tiles(
     for name in stage.targets:
         values.kept[name] = np.empty((*shapes[name], len(evaluators), degree), dtype=np.uint32)
 
+    integers = {name for name in stage.reads if all(evaluator.takes_integers(name) for evaluator in evaluators)}
+
     def scratch() -> dict[str, Any]:
-        return {name: arithmetic.scratch((*values.shape(name), width)) for name in stage.reads}
+        return {name: arithmetic.scratch((*values.shape(name), width), name in integers) for name in stage.reads}
 
     per_thread = PerThread(scratch)
 

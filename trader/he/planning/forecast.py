@@ -26,9 +26,9 @@ from trader.he.program.steps import (
     Stage,
 )
 from trader.he.ring import kernels
-from trader.he.ring.arithmetic import BLOCK
+from trader.he.ring.arithmetic import BLOCK, CPU
 from trader.he.ring.expansion import SEED_BYTES, Expansion
-from trader.he.ring.residues import multiply_values, multiply_weights, prepare_weights
+from trader.he.ring.residues import multiply_values
 from trader.he.ring.transform import prime_tables
 from trader.he.seal.keys import SMALLEST_SHARED_RESIDUES
 from trader.model.graph import INPUT, Graph
@@ -208,7 +208,7 @@ def _speeds() -> _Speeds:
     key = seal.SecretKey(seal.parameters(TRIAL_DEGREE, TRIAL_MODULUS_BITS))
     slots = np.random.default_rng(0).normal(size=TRIAL_DEGREE // 2)
     tile = np.zeros((TRIAL_ROWS, 2, BLOCK))
-    weights = prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
+    weights = CPU.prepare_weights(np.ones((TRIAL_ROWS, TRIAL_ROWS), dtype=np.int32), TRIAL_PRIME)
 
     def transform() -> None:
         kernels.add_doubles(message, TRIAL_PRIME, 1, residues[0])
@@ -227,7 +227,7 @@ def _speeds() -> _Speeds:
             transform=_seconds(transform) / TRIAL_DEGREE,
             expand=_seconds(lambda: seeds.write(0, 0, expanded)) / expanded.size,
             load=_seconds(load) / tile.size,
-            product=_seconds(lambda: multiply_weights(weights, tile, TRIAL_PRIME)) / (TRIAL_ROWS * tile.size),
+            product=_seconds(lambda: CPU.multiply_weights(weights, tile, TRIAL_PRIME)) / (TRIAL_ROWS * tile.size),
             residue=_seconds(lambda: multiply_values(tile, tile, TRIAL_PRIME)) / (2 * tile.size),
         )
 

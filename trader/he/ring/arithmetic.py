@@ -5,13 +5,17 @@ exact, so that all places give the same residues.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.ring import kernels, residues
+from trader.he.ring.integer_weights import IntegerWeights
 from trader.he.types import Residues
+
+Weights: TypeAlias = residues.ExactWeights | IntegerWeights
+"""Prepared for exact products, in doubles or in 16-bit integers."""
 
 BLOCK = 1024
 """Positions in a tile of the CPU's; divides every ring degree, and is whole buffers of `trader.he.ring.expansion`."""
@@ -25,8 +29,8 @@ class Arithmetic(Protocol):
     chunk_bytes: int
     """Operands of one product."""
 
-    def scratch(self, shape: tuple[int, int, int]) -> Any:
-        """Memory for `load` to use again."""
+    def scratch(self, shape: tuple[int, int, int], as_integers: bool = False) -> Any:
+        """Memory for `load` to use again; integers serve weights that take them, and nothing else but `gather`."""
 
     def load(self, blocks: Sequence[Sequence[Residues]], prime: int, scratch: Any) -> Any:
         """Blocks of positions, each of components [size, t'], side by side as a tile."""
@@ -34,10 +38,10 @@ class Arithmetic(Protocol):
     def store(self, tile: Any, prime: int, target: Residues) -> None:
         """Write a tile as residues [size, components, t]."""
 
-    def prepare_weights(self, weights: NDArray[np.int32], prime: int) -> residues.ExactWeights:
+    def prepare_weights(self, weights: NDArray[np.int32], prime: int) -> Weights:
         """Split a matrix [a, b] for exact products."""
 
-    def multiply_weights(self, weights: residues.ExactWeights, values: Any, prime: int) -> Any:
+    def multiply_weights(self, weights: Weights, values: Any, prime: int) -> Any:
         """Values [..., a, c, t] to [..., b, c, t]."""
 
     def select_values(self, values: Any, indices: NDArray[np.int64], factors: NDArray[np.float64], prime: int) -> Any:
@@ -87,8 +91,6 @@ class CpuArithmetic:
     chunk_bytes = 4 << 20
     """What should stay in cache."""
 
-    prepare_weights = staticmethod(residues.prepare_weights)
-    multiply_weights = staticmethod(residues.multiply_weights)
     select_values = staticmethod(residues.select_values)
     multiply_values = staticmethod(residues.multiply_values)
     split_halves = staticmethod(residues.split_halves)
@@ -99,17 +101,27 @@ class CpuArithmetic:
     scale_values = staticmethod(residues.scale_values)
     add_constants = staticmethod(kernels.add_constants)
 
-    def scratch(self, shape: tuple[int, int, int]) -> residues.Tile:
-        """Memory for `load` to use again."""
-        return np.empty(shape)
+    def scratch(self, shape: tuple[int, int, int], as_integers: bool = False) -> Any:
+        """Memory for `load` to use again; integers take half of what doubles take."""
+        return np.empty(shape, dtype=np.int32 if as_integers else np.float64)
 
-    def load(self, blocks: Sequence[Sequence[Residues]], prime: int, scratch: residues.Tile) -> residues.Tile:
+    def prepare_weights(self, weights: NDArray[np.int32], prime: int) -> Weights:
+        """Split a matrix [a, b] for exact products."""
+        return IntegerWeights.of(weights, prime) or residues.prepare_weights(weights, prime)
+
+    def multiply_weights(self, weights: Weights, values: Any, prime: int) -> residues.Tile:
+        """Values [..., a, c, t] to [..., b, c, t]."""
+        if isinstance(weights, IntegerWeights):
+            return weights.multiply(values, prime)
+        return residues.multiply_weights(weights, values, prime)
+
+    def load(self, blocks: Sequence[Sequence[Residues]], prime: int, scratch: Any) -> Any:
         """Blocks of positions, each of components [size, t'], side by side as a tile."""
-        start = 0
+        centre, start = kernels.centre_integers if scratch.dtype == np.int32 else kernels.centre, 0
         for components in blocks:
             stop = start + components[0].shape[1]
             for component, values in enumerate(components):
-                kernels.centre(values, prime, scratch[:, component, start:stop])
+                centre(values, prime, scratch[:, component, start:stop])
             start = stop
         return scratch
 

@@ -40,7 +40,7 @@ class TorchArithmetic:
         except (RuntimeError, AssertionError) as error:
             raise DeviceError(f"PyTorch has no device '{device}': {str(error).splitlines()[0]}") from error
 
-    def scratch(self, _shape: tuple[int, int, int]) -> None:
+    def scratch(self, _shape: tuple[int, int, int], _as_integers: bool = False) -> None:
         """PyTorch keeps memory by itself."""
 
     def load(self, blocks: Sequence[Sequence[Residues]], prime: int, _scratch: None) -> Any:
@@ -60,7 +60,7 @@ class TorchArithmetic:
         prepared = residues.prepare_weights(weights, prime)
         return replace(prepared, limbs=self._torch.from_numpy(prepared.limbs).to(self._device))
 
-    def multiply_weights(self, weights: residues.ExactWeights, values: Any, prime: int) -> Any:
+    def multiply_weights(self, weights: Any, values: Any, prime: int) -> Any:
         """Values [..., a, c, t] to [..., b, c, t]."""
         products = self._reduced(weights.limbs @ values.flatten(-2), prime)
         limbs = products.unflatten(-2, (-1, weights.outputs))

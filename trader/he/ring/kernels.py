@@ -13,6 +13,7 @@ floating point, which is exact up to one, and corrected; divisions would not vec
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def inlined(function: Any) -> Any:
 
 
 def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
-    """LLVM's left·right + addend, rounded once."""
+    """Return LLVM's left·right + addend, rounded once."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
@@ -43,6 +44,18 @@ def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
 
 
 fused: Any = intrinsic(_type_fused)
+
+
+def _type_bits(_context: Any, _value: Any) -> Any:
+    """Return the 64 bits of a double."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.uint64(types.float64), generate
+
+
+bits_of: Any = intrinsic(_type_bits)
 
 
 @inlined
@@ -64,20 +77,15 @@ def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
 
 
 @inlined
-def _reduce_word(value: Any, unit: Any, factor: Any, quotient: Any, q: Any) -> Any:
-    """Return a 64-bit word mod q: 2^32 times its upper half, plus its lower half; see `_word_constants`."""
-    upper = multiply_shoup(value >> np.uint64(32), factor, quotient, q)
-    lower = multiply_shoup(value & np.uint64(0xFFFFFFFF), np.uint64(1), unit, q)
-    total = np.uint32(upper + lower)
-    return min(total, np.uint32(total - q))
+def _reduce_word(value: Any, inverse: Any, q: Any) -> Any:
+    """Return a 64-bit word mod q, for primes above 12,288, which all of rings of 1,024 coefficients or more are.
 
-
-@inlined
-def _word_constants(prime: Any) -> Any:
-    """floor(2^32 / q), 2^32 mod q, and the quotient of that."""
-    wide = np.uint64(prime)
-    factor = np.uint64(1 << 32) % wide
-    return np.uint64(1 << 32) // wide, factor, (factor << np.uint64(32)) // wide
+    The quotient, the nearest integer to value·(1/q), stands in the lowest bits of a double to which 3·2^51 is added. It
+    is rounded three times by 2^-53 of less than 2^64/q, which is half at most: value - quotient·q is in (-q, q).
+    """
+    quotient = np.uint32(bits_of(np.float64(value) * inverse + 6755399441055744.0))
+    remainder = np.uint32(np.uint32(value) - quotient * q)
+    return min(remainder, np.uint32(remainder + q))
 
 
 @inlined
@@ -366,11 +374,10 @@ def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
 @kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
-    q = np.uint32(prime)
-    unit, factor, quotient = _word_constants(prime)
+    q, inverse = np.uint32(prime), 1.0 / np.float64(prime)
     for i in range(result.size):
         product = np.uint64(left[i]) * np.uint64(right[i])
-        total = np.uint32(_reduce_word(product, unit, factor, quotient, q) + addend[i])
+        total = np.uint32(_reduce_word(product, inverse, q) + addend[i])
         result[i] = min(total, np.uint32(total - q))
 
 
@@ -393,11 +400,10 @@ def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], tot
 
 @kernel
 def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
-    """64-bit words as residues: 2^32 times the upper half, plus the lower half."""
-    q = np.uint32(prime)
-    unit, factor, quotient = _word_constants(prime)
+    """64-bit words as residues."""
+    q, inverse = np.uint32(prime), 1.0 / np.float64(prime)
     for i in range(values.size):
-        residues[i] = _reduce_word(values[i], unit, factor, quotient, q)
+        residues[i] = _reduce_word(values[i], inverse, q)
 
 
 @kernel
@@ -409,15 +415,39 @@ def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
         residues[i] = multiply_shoup(values[i], np.uint64(1), unit, q)
 
 
+@inlined
+def _check_rows(array: Any, item: Any) -> None:
+    """Refuse rows with gaps; a loop over rows whose items are known to stand side by side is vectorised."""
+    if array.strides[1] != item:
+        raise ValueError("rows are not contiguous")
+
+
+@inlined
+def _centre(residue: Any, q: Any, half: Any) -> Any:
+    """Return a residue as a signed integer of 32 bits, since the conversion of others does not vectorise everywhere."""
+    return np.int32(residue - (q if residue > half else np.uint32(0)))
+
+
 @kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
-    """Residues [r, t] as signed doubles in (-q/2, q/2]."""
+    """Residues [r, t] as signed doubles in (-q/2, q/2]; rows are contiguous."""
+    _check_rows(residues, 4)
+    _check_rows(centred, 8)
     q, half = np.uint32(prime), np.uint32(prime >> 1)
     for row in range(residues.shape[0]):
         for i in range(residues.shape[1]):
-            value = residues[row, i]
-            # 32-bit integers, since the conversion of 64-bit ones does not vectorise everywhere.
-            centred[row, i] = np.float64(np.int32(value - (q if value > half else np.uint32(0))))
+            centred[row, i] = _centre(residues[row, i], q, half)
+
+
+@kernel
+def centre_integers(residues: Residues, prime: int, centred: NDArray[np.int32]) -> None:
+    """Residues [r, t] as signed integers in (-q/2, q/2]; rows are contiguous."""
+    _check_rows(residues, 4)
+    _check_rows(centred, 4)
+    q, half = np.uint32(prime), np.uint32(prime >> 1)
+    for row in range(residues.shape[0]):
+        for i in range(residues.shape[1]):
+            centred[row, i] = _centre(residues[row, i], q, half)
 
 
 @kernel

@@ -14,6 +14,7 @@ The column (37, -29) has ‖w‖₁ = 66, and 66·6 > 100. With limbs of b = 4 b
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +39,16 @@ class ExactWeights:
         outputs: b.
     """
 
+    takes_integers: ClassVar = False
+
     limbs: NDArray[np.float64] = field(repr=False)
     limb_bits: int
     outputs: int
+
+    @property
+    def inputs(self) -> int:
+        """Rows of the matrix, a."""
+        return int(self.limbs.shape[1])
 
 
 def prepare_weights(weights: NDArray[np.int32], largest_prime: int) -> ExactWeights:

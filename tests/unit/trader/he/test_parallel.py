@@ -12,10 +12,10 @@ def test_results_come_in_order_and_few_are_made_before_they_are_asked_for():
         made.append(value)
         return value * value
 
-    with run_ahead(square, range(10), 3) as take:
+    with run_ahead(square, range(10), 3) as squares:
         found = []
         for index in range(10):
-            found.append(take())
+            found.append(squares.take())
             assert len(made) <= index + 4
     assert found == [value * value for value in range(10)]
 
@@ -24,8 +24,8 @@ def test_errors_reach_the_one_who_asks():
     def fail(value):
         raise ValueError(f"no {value}")
 
-    with run_ahead(fail, range(2), 2) as take, pytest.raises(ValueError, match="no 0"):
-        take()
+    with run_ahead(fail, range(2), 2) as results, pytest.raises(ValueError, match="no 0"):
+        results.take()
 
 
 def test_what_nobody_asks_for_is_not_made():
@@ -36,7 +36,9 @@ def test_what_nobody_asks_for_is_not_made():
         go_on.wait(10)
         made.append(value)
 
-    with run_ahead(wait, range(100), 50):
+    with run_ahead(wait, range(100), 50) as results:
+        assert not started.wait(0.05)
+        results.begin()
         started.wait(10)
         threading.Timer(0.2, go_on.set).start()
     assert len(made) == 1

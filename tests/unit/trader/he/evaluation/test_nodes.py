@@ -105,7 +105,7 @@ def test_positions_in_chunks_give_the_same(monkeypatch):
     tile = np.random.default_rng(0).integers(-(2**27), 2**27, (36, 2, 16)).astype(np.float64)
     program = build_program(model.graph, {}, staged=False)
     scales = value_scales(program, 40, SCALE_BITS, [])
-    evaluator = TileEvaluator.prepare(model, program.stage(0), scales, 268042241)
+    (evaluator,) = TileEvaluator.prepare(model, program.stage(0), scales, [268042241])
     whole = evaluator.run({"input": tile})["scores"]
     monkeypatch.setattr("trader.he.ring.arithmetic.CpuArithmetic.chunk_bytes", 1)
     assert (evaluator.run({"input": tile})["scores"] == whole).all()
