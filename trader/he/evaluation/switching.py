@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from trader.he.ring import kernels
 from trader.he.ring.conversion import Conversion, conversion, join_values, split_values
-from trader.he.ring.kernels import add_product, forward_transform, inverse_transform, reduce_values, reduce_words
+from trader.he.ring.kernels import add_product, reduce_values, reduce_words
+from trader.he.ring.ntt import forward_transform, inverse_transform
 from trader.he.ring.transform import RingTables, bit_reversal, ring_tables
 from trader.he.seal import Parameters, Secret, conjugation_element, rotation_element
 from trader.he.types import Residues

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.ring import kernels
+from trader.he.ring import ntt
 from trader.he.types import Residues
 
 
@@ -29,11 +29,11 @@ class PrimeTables:
 
     def forward(self, values: Residues) -> None:
         """Coefficients to NTT form, in place; values [N]."""
-        kernels.forward_transform(values, self.prime, self.roots, self.root_quotients)
+        ntt.forward_transform(values, self.prime, self.roots, self.root_quotients)
 
     def inverse(self, values: Residues) -> None:
         """NTT form to coefficients, in place; values [N]."""
-        kernels.inverse_transform(values, self.prime, self.inverse_roots, self.inverse_quotients, self.scaling)
+        ntt.inverse_transform(values, self.prime, self.inverse_roots, self.inverse_quotients, self.scaling)
 
 
 @lru_cache(maxsize=128)
@@ -99,7 +99,7 @@ def transform(
     residues = np.empty((count, len(primes), degree), dtype=np.uint32)
     tables = ring_tables(degree, primes)
     doubles = limbs.astype(np.float64, copy=False)
-    kernels.transform_integers(doubles, factors, tables.primes, tables.roots, tables.quotients, residues)
+    ntt.transform_integers(doubles, factors, tables.primes, tables.roots, tables.quotients, residues)
     return residues
 
 

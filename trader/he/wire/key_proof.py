@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trader.he.errors import SessionError, WireError
-from trader.he.ring import kernels
+from trader.he.ring import kernels, ntt
 from trader.he.ring.sampling import random_signed
 from trader.he.ring.transform import monomial_places, ring_tables
 from trader.he.types import Residues
@@ -278,14 +278,14 @@ class Statement:
         images = self._images(first, second)
         tables = ring_tables(self.form.degree, self.form.primes)
         places = monomial_places(self.form.degree, challenges)
-        kernels.subtract_shifted(self.first, places, tables.primes, tables.roots, images)
+        ntt.subtract_shifted(self.first, places, tables.primes, tables.roots, images)
         return images
 
     def _images(self, first: _Integers, second: _Integers) -> Residues:
         """p1·y1 + y2, [K, primes, N]."""
         tables = ring_tables(self.form.degree, self.form.primes)
         images = np.empty((len(first), *self.second.shape), dtype=np.uint32)
-        kernels.transform_sums(first, second, self.second, tables.primes, tables.roots, tables.quotients, images)
+        ntt.transform_sums(first, second, self.second, tables.primes, tables.roots, tables.quotients, images)
         return images
 
     def _short(self, first: _Integers, second: _Integers) -> bool:

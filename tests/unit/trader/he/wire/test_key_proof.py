@@ -16,7 +16,7 @@ from trader.he.evaluation import evaluate as evaluation_module
 from trader.he.planning.parameters import plan_parameters
 from trader.he.planning.policy import FLOODING_MARGIN_BITS, check_flooding, least_flooding_bits
 from trader.he.request import RequestParts
-from trader.he.ring.kernels import subtract_shifted
+from trader.he.ring.ntt import subtract_shifted
 from trader.he.ring.sampling import random_signed
 from trader.he.ring.transform import monomial_places, prime_tables, ring_tables, transform
 from trader.he.seal import PublicKey, SecretKey, Seeded, parameters
