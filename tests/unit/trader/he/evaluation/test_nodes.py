@@ -11,6 +11,7 @@ from trader.he.planning import search
 from trader.he.planning.propagation import value_scales
 from trader.he.program.steps import build_program
 from trader.he.ring import kernels
+from trader.he.ring.integer_weights import available
 from trader.model import CanonicalModel, Graph, ParameterSpec, evaluate_values, measured_bounds
 from trader.model.functions import ActivationKind
 from trader.model.nodes import ZERO, Activation, Add, Linear, Multiply, Rearrange, Square, Sum
@@ -109,6 +110,23 @@ def test_positions_in_chunks_give_the_same(monkeypatch):
     whole = evaluator.run({"input": tile})["scores"]
     monkeypatch.setattr("trader.he.ring.arithmetic.CpuArithmetic.chunk_bytes", 1)
     assert (evaluator.run({"input": tile})["scores"] == whole).all()
+
+
+@pytest.mark.parametrize(("name", "integers"), [("convolution", True), ("residual", True), ("concatenation", False)])
+def test_tiles_of_integers_give_the_same(name, integers, monkeypatch):
+    model, prime = MODELS[name](), 268042241
+    program = build_program(model.graph, {}, staged=False)
+    scales = value_scales(program, 40, SCALE_BITS, [])
+    stage = program.stage(0)
+    tile = np.random.default_rng(0).integers(-(prime // 2), prime // 2, (model.graph.features, 2, 16))
+    (evaluator,) = TileEvaluator.prepare(model, stage, scales, [prime])
+    assert evaluator.takes_integers("input") == (integers and available())
+    (target,) = stage.targets
+    found = evaluator.run({"input": tile.astype(np.int32 if evaluator.takes_integers("input") else np.float64)})[target]
+    monkeypatch.setattr("trader.he.ring.integer_weights.available", lambda: False)
+    (in_doubles,) = TileEvaluator.prepare(model, stage, scales, [prime])
+    assert not in_doubles.takes_integers("input")
+    assert (in_doubles.run({"input": tile.astype(np.float64)})[target] == found).all()
 
 
 def test_activations_without_calibration_data_are_refused_by_name():
