@@ -159,7 +159,8 @@ class Automorphisms:
 
     def _apply(self, residues: Residues, element: int) -> Residues:
         """X → X^element moves the values of a polynomial in NTT form; the key under which they are moves as well."""
-        first, second = residues[..., _moves(self._parameters.degree, element)]
+        # An index array would leave values of a polynomial apart in memory.
+        first, second = np.take(residues, _moves(self._parameters.degree, element), axis=-1)
         result = np.stack([first, np.zeros_like(first)])
         self._keys[element].add(second, result)
         return result
@@ -264,14 +265,14 @@ def _add_digit(
         inverse_transform(
             own[i - start], tables.primes[i], tables.inverse_roots[i], tables.inverse_quotients[i], tables.scaling[i]
         )
-    parts, wraps = np.empty_like(own), np.empty(own.shape[1], dtype=np.uint32)
-    split_values(own, digit, parts, wraps)
+    parts = np.empty((len(own) + 1, own.shape[1]), dtype=np.uint32)
+    split_values(own, digit, parts)
     values = np.empty(own.shape[1], dtype=np.uint32)
     for row in range(len(rows)):
         if start <= row < stop:
             values[:] = polynomial[row]
         else:
-            join_values(parts, wraps, digit, row, values)
+            join_values(parts, digit, row, values)
             forward_transform(values, tables.primes[row], tables.roots[row], tables.quotients[row])
         for component in range(2):
             add_product(values, key[component, rows[row]], tables.primes[row], totals[component, row])
@@ -285,7 +286,7 @@ def _divide_by_special(totals: NDArray[np.uint64], special: Conversion, tables: 
     """
     count, degree = result.shape[1], result.shape[2]
     rests = np.empty((len(special.primes), degree), dtype=np.uint32)
-    parts, wraps = np.empty_like(rests), np.empty(degree, dtype=np.uint32)
+    parts = np.empty((len(rests) + 1, degree), dtype=np.uint32)
     values, rest = np.empty(degree, dtype=np.uint32), np.empty(degree, dtype=np.uint32)
     for component in range(2):
         for k in range(len(rests)):
@@ -298,17 +299,14 @@ def _divide_by_special(totals: NDArray[np.uint64], special: Conversion, tables: 
                 tables.inverse_quotients[row],
                 tables.scaling[row],
             )
-        split_values(rests, special, parts, wraps)
+        split_values(rests, special, parts)
         for row in range(count):
-            q = np.uint32(tables.primes[row])
             reduce_words(totals[component, row], tables.primes[row], values)
-            join_values(parts, wraps, special, row, rest)
+            join_values(parts, special, row, rest)
             forward_transform(rest, tables.primes[row], tables.roots[row], tables.quotients[row])
             factor, quotient = special.quotients[row]
-            for i in range(degree):
-                difference = np.uint32(values[i] - rest[i])
-                values[i] = kernels.multiply_shoup(min(difference, np.uint32(difference + q)), factor, quotient, q)
-            kernels.add(values, tables.primes[row], result[component, row])
+            kernels.subtract(rest, tables.primes[row], values)
+            kernels.add_multiple(values, factor, quotient, tables.primes[row], result[component, row])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -335,6 +333,6 @@ def _divide_by_last(values: Residues, tables: RingTables, result: Residues) -> N
             moved[i] = min(difference, np.uint32(difference + q))
         forward_transform(moved, tables.primes[row], tables.roots[row], tables.quotients[row])
         factor, quotient = tables.last_inverses[row]
-        for i in range(moved.size):
-            difference = np.uint32(values[row, i] - moved[i])
-            result[row, i] = kernels.multiply_shoup(min(difference, np.uint32(difference + q)), factor, quotient, q)
+        result[row] = values[row]
+        kernels.subtract(moved, tables.primes[row], result[row])
+        kernels.scale(result[row], factor, quotient, tables.primes[row], result[row])

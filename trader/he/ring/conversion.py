@@ -13,10 +13,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from trader.he.ring.kernels import multiply_shoup
+from trader.he.ring.kernels import add_multiple, kernel, scale
 from trader.he.types import Residues
 
 
@@ -28,8 +27,7 @@ class Conversion(NamedTuple):
         inverses: (Q/q_i)^-1 modulo q_i, [m, 2].
         fractions: 1/q_i, [m].
         targets: [t].
-        factors: Q/q_i modulo each target, [t, m, 2].
-        multiples: v·Q modulo each target for v = 0 … m, [t, m + 1].
+        factors: Q/q_i modulo each target, and at the end -Q, [t, m + 1, 2].
         quotients: 1/Q modulo each target, [t, 2]; 0 where the target is of the basis.
     """
 
@@ -38,7 +36,6 @@ class Conversion(NamedTuple):
     fractions: NDArray[np.float64]
     targets: NDArray[np.int64]
     factors: Residues
-    multiples: Residues
     quotients: Residues
 
 
@@ -49,48 +46,41 @@ def conversion(basis: tuple[int, ...], targets: tuple[int, ...]) -> Conversion:
     for prime in basis:
         product *= prime
     inverses = [_with_quotient(pow(product // prime, -1, prime), prime) for prime in basis]
-    factors = [[_with_quotient(product // prime % target, target) for prime in basis] for target in targets]
-    multiples = [[times * product % target for times in range(len(basis) + 1)] for target in targets]
+    multiples = [*(product // prime for prime in basis), -product]
+    factors = [[_with_quotient(multiple % target, target) for multiple in multiples] for target in targets]
     return Conversion(
         np.array(basis, dtype=np.int64),
         np.array(inverses, dtype=np.uint32),
         1.0 / np.array(basis),
         np.array(targets, dtype=np.int64),
         np.array(factors, dtype=np.uint32),
-        np.array(multiples, dtype=np.uint32),
         np.array(
             [(0, 0) if product % t == 0 else _with_quotient(pow(product, -1, t), t) for t in targets], dtype=np.uint32
         ),
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def split_values(residues: Residues, tables: Conversion, parts: Residues, wraps: Residues) -> None:
-    """Write y [m, n] and v [n] of residues [m, n]: what is the same for all targets."""
-    for i in range(residues.shape[0]):
-        prime, (factor, quotient) = np.uint32(tables.primes[i]), tables.inverses[i]
-        for k in range(residues.shape[1]):
-            parts[i, k] = multiply_shoup(residues[i, k], factor, quotient, prime)
+@kernel
+def split_values(residues: Residues, tables: Conversion, parts: Residues) -> None:
+    """Write y and v, [m + 1, n], of residues [m, n]: what is the same for all targets."""
+    count = residues.shape[0]
+    for i in range(count):
+        factor, quotient = tables.inverses[i]
+        scale(residues[i], factor, quotient, tables.primes[i], parts[i])
     for k in range(residues.shape[1]):
         total = 0.5
-        for i in range(residues.shape[0]):
+        for i in range(count):
             total += parts[i, k] * tables.fractions[i]
-        wraps[k] = np.uint32(total)
+        parts[count, k] = np.uint32(total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def join_values(parts: Residues, wraps: Residues, tables: Conversion, target: int, result: Residues) -> None:
+@kernel
+def join_values(parts: Residues, tables: Conversion, target: int, result: Residues) -> None:
     """Write the residues [n] modulo one target, by its place among them."""
-    prime = np.uint32(tables.targets[target])
-    multiples = tables.multiples[target]
-    for k in range(result.size):
-        result[k] = np.uint32(prime - multiples[wraps[k]])
-    for i in range(parts.shape[0]):
-        factor, quotient = tables.factors[target, i]
-        for k in range(result.size):
-            # Below 2^32, as both are at most the prime; then below the prime.
-            total = np.uint32(result[k] + multiply_shoup(parts[i, k], factor, quotient, prime))
-            result[k] = min(total, np.uint32(total - prime))
+    prime, factors = tables.targets[target], tables.factors[target]
+    scale(parts[0], factors[0, 0], factors[0, 1], prime, result)
+    for i in range(1, parts.shape[0]):
+        add_multiple(parts[i], factors[i, 0], factors[i, 1], prime, result)
 
 
 def _with_quotient(factor: int, prime: int) -> tuple[int, int]:

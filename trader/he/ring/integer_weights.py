@@ -17,38 +17,41 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import config, types
+from numba.core import codegen
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from trader.he.ring import vectors
 from trader.he.ring.kernels import kernel, reduce_doubles
 from trader.he.ring.residues import CENTRE_SLACK, EXACT, Tile
 
 OUTPUTS = 4
 """Outputs whose sums are in registers together."""
-POSITIONS = 8
-"""Positions of a panel: one vector of words."""
+POSITIONS = vectors.LANES
+"""Of a panel: one vector of words."""
 PANELS = 4
 """Panels that are split together, so that lines of the cache are read whole."""
 LARGEST_WEIGHT = (1 << 15) - 1
 LARGEST_SUM = (1 << 16) - 1
 """Of the weights' magnitudes in a chunk."""
 SMALLEST_CHUNK = 24
-"""Inputs per chunk, on average, below which sums are converted so often that doubles are faster."""
-FEWEST_OUTPUTS = 4
-"""Fewer would waste what is computed for the rest of four."""
-
-
-_WORD, _INDEX = ir.IntType(32), ir.IntType(64)
-_WORDS, _SHORTS = ir.VectorType(_WORD, POSITIONS), ir.VectorType(ir.IntType(16), 2 * POSITIONS)
-_DOUBLES = ir.VectorType(ir.DoubleType(), POSITIONS)
+"""Inputs per chunk, on average and but for the last one, below which sums are converted so often that doubles are
+faster."""
+FEWEST_INPUTS, FEWEST_OUTPUTS = 8, 4
+"""Fewer are not worth the splitting of residues."""
+FEW_INPUTS, LARGEST_PADDING = 32, 0.25
+"""With few inputs, outputs beside those that there are may be so large a part of all that are computed."""
 
 
 def available() -> bool:
-    """Whether kernels are compiled for a processor that has AVX2: this machine's, unless Numba was told otherwise."""
+    """Whether kernels are compiled for a processor with AVX2: this one, unless Numba was told otherwise.
+
+    Numba itself leaves AVX out for some processors that have it.
+    """
     named = [getattr(config, setting) for setting in ("CPU_NAME", "CPU_FEATURES")]
-    return named == [None, None] and bool(binding.get_host_cpu_features().get("avx2"))
+    return named == [None, None] and "+avx2" in codegen.get_host_cpu_features().split(",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,14 @@ class IntegerWeights:
             magnitudes.max(initial=0) <= LARGEST_WEIGHT
             and magnitudes.sum(axis=0).max(initial=0) * (largest_prime // 2 + CENTRE_SLACK) < EXACT
         )
-        if not fits or outputs < FEWEST_OUTPUTS or not available():
+        pairs, groups = -(-inputs // 2), -(-outputs // OUTPUTS)
+        padding = 1 - outputs / (OUTPUTS * groups) if inputs < FEW_INPUTS else 0
+        pays = inputs >= FEWEST_INPUTS and outputs >= FEWEST_OUTPUTS and padding <= LARGEST_PADDING
+        if not fits or not pays or not available():
             return None
         chunks = _chunks(magnitudes)
         if inputs < SMALLEST_CHUNK * (len(chunks) - 2):
             return None
-        pairs, groups = -(-inputs // 2), -(-outputs // OUTPUTS)
         padded = np.zeros((2 * pairs, OUTPUTS * groups), dtype=np.int16)
         padded[:inputs, :outputs] = weights
         words = np.ascontiguousarray(padded.reshape(pairs, 2, groups, OUTPUTS).transpose(2, 0, 3, 1))
@@ -107,7 +112,7 @@ class IntegerWeights:
 
 
 def _chunks(magnitudes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where chunks of pairs begin, as few as their sums allow, and the end."""
+    """Return where chunks of pairs begin, as few as their sums allow, and the end; a pair alone is never too much."""
     chunks, sums = [0], np.zeros(magnitudes.shape[1], dtype=np.int64)
     for start in range(0, len(magnitudes), 2):
         pair = magnitudes[start : start + 2].sum(axis=0)
@@ -131,40 +136,42 @@ def _type_multiplication(
 
 def _generate_multiplication(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     """Write the loop over pairs, with all sums in registers, and what adds them to doubles."""
-    weights, panel, sums = (_address(context, builder, signature, operands, place) for place in (0, 2, 5))
+    weights, panel, sums = (vectors.address(context, builder, signature, operands, place) for place in (0, 2, 5))
     pairs, stride = operands[4], operands[7]
-    multiply = builder.module.declare_intrinsic("llvm.x86.avx2.pmadd.wd", fnty=ir.FunctionType(_WORDS, [_SHORTS] * 2))
+    shorts = [vectors.SHORTS] * 2
+    multiply = builder.module.declare_intrinsic("llvm.x86.avx2.pmadd.wd", fnty=ir.FunctionType(vectors.WORDS, shorts))
     before, loop, after = builder.block, *(builder.append_basic_block(name) for name in ("pair", "after"))
     builder.branch(loop)
 
     builder.position_at_end(loop)
-    pair = builder.phi(_INDEX)
-    totals = [builder.phi(_WORDS) for _ in range(2 * OUTPUTS)]
-    limbs = [
-        _load(builder, panel, builder.mul(pair, _INDEX(2 * POSITIONS)), limb * POSITIONS, _SHORTS) for limb in range(2)
-    ]
+    pair = builder.phi(vectors.INDEX)
+    totals = [builder.phi(vectors.WORDS) for _ in range(2 * OUTPUTS)]
+    places = [_place(builder, pair, 2 * POSITIONS, limb * POSITIONS) for limb in range(2)]
+    limbs = [vectors.load(builder, panel, place, vectors.SHORTS) for place in places]
     products = []
     for output in range(OUTPUTS):
-        word = _load(builder, weights, builder.mul(pair, _INDEX(OUTPUTS)), output, _WORD)
-        repeated = builder.insert_element(_WORDS(ir.Undefined), word, _WORD(0))
-        repeated = builder.shuffle_vector(repeated, repeated, _WORDS([0] * POSITIONS))
-        products += [builder.call(multiply, [builder.bitcast(repeated, _SHORTS), limb]) for limb in limbs]
+        word = vectors.load(builder, weights, _place(builder, pair, OUTPUTS, output), vectors.WORD)
+        repeated = builder.bitcast(vectors.repeat(builder, word), vectors.SHORTS)
+        products += [builder.call(multiply, [repeated, limb]) for limb in limbs]
     added = [builder.add(total, product) for total, product in zip(totals, products, strict=True)]
-    following = builder.add(pair, _INDEX(1))
-    for value, first, next_value in zip(
-        (pair, *totals), (_INDEX(0), *[_WORDS([0] * POSITIONS)] * len(totals)), (following, *added), strict=True
-    ):
-        value.add_incoming(first, before)
-        value.add_incoming(next_value, loop)
+    following = builder.add(pair, vectors.INDEX(1))
+    first = (vectors.INDEX(0), *[vectors.constant(0)] * len(totals))
+    for value, start, turned in zip((pair, *totals), first, (following, *added), strict=True):
+        value.add_incoming(start, before)
+        value.add_incoming(turned, loop)
     builder.cbranch(builder.icmp_signed("<", following, pairs), loop, after)
 
     builder.position_at_end(after)
     for output in range(OUTPUTS):
-        low, high = (builder.sitofp(limb, _DOUBLES) for limb in added[2 * output : 2 * output + 2])
-        value = builder.fadd(builder.fmul(high, _DOUBLES([65536.0] * POSITIONS)), low)
-        row = builder.mul(stride, _INDEX(output))
-        _store(builder, builder.fadd(_load(builder, sums, row, 0, _DOUBLES), value), sums, row)
+        low, high = (builder.sitofp(limb, vectors.DOUBLES) for limb in added[2 * output : 2 * output + 2])
+        value = builder.fadd(builder.fmul(high, vectors.DOUBLES([65536.0] * POSITIONS)), low)
+        row = builder.mul(stride, vectors.INDEX(output))
+        vectors.store(builder, builder.fadd(vectors.load(builder, sums, row, vectors.DOUBLES), value), sums, row)
     return context.get_dummy_value()
+
+
+def _place(builder: ir.IRBuilder, index: Any, size: int, offset: int) -> Any:
+    return builder.add(builder.mul(index, vectors.INDEX(size)), vectors.INDEX(offset))
 
 
 def _type_split(_context: Any, first: Any, f: Any, second: Any, s: Any, panel: Any, p: Any) -> Any:
@@ -174,37 +181,19 @@ def _type_split(_context: Any, first: Any, f: Any, second: Any, s: Any, panel: A
 
 def _generate_split(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     """Write low limbs, then high ones, those of the two inputs side by side in a word."""
-    first, second, panel = (_address(context, builder, signature, operands, place) for place in (0, 2, 4))
+    first, second, panel = (vectors.address(context, builder, signature, operands, place) for place in (0, 2, 4))
     kind = ir.VectorType(first.type.pointee, POSITIONS)
-    inputs = [_load(builder, source, _INDEX(0), 0, kind) for source in (first, second)]
-    if kind != _WORDS:
-        inputs = [builder.fptosi(values, _WORDS) for values in inputs]
-    half, low_bits, width = (_WORDS([constant] * POSITIONS) for constant in (1 << 15, 0xFFFF, 16))
+    inputs = [vectors.load(builder, source, vectors.INDEX(0), kind) for source in (first, second)]
+    if kind != vectors.WORDS:
+        inputs = [builder.fptosi(values, vectors.WORDS) for values in inputs]
+    half, low_bits, width = (vectors.constant(value) for value in (1 << 15, 0xFFFF, 16))
     # With 2^15 added, the upper half of a word is h.
     rounded = [builder.add(values, half) for values in inputs]
     low = builder.or_(builder.and_(inputs[0], low_bits), builder.shl(inputs[1], width))
     high = builder.or_(builder.lshr(rounded[0], width), builder.and_(rounded[1], builder.not_(low_bits)))
-    _store(builder, low, panel, _INDEX(0))
-    _store(builder, high, panel, _INDEX(POSITIONS))
+    vectors.store(builder, low, panel, vectors.INDEX(0))
+    vectors.store(builder, high, panel, vectors.INDEX(POSITIONS))
     return context.get_dummy_value()
-
-
-def _address(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any, place: int) -> Any:
-    """Return the address of an element of an array operand, whose flat index is the next operand."""
-    array = context.make_array(signature.args[place])(context, builder, operands[place])
-    return builder.gep(array.data, [operands[place + 1]])
-
-
-def _load(builder: ir.IRBuilder, base: Any, start: Any, offset: int, kind: Any) -> Any:
-    """Read from a place of an array on."""
-    address = builder.gep(base, [builder.add(start, _INDEX(offset))])
-    return builder.load(builder.bitcast(address, kind.as_pointer()), align=4)
-
-
-def _store(builder: ir.IRBuilder, values: Any, base: Any, start: Any) -> None:
-    """Write to a place of an array on."""
-    address = builder.gep(base, [start])
-    builder.store(values, builder.bitcast(address, values.type.as_pointer()), align=4)
 
 
 _add_products: Any = intrinsic(_type_multiplication)

@@ -17,6 +17,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from trader.he.ring import vectors
 from trader.he.types import Residues
 
 
@@ -64,6 +65,14 @@ def multiply_shoup(value: Any, factor: Any, quotient: Any, q: Any) -> Any:
 
 
 @inlined
+def _inverse_of(prime: Any) -> Any:
+    """Return 1/q for `_reduce_word`."""
+    if prime <= 12288:
+        raise ValueError("words are not reduced modulo such small primes")
+    return 1.0 / np.float64(prime)
+
+
+@inlined
 def _reduce_word(value: Any, inverse: Any, q: Any) -> Any:
     """Return a 64-bit word mod q, for primes above 12,288, which all of rings of 1,024 coefficients or more are.
 
@@ -82,6 +91,59 @@ def _multiply(left: Any, right: Any, q: Any, inverse: Any) -> Any:
     remainder = product - np.int64(np.float64(product) * inverse) * q
     remainder += q if remainder < 0 else np.int64(0)
     return remainder - (q if remainder >= q else np.int64(0))
+
+
+def _on_words(compute: Any) -> Any:
+    """Return an intrinsic that writes what is computed of eight words of an array, and those of the result.
+
+    It takes the array, the place of either, factor, quotient and q, and the result.
+    """
+
+    def typed(_context: Any, values: Any, place: Any, factor: Any, quotient: Any, q: Any, result: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+            source, target = (vectors.data(context, builder, signature, operands, number) for number in (0, 5))
+            words, old = (vectors.load(builder, base, operands[1], vectors.WORDS) for base in (source, target))
+            constants = [vectors.repeat(builder, word) for word in operands[2:5]]
+            vectors.store(builder, compute(builder, words, old, *constants), target, operands[1])
+            return context.get_dummy_value()
+
+        return types.void(values, place, factor, quotient, q, result), generate
+
+    return intrinsic(typed)
+
+
+def _scaled(builder: Any, words: Any, _old: Any, factor: Any, quotient: Any, q: Any) -> Any:
+    return vectors.multiply_shoup(builder, words, factor, quotient, q)
+
+
+def _with_multiple(builder: Any, words: Any, old: Any, factor: Any, quotient: Any, q: Any) -> Any:
+    total = builder.add(old, vectors.multiply_shoup(builder, words, factor, quotient, q))
+    return vectors.smaller(builder, total, builder.sub(total, q))
+
+
+_scale_words: Any = _on_words(_scaled)
+_add_words: Any = _on_words(_with_multiple)
+
+
+@kernel
+def scale(values: Residues, factor: Any, quotient: Any, prime: int, result: Residues) -> None:
+    """Write values·factor mod q for 32-bit values, where quotient = floor(factor·2^32 / q); both may be one array."""
+    q, whole = np.uint32(prime), values.size // vectors.LANES * vectors.LANES
+    for i in range(0, whole, vectors.LANES):
+        _scale_words(values, i, factor, quotient, q, result)
+    for i in range(whole, values.size):
+        result[i] = multiply_shoup(values[i], factor, quotient, q)
+
+
+@kernel
+def add_multiple(values: Residues, factor: Any, quotient: Any, prime: int, result: Residues) -> None:
+    """Add values·factor mod q to residues, in place; values as in `scale`."""
+    q, whole = np.uint32(prime), values.size // vectors.LANES * vectors.LANES
+    for i in range(0, whole, vectors.LANES):
+        _add_words(values, i, factor, quotient, q, result)
+    for i in range(whole, values.size):
+        total = np.uint32(result[i] + multiply_shoup(values[i], factor, quotient, q))
+        result[i] = min(total, np.uint32(total - q))
 
 
 @kernel
@@ -156,7 +218,7 @@ def subtract(subtrahend: Residues, prime: int, result: Residues) -> None:
 @kernel
 def multiply_accumulate(left: Residues, right: Residues, addend: Residues, prime: int, result: Residues) -> None:
     """Write left·right + addend to `result`, element by element."""
-    q, inverse = np.uint32(prime), 1.0 / np.float64(prime)
+    q, inverse = np.uint32(prime), _inverse_of(prime)
     for i in range(result.size):
         product = np.uint64(left[i]) * np.uint64(right[i])
         total = np.uint32(_reduce_word(product, inverse, q) + addend[i])
@@ -183,7 +245,7 @@ def add_products(left: Residues, right: Residues, primes: NDArray[np.int64], tot
 @kernel
 def reduce_words(values: NDArray[np.uint64], prime: int, residues: Residues) -> None:
     """64-bit words as residues."""
-    q, inverse = np.uint32(prime), 1.0 / np.float64(prime)
+    q, inverse = np.uint32(prime), _inverse_of(prime)
     for i in range(values.size):
         residues[i] = _reduce_word(values[i], inverse, q)
 

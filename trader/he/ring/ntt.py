@@ -5,133 +5,139 @@ quotients, Cooley-Tukey order, output in bit-reversed order: SEAL's convention. 
 tables that the loops are given.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from trader.he.ring.kernels import add_doubles, inlined, kernel, multiply_accumulate, multiply_shoup, subtract
+from trader.he.ring import vectors
+from trader.he.ring.kernels import add_doubles, kernel, multiply_accumulate, scale, subtract
 from trader.he.types import Residues
 
-_TILE = 256
-"""Blocks of 8 values that the short stages of a transform take at once: many vectors, which stay in the cache."""
+_Stages: TypeAlias = tuple[tuple[tuple[list[int], list[int]], list[int]], ...]
+
+_SPAN_4 = ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])
+_SPAN_2 = ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15])
+_FORWARD: _Stages = (
+    (_SPAN_4, [0, 0, 0, 0, 1, 1, 1, 1]),
+    (_SPAN_2, [0, 0, 1, 1, 2, 2, 3, 3]),
+    (([0, 2, 8, 10, 4, 6, 12, 14], [1, 3, 9, 11, 5, 7, 13, 15]), [0, 2, 1, 3, 4, 6, 5, 7]),
+    (([0, 8, 2, 10, 1, 9, 3, 11], [4, 12, 6, 14, 5, 13, 7, 15]), []),
+)
+"""How two blocks of eight values change places before each short stage, low ones and high ones, with the lanes that
+their roots go to; and after the last one."""
+_INVERSE: _Stages = (
+    (([0, 4, 2, 6, 8, 12, 10, 14], [1, 5, 3, 7, 9, 13, 11, 15]), [0, 2, 1, 3, 4, 6, 5, 7]),
+    (([0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]), [0, 0, 1, 1, 2, 2, 3, 3]),
+    (_SPAN_2, [0, 0, 0, 0, 1, 1, 1, 1]),
+    (_SPAN_4, []),
+)
 
 
-@inlined
-def _butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
-    """(low + root·high, low - root·high) mod q."""
-    product = multiply_shoup(high, root, quotient, q)
-    total = np.uint32(low + product)
-    difference = np.uint32(low - product)
-    return min(total, np.uint32(total - q)), min(difference, np.uint32(difference + q))
+def _butterfly(builder: Any, low: Any, high: Any, root: Any, quotient: Any, q: Any) -> tuple[Any, Any]:
+    """Return low + root·high and low - root·high, mod q."""
+    product = vectors.multiply_shoup(builder, high, root, quotient, q)
+    total, difference = builder.add(low, product), builder.sub(low, product)
+    total = vectors.smaller(builder, total, builder.sub(total, q))
+    return total, vectors.smaller(builder, difference, builder.add(difference, q))
+
+
+def _inverse_butterfly(builder: Any, low: Any, high: Any, root: Any, quotient: Any, q: Any) -> tuple[Any, Any]:
+    """Return low + high and root·(low - high), mod q."""
+    total, difference = builder.add(low, high), builder.sub(low, high)
+    difference = vectors.smaller(builder, difference, builder.add(difference, q))
+    total = vectors.smaller(builder, total, builder.sub(total, q))
+    return total, vectors.multiply_shoup(builder, difference, root, quotient, q)
+
+
+def _butterflies(butterfly: Any) -> Any:
+    """Return an intrinsic: butterflies of the values from two places on, eight and eight, with one root."""
+
+    def typed(_context: Any, values: Any, low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+            base, places = vectors.data(context, builder, signature, operands, 0), operands[1:3]
+            words = [vectors.load(builder, base, place, vectors.WORDS) for place in places]
+            constants = [vectors.repeat(builder, word) for word in operands[3:]]
+            for result, place in zip(butterfly(builder, *words, *constants), places, strict=True):
+                vectors.store(builder, result, base, place)
+            return context.get_dummy_value()
+
+        return types.void(values, low, high, root, quotient, q), generate
+
+    return intrinsic(typed)
+
+
+def _short_stages(butterfly: Any, stages: _Stages) -> Any:
+    """Return an intrinsic: stages of spans 4, 2 and 1 of two blocks of eight values, all in two vectors.
+
+    It takes the values and the place of the first block, N/8 plus the number of that block, roots, quotients, and q.
+    """
+
+    def typed(_context: Any, values: Any, start: Any, block: Any, roots: Any, quotients: Any, q: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+            base, *tables = (vectors.data(context, builder, signature, operands, place) for place in (0, 3, 4))
+            start, block, q = operands[1], operands[2], vectors.repeat(builder, operands[5])
+            places = [start, builder.add(start, vectors.INDEX(vectors.LANES))]
+            low, high = (vectors.load(builder, base, place, vectors.WORDS) for place in places)
+            for lanes, root_lanes in stages:
+                low, high = (vectors.choose(builder, low, high, chosen) for chosen in lanes)
+                if root_lanes:
+                    # A stage has half as many roots for two blocks as a block has lanes, or as many, or twice as many.
+                    count = max(root_lanes) + 1
+                    place = builder.mul(block, vectors.INDEX(count // 2))
+                    few = [vectors.load(builder, table, place, ir.VectorType(vectors.WORD, count)) for table in tables]
+                    root, quotient = (vectors.choose(builder, words, words, root_lanes) for words in few)
+                    low, high = butterfly(builder, low, high, root, quotient, q)
+            for result, place in zip((low, high), places, strict=True):
+                vectors.store(builder, result, base, place)
+            return context.get_dummy_value()
+
+        return types.void(values, start, block, roots, quotients, q), generate
+
+    return intrinsic(typed)
+
+
+_forward_butterflies: Any = _butterflies(_butterfly)
+_inverse_butterflies: Any = _butterflies(_inverse_butterfly)
+_short_forward_stages: Any = _short_stages(_butterfly, _FORWARD)
+_short_inverse_stages: Any = _short_stages(_inverse_butterfly, _INVERSE)
 
 
 @kernel
 def forward_transform(values: Residues, prime: int, roots: Residues, quotients: Residues) -> None:
-    """Coefficients to NTT form, in place, one polynomial of at least 8 coefficients."""
+    """Coefficients to NTT form, in place, one polynomial of at least 16 coefficients."""
     q = np.uint32(prime)
-    span = values.size >> 1
-    blocks = 1
+    span, blocks = values.size >> 1, 1
     while span >= 8:
         for block in range(blocks):
             root, quotient = roots[blocks + block], quotients[blocks + block]
             start = 2 * block * span
-            low = values[start : start + span]
-            high = values[start + span : start + 2 * span]
-            for j in range(span):
-                low[j], high[j] = _butterfly(low[j], high[j], root, quotient, q)
-        span >>= 1
-        blocks <<= 1
-    _short_stages(values, q, roots, quotients)
-
-
-@inlined
-def _gather(values: Any, start: Any, rows: Any) -> None:
-    """Columns of 8 values each, from a place on, as rows [8, n]: spans 4, 2 and 1 are then vectors, n at a time."""
-    for i in range(8):
-        row = rows[i]
-        for b in range(row.size):
-            row[b] = values[start + 8 * b + i]
-
-
-@inlined
-def _scatter(rows: Any, start: Any, values: Any) -> None:
-    """Undo `_gather`."""
-    for b in range(rows.shape[1]):
-        for i in range(8):
-            values[start + 8 * b + i] = rows[i, b]
-
-
-@inlined
-def _short_stage(rows: Any, span: Any, first: Any, roots: Any, quotients: Any, q: Any, butterfly: Any) -> None:
-    """One stage of a span of 4, 2 or 1 on gathered columns; `first` is N/8 plus the first one's number among all."""
-    per_block = 4 // span
-    r = roots[per_block * first : per_block * (first + rows.shape[1])]
-    s = quotients[per_block * first : per_block * (first + rows.shape[1])]
-    for i in range(4):
-        block = i // span
-        low, high = rows[i + block * span], rows[i + (block + 1) * span]
-        for b in range(rows.shape[1]):
-            place = per_block * b + block
-            low[b], high[b] = butterfly(low[b], high[b], r[place], s[place], q)
-
-
-@kernel
-def _short_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
-    """Spans 4, 2 and 1 of the transform, which in their places are too short to vectorise."""
-    blocks = values.size >> 3
-    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
-    for first in range(blocks, 2 * blocks, rows.shape[1]):
-        start = 8 * (first - blocks)
-        _gather(values, start, rows)
-        _short_stage(rows, 4, first, roots, quotients, q, _butterfly)
-        _short_stage(rows, 2, first, roots, quotients, q, _butterfly)
-        _short_stage(rows, 1, first, roots, quotients, q, _butterfly)
-        _scatter(rows, start, values)
-
-
-@inlined
-def _inverse_butterfly(low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
-    """(low + high, root·(low - high)) mod q."""
-    total = np.uint32(low + high)
-    difference = np.uint32(low - high)
-    moved = multiply_shoup(min(difference, np.uint32(difference + q)), root, quotient, q)
-    return min(total, np.uint32(total - q)), moved
-
-
-@kernel
-def _short_inverse_stages(values: Residues, q: Any, roots: Residues, quotients: Residues) -> None:
-    """Spans 1, 2 and 4 of the inverse transform."""
-    blocks = values.size >> 3
-    rows = np.empty((8, min(blocks, _TILE)), dtype=np.uint32)
-    for first in range(blocks, 2 * blocks, rows.shape[1]):
-        start = 8 * (first - blocks)
-        _gather(values, start, rows)
-        _short_stage(rows, 1, first, roots, quotients, q, _inverse_butterfly)
-        _short_stage(rows, 2, first, roots, quotients, q, _inverse_butterfly)
-        _short_stage(rows, 4, first, roots, quotients, q, _inverse_butterfly)
-        _scatter(rows, start, values)
+            for j in range(start, start + span, 8):
+                _forward_butterflies(values, j, j + span, root, quotient, q)
+        span, blocks = span >> 1, blocks << 1
+    for block in range(0, blocks, 2):
+        _short_forward_stages(values, 8 * block, blocks + block, roots, quotients, q)
 
 
 @kernel
 def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: Residues, scaling: Residues) -> None:
-    """NTT form to coefficients, in place, one polynomial of at least 8; `scaling` is (1/N, its Shoup quotient)."""
+    """NTT form to coefficients, in place, one polynomial of at least 16; `scaling` is (1/N, its Shoup quotient)."""
     q = np.uint32(prime)
-    _short_inverse_stages(values, q, roots, quotients)
-    span = 8
-    blocks = values.size >> 4
-    while blocks >= 1:
+    span, blocks = 8, values.size >> 3
+    for block in range(0, blocks, 2):
+        _short_inverse_stages(values, 8 * block, blocks + block, roots, quotients, q)
+    while span < values.size:
+        blocks >>= 1
         for block in range(blocks):
             root, quotient = roots[blocks + block], quotients[blocks + block]
             start = 2 * block * span
-            low = values[start : start + span]
-            high = values[start + span : start + 2 * span]
-            for j in range(span):
-                low[j], high[j] = _inverse_butterfly(low[j], high[j], root, quotient, q)
+            for j in range(start, start + span, 8):
+                _inverse_butterflies(values, j, j + span, root, quotient, q)
         span <<= 1
-        blocks >>= 1
-    for j in range(values.size):
-        values[j] = multiply_shoup(values[j], scaling[0], scaling[1], q)
+    scale(values, scaling[0], scaling[1], prime, values)
 
 
 @kernel

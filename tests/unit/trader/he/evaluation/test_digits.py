@@ -47,11 +47,11 @@ def test_residues_modulo_other_primes_are_of_the_number_nearest_to_zero(count):
     numbers = [0, 1, -1, edge, -edge, *(draw.randint(-edge, edge) for _ in range(200))]
     residues = np.array([[x % q for x in numbers] for q in basis], dtype=np.uint32)
     tables = conversion(basis, targets)
-    parts, wraps = np.empty_like(residues), np.empty(len(numbers), dtype=np.uint32)
-    split_values(residues, tables, parts, wraps)
+    parts = np.empty((len(residues) + 1, len(numbers)), dtype=np.uint32)
+    split_values(residues, tables, parts)
     for place, target in enumerate(targets):
         result = np.empty(len(numbers), dtype=np.uint32)
-        join_values(parts, wraps, tables, place, result)
+        join_values(parts, tables, place, result)
         assert result.tolist() == [x % target for x in numbers]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvmlite.binding.targets import FeatureMap
 
 from trader.he.ring import integer_weights
 from trader.he.ring.arithmetic import CPU
@@ -68,7 +69,7 @@ def test_sums_reach_their_limits_exactly(sign, residue, weight):
         "smallest low limb": -(1 << 15),
     }
     inputs = 2 * (LARGEST_SUM // weight)
-    weights = np.full((inputs, 5), sign * weight, dtype=np.int32)
+    weights = np.full((inputs, 8), sign * weight, dtype=np.int32)
     weights[0, 0] = sign * (LARGEST_SUM - weight * (LARGEST_SUM // weight) + weight)
     values = np.full((inputs, 1, 8), limits[residue], dtype=np.int32)
     prepared = _prepared(weights, prime)
@@ -108,6 +109,8 @@ def test_the_largest_weights_and_residues_side_by_side():
         (np.full((16384, 4), 1024), "whose sums are beyond 53 bits"),
         (np.full((64, 4), LARGEST_WEIGHT), "of which two are a chunk"),
         (np.ones((64, OUTPUTS - 1)), "for fewer outputs than are computed at a time"),
+        (np.ones((7, 8)), "for few inputs"),
+        (np.ones((31, 5)), "for few inputs, with three of eight outputs for nothing"),
     ],
     ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else None,
 )
@@ -116,13 +119,15 @@ def test_other_weights_are_taken_in_doubles(weights, reason):
     assert isinstance(CPU.prepare_weights(weights.astype(np.int32), PRIMES[-1]), ExactWeights)
 
 
-@pytest.mark.parametrize("setting", ["CPU_NAME", "CPU_FEATURES"])
-def test_kernels_for_another_processor_are_not_asked_for(monkeypatch, setting):
-    monkeypatch.setattr(integer_weights.config, setting, "generic")
+@pytest.mark.parametrize(
+    ("setting", "value"), [("CPU_NAME", "generic"), ("CPU_FEATURES", "+sse2"), ("ENABLE_AVX", False)]
+)
+def test_kernels_for_another_processor_are_not_asked_for(monkeypatch, setting, value):
+    monkeypatch.setattr(integer_weights.config, setting, value)
     assert not integer_weights.available()
     assert IntegerWeights.of(np.ones((64, 8), dtype=np.int32), PRIMES[-1]) is None
 
 
 def test_a_processor_without_the_instructions(monkeypatch):
-    monkeypatch.setattr(integer_weights.binding, "get_host_cpu_features", lambda: {"sse2": True})
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: FeatureMap({"sse2": True}))
     assert not integer_weights.available()

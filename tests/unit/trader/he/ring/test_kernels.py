@@ -70,3 +70,30 @@ def test_words_are_reduced_exactly(prime):
     found = np.empty(words.size, dtype=np.uint32)
     kernels.reduce_words(words, prime, found)
     assert found.tolist() == [int(word) % prime for word in words]
+
+
+@pytest.mark.parametrize("prime", PRIMES)
+@pytest.mark.parametrize("count", [1, 7, 8, 1003])
+def test_products_with_a_constant_are_exact(prime, count):
+    generator = np.random.default_rng(count)
+    values = generator.integers(0, 2**32, count, dtype=np.uint32)
+    values[:4] = np.array([2**32 - 1, 0, prime, prime - 1])[:count]
+    added = generator.integers(0, prime, count, dtype=np.uint32)
+    for factor in (0, 1, prime // 2, prime - 1, 12345 % prime):
+        constants = np.uint32(factor), np.uint32((factor << 32) // prime)
+        found, total = np.empty_like(values), added.copy()
+        kernels.scale(values, *constants, prime, found)
+        assert (found == values.astype(object) * factor % prime).all()
+        kernels.add_multiple(values, *constants, prime, total)
+        assert (total == (added.astype(object) + values.astype(object) * factor) % prime).all()
+
+
+def test_primes_for_which_quotients_could_be_wrong_are_refused():
+    with pytest.raises(ValueError, match="such small primes"):
+        kernels.reduce_words(np.zeros(8, dtype=np.uint64), 12277, np.empty(8, dtype=np.uint32))
+
+
+def test_vectors_are_not_read_across_gaps():
+    values = np.zeros((8, 16), dtype=np.uint32)
+    with pytest.raises(TypeError, match="contiguous by their type"):
+        kernels.scale(values[:, 0], np.uint32(1), np.uint32(0), PRIMES[-1], np.empty(8, dtype=np.uint32))
