@@ -21,7 +21,7 @@ def compiled():
 
 compile_kernels()
 ahead = compiled()
-model = random_network(30, 16, 2)
+model = random_network(30, 16, 4)
 for samples in (5, 600, 5000):
     inputs = random_inputs(model, samples)
     problem = PlanningProblem(model, measured_bounds(model, inputs[:256]), input_magnitude=1.0)
