@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NETWORKS = ((6, 4, 2), (24, 8, 4), (80, 16, 4), (6, 2), (6, 4, 4, 2))
-"""A square, tested with one feature of one sample per slot, with products in doubles and in integers; with two features,
-or two samples; none, with a packed plan as well; two, with refreshes between them."""
+"""A square, tested with one feature of one sample per slot, with products in doubles and in integers; with two
+features, or two samples; none, with a packed plan as well; two, with refreshes between them."""
 _SAMPLES = 8
 
 
