@@ -91,11 +91,11 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A linear layer that reads nothing but inputs and products of them.
+    """A linear layer that reads inputs and products of them, beside other values perhaps.
 
     Attributes:
         parameter: of the layer.
-        factors: [positions, rows of all groups, factors], whose product stands there, or ZERO.
+        factors: [positions, rows of all groups, factors], whose product stands there, or ZERO for what is none.
     """
 
     parameter: int
@@ -114,35 +114,47 @@ class _Reader:
 
 
 def _readers(graph: Graph) -> Iterator[_Reader]:
-    """Yield the linear layers that read nothing but inputs and products of them."""
-    made = _products_of_inputs(graph)
+    """Yield the linear layers that read inputs and products of them, whose rows can take up the steps of these."""
+    made, mixed = _products_of_inputs(graph)
     for node in graph.nodes:
-        if isinstance(node, Linear) and node.inputs[0] in made:
+        if isinstance(node, Linear) and (factors := made.get(node.inputs[0])) is not None:
             spec = graph.parameters[node.parameter]
-            factors = made[node.inputs[0]]
-            yield _Reader(node.parameter, factors.reshape(-1, spec.groups * spec.inputs, factors.shape[1]))
+            factors = factors.reshape(-1, spec.groups * spec.inputs, factors.shape[1])
+            # Weights that meet an input at one position may meet another value at the next.
+            if node.inputs[0] not in mixed or len(factors) == 1:
+                yield _Reader(node.parameter, factors)
 
 
-def _products_of_inputs(graph: Graph) -> dict[str, NDArray[np.int64]]:
-    """Return the values that hold inputs, products of them and zeros only, and which: [size, factors]."""
+def _products_of_inputs(graph: Graph) -> tuple[dict[str, NDArray[np.int64]], set[str]]:
+    """Return the values that hold inputs and products of them, and which: [size, factors], ZERO for everything else.
+
+    Also the names of those that hold other values beside them, not zeros alone.
+    """
     made = {INPUT: np.arange(graph.features)[:, np.newaxis]}
+    mixed: set[str] = set()
+    sizes = {node.name: node.shape[0] for node in graph.nodes}
     for node in graph.nodes:
-        if not isinstance(node, Rearrange | Square | Multiply) or any(name not in made for name in node.inputs):
+        known = [name in made for name in node.inputs]
+        if not isinstance(node, Rearrange | Square | Multiply) or not any(known):
             continue
-        parts = [made[name] for name in node.inputs]
         if isinstance(node, Rearrange):
+            parts = [made[name] if name in made else np.full((sizes[name], 1), ZERO) for name in node.inputs]
             width = max(part.shape[1] for part in parts)
             padded = [np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=ZERO) for part in parts]
             joined = np.concatenate([*padded, np.full((1, width), ZERO)])  # ZERO is the last place
             made[node.name] = joined[node.indices.ravel()]
-        elif sum(part.shape[1] for part in parts) * (3 - len(parts)) <= MAX_FACTORS:
-            made[node.name] = np.concatenate(parts if len(parts) > 1 else parts * 2, axis=1)
-    return made
+        elif all(known):
+            parts = [made[name] for name in node.inputs]
+            if sum(part.shape[1] for part in parts) * (3 - len(parts)) <= MAX_FACTORS:
+                made[node.name] = np.concatenate(parts if len(parts) > 1 else parts * 2, axis=1)
+        if not all(known) or not mixed.isdisjoint(node.inputs):
+            mixed.add(node.name)
+    return made, mixed
 
 
 def _fixed(graph: Graph, readers: list[_Reader], features: int) -> NDArray[np.bool_]:
     """Which features [F] something else reads than a linear layer with parameters of its own: their units stay."""
-    made, fixed = _products_of_inputs(graph), np.zeros(features + 1, dtype=bool)
+    (made, _), fixed = _products_of_inputs(graph), np.zeros(features + 1, dtype=bool)
     own = {reader.parameter for reader in readers if not reader.reads_products or len(reader.factors) == 1}
     for node in graph.nodes:
         if node.name in made or (isinstance(node, Linear) and node.parameter in own):

@@ -167,20 +167,24 @@ class Comparison:
 
     def _blame(self) -> str:
         """Return what does most of the damage, and what helps: each thing is rounded alone."""
-        if self.lowered.grid is not None:
+        if self.lowered.grid is not None and not is_faithful(self.agreement(self._float_outputs())):
             return (
                 f"Its thresholds moved to the edges of {max(self.lowered.grid.sizes) + 1} bins per column, of which "
                 "alone encrypted data can tell. Train it on data that has one value per bin, and prepare it with the "
                 "same grid: modelseal model grid DATA --snapped SNAPPED makes both; or use bins of your own (--grid)."
             )
         exact = self._float_outputs()
+        ranges = _ranges(exact, self.lowered.post_processing)
 
-        def damage(raw: NDArray[np.float64]) -> float:
-            error = float(np.quantile(np.abs(raw - exact).max(axis=1), 0.99))
-            return error if math.isfinite(error) else math.inf
+        def damage(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+            errors = np.quantile(np.abs(raw - exact) / ranges, 0.99, axis=0)
+            return np.where(np.isfinite(errors), errors, np.inf)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            return max(((damage(raw), text) for raw, text in self._suspects()), key=lambda found: found[0])[1]
+            found = ((damage(raw), text) for raw, text in self._suspects())
+            errors, text = max(found, key=lambda each: float(each[0].max()))
+        of_their_own = len(errors) > 1 and np.ptp(ranges) > 0
+        return f"Output {int(errors.argmax())} (from 0) loses most of it. {text}" if of_their_own else text
 
     def _suspects(self) -> Iterator[tuple[NDArray[np.float64], str]]:
         """Yield outputs [n, O] with one thing rounded, or replaced by its polynomial, and what it is."""

@@ -26,6 +26,7 @@ from trader.model.lowering.draft import LinearParameters, Origin, TooLargeError
 from trader.model.lowering.encoding import Encoding, MissingFeaturesError, is_original, original_columns
 from trader.model.lowering.operators import COLUMN_MOVES, HANDLERS, MOVES, READS_COLUMNS, Handler
 from trader.model.lowering.refusals import refusal_of
+from trader.model.lowering.structure import INTEGER_TYPES
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import moved_tail, post_processing_of
 from trader.model.lowering.tensors import interface_of
@@ -167,7 +168,7 @@ def _lower_node(context: NodeContext) -> tuple[Symbol, ...]:
         context.refuse(*refusal_of(operator))
     context.builder.draft.origin = Origin(operator, node_name(node))
     try:
-        if isinstance(source, Tail) and not source.kind.is_class and operator in MOVES:
+        if isinstance(source, Tail) and operator in MOVES and not (source.kind.is_class or _keeps_decisions(context)):
             return moved_tail(context, source, handler)
         if isinstance(source, Comparison) and operator in MOVES and operator != "Cast":
             return _moved_comparison(context, source, handler)
@@ -190,6 +191,13 @@ def _with_features(context: NodeContext, operator: str) -> NodeContext:
 
 def _embeds(context: NodeContext, operator: str) -> bool:
     return operator == "Gather" and isinstance(context.inputs[0], np.ndarray)
+
+
+def _keeps_decisions(context: NodeContext) -> bool:
+    """Whether a node casts decisions, which are integers, to integers."""
+    source = context.inputs[0]
+    decides = isinstance(source, Tail) and source.kind.is_decision
+    return decides and context.node.op_type == "Cast" and context.attribute("to") in INTEGER_TYPES
 
 
 def _is_original(symbol: Symbol | None) -> bool:

@@ -1,7 +1,8 @@
 """The last step of lowering: what a builder made becomes a graph in canonical form, and its parameters.
 
-Nodes that the outputs don't need are dropped, names and parameter indices follow the order. Powers of two move out of
-the first and the last layer, to the inputs and the outputs, where the grid would not hold the parameters well.
+Nodes that the outputs don't need are dropped, linear layers in a row become one (`merging`), names and parameter
+indices follow the order. Powers of two move out of the first and the last layer, to the inputs and the outputs, where
+the grid would not hold the parameters well.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from trader.model.graph import INPUT, Graph, ParameterSpec, value_name
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.draft import GraphDraft, Layer, LinearParameters, Origin
+from trader.model.lowering.merging import merge_layers
 from trader.model.lowering.symbols import View
 from trader.model.nodes import Linear, Node, Rearrange
 
@@ -51,8 +53,8 @@ def assemble(builder: GraphBuilder, outputs: View, features: int) -> AssembledMo
     draft = builder.draft
     output = draft.arrange(builder.settle(outputs))
     nodes = _live_nodes(draft, output)
-    linear = [node for node in nodes if isinstance(node, Linear)]
-    layers = [draft.layers[node.parameter] for node in linear]
+    layers = [draft.layers[node.parameter] for node in nodes if isinstance(node, Linear)]
+    nodes, layers = merge_layers(nodes, layers, output)
     layers = _with_units(nodes, layers, features)
     exponents = _input_exponents(nodes, layers)
     parameters = [_divide_rows(layer) if exponents else layer.parameters for layer in layers]

@@ -12,14 +12,13 @@ from trader.model.errors import UnsupportedOperatorError
 from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.encoding import Encoding
+from trader.model.lowering.refusals import DEFAULT_ALTERNATIVE, inside_refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, Traced, View
 from trader.model.postprocessing import PostProcessingKind
 
 BATCH = 1_000_003
 """What `Shape` gives for the number of samples, which is not known: a prime, so that a reshape that computes with it in
 any other way than passing it on does not come out even."""
-
-DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
 
 def operator_name(node: NodeProto) -> str:
@@ -85,7 +84,11 @@ class NodeContext:
         """
         view = self.any_view(index)
         if view.batch:
-            self.refuse(f"the samples run along axis {view.batch} of what it reads", "Transpose it to [N, …] first.")
+            self.refuse(
+                f"the samples run along axis {view.batch} of what it reads",
+                "Transpose it to [N, …] first. Recurrent layers and attention, before which exporters move the samples "
+                "so, can't be encrypted: use convolutions or linear layers along the series.",
+            )
         return view
 
     def any_view(self, index: int = 0) -> View:
@@ -102,7 +105,7 @@ class NodeContext:
                 symbol.node,
                 f"{operator_name(self.node)} at '{node_name(self.node)}' reads its result, "
                 "and it can only stand at the end of a model",
-                "Use an element-wise activation inside the model.",
+                inside_refusal_of(symbol.operator),
             )
         if isinstance(symbol, Comparison):
             return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")

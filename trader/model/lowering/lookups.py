@@ -90,6 +90,9 @@ def _of_kinds(context: NodeContext, name: str) -> list[Any] | None:
 
 
 def _decoded(names: Any) -> list[int] | list[str]:
+    """Return keys as integers or text; whole numbers with a point, as OrdinalEncoder has them, are integers."""
+    if all(isinstance(name, float) and name.is_integer() for name in names):
+        return [int(name) for name in names]
     return [name.decode() if isinstance(name, bytes) else name for name in names]
 
 
@@ -103,10 +106,12 @@ def _codes(context: NodeContext, index: int) -> View:
 
 
 def _hot(context: NodeContext, codes: View, names: Any, *, refused: bool) -> View:
-    if not names or len(names) > MAX_CATEGORIES or any(isinstance(name, float) for name in names):
+    if any(isinstance(name, float) for name in names):
+        context.refuse("it tells fractions apart, not integers or text", "Encode the column before the model takes it.")
+    if not names or len(names) > MAX_CATEGORIES:
         context.refuse(
-            f"it tells {len(names)} values apart, each of which is encrypted as a feature; at most {MAX_CATEGORIES}, "
-            "integers or text, are",
+            f"it tells {len(names)} values apart, each of which is encrypted as a feature; at most "
+            f"{MAX_CATEGORIES} are",
             "Join rare values, or hash them to fewer.",
         )
     if context.encoding.is_text(codes) != isinstance(names[0], str):

@@ -1,8 +1,8 @@
 """What is said of operators that are not supported: why, and what would serve instead."""
 
-from trader.model.lowering.context import DEFAULT_ALTERNATIVE
-
 _ENCRYPTED = "it can't be evaluated encrypted"
+
+DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
 LOOKUP = (
     "it looks up what belongs to a number that the model computed, and which it is stays encrypted",
@@ -10,12 +10,40 @@ LOOKUP = (
 )
 """Why nothing is looked up, and what to do instead."""
 
+
+def inside_refusal_of(operator: str) -> str:
+    """Return what to do about a last step that the model computes with."""
+    return _INSIDE.get(operator.rpartition(".")[2], "Use an element-wise activation inside the model.")
+
+
+_CLASSIFIER = (
+    "What is computed of labels, scores or probabilities can't be encrypted (bagging, stacking, voting, calibration, "
+    "one class against the rest): sell one classifier whose labels and probabilities are the outputs, as those of "
+    "LogisticRegression and LinearSVC are for any number of classes, or average regressors (VotingRegressor)."
+)
+_INSIDE = {
+    **dict.fromkeys(
+        ("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier", "TreeEnsemble"),
+        _CLASSIFIER,
+    ),
+    "Binarizer": "Compare columns before the model, and let it take the results, 0 and 1.",
+    "Sign": "Return the scores or probabilities alone: decisions, as of several labels, are made of them in clear.",
+    "Normalizer": "Normalise samples before the model takes them.",
+    "Softmax": "Use Sigmoid, whose values needn't add up to 1, or another element-wise activation inside the model.",
+}
+"""What to do about last steps inside a model, by the operator that begins them."""
+
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
     "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
-    **dict.fromkeys(("ReduceL1", "ReduceLogSumExp"), "Use ReduceMean or ReduceSum."),
+    "ReduceL1": "Use ReduceMean or ReduceSum.",
+    "ReduceLogSumExp": "Return the scores through Softmax or LogSoftmax, as the last step; in place of naive Bayes use "
+    "LogisticRegression or LinearDiscriminantAnalysis.",
+    **dict.fromkeys(("IsNaN", "IsInf"), "Test data has no missing values: leave out what handles them."),
+    **dict.fromkeys(("StringNormalizer", "TfIdfVectorizer", "Tokenizer"), "Count words before the model takes them."),
+    **dict.fromkeys(("SequenceConstruct", "SequenceAt"), "Return one tensor with a column for each target."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",

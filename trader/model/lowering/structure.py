@@ -260,6 +260,12 @@ def lower_concat(context: NodeContext) -> Symbol:
     constant = [isinstance(symbol, np.ndarray) for symbol in context.inputs]
     first = context.any_view(constant.index(False))
     rank, batch = len(first.shape), first.batch
+    if context.attribute("axis") in (batch, batch - rank - 1):
+        context.refuse(
+            "it puts values behind each other along the samples, as exported bagging does",
+            "Average regressors with VotingRegressor, or sell one model; in place of quadratic discriminants use "
+            "polynomial features and LogisticRegression.",
+        )
     axis = context.sample_axis(context.attribute("axis"), rank, batch)
     parts = [_same_for_all(context, i, first) if fixed else context.any_view(i) for i, fixed in enumerate(constant)]
     if any(part.batch != batch for part in parts):

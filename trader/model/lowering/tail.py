@@ -275,8 +275,8 @@ def post_processing_of(
         return *joined, list(zip(names, outputs, strict=True))
     if len(values) != 1:
         raise UnsafeModelError(
-            f"the model's outputs stand for {len(values)} different values, to which different functions are applied; "
-            "export it with a single output, or without the last steps"
+            f"the model's outputs stand for {len(values)} different values, to which different functions are applied "
+            f"({_described(names, outputs)}); export it with a single output, or without the last steps"
         )
     (value,) = values
     if value.batch:
@@ -288,12 +288,18 @@ def post_processing_of(
             "the model returns some columns of its probabilities only, or 1 - p; export it with all of them as they are"
         )
     kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
-    # Probabilities and scores tell more than classes.
-    kind = next((kind for kind in kinds if not kind.is_class), kinds[0])
+    # Probabilities and scores tell more than classes and decisions.
+    kind = next((kind for kind in kinds if not (kind.is_class or kind.is_decision)), kinds[0])
     if kind.is_one_vs_one:
         value = _deciding(value, kind, kinds, tails)
     labels = next((tail.labels for tail in tails if tail.labels), ())
     return value, PostProcessing(kind=kind, labels=labels), list(zip(names, outputs, strict=True))
+
+
+def _described(names: list[str], outputs: list[Symbol]) -> str:
+    """Return the outputs' names, and the operators that their last steps begin with."""
+    steps = [symbol.operator if isinstance(symbol, Tail) else "none" for symbol in outputs]
+    return ", ".join(f"'{name}': {step}" for name, step in zip(names, steps, strict=True))
 
 
 def _check_output(symbol: Symbol) -> None:

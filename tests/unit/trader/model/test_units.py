@@ -225,3 +225,30 @@ def test_saved_models_are_run_as_they_are(tmp_path: Path) -> None:
     samples = np.arange(12.0).reshape(4, 3)
     (found,) = run_original(onnx.load(tmp_path / "m.onnx"), samples)
     assert np.array_equal(found, samples[:, :2])
+
+
+JOINED_SCALES = np.array([3e4, 4e-3, 1.0, 50.0])
+
+
+def joined(rng: np.random.Generator, last: list[onnx.NodeProto], **constants: np.ndarray) -> onnx.ModelProto:
+    """A model that reads features in units of their own beside what a hidden layer makes of them (wide and deep)."""
+    hidden = single(rng.normal(0, 1, (4, 4)) / JOINED_SCALES[:, np.newaxis])
+    nodes = [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "r"), node("Concat", ["r", "x"], "both", axis=1)]
+    return model_of([*nodes, *last], {"w": hidden, **constants}, (4,))
+
+
+def test_features_beside_other_values_are_brought_into_units_of_their_own() -> None:
+    rng = np.random.default_rng(8)
+    weights = np.r_[rng.normal(0, 1, (4, 1)), rng.normal(0, 1, (4, 1)) / JOINED_SCALES[:, np.newaxis]]
+    model = joined(rng, [node("MatMul", ["both", "v"])], v=single(weights))
+    samples = rng.normal(0, 1, (ROWS, 4)) * JOINED_SCALES
+    fitted = fit_units(lower_model(model), samples)
+    assert all(fitted.input_exponents[i] for i in (0, 1, 3))
+    assert error_of(fitted, model, samples) < 1e-3
+
+
+def test_weights_that_meet_features_and_other_values_leave_the_units_of_these() -> None:
+    rng = np.random.default_rng(9)
+    last = [node("Reshape", ["both", "pairs"], "p"), node("MatMul", ["p", "v"], "q"), node("Flatten", ["q"])]
+    model = joined(rng, last, pairs=np.array([-1, 2, 4]), v=single(rng.normal(0, 1, (4, 2))))
+    assert not any(fit_units(lower_model(model), rng.normal(0, 1, (ROWS, 4)) * JOINED_SCALES).input_exponents)

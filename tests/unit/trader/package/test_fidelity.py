@@ -12,12 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import to_onnx
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 
 from tests.simulators.trading import POLICY
 from trader.errors import PolicyError
 from trader.he import PlanningProblem, parse_plan, plan_encryption
-from trader.model import canonicalise, fit_units, lower_model, make_grid, run_original
+from trader.model import canonicalise, fit_grid, fit_units, lower_model, make_grid, run_original
 from trader.model.manifest import Agreement, Fidelity, ModelCard
 from trader.package import FidelityError, PrepareOptions, planning_data, prepare
 from trader.package.fidelity import Comparison, is_faithful
@@ -119,6 +119,30 @@ def test_a_column_that_the_grid_does_not_show_is_to_blame() -> None:
     weights = rng.uniform(0.5, 1.0, (FEATURES, 1)) / np.array(units)[:, np.newaxis]
     comparison = compare(model_of(nodes, w=weights), samples_of(*units))
     with pytest.raises(FidelityError, match=r"rounded to integers.*column 2 \(from 0\)"):
+        comparison.check(comparison.measure())
+
+
+def test_an_output_that_is_small_beside_another_is_to_blame() -> None:
+    """Both are off by less than the larger one's grid step, which is all that the small one has."""
+    weights = np.random.default_rng(1).normal(0, 1, (FEATURES, 2)) * [1e4, 1e-3]
+    comparison = compare(model_of([("MatMul", ["x", "w"], "y")], 2, w=weights), samples_of())
+    with pytest.raises(
+        FidelityError, match=r"Output 1 \(from 0\) loses most of it. Rounding parameter_0 \(MatMul 'y'\)"
+    ):
+        comparison.check(comparison.measure())
+
+
+def test_trees_whose_thresholds_did_not_move_are_not_blamed_on_bins() -> None:
+    """Two targets in units that are far apart lose in the leaves, not in the bins of the columns."""
+    samples = samples_of()
+    grid = make_grid(samples, 16)
+    snapped = grid.snap(samples).astype(np.float32)
+    targets = snapped[:, :2] * [1e4, 1e-2]
+    file = to_onnx(RandomForestRegressor(3, max_depth=3, random_state=0).fit(snapped, targets), snapped[:1])
+    lowered = fit_grid(lower_model(file), snapped.astype(np.float64), grid)
+    original = run_original(file, snapped.astype(np.float64))
+    comparison = Comparison(lowered, canonicalise(lowered), None, snapped.astype(np.float64), original)
+    with pytest.raises(FidelityError, match=r"Output 1 \(from 0\) loses most of it. Rounding parameter_"):
         comparison.check(comparison.measure())
 
 

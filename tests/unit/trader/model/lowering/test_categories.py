@@ -254,3 +254,14 @@ def test_too_many_categories_are_refused():
 def test_column_without_a_reader_has_a_value_all_the_same():
     column = Column(input="x", type=ColumnType.TEXT, number=False)
     assert collapse_features([column], np.zeros((2, 0)))[0].tolist() == ["", ""]
+
+
+def test_whole_numbers_with_a_point_are_encoded_as_integers_are():
+    """As OrdinalEncoder of scikit-learn writes columns of numbers."""
+    keys, values = [0.0, 2.0, 5.0], [0.0, 1.0, 2.0]
+    nodes = [
+        helper.make_node("LabelEncoder", ["x"], ["codes"], domain=ML, keys_floats=keys, values_floats=values),
+        helper.make_node("MatMul", ["codes", "w"], ["y"]),
+    ]
+    model = build(nodes, [("x", TensorProto.FLOAT, ["N", 2])], w=floats(2, 3))
+    check(model, list(RNG.choice(keys, (2, 60)).astype(np.float32)))

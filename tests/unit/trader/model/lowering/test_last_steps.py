@@ -5,6 +5,8 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto
+from skl2onnx import to_onnx
+from sklearn.svm import OneClassSVM
 
 from tests.unit.trader.model.lowering.test_operators import Model, floats
 from trader.model import (
@@ -152,3 +154,18 @@ def test_exponentials_are_not_divided_by_their_sum(tmp_path):
     path = scores(2).add("Exp").add("LpNormalization", p=1, axis=-1).write(tmp_path / "m.onnx")
     with pytest.raises(UnsupportedOperatorError, match="normalises each sample by its own values"):
         lower_model(onnx.load(path))
+
+
+def test_labels_that_are_signs_of_scores_are_integers_already(tmp_path):
+    """As of OneClassSVM: 1 for what is like the training data, -1 for what isn't."""
+    file = to_onnx(OneClassSVM(kernel="linear").fit(SAMPLES), SAMPLES[:1])
+    lowered = lower_model(file)
+    assert lowered.post_processing.kind is PostProcessingKind.NONE
+    canonical = canonicalise(lowered)
+    made = plain_model_bytes(canonical, lowered.post_processing, lowered.input_exponents, interface=lowered.interface)
+    runs = [onnxruntime.InferenceSession(each).run(None, {"X": SAMPLES}) for each in (file.SerializeToString(), made)]
+    (label, scores), (own_label, own_scores) = runs
+    np.testing.assert_allclose(own_scores, scores, atol=6e-3)
+    clear = np.abs(scores.ravel()) > 6e-3
+    assert own_label.dtype == label.dtype
+    assert np.array_equal(own_label[clear], label[clear])

@@ -4,9 +4,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import BaggingClassifier, BaggingRegressor, StackingClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import LinearSVC
 
 from tests.unit.trader.model.lowering.test_operators import Model, floats
-from trader.model import UnsupportedOperatorError, lower_model, parse_onnx
+from trader.model import UnsafeModelError, UnsupportedOperatorError, lower_model, parse_onnx
 
 
 def refused(model, path):
@@ -79,3 +86,46 @@ def test_operator_says_what_it_is(operator, reason):
     model = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:]))
     with pytest.raises(UnsupportedOperatorError, match=f"{operator} at node 'culprit' is not supported: .*{reason}"):
         parse_onnx(model.SerializeToString(), "m.onnx")
+
+
+DATA = np.random.default_rng(4).normal(size=(60, 4)).astype(np.float32)
+CLASSES = (DATA[:, 0] + DATA[:, 1] > 0).astype(np.int64) + (DATA[:, 2] > 1)
+LABELS = np.stack([DATA[:, 0] > 0, DATA[:, 1] > 0], axis=1).astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    ("model", "targets", "reason"),
+    [
+        (BaggingClassifier(LogisticRegression(), 2), CLASSES, "bagging.*sell one classifier"),
+        (StackingClassifier([("a", LogisticRegression())], cv=2), CLASSES > 0, "stacking, voting, calibration"),
+        (CalibratedClassifierCV(LinearSVC(), cv=2), CLASSES > 0, "stacking, voting, calibration"),
+        (BaggingRegressor(Ridge(), 2), DATA[:, 0], "Concat.*as exported bagging does. Average regressors with Voting"),
+        (GaussianNB(), CLASSES, "ReduceLogSumExp.*in place of naive Bayes use LogisticRegression"),
+        (OneVsRestClassifier(LogisticRegression()), LABELS, "Sign.*Return the scores or probabilities alone"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_models_of_scikit_learn_say_what_would_serve(model, targets, reason):
+    file = to_onnx(model.fit(DATA, targets), DATA[:1])
+    with pytest.raises(UnsupportedOperatorError, match=reason):
+        lower_model(file)
+
+
+def test_outputs_of_several_kinds_are_named(tmp_path):
+    model = Model(4).add("Gemm", floats(4, 2))
+    first = model.add("Softmax").y
+    file = onnx.load(model.add("Gemm", "x", floats(4, 1)).write(tmp_path / "m.onnx"))
+    file.graph.output.append(helper.make_tensor_value_info(first, TensorProto.FLOAT, ["N", 2]))
+    with pytest.raises(UnsafeModelError, match=rf"\('{model.y}': none, '{first}': Softmax\)"):
+        lower_model(file)
+
+
+def test_a_table_of_fractions_is_named_as_such():
+    node = helper.make_node(
+        "LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", keys_floats=[0.5, 1.0], values_floats=[0.0, 1.0]
+    )
+    values = [helper.make_tensor_value_info(value, TensorProto.FLOAT, ["N", 2]) for value in "xy"]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:]), opset_imports=opsets)
+    with pytest.raises(UnsupportedOperatorError, match="tells fractions apart"):
+        lower_model(model)
