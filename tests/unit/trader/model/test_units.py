@@ -147,8 +147,15 @@ def test_products_of_columns_move_with_them(seed: int, factors: list[list[int]])
     canonical = canonicalise(fitted)
     inputs = quantise_inputs(samples, canonical.graph, canonical.scale_bits, fitted.input_exponents)
     found = fitted.post_processing.apply(evaluate_values(canonical, inputs)[canonical.graph.output])
-    expected = made @ weights
-    assert np.abs(found - expected).max() < 2e-3 * np.abs(expected).max()
+    half_step = 2.0 ** -(canonical.scale_bits + 1)
+    exponents = np.array(fitted.input_exponents or [0, 0, 0], dtype=float)
+    largest = monomials(np.abs(samples) + half_step * 2.0**-exponents, factors)
+    output_unit = np.ptp(fitted.post_processing.apply(np.array([[0.0], [1.0]])))
+    moved = half_step * output_unit * monomials(2.0 ** exponents[np.newaxis], factors)
+    # Inputs and weights are off by half a step each, in units of their own.
+    allowed = largest @ (np.abs(weights) + moved.T) - np.abs(made) @ np.abs(weights)
+    assert (np.abs(found - made @ weights) <= allowed * (1 + 1e-6)).all()
+    assert (half_step * 2.0**-exponents <= samples.max(axis=0) * 2.0**-9).all()
 
 
 def test_products_that_weights_are_shared_over_keep_their_exponents() -> None:
