@@ -82,7 +82,17 @@ def _concatenation():
     return _model(5, nodes, (1, 5, 6), (1, 5, 2))
 
 
+def _dense():
+    nodes = [
+        Linear("hidden", ("input",), (8,), 0),
+        Square("active", ("hidden",), (8,)),
+        Linear("scores", ("active",), (4,), 1),
+    ]
+    return _model(11, nodes, (1, 11, 8), (1, 8, 4))
+
+
 MODELS = {
+    "dense": _dense,
     "convolution": _convolution,
     "residual": _residual,
     "product": _product,
@@ -112,7 +122,7 @@ def test_positions_in_chunks_give_the_same(monkeypatch):
     assert (evaluator.run({"input": tile})["scores"] == whole).all()
 
 
-@pytest.mark.parametrize(("name", "integers"), [("convolution", True), ("residual", True), ("concatenation", False)])
+@pytest.mark.parametrize(("name", "integers"), [("dense", True), ("convolution", True), ("concatenation", False)])
 def test_tiles_of_integers_give_the_same(name, integers, monkeypatch):
     model, prime = MODELS[name](), 268042241
     program = build_program(model.graph, {}, staged=False)
