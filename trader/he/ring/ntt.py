@@ -27,14 +27,15 @@ _FORWARD: _Stages = (
     (([0, 2, 8, 10, 4, 6, 12, 14], [1, 3, 9, 11, 5, 7, 13, 15]), [0, 2, 1, 3, 4, 6, 5, 7]),
     (([0, 8, 2, 10, 1, 9, 3, 11], [4, 12, 6, 14, 5, 13, 7, 15]), []),
 )
-"""How two blocks of eight values change places before each short stage, low ones and high ones, with the lanes that
-their roots go to; and after the last one."""
+"""Which of two vectors' words, low ones and high ones, two blocks of eight values have before each short stage, and
+which root goes to which lane; and which words after the last one."""
 _INVERSE: _Stages = (
     (([0, 4, 2, 6, 8, 12, 10, 14], [1, 5, 3, 7, 9, 13, 11, 15]), [0, 2, 1, 3, 4, 6, 5, 7]),
     (([0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]), [0, 0, 1, 1, 2, 2, 3, 3]),
     (_SPAN_2, [0, 0, 0, 0, 1, 1, 1, 1]),
     (_SPAN_4, []),
 )
+"""The same from span 1 to span 4."""
 
 
 def _butterfly(builder: Any, low: Any, high: Any, root: Any, quotient: Any, q: Any) -> tuple[Any, Any]:
