@@ -260,38 +260,30 @@ def reduce_values(values: Residues, prime: int, residues: Residues) -> None:
 
 
 @inlined
-def _check_rows(array: Any, item: Any) -> None:
-    """Refuse rows with gaps; a loop over rows whose items are known to stand side by side is vectorised."""
-    if array.strides[1] != item:
+def _centre_rows(residues: Any, prime: Any, centred: Any, item: Any) -> None:
+    """Write residues [r, t] as signed numbers of so many bytes; their rows have no gaps.
+
+    A loop over what is known to stand side by side is vectorised; and so are conversions of 32-bit integers.
+    """
+    if residues.strides[1] != 4 or centred.strides[1] != item:
         raise ValueError("rows are not contiguous")
-
-
-@inlined
-def _centre(residue: Any, q: Any, half: Any) -> Any:
-    """Return a residue as a signed integer of 32 bits, since the conversion of others does not vectorise everywhere."""
-    return np.int32(residue - (q if residue > half else np.uint32(0)))
+    q, half = np.uint32(prime), np.uint32(prime >> 1)
+    for row in range(residues.shape[0]):
+        for i in range(residues.shape[1]):
+            value = residues[row, i]
+            centred[row, i] = np.int32(value - (q if value > half else np.uint32(0)))
 
 
 @kernel
 def centre(residues: Residues, prime: int, centred: NDArray[np.float64]) -> None:
     """Residues [r, t] as signed doubles in (-q/2, q/2]; rows are contiguous."""
-    _check_rows(residues, 4)
-    _check_rows(centred, 8)
-    q, half = np.uint32(prime), np.uint32(prime >> 1)
-    for row in range(residues.shape[0]):
-        for i in range(residues.shape[1]):
-            centred[row, i] = _centre(residues[row, i], q, half)
+    _centre_rows(residues, prime, centred, 8)
 
 
 @kernel
 def centre_integers(residues: Residues, prime: int, centred: NDArray[np.int32]) -> None:
     """Residues [r, t] as signed integers in (-q/2, q/2]; rows are contiguous."""
-    _check_rows(residues, 4)
-    _check_rows(centred, 4)
-    q, half = np.uint32(prime), np.uint32(prime >> 1)
-    for row in range(residues.shape[0]):
-        for i in range(residues.shape[1]):
-            centred[row, i] = _centre(residues[row, i], q, half)
+    _centre_rows(residues, prime, centred, 4)
 
 
 @kernel

@@ -56,6 +56,9 @@ def test_centred_residues_come_back(prime):
     centred = np.empty(residues.shape)
     kernels.centre(residues, prime, centred)
     assert (centred == _centred(residues, prime)).all()
+    integers = np.empty(residues.shape, dtype=np.int32)
+    kernels.centre_integers(residues, prime, integers)
+    assert (integers == centred).all()
     back = np.empty((1, 1, residues.size), dtype=np.uint32)
     kernels.uncentre(centred.reshape(1, 1, -1), prime, back)
     assert (back.reshape(1, -1) == residues).all()
@@ -97,3 +100,9 @@ def test_vectors_are_not_read_across_gaps():
     values = np.zeros((8, 16), dtype=np.uint32)
     with pytest.raises(TypeError, match="contiguous by their type"):
         kernels.scale(values[:, 0], np.uint32(1), np.uint32(0), PRIMES[-1], np.empty(8, dtype=np.uint32))
+
+
+def test_residues_with_gaps_are_not_centred():
+    residues, centred = np.zeros((4, 16), dtype=np.uint32), np.zeros((4, 8))
+    with pytest.raises(ValueError, match="not contiguous"):
+        kernels.centre(residues[:, ::2], PRIMES[-1], centred)
