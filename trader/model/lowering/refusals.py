@@ -45,6 +45,7 @@ _ALTERNATIVES = {
     **dict.fromkeys(("StringNormalizer", "TfIdfVectorizer", "Tokenizer"), "Count words before the model takes them."),
     **dict.fromkeys(("SequenceConstruct", "SequenceAt"), "Return one tensor with a column for each target."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
+    "ReduceSumSquare": "Use Mul(x, x) and ReduceSum; in place of clusters (KMeans, GaussianMixture) use a classifier.",
     "ArgMin": "Return the scores, or ArgMax of them.",
     "Einsum": "Use MatMul or Gemm with a constant matrix.",
 }
@@ -72,7 +73,8 @@ _RANKS = (
 _TREES = "Export trees with skl2onnx or onnxmltools, which write them as such, not as operations on tensors."
 _COMPARES = (
     "encrypted values can't be compared",
-    "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh. " + _TREES,
+    "Return the scores, whose sign or class the buyer sees; inside a model, use Relu, Max or Tanh; transform columns "
+    "(PowerTransformer, KBinsDiscretizer) before the model takes them. " + _TREES,
 )
 _REFUSALS = {
     **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
