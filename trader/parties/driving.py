@@ -72,6 +72,7 @@ def run_test(
     results: list[TestResult] = []
 
     def step() -> bool | None:
+        """Move the test on by one step; None once it is read."""
         session = buyer.testing.find_session()
         if session is None:
             return buyer.step(samples)

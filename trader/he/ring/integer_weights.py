@@ -14,6 +14,7 @@ registers. A word holds the same limb, or the weights, of two successive inputs.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,10 +46,11 @@ FEW_INPUTS, LARGEST_PADDING = 32, 0.25
 """With few inputs, outputs beside those that there are may be so large a part of all that are computed."""
 
 
+@lru_cache(maxsize=1)
 def available() -> bool:
     """Whether kernels are compiled for a processor with AVX2: this one, unless Numba was told otherwise.
 
-    Numba itself leaves AVX out for some processors that have it.
+    Numba itself leaves AVX out for some processors that have it. To ask takes longer than to prepare a small matrix.
     """
     named = [getattr(config, setting) for setting in ("CPU_NAME", "CPU_FEATURES")]
     return named == [None, None] and "+avx2" in codegen.get_host_cpu_features().split(",")

@@ -100,6 +100,8 @@ def _on_words(compute: Any) -> Any:
     """
 
     def typed(_context: Any, values: Any, place: Any, factor: Any, quotient: Any, q: Any, result: Any) -> Any:
+        """Return the intrinsic's type, and what writes it."""
+
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
             source, target = (vectors.data(context, builder, signature, operands, number) for number in (0, 5))
             words, old = (vectors.load(builder, base, operands[1], vectors.WORDS) for base in (source, target))

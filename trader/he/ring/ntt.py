@@ -58,6 +58,8 @@ def _butterflies(butterfly: Any) -> Any:
     """Return an intrinsic: butterflies of the values from two places on, eight and eight, with one root."""
 
     def typed(_context: Any, values: Any, low: Any, high: Any, root: Any, quotient: Any, q: Any) -> Any:
+        """Return the intrinsic's type, and what writes it."""
+
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
             base, places = vectors.data(context, builder, signature, operands, 0), operands[1:3]
             words = [vectors.load(builder, base, place, vectors.WORDS) for place in places]
@@ -78,7 +80,10 @@ def _short_stages(butterfly: Any, stages: _Stages) -> Any:
     """
 
     def typed(_context: Any, values: Any, start: Any, block: Any, roots: Any, quotients: Any, q: Any) -> Any:
+        """Return the intrinsic's type, and what writes it."""
+
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
+            """Write all three stages, between one load of either vector and one store."""
             base, *tables = (vectors.data(context, builder, signature, operands, place) for place in (0, 3, 4))
             start, block, q = operands[1], operands[2], vectors.repeat(builder, operands[5])
             places = [start, builder.add(start, vectors.INDEX(vectors.LANES))]

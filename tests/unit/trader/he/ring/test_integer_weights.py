@@ -16,6 +16,14 @@ PRIMES = [12289, 114689, (1 << 28) - 57, 2147352577]
 pytestmark = pytest.mark.skipif(not integer_weights.available(), reason="the processor has no AVX2")
 
 
+@pytest.fixture
+def asked_anew():
+    """Numba is asked again in this test, and in the next ones."""
+    integer_weights.available.cache_clear()
+    yield
+    integer_weights.available.cache_clear()
+
+
 def _expected(weights, values, prime):
     """Σ_a W[a, b]·x_a modulo the prime, in integers of any size."""
     return np.einsum("ab,...act->...bct", weights.astype(object), values.astype(np.int64).astype(object)) % prime
@@ -122,12 +130,12 @@ def test_other_weights_are_taken_in_doubles(weights, reason):
 @pytest.mark.parametrize(
     ("setting", "value"), [("CPU_NAME", "generic"), ("CPU_FEATURES", "+sse2"), ("ENABLE_AVX", False)]
 )
-def test_kernels_for_another_processor_are_not_asked_for(monkeypatch, setting, value):
+def test_kernels_for_another_processor_are_not_asked_for(asked_anew, monkeypatch, setting, value):
     monkeypatch.setattr(integer_weights.config, setting, value)
     assert not integer_weights.available()
     assert IntegerWeights.of(np.ones((64, 8), dtype=np.int32), PRIMES[-1]) is None
 
 
-def test_a_processor_without_the_instructions(monkeypatch):
+def test_a_processor_without_the_instructions(asked_anew, monkeypatch):
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: FeatureMap({"sse2": True}))
     assert not integer_weights.available()
