@@ -89,7 +89,8 @@ def test_a_bad_signature_of_a_known_witness_spoils_the_note() -> None:
     note = signed_by(*WITNESSES)
     line = note.signatures[-2]
     assert line.key_id == witness_keys(WITNESSES[2]).public[0].key_id
-    spoilt = note.with_signatures([NoteSignature(line.name, line.key_id, line.signature[:-1] + b"\0")])
+    signature = line.signature[:-1] + bytes([line.signature[-1] ^ 1])
+    spoilt = note.with_signatures([NoteSignature(line.name, line.key_id, signature)])
     with pytest.raises(SignatureError, match="is not on this text"):
         parse_policy(TWO_OF_THREE).verify(spoilt)
 
