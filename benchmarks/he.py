@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.he_costs import cost_rows
 from benchmarks.he_networks import network_rows, relu_rows
 from benchmarks.he_trees import tree_rows
-from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure, peak_bytes
+from benchmarks.rows import Row, Series, Sweep, at_least, at_most, measure, measure_in_turn, peak_bytes
 from trader.he import ClientSession, HePlan, PlanningProblem, evaluate, plan_encryption
 from trader.he.planning.parameters import plan_parameters
 from trader.he.seal import SecretKey
@@ -83,11 +83,6 @@ class Task:
         return values
 
 
-def measure_tenseal(task: Task, runs: int) -> Timing:
-    """One sample through TenSEAL, keys left out."""
-    return measure(tenseal_test(task), runs, warm_up=False)
-
-
 def tenseal_test(task: Task) -> Callable[[], list[float]]:
     """Return the first sample through TenSEAL: encryption, `mm`, square, `mm`, decryption."""
     import tenseal
@@ -112,12 +107,10 @@ def tenseal_test(task: Task) -> Callable[[], list[float]]:
 def rows(quick: bool = False) -> Iterator[Row]:
     """Everything that `modelseal bench he` prints."""
     network, runs = (QUICK_NETWORK, 1) if quick else (IMAGE_NETWORK, 5)
-    tenseal = measure_tenseal(Task.make(network, 1), 1 if quick else 3)
-    yield _throughput(network, runs, tenseal)
-    yield _latency(network, runs, tenseal)
+    yield from _against_tenseal(network, runs)
     yield from _overheads(network, runs)
     yield _per_multiplication(QUICK_NETWORK if quick else PUBLISHED_NETWORK, runs)
-    yield _samples(network, *((QUICK_COUNTS, 1) if quick else (SAMPLE_COUNTS, 3)))
+    yield _samples(network, QUICK_COUNTS if quick else SAMPLE_COUNTS, runs)
     yield from _request_proof(network, runs)
     yield _memory(network)
     yield _error(IMAGE_NETWORK)
@@ -130,21 +123,18 @@ def rows(quick: bool = False) -> Iterator[Row]:
     yield from cost_rows(task.model, task.plan, runs)
 
 
-def _throughput(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
-    task = Task.make(network, THROUGHPUT_SAMPLES)
-    timing = measure(task.run, runs)
-    value, peer = len(task.inputs) / timing.median, 1 / tenseal.median
-    bar, holds = at_least(value / peer, 20_000)
-    name = "TenSEAL CKKSVector.mm"
-    return Row("he.throughput", value, "samples/s", name, peer, value / peer, bar, holds, runs, timing.spread)
-
-
-def _latency(network: tuple[int, ...], runs: int, tenseal: Timing) -> Row:
-    timing = measure(Task.make(network, 1).run, runs)
-    ratio = tenseal.median / timing.median
-    bar, holds = at_least(ratio, 15)
-    name = "TenSEAL CKKSVector.mm"
-    return Row("he.latency", timing.median, "s", name, tenseal.median, ratio, bar, holds, runs, timing.spread)
+def _against_tenseal(network: tuple[int, ...], runs: int) -> Iterator[Row]:
+    """Yield samples per second of many, and seconds of one, against TenSEAL's for one, its keys left out."""
+    many, one = Task.make(network, THROUGHPUT_SAMPLES), Task.make(network, 1)
+    throughput, latency, tenseal = measure_in_turn([many.run, one.run, tenseal_test(one)], runs)
+    peer = "TenSEAL CKKSVector.mm"
+    value, peer_value = THROUGHPUT_SAMPLES / throughput.median, 1 / tenseal.median
+    bar, holds = at_least(value / peer_value, 20_000)
+    spread = throughput.spread
+    yield Row("he.throughput", value, "samples/s", peer, peer_value, value / peer_value, bar, holds, runs, spread)
+    value, peer_value = latency.median, tenseal.median
+    bar, holds = at_least(peer_value / value, 15)
+    yield Row("he.latency", value, "s", peer, peer_value, peer_value / value, bar, holds, runs, latency.spread)
 
 
 def _overheads(network: tuple[int, ...], runs: int) -> list[Row]:
@@ -184,7 +174,7 @@ def _per_multiplication(network: tuple[int, ...], runs: int) -> Row:
 
 def _samples(network: tuple[int, ...], counts: tuple[int, ...], runs: int) -> Row:
     """Return the most that a test takes longer than one of more samples: 1 or less if no test does."""
-    timings = [measure(Task.make(network, samples).run, runs) for samples in counts]
+    timings = measure_in_turn([Task.make(network, samples).run for samples in counts], runs)
     pairs = list(itertools.combinations(range(len(timings)), 2))
     few, many = max(pairs, key=lambda pair: timings[pair[0]].median / timings[pair[1]].median)
     value, peer_value = timings[few].median, timings[many].median

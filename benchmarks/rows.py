@@ -4,7 +4,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,14 +90,20 @@ class Timing:
 
 def measure(work: Callable[[], Any], runs: int, *, warm_up: bool = True) -> Timing:
     """Time `work`, after one run that isn't counted."""
-    if warm_up:
-        work()
-    seconds = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return Timing(tuple(seconds))
+    (timing,) = measure_in_turn([work], runs, warm_up=warm_up)
+    return timing
+
+
+def measure_in_turn(works: Sequence[Callable[[], Any]], runs: int, *, warm_up: bool = True) -> list[Timing]:
+    """Time several works that are compared, each once per run: what else a machine does slows all of them alike."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for run in range(-warm_up, runs):
+        for work, own in zip(works, seconds, strict=True):
+            started = time.perf_counter()
+            work()
+            if run >= 0:
+                own.append(time.perf_counter() - started)
+    return [Timing(tuple(own)) for own in seconds]
 
 
 def peak_bytes() -> int:

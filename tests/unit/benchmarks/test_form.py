@@ -12,7 +12,7 @@ import benchmarks
 from benchmarks import BENCHMARKS, Row, Series, Sweep
 from benchmarks.plots import draw
 from benchmarks.report import Result, figure, markdown, write_page
-from benchmarks.rows import Timing, at_least, at_most, machine, measure
+from benchmarks.rows import Timing, at_least, at_most, machine, measure, measure_in_turn
 from trader.cli.app import app
 from trader.cli.bench import Bench
 
@@ -141,6 +141,13 @@ def test_the_warm_up_is_not_counted() -> None:
     calls: list[None] = []
     assert len(measure(lambda: calls.append(None), 3).seconds) == 3
     assert len(calls) == 4
+
+
+def test_works_that_are_compared_take_turns() -> None:
+    calls: list[str] = []
+    timings = measure_in_turn([lambda: calls.append("ours"), lambda: calls.append("theirs")], 2)
+    assert calls == ["ours", "theirs"] * 3
+    assert [len(timing.seconds) for timing in timings] == [2, 2]
 
 
 def test_the_command_knows_every_benchmark() -> None:

@@ -3,9 +3,11 @@
 The bindings hold the interpreter lock while SEAL encrypts, so that threads don't help.
 """
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +16,11 @@ from trader.he.seal.process import ELEMENT, HEADER, JOB, scratch_file
 
 if TYPE_CHECKING:
     from io import BufferedReader
+
+
+PIPE_BYTES = 1 << 20
+"""What a process's pipe holds, where the system allows it. Linux makes pipes of 64 KiB, a sixth of a ciphertext, and
+wakes a side whenever they are full or empty; this is the most that it gives to users without privileges."""
 
 
 class SealProcess:
@@ -37,6 +44,7 @@ class SealProcess:
         with scratch_file(head, key, *map(ELEMENT.pack, elements)) as path, Path(path).open("rb") as job:
             self._process = subprocess.Popen(command, stdin=job, stdout=subprocess.PIPE)  # noqa: S603 - our own
         self._output = cast("BufferedReader", self._process.stdout)
+        _widen(self._output.fileno())
 
     def read(self) -> memoryview:
         """Return the next encryption or key, as SEAL writes it.
@@ -60,3 +68,10 @@ class SealProcess:
         self._process.kill()
         self._process.wait()
         self._output.close()
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold `PIPE_BYTES`; it stays as it is where there is no such call, or the user has too many pipes."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

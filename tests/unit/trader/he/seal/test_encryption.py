@@ -10,7 +10,7 @@ from trader.he.evaluation.switching import Automorphisms, Folder
 from trader.he.layouts.visible import centre
 from trader.he.ring.transform import prime_tables, transform
 from trader.he.seal import keys as seal_keys
-from trader.he.seal import process, serialization
+from trader.he.seal import process, serialization, workers
 from trader.he.seal.process import HEADER, UNCOMPRESSED, saved, written
 
 DEGREE = 2048
@@ -172,7 +172,9 @@ def test_what_a_caller_raises_stays_what_it_is(key, monkeypatch):
         encryption.run(slots_of, SCALE, lambda *_: None)
 
 
-def test_a_process_encrypts_as_often_as_asked_however_late_it_is_read(parameters, key):
+@pytest.mark.parametrize("widest", [workers.PIPE_BYTES, 2**32 - 1], ids=["as it is", "wider than there are"])
+def test_a_process_encrypts_as_often_as_asked_however_late_it_is_read(parameters, key, monkeypatch, widest):
+    monkeypatch.setattr(workers, "PIPE_BYTES", widest)
     bits = [prime.bit_length() for prime in parameters.all_primes]
     process = seal_keys.SealProcess(DEGREE, bits, key.to_bytes(), zeros=5)
     try:
