@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from trader.he import PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
 from trader.he.planning import search
-from trader.he.planning.plan import BatchedPlan, PairedPlan
+from trader.he.planning.batched import BatchedPlan, PairedPlan
 from trader.he.planning.problem import Approximation, Way
-from trader.he.program.steps import build_program
+from trader.he.program.build import build_program
 from trader.he.request import RequestParts
 from trader.he.seal import SecretKey
 from trader.he.types import Residues

@@ -16,8 +16,9 @@ from trader.he.evaluation.packed import PackedEvaluator
 from trader.he.evaluation.privacy import Protection
 from trader.he.layouts.visible import charged_samples
 from trader.he.parallel import run_ahead
+from trader.he.planning.packed import PackedPlan
 from trader.he.planning.parameters import plan_parameters
-from trader.he.planning.plan import HePlan, PackedPlan, dropped_products
+from trader.he.planning.plan import HePlan, dropped_products
 from trader.he.planning.policy import check_flooding
 from trader.he.planning.propagation import value_scales
 from trader.he.program.steps import Affine, Program

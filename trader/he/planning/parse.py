@@ -6,7 +6,9 @@ import rfc8785
 from pydantic import TypeAdapter, ValidationError
 
 from trader.he.errors import PlanError
-from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan
+from trader.he.planning.batched import BatchedPlan, PairedPlan
+from trader.he.planning.packed import PackedPlan
+from trader.he.planning.plan import HePlan
 from trader.he.seal import MAXIMUM_PRIME_BITS
 
 _AnyPlan: TypeAlias = BatchedPlan | PairedPlan | PackedPlan

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from trader.he.errors import PlanError, SecurityError
 from trader.he.layouts.packing import SWITCHINGS_PER_LARGE_KEY, Packing, affine_maps, map_layouts, needed_rotations
+from trader.he.planning.batched import BatchedPlan, PairedPlan
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS
-from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan
+from trader.he.planning.packed import PackedPlan
+from trader.he.planning.plan import HePlan
 from trader.he.planning.policy import check_flooding
 from trader.he.planning.problem import SMALLEST_PRIME_BITS, Approximation, PlanningProblem, Way
 from trader.he.planning.scales import Scales, choose_scales
@@ -37,7 +39,8 @@ from trader.he.program.activations import (
     moved_outputs,
     relative_error_99,
 )
-from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, Program, Refresh, build_program
+from trader.he.program.build import build_program
+from trader.he.program.steps import FOLDED_SWITCHINGS, Affine, Program, Refresh
 from trader.he.seal import MAXIMUM_PRIME_BITS, digit_places
 from trader.model.graph import Graph
 from trader.model.nodes import Activation

@@ -6,9 +6,11 @@ import operator
 from typing import Any
 
 from trader.he import seal
+from trader.he.planning.batched import BatchedPlan, PairedPlan
 from trader.he.planning.fields import MOST_STATISTICAL_BITS, ActivationPlan
 from trader.he.planning.noise import DEVIATIONS, evaluation_noise, flooding, weight_rounding
-from trader.he.planning.plan import BatchedPlan, HePlan, PackedPlan, PairedPlan, dropped_products
+from trader.he.planning.packed import PackedPlan
+from trader.he.planning.plan import HePlan, dropped_products
 from trader.he.planning.problem import Way
 from trader.he.planning.scales import Scales, held_bits, scales_of
 from trader.he.seal import MAXIMUM_PRIME_BITS

@@ -1,1 +1,1 @@
-"""What is computed on ciphertexts: a model as products, sums and squares (`steps`) of polynomials (`activations`)."""
+"""What is computed on ciphertexts: a model as `steps`, made by `build`, and as polynomials of `activations`."""

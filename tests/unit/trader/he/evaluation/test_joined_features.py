@@ -7,7 +7,8 @@ from tests.simulators.curious_buyer import CuriousBuyer
 from tests.simulators.he_models import exact_outputs, model_of, plan_for, random_inputs, random_network
 from trader.he import ClientSession, PlanError, evaluate, parse_plan
 from trader.he.evaluation.privacy import Protection
-from trader.he.program.steps import JoinedLinear, build_program
+from trader.he.program.build import build_program
+from trader.he.program.steps import JoinedLinear
 from trader.he.ring import residues
 from trader.model import INPUT, Add, Graph, Linear, Multiply, ParameterSpec, Square
 

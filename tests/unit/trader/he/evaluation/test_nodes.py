@@ -9,7 +9,7 @@ from trader.he.evaluation.tiles import TileEvaluator
 from trader.he.layouts.packing import affine_maps, map_supports
 from trader.he.planning import search
 from trader.he.planning.propagation import value_scales
-from trader.he.program.steps import build_program
+from trader.he.program.build import build_program
 from trader.he.ring import kernels
 from trader.he.ring.integer_weights import available
 from trader.model import CanonicalModel, Graph, ParameterSpec, evaluate_values, measured_bounds

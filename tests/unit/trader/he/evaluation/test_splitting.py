@@ -18,7 +18,8 @@ from trader.he.evaluation.splitting import with_images
 from trader.he.evaluation.switching import Folder
 from trader.he.layouts.visible import centre
 from trader.he.planning.propagation import switching_noise
-from trader.he.program.steps import FOLDED_SWITCHINGS, build_program
+from trader.he.program.build import build_program
+from trader.he.program.steps import FOLDED_SWITCHINGS
 from trader.he.ring import residues
 from trader.he.ring.arithmetic import CPU
 from trader.he.ring.transform import prime_tables, transform

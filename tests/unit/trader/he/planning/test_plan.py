@@ -25,7 +25,7 @@ from trader.he.planning import search
 from trader.he.planning.guidelines import MAXIMUM_MODULUS_BITS, security_level
 from trader.he.planning.policy import check_flooding
 from trader.he.program.activations import Polynomial
-from trader.he.program.steps import build_program
+from trader.he.program.build import build_program
 from trader.he.wire.key_proof import Form
 from trader.model import INPUT, Graph, measured_bounds
 from trader.model.nodes import Activation, ActivationKind

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from trader.he.planning.fields import ActivationPlan
 from trader.he.planning.propagation import value_bounds
 from trader.he.program.activations import DEGREES, Polynomial, fit
+from trader.he.program.build import build_program
 from trader.he.program.chebyshev import block_size, divide
-from trader.he.program.steps import Combine, Multiply, Normalise, Refresh, build_program
+from trader.he.program.steps import Combine, Multiply, Normalise, Refresh
 from trader.model import Graph
 from trader.model.functions import ActivationKind
 from trader.model.nodes import Activation, Square
@@ -100,7 +101,7 @@ def test_blocks_of_the_best_size_take_no_more_products_than_others(monkeypatch):
     polynomial = fit(NODE, np.linspace(-1, 1, 500)[:, np.newaxis], 63)
     counts = {}
     for block in (2, 4, 8, 16):
-        monkeypatch.setattr("trader.he.program.steps.block_size", lambda _coefficients, block=block: block)
+        monkeypatch.setattr("trader.he.program.build.block_size", lambda _coefficients, block=block: block)
         program = build_program(GRAPH, {"act": polynomial}, staged=True)
         counts[block] = sum(isinstance(step, Square | Multiply) for step in program.steps)
     assert counts[block_size(polynomial.coefficients)] == min(counts.values())
