@@ -52,7 +52,8 @@ SWITCHINGS_PER_LARGE_KEY = 100
 """A key of many primes counts as 100 rotations: it is 20 MB or so, which take seconds on most lines. A choice; no
 benchmark backs it."""
 SWITCHINGS_PER_KEY = 6
-"""A rotation's key counts as 6 rotations: the time that it takes on both sides together (benchmark `he.cost.key`)."""
+"""A rotation's key counts as 6 rotations: it takes as long as 10 to 16 of them, on both sides together (benchmark
+`he.cost.key`), but rotations follow each other on one core."""
 
 
 @dataclass(frozen=True, slots=True)

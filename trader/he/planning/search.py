@@ -70,10 +70,10 @@ KEY_SPACINGS = (3, 4, 5, 6, 8)
 """See `PackedPlan.key_spacing`."""
 TYPICAL_SAMPLES = 128
 """Tests of few samples have about so many."""
-PRODUCTS_PER_CIPHERTEXT = 8
-"""To encrypt and read a ciphertext counts as 8 products with an encoded diagonal (`he.cost.ciphertext`)."""
+PRODUCTS_PER_CIPHERTEXT = 14
+"""To encrypt and read a ciphertext counts as 14 products with an encoded diagonal (`he.cost.ciphertext`)."""
 PRODUCTS_PER_SWITCHING = 12
-"""A rotation counts as 12 products with an encoded diagonal: it takes as long as 8 or 9 of them (`he.cost.rotation`),
+"""A rotation counts as 12 products with an encoded diagonal: it takes as long as 7 or 8 of them (`he.cost.rotation`),
 but rotations follow each other on one core while others share the products."""
 CIPHERTEXTS_PER_SWITCHING = 1
 """To switch a polynomial of one counts as to encrypt and read another ciphertext (`he.cost.fold`)."""
