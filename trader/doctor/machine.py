@@ -25,7 +25,7 @@ LEAST_MEMORY_GIB, ENOUGH_MEMORY_GIB = 2, 8
 LEAST_DISK_GIB, ENOUGH_DISK_GIB = 1, 5
 VECTOR_FEATURES = ("avx512f", "avx2", "neon", "asimd")
 """Instructions that the kernels gain most from, the widest first."""
-CACHED_KERNEL = "njit(cache=True"
+CACHED_KERNEL = "\n@kernel\n"
 REQUIREMENT_OF = "modelseal"
 
 
