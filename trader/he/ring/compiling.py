@@ -62,6 +62,12 @@ def inlined(function: Callable[..., Any]) -> Any:
     return njit(inline="always", error_model="numpy")(function)
 
 
+def is_compiled(function: Any) -> bool:
+    """Whether the machine code of a kernel lies on disk, for some processor and as the sources are now."""
+    # Numba's public ways tell where it would lie alone; a file's age says nothing, as content counts.
+    return bool(function._cache._cache_file._load_index())
+
+
 @contextmanager
 def _own_locators() -> Iterator[None]:
     """Have Numba ask ours, unless the user has named others (`NUMBA_CACHE_LOCATOR_CLASSES`)."""

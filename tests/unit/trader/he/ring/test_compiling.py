@@ -59,10 +59,17 @@ def _loaded(folder, **values):
 
 @pytest.mark.parametrize("changed", [{"part": 5, "whole": 2}, {"part": 1, "whole": 5}])
 def test_what_another_module_has_in_it_is_compiled_anew_with_it(folder, changed):
-    assert _loaded(folder, part=1, whole=2)(1) == (2, 102)
+    first = _loaded(folder, part=1, whole=2)
+    assert not compiling.is_compiled(first)
+    assert first(1) == (2, 102)
+    assert compiling.is_compiled(first)
     kept = _loaded(folder, part=1, whole=2)
     assert (kept(1), sum(kept.stats.cache_hits.values())) == ((2, 102), 1)
-    assert _loaded(folder, **changed)(1) == (1 + changed["part"], 100 + changed["whole"])
+    (folder / "outer.py").touch()
+    assert compiling.is_compiled(_loaded(folder, part=1, whole=2))
+    renewed = _loaded(folder, **changed)
+    assert not compiling.is_compiled(renewed)
+    assert renewed(1) == (1 + changed["part"], 100 + changed["whole"])
 
 
 def test_every_kernel_asks_for_all_modules():
