@@ -133,7 +133,7 @@ trader.chain: errors files signer amounts trade delivery
 trader.certificates: errors model package
 trader.verify: errors currencies model he tolerance package delivery
 trader.parties: errors files signer trade model he exchange package delivery chain certificates verify
-trader.doctor: errors exchange package chain parties
+trader.doctor: errors he.ring exchange package chain parties
 trader.jobs: errors files database model he package parties
 trader.rehearsal: errors model he chain
 trader.service: errors database signer artifacts he exchange chain parties

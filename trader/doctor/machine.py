@@ -25,7 +25,7 @@ LEAST_MEMORY_GIB, ENOUGH_MEMORY_GIB = 2, 8
 LEAST_DISK_GIB, ENOUGH_DISK_GIB = 1, 5
 VECTOR_FEATURES = ("avx512f", "avx2", "neon", "asimd")
 """Instructions that the kernels gain most from, the widest first."""
-CACHED_KERNEL = "njit(cache=True"
+CACHED_KERNEL = "\n@kernel\n"
 REQUIREMENT_OF = "modelseal"
 
 
@@ -78,18 +78,19 @@ def _processor() -> Finding:
 
 
 def _kernels() -> Finding:
-    """Look for compiled kernels that are newer than their sources, wherever Numba keeps them."""
+    """Look for compiled kernels, wherever Numba keeps them."""
     from numba.core.registry import CPUDispatcher
+
+    from trader.he.ring.compiling import is_compiled
 
     he = Path(str(import_module("trader.he").__file__)).parent
     sources = [path for path in he.rglob("*.py") if CACHED_KERNEL in path.read_text()]
     compiled = 0
     for source in sources:
         name = ".".join(["trader.he", *source.relative_to(he).with_suffix("").parts])
-        kernels = [value for value in vars(import_module(name)).values() if isinstance(value, CPUDispatcher)]
-        caches = {str(kernel.stats.cache_path) for kernel in kernels if kernel.__module__ == name} - {"None"}
-        found = [index for cache in caches for index in Path(cache).glob(f"{source.stem}.*.nbi")]
-        compiled += any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
+        found = [value for value in vars(import_module(name)).values() if isinstance(value, CPUDispatcher)]
+        kernels = [kernel for kernel in found if kernel.__module__ == name and kernel.stats.cache_path is not None]
+        compiled += any(map(is_compiled, kernels))
     text = f"compiled for {compiled} of {len(sources)} modules"
     if compiled < len(sources):
         return remark("kernels", text, "The first encrypted test waits a minute or two: run `modelseal compile`.")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from trader.model.bounds import Parameters, evaluate_graph
 from trader.model.graph import INPUT, Graph
-from trader.model.hidden_layers import balance_layers
+from trader.model.hidden_layers import Move, balance_layers, move_back
 from trader.model.hidden_units import equalise_units
 from trader.model.lowering import LinearParameters, LoweredModel
 from trader.model.lowering.assembly import MAX_EXPONENT
@@ -63,13 +63,16 @@ def scale_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> NDArray
 
 def fit_units(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
     """Return the same model with exponents for its inputs, layers and outputs, and hidden units, that suit samples."""
-    fitted = _fit_outputs(_fit_layers(_fit_inputs(lowered, samples), samples), samples)
+    fitted, moves = _fit_layers(_fit_inputs(lowered, samples), samples)
+    fitted = _fit_outputs(fitted, samples)
+    fitted = replace(fitted, parameters=tuple(move_back(fitted.parameters, moves)))
     return equalise_units(fitted, scale_inputs(fitted, samples), lowered_parameters(fitted))
 
 
-def _fit_layers(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:
+def _fit_layers(lowered: LoweredModel, samples: NDArray[np.float64]) -> tuple[LoweredModel, list[Move]]:
     values = evaluate_graph(lowered.graph, scale_inputs(lowered, samples), lowered_parameters(lowered))
-    return replace(lowered, parameters=tuple(balance_layers(lowered.graph, lowered.parameters, values)))
+    parameters, moves = balance_layers(lowered.graph, lowered.parameters, values)
+    return replace(lowered, parameters=tuple(parameters)), moves
 
 
 def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredModel:

@@ -22,7 +22,8 @@ def compile_kernels(progress: Callable[[int, int], None] | None = None) -> None:
     """Run small encrypted tests of every kind; Numba keeps what it compiles for them, on disk.
 
     The compiled code stands beside the modules that it is made from, or in the user's cache where these can't be
-    written; it is made again after a module has changed.
+    written; it is made again after a module has changed
+    (`trader.he.ring.compiling`).
 
     Args:
         progress: Called with (tests done, tests in all).

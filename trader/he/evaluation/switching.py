@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from trader.he.ring import kernels
+from trader.he.ring.compiling import kernel
 from trader.he.ring.conversion import Conversion, conversion, join_values, split_values
 from trader.he.ring.kernels import add_product, reduce_values, reduce_words
 from trader.he.ring.ntt import forward_transform, inverse_transform
@@ -179,7 +179,7 @@ def _moves(degree: int, element: int) -> NDArray[np.int64]:
     return reversal[exponents // 2]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _switch(polynomials: Residues, keys: Residues, tables: RingTables, result: Residues) -> None:
     """Add Σ_k Σ_i (polynomial k mod q_i)·key_ki, divided by the special prime, to a ciphertext.
 
@@ -212,7 +212,7 @@ def _switch(polynomials: Residues, keys: Residues, tables: RingTables, result: R
             kernels.add(quotient[row], tables.primes[row], result[component, row])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_digits(
     polynomial: Residues, digits: Residues, key: Residues, row: int, tables: RingTables, totals: NDArray[np.uint64]
 ) -> None:
@@ -237,7 +237,7 @@ def _add_digits(
             add_product(digit, key[i, component], tables.primes[row], totals[component])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_digit(
     polynomial: Residues,
     start: int,
@@ -278,7 +278,7 @@ def _add_digit(
             add_product(values, key[component, rows[row]], tables.primes[row], totals[component, row])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _divide_by_special(totals: NDArray[np.uint64], special: Conversion, tables: RingTables, result: Residues) -> None:
     """Divide sums by the product of the last k primes, to the nearest, and add them to `result` [2, l, N].
 
@@ -309,7 +309,7 @@ def _divide_by_special(totals: NDArray[np.uint64], special: Conversion, tables: 
             kernels.add_multiple(values, factor, quotient, tables.primes[row], result[component, row])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _divide_by_last(values: Residues, tables: RingTables, result: Residues) -> None:
     """Divide a polynomial [l + 1, N] in NTT form by the last prime, to the nearest; `result` is [l, N]."""
     last = len(result)

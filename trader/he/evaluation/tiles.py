@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from trader.he.planning.propagation import multipliers
 from trader.he.program.steps import Affine, Combine, JoinedLinear, Normalise, Refresh, Split, Stage, Step
 from trader.he.ring.arithmetic import CPU, Arithmetic, Weights
-from trader.he.ring.residues import CENTRE_SLACK, EXACT
+from trader.he.ring.residues import heaviest_column
 from trader.model.canonical import CanonicalModel
 from trader.model.nodes import Add, Linear, Multiply, Rearrange, Square, Sum
 
@@ -47,7 +47,7 @@ class _Selection:
             return None
         indices = np.argmax(weights[0] != 0, axis=0)
         factors = weights[0][indices, np.arange(len(indices))].astype(np.float64)
-        if np.abs(factors).max(initial=0) * (prime // 2 + CENTRE_SLACK) >= EXACT:
+        if np.abs(factors).max(initial=0) > heaviest_column(prime):
             return None
         return cls(indices, factors)
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.ring.kernels import inlined, kernel, multiply_centred
+from trader.he.ring.compiling import inlined, kernel
+from trader.he.ring.kernels import multiply_centred
 
 
 @inlined

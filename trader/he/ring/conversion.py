@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he.ring.kernels import add_multiple, kernel, scale
+from trader.he.ring.compiling import kernel
+from trader.he.ring.kernels import add_multiple, scale
 from trader.he.types import Residues
 
 

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from trader.he.ring.compiling import inlined, kernel
 from trader.he.ring.kernels import fused
 from trader.he.ring.transform import bit_reversal
 
@@ -115,14 +115,14 @@ def _doubled(integers: NDArray[Any]) -> NDArray[np.float64]:
     return np.stack([first, rest.astype(np.float64)], axis=1) * 2.0**-_FRACTION_BITS
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _add(left: Any, left_rest: Any, right: Any, right_rest: Any) -> Any:
     total = left + right
     added = total - left
     return total, (left - (total - added)) + (right - added) + (left_rest + right_rest)
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _multiply(number: Any, lane: Any, b: Any, b_rest: Any, c: Any, c_rest: Any) -> Any:
     """Return a lane of numbers [4, lanes] times b + ic."""
     x, x_rest, y, y_rest = number[0, lane], number[1, lane], number[2, lane], number[3, lane]
@@ -136,7 +136,7 @@ def _multiply(number: Any, lane: Any, b: Any, b_rest: Any, c: Any, c_rest: Any) 
     return real, real_rest, imaginary, imaginary_rest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _transform_columns(values: Doubled, roots: NDArray[np.float64]) -> None:
     """Discrete Fourier transforms, in place: values [length, 4, lanes], in bit-reversed order at first."""
     span = 1
@@ -155,7 +155,7 @@ def _transform_columns(values: Doubled, roots: NDArray[np.float64]) -> None:
         span *= 2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def embed(
     slots: NDArray[np.complex128], scale: float, limb_bits: int, tables: EmbeddingTables, limbs: NDArray[np.float64]
 ) -> None:

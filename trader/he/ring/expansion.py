@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from trader.he.ring.compiling import inlined, kernel
 from trader.he.ring.kernels import reduce_words
 from trader.he.types import Residues
 
@@ -133,7 +133,7 @@ def _spare_words(seed: NDArray[np.uint64], buffers: int) -> Iterator[np.uint64]:
         buffers += 1
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _mix(v: Any, m: Any, lanes: int, a: int, b: int, c: int, d: int, x: Any, y: Any) -> None:
     """RFC 7693's G on every lane; the message is the same in all of them."""
     for lane in range(lanes):
@@ -154,7 +154,7 @@ def _mix(v: Any, m: Any, lanes: int, a: int, b: int, c: int, d: int, x: Any, y: 
         v[d, lane] = high
 
 
-@njit(inline="always", error_model="numpy")
+@inlined
 def _rounds(v: Any, m: Any, lanes: int) -> None:
     """Carry out the twelve rounds of the compression function."""
     for r in range(12):
@@ -169,7 +169,7 @@ def _rounds(v: Any, m: Any, lanes: int) -> None:
         _mix(v, m, lanes, 3, 4, 9, 14, s[14], s[15])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _compress(state: NDArray[np.uint64], m: NDArray[np.uint64], length: Any, last: Any, result: Any) -> None:
     """One block of a message whose first `length` bytes end with it; `last` is all ones for the last block."""
     v = np.empty((16, 1), dtype=np.uint64)
@@ -183,7 +183,7 @@ def _compress(state: NDArray[np.uint64], m: NDArray[np.uint64], length: Any, las
         result[word] = state[word] ^ v[word, 0] ^ v[8 + word, 0]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _key(seed: NDArray[np.uint64], keyed: NDArray[np.uint64]) -> None:
     """Write the state of root hashes after their first block, which is the key."""
     initial, m = np.empty(8, dtype=np.uint64), np.zeros(16, dtype=np.uint64)
@@ -196,7 +196,7 @@ def _key(seed: NDArray[np.uint64], keyed: NDArray[np.uint64]) -> None:
     _compress(initial, m, np.uint64(_BLOCK_BYTES), np.uint64(0), keyed)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _expand_root(root: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
     """Expand a root hash to its 64 leaves of 8 words, one after the other."""
     initial = np.empty((8, _LANES), dtype=np.uint64)
@@ -225,7 +225,7 @@ def _expand_root(root: NDArray[np.uint64], words: NDArray[np.uint64]) -> None:
                 position += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _expand_buffer(keyed: Any, counter: Any, words: NDArray[np.uint64]) -> None:
     """Write the generator's buffer of a number, for the state of its seed."""
     m, root = np.zeros(16, dtype=np.uint64), np.empty(8, dtype=np.uint64)
@@ -243,7 +243,7 @@ def _words(seed: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64
     return words.reshape(-1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _expand(
     keyed: NDArray[np.uint64], first: int, prime: int, limit: Any, residues: Residues, too_large: NDArray[np.bool_]
 ) -> None:

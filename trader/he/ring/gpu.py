@@ -148,7 +148,7 @@ class TorchArithmetic:
         return self._torch.nn.functional.pad(tile, (0, 0, 0, components - tile.shape[1]))
 
     def _reduced(self, values: Any, prime: int) -> Any:
-        """Integers below 2^53 as centred residues, as `kernels.reduce_doubles` rounds."""
+        """Integers of at most 2^53 - q/2 as centred residues, as `kernels.reduce_doubles` rounds."""
         return values - prime * self._torch.round(values / prime)
 
     def _centred(self, values: Any, prime: int) -> Any:

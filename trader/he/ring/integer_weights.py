@@ -25,8 +25,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from trader.he.ring import vectors
-from trader.he.ring.kernels import kernel, reduce_doubles
-from trader.he.ring.residues import CENTRE_SLACK, EXACT, Tile
+from trader.he.ring.compiling import kernel
+from trader.he.ring.kernels import reduce_doubles
+from trader.he.ring.residues import Tile, heaviest_column
 
 OUTPUTS = 4
 """Outputs whose sums are in registers together."""
@@ -79,9 +80,8 @@ class IntegerWeights:
         """Return a matrix [a, b], if products with it are exact and faster than in doubles, else None."""
         inputs, outputs = weights.shape
         magnitudes = np.abs(weights.astype(np.int64))
-        fits = (
-            magnitudes.max(initial=0) <= LARGEST_WEIGHT
-            and magnitudes.sum(axis=0).max(initial=0) * (largest_prime // 2 + CENTRE_SLACK) < EXACT
+        fits = magnitudes.max(initial=0) <= LARGEST_WEIGHT and magnitudes.sum(axis=0).max(initial=0) <= heaviest_column(
+            largest_prime
         )
         pairs, groups = -(-inputs // 2), -(-outputs // OUTPUTS)
         padding = 1 - outputs / (OUTPUTS * groups) if inputs < FEW_INPUTS else 0
@@ -138,7 +138,8 @@ def _type_multiplication(
 
 def _generate_multiplication(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     """Write the loop over pairs, with all sums in registers, and what adds them to doubles."""
-    weights, panel, sums = (vectors.address(context, builder, signature, operands, place) for place in (0, 2, 5))
+    weights, panel = (vectors.address(context, builder, signature, operands, place) for place in (0, 2))
+    sums = vectors.address(context, builder, signature, operands, 5, written=True)
     pairs, stride = operands[4], operands[7]
     shorts = [vectors.SHORTS] * 2
     multiply = builder.module.declare_intrinsic("llvm.x86.avx2.pmadd.wd", fnty=ir.FunctionType(vectors.WORDS, shorts))
@@ -183,7 +184,8 @@ def _type_split(_context: Any, first: Any, f: Any, second: Any, s: Any, panel: A
 
 def _generate_split(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     """Write low limbs, then high ones, those of the two inputs side by side in a word."""
-    first, second, panel = (vectors.address(context, builder, signature, operands, place) for place in (0, 2, 4))
+    first, second = (vectors.address(context, builder, signature, operands, place) for place in (0, 2))
+    panel = vectors.address(context, builder, signature, operands, 4, written=True)
     kind = ir.VectorType(first.type.pointee, POSITIONS)
     inputs = [vectors.load(builder, source, vectors.INDEX(0), kind) for source in (first, second)]
     if kind != vectors.WORDS:

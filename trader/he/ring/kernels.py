@@ -13,22 +13,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from trader.he.ring import vectors
+from trader.he.ring.compiling import inlined, kernel
 from trader.he.types import Residues
-
-
-def kernel(function: Any) -> Any:
-    """Compile without the interpreter lock and keep the machine code on disk."""
-    return njit(cache=True, nogil=True, error_model="numpy")(function)
-
-
-def inlined(function: Any) -> Any:
-    """Part of a kernel."""
-    return njit(inline="always", error_model="numpy")(function)
 
 
 def _type_fused(_context: Any, _left: Any, _right: Any, _addend: Any) -> Any:
@@ -103,7 +94,8 @@ def _on_words(compute: Any) -> Any:
         """Return the intrinsic's type, and what writes it."""
 
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
-            source, target = (vectors.data(context, builder, signature, operands, number) for number in (0, 5))
+            source = vectors.data(context, builder, signature, operands, 0)
+            target = vectors.data(context, builder, signature, operands, 5, written=True)
             words, old = (vectors.load(builder, base, operands[1], vectors.WORDS) for base in (source, target))
             constants = [vectors.repeat(builder, word) for word in operands[2:5]]
             vectors.store(builder, compute(builder, words, old, *constants), target, operands[1])
@@ -179,7 +171,7 @@ def add_doubles(integers: NDArray[np.float64], prime: int, factor: int, residues
 
 @kernel
 def join_bytes(content: NDArray[np.uint8], bits: int, offset: int, values: NDArray[np.int32]) -> None:
-    """Little-endian words of as few bytes as hold `bits`: their lowest bits, minus an offset; bits <= 31."""
+    """Little-endian words of as few bytes as hold `bits`, at most 32: their lowest, minus an offset, modulo 2^32."""
     width = (bits + 7) // 8
     mask = np.uint32((1 << bits) - 1)
     for i in range(values.size):
@@ -302,7 +294,7 @@ def uncentre(centred: NDArray[np.float64], prime: int, residues: Residues) -> No
 
 @kernel
 def reduce_doubles(values: NDArray[np.float64], prime: int) -> None:
-    """Integers of less than 53 bits to their centred residues, in place."""
+    """Integers of at most 2^53 - q/2 to their centred residues, in place; the multiple of q is exact, too."""
     q = np.float64(prime)
     inverse = 1.0 / q
     flat = values.reshape(-1)

@@ -14,7 +14,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from trader.he.ring import vectors
-from trader.he.ring.kernels import add_doubles, kernel, multiply_accumulate, scale, subtract
+from trader.he.ring.compiling import inlined, kernel
+from trader.he.ring.kernels import add_doubles, multiply_accumulate, scale, subtract
 from trader.he.types import Residues
 
 _Stages: TypeAlias = tuple[tuple[tuple[list[int], list[int]], list[int]], ...]
@@ -61,7 +62,7 @@ def _butterflies(butterfly: Any) -> Any:
         """Return the intrinsic's type, and what writes it."""
 
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
-            base, places = vectors.data(context, builder, signature, operands, 0), operands[1:3]
+            base, places = vectors.data(context, builder, signature, operands, 0, written=True), operands[1:3]
             words = [vectors.load(builder, base, place, vectors.WORDS) for place in places]
             constants = [vectors.repeat(builder, word) for word in operands[3:]]
             for result, place in zip(butterfly(builder, *words, *constants), places, strict=True):
@@ -84,7 +85,8 @@ def _short_stages(butterfly: Any, stages: _Stages) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, operands: Any) -> Any:
             """Write all three stages, between one load of either vector and one store."""
-            base, *tables = (vectors.data(context, builder, signature, operands, place) for place in (0, 3, 4))
+            base = vectors.data(context, builder, signature, operands, 0, written=True)
+            tables = [vectors.data(context, builder, signature, operands, place) for place in (3, 4)]
             start, block, q = operands[1], operands[2], vectors.repeat(builder, operands[5])
             places = [start, builder.add(start, vectors.INDEX(vectors.LANES))]
             low, high = (vectors.load(builder, base, place, vectors.WORDS) for place in places)
@@ -112,9 +114,19 @@ _short_forward_stages: Any = _short_stages(_butterfly, _FORWARD)
 _short_inverse_stages: Any = _short_stages(_inverse_butterfly, _INVERSE)
 
 
+@inlined
+def _check_sizes(values: Any, roots: Any, quotients: Any) -> None:
+    """Refuse what would be read or written beyond its end."""
+    if values.size < 2 * vectors.LANES or values.size & (values.size - 1):
+        raise ValueError("a polynomial has a power of two of coefficients, at least 16")
+    if roots.size != values.size or quotients.size != values.size:
+        raise ValueError("the tables are of another ring degree")
+
+
 @kernel
 def forward_transform(values: Residues, prime: int, roots: Residues, quotients: Residues) -> None:
     """Coefficients to NTT form, in place, one polynomial of at least 16 coefficients."""
+    _check_sizes(values, roots, quotients)
     q = np.uint32(prime)
     span, blocks = values.size >> 1, 1
     while span >= 8:
@@ -131,6 +143,7 @@ def forward_transform(values: Residues, prime: int, roots: Residues, quotients: 
 @kernel
 def inverse_transform(values: Residues, prime: int, roots: Residues, quotients: Residues, scaling: Residues) -> None:
     """NTT form to coefficients, in place, one polynomial of at least 16; `scaling` is (1/N, its Shoup quotient)."""
+    _check_sizes(values, roots, quotients)
     q = np.uint32(prime)
     span, blocks = 8, values.size >> 3
     for block in range(0, blocks, 2):

@@ -29,6 +29,11 @@ CENTRE_SLACK = 16
 """Rounding may leave a reduced value this far beyond q/2."""
 
 
+def heaviest_column(largest_prime: int) -> int:
+    """Return the largest ‖w‖₁ for exact products; the multiple of q that is taken off these is below 2^53, too."""
+    return EXACT // (largest_prime // 2 + CENTRE_SLACK) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class ExactWeights:
     """An integer matrix [a, b], prepared for exact products modulo primes up to a size.
@@ -53,12 +58,12 @@ class ExactWeights:
 
 def prepare_weights(weights: NDArray[np.int32], largest_prime: int) -> ExactWeights:
     """Split a matrix [a, b] into as few limbs as exactness allows."""
-    limit = EXACT // (largest_prime // 2 + CENTRE_SLACK)
+    limit = heaviest_column(largest_prime)
     bits = int(np.abs(weights.astype(np.int64)).max(initial=1)).bit_length() + 1
     for count in range(1, bits + 1):
         limb_bits = -(-bits // count)
         limbs = _split(weights.astype(np.int64), limb_bits, count)
-        if all(np.abs(limb).sum(axis=0).max(initial=0) < limit for limb in limbs):
+        if all(np.abs(limb).sum(axis=0).max(initial=0) <= limit for limb in limbs):
             stacked = np.concatenate([limb.T for limb in limbs]).astype(np.float64)
             return ExactWeights(np.ascontiguousarray(stacked), limb_bits, weights.shape[1])
     raise OverflowError(f"{weights.shape[0]} inputs are too many for exact products modulo {largest_prime}")
@@ -88,7 +93,7 @@ def multiply_weights(weights: ExactWeights, values: Tile, prime: int) -> Tile:
 
 
 def select_values(values: Tile, indices: NDArray[np.int64], factors: NDArray[np.float64], prime: int) -> Tile:
-    """y_b = factor_b·x_(index_b) modulo the prime: [e, c, t] to [b, c, t]; |factor|·(q/2) stays below 2^53."""
+    """y_b = factor_b·x_(index_b) modulo the prime: [e, c, t] to [b, c, t]; |factor| as `heaviest_column`."""
     chosen: Tile = values[indices]
     chosen *= factors[:, np.newaxis, np.newaxis]
     kernels.reduce_doubles(chosen, prime)

@@ -16,30 +16,53 @@ DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 _PAIRS = ir.VectorType(ir.IntType(64), LANES // 2)
 
 
-def data(context: Any, builder: ir.IRBuilder, signature: Any, operands: Sequence[Any], place: int) -> Any:
+def data(
+    context: Any, builder: ir.IRBuilder, signature: Any, operands: Sequence[Any], place: int, written: bool = False
+) -> Any:
     """Return the address of an array, the operand at a place.
 
     Raises:
-        TypeError: Numba doesn't know that its elements stand side by side.
+        TypeError: Numba doesn't know that its elements stand side by side; or it is to be written, and read-only.
     """
-    if signature.args[place].layout != "C":
+    kind = signature.args[place]
+    if kind.layout != "C":
         raise TypeError("vectors are read from arrays that are contiguous by their type")
-    return context.make_array(signature.args[place])(context, builder, operands[place]).data
+    if written and not kind.mutable:
+        raise TypeError("the array is read-only")
+    return context.make_array(kind)(context, builder, operands[place]).data
 
 
-def address(context: Any, builder: ir.IRBuilder, signature: Any, operands: Sequence[Any], place: int) -> Any:
+def address(
+    context: Any, builder: ir.IRBuilder, signature: Any, operands: Sequence[Any], place: int, written: bool = False
+) -> Any:
     """Return the address of an element of an array, the operand at a place; the next operand is its flat index."""
-    return builder.gep(data(context, builder, signature, operands, place), [operands[place + 1]])
+    return builder.gep(data(context, builder, signature, operands, place, written), [operands[place + 1]])
 
 
 def load(builder: ir.IRBuilder, base: Any, start: Any, kind: Any) -> Any:
-    """Read a vector, or a word, from a place of an array on."""
-    return builder.load(builder.bitcast(builder.gep(base, [start]), kind.as_pointer()), align=4)
+    """Read a vector, or a word, from a place of an array on.
+
+    Raises:
+        TypeError: The array has elements of another size.
+    """
+    # Parts of a message begin at any byte.
+    return builder.load(_pointer(builder, base, start, kind), align=1)
 
 
 def store(builder: ir.IRBuilder, values: Any, base: Any, start: Any) -> None:
-    """Write a vector to a place of an array on."""
-    builder.store(values, builder.bitcast(builder.gep(base, [start]), values.type.as_pointer()), align=4)
+    """Write a vector to a place of an array on.
+
+    Raises:
+        TypeError: As `load`.
+    """
+    builder.store(values, _pointer(builder, base, start, values.type), align=1)
+
+
+def _pointer(builder: ir.IRBuilder, base: Any, start: Any, kind: Any) -> Any:
+    element = DOUBLES.element if getattr(kind, "element", None) == DOUBLES.element else WORD
+    if base.type.pointee != element:
+        raise TypeError(f"elements are {base.type.pointee}, not {element}")
+    return builder.bitcast(builder.gep(base, [start]), kind.as_pointer())
 
 
 def constant(value: int) -> Any:

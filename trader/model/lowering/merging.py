@@ -48,7 +48,12 @@ def merge_layers(nodes: list[Node], layers: list[Layer], output: str) -> tuple[l
         layers: one per linear node, in their order.
         output: name of the value that is returned.
     """
-    return _Merger(nodes, layers, output).merged()
+    while True:
+        # Two that have become one may go into the one before them.
+        made, kept = _Merger(nodes, layers, output).merged()
+        if len(kept) == len(layers):
+            return made, kept
+        nodes, layers = made, kept
 
 
 class _Merger:

@@ -1,8 +1,13 @@
 """Networks whose layers are of very different sizes: rounded as well as those of one size."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.trader.model.lowering.test_operators import Model, floats
 from trader.model import canonicalise, evaluate_values, fit_units, lower_model, quantise_inputs, run_original
@@ -48,3 +53,23 @@ def test_what_is_not_homogeneous_keeps_its_size(tmp_path):
     lowered = lower_model(onnx.load(model.write(tmp_path / "m.onnx")))
     fitted = fit_units(lowered, SAMPLES)
     assert np.array_equal(fitted.parameters[0].weights, lowered.parameters[0].weights)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    exponents=st.tuples(*[st.integers(-6, 3)] * 3),
+    activation=st.sampled_from([("Square",), ("Relu",)]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_network_is_rounded_worse_for_what_moves(exponents, activation, seed):
+    """What a layer gains is what another one loses, twice as much behind a square."""
+    generator = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patched, TemporaryDirectory() as folder:
+        patched.setattr(
+            "tests.unit.trader.model.test_hidden_layers.floats",
+            lambda *shape: generator.normal(0, 0.4, shape).astype(np.float32),
+        )
+        model = network([2.0**exponent for exponent in exponents], activation)
+        moved = worst_error(model, Path(folder, "m.onnx"))
+        patched.setattr("trader.model.units.balance_layers", lambda _graph, parameters, _values: (parameters, []))
+        assert moved <= 2 * worst_error(model, Path(folder, "m.onnx")) + 2e-4

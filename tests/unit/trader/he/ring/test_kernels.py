@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trader.he.ring import kernels
-from trader.he.ring.residues import multiply_values, scale_values
+from trader.he.ring.residues import CENTRE_SLACK, heaviest_column, multiply_values, scale_values
 
 PRIMES = [12289, (1 << 28) - 57, 1073692673, 2147352577]
 
@@ -106,3 +106,38 @@ def test_residues_with_gaps_are_not_centred():
     residues, centred = np.zeros((4, 16), dtype=np.uint32), np.zeros((4, 8))
     with pytest.raises(ValueError, match="not contiguous"):
         kernels.centre(residues[:, ::2], PRIMES[-1], centred)
+
+
+@pytest.mark.parametrize("prime", [*PRIMES, 114689])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_sums_as_large_as_they_may_be_are_reduced_exactly(prime, sign):
+    """The multiple of q that is taken off is exact as well."""
+    limit = (1 << 53) - prime // 2 - 1
+    sums = np.unique([limit - abs(step) for k in range(4) for step in range(k * prime // 2 - 3, k * prime // 2 + 4)])
+    reduced = sign * sums.astype(np.float64)
+    kernels.reduce_doubles(reduced, prime)
+    assert ((sign * sums - reduced.astype(np.int64)) % prime == 0).all()
+    assert np.abs(reduced).max() <= prime // 2 + CENTRE_SLACK
+    heaviest = heaviest_column(prime)
+    assert heaviest * (prime // 2 + CENTRE_SLACK) <= limit
+
+
+def test_larger_sums_would_be_reduced_wrongly():
+    reduced = np.array([9007199254708063.0])  # 2^53 - 32,929
+    kernels.reduce_doubles(reduced, 114689)
+    assert int(reduced[0]) % 114689 != 9007199254708063 % 114689
+
+
+@pytest.mark.parametrize("bits", [1, 8, 17, 24, 25, 31, 32])
+def test_words_of_bytes_are_read_modulo_2_to_the_32(bits):
+    width, offset = (bits + 7) // 8, (1 << bits - 1) - 1
+    content = np.random.default_rng(bits).integers(0, 256, 600 * width, dtype=np.uint8)
+    content[: 2 * width] = np.repeat([0, 255], width)
+    found = np.empty(600, dtype=np.int32)
+    kernels.join_bytes(content, bits, offset, found)
+    words = [int.from_bytes(bytes(content[width * i :][:width]), "little") & ((1 << bits) - 1) for i in range(600)]
+    assert [(int(value) + offset - word) % 2**32 for value, word in zip(found, words, strict=True)] == [0] * 600
+    if bits % 8 == 0:
+        written = np.empty_like(content)
+        kernels.split_bytes(found, bits, offset, written)
+        assert (written == content).all()

@@ -170,3 +170,44 @@ def test_the_embedding_of_many_values_agrees_with_extended_precision():
         turns = np.exp(-1j * (pi * (exponents * t % (2 * degree)) / degree))
         expected = (turns * values).real.sum() * np.longdouble(2.0**60) / (degree // 2)
         assert abs(limbs[0, t] + np.longdouble(limbs[1, t]) * 2**40 - expected) < 2
+
+
+def _spoilt():
+    """Arrays that are no polynomial of 64 residues, and what is said of them."""
+    words = np.arange(64, dtype=np.uint32)
+    yield np.frombuffer(words.tobytes(), np.uint32), TypeError, "read-only"
+    yield words.astype(np.uint64), TypeError, "elements are i64, not i32"
+    yield words.astype(np.float64), TypeError, "elements are double, not i32"
+    yield words.astype(np.uint8), TypeError, "elements are i8, not i32"
+    yield np.arange(128, dtype=np.uint32)[::2], TypeError, "contiguous by their type"
+    yield from ((words[:count].copy(), ValueError, "a power of two of coefficients") for count in (0, 1, 8, 24, 40, 63))
+    yield np.arange(128, dtype=np.uint32), ValueError, "another ring degree"
+    yield words[:32].copy(), ValueError, "another ring degree"
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+@pytest.mark.parametrize(("values", "error", "text"), list(_spoilt()))
+def test_what_is_no_polynomial_is_refused_and_left_alone(direction, values, error, text):
+    """It would be read and written beyond its end, or where nothing may be written."""
+    tables, before = prime_tables(64, 12289), values.copy()
+    if not values.flags.writeable and direction == "inverse":
+        error, text = Exception, "(?i)read-?only"  # Numba's own refusal
+    with pytest.raises(error, match=text):
+        getattr(tables, direction)(values)
+    assert (values == before).all()
+
+
+@pytest.mark.parametrize("offset", [1, 2, 3, 4, 12])
+def test_polynomials_may_begin_at_any_byte(offset):
+    tables = prime_tables(64, 12289)
+    surrounding = np.full(4 * 64 + 32, 0xA5, dtype=np.uint8)
+    values = surrounding[offset : offset + 4 * 64].view(np.uint32)
+    values[:] = np.arange(64)
+    expected = values.copy()
+    tables.forward(values)
+    tables.forward(expected)
+    assert (values == expected).all()
+    tables.inverse(values)
+    assert (values == np.arange(64)).all()
+    assert (surrounding[:offset] == 0xA5).all()
+    assert (surrounding[offset + 4 * 64 :] == 0xA5).all()

@@ -1,12 +1,27 @@
 """Linear layers in a row become one, which computes the same as onnxruntime does."""
 
+import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tests.unit.trader.model.lowering.test_operators import RNG, Model, floats
-from trader.model import canonicalise, evaluate_values, fit_units, lower_model, quantise_inputs
+from trader.model import (
+    canonicalise,
+    evaluate_graph,
+    evaluate_values,
+    fit_units,
+    lower_model,
+    lowered_parameters,
+    quantise_inputs,
+    scale_inputs,
+)
 
 
 def pair():
@@ -76,6 +91,28 @@ def convolution_before():
 def test_layers_that_nothing_stands_between_are_one(make, nodes, tmp_path):
     lowered = lowered_and_checked(make(), tmp_path)
     assert [type(node).__name__ for node in lowered.graph.nodes] == nodes
+
+
+@settings(deadline=None, max_examples=30)
+@given(widths=st.lists(st.integers(1, 9), min_size=3, max_size=7), seed=st.integers(0, 2**32 - 1))
+@example(widths=[6, 2, 6, 1], seed=0)  # the last two become one, and that goes into the first
+@example(widths=[9, 3, 9, 3, 9], seed=0)
+def test_no_two_layers_of_a_row_are_left_that_could_be_one(widths, seed):
+    generator = np.random.default_rng(seed)
+    model, x = Model(widths[0]), generator.normal(size=(9, widths[0]))
+    expected = x
+    for rows, columns in itertools.pairwise(widths):
+        weights, bias = (generator.normal(size=size).astype(np.float32) for size in ((rows, columns), columns))
+        model.add("Gemm", weights, bias)
+        expected = expected @ weights.astype(np.float64) + bias
+    with TemporaryDirectory() as folder:
+        lowered = lower_model(onnx.load(model.write(Path(folder, "m.onnx"))))
+    values = evaluate_graph(lowered.graph, scale_inputs(lowered, x), lowered_parameters(lowered))
+    found = lowered.post_processing.apply(values[lowered.graph.output])
+    assert np.abs(found.reshape(expected.shape) - expected).max() <= 1e-9 * np.abs(expected).max()
+    kept = [layer.weights.shape for layer in lowered.parameters]
+    assert sum(a * b for a, b in kept) <= sum(a * b for a, b in itertools.pairwise(widths))
+    assert all(a * c > a * b + b * c for (a, b), (_, c) in itertools.pairwise(kept))
 
 
 def test_a_layer_that_is_applied_piece_by_piece_stays(tmp_path):
