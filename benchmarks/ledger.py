@@ -35,7 +35,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.ledger_indexing import measure_indexing
-from benchmarks.ledger_queries import QUERIES, QueryPoint, measure_queries, measure_queries_at, sizes
+from benchmarks.ledger_queries import (
+    QUERIES,
+    QUICK_QUERIES,
+    QueryPoint,
+    measure_queries,
+    measure_queries_at,
+    sizes,
+)
 from benchmarks.rows import Row, Series, Sweep, Timing, at_least, at_most, measure
 from ledger import ActorRole, AuditLog, EntryKind, Record
 from zk.binding.merkle import keccak256
@@ -80,7 +87,7 @@ def rows(quick: bool = False) -> Iterator[Row]:
     indexed = measure_indexing(events)
     if indexed is not None:
         yield Row("ledger.index", indexed, "events/s")
-    yield from _query_rows("ledger", measure_queries(sizes(quick))[-1])
+    yield from _query_rows("ledger", measure_queries(sizes(quick), QUICK_QUERIES if quick else QUERIES)[-1])
     yield from _server_rows(quick, runs, appends, batch)
 
 
@@ -169,18 +176,18 @@ def _record(number: int) -> Record:
 
 def _query_rows(name: str, point: QueryPoint) -> Iterator[Row]:
     query, scan, parse = point.queries["trade"], point.scan.median, point.parse.median
-    ratio, p95 = scan / query.median, point.p95_seconds(point.slowest)
+    ratio, p95, asked = scan / query.median, point.p95_seconds(point.slowest), len(query.seconds)
     words, faster = at_least(ratio, QUERY_BAR)
     p95_words, prompt = at_most(p95, P95_BAR_SECONDS)
     yield Row(
-        f"{name}.query", query.median, "s", "full scan through web3", scan, ratio, words, faster, QUERIES, query.spread
+        f"{name}.query", query.median, "s", "full scan through web3", scan, ratio, words, faster, asked, query.spread
     )
-    yield Row(f"{name}.query.p95", p95, f"s, by {point.slowest}", bar=p95_words, holds=prompt, runs=QUERIES)
+    yield Row(f"{name}.query.p95", p95, f"s, by {point.slowest}", bar=p95_words, holds=prompt, runs=asked)
     for question in point.queries:
-        yield Row(f"{name}.query.p95.{question}", point.p95_seconds(question), "s", runs=QUERIES)
-    yield Row(f"{name}.query.processor", point.query_processor, "s of processor time", runs=QUERIES)
+        yield Row(f"{name}.query.p95.{question}", point.p95_seconds(question), "s", runs=asked)
+    yield Row(f"{name}.query.processor", point.query_processor, "s of processor time", runs=asked)
     yield Row(f"{name}.query.parse", query.median, "s", "parsing the same logs", parse, parse / query.median)
-    yield Row(f"{name}.prove", 1 / point.proof.median, "proofs/s", runs=QUERIES, spread=point.proof.spread)
+    yield Row(f"{name}.prove", 1 / point.proof.median, "proofs/s", runs=asked, spread=point.proof.spread)
     complete = point.complete
     words, holds = at_most(complete.median, COMPLETE_BAR_SECONDS)
     runs = len(complete.seconds)
@@ -200,7 +207,8 @@ def _server_rows(quick: bool, runs: int, appends: int, batch: int) -> Iterator[R
         url = os.environ.get(POSTGRESQL_VARIABLE) or _start_server(stack)
         if url is None:
             return
-        (point,) = measure_queries_at(url, QUICK_SERVER_SIZES if quick else SERVER_SIZES)
+        of_sizes, queries = (QUICK_SERVER_SIZES, QUICK_QUERIES) if quick else (SERVER_SIZES, QUERIES)
+        (point,) = measure_queries_at(url, of_sizes, queries)
         yield from _query_rows("ledger.postgresql", point)
         log = stack.enter_context(AuditLog.open(url))
         first = log.head().entries
@@ -239,7 +247,7 @@ def sweeps() -> Iterator[Sweep]:
     appends = [max(100, APPENDS * threads // THREADS) for threads in THREAD_COUNTS]
     rates = [measure_appends(threads, count, 1).value for threads, count in zip(THREAD_COUNTS, appends, strict=True)]
     yield Sweep("ledger.threads", "threads that append", THREAD_COUNTS, (Series("appends", "entries/s", tuple(rates)),))
-    points = measure_queries(sizes(quick=False))
+    points = measure_queries(sizes(quick=False), QUERIES)
     by_question = [
         Series(f"query p95 by {name}", "s", tuple(point.p95_seconds(name) for point in points))
         for name in points[0].queries

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 ENTRIES_VARIABLE = "MODELSEAL_BENCH_LEDGER_ENTRIES"
 SIZES = (10**4, 10**5, 10**6)
-QUICK_SIZES = (2 * 10**4,)
-QUERIES, PROOFS = 200, 50
+QUICK_SIZES = (10**4,)
+QUERIES, QUICK_QUERIES = 200, 20
+QUERIES_PER_PROOF = 4
+"""Proofs take longer than questions, and are fewer."""
 SHOWN = 10
 """Entries or trades that a question asks for: those of a seller grow with the log, and what is asked must not."""
 PAGE_LOGS = 10_000
@@ -97,13 +99,13 @@ def sizes(quick: bool) -> tuple[int, ...]:
 
 
 @cache
-def measure_queries(of_sizes: tuple[int, ...]) -> tuple[QueryPoint, ...]:
-    """One log in a file that grows from size to size."""
+def measure_queries(of_sizes: tuple[int, ...], queries: int = QUERIES) -> tuple[QueryPoint, ...]:
+    """One log in a file that grows from size to size; so many questions of each kind at each."""
     with scratch_folder(cache_folder("benchmark")) as folder:
-        return tuple(measure_queries_at(folder / "log.sqlite", of_sizes))
+        return tuple(measure_queries_at(folder / "log.sqlite", of_sizes, queries))
 
 
-def measure_queries_at(location: Path | str, of_sizes: tuple[int, ...]) -> Iterator[QueryPoint]:
+def measure_queries_at(location: Path | str, of_sizes: tuple[int, ...], queries: int = QUERIES) -> Iterator[QueryPoint]:
     """One new log that grows from size to size."""
     with AuditLog.open(location) as log:
         log.append_all(made_up.listed())
@@ -118,11 +120,12 @@ def measure_queries_at(location: Path | str, of_sizes: tuple[int, ...]) -> Itera
                 cataloguing += _seconds(lambda: catalogue(log))
                 trades = last
             new = ENTRIES_PER_TRADE * (trades - first)
-            yield _query_point(log, size, new / settling, new / cataloguing)
+            yield _query_point(log, size, new / settling, new / cataloguing, queries)
 
 
-def _query_point(log: AuditLog, size: int, settled: float, catalogued: float) -> QueryPoint:
+def _query_point(log: AuditLog, size: int, settled: float, catalogued: float, asked: int) -> QueryPoint:
     generator, trades, scan = random.Random(0), size // ENTRIES_PER_TRADE, _Scan()
+    proofs = asked // QUERIES_PER_PROOF
 
     def any_trade() -> int:
         return generator.randrange(trades)
@@ -133,19 +136,19 @@ def _query_point(log: AuditLog, size: int, settled: float, catalogued: float) ->
     answer = prove_answer(log, key())[0]
     checkpoint = log.checkpoint()
     started = time.process_time()
-    queries = {name: measure(ask, QUERIES) for name, ask in _questions(log, any_trade).items()}
-    query_processor = (time.process_time() - started) / (QUERIES + 1) / len(queries)
+    queries = {name: measure(ask, asked) for name, ask in _questions(log, any_trade).items()}
+    query_processor = (time.process_time() - started) / (asked + 1) / len(queries)
     started = time.process_time()
-    complete = measure(lambda: prove_answer(log, key(), checkpoint=checkpoint), PROOFS)
-    processor = (time.process_time() - started) / (PROOFS + 1)
+    complete = measure(lambda: prove_answer(log, key(), checkpoint=checkpoint), proofs)
+    processor = (time.process_time() - started) / (proofs + 1)
     return QueryPoint(
         size,
         queries,
         query_processor,
-        measure(lambda: prove_entry(log, generator.randrange(size), checkpoint), QUERIES),
+        measure(lambda: prove_entry(log, generator.randrange(size), checkpoint), asked),
         complete,
         processor,
-        measure(lambda: verify_answer(answer, checkpoint), PROOFS),
+        measure(lambda: verify_answer(answer, checkpoint), proofs),
         len(answer.to_json()) - sum(len(entry.encoded) for entry in answer.entries),
         settled,
         catalogued,

@@ -28,8 +28,8 @@ def hide_nothing(protection, _visible):
 
 
 def _related(left, right):
-    """Whether two series correlate by more than five standard deviations of what unrelated ones do."""
-    return abs(np.corrcoef(np.ravel(left), np.ravel(right))[0, 1]) * np.size(left) ** 0.5 > 5
+    """Whether two series correlate by more than six standard deviations of what unrelated ones do: 2e-9."""
+    return abs(np.corrcoef(np.ravel(left), np.ravel(right))[0, 1]) * np.size(left) ** 0.5 > 6
 
 
 def _packed_buyer(widths, samples, seed=0):

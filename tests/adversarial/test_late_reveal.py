@@ -15,6 +15,7 @@ from hexbytes import HexBytes
 
 from contracts import Windows
 from tests.simulators.killing import KilledError
+from tests.simulators.node import connect_impatient
 from tests.simulators.proxy import Proxy, call_of
 from tests.simulators.trading import FEE, PROOF_FEE, Trading
 from trader.chain import Chain, ChainTime
@@ -293,7 +294,7 @@ def test_a_key_that_a_relay_never_includes_goes_to_the_public_node_while_there_i
     deadline = trading.market.trade(trade_id).position.deadline_seconds
     public, relay = Watching(anvil_url), Watching(anvil_url, includes=False)
     with public.running() as url, relay.running() as reveal_url:
-        trading.wait_for(Chain.connect(url, reveal_url=reveal_url, timeout_seconds=2.0))
+        trading.wait_for(connect_impatient(url, 2.0, reveal_url=reveal_url))
         with pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
             trading.seller.reveal(trade_id)
         assert relay.knows(key)
@@ -341,7 +342,7 @@ def test_a_relay_that_is_away_keeps_no_key_from_the_public_node(
     deadline = trading.market.trade(trade_id).position.deadline_seconds
     public = Watching(anvil_url)
     with public.running() as url:
-        trading.wait_for(Chain.connect(url, reveal_url="http://127.0.0.1:9", timeout_seconds=1.0))
+        trading.wait_for(connect_impatient(url, 1.0, reveal_url="http://127.0.0.1:9"))
         with pytest.raises(ChainUnavailableError):
             trading.seller.reveal(trade_id)
         assert not public.knows(key)

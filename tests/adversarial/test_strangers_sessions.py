@@ -8,6 +8,7 @@ import pytest
 from eth_account import Account
 
 from contracts import offer_digest
+from tests.simulators.node import connect_impatient
 from tests.simulators.trading import ETHER, FEE, PRICE, PROOF_FEE, Trading
 from trader.chain import Chain
 from trader.errors import TraderError
@@ -71,7 +72,7 @@ def test_a_proof_never_waits_behind_another_one(
         trading.seller.step(trades[-1])
         buyer.step()
     assert [trading.market.trade(trade).position.state for trade in trades] == [State.PURCHASED] * 2
-    trading.wait_for(Chain.connect(anvil_url, timeout_seconds=3.0))
+    trading.wait_for(connect_impatient(anvil_url, 3.0))
     ask, eth = trading.chain.web3.manager.request_blocking, trading.chain.web3.eth
     ask("evm_setAutomine", [False])
     for trade, reason in zip(trades, ("0 of 1 confirmations", "wait to be mined"), strict=True):

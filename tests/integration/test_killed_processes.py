@@ -30,9 +30,10 @@ from contracts import ContractsError
 from ledger import AuditLog, export_log, verify_log
 from tests.simulators.companies import FUNDS_WEI, PASSWORD, finish
 from tests.simulators.node import Node
+from tests.simulators.ports import free_port
 from tests.simulators.proxy import Faults, HttpProxy
 from tests.simulators.reaper import WAYS, WAYS_OF_A_SERVICE, Kills, Reaper, Wire, marked_processes
-from tests.simulators.remote_companies import RemoteCompanies, free_port
+from tests.simulators.remote_companies import RemoteCompanies
 from trader.chain import Chain
 from trader.chain.directory import Directory
 from trader.chain.market import Market

@@ -20,8 +20,9 @@ from contracts import MarketEvent
 from ledger import verify_log
 from tests.simulators.companies import PASSWORD, finish
 from tests.simulators.node import Node
+from tests.simulators.ports import free_port
 from tests.simulators.reaper import Wire, descendants
-from tests.simulators.remote_companies import RemoteCompanies, free_port
+from tests.simulators.remote_companies import RemoteCompanies
 from trader.chain import Chain
 from trader.chain.directory import Directory
 from trader.chain.market import Market

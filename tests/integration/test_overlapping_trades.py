@@ -9,6 +9,7 @@ import pytest
 from eth_account import Account
 
 from contracts import MarketEvent
+from tests.simulators.node import connect_impatient
 from tests.simulators.trading import BY_TRANSACTION, ETHER, FEE, PRICE, Trading
 from trader.chain import Chain
 from trader.chain.market import Market
@@ -73,7 +74,7 @@ def test_two_buyers_are_served_at_once_and_nothing_leaves_early(
     hasty = Chain.connect(anvil_url)
     trading = trade_on(hasty, policy=BY_TRANSACTION)
     market, buyers = trading.market, [trading.buyer, another_buyer(trading)]
-    careful = Chain.connect(anvil_url, confirmations=CONFIRMATIONS, timeout_seconds=1.0)
+    careful = connect_impatient(anvil_url, 1.0, confirmations=CONFIRMATIONS)
     trading.market = Market(careful, market.deployment, market.first_block)
     trading.seller = trading.new_seller()
     trading.seller.publish()

@@ -13,7 +13,7 @@ from eth_account import Account
 
 from contracts import offer_digest
 from ledger import EntryKind, read_by_kind, verify_log
-from tests.simulators.node import Node
+from tests.simulators.node import Node, connect_impatient
 from tests.simulators.trading import BY_TRANSACTION, ETHER, FEE, OFFER, POLICY, PRICE, Trading
 from trader.chain import Chain
 from trader.errors import ChainUnavailableError
@@ -159,7 +159,7 @@ def test_a_move_whose_block_never_comes_back_is_no_loss(url: str, trade_on: Call
     trading = trade_on(hasty, policy=BY_TRANSACTION)
     hasty.advance_time(1)
     hasty.advance_time(1)
-    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    trading.wait_for(connect_impatient(url, 1.0, confirmations=CONFIRMATIONS))
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         trading.open()
     hasty.web3.manager.request_blocking("anvil_rollback", [1])
@@ -230,7 +230,7 @@ def test_a_seller_waits_for_no_confirmations_of_what_ends_a_trade(url: str, trad
     hasty.advance_time(trading.market.trade(trade_id).position.deadline_seconds - hasty.time().newest)
     hasty.advance_time(1)
     hasty.advance_time(1)
-    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    trading.wait_for(connect_impatient(url, 1.0, confirmations=CONFIRMATIONS))
     seller, eth = trading.seller, hasty.web3.eth
 
     def sent() -> int:
@@ -265,7 +265,7 @@ def test_one_that_waits_for_them_holds_everything_up(url: str, trade_on: Callabl
     trading.play_until(State.ANSWERED)
     hasty.advance_time(1)
     hasty.advance_time(1)
-    trading.wait_for(Chain.connect(url, confirmations=CONFIRMATIONS, timeout_seconds=1.0))
+    trading.wait_for(connect_impatient(url, 1.0, confirmations=CONFIRMATIONS))
     trading.seller.lingers = True
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         trading.seller.withdraw()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.simulators.cutting import CuttingProxy
-from tests.simulators.service import Told, free_port, serving
+from tests.simulators.ports import free_port
+from tests.simulators.service import Told, serving
 from tests.simulators.trading import FEE, PRICE, SELLER, Trading
 from trader import open_mailbox
 from trader.artifacts import ArtifactStore

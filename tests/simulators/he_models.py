@@ -1,12 +1,15 @@
 """Random models for the tests of encrypted evaluation, their plans and what they should give."""
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.he import PlanningProblem, plan_encryption
+from trader.he import HePlan, PlanningProblem, plan_encryption
 from trader.he.layouts.visible import Visible, read_values
 from trader.he.planning import search
 from trader.he.planning.batched import BatchedPlan, PairedPlan
+from trader.he.planning.noise import DEVIATIONS
 from trader.he.planning.problem import Approximation, Way
 from trader.he.program.build import build_program
 from trader.he.request import RequestParts
@@ -22,6 +25,7 @@ __all__ = [
     "NONCE",
     "SALT_ROWS",
     "SCALE_BITS",
+    "check_errors",
     "decrypt_slots",
     "exact_outputs",
     "finish_request",
@@ -66,6 +70,23 @@ def exact_outputs(model: CanonicalModel, inputs: NDArray[np.int64]) -> NDArray[n
     """The integer reference in real units, rounded once."""
     scale = 1 << output_scale_bits(model.graph, model.scale_bits)
     return np.array([[value / scale for value in row] for row in evaluate_exact(model, inputs)])
+
+
+FALSE_ALARMS = 1e-9
+"""How often `check_errors` may blame noise that is what the plan says."""
+
+
+def check_errors(errors: NDArray[np.float64], plan: HePlan) -> None:
+    """Absolute errors of outputs are no larger than noise of the plan's deviation makes them; nor is their deviation.
+
+    `expected_error` is six deviations, which one normal value in 2^28 exceeds: in a test of 25,000 outputs that would
+    be one run in 20,000. The largest of so many may be as large as `FALSE_ALARMS` allows.
+    """
+    deviation = (plan.expected_error - plan.approximation_error) / DEVIATIONS
+    farthest = -NormalDist().inv_cdf(FALSE_ALARMS / (2 * errors.size))
+    assert errors.max() <= plan.approximation_error + farthest * deviation
+    if errors.size >= 4000:  # the deviation of so many deviates by a hundredth
+        assert float(np.sqrt(np.mean(errors**2))) <= plan.approximation_error + 1.1 * deviation
 
 
 NONCE = bytes(range(32))

@@ -8,8 +8,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from trader.chain import Chain
 
 NODE_MODULES = Path(__file__).parents[2] / "contracts" / "node_modules"
 
@@ -54,6 +58,18 @@ class Node:
                 return found[1]
             time.sleep(0.05)
         pytest.fail(f"anvil ended: {self._output.read_text()}")
+
+
+def connect_impatient(url: str, seconds: float, **options: Any) -> Chain:
+    """A chain that waits so long for a transaction, where none is to come in time; and for the node as ever.
+
+    `Chain.connect(url, timeout_seconds=…)` would also give up a request that a busy machine answers late.
+    """
+    from trader.chain import Chain
+
+    chain = Chain.connect(url, **options)
+    chain._transactions.route.timeout_seconds = seconds
+    return chain
 
 
 def anvil_binary() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -104,10 +103,3 @@ class RemoteCompanies(Companies):
         environment = {**os.environ, "MODELSEAL_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1", **self.environment}
         command = [*MODELSEAL, *map(str, arguments)]
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True, env=environment)
-
-
-def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -214,14 +214,6 @@ def serving(app: FastAPI, port: int = 0) -> Iterator[int]:
         thread.join(20)
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def plain_client(app: FastAPI) -> httpx.Client:
     from starlette.testclient import TestClient
 

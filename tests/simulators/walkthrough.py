@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tests.simulators.ports import free_port
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -78,7 +80,7 @@ class Reader:
     running: list[tuple[Command, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._ports = {NODE_PORT: free_port(), SERVICE_PORT: free_port()}
+        self._ports = {NODE_PORT: str(free_port()), SERVICE_PORT: str(free_port())}
 
     def follow(self, page: Path) -> None:
         """Type every command of a page; each must end well and print what the page shows."""
@@ -173,10 +175,3 @@ def _pattern_of(word: str) -> str:
     if re.fullmatch(r"\d+\.\d+", word) and word not in ("127.0", "0.2"):
         return r"\d+(\.\d+)?"
     return r"\s+" if word.isspace() else re.escape(word)
-
-
-def free_port() -> str:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])

@@ -17,6 +17,7 @@ from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
 from contracts import MarketRevertedError, Terms, Windows, offer_digest
+from tests.simulators.node import connect_impatient
 from tests.simulators.proxy import Proxy
 from trader.chain import Chain, Ways
 from trader.chain.fees import Bid, Fees, TooDearError
@@ -201,7 +202,7 @@ def test_too_few_confirmations_in_time_are_an_environment_fault(anvil_url: str) 
     account = Account.create()
     patient.fund(account.address, ETHER)
     deployment = patient.deploy(account, new_salt())
-    hasty = Chain.connect(anvil_url, confirmations=3, timeout_seconds=0.5)
+    hasty = connect_impatient(anvil_url, 0.5, confirmations=3)
     with pytest.raises(ChainUnavailableError, match="1 of 3 confirmations"):
         Market(hasty, deployment).list(account, TERMS)
 
@@ -290,7 +291,7 @@ def test_what_is_not_finalized_does_not_count_yet(anvil_url: str) -> None:
     hasty.fund(account.address, ETHER)
     deployment = hasty.deploy(account, new_salt())
     hasty.web3.manager.request_blocking("anvil_mine", [64])
-    careful = Market(Chain.connect(anvil_url, confirmations="finalized", timeout_seconds=1.0), deployment)
+    careful = Market(connect_impatient(anvil_url, 1.0, confirmations="finalized"), deployment)
     sent = hasty.web3.eth.get_transaction_count(account.address, "latest") + 1
     assert (careful.chain.finalized, careful.chain.confirmations) == (True, 96)
     with pytest.raises(ChainUnavailableError, match="1 of finalized confirmations"):
@@ -424,7 +425,7 @@ def test_a_secret_does_not_wait_behind_another_transaction(mined_by_hand: Chain)
     market = Market(chain, chain.deploy(account, new_salt()))
     market.list(account, TERMS)
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
-    impatient = Market(Chain.connect(chain.web3.provider.endpoint_uri, timeout_seconds=0.5), market.deployment)
+    impatient = Market(connect_impatient(chain.web3.provider.endpoint_uri, 0.5), market.deployment)
     with pytest.raises(ChainUnavailableError, match="0 of 1 confirmations"):
         impatient.list(account, replace(TERMS, manifest_hash=b"n" * 32))
     secret, left = market.contract.functions.delist(1, offer_digest(account.address, TERMS)), list[bytes]()
@@ -449,7 +450,7 @@ def test_a_secret_that_a_killed_process_has_sent_is_sent_again_under_its_number(
     chain.web3.manager.request_blocking("evm_setAutomine", [False])
     url = chain.web3.provider.endpoint_uri
     for earlier, reason in ((b"", "0 of 1 confirmations"), (b"", "wait to be mined"), (None, "0 of 1 confirmations")):
-        restarted = Chain.connect(url, timeout_seconds=0.5)
+        restarted = connect_impatient(url, 0.5)
         with pytest.raises(ChainUnavailableError, match=reason):
             restarted.send(secret, account, ways=replace(ways, earlier=left[-1] if earlier is None else earlier))
     chain.web3.manager.request_blocking("evm_setAutomine", [True])

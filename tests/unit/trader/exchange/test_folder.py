@@ -300,7 +300,7 @@ def test_an_oversized_file_is_not_read_by_its_sender_either(mailbox, place):
         file.write(signed(b"message")[-TRAILER_BYTES:])
     begin = time.monotonic()
     assert mailbox.put(LABEL, b"message", SENDER)
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60  # in which no machine reads a terabyte
 
 
 def test_the_limit_is_inclusive(mailbox):

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.simulators.cutting import CuttingProxy
+from tests.simulators.ports import free_port
 from tests.simulators.service import (
     AUDIT_INPUTS,
     BUYER,
@@ -22,7 +23,6 @@ from tests.simulators.service import (
     SELLER,
     STRANGER,
     Seller,
-    free_port,
     serving,
 )
 from trader.errors import EnvironmentFaultError, RequestError
@@ -445,7 +445,7 @@ def test_bytes_that_drip_are_given_up(monkeypatch):
     begin = time.monotonic()
     with pytest.raises(MailboxFaultError, match="is slow"):
         slow.get(RESPONSE, SELLER.address, len(data))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 60  # of the 200 seconds that it drips
 
 
 def test_what_was_refused_is_not_downloaded_again_until_it_changes():
@@ -604,7 +604,7 @@ def test_an_answer_whose_head_drips_is_left_behind(monkeypatch):
             begin = time.monotonic()
             with pytest.raises(MailboxFaultError, match="has begun no answer"):
                 slow.get(RESPONSE, SELLER.address, 100)
-            assert time.monotonic() - begin < 2
+            assert time.monotonic() - begin < 60  # of the 500 seconds that it drips
         with pytest.raises(MailboxFaultError, match="has not answered 3 requests"):
             slow.get(RESPONSE, SELLER.address, 100)
         for connection in held:

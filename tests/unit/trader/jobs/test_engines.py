@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from trader import he
 from trader.errors import EnvironmentFaultError, NotYetError, RequestError
 from trader.jobs import JobQueue, QueueEngine, Workers
+from trader.jobs import cluster as cluster_module
 from trader.jobs.cluster import DaskEngine
 from trader.jobs.worker import work
 from trader.model.bounds import evaluate_values
@@ -129,7 +130,8 @@ def test_a_dask_cluster_of_two_evaluates(cluster: str, asked: Any, package: Sell
         engine.close()
 
 
-def test_no_scheduler_is_an_accident() -> None:
+def test_no_scheduler_is_an_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
     with pytest.raises(EnvironmentFaultError, match="no Dask scheduler answers"):
         DaskEngine("tcp://127.0.0.1:9")
 

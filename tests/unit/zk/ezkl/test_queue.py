@@ -213,30 +213,45 @@ def test_threads_take_turns(tmp_path):
 
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from zk.ezkl.queue import ProofQueue
-with ProofQueue(Path(sys.argv[1]), lease_seconds=1).turn("a") as lease:
+now = [float(sys.stdin.readline())]
+with ProofQueue(Path(sys.argv[1]), lease_seconds=10, clock=lambda: now[0]).turn("a") as lease:
     print("proving", flush=True)
-    while True:
-        lease.renew()
-        time.sleep(0.1)
+    for line in sys.stdin:
+        now[0] = float(line)
+        lease.queue.renew(lease.statement, lease.owner)
+        print("renewed", flush=True)
 """
 
 
-def test_the_job_of_a_killed_process_is_taken_up(tmp_path):
-    path = tmp_path / "queue.sqlite"
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"proving\n"
-        jobs = ProofQueue(path, lease_seconds=1)
-        waited = []
-        time.sleep(1.5)
-        assert not begin(jobs, "a")
+def test_the_job_of_a_killed_process_is_taken_up(jobs, clock):
+    """The process is told the time, so that it makes no difference how long anything takes."""
+    command, pipe = [sys.executable, "-c", HOLD, str(jobs.path)], subprocess.PIPE
+
+    def tell_the_time():
+        process.stdin.write(f"{clock.now}\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert tell_the_time() == "proving\n"
+        for _ in range(3):
+            clock.now += 9
+            assert tell_the_time() == "renewed\n"
+            assert not begin(jobs, "a")
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with jobs.turn("a", lambda: waited.append(1)):
+        waited = []
+
+        def wait():
+            waited.append(clock.now)
+            clock.now += 4
+
+        with jobs.turn("a", wait):
             assert jobs.jobs()[0].attempts == 2
-        assert waited
+        assert len(waited) == 3
 
 
 # ------------------------------------------------------------------------------------------------ with real proofs

@@ -121,9 +121,13 @@ def test_the_process_dies_with_its_parent(tmp_path, seconds):
     time.sleep(seconds)
     parent.kill()
     parent.wait()
-    child = Path(f"/proc/{found[0]}")
-    for _ in range(100):
-        if not child.exists() or "Z" in (child / "stat").read_text().rpartition(")")[2].split()[0]:
+    status = Path(f"/proc/{found[0]}/stat")
+    for _ in range(600):
+        try:
+            ended = status.read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):  # it was there, and is gone
+            ended = True
+        if ended:
             break
         time.sleep(0.05)
     else:

@@ -58,20 +58,20 @@ def _solve(matrix, values, prime):
 
 
 def test_extra_samples_stay_unanswered(protected):
-    """600 different samples in the slots of a test of 10, which would be ten that repeat."""
+    """900 different samples in the slots of a test of 10, which would be ten that repeat."""
     model = random_network(8, 5, 2)
-    inputs = random_inputs(model, 600)
+    inputs = random_inputs(model, 900)
     buyer = _buyer(plan_for(model, inputs), 10)
     slots = np.ldexp(inputs.T, -buyer.plan.scale_bits)
-    part = buyer.ask(model, np.pad(slots, ((0, 0), (0, buyer.plan.slots - 600))))
-    found = buyer.slots(part)[0].real[:600]
+    part = buyer.ask(model, np.pad(slots, ((0, 0), (0, buyer.plan.slots - 900))))
+    found = buyer.slots(part)[0].real[:900]
     expected = exact_outputs(model, inputs)[:, 0]
     if protected:
-        assert abs(np.corrcoef(found, expected)[0, 1]) < 0.2
+        assert abs(np.corrcoef(found, expected)[0, 1]) < 0.2  # six deviations of what unrelated ones do
         assert found.std() > 2**10 * expected.std()
         # Each of the 16 numbers that are shown is an average over all slots of its residue class.
         offset = exact_outputs(model, np.zeros((1, 8), dtype=np.int64))[0, 0]
-        means = np.pad(expected, (0, buyer.plan.slots - 600), constant_values=offset).reshape(-1, 16).mean(axis=0)
+        means = np.pad(expected, (0, buyer.plan.slots - 900), constant_values=offset).reshape(-1, 16).mean(axis=0)
         assert np.abs(buyer.read(part)[:, 0] - means[:10]).max() < buyer.plan.expected_error
     else:
         assert np.abs(found - expected).max() < buyer.plan.expected_error
@@ -141,7 +141,8 @@ def test_seeds_that_collide_tell_no_combination_of_weights(protected):
     inverses = np.array([pow(int(value), -1, prime) if value else 0 for value in second[:50]], dtype=object)
     quotients = set(_centred((part[0, 1, 0, :50].astype(object) * inverses).tolist(), prime))
     assert (quotients == {int(model.weights(0).astype(int).sum())}) != protected
-    assert len(quotients) == (50 if protected else 1)
+    # Two of fifty residues are the same once in a million runs.
+    assert len(quotients) >= 49 if protected else len(quotients) == 1
 
 
 def _quadratic_form(buyer, component):
@@ -221,9 +222,12 @@ def test_flooding_hides_the_noise_by_the_stated_bits(widths, samples, monkeypatc
     plan = plan_for(model, inputs).batched
     more = plan.visible_flooding_bits(plan.visible(samples)[0][0]) - plan.flooding_bits
     assert plan.statistical_bits >= 40
-    flooded = _buyer(plan, samples)
-    noise = _noise(flooded, model, inputs, flooded.ask(model, flooded.honest(inputs))).astype(float)
-    assert abs(noise.std() - 3**-0.5) < 0.1
+    flooded, shown = _buyer(plan, samples), []
+    while sum(map(len, shown)) < 512:
+        shown.append(_noise(flooded, model, inputs, flooded.ask(model, flooded.honest(inputs))).astype(float))
+    noise = np.concatenate(shown)
+    # The deviation of n uniform numbers deviates by √(0.2/n) of itself.
+    assert abs(noise.std() / 3**-0.5 - 1) < 6 * (0.2 / noise.size) ** 0.5
     monkeypatch.setattr(Randomisation, "apply", lambda *_: None)
     bare = _buyer(plan, samples)
     hidden = _noise(bare, model, inputs, bare.ask(model, bare.honest(inputs))).astype(float)
@@ -240,7 +244,7 @@ def test_responses_to_the_same_request_differ_everywhere():
 
 @pytest.mark.parametrize("bits", [5, 59, 60, 70, 125])
 def test_flooding_noise_is_uniform_over_its_range(bits):
-    limbs = _uniform_integers(4096, bits)
+    limbs = _uniform_integers(1 << 16, bits)
     values = sum((limb.astype(object) << position for limb, position in limbs), start=0)
     assert max(values) < 2**bits
     assert min(values) >= -(2**bits)

@@ -5,6 +5,7 @@ import pytest
 
 from tests.simulators.curious_buyer import CuriousBuyer
 from tests.simulators.he_models import (
+    check_errors,
     exact_outputs,
     model_of,
     paired_plan,
@@ -51,7 +52,7 @@ def test_paired_tests_are_as_exact_as_others(samples):
     assert paired.request_ciphertexts(samples) == 200
     session = ClientSession(plan)
     outputs = session.decrypt(evaluate(plan, model, session.encrypt(inputs), samples))
-    assert np.abs(outputs - exact_outputs(model, inputs)).max() < paired.expected_error
+    check_errors(np.abs(outputs - exact_outputs(model, inputs)), paired)
 
 
 @pytest.mark.slow
@@ -101,7 +102,7 @@ def test_products_and_sums_of_split_values_are_as_exact(switched):
     assert paired.splits_by_keys is switched
     outputs = _answers(plan.model_copy(update={"many_samples": paired}), model, inputs)
     errors = np.abs(outputs - exact_outputs(model, inputs))
-    assert errors.max() < paired.expected_error
+    check_errors(errors, paired)
     # The bound is no idle one: with far smaller noise it would hold of nothing.
     assert errors.max() > paired.expected_error / 20
 
@@ -209,26 +210,26 @@ def test_a_network_of_as_many_outputs_as_inputs_is_not_worth_it():
 
 
 def test_extra_samples_in_imaginary_parts_stay_unanswered():
-    """10 more samples than a batch, paid as 16 more; 600 in the imaginary parts, where a response shows 16 numbers."""
+    """10 more samples than a batch, paid as 16 more; 900 in the imaginary parts, where a response shows 16 numbers."""
     model = _wide(20, 1)
-    inputs = random_inputs(model, 4096 + 600)
+    inputs = random_inputs(model, 4096 + 900)
     buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)
     assert [visible.period for visible in buyer.visible] == [4096, 16]
     part = buyer.ask(model, buyer.honest(inputs))
     expected = exact_outputs(model, inputs[4096:])[:, 0]
-    found = buyer.slots(part)[1].real[:600]
-    assert abs(np.corrcoef(found, expected)[0, 1]) < 0.2
+    found = buyer.slots(part)[1].real[:900]
+    assert abs(np.corrcoef(found, expected)[0, 1]) < 0.2  # six deviations of what unrelated ones do
     assert found.std() > 2**10 * expected.std()
-    assert np.abs(buyer.read(part)[:4096] - exact_outputs(model, inputs[:4096])).max() < buyer.plan.expected_error
+    check_errors(np.abs(buyer.read(part)[:4096] - exact_outputs(model, inputs[:4096])), buyer.plan)
 
 
 def test_without_hiding_they_would_be_answered(monkeypatch):
     """The test above can fail."""
     monkeypatch.setattr(Protection, "_hiding", lambda self, _: np.zeros((len(self._primes), 8192), dtype=np.uint32))
     model = _wide(20, 1)
-    inputs = random_inputs(model, 4096 + 600)
+    inputs = random_inputs(model, 4096 + 900)
     buyer = CuriousBuyer(plan_for(model, inputs[:256]), 4096 + 10)
-    found = buyer.slots(buyer.ask(model, buyer.honest(inputs)))[1].real[:600]
+    found = buyer.slots(buyer.ask(model, buyer.honest(inputs)))[1].real[:900]
     assert np.abs(found - exact_outputs(model, inputs[4096:])[:, 0]).max() < 1e-3
 
 

@@ -21,7 +21,10 @@ class Victim:
         self.secret = generator.secret_key()
         plaintext, self.ciphertext = sealapi.Plaintext(), sealapi.Ciphertext()
         self.encoder.encode(np.random.default_rng(0).uniform(-1, 1, DEGREE // 2).tolist(), SCALE, plaintext)
-        sealapi.Encryptor(self.parameters.context, self.secret).encrypt_symmetric(plaintext, self.ciphertext)
+        encryptor = sealapi.Encryptor(self.parameters.context, self.secret)
+        encryptor.encrypt_symmetric(plaintext, self.ciphertext)
+        while not self.residues(self.ciphertext.dyn_array(), start=DEGREE).all():  # the attack divides by all of c1
+            encryptor.encrypt_symmetric(plaintext, self.ciphertext)
         decrypted = sealapi.Plaintext()
         sealapi.Decryptor(self.parameters.context, self.secret).decrypt(self.ciphertext, decrypted)
         self.raw = np.array(self.encoder.decode_complex(decrypted))

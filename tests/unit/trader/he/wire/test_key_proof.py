@@ -148,7 +148,7 @@ def test_answers_are_uniform_whatever_the_witness(ring):
         for sign in (-1, 0, 1):
             answers = random_signed(bits, (200_000,)) + sign * witness_bound
             shown = answers[(answers >= -bounds.largest) & (answers < bounds.largest)]
-            assert _chi_square(shown, bounds.largest) < 50  # 15 degrees of freedom: 1e-5
+            assert _chi_square(shown, bounds.largest) < 80  # 15 degrees of freedom: 1e-10
     small = 4 * WITNESS_BOUNDS[1]
     leaking = np.random.default_rng(2).integers(-small, small, 200_000) + WITNESS_BOUNDS[1]
     assert _chi_square(leaking[np.abs(leaking) <= small], small) > 1000
@@ -196,7 +196,7 @@ def test_tries_succeed_as_often_whatever_the_witness(extreme):
             boxed += 1
             wins += all(bounds.hold(polynomial) for answer, bounds in pairs for polynomial in answer)
     deviation = math.sqrt(tries * expected * (1 - expected))
-    assert abs(boxed - tries * expected) < 5 * deviation
+    assert abs(boxed - tries * expected) < 6 * deviation  # 2e-9
     assert 0.9 * boxed < wins
 
 
@@ -381,7 +381,7 @@ def test_forging_takes_as_many_tries_as_there_are_challenges(ring, public):
         answers = [_boxed(bounds, (repetitions, 16)) for bounds in small.bounds]
         digest = statement._digest(statement.commitments(answers[0], answers[1], guess))
         wins += statement.challenges(digest)[0] == guess[0]
-    assert 50 < wins < 150  # 94 expected
+    assert 45 < wins < 160  # 94 expected: once in 10^8 runs it isn't
 
 
 def _half(polynomial, primes):
@@ -406,7 +406,7 @@ def test_half_a_secret_passes_and_only_doubling_makes_it_harmless(ring, public, 
     cheat.verify(_prove_half(cheat))
     both = np.stack([first, statement.second])
     offsets = set()
-    for _ in range(12):
+    for _ in range(12 if doubled else 40):  # one parity alone comes once in 2^39 runs
         zero = PublicKey(ring, both).encrypt_zero()
         if not doubled:  # take the factor two out again
             quotients = np.array([pow(2, -1, prime) for prime in ring.primes], dtype=np.uint64)[:, None]
