@@ -28,6 +28,7 @@ _INSIDE = {
     ),
     "Binarizer": "Compare columns before the model, and let it take the results, 0 and 1.",
     "Sign": "Return the scores or probabilities alone: decisions, as of several labels, are made of them in clear.",
+    **dict.fromkeys(("Exp", "Softsign"), "Use Softplus, Tanh, Gelu or a square inside the model."),
     "Normalizer": "Normalise samples before the model takes them.",
     "Softmax": "Use Sigmoid, whose values needn't add up to 1, or another element-wise activation inside the model.",
 }
@@ -41,13 +42,9 @@ _ALTERNATIVES = {
     "ReduceL1": "Use ReduceMean or ReduceSum.",
     "ReduceLogSumExp": "Return the scores through Softmax or LogSoftmax, as the last step; in place of naive Bayes use "
     "LogisticRegression or LinearDiscriminantAnalysis.",
-    **dict.fromkeys(("IsNaN", "IsInf"), "Test data has no missing values: leave out what handles them."),
     **dict.fromkeys(("StringNormalizer", "TfIdfVectorizer", "Tokenizer"), "Count words before the model takes them."),
     **dict.fromkeys(("SequenceConstruct", "SequenceAt"), "Return one tensor with a column for each target."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
-    "ReduceSumSquare": "Use Mul(x, x) and ReduceSum; in place of clusters (KMeans, GaussianMixture) use a classifier.",
-    "ArgMin": "Return the scores, or ArgMax of them.",
-    "Einsum": "Use MatMul or Gemm with a constant matrix.",
 }
 
 _NORMALISES = (
