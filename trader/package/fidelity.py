@@ -164,7 +164,7 @@ class Comparison:
             return float(np.mean(post_processing.predict(self._float_outputs()) == mine))
         if found.shape[1] == 1 or post_processing.kind is PostProcessingKind.SIGMOID:
             edge = 0.5 if post_processing.kind is PostProcessingKind.SIGMOID else 0.0
-            return float(np.mean(((expected > edge) == (found > edge)).all(axis=1)))
+            return float(np.mean((expected > edge) == (found > edge)))
         return float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
 
     def _float_outputs(self) -> NDArray[np.float64]:

@@ -85,8 +85,10 @@ def lower_comparison(context: NodeContext) -> Symbol:
 
 
 def lower_not(context: NodeContext) -> Symbol:
-    """Not, of a comparison: the opposite one."""
+    """Not, of a comparison: the opposite one; of codes of 0 and 1, which columns of the data have, 1 - x."""
     symbol = context.inputs[0]
+    if isinstance(symbol, View) and context.encoding.is_code(symbol):
+        return negative(symbol).shifted(np.asarray(1.0))
     if not isinstance(symbol, Comparison):
         context.refuse(*refusal_of("Not"))
     return replace(symbol, margin=negative(symbol.margin), strict=not symbol.strict)

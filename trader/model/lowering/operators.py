@@ -44,6 +44,7 @@ HANDLERS: Mapping[str, Handler] = {
     "Dropout": structure.lower_dropout,
     "Exp": tail.lower_tail,
     "Einsum": contractions.lower_einsum,
+    "Equal": lookups.lower_equal,
     "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
@@ -136,10 +137,12 @@ MOVES = frozenset(
 COLUMN_MOVES = MOVES | {"Concat", "ai.onnx.ml.ArrayFeatureExtractor"}
 """Those that move columns of the original data, which stay such."""
 
-READS_COLUMNS = frozenset({"Cast", "OneHot", "Shape", "Where", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"})
+READS_COLUMNS = frozenset(
+    {"Cast", "Equal", "OneHot", "Shape", "Where", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"}
+)
 """Those that read columns of the original data as such; so does Gather, if what it takes from is constant."""
 
-FOLDED = frozenset({"And", "Constant", "ConstantOfShape", "DequantizeLinear", "Equal", "Mod", "Or", "Sqrt"})
+FOLDED = frozenset({"And", "Constant", "ConstantOfShape", "DequantizeLinear", "Mod", "Or", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED

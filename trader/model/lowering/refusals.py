@@ -37,7 +37,9 @@ _INSIDE = {
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
-    "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
+    "Log": "Take logarithms of columns before the model takes them; of probabilities, return LogSoftmax or the "
+    "probabilities themselves; in place of naive Bayes use LogisticRegression.",
+    "Range": "It counts the samples, as EmbeddingBag is exported: use Embedding, and ReduceMean or ReduceSum after it.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
     "ReduceL1": "Use ReduceMean or ReduceSum.",
     "ReduceLogSumExp": "Return the scores through Softmax or LogSoftmax, as the last step; in place of naive Bayes use "
@@ -50,6 +52,10 @@ _ALTERNATIVES = {
 _NORMALISES = (
     "it divides by a spread or length that it takes from the sample itself, and encrypted values can't be divided by",
     "Use BatchNormalization, whose spread is fixed after training.",
+)
+_ROOTS = (
+    "roots and quotients can't be computed encrypted, as where a layer divides by a spread or length of the sample",
+    "Use BatchNormalization, whose spread is fixed after training, or squares in place of lengths.",
 )
 _RECURS = (
     "a recurrent layer applies its activations once more at every step, and so many in a row can't be encrypted",
@@ -76,7 +82,8 @@ _COMPARES = (
 _REFUSALS = {
     **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
-    **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
+    **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN"), _NORMALISES),
+    **dict.fromkeys(("Sqrt", "Reciprocal"), _ROOTS),
     **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURS),
     **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),

@@ -49,7 +49,8 @@ def lower_cast(context: NodeContext) -> Symbol:
         return np.ones(
             (1, *view.shape), dtype=bool
         )  # it is positive: so scikit-learn's SGDClassifier guards a division
-    if target in FLOAT_TYPES or (target in INTEGER_TYPES and context.encoding.is_whole(view)):
+    whole = target in INTEGER_TYPES and context.encoding.is_whole(view)
+    if target in FLOAT_TYPES or whole or (target != TensorProto.STRING and context.encoding.is_code(view)):
         return view
     if target == TensorProto.STRING:
         context.refuse("it makes text of numbers", "Encode the numbers themselves.")

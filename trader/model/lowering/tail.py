@@ -45,7 +45,10 @@ def lower_tail(context: NodeContext) -> Symbol:
     # Before operator set 13, softmax runs over all axes from the given one on.
     axis = context.sample_axis(context.attribute("axis", _DEFAULT_AXES.get(context.node.op_type, -1)), rank)
     if value.size != value.shape[axis]:
-        context.refuse(f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}", "Flatten them first.")
+        context.refuse(
+            f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}; a last step takes all of a sample",
+            "Return what it reads, which tells as much.",
+        )
     flat = value if rank == 1 else value.reshaped((value.size,))
     return Tail(flat, kind, operator_name(context.node), node_name(context.node))
 
