@@ -110,7 +110,7 @@ class NodeContext:
         if isinstance(symbol, Comparison):
             return self.refuse(
                 "it computes with the result of a comparison",
-                "Use Relu, Max, Min or Clip; put columns into bins (KBinsDiscretizer, Discretization, Binarizer) before "
+                "Use Relu, Max, Min or Clip; put columns into bins (KBinsDiscretizer, Discretization) before "
                 "the model takes them, with a column of 0 and 1 for each bin.",
             )
         if isinstance(symbol, Rounded):
