@@ -78,8 +78,14 @@ def lower_embedding(context: NodeContext) -> Symbol:
 
 
 def lower_label_encoder(context: NodeContext) -> Symbol:
-    """LabelEncoder from integers or text to numbers: what each stands for, or a default."""
+    """LabelEncoder from integers or text to numbers: what each stands for, or a default; from classes to labels."""
     keys, values = _of_kinds(context, "keys"), _of_kinds(context, "values")
+    chooser = context.inputs[0]
+    if isinstance(chooser, Tail) and chooser.kind.is_class and not chooser.labels and keys and values:
+        classes = range(chooser.kind.classes(chooser.value.size))
+        names = dict(zip(keys, values, strict=False))
+        if all(number in names for number in classes) and not isinstance(values[0], float):
+            return replace(chooser, labels=class_labels([names[number] for number in classes]))
     if keys is None or values is None or len(keys) != len(values) or isinstance(values[0], (str, bytes)):
         context.refuse("it gives text, or reads what is neither integers nor text", "Give OneHotEncoder the column.")
     default = context.attribute("default_float" if isinstance(values[0], float) else "default_int64", None)

@@ -4,6 +4,10 @@ _ENCRYPTED = "it can't be evaluated encrypted"
 
 DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
+_OPTIMISED = (
+    "onnxruntime's own operators come from its optimiser: hand in the file as it was exported, before optimisation."
+)
+
 LOOKUP = (
     "it looks up what belongs to a number that the model computed, and which it is stays encrypted",
     "Let the model take a column of 0 and 1 for each value (one-hot), which MatMul multiplies by the table.",
@@ -97,5 +101,6 @@ _REFUSALS = {
 
 def refusal_of(operator: str) -> tuple[str, str]:
     """Return why an operator is not supported, and what to do about it."""
-    name = operator.rpartition(".")[2]
-    return _REFUSALS.get(name, (_ENCRYPTED, _ALTERNATIVES.get(name, DEFAULT_ALTERNATIVE)))
+    domain, _, name = operator.rpartition(".")
+    usual = _OPTIMISED if domain == "com.microsoft" else DEFAULT_ALTERNATIVE
+    return _REFUSALS.get(name, (_ENCRYPTED, _ALTERNATIVES.get(name, usual)))

@@ -146,3 +146,18 @@ def test_several_labels_of_a_network(tmp_path):
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     lowered = lower_model(helper.make_model(graph, opset_imports=opsets))
     assert (lowered.post_processing.kind, kinds(lowered)) == (PostProcessingKind.SIGMOID, ["Linear"])
+
+
+def test_labels_that_an_encoder_has_for_classes():
+    pairs = {"keys_int64s": [2, 0, 1], "values_strings": list("bca")}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("ArgMax", ["z"], ["c"], axis=1, keepdims=0),
+        helper.make_node("LabelEncoder", ["c"], ["y"], domain="ai.onnx.ml", **pairs),
+    ]
+    source = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4])
+    result = helper.make_tensor_value_info("y", TensorProto.STRING, ["N"])
+    graph = helper.make_graph(nodes, "g", [source], [result], [numpy_helper.from_array(floats(4, 3), "w")])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    lowered = lower_model(helper.make_model(graph, opset_imports=opsets))
+    assert lowered.post_processing.labels == ("c", "a", "b")
