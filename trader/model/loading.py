@@ -38,19 +38,20 @@ def parse_onnx(data: bytes, name: str) -> onnx.ModelProto:
     """Check the bytes of an ONNX file, called `name` in messages, in a subprocess with memory and time limits.
 
     Guarantees that the model is well-formed and type-checked, that its operators are in `SUPPORTED`, and that its
-    tensors lie in the file. Nothing is executed. It is not checked that the model can be lowered.
+    tensors lie in the file. Functions that the file defines are written out where they are called. Nothing is executed.
+    It is not checked that the model can be lowered.
 
     Raises:
         UnsafeModelError: malformed, external data, an allocation bomb, or past the limits.
         UnsupportedOperatorError: an operator outside the allow-list; names it and its node.
     """
-    verdict = _judge(data, name)
+    verdict, rewritten = _judge(data, name)
     if "operator" in verdict:
         operator = str(verdict["operator"])
         raise UnsupportedOperatorError(operator, str(verdict["node"]), *refusal_of(operator))
     if not verdict.get("ok"):
         raise UnsafeModelError(f"{name} is refused: {verdict.get('reason', 'the checks ended without a verdict')}")
-    return onnx.load_model_from_string(data)
+    return onnx.load_model_from_string(rewritten or data)
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
@@ -71,8 +72,8 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     return data
 
 
-def _judge(data: bytes, name: str) -> dict[str, object]:
-    """Return the sandbox's verdict on a file's bytes."""
+def _judge(data: bytes, name: str) -> tuple[dict[str, object], bytes]:
+    """Return the sandbox's verdict on a file's bytes, and what it made of them if it had to rewrite them."""
     memory_bytes = MEMORY_BYTES + 8 * len(data)
     command = [sys.executable, "-I", str(SANDBOX), str(memory_bytes), str(CPU_SECONDS), ",".join(sorted(SUPPORTED))]
     try:
@@ -82,8 +83,9 @@ def _judge(data: bytes, name: str) -> dict[str, object]:
         raise UnsafeModelError(f"{name} is refused: checking it takes more than {WALL_SECONDS} s") from error
     if done.returncode != 0:
         raise UnsafeModelError(f"{name} is refused: checking it exceeds the memory or time limit, or crashes onnx")
-    verdict: dict[str, object] = json.loads(done.stdout)
-    return verdict
+    line, _, rewritten = done.stdout.partition(b"\n")
+    verdict: dict[str, object] = json.loads(line)
+    return verdict, rewritten
 
 
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

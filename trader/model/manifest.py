@@ -177,7 +177,8 @@ class Agreement(Section):
         largest_relative_error: Largest |error| by the range of the output on these rows; scores of classes have one
             range together.
         relative_error_99: What 99 % of the rows stay within, as above.
-        classes_kept: Share of rows whose class is the same; None for a model that predicts none.
+        classes_kept: Share of rows whose class is the same; of probabilities on the same side of 1/2, where a row has
+            several of them; None for a model that predicts none.
     """
 
     largest_error: Annotated[float, Field(ge=0)]

@@ -33,6 +33,7 @@ def run_original(
 
     Returns:
         The model's outputs, [n, …] each; probabilities by class (ZipMap) as columns in the order of the classes.
+        Outputs that have not one row per sample (constants) are left out, as lowering does.
 
     Raises:
         UnsafeModelError: onnxruntime can't run it.
@@ -47,11 +48,14 @@ def run_original(
     known.ir_version = min(model.ir_version, IR_VERSION)
     try:
         session = onnxruntime.InferenceSession(known.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        runs = [session.run(None, feed) for feed in _feeds(model, samples, columns)]
+        feeds = list(_feeds(model, samples, columns))
+        runs = [session.run(None, feed) for feed in feeds]
     except Exception as error:  # its errors have no common root
         raise UnsafeModelError(f"onnxruntime can't run the model: {str(error).splitlines()[0]}") from error
+    rows = [len(next(iter(feed.values()))) for feed in feeds]
     arrays = [[_as_array(value) for value in run] for run in runs]
-    return tuple(np.concatenate(parts)[: len(samples)] for parts in zip(*arrays, strict=True))
+    by_output = (parts for parts in zip(*arrays, strict=True) if [len(np.atleast_1d(part)) for part in parts] == rows)
+    return tuple(np.concatenate(parts)[: len(samples)] for parts in by_output)
 
 
 def _feeds(

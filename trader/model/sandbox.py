@@ -1,7 +1,8 @@
 """Runs in a process of its own, started by `trader.model.loading`: opens an ONNX file that may be hostile.
 
 Reads the file's bytes from standard input and writes one line of JSON to standard output, `{"ok": true}` or the reason
-why the file is refused; the limits that it sets on itself turn whatever explodes into an exit status. It is run by
+why the file is refused; a model that calls functions of its own follows that line, with their bodies in the place of
+the calls. The limits that it sets on itself turn whatever explodes into an exit status. It is run by
 path, in isolated mode, and imports nothing of this project: starting it takes as long as importing onnx.
 
 Checked, in this order: size, protobuf syntax, operators against the allow-list, external data, declared tensor sizes,
@@ -17,6 +18,8 @@ from typing import Any
 
 MAX_ELEMENTS = 1 << 27
 MAX_NODES = 20_000
+MAX_FUNCTIONS = 500
+"""Of the file's own: fewer than calls can be nested in Python."""
 
 
 class RefusedModelError(Exception):
@@ -30,17 +33,19 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    rewritten = b""
     try:
-        _judge(sys.stdin.buffer.read(), allowed)
+        rewritten = _judge(sys.stdin.buffer.read(), allowed)
         answer: dict[str, Any] = {"ok": True}
     except RefusedModelError as refusal:
         answer = {"ok": False, **refusal.args[0]}
     except MemoryError:
         answer = {"ok": False, "reason": "it takes more memory than allowed"}
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + rewritten)
 
 
-def _judge(data: bytes, allowed: frozenset[str]) -> None:
+def _judge(data: bytes, allowed: frozenset[str]) -> bytes:
+    """Return the model without functions of its own; nothing if it has none."""
     # After the limits are set, which count what importing takes.
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it ships no annotations
@@ -52,15 +57,63 @@ def _judge(data: bytes, allowed: frozenset[str]) -> None:
     if not model.graph.node:
         raise _refusal("it has no nodes, so it is not an ONNX model")
     _check_versions(model, onnx.defs.onnx_opset_version())
+    has_functions = bool(model.functions)
+    if has_functions:
+        model = _inlined(model)
     _check_operators(model, allowed)
     _check_tensors(model)
     try:
+        _complete_shapes(model)
         onnx.checker.check_model(model)
+        rewritten = model.SerializeToString() if has_functions else b""
         _forget_shapes(model)
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise _refusal(f"it is not a valid model: {_first_line(error)}") from error
     _check_sizes(inferred)
+    return rewritten
+
+
+def _inlined(model: Any) -> Any:
+    import onnx.inliner
+
+    bodies = {(f.domain, f.name): [(node.domain, node.op_type) for node in f.node] for f in model.functions}
+    if (nodes := _count_nodes([(node.domain, node.op_type) for node in model.graph.node], bodies, {})) > MAX_NODES:
+        raise _refusal(f"it has {nodes} nodes once its functions are written out, more than {MAX_NODES}")
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except (RuntimeError, ValueError) as error:
+        raise _refusal(f"its functions can't be written out, export it without them: {_first_line(error)}") from error
+
+
+def _count_nodes(
+    calls: list[tuple[str, str]],
+    bodies: dict[tuple[str, str], list[tuple[str, str]]],
+    known: dict[tuple[str, str], int | None],
+) -> int:
+    """Return how many nodes operators are once functions are written out; each function is counted once."""
+    total = 0
+    for call in calls:
+        if call in bodies and call not in known:
+            known[call] = None
+            if len(known) > MAX_FUNCTIONS:
+                raise _refusal(f"it calls more than {MAX_FUNCTIONS} functions of its own; export it without them")
+            known[call] = _count_nodes(bodies[call], bodies, known)
+        count = known.get(call, 1)
+        if count is None:
+            raise _refusal("its functions call themselves")
+        total += count
+    return total
+
+
+def _complete_shapes(model: Any) -> None:
+    """Give outputs that the file says no shape of an empty one: the checker asks for some, and inference finds it."""
+    for value in model.graph.input:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            raise _refusal(f"input '{value.name[:100]}' has no shape; export it with [batch, features, …]")
+    for value in model.graph.output:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.SetInParent()
 
 
 def _forget_shapes(model: Any) -> None:
@@ -79,8 +132,6 @@ def _check_versions(model: Any, newest: int) -> None:
 
 
 def _check_operators(model: Any, allowed: frozenset[str]) -> None:
-    if model.functions:
-        raise _refusal("it defines functions of its own; export it with them inlined")
     if len(model.graph.node) > MAX_NODES:
         raise _refusal(f"it has {len(model.graph.node)} nodes, more than {MAX_NODES}")
     for index, node in enumerate(model.graph.node):

@@ -29,6 +29,10 @@ from trader.model.readings import Reading, tied
 
 SMALLEST_COLUMN, LARGEST_COLUMN = 2.0**-2, 2.0**4
 """Largest |x_j·2^e_j| on data that the grid holds well."""
+SPARSE = 0.1
+"""Columns are sparse of which a smaller share is not 0."""
+SMALLEST_SPARSE = 2.0**-6
+"""Largest |x_j·2^e_j| on data that such a column has at least."""
 TAIL = 2.0**4
 """A column's scale is its root mean square, or this part of its largest value if that is more: its few largest values
 may not decide alone, nor leave the range that is encrypted."""
@@ -81,8 +85,10 @@ def _fit_inputs(lowered: LoweredModel, samples: NDArray[np.float64]) -> LoweredM
     largest = scaled.max(axis=0)
     sizes = np.maximum(np.sqrt((scaled**2).mean(axis=0)), largest / TAIL)
     classes = tied(samples.shape[1], (reader.factors[:, :, 0].T for reader in readers if not reader.reads_products))
-    steps = _steps(largest, sizes, classes, _fixed(lowered.graph, readers, samples.shape[1]))
+    fixed = _fixed(lowered.graph, readers, samples.shape[1])
     before = np.asarray(lowered.input_exponents or (0,) * samples.shape[1], dtype=np.int64)
+    steps = _steps(largest, sizes, classes, fixed)
+    steps = _with_room(samples, before + steps, _lone(classes) & ~fixed) - before
     steps = (before + steps).clip(-MAX_EXPONENT, MAX_EXPONENT) - before
     if not steps.any():
         return lowered
@@ -182,6 +188,31 @@ def _steps(
     held = (class_largest >= SMALLEST_COLUMN) & (class_largest <= LARGEST_COLUMN)
     idle = class_fixed | held | (class_size == 0)
     return np.asarray(-np.rint(np.log2(np.where(idle, 1.0, class_size))).astype(np.int64)[classes])
+
+
+def _lone(classes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which features share their exponent with no other one."""
+    return np.asarray(np.bincount(classes, minlength=len(classes))[classes] == 1)
+
+
+def _with_room(
+    samples: NDArray[np.float64], exponents: NDArray[np.int64], free: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Return exponents in which columns that are nearly always 0 leave room for values like those of most others.
+
+    The few values that data have of such a column (a pixel at the border) tell little of how large it gets, so it has
+    the others' exponent where that is smaller, as far as its own values stay above the grid. Zeros and ones alone are
+    codes, and stay.
+    """
+    codes = np.all((samples == 0) | (samples == 1), axis=0) & samples.any(axis=0)
+    sparse = free & ~codes & (np.count_nonzero(samples, axis=0) < SPARSE * len(samples))
+    dense = np.count_nonzero(samples, axis=0) >= SPARSE * len(samples)
+    if not sparse.any() or not dense.any():
+        return exponents
+    largest = np.abs(samples).max(axis=0)
+    least = np.where(largest > 0, np.ceil(np.log2(SMALLEST_SPARSE / np.where(largest > 0, largest, 1.0))), -np.inf)
+    common = np.maximum(np.median(exponents[dense]), least)
+    return np.where(sparse, np.minimum(exponents, np.rint(common)), exponents).astype(np.int64)
 
 
 def _divide_rows(layer: LinearParameters, exponents: NDArray[np.int64]) -> LinearParameters:

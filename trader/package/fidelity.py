@@ -128,9 +128,18 @@ class Comparison:
             if post_processing.parts and len(original) == len(post_processing.parts):
                 original = [np.hstack(original)]
             expected = next((array for array in original if array.shape == found.shape), None)
+            if expected is None and len(original) == len(self._columns):
+                expected, found = np.hstack(original), found[:, self._columns]
             if expected is not None:
                 return expected.astype(np.float64), found
         return np.ldexp(self._float_outputs(), post_processing.exponent), np.ldexp(raw, post_processing.exponent)
+
+    @property
+    def _columns(self) -> list[int]:
+        """Columns of the result that the file's outputs are, where each is one of them; else none."""
+        outputs = self.lowered.interface.outputs if self.lowered.interface is not None else ()
+        columns = [output.column for output in outputs if not output.kind.is_class]
+        return [column for column in columns if column is not None] if None not in columns else []
 
     def _classes_kept(
         self, raw: NDArray[np.float64], expected: NDArray[np.float64], found: NDArray[np.float64]
@@ -146,7 +155,7 @@ class Comparison:
             return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None
-        if post_processing.kind.is_class or post_processing.kind.is_one_vs_one:
+        if post_processing.kind.is_class or post_processing.kind.is_one_vs_one or self._columns:
             mine = post_processing.predict(raw)
             classes = (array.ravel() for array in self.original if array.dtype.kind in "iuOUS" and array.size == rows)
             given = next(classes, None)
@@ -155,7 +164,7 @@ class Comparison:
             return float(np.mean(post_processing.predict(self._float_outputs()) == mine))
         if found.shape[1] == 1 or post_processing.kind is PostProcessingKind.SIGMOID:
             edge = 0.5 if post_processing.kind is PostProcessingKind.SIGMOID else 0.0
-            return float(np.mean(((expected > edge) == (found > edge)).all(axis=1)))
+            return float(np.mean((expected > edge) == (found > edge)))
         return float(np.mean(expected.argmax(axis=1) == found.argmax(axis=1)))
 
     def _float_outputs(self) -> NDArray[np.float64]:

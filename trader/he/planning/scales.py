@@ -186,7 +186,9 @@ class _Trial:
         taken.update(itertools.chain.from_iterable(self.dropped_bits))
         sizes = range(min(MAXIMUM_PRIME_BITS, excess // count), SMALLEST_DROPPED_BITS - 1, -1) if count else ()
         there = (bits for bits in sizes if largest_prime(self.degree, bits, taken[bits] + count - 1))
-        return (next(there, 0),) * count if count else ()
+        bits = next(there, 0)
+        # Where a ring has no such primes left nothing is dropped, and scales grow beyond what it holds.
+        return (bits,) * count if bits else ()
 
     def is_hidden(self, statistical_bits: int) -> bool:
         """Return whether flooding is so far above the evaluation's noise as is asked for, and covers proven keys'."""

@@ -9,6 +9,7 @@ from trader.model.lowering.arithmetic import added, meeting
 from trader.model.lowering.choices import larger, smaller
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol, Tail
+from trader.model.lowering.tail import POSITIVE
 from trader.model.postprocessing import PostProcessingKind
 
 SMALL = 1e-6
@@ -69,6 +70,16 @@ def lower_prelu(context: NodeContext) -> Symbol:
     x, slopes = meeting(context, view, slope)
     positive = context.builder.activation(x, ActivationKind.RELU)
     return added(context, positive.scaled(1 - slopes), x.scaled(slopes))
+
+
+def lower_abs(context: NodeContext) -> Symbol:
+    """Abs: |x| = 2·relu(x) - x, whose proof is exact; nothing of probabilities, which are positive."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, Tail) and symbol.kind in POSITIVE:
+        return symbol
+    view = context.view()
+    positive = context.builder.activation(view, ActivationKind.RELU)
+    return added(context, positive.scaled(np.asarray(2.0)), view.scaled(np.asarray(-1.0)))
 
 
 def lower_mish(context: NodeContext) -> Symbol:

@@ -6,13 +6,20 @@ from numpy.typing import NDArray
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.gates import gated_activation
 from trader.model.lowering.symbols import Symbol, Tail, View
-from trader.model.lowering.tail import by_its_norm, is_total, normalised, scaled_tail
+from trader.model.lowering.written_out import (
+    by_its_norm,
+    is_total,
+    normalised,
+    reciprocal_exp,
+    scaled_tail,
+    shifted_exp,
+)
 
 MAX_POWER = 16
 
 
 def lower_gemm(context: NodeContext) -> Symbol:
-    """Gemm: alpha·x·B + beta·C."""
+    """Gemm: alpha·x·B + beta·C, C constant or a value of the model."""
     if context.attribute("transA", 0):
         context.refuse("transA is set")
     weights = context.constant(1, "weight matrix") * context.attribute("alpha", 1.0)
@@ -24,6 +31,8 @@ def lower_gemm(context: NodeContext) -> Symbol:
     result = _linear(context, view, weights)
     if not context.has(2):
         return result
+    if not isinstance(context.inputs[2], np.ndarray):
+        return added(context, result, context.view(2).scaled(np.asarray(context.attribute("beta", 1.0))))
     _, bias = meeting(context, result, context.constant(2, "bias"))
     return result.shifted(bias * context.attribute("beta", 1.0))
 
@@ -58,12 +67,24 @@ def _linear(context: NodeContext, view: View, weights: NDArray[np.float64]) -> V
 
 
 def lower_add(context: NodeContext) -> Symbol:
-    """Add and Sum: of views and constants, any number of them."""
+    """Add and Sum: of views and constants, any number of them; of 1 and an exponential."""
+    match context.inputs:
+        case [Tail() as tail, np.ndarray() as constant] | [np.ndarray() as constant, Tail() as tail]:
+            if not np.any(constant) and constant.size == 1:
+                return tail
+            if (made := shifted_exp(context, tail, constant)) is not None:
+                return made
     total: View | NDArray[np.float64] | None = None
     for index, symbol in enumerate(context.inputs):
         term = context.constant(index, "term") if isinstance(symbol, np.ndarray) else context.view(index)
         total = term if total is None else added(context, total, term)
     return total if isinstance(total, View) else context.view()
+
+
+def lower_mean(context: NodeContext) -> Symbol:
+    """Mean of views and constants, element by element."""
+    total = lower_add(context)
+    return total.scaled(np.asarray(1 / len(context.inputs))) if isinstance(total, View) else context.view()
 
 
 def lower_sub(context: NodeContext) -> Symbol:
@@ -96,8 +117,10 @@ def lower_mul(context: NodeContext) -> Symbol:
 
 
 def lower_div(context: NodeContext) -> Symbol:
-    """Div: x / constant, or sigmoids by their sum."""
+    """Div: x / constant, sigmoids by their sum, or 1 by an exponential."""
     left, right = context.inputs[:2]
+    if isinstance(left, np.ndarray) and np.all(left == 1) and (made := reciprocal_exp(context, right)) is not None:
+        return made
     if isinstance(left, Tail) and isinstance(right, View) and is_total(context.builder, left, right):
         return normalised(left)
     if (unit := by_its_norm(context)) is not None:

@@ -4,6 +4,8 @@ Comparisons can't be evaluated encrypted. Max and Min are what Relu makes of a d
 form in which exporters write out an activation.
 """
 
+import math
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -12,10 +14,15 @@ from numpy.typing import NDArray
 from trader.model.functions import ActivationKind
 from trader.model.lowering.arithmetic import added, meeting
 from trader.model.lowering.context import NodeContext, node_name, operator_name
+from trader.model.lowering.encoding import is_original
 from trader.model.lowering.gates import affine_of
-from trader.model.lowering.symbols import Comparison, Symbol, Tail, View
+from trader.model.lowering.refusals import refusal_of
+from trader.model.lowering.symbols import Comparison, Symbol, View
+from trader.model.lowering.written_out import score_before
 from trader.model.nodes import Activation
-from trader.model.postprocessing import PostProcessingKind
+
+SAME_POINT = 1e-6
+"""How far two lines may be apart where they meet."""
 
 STRAIGHT_SOFTPLUS = 8.0
 """From here on softplus(x) is x, within 2^-11: exporters write it so, against overflow."""
@@ -69,7 +76,7 @@ def lower_comparison(context: NodeContext) -> Symbol:
         context.refuse("it compares two values of the model", "Use Max, Min, or Relu.")
     index = 1 if constant_first else 0
     threshold = context.constant(1 - index, "threshold")
-    view, threshold = _before(context.inputs[index], threshold) or (context.view(index), threshold)
+    view, threshold = score_before(context.inputs[index], threshold) or (context.view(index), threshold)
     greater = context.node.op_type.startswith("Greater") != constant_first
     margin = added(context, view, -threshold)
     strict = not context.node.op_type.endswith("OrEqual")
@@ -77,27 +84,68 @@ def lower_comparison(context: NodeContext) -> Symbol:
     return Comparison(kept, strict, operator_name(context.node), node_name(context.node))
 
 
-def _before(symbol: Symbol | None, threshold: NDArray[np.float64]) -> tuple[View, NDArray[np.float64]] | None:
-    """Return a score, and where it is as its sigmoid or exponential is at a threshold; None for anything else."""
-    if not isinstance(symbol, Tail):
-        return None
-    if symbol.kind is PostProcessingKind.SIGMOID and np.all((threshold > 0) & (threshold < 1)):
-        value = negative(symbol.value) if symbol.complement else symbol.value
-        return value, np.asarray(np.log(threshold) - np.log1p(-threshold))
-    if symbol.kind is PostProcessingKind.EXP and np.all(threshold > 0):
-        return symbol.value, np.asarray(np.log(threshold))
-    return None
+def lower_not(context: NodeContext) -> Symbol:
+    """Not, of a comparison: the opposite one; of codes of 0 and 1, which columns of the data have, 1 - x."""
+    symbol = context.inputs[0]
+    if isinstance(symbol, View) and context.encoding.is_code(symbol):
+        return negative(symbol).shifted(np.asarray(1.0))
+    if not isinstance(symbol, Comparison):
+        context.refuse(*refusal_of("Not"))
+    return replace(symbol, margin=negative(symbol.margin), strict=not symbol.strict)
 
 
 def lower_where(context: NodeContext) -> Symbol:
-    """Where, by a constant mask, or as PyTorch writes Softplus: x beyond a threshold, softplus(x) before it."""
-    match context.inputs:
+    """Where by a constant mask, or in the forms in which exporters and models write out what needs no choice.
+
+    These are a function of two straight pieces, PyTorch's Softplus (x beyond a threshold, softplus(x) before it), and
+    Keras' indices (i + n for negative i, else i), of which negative ones are refused with the data.
+    """
+    if (codes := _counted_from_the_end(context)) is not None:
+        return codes
+    inputs = [context.encoding.numbers(s) if isinstance(s, View) and is_original(s) else s for s in context.inputs]
+    context = replace(context, inputs=inputs)
+    match inputs:
         case [np.ndarray() as mask, _, _]:
             return added(context, _kept(context, 1, mask), _kept(context, 2, ~mask))
         case [Comparison(margin=margin), View() as chosen, View() as other]:
             if _is_softplus(context, margin, chosen, other):
                 return other
-    return context.refuse("it chooses between values of the model", "Use Relu, LeakyRelu, Elu, Softplus, or Max.")
+    return _bent(context) or context.refuse(
+        "it chooses between values of the model", "Use Relu, LeakyRelu, Elu, Softplus, or Max."
+    )
+
+
+def _counted_from_the_end(context: NodeContext) -> View | None:
+    """Return the integers i of the data where i + n is chosen for negative ones; None for anything else."""
+    condition, chosen, codes = context.inputs
+    if not isinstance(condition, Comparison) or not isinstance(codes, View) or not context.encoding.is_whole(codes):
+        return None
+    numbers = context.encoding.numbers(codes)
+    shifted = affine_of(chosen, numbers) if isinstance(chosen, View) else None
+    negative_ones = affine_of(condition.margin, numbers) == (-1, 0) and condition.strict
+    return codes if negative_ones and shifted is not None and shifted[0] == 1 else None
+
+
+def _bent(context: NodeContext) -> View | None:
+    """Return what is one straight line of a value where that is positive, and another one that meets it elsewhere."""
+    condition = context.inputs[0]
+    if not isinstance(condition, Comparison):
+        return None
+    margin = condition.margin
+    lines = [_line(symbol, margin) for symbol in context.inputs[1:]]
+    if lines[0] is None or lines[1] is None or not math.isclose(lines[0][1], lines[1][1], abs_tol=SAME_POINT):
+        return None
+    (above, _), (below, shift) = lines[0], lines[1]
+    bend = context.builder.activation(margin, ActivationKind.RELU).scaled(np.asarray(above - below))
+    straight = margin.scaled(np.asarray(below)).shifted(np.asarray(shift))
+    return added(context, bend, straight) if below else bend.shifted(np.asarray(shift))
+
+
+def _line(symbol: Symbol | None, margin: View) -> tuple[float, float] | None:
+    """Return slope and shift of a value, or of one constant, as a line of the margin; None where it is none."""
+    if isinstance(symbol, np.ndarray):
+        return (0.0, float(symbol.item())) if symbol.size == 1 and symbol.dtype.kind in "fiu" else None
+    return affine_of(symbol, margin) if isinstance(symbol, View) and symbol.shape == margin.shape else None
 
 
 def _kept(context: NodeContext, index: int, mask: NDArray[np.bool_]) -> View | NDArray[np.float64]:

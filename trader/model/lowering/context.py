@@ -108,7 +108,11 @@ class NodeContext:
                 inside_refusal_of(symbol.operator),
             )
         if isinstance(symbol, Comparison):
-            return self.refuse("it computes with the result of a comparison", "Use Relu, Max, Min or Clip.")
+            return self.refuse(
+                "it computes with the result of a comparison",
+                "Use Relu, Max, Min or Clip; put columns into bins (KBinsDiscretizer, Discretization) before "
+                "the model takes them, with a column of 0 and 1 for each bin.",
+            )
         if isinstance(symbol, Rounded):
             raise rounding_error(symbol)
         if isinstance(symbol, Traced):

@@ -69,8 +69,12 @@ def lower_global_average_pool(context: NodeContext) -> Symbol:
 
 
 def lower_reduce(context: NodeContext) -> Symbol:
-    """ReduceMean and ReduceSum over axes of a sample."""
+    """ReduceMean, ReduceSum and ReduceSumSquare over axes of a sample."""
     view = context.any_view()
+    if context.node.op_type == "ReduceSumSquare":
+        view = replace(context.builder.square(view), batch=view.batch)
+    if context.attribute("noop_with_empty_axes", 0) and not context.integers("axes", 1):
+        return view
     axes = reduced_axes(context, view)
     mean, keep = context.node.op_type == "ReduceMean", bool(context.attribute("keepdims", 1))
     dropped = 0 if keep else sum(axis < view.batch for axis in axes)
@@ -80,7 +84,7 @@ def lower_reduce(context: NodeContext) -> Symbol:
 def reduced_axes(context: NodeContext, view: View) -> tuple[int, ...]:
     """Return the axes of a sample that a node reduces."""
     given = context.integers("axes", 1)
-    if given is None:
+    if not given:
         context.refuse("it reduces over the samples", "Name the axes.")
     return tuple(context.sample_axis(axis, len(view.shape), view.batch) for axis in given)
 

@@ -72,6 +72,12 @@ class Encoding:
         """Whether a view shows nothing but columns of integers."""
         return is_original(view) and all(self.columns[place].type is ColumnType.INTEGER for place in _read(view))
 
+    def is_code(self, view: View) -> bool:
+        """Whether a view shows nothing but features of 0 and 1."""
+        features = np.append(np.ones(self.features, dtype=bool), True)  # ZERO is the last place
+        features[[start for start, column in zip(self.starts, self.columns, strict=True) if column.number]] = False
+        return view.bases == (INPUT,) and view.is_plain and bool(features[view.places].all())
+
     def is_text(self, view: View) -> bool:
         """Whether a view of columns shows text."""
         return any(self.columns[place].type is ColumnType.TEXT for place in _read(view))

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from trader.model.columns import MAX_CATEGORIES
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.encoding import is_original
-from trader.model.lowering.refusals import LOOKUP
+from trader.model.lowering.refusals import LOOKUP, refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import class_labels
 from trader.model.postprocessing import PostProcessingKind
@@ -37,6 +37,30 @@ def lower_one_hot(context: NodeContext) -> Symbol:
     return hot.transposed(tuple(order)).scaled(values[1] - values[0]).shifted(values[:1])
 
 
+def lower_equal(context: NodeContext) -> Symbol:
+    """Equal, of columns of the original data with constants: codes of 0 and 1, as PyTorch writes one-hot codes."""
+    places = [index for index, symbol in enumerate(context.inputs) if isinstance(symbol, np.ndarray)]
+    if len(places) != 1:
+        context.refuse(*refusal_of("Equal"))
+    values, codes = context.inputs[places[0]], context.inputs[1 - places[0]]
+    is_column = isinstance(codes, View) and is_original(codes) and codes.is_plain and not codes.batch
+    if not isinstance(values, np.ndarray) or not isinstance(codes, View) or not is_column:
+        context.refuse(*refusal_of("Equal"))
+    if not (context.encoding.is_whole(codes) or context.encoding.is_text(codes)):
+        context.refuse(
+            "it compares numbers that need not be integers with a constant",
+            "Let the model take the column as integers.",
+        )
+    if values.ndim == len(codes.shape) + 1 and values.shape[0] == 1:
+        values = values[0]
+    names, chosen = np.unique(values, return_inverse=True)
+    hot = _hot(context, codes, names.tolist(), refused=False)
+    rows = np.arange(codes.size).reshape(codes.shape) * len(names)
+    if values.ndim > len(codes.shape):
+        context.refuse(f"a constant of shape {list(values.shape)} meets samples of shape {list(codes.shape)}")
+    return hot.taken(rows + chosen.reshape(values.shape))
+
+
 def lower_embedding(context: NodeContext) -> Symbol:
     """Gather from a constant table, along its first axis, by integers from 0; others are refused.
 
@@ -54,8 +78,14 @@ def lower_embedding(context: NodeContext) -> Symbol:
 
 
 def lower_label_encoder(context: NodeContext) -> Symbol:
-    """LabelEncoder from integers or text to numbers: what each stands for, or a default."""
+    """LabelEncoder from integers or text to numbers: what each stands for, or a default; from classes to labels."""
     keys, values = _of_kinds(context, "keys"), _of_kinds(context, "values")
+    chooser = context.inputs[0]
+    if isinstance(chooser, Tail) and chooser.kind.is_class and not chooser.labels and keys and values:
+        classes = range(chooser.kind.classes(chooser.value.size))
+        names = dict(zip(keys, values, strict=False))
+        if all(number in names for number in classes) and not isinstance(values[0], float):
+            return replace(chooser, labels=class_labels([names[number] for number in classes]))
     if keys is None or values is None or len(keys) != len(values) or isinstance(values[0], (str, bytes)):
         context.refuse("it gives text, or reads what is neither integers nor text", "Give OneHotEncoder the column.")
     default = context.attribute("default_float" if isinstance(values[0], float) else "default_int64", None)

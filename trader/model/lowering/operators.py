@@ -6,6 +6,7 @@ from trader.model.lowering import (
     activations,
     arithmetic,
     choices,
+    contractions,
     convolution,
     lookups,
     maxima,
@@ -17,6 +18,7 @@ from trader.model.lowering import (
     tail,
     transposed,
     trees,
+    written_out,
 )
 from trader.model.lowering.context import NodeContext
 from trader.model.lowering.symbols import Symbol
@@ -26,9 +28,9 @@ Handler = Callable[[NodeContext], Symbol | tuple[Symbol, ...]]
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("Relu", "LeakyRelu", "Elu", "Tanh", "Softplus"), activations.lower_activation),
     **dict.fromkeys(("HardSigmoid", "HardSwish", "Erf"), activations.lower_activation),
-    "Abs": tail.lower_abs,
+    "Abs": activations.lower_abs,
     "Add": arithmetic.lower_add,
-    "ArgMax": tail.lower_tail,
+    **dict.fromkeys(("ArgMax", "ArgMin"), tail.lower_tail),
     "AveragePool": convolution.lower_average_pool,
     "BatchNormalization": arithmetic.lower_batch_normalization,
     "Cast": structure.lower_cast,
@@ -41,6 +43,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Div": arithmetic.lower_div,
     "Dropout": structure.lower_dropout,
     "Exp": tail.lower_tail,
+    "Einsum": contractions.lower_einsum,
+    "Equal": lookups.lower_equal,
     "Expand": structure.lower_expand,
     "Flatten": structure.lower_flatten,
     "Gather": structure.lower_gather,
@@ -49,28 +53,33 @@ HANDLERS: Mapping[str, Handler] = {
     "Gemm": arithmetic.lower_gemm,
     "GlobalAveragePool": convolution.lower_global_average_pool,
     "GlobalMaxPool": maxima.lower_global_max_pool,
+    **dict.fromkeys(("IsInf", "IsNaN"), structure.lower_missing),
     **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), choices.lower_comparison),
     "Identity": structure.lower_identity,
-    "Log": tail.lower_log,
+    "Log": written_out.lower_log,
     "LogSoftmax": tail.lower_tail,
     "LpNormalization": tail.lower_normalizer,
     "MatMul": arithmetic.lower_matmul,
     "Max": choices.lower_max,
     "MaxPool": maxima.lower_max_pool,
+    "Mean": arithmetic.lower_mean,
     "Min": choices.lower_min,
     "Mish": activations.lower_mish,
     "Mul": arithmetic.lower_mul,
     "Neg": arithmetic.lower_neg,
+    "Not": choices.lower_not,
     "Pad": structure.lower_pad,
     "OneHot": lookups.lower_one_hot,
     "PRelu": activations.lower_prelu,
     "Pow": arithmetic.lower_pow,
+    "Reciprocal": written_out.lower_reciprocal,
     "ReduceL2": tail.lower_norm,
     "ReduceMax": maxima.lower_reduce_max,
     "ReduceMean": convolution.lower_reduce,
     "ReduceMin": maxima.lower_reduce_max,
     "ReduceProd": products.lower_reduce_prod,
     "ReduceSum": convolution.lower_reduce,
+    "ReduceSumSquare": convolution.lower_reduce,
     "Reshape": structure.lower_reshape,
     "Resize": resizing.lower_resize,
     "Selu": activations.lower_selu,
@@ -128,10 +137,12 @@ MOVES = frozenset(
 COLUMN_MOVES = MOVES | {"Concat", "ai.onnx.ml.ArrayFeatureExtractor"}
 """Those that move columns of the original data, which stay such."""
 
-READS_COLUMNS = frozenset({"Cast", "OneHot", "Shape", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"})
+READS_COLUMNS = frozenset(
+    {"Cast", "Equal", "OneHot", "Shape", "Where", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.OneHotEncoder"}
+)
 """Those that read columns of the original data as such; so does Gather, if what it takes from is constant."""
 
-FOLDED = frozenset({"Constant", "ConstantOfShape", "Equal", "Mod", "Reciprocal", "Sqrt"})
+FOLDED = frozenset({"And", "Constant", "ConstantOfShape", "DequantizeLinear", "Mod", "Or", "Sqrt"})
 """Further operators that are supported where everything they read is constant."""
 
 SUPPORTED = frozenset(HANDLERS) | FOLDED

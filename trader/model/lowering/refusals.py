@@ -4,6 +4,10 @@ _ENCRYPTED = "it can't be evaluated encrypted"
 
 DEFAULT_ALTERNATIVE = "Rewrite this part of the model with linear layers, convolutions, averages and activations."
 
+_OPTIMISED = (
+    "onnxruntime's own operators come from its optimiser: hand in the file as it was exported, before optimisation."
+)
+
 LOOKUP = (
     "it looks up what belongs to a number that the model computed, and which it is stays encrypted",
     "Let the model take a column of 0 and 1 for each value (one-hot), which MatMul multiplies by the table.",
@@ -28,6 +32,7 @@ _INSIDE = {
     ),
     "Binarizer": "Compare columns before the model, and let it take the results, 0 and 1.",
     "Sign": "Return the scores or probabilities alone: decisions, as of several labels, are made of them in clear.",
+    **dict.fromkeys(("Exp", "Softsign"), "Use Softplus, Tanh, Gelu or a square inside the model."),
     "Normalizer": "Normalise samples before the model takes them.",
     "Softmax": "Use Sigmoid, whose values needn't add up to 1, or another element-wise activation inside the model.",
 }
@@ -36,23 +41,25 @@ _INSIDE = {
 _SMOOTH = "Use Relu, Gelu, Tanh, Sigmoid, or a square activation (Mul(x, x))."
 _ALTERNATIVES = {
     **dict.fromkeys(("ThresholdedRelu", "Sin", "Cos", "Round"), _SMOOTH),
-    "Log": "Write Sigmoid or Softmax; of scikit-learn's classifiers, use LogisticRegression.",
+    "Log": "Take logarithms of columns before the model takes them; of probabilities, return LogSoftmax or the "
+    "probabilities themselves; in place of naive Bayes use LogisticRegression.",
+    "Range": "It counts the samples, as EmbeddingBag is exported: use Embedding, and ReduceMean or ReduceSum after it.",
     **dict.fromkeys(("LpPool", "GlobalLpPool"), "Use AveragePool or MaxPool."),
     "ReduceL1": "Use ReduceMean or ReduceSum.",
     "ReduceLogSumExp": "Return the scores through Softmax or LogSoftmax, as the last step; in place of naive Bayes use "
     "LogisticRegression or LinearDiscriminantAnalysis.",
-    **dict.fromkeys(("IsNaN", "IsInf"), "Test data has no missing values: leave out what handles them."),
     **dict.fromkeys(("StringNormalizer", "TfIdfVectorizer", "Tokenizer"), "Count words before the model takes them."),
     **dict.fromkeys(("SequenceConstruct", "SequenceAt"), "Return one tensor with a column for each target."),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"), "Export it before quantisation."),
-    "ReduceSumSquare": "Use Mul(x, x) and ReduceSum; in place of clusters (KMeans, GaussianMixture) use a classifier.",
-    "ArgMin": "Return the scores, or ArgMax of them.",
-    "Einsum": "Use MatMul or Gemm with a constant matrix.",
 }
 
 _NORMALISES = (
     "it divides by a spread or length that it takes from the sample itself, and encrypted values can't be divided by",
     "Use BatchNormalization, whose spread is fixed after training.",
+)
+_ROOTS = (
+    "roots and quotients can't be computed encrypted, as where a layer divides by a spread or length of the sample",
+    "Use BatchNormalization, whose spread is fixed after training, or squares in place of lengths.",
 )
 _RECURS = (
     "a recurrent layer applies its activations once more at every step, and so many in a row can't be encrypted",
@@ -79,7 +86,8 @@ _COMPARES = (
 _REFUSALS = {
     **dict.fromkeys(("Equal", "Not", "And", "Or", "Xor"), _COMPARES),
     **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization"), _NORMALISES),
-    **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN", "Sqrt", "Reciprocal"), _NORMALISES),
+    **dict.fromkeys(("RMSNormalization", "MeanVarianceNormalization", "LRN"), _NORMALISES),
+    **dict.fromkeys(("Sqrt", "Reciprocal"), _ROOTS),
     **dict.fromkeys(("SkipLayerNormalization", "SimplifiedLayerNormalization"), _NORMALISES),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURS),
     **dict.fromkeys(("Attention", "MultiHeadAttention", "GroupQueryAttention"), _ATTENDS),
@@ -93,5 +101,6 @@ _REFUSALS = {
 
 def refusal_of(operator: str) -> tuple[str, str]:
     """Return why an operator is not supported, and what to do about it."""
-    name = operator.rpartition(".")[2]
-    return _REFUSALS.get(name, (_ENCRYPTED, _ALTERNATIVES.get(name, DEFAULT_ALTERNATIVE)))
+    domain, _, name = operator.rpartition(".")
+    usual = _OPTIMISED if domain == "com.microsoft" else DEFAULT_ALTERNATIVE
+    return _REFUSALS.get(name, (_ENCRYPTED, _ALTERNATIVES.get(name, usual)))

@@ -11,6 +11,7 @@ from trader.model.lowering.lookups import lower_embedding
 from trader.model.lowering.products import merged
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, View
 from trader.model.lowering.tail import join_columns
+from trader.model.lowering.written_out import total_of_sigmoids
 from trader.model.nodes import ZERO
 from trader.model.postprocessing import PostProcessingKind
 
@@ -44,11 +45,21 @@ def lower_cast(context: NodeContext) -> Symbol:
     if isinstance(symbol, Rounded) and target in INTEGER_TYPES:
         return symbol
     view = context.any_view()
-    if target in FLOAT_TYPES or (target in INTEGER_TYPES and context.encoding.is_whole(view)):
+    if target == TensorProto.BOOL and total_of_sigmoids(context.builder, view) is not None:
+        return np.ones(
+            (1, *view.shape), dtype=bool
+        )  # it is positive: so scikit-learn's SGDClassifier guards a division
+    whole = target in INTEGER_TYPES and context.encoding.is_whole(view)
+    if target in FLOAT_TYPES or whole or (target != TensorProto.STRING and context.encoding.is_code(view)):
         return view
     if target == TensorProto.STRING:
         context.refuse("it makes text of numbers", "Encode the numbers themselves.")
     return Rounded(node_name(context.node), view)
+
+
+def lower_missing(context: NodeContext) -> np.ndarray:
+    """IsNaN and IsInf: no, for every value, since test data may have none that is missing or infinite."""
+    return np.zeros((1, *context.view().shape), dtype=bool)
 
 
 def lower_shape(context: NodeContext) -> Symbol:

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from trader.model import one_vs_one
 from trader.model.errors import UnsafeModelError
-from trader.model.functions import ActivationKind
 from trader.model.lowering.builder import GraphBuilder
 from trader.model.lowering.context import NodeContext, node_name, operator_name, rounding_error, tracing_error
-from trader.model.lowering.refusals import refusal_of
 from trader.model.lowering.symbols import Comparison, Rounded, Symbol, Tail, Traced, View
-from trader.model.nodes import Activation, Sum
+from trader.model.lowering.written_out import normalised, score_before
 from trader.model.postprocessing import OutputPart, PostProcessing, PostProcessingKind
 
 _KINDS = {
@@ -22,6 +20,7 @@ _KINDS = {
     "Softmax": PostProcessingKind.SOFTMAX,
     "LogSoftmax": PostProcessingKind.LOG_SOFTMAX,
     "ArgMax": PostProcessingKind.ARGMAX,
+    "ArgMin": PostProcessingKind.ARGMAX,
     "Sign": PostProcessingKind.SIGN,
     "Softsign": PostProcessingKind.SOFTSIGN,
 }
@@ -29,30 +28,36 @@ _KINDS = {
 _BY_ELEMENT = {PostProcessingKind.SIGMOID, PostProcessingKind.EXP, PostProcessingKind.SOFTSIGN}
 _BY_ELEMENT |= {kind for kind in PostProcessingKind if kind.is_decision}
 
-_DEFAULT_AXES = {"ArgMax": 0}
+_DEFAULT_AXES = {"ArgMax": 0, "ArgMin": 0}
 
 
 def lower_tail(context: NodeContext) -> Symbol:
-    """Sigmoid, Exp, Softmax, LogSoftmax, ArgMax, Sign or Softsign of raw outputs; ArgMax of what these return."""
+    """Sigmoid, Exp, Softmax, LogSoftmax, ArgMax, ArgMin, Sign or Softsign of raw outputs; ArgMax of their results."""
     kind = _KINDS[context.node.op_type]
     symbol = context.inputs[0]
-    if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not symbol.complement:
+    smallest = context.node.op_type == "ArgMin"
+    if isinstance(symbol, Tail) and kind is PostProcessingKind.ARGMAX and not (symbol.complement or smallest):
         return replace(symbol, kind=kind)
-    value = context.view()
+    value = context.view().scaled(np.asarray(-1.0)) if smallest else context.view()
     if kind in _BY_ELEMENT:
         return Tail(value, kind, operator_name(context.node), node_name(context.node))
     rank = len(value.shape)
     # Before operator set 13, softmax runs over all axes from the given one on.
     axis = context.sample_axis(context.attribute("axis", _DEFAULT_AXES.get(context.node.op_type, -1)), rank)
     if value.size != value.shape[axis]:
-        context.refuse(f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}", "Flatten them first.")
+        context.refuse(
+            f"it runs along axis {axis + 1} of samples of shape {list(value.shape)}; a last step takes all of a sample",
+            "Return what it reads, which tells as much.",
+        )
     flat = value if rank == 1 else value.reshaped((value.size,))
     return Tail(flat, kind, operator_name(context.node), node_name(context.node))
 
 
 def lower_binarizer(context: NodeContext) -> Symbol:
-    """Binarizer: 1 above a threshold, else 0."""
-    margin = context.view().shifted(np.asarray(-float(context.attribute("threshold", 0.0))))
+    """Binarizer: 1 above a threshold, else 0; of a probability, where the score is beyond its logit."""
+    threshold = np.asarray(float(context.attribute("threshold", 0.0)))
+    value, edge = score_before(context.inputs[0], threshold) or (context.view(), threshold)
+    margin = value.shifted(-edge)
     return Tail(margin, PostProcessingKind.POSITIVE, operator_name(context.node), node_name(context.node))
 
 
@@ -68,14 +73,6 @@ def lower_norm(context: NodeContext) -> Symbol:
 
 def _flat(value: View) -> View:
     return value if len(value.shape) == 1 else value.reshaped((value.size,))
-
-
-def by_its_norm(context: NodeContext) -> Symbol | None:
-    """Return outputs divided by their own length, as exporters write it out; None for anything else."""
-    left, right = context.inputs[:2]
-    if not isinstance(left, View) or not isinstance(right, Tail) or right.kind is not PostProcessingKind.L2_NORM:
-        return None
-    return replace(right, kind=PostProcessingKind.UNIT) if left.equals(right.value) else None
 
 
 def moved_tail(
@@ -135,58 +132,7 @@ def _as_sigmoid(tail: Tail) -> Tail:
     return replace(tail, kind=PostProcessingKind.SIGMOID, column=None, complement=tail.column == 0)
 
 
-def scaled_tail(context: NodeContext, index: int) -> Tail | None:
-    """Return a tail times a constant, the other operand: by 1 as it is, an exponential e^z·c as e^(z + log c).
-
-    So LightGBM's and XGBoost's converters write probabilities and counts. None for anything else.
-    """
-    tail, factor = context.inputs[index], context.constant(1 - index, "factor")
-    if not isinstance(tail, Tail):
-        return None
-    if np.all(factor == 1) and factor.size == 1:
-        return tail
-    if tail.kind is PostProcessingKind.EXP and factor.size == 1 and factor.item() > 0:
-        return replace(tail, value=tail.value.shifted(np.log(factor.ravel())))
-    return None
-
-
-def normalised(tail: Tail) -> Tail:
-    """Return a tail's columns, divided by their sum, which is 1 already unless they are sigmoids."""
-    if tail.kind is PostProcessingKind.SIGMOID:
-        return replace(tail, kind=PostProcessingKind.ONE_VS_REST)
-    return tail
-
-
-def is_total(builder: GraphBuilder, tail: Tail, view: View) -> bool:
-    """Whether a view is the sum of the columns of a tail of sigmoids."""
-    total = builder.draft.nodes.get(view.bases[0]) if view.is_plain and len(view.bases) == 1 else None
-    if not isinstance(total, Sum) or total.terms != tail.value.size:
-        return False
-    made = builder.elementwise_result(View(total.inputs, tail.value.shape))
-    sigmoids = made is not None and isinstance(made.node, Activation) and made.node.kind is ActivationKind.SIGMOID
-    return sigmoids and made is not None and made.operands[0] is tail.value
-
-
-def lower_log(context: NodeContext) -> Symbol:
-    """Log of a sigmoid, as PyTorch writes LogSigmoid: log(sigmoid(x)) = -softplus(-x). Of a softmax, LogSoftmax."""
-    match context.inputs[0]:
-        case Tail(kind=PostProcessingKind.SIGMOID, value=value, complement=complement):
-            inner = value if complement else value.scaled(np.asarray(-1.0))
-            return context.builder.activation(inner, ActivationKind.SOFTPLUS).scaled(np.asarray(-1.0))
-        case Tail(kind=PostProcessingKind.SOFTMAX, column=None) as tail:
-            return replace(tail, kind=PostProcessingKind.LOG_SOFTMAX)
-    return context.refuse(*refusal_of("Log"))
-
-
-def lower_abs(context: NodeContext) -> Symbol:
-    """Abs of probabilities, which are positive."""
-    symbol = context.inputs[0]
-    if isinstance(symbol, Tail) and symbol.kind in _POSITIVE:
-        return symbol
-    return context.refuse("it can't be evaluated encrypted", "Use Relu, Gelu, Tanh, Sigmoid, or a square (Mul(x, x)).")
-
-
-_POSITIVE = {
+POSITIVE = {
     PostProcessingKind.SIGMOID,
     PostProcessingKind.EXP,
     PostProcessingKind.SOFTMAX,
@@ -195,6 +141,7 @@ _POSITIVE = {
     PostProcessingKind.ONE_VS_REST,
     PostProcessingKind.ONE_VS_ONE_PROBABILITIES,
 }
+"""Last steps whose results are never negative."""
 
 
 def lower_normalizer(context: NodeContext) -> Symbol:
@@ -207,7 +154,7 @@ def lower_normalizer(context: NodeContext) -> Symbol:
         axis = context.attribute("axis", -1) if context.node.op_type == "LpNormalization" else -1
         if value.size == value.shape[context.sample_axis(axis, len(value.shape))]:
             return Tail(_flat(value), PostProcessingKind.UNIT, operator_name(context.node), node_name(context.node))
-    if not isinstance(symbol, Tail) or not to_sum or symbol.kind not in _POSITIVE - {PostProcessingKind.EXP}:
+    if not isinstance(symbol, Tail) or not to_sum or symbol.kind not in POSITIVE - {PostProcessingKind.EXP}:
         context.refuse("it normalises each sample by its own values", "Standardise features with StandardScaler.")
     return normalised(symbol)
 
@@ -268,7 +215,7 @@ def post_processing_of(
     for symbol in outputs:
         _check_output(symbol)
     if len(outputs) == 1:
-        outputs = [_by_itself(outputs[0])]
+        outputs = [_by_itself(builder, outputs[0])]
     tails = [symbol for symbol in outputs if isinstance(symbol, Tail)]
     values = {tail.value for tail in tails} | {symbol for symbol in outputs if isinstance(symbol, View)}
     if len(values) != 1 and (joined := _joined(builder, names, outputs)) is not None:
@@ -285,7 +232,8 @@ def post_processing_of(
     width = max((replace(tail, column=None).columns for tail in tails if tail.column is not None), default=0)
     if len(columns) < width or any(tail.complement for tail in tails):
         raise UnsafeModelError(
-            "the model returns some columns of its probabilities only, or 1 - p; export it with all of them as they are"
+            f"the model returns some columns of its probabilities only ({_described(names, outputs)}; "
+            f"{len(columns)} of {width}), or 1 - p; export it with all of them as they are"
         )
     kinds = [symbol.kind if isinstance(symbol, Tail) else PostProcessingKind.NONE for symbol in outputs]
     # Probabilities and scores tell more than classes and decisions.
@@ -347,9 +295,13 @@ def _decision(comparison: Comparison) -> Tail:
     return Tail(comparison.margin, kind, comparison.operator, comparison.node)
 
 
-def _by_itself(symbol: Symbol) -> Symbol:
+def _by_itself(builder: GraphBuilder, symbol: Symbol) -> Symbol:
     """Return one of the two columns of a binary classifier, or 1 - sigmoid(x), as the sigmoid that it is."""
     if not isinstance(symbol, Tail):
         return symbol
+    if symbol.kind is PostProcessingKind.SOFTMAX and symbol.column is not None and symbol.value.size == 2:
+        own, other = (symbol.value.taken(np.array([place])) for place in (symbol.column, 1 - symbol.column))
+        margin = builder.add(own, other.scaled(np.asarray(-1.0)))
+        return replace(symbol, kind=PostProcessingKind.SIGMOID, value=margin, column=None)
     tail = _as_sigmoid(symbol)
     return replace(tail, value=tail.value.scaled(np.asarray(-1.0)), complement=False) if tail.complement else tail

@@ -53,7 +53,11 @@ def interface_of(
     if not interface.names_tensors_once():
         raise UnsafeModelError("two of the model's inputs and outputs have one name; rename them")
     if not interface.gives(post_processing, count):
-        raise UnsafeModelError("the types of the model's outputs don't hold what they compute; export it without casts")
+        kinds = ", ".join(f"'{output.name}': {output.type}" for output in interface.outputs)
+        raise UnsafeModelError(
+            f"the types of the model's outputs don't hold what is tested, numbers with a point ({kinds}); export it "
+            "with outputs of floating-point numbers, and without casts"
+        )
     return interface
 
 
@@ -88,9 +92,10 @@ def _outputs(
         named = tail is not None and kind.is_class and bool(tail.labels)
         width = 1 if column is not None else kind.width(view.size)
         shape: tuple[int, ...] = (width,)
-        if kind.keeps_shape:
+        stated = _stated_shape(declared[name], width)
+        if kind.keeps_shape and (view.size > 1 or stated is None):
             shape = view.shape
-        elif (stated := _stated_shape(declared[name], width)) is not None:
+        elif stated is not None:  # of one element, too: what became of the axis of a chosen column, no view says
             shape = stated
         elif kind.is_class:
             shape = ()

@@ -8,7 +8,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from trader.model import ModelError, UnsafeModelError, UnsupportedOperatorError, load_onnx, loading, read_model
+from trader.model import (
+    ModelError,
+    UnsafeModelError,
+    UnsupportedOperatorError,
+    evaluate_graph,
+    load_onnx,
+    loading,
+    lowered_parameters,
+    read_model,
+)
 
 
 def small_model(nodes=None, initializers=(), **changes):
@@ -97,11 +106,35 @@ def unknown_input():
     return small_model([helper.make_node("Gemm", ["nowhere", "w"], ["y"])]).SerializeToString()
 
 
-def local_function():
-    function = helper.make_function(
-        "evil", "Gemm2", ["a"], ["b"], [helper.make_node("Identity", ["a"], ["b"])], [helper.make_opsetid("", 13)]
-    )
-    return small_model(functions=[function]).SerializeToString()
+def function(name, *body):
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, ["a"], ["b"], body, opsets)
+
+
+def calling(name, functions):
+    nodes = [helper.make_node(name, ["x"], ["z"], domain="own"), helper.make_node("Gemm", ["z", "w"], ["y"])]
+    model = small_model(nodes, functions=functions)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    return model
+
+
+def function_bomb():
+    def twice(name):
+        nodes = [helper.make_node(name, ["a"], ["t"], domain="own"), helper.make_node(name, ["t"], ["b"], domain="own")]
+        return nodes if name else [helper.make_node("Identity", ["a"], ["b"])]
+
+    functions = [function(f"f{level}", *twice(f"f{level - 1}" if level else "")) for level in range(40)]
+    return calling("f39", functions).SerializeToString()
+
+
+def function_that_calls_itself():
+    call = helper.make_node("f", ["a"], ["b"], domain="own")
+    return calling("f", [function("f", call)]).SerializeToString()
+
+
+def function_of_an_unknown_operator():
+    inner = helper.make_node("NonMaxSuppression", ["a"], ["b"])
+    return calling("f", [function("f", inner)]).SerializeToString()
 
 
 def sparse_initializer():
@@ -151,7 +184,9 @@ CORPUS = [
     (many_nodes, "25000 nodes"),
     (cycle, "topologically sorted"),
     (unknown_input, "nowhere"),
-    (local_function, "functions of its own"),
+    (function_bomb, "549755813889 nodes once its functions are written out"),
+    (function_that_calls_itself, "call themselves"),
+    (function_of_an_unknown_operator, "NonMaxSuppression at node"),
     (sparse_initializer, "sparse"),
     (deep_nesting, "not an ONNX file"),
     (no_such_opset, "operator set 9999"),
@@ -249,3 +284,22 @@ def test_well_formed_model_comes_back_whole(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(small_model().SerializeToString())
     assert load_onnx(path) == onnx.load(path)
+
+
+def test_functions_of_a_file_are_written_out(tmp_path):
+    """As PyTorch exported modules; called twice, with other names within."""
+    scale = helper.make_node("Constant", [], ["k"], value_float=3.0)
+    body = [scale, helper.make_node("Mul", ["a", "k"], ["m"]), helper.make_node("Mul", ["m", "m"], ["b"])]
+    model = calling("f", [function("f", *body)])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    lowered = read_model(tmp_path / "m.onnx")
+    samples = np.random.default_rng(0).normal(size=(5, 4))
+    raw = evaluate_graph(lowered.graph, samples, lowered_parameters(lowered))[lowered.graph.output]
+    np.testing.assert_allclose(raw, np.repeat(9 * (samples**2).sum(axis=1, keepdims=True), 2, axis=1), rtol=1e-6)
+
+
+def test_outputs_may_be_declared_without_a_shape(tmp_path):
+    model = small_model()
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    assert read_model(tmp_path / "m.onnx").interface.outputs[0].shape == (0, 2)

@@ -259,3 +259,31 @@ def test_weights_that_meet_features_and_other_values_leave_the_units_of_these() 
     last = [node("Reshape", ["both", "pairs"], "p"), node("MatMul", ["p", "v"], "q"), node("Flatten", ["q"])]
     model = joined(rng, last, pairs=np.array([-1, 2, 4]), v=single(rng.normal(0, 1, (4, 2))))
     assert not any(fit_units(lower_model(model), rng.normal(0, 1, (ROWS, 4)) * JOINED_SCALES).input_exponents)
+
+
+@settings(max_examples=10)
+@given(st.sampled_from([1.0, 255.0]), st.integers(0, 2**32 - 1))
+def test_columns_that_are_nearly_always_zero_leave_room(largest: float, seed: int) -> None:
+    """Pixels at the border, dark in the seller's data but for one row, or in all of it, are bright in the buyer's."""
+    rng = np.random.default_rng(seed)
+    model = model_of([node("MatMul", ["x", "w"])], {"w": single(rng.normal(size=(12, 3)))}, (12,))
+    samples = rng.uniform(0, largest, (ROWS, 12))
+    fresh = samples[:50].copy()
+    samples[:, :2] = 0
+    samples[7, 0] = largest * rng.uniform(0.01, 0.2)
+    samples[:, 2] = rng.random(ROWS) < 0.05
+    fitted = fit_units(lower_model(model), samples)
+    assert error_of(fitted, model, fresh) < 5e-3
+    before = lower_model(model).input_exponents or (0,) * 12
+    assert (fitted.input_exponents or (0,) * 12)[2] == before[2]
+
+
+def test_outputs_that_are_the_same_for_every_sample_are_left_out() -> None:
+    model = model_of(
+        [node("MatMul", ["x", "w"]), node("Identity", ["c"], "z")], {"w": np.eye(2), "c": np.ones(5)}, (2,)
+    )
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    model.graph.output.append(helper.make_empty_tensor_value_info("z"))
+    samples = np.arange(8.0).reshape(4, 2)
+    (found,) = run_original(onnx.shape_inference.infer_shapes(model), samples)
+    np.testing.assert_array_equal(found, samples)

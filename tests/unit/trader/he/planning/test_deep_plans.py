@@ -7,6 +7,7 @@ import pytest
 
 from tests.simulators.activation_network import activation_network
 from trader.he import PlanningProblem, candidates
+from trader.he.planning import scales as planned_scales
 from trader.he.planning import search
 from trader.he.planning.plan import dropped_products
 from trader.he.planning.propagation import approximate_scales, log2, value_bounds, value_scales
@@ -63,3 +64,14 @@ def test_every_plan_has_room_for_all_that_it_computes(
         for level in range(program.depth):
             for step in program.refreshes(level):
                 assert room(plan.level_primes(level), step.inputs[0]) >= 2
+
+
+def test_nothing_is_dropped_where_a_ring_has_no_primes_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A maximum over all pixels took all that there are, and planning broke off."""
+    monkeypatch.setattr(search, "DEGREES", (3,))
+    monkeypatch.setattr(planned_scales, "largest_prime", lambda *_: 0)
+    model = network(1)
+    data = np.random.default_rng(1).integers(-(3 << 13), 3 << 13, (100, FEATURES))
+    problem = PlanningProblem(model, measured_bounds(model, data), input_magnitude=4.0, calibration=data)
+    for candidate in candidates(problem):
+        assert candidate.rejected if candidate.plan is None else not any(candidate.plan.dropped_primes)

@@ -177,6 +177,47 @@ def test_codes_for_text_and_a_number_that_is_read_as_both():
     assert [column.width for column in lowered.columns] == [2, 4]
 
 
+def test_equality_with_constants_is_a_code():
+    """As PyTorch writes one-hot codes: beside each other, and of several columns at once; padding that is left out."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["n", "last"], ["wide"]),
+        helper.make_node("Equal", ["wide", "classes"], ["is"]),
+        helper.make_node("Cast", ["is"], ["int"], to=TensorProto.INT64),
+        helper.make_node("Cast", ["int"], ["hot"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["hot", "flat"], ["codes"]),
+        helper.make_node("Equal", ["n", "padding"], ["none"]),
+        helper.make_node("Not", ["none"], ["some"]),
+        helper.make_node("Cast", ["some"], ["kept"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["codes", "kept"], ["all"], axis=1),
+        helper.make_node("MatMul", ["all", "weights"], ["y"]),
+    ]
+    constants = {
+        "last": np.array([-1]),
+        "classes": np.array([3, 0, 7]),
+        "flat": np.array([-1, 6]),
+        "padding": np.int64(0),
+    }
+    model = build(nodes, [("n", TensorProto.INT64, ["N", 2])], **constants, weights=floats(8, 2))
+    lowered = check(model, [RNG.choice([0, 3, 5, 7], 30), RNG.choice([0, 3, 9], 30)])
+    assert kinds(lowered) == ["Rearrange", "Linear"]  # one code is read twice
+
+
+def test_embedding_as_keras_writes_it():
+    """Negative numbers would count from the end; they are refused with the data."""
+    nodes = [
+        helper.make_node("Less", ["n", "zero"], ["negative"]),
+        helper.make_node("Add", ["n", "rows"], ["shifted"]),
+        helper.make_node("Where", ["negative", "shifted", "n"], ["index"]),
+        helper.make_node("Gather", ["table", "index"], ["found"]),
+        helper.make_node("Flatten", ["found"], ["y"]),
+    ]
+    constants = {"zero": np.int64(0), "rows": np.int64(5), "table": floats(5, 3)}
+    model = build(nodes, [("n", TensorProto.INT64, ["N", 2])], **constants)
+    lowered = check(model, [RNG.integers(0, 5, 20), RNG.integers(0, 5, 20)])
+    with pytest.raises(DataError, match="no category that the model knows"):
+        expand_columns(lowered.columns, [np.array([-1]), np.array([0])])
+
+
 def test_columns_survive_the_manifest():
     columns = lower_model(credit_model()).columns
     schema = InputSchema(shape=(8,), magnitude=8.0, columns=columns)

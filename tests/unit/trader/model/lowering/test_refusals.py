@@ -76,6 +76,7 @@ def test_state_before_a_series_is_the_same_for_every_sample(tmp_path):
         ("com.microsoft.CDist", "nearest neighbours.*use a linear model or a network"),
         ("Xor", "can't be compared.*Return the scores.*Export trees with skl2onnx"),
         ("GatherElements", "looks up what belongs.*Export trees with skl2onnx"),
+        ("com.microsoft.FusedGemm", "before optimisation"),
         ("ai.onnx.ml.CategoryMapper", "maps text to integers.*Use OneHotEncoder"),
     ],
 )
