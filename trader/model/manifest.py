@@ -177,8 +177,8 @@ class Agreement(Section):
         largest_relative_error: Largest |error| by the range of the output on these rows; scores of classes have one
             range together.
         relative_error_99: What 99 % of the rows stay within, as above.
-        classes_kept: Share of rows whose class is the same; of probabilities on the same side of 1/2, where a row has
-            several of them; None for a model that predicts none.
+        classes_kept: Share of classes that are the same: one per row, or, where a model decides several things about
+            it (labels, or probabilities on a side of 1/2), one for each; None for a model that predicts none.
     """
 
     largest_error: Annotated[float, Field(ge=0)]
@@ -188,7 +188,7 @@ class Agreement(Section):
     classes_kept: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def is_within(self, relative_error: float, classes: float) -> bool:
-        """Whether 99 % of the rows stay within an error, by the outputs' range, and so many keep their class."""
+        """Whether 99 % of the rows stay within an error, by the outputs' range, and so many classes are kept."""
         kept = 1.0 if self.classes_kept is None else self.classes_kept
         return self.relative_error_99 <= relative_error and kept >= classes
 

@@ -144,7 +144,7 @@ class Comparison:
     def _classes_kept(
         self, raw: NDArray[np.float64], expected: NDArray[np.float64], found: NDArray[np.float64]
     ) -> float | None:
-        """Return the share of samples of the same class; None for a model that predicts none."""
+        """Return the share of classes that are the same, one per decision; None for a model that predicts none."""
         post_processing, rows = self.lowered.post_processing, len(self.samples)
         if post_processing.parts and not post_processing.kind.is_decision:
             return None
@@ -152,7 +152,7 @@ class Comparison:
             decided = post_processing.apply(raw)
             arrays = [array.reshape(len(decided), -1) for array in self.original]
             returned = next((array for array in (*arrays, np.hstack(arrays)) if array.size == decided.size), decided)
-            return float(np.mean((returned.reshape(decided.shape) == decided).all(axis=1)))
+            return float(np.mean(returned.reshape(decided.shape) == decided))
         if not post_processing.is_classifier and post_processing.kind is not PostProcessingKind.SIGMOID:
             return None
         if post_processing.kind.is_class or post_processing.kind.is_one_vs_one or self._columns:

@@ -66,7 +66,7 @@ class BuyerPolicy:
         maximum_changed_answers: Most audit samples whose proven class may differ from the class seen.
         maximum_stated_error: Largest error of a model, against the one that its seller trained, that the seller may
             state: of 99 % of its rows, relative to the outputs' range.
-        minimum_stated_classes: Least share of rows that keep their class, as above.
+        minimum_stated_classes: Least share of classes that are the same, as above.
         minimum_sold: Least number of models that the seller has sold: trades that were settled.
         maximum_lost_disputes: Most disputes that it has lost; None for any number. Who starts anew under another
             account has lost none: ask for sales too.

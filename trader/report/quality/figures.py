@@ -126,7 +126,7 @@ class StatedAgreement:
         name: `tested` or `delivered`.
         error_99: What 99 % of the seller's rows stay within, in the outputs' units.
         relative_error_99: The same by the range of the outputs.
-        classes_kept: Share of rows that keep their class; None for a model that predicts none.
+        classes_kept: Share of classes that are the same; None for a model that predicts none.
     """
 
     name: str
