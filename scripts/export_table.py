@@ -202,6 +202,23 @@ def boosted_exports() -> Iterator[Export]:
     yield Export("LightGBM, 20 of depth 3", "onnxmltools", light)
     yield Export("XGBoost, 20 of depth 3, on bins", "onnxmltools", lambda: boosted(SNAPPED), GRID)
     yield Export("LightGBM, 20 of depth 3, on bins", "onnxmltools", lambda: light(SNAPPED), GRID)
+    yield Export("XGBoost, 20 of depth 3, standardised bins", "skl2onnx, onnxmltools", _standardised_boosting, GRID)
+
+
+def _standardised_boosting() -> bytes:
+    """Return XGBoost behind a scaler, trained on bins."""
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import to_onnx, update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from sklearn import pipeline, preprocessing
+    from xgboost import XGBClassifier
+
+    options = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
+    shapes = calculate_linear_classifier_output_shapes
+    update_registered_converter(XGBClassifier, "XGBoostXGBClassifier", shapes, convert_xgboost, options=options)
+    model = pipeline.make_pipeline(preprocessing.StandardScaler(), XGBClassifier(n_estimators=20, max_depth=3))
+    made = to_onnx(model.fit(SNAPPED, Y), SNAPPED[:1], target_opset={"": 15, "ai.onnx.ml": 3})
+    return bytes(made.SerializeToString())
 
 
 def torch_modules() -> dict[str, Callable[[], Any]]:

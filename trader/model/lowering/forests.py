@@ -5,7 +5,7 @@ and TreeEnsemble of operator set 5 (`forest_of_splits`). Whatever a file compare
 x > t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +81,11 @@ def forest_of_nodes(context: NodeContext, kind: str, outputs: int) -> Forest:
         values.setdefault(keys[identity], []).append((int(output), float(weight)))
     children = {child for split in splits.values() for child in (split.left, split.right)}
     roots = tuple(index for index in range(len(ids)) if index not in children)
-    forest = Forest(roots, splits, values, outputs, _base(context, outputs, values))
+    base = _base(context, outputs, values)
+    if kind == "target" and outputs > 1:
+        leaves = [(tree, {output for output, _ in values.get(key, ())}) for key, tree in enumerate(trees)]
+        base = _base_of_reached(context, base, [leaf for key, leaf in enumerate(leaves) if key not in splits])
+    forest = Forest(roots, splits, values, outputs, base)
     return _aggregated(context, forest, str(context.attribute("aggregate_function", "SUM")))
 
 
@@ -96,6 +100,29 @@ def _base(context: NodeContext, outputs: int, values: Mapping[int, list[tuple[in
     base = np.zeros(outputs)
     base[used if len(used) == 1 else slice(None)] = given[0]
     return base
+
+
+def _base_of_reached(
+    context: NodeContext, base: NDArray[np.float64], leaves: Sequence[tuple[int, set[int]]]
+) -> NDArray[np.float64]:
+    """Return what onnxruntime adds to each target of a regressor: nothing where no leaf that was reached adds to it.
+
+    Args:
+        context: Of the node.
+        base: What the file says.
+        leaves: Tree of each leaf, and the targets that it adds to.
+    """
+    added = base.copy()
+    for target in np.flatnonzero(base):
+        without = {tree for tree, targets in leaves if target not in targets}
+        if not any(target in targets for _, targets in leaves):
+            added[target] = 0.0
+        elif without.issuperset(tree for tree, _ in leaves):
+            context.refuse(
+                f"onnxruntime adds the base value of target {target} to some samples only: those that reach its leaves",
+                "Export a model for each target, or add base values behind the trees.",
+            )
+    return added
 
 
 def forest_of_splits(context: NodeContext) -> Forest:

@@ -18,6 +18,7 @@ from trader.model.graph import MAX_TREE_DEPTH
 from trader.model.lowering.context import NodeContext, node_name, operator_name
 from trader.model.lowering.forests import Forest, forest_of_nodes, forest_of_splits
 from trader.model.lowering.sklearn import feature_vector
+from trader.model.lowering.standardised import in_own_units
 from trader.model.lowering.symbols import Symbol, Tail, View
 from trader.model.lowering.tail import class_labels
 from trader.model.postprocessing import PostProcessingKind
@@ -205,7 +206,7 @@ def _ensemble(context: NodeContext, forest: Forest) -> View:
         context.refuse(f"it reads feature {features.max()} of {value.size}")
     selectors = np.zeros((value.size, features.size))
     selectors[features[decides], np.flatnonzero(decides)] = 1.0
-    thresholds = complete.thresholds.ravel()
+    value, thresholds = in_own_units(value, features, complete.thresholds.ravel())
     compared = context.builder.linear(value.reshaped((1, value.size)), selectors[np.newaxis], -thresholds[np.newaxis])
     bits = context.builder.activation(compared.reshaped((features.size,)), ActivationKind.STEP)
     reached = context.builder.leaves(bits, len(forest.roots), depth)

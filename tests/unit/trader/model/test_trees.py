@@ -116,10 +116,7 @@ def test_regressors_of_scikit_learn(name):
     file = to_onnx(REGRESSORS[name].fit(samples, target), samples[:1].astype(np.float32))
     lowered = lower_model(file)
     (expected,) = run(file.SerializeToString(), samples)
-    # The scaler of the ONNX file rounds to float32, which moves a value that lies next to a threshold.
-    assert np.mean(np.isclose(lowered_scores(lowered, samples), expected, rtol=1e-5)) >= (
-        0.99 if name == "scaled" else 1
-    )
+    np.testing.assert_allclose(lowered_scores(lowered, samples), expected, rtol=1e-5)
     assert_all_forms_agree(lowered, samples, make_grid(samples, 16))
 
 
@@ -184,6 +181,61 @@ def test_modes_and_aggregates_of_the_regressor(mode, aggregate, base):
     attributes = two_trees("target", mode, 2) | {"aggregate_function": aggregate, "base_values": base}
     node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain=ML, n_targets=2, **attributes)
     assert_all_forms_agree(assert_as_onnxruntime(in_graph(node, 2, 3)), SAMPLES, make_grid(SAMPLES, 16))
+
+
+@pytest.mark.parametrize("mode", ["BRANCH_LT", "BRANCH_LEQ"])
+@pytest.mark.parametrize("form", ["Scaler", "Sub and Div", "Sub and Mul"])
+@pytest.mark.parametrize("seed", range(4))
+def test_values_at_thresholds_of_standardised_columns_are_decided_as_float32_rounds_them(mode, form, seed):
+    """Boosted trees decide by values that their data have, which a scaler has rounded."""
+    draws = np.random.default_rng(seed)
+    offset = (draws.normal(size=3) * 10.0 ** draws.integers(-3, 4, 3)).astype(np.float32)
+    scale = np.exp(draws.normal(size=3) * 3).astype(np.float32)
+    steps = {
+        "Scaler": [helper.make_node("Scaler", ["x"], ["z"], domain=ML, offset=offset.tolist(), scale=scale.tolist())],
+        "Sub and Div": [helper.make_node("Sub", ["x", "o"], ["c"]), helper.make_node("Div", ["c", "s"], ["z"])],
+        "Sub and Mul": [helper.make_node("Sub", ["x", "o"], ["c"]), helper.make_node("Mul", ["c", "s"], ["z"])],
+    }[form]
+    samples = (offset + SAMPLES * 10).astype(np.float32)
+    moved = (samples - offset) / scale if form == "Sub and Div" else (samples - offset) * scale
+    thresholds = [moved[row, column] for row, column in ((0, 0), (1, 1), (2, 2))]
+    attributes = two_trees("target", mode, 1)
+    attributes["nodes_values"] = [*map(float, thresholds[:2]), 0.0, 0.0, 0.0, float(thresholds[2]), 0.0, 0.0]
+    trees = helper.make_node("TreeEnsembleRegressor", ["z"], ["y"], domain=ML, n_targets=1, **attributes)
+    file = in_graph(trees, 1, 3)
+    del file.graph.node[:]
+    file.graph.node.extend([*steps, trees])
+    if form != "Scaler":
+        file.graph.initializer.extend([numpy_helper.from_array(offset, "o"), numpy_helper.from_array(scale, "s")])
+    beside = [np.nextafter(samples[:3], np.float32(side)) for side in (-9e9, 9e9)]
+    near = np.concatenate([*beside, samples])
+    (expected,) = run(file.SerializeToString(), near)
+    np.testing.assert_allclose(lowered_scores(lower_model(file), near).reshape(expected.shape), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("reached", [0, 1, 2])
+def test_base_values_count_where_onnxruntime_adds_them(reached):
+    """Of a target that some of a tree's leaves add to, all, or none."""
+    attributes = {
+        "nodes_treeids": [0, 0, 0],
+        "nodes_nodeids": [0, 1, 2],
+        "nodes_featureids": [0, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "nodes_values": [0.0, 0.0, 0.0],
+        "nodes_truenodeids": [1, 0, 0],
+        "nodes_falsenodeids": [2, 0, 0],
+        "target_treeids": [0] * (2 + reached),
+        "target_nodeids": [1, 2, 1, 2][: 2 + reached],
+        "target_ids": [0, 0, 1, 1][: 2 + reached],
+        "target_weights": [1.0, 2.0, 7.0, 8.0][: 2 + reached],
+        "base_values": [10.0, 5.0],
+    }
+    node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain=ML, n_targets=2, **attributes)
+    if reached == 1:
+        with pytest.raises(UnsupportedOperatorError, match="base value of target 1 to some samples only"):
+            lower_model(in_graph(node, 2, 3))
+    else:
+        assert_as_onnxruntime(in_graph(node, 2, 3))
 
 
 @pytest.mark.parametrize("mode", ["BRANCH_EQ", "BRANCH_NEQ"])
