@@ -1,8 +1,8 @@
 """Thresholds of trees that read standardised columns, in the columns' own units.
 
 Boosted trees decide by values that their data have. Whether such a value is beyond its threshold depends on how
-float32 rounds (x - offset)·scale, so thresholds are not divided by the scale: the numbers on either side of them are
-looked for.
+float32 rounds what a scaler makes of it, so thresholds are not divided by the scale: the numbers on either side of them
+are looked for.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ _SIGN = 1 << 31
 def in_own_units(
     value: View, features: NDArray[np.int64], thresholds: NDArray[np.float64]
 ) -> tuple[View, NDArray[np.float64]]:
-    """Return what decisions compare and their thresholds without the standardisation of columns of the sample.
+    """Return what decisions compare, and their thresholds, without the standardisation of columns of the sample.
 
     Args:
         value: [F].
@@ -34,33 +34,42 @@ def in_own_units(
     if value.is_plain or value.bases != (INPUT,) or np.any(scale <= 0):
         return value, thresholds
     found = thresholds.copy()
-    found[decides] = _last_not_beyond(thresholds[decides], scale, -offset / scale)
+    found[decides] = _last_not_beyond(thresholds[decides], scale, offset)
     return value.plain(), found
 
 
 def _last_not_beyond(
     thresholds: NDArray[np.float64], scale: NDArray[np.float64], offset: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the largest float32 numbers x whose (x - offset)·scale, in float32, is not above thresholds, [k] each.
+    """Return the largest float32 numbers x whose x·scale + offset is not above thresholds, [k] each.
 
-    Files multiply by a scale or divide by a deviation; which of them is a float32 number says what they do.
+    It is computed in float32 as the file does: something is subtracted before the product, or added behind it, and the
+    product may be a division. Which, the numbers say: a file's are of float32, and what follows from them is not.
     """
-    start, factor, divisor = offset.astype(np.float32), scale.astype(np.float32), (1 / scale).astype(np.float32)
-    multiplies, limits = factor == scale, thresholds.astype(np.float32)
+    before, multiplies = -offset / scale, _is_single(scale)
+    adds, subtracts = _is_single(offset), _is_single(before)
+    # Where both are, as before = 4 makes them, it is as in most others.
+    adds &= ~subtracts | (np.sum(adds & ~subtracts) > np.sum(subtracts & ~adds))
+    subtracted, added = np.where(adds, 0.0, before).astype(np.float32), np.where(adds, offset, 0.0).astype(np.float32)
+    factor, divisor, limits = (numbers.astype(np.float32) for numbers in (scale, 1 / scale, thresholds))
 
     def is_beyond(places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        moved = _number(places) - start
-        return np.asarray(np.where(multiplies, moved * factor, moved / divisor) > limits)
+        centred = _number(places) - subtracted
+        return np.asarray(np.where(multiplies, centred * factor, centred / divisor) + added > limits)
 
-    middle = thresholds / scale + offset
-    reach = 2.0**-20 * (np.abs(middle) + np.abs(offset) + np.abs(thresholds / scale))
+    # Three roundings, each by 2^-24 at most of numbers that are not larger than this.
+    middle, reach = before + thresholds / scale, 2.0**-20 * (np.abs(before) + np.abs(thresholds / scale))
     low, high = _place(middle - reach), _place(middle + reach)
-    low, high = np.where(is_beyond(low), _place(middle), low), np.where(is_beyond(high), high, _place(middle))
     while np.any(high - low > 1):
         half = (low + high) // 2
         beyond = is_beyond(half)
         low, high = np.where(beyond, low, half), np.where(beyond, half, high)
     return _number(low).astype(np.float64)
+
+
+def _is_single(numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether numbers are of float32, but for what float64 rounds away."""
+    return np.asarray(np.abs(numbers.astype(np.float32) - numbers) <= 2.0**-50 * np.abs(numbers))
 
 
 def _place(numbers: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -184,20 +184,26 @@ def test_modes_and_aggregates_of_the_regressor(mode, aggregate, base):
 
 
 @pytest.mark.parametrize("mode", ["BRANCH_LT", "BRANCH_LEQ"])
-@pytest.mark.parametrize("form", ["Scaler", "Sub and Div", "Sub and Mul"])
+@pytest.mark.parametrize("form", ["Scaler", "Sub and Div", "Sub and Mul", "Mul and Add"])
 @pytest.mark.parametrize("seed", range(4))
 def test_values_at_thresholds_of_standardised_columns_are_decided_as_float32_rounds_them(mode, form, seed):
     """Boosted trees decide by values that their data have, which a scaler has rounded."""
     draws = np.random.default_rng(seed)
     offset = (draws.normal(size=3) * 10.0 ** draws.integers(-3, 4, 3)).astype(np.float32)
+    offset[seed % 3] = 4.0  # so that offset·scale is a float32 number, too
     scale = np.exp(draws.normal(size=3) * 3).astype(np.float32)
     steps = {
         "Scaler": [helper.make_node("Scaler", ["x"], ["z"], domain=ML, offset=offset.tolist(), scale=scale.tolist())],
         "Sub and Div": [helper.make_node("Sub", ["x", "o"], ["c"]), helper.make_node("Div", ["c", "s"], ["z"])],
         "Sub and Mul": [helper.make_node("Sub", ["x", "o"], ["c"]), helper.make_node("Mul", ["c", "s"], ["z"])],
+        "Mul and Add": [helper.make_node("Mul", ["x", "s"], ["c"]), helper.make_node("Add", ["c", "a"], ["z"])],
     }[form]
     samples = (offset + SAMPLES * 10).astype(np.float32)
-    moved = (samples - offset) / scale if form == "Sub and Div" else (samples - offset) * scale
+    added = (-offset * scale).astype(np.float32)
+    moved = {
+        "Sub and Div": (samples - offset) / scale,
+        "Mul and Add": samples * scale + added,
+    }.get(form, (samples - offset) * scale)
     thresholds = [moved[row, column] for row, column in ((0, 0), (1, 1), (2, 2))]
     attributes = two_trees("target", mode, 1)
     attributes["nodes_values"] = [*map(float, thresholds[:2]), 0.0, 0.0, 0.0, float(thresholds[2]), 0.0, 0.0]
@@ -206,7 +212,9 @@ def test_values_at_thresholds_of_standardised_columns_are_decided_as_float32_rou
     del file.graph.node[:]
     file.graph.node.extend([*steps, trees])
     if form != "Scaler":
-        file.graph.initializer.extend([numpy_helper.from_array(offset, "o"), numpy_helper.from_array(scale, "s")])
+        constants = {"o": offset, "s": scale, "a": added}
+        used = {name for step in steps for name in step.input}
+        file.graph.initializer.extend(numpy_helper.from_array(constants[name], name) for name in used & set(constants))
     beside = [np.nextafter(samples[:3], np.float32(side)) for side in (-9e9, 9e9)]
     near = np.concatenate([*beside, samples])
     (expected,) = run(file.SerializeToString(), near)
