@@ -47,8 +47,9 @@ def shown_objects() -> dict[str, bytes]:
     alive: Iterable[object] = gc.get_objects()
     shown: dict[str, bytes] = {}
     for thing in alive:
+        # A proxy asked for what it stands for, which may be gone, raises; its type is that of proxies.
         kind = type(thing)
-        if dataclasses.is_dataclass(thing) and kind.__module__.startswith(OURS):
+        if dataclasses.is_dataclass(kind) and kind.__module__.startswith(OURS):
             name = f"repr of {kind.__module__}.{kind.__name__}"
             shown[name] = shown.get(name, b"") + repr(thing).encode()
     return shown
