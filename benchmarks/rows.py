@@ -83,6 +83,11 @@ class Timing:
         return statistics.median(self.seconds)
 
     @property
+    def least(self) -> float:
+        """Least, in seconds: what else a machine does only adds to it."""
+        return min(self.seconds)
+
+    @property
     def spread(self) -> float:
         """(largest - smallest) / median."""
         return (max(self.seconds) - min(self.seconds)) / self.median
