@@ -102,12 +102,14 @@ def measure(work: Callable[[], Any], runs: int, *, warm_up: bool = True) -> Timi
 def measure_in_turn(works: Sequence[Callable[[], Any]], runs: int, *, warm_up: bool = True) -> list[Timing]:
     """Time several works that are compared, each once per run: what else a machine does slows all of them alike."""
     seconds: list[list[float]] = [[] for _ in works]
-    for run in range(-warm_up, runs):
+    if warm_up:
+        for work in works:
+            work()
+    for _ in range(runs):
         for work, own in zip(works, seconds, strict=True):
             started = time.perf_counter()
             work()
-            if run >= 0:
-                own.append(time.perf_counter() - started)
+            own.append(time.perf_counter() - started)
     return [Timing(tuple(own)) for own in seconds]
 
 

@@ -83,8 +83,9 @@ def forest_of_nodes(context: NodeContext, kind: str, outputs: int) -> Forest:
     roots = tuple(index for index in range(len(ids)) if index not in children)
     base = _base(context, outputs, values)
     if kind == "target" and outputs > 1:
-        leaves = [(tree, {output for output, _ in values.get(key, ())}) for key, tree in enumerate(trees)]
-        base = _base_of_reached(context, base, [leaf for key, leaf in enumerate(leaves) if key not in splits])
+        leaves = {key: tree for key, tree in enumerate(trees) if key not in splits}
+        added_to = [(tree, {output for output, _ in values.get(key, ())}) for key, tree in leaves.items()]
+        base = _base_of_reached(context, base, added_to)
     forest = Forest(roots, splits, values, outputs, base)
     return _aggregated(context, forest, str(context.attribute("aggregate_function", "SUM")))
 

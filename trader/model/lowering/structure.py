@@ -46,9 +46,8 @@ def lower_cast(context: NodeContext) -> Symbol:
         return symbol
     view = context.any_view()
     if target == TensorProto.BOOL and total_of_sigmoids(context.builder, view) is not None:
-        return np.ones(
-            (1, *view.shape), dtype=bool
-        )  # it is positive: so scikit-learn's SGDClassifier guards a division
+        # It is positive: so scikit-learn's SGDClassifier guards a division.
+        return np.ones((1, *view.shape), dtype=bool)
     whole = target in INTEGER_TYPES and context.encoding.is_whole(view)
     if target in FLOAT_TYPES or whole or (target != TensorProto.STRING and context.encoding.is_code(view)):
         return view
